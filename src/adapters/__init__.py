@@ -1,0 +1,1 @@
+"""Everything with a driver, a format or a file behind it."""

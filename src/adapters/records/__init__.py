@@ -1,0 +1,1 @@
+"""The vocabulary every store shares: records, specs, questions, change sets. No driver."""

@@ -1,0 +1,128 @@
+"""The closed algebra of questions: every operator here compiles in every store and stands in the contract suite.
+
+Null and missing are the same thing in a question. Text compares by code point, instants by time. Nulls come first in
+ascending and last in descending order. Fields are record names.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+Scalar = str | int | bool | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Equals:
+    """The field holds exactly this value; null never equals."""
+
+    field: str
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The field holds one of these values; with no values nothing matches."""
+
+    field: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """The field is null or missing."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotNull:
+    """The field is there and not null."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The field lies within the bounds that are set; null never does."""
+
+    field: str
+    above: Scalar | None = None
+    at_least: Scalar | None = None
+    below: Scalar | None = None
+    at_most: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The field is a list that contains this text."""
+
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasWords:
+    """Each word (runs of letters and digits, any case) stands as a whole word in one of the spec's text fields.
+
+    With no word in the text everything matches.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every criterion holds; without any, everything matches."""
+
+    criteria: tuple["Criterion", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one criterion holds; without any, nothing matches."""
+
+    criteria: tuple["Criterion", ...]
+
+
+Criterion = Equals | OneOf | IsNull | NotNull | Range | Holds | HasWords | AllOf | AnyOf
+
+EVERYTHING = AllOf(())
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to sort by; the id, ascending or descending alike, always breaks ties."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """At most `limit` records of a collection, in order, after a keyset position (sort value, id)."""
+
+    collection: str
+    where: Criterion = EVERYTHING
+    order: Order = Order("id")
+    after: tuple[Scalar | None, str] | None = None
+    limit: int
+
+
+def after_position(order: Order, after: tuple[Scalar | None, str]) -> Criterion:
+    """The criterion that keeps what follows a position in this order: the one place that knows where nulls stand."""
+    value, last_id = after
+    beyond_id = Range(field="id", below=last_id) if order.descending else Range(field="id", above=last_id)
+    if order.field == "id":
+        return beyond_id
+    if value is None:
+        tie = AllOf((IsNull(order.field), beyond_id))
+        return tie if order.descending else AnyOf((tie, NotNull(order.field)))
+    tie = AllOf((Equals(order.field, value), beyond_id))
+    if order.descending:
+        return AnyOf((Range(field=order.field, below=value), IsNull(order.field), tie))
+    return AnyOf((Range(field=order.field, above=value), tie))
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The distinct words of a text, lower case: runs of letters and digits."""
+    spaced = "".join(char if char.isalnum() else " " for char in text.lower())
+    return tuple(dict.fromkeys(spaced.split()))

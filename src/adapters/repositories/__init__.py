@@ -1,0 +1,1 @@
+"""The typed repositories, written once for all stores."""

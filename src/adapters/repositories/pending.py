@@ -1,0 +1,66 @@
+"""What one unit of work has read and is about to commit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from adapters.records.change_set import Put
+from adapters.records.record import ID, IS_DELETED, VERSION, Record
+from domain.audit import Action
+
+CHANGES_MAX = 20_000
+"""How many records one change set may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChange:
+    """A put, what was there before, and how the audit trail calls it."""
+
+    put: Put
+    before: Record | None
+    action: Action
+
+
+@dataclass(slots=True)
+class Pending:
+    """Records read, by collection and id, and the changes made to them, in order. Saving twice keeps the last."""
+
+    seen: dict[tuple[str, str], Record] = field(default_factory=dict)
+    _changes: dict[tuple[str, str], PendingChange] = field(default_factory=dict)
+
+    def remember(self, collection: str, record: Record) -> Record:
+        """Keeps the record as first read, so that one unit of work sees one state."""
+        return self.seen.setdefault((collection, record[ID]), record)
+
+    def put(self, collection: str, record: Record, action: Action | None) -> None:
+        """Takes a record's next version. Raises LookupError for a changed entity that was never read here."""
+        key = (collection, record[ID])
+        before = self.seen.get(key)
+        if before is None and record[VERSION] != 1:
+            raise LookupError(f"{collection} {record[ID]} is saved without having been read")
+        if before is not None and record[VERSION] == before[VERSION]:
+            return
+        if len(self._changes) >= CHANGES_MAX:
+            raise OverflowError(f"one change set holds at most {CHANGES_MAX} records")
+        # What the spec does not know stays: a record is never written back with less than was read.
+        full = record if before is None else {**before, **record}
+        expected = 0 if before is None else int(before[VERSION])
+        self._changes[key] = PendingChange(
+            Put(collection, full, expected), before, action or _action(before, full)
+        )
+
+    def __iter__(self) -> Iterator[PendingChange]:
+        return iter(self._changes.values())
+
+    def clear(self) -> None:
+        """Forgets the changes once they are committed; what was read stays as it is stored now."""
+        for key, change in self._changes.items():
+            self.seen[key] = change.put.record
+        self._changes.clear()
+
+
+def _action(before: Record | None, after: Record) -> Action:
+    if before is None:
+        return Action.CREATED
+    if before[IS_DELETED] != after[IS_DELETED]:
+        return Action.DELETED if after[IS_DELETED] else Action.RESTORED
+    return Action.UPDATED

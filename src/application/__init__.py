@@ -1,0 +1,1 @@
+"""What people can do with Tandem: use cases over ports. Knows no technology."""

@@ -1,0 +1,47 @@
+"""The audit trail: who may read which entries, the versions of one thing, and answers given before."""
+
+from dataclasses import dataclass, replace
+
+from application.actor import Actor
+from application.authorization import require
+from application.paging import Page, PageRequest
+from application.ports.repositories import AuditFilter
+from application.ports.unit_of_work import Begin
+from domain.audit import AuditEntry
+from domain.permissions import is_admin
+
+
+@dataclass(frozen=True, slots=True)
+class ListAuditEntries:
+    """Administrators read every entry, others their own."""
+
+    begin: Begin
+
+    async def __call__(self, actor: Actor, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+        if not is_admin(actor.grants):
+            require(wanted.actor_id in (None, actor.id), "You may read your own entries only.")
+            wanted = replace(wanted, actor_id=actor.id)
+        return await self.begin(actor).audit.matching(wanted, page)
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersions:
+    """The entries of one thing, newest first. The caller has made sure that the actor may see it."""
+
+    begin: Begin
+
+    async def __call__(self, actor: Actor, collection: str, id: str, page: PageRequest) -> Page[AuditEntry]:
+        wanted = AuditFilter(collection=collection, entity_id=id)
+        return await self.begin(actor).audit.matching(wanted, page)
+
+
+@dataclass(frozen=True, slots=True)
+class FindAnswer:
+    """The entry that a repeated request made the first time; None for a first request."""
+
+    begin: Begin
+
+    async def __call__(self, actor: Actor) -> AuditEntry | None:
+        if actor.claim is None:
+            return None
+        return await self.begin(actor).audit.with_key(actor.claim.key)

@@ -1,0 +1,161 @@
+"""Projects: create, read, change, trash, restore, roll back."""
+
+from dataclasses import dataclass, replace
+
+from application.actor import Actor
+from application.authorization import require, require_visible
+from application.paging import Page, PageRequest
+from application.ports.clock import Clock
+from application.ports.identifiers import Identifiers
+from application.ports.repositories import ProjectFilter
+from application.ports.unit_of_work import Begin, UnitOfWork
+from domain.audit import Action
+from domain.entity import Stamp
+from domain.errors import Fault, RuleBroken
+from domain.permissions import is_admin, may_change_project, may_see_project
+from domain.project import Project, ProjectChanges
+
+
+async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
+    """The project, where the actor may know of it. Raises NotFound."""
+    project = await work.projects.get(id)
+    require_visible(may_see_project(actor.id, actor.grants, project))
+    return project
+
+
+async def _require_owner(work: UnitOfWork, changes: ProjectChanges) -> None:
+    owner_id = changes.get("owner_id")
+    if owner_id is None:
+        return
+    owner = (await work.users.get_many([owner_id])).get(owner_id)
+    if owner is None or owner.is_deleted:
+        raise RuleBroken("The owner does not exist.", faults=[Fault("/ownerId", "is no user")])
+
+
+@dataclass(frozen=True, slots=True)
+class CreateProject:
+    """A new project, owned by the actor."""
+
+    begin: Begin
+    clock: Clock
+    identifiers: Identifiers
+
+    async def __call__(self, actor: Actor, changes: ProjectChanges) -> Project:
+        work = self.begin(actor)
+        stamp = Stamp(self.clock.now(), actor.id)
+        project = Project.create(self.identifiers.fresh(), stamp, owner_id=actor.id, changes=changes)
+        work.projects.save(project)
+        await work.commit()
+        return project
+
+
+@dataclass(frozen=True, slots=True)
+class GetProject:
+    """One project, also from the trash, also as it was."""
+
+    begin: Begin
+
+    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Project:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, id)
+        return project if version is None else await work.projects.at_version(id, version)
+
+
+@dataclass(frozen=True, slots=True)
+class ListProjects:
+    """The projects an actor may see."""
+
+    begin: Begin
+
+    async def __call__(self, actor: Actor, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
+        seen = wanted if is_admin(actor.grants) else replace(wanted, visible_to=actor.id)
+        return await self.begin(actor).projects.matching(seen, page)
+
+
+@dataclass(frozen=True, slots=True)
+class EditProject:
+    """Changes fields of a project. `expected_version` None means whichever is current."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(
+        self, actor: Actor, id: str, changes: ProjectChanges, *, expected_version: int | None
+    ) -> Project:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, id)
+        require(may_change_project(actor.id, actor.grants, project))
+        project.require_version(expected_version)
+        await _require_owner(work, changes)
+        edited = project.edit(Stamp(self.clock.now(), actor.id), changes)
+        work.projects.save(edited)
+        await work.commit()
+        return edited
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteProject:
+    """Into the trash, with its live tasks and its timeline, in one change set."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, id)
+        require(may_change_project(actor.id, actor.grants, project))
+        project.require_version(expected_version)
+        stamp = Stamp(self.clock.now(), actor.id)
+        deleted = project.delete(stamp)
+        work.projects.save(deleted)
+        for task in await work.tasks.live_in_project(id):
+            work.tasks.save(task.delete(stamp))
+        timeline = await work.timelines.of_project(id)
+        if timeline is not None and not timeline.is_deleted:
+            work.timelines.save(timeline.delete(stamp))
+        await work.commit()
+        return deleted
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreProject:
+    """Out of the trash, with exactly what went there with it."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, id)
+        require(may_change_project(actor.id, actor.grants, project))
+        project.require_version(expected_version)
+        stamp = Stamp(self.clock.now(), actor.id)
+        restored = project.restore(stamp)
+        work.projects.save(restored)
+        if project.deleted_at is not None:
+            for task in await work.tasks.trashed_with_project(id, project.deleted_at):
+                work.tasks.save(task.restore(stamp))
+        timeline = await work.timelines.of_project(id)
+        if timeline is not None and timeline.deleted_at == project.deleted_at:
+            work.timelines.save(timeline.restore(stamp))
+        await work.commit()
+        return restored
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackProject:
+    """The content of an earlier version as a new version."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> Project:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, id)
+        require(may_change_project(actor.id, actor.grants, project))
+        project.require_version(expected_version)
+        earlier = await work.projects.at_version(id, version)
+        rolled_back = project.roll_back_to(earlier, Stamp(self.clock.now(), actor.id))
+        work.projects.save(rolled_back, action=Action.ROLLED_BACK)
+        await work.commit()
+        return rolled_back

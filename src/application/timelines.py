@@ -1,0 +1,119 @@
+"""Timelines: load, save, roll back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.actor import Actor
+from application.authorization import require, require_visible
+from application.ports.clock import Clock
+from application.ports.unit_of_work import Begin, UnitOfWork
+from domain.audit import Action
+from domain.entity import Stamp
+from domain.errors import NotFound, VersionConflict
+from domain.permissions import may_change_project, may_see_project
+from domain.project import Project
+from domain.timeline import Plan, Timeline
+
+UNSAVED_VERSION = 0
+
+
+async def _visible_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
+    project = await work.projects.get(project_id)
+    require_visible(may_see_project(actor.id, actor.grants, project))
+    return project
+
+
+def unsaved(project: Project) -> Timeline:
+    """What a project has before anybody plans: an empty timeline, version 0."""
+    return Timeline(
+        id=project.id,
+        version=UNSAVED_VERSION,
+        created_at=project.created_at,
+        created_by=project.created_by,
+        updated_at=project.created_at,
+        updated_by=project.created_by,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GetTimeline:
+    """The timeline of a project: current, by version, or as it was at an instant."""
+
+    begin: Begin
+
+    async def __call__(
+        self, actor: Actor, project_id: str, *, version: int | None = None, at: datetime | None = None
+    ) -> Timeline:
+        work = self.begin(actor)
+        project = await _visible_project(work, actor, project_id)
+        timeline = await work.timelines.of_project(project_id)
+        if at is not None:
+            version = await work.timelines.version_at(project_id, at)
+            if version is None and at >= project.created_at:
+                return unsaved(project)
+            if version is None:
+                raise NotFound("The project did not exist at that time.")
+        if version is None or (timeline is None and version == UNSAVED_VERSION):
+            return timeline or unsaved(project)
+        if timeline is None:
+            raise NotFound("The timeline has no such version.")
+        return await work.timelines.at_version(project_id, version)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTimeline:
+    """Saves a whole plan. Saving what is already there makes no version; a dry run saves nothing."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(
+        self,
+        actor: Actor,
+        project_id: str,
+        plan: Plan,
+        *,
+        expected_version: int | None,
+        dry_run: bool = False,
+    ) -> Timeline:
+        work = self.begin(actor)
+        project = await _visible_project(work, actor, project_id)
+        require(may_change_project(actor.id, actor.grants, project))
+        project.require_live()
+        stamp = Stamp(self.clock.now(), actor.id)
+        timeline = await work.timelines.of_project(project_id)
+        if timeline is None:
+            if expected_version not in (None, UNSAVED_VERSION):
+                raise VersionConflict(current_version=UNSAVED_VERSION)
+            saved = Timeline.create(project_id, stamp, plan)
+        else:
+            timeline.require_version(expected_version)
+            saved = timeline.save(stamp, plan)
+        if not dry_run:
+            work.timelines.save(saved)
+            await work.commit()
+        return saved
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackTimeline:
+    """The plan of an earlier version as a new version."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(
+        self, actor: Actor, project_id: str, *, version: int, expected_version: int | None
+    ) -> Timeline:
+        work = self.begin(actor)
+        project = await _visible_project(work, actor, project_id)
+        require(may_change_project(actor.id, actor.grants, project))
+        timeline = await work.timelines.of_project(project_id)
+        if timeline is None:
+            raise NotFound("The timeline has no such version.")
+        timeline.require_version(expected_version)
+        earlier = await work.timelines.at_version(project_id, version)
+        rolled_back = timeline.roll_back_to(earlier, Stamp(self.clock.now(), actor.id))
+        work.timelines.save(rolled_back, action=Action.ROLLED_BACK)
+        await work.commit()
+        return rolled_back

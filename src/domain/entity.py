@@ -1,0 +1,90 @@
+"""What every entity shares: identity, version, stamps, and a trash to come back from."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+
+from domain.errors import Conflict, VersionConflict
+
+ID_LENGTH = 24
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+STAMP_FIELDS = frozenset(
+    {"id", "version", "created_at", "created_by", "updated_at", "updated_by"},
+)
+TRASH_FIELDS = frozenset({"is_deleted", "deleted_at", "deleted_by"})
+
+
+def is_id(text: str) -> bool:
+    """Whether the text has the shape of an identifier: 24 lower-case hex digits."""
+    return len(text) == ID_LENGTH and _HEX_DIGITS.issuperset(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who changes something, and when (aware, whole milliseconds)."""
+
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A thing with a history. Every change is a method that returns the next version."""
+
+    id: str
+    version: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+    is_deleted: bool = False
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+
+    def _next(self, stamp: Stamp, **fields: object) -> Self:
+        """The next version with these fields, or the same object where nothing differs."""
+        if all(getattr(self, name) == value for name, value in fields.items()):
+            return self
+        return replace(self, version=self.version + 1, updated_at=stamp.at, updated_by=stamp.by, **fields)  # type: ignore[arg-type]
+
+    def delete(self, stamp: Stamp) -> Self:
+        """Into the trash. Raises Conflict where it already is there."""
+        if self.is_deleted:
+            raise Conflict("This is in the trash already.")
+        return self._next(stamp, is_deleted=True, deleted_at=stamp.at, deleted_by=stamp.by)
+
+    def restore(self, stamp: Stamp) -> Self:
+        """Out of the trash. Raises Conflict where it is not there."""
+        if not self.is_deleted:
+            raise Conflict("This is not in the trash.")
+        return self._next(stamp, is_deleted=False, deleted_at=None, deleted_by=None)
+
+    def roll_back_to(self, earlier: Self, stamp: Stamp) -> Self:
+        """The content of an earlier version as a new version; stamps and trash state stay with the present."""
+        self.require_live()
+        kept = STAMP_FIELDS | TRASH_FIELDS
+        content = {name: getattr(earlier, name) for name in self.__dataclass_fields__ if name not in kept}
+        return self._next(stamp, **content)
+
+    def require_version(self, expected: int | None) -> None:
+        """Raises VersionConflict where the writer saw another version; None means he does not mind."""
+        if expected is not None and expected != self.version:
+            raise VersionConflict(current_version=self.version)
+
+    def require_live(self) -> None:
+        """Raises Conflict for something in the trash, which must be restored before it can change."""
+        if self.is_deleted:
+            raise Conflict("This is in the trash; restore it first.")
+
+
+def first_stamps(id: str, stamp: Stamp) -> dict[str, object]:
+    """The stamp fields of version 1."""
+    return {
+        "id": id,
+        "version": 1,
+        "created_at": stamp.at,
+        "created_by": stamp.by,
+        "updated_at": stamp.at,
+        "updated_by": stamp.by,
+    }

@@ -1,0 +1,45 @@
+"""A label: a coloured word that tasks carry."""
+
+from dataclasses import dataclass
+from typing import Self, TypedDict
+
+from domain.entity import Entity, Stamp, first_stamps
+from domain.project import require_color
+from domain.storable import require_text
+
+NAME_LENGTH_MAX = 100
+DEFAULT_COLOR = "#6b7280"
+
+
+class LabelChanges(TypedDict, total=False):
+    """What may change; absent means unchanged."""
+
+    name: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label(Entity):
+    """Names are unique among live labels."""
+
+    name: str
+    color: str = DEFAULT_COLOR
+
+    @classmethod
+    def create(cls, id: str, stamp: Stamp, changes: LabelChanges) -> Self:
+        """Version 1 of a label. Raises RuleBroken where a field does not fit."""
+        _check(changes)
+        return cls(**first_stamps(id, stamp), **changes)  # type: ignore[arg-type]
+
+    def edit(self, stamp: Stamp, changes: LabelChanges) -> Self:
+        """The label with these changes; the same object where they change nothing."""
+        self.require_live()
+        _check(changes)
+        return self._next(stamp, **changes)
+
+
+def _check(changes: LabelChanges) -> None:
+    if "name" in changes:
+        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+    if "color" in changes:
+        require_color(changes["color"])

@@ -1,0 +1,234 @@
+"""The schedule of one project: items, dependencies and the calendar that decides what a day is."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Self
+
+from domain.entity import Entity, Stamp, first_stamps
+from domain.errors import Fault, RuleBroken
+from domain.storable import require_text
+
+ITEMS_MAX = 5_000
+DEPENDENCIES_MAX = 20_000
+HOLIDAYS_MAX = 1_000
+TITLE_LENGTH_MAX = 500
+MESSAGE_LENGTH_MAX = 1_000
+ITEM_ID_LENGTH_MAX = 64
+DURATION_MAX = 100_000
+LAG_MAX = 10_000
+
+
+class Weekday(StrEnum):
+    """Days of a working week."""
+
+    MON = "MON"
+    TUE = "TUE"
+    WED = "WED"
+    THU = "THU"
+    FRI = "FRI"
+    SAT = "SAT"
+    SUN = "SUN"
+
+
+class ItemKind(StrEnum):
+    """A summary spans its children; a milestone lasts no time."""
+
+    TASK = "TASK"
+    SUMMARY = "SUMMARY"
+    MILESTONE = "MILESTONE"
+
+
+class ItemMode(StrEnum):
+    """AUTO items move with their dependencies, MANUAL ones stay."""
+
+    AUTO = "AUTO"
+    MANUAL = "MANUAL"
+
+
+class DependencyKind(StrEnum):
+    """Which end of the first item holds which end of the second: finish or start."""
+
+    FS = "FS"
+    SS = "SS"
+    FF = "FF"
+    SF = "SF"
+
+
+WORKING_WEEK = (Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Which days are worked."""
+
+    working_days: tuple[Weekday, ...] = WORKING_WEEK
+    holidays: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineItem:
+    """One bar, bracket or diamond. `duration` counts working days."""
+
+    id: str
+    kind: ItemKind = ItemKind.TASK
+    task_id: str | None = None
+    parent_id: str | None = None
+    title: str | None = None
+    start: date | None = None
+    end: date | None = None
+    duration: int | None = None
+    mode: ItemMode = ItemMode.AUTO
+    not_before: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """The second item waits for the first; `lag` counts working days and may be negative."""
+
+    from_: str
+    to: str
+    kind: DependencyKind = DependencyKind.FS
+    lag: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a person saves: the content of one version of a timeline."""
+
+    calendar: Calendar = Calendar()
+    items: tuple[TimelineItem, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    message: str | None = None
+
+    def check(self) -> None:
+        """Raises RuleBroken naming every fault: unknown, doubled or self-linked items, cycles, ends before starts."""
+        faults = [*_bound_faults(self), *_item_faults(self.items), *_dependency_faults(self)]
+        if not faults:
+            faults = [*_parent_cycle_faults(self.items), *_cycle_faults(self)]
+        if faults:
+            raise RuleBroken("The timeline contradicts itself.", faults=faults)
+        if self.message is not None:
+            require_text(self.message, "/message", longest=MESSAGE_LENGTH_MAX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline(Entity):
+    """One per project, and it carries the project's id: nothing else could be meant by it."""
+
+    calendar: Calendar = Calendar()
+    items: tuple[TimelineItem, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    message: str | None = None
+
+    @classmethod
+    def create(cls, project_id: str, stamp: Stamp, plan: Plan) -> Self:
+        """Version 1 of a project's timeline. Raises RuleBroken for a plan that contradicts itself."""
+        plan.check()
+        return cls(
+            **first_stamps(project_id, stamp),  # type: ignore[arg-type]
+            calendar=plan.calendar,
+            items=plan.items,
+            dependencies=plan.dependencies,
+            message=plan.message,
+        )
+
+    def save(self, stamp: Stamp, plan: Plan) -> Self:
+        """The timeline with this plan; the same object where the plan is already there, whatever the message says."""
+        self.require_live()
+        plan.check()
+        if (plan.calendar, plan.items, plan.dependencies) == (self.calendar, self.items, self.dependencies):
+            return self
+        return self._next(
+            stamp,
+            calendar=plan.calendar,
+            items=plan.items,
+            dependencies=plan.dependencies,
+            message=plan.message,
+        )
+
+
+def _bound_faults(plan: Plan) -> Iterator[Fault]:
+    bounds = (
+        ("/items", len(plan.items), ITEMS_MAX),
+        ("/dependencies", len(plan.dependencies), DEPENDENCIES_MAX),
+        ("/calendar/holidays", len(plan.calendar.holidays), HOLIDAYS_MAX),
+    )
+    for pointer, count, most in bounds:
+        if count > most:
+            yield Fault(pointer, f"has {count} elements; at most {most} are allowed")
+    if not plan.calendar.working_days:
+        yield Fault("/calendar/workingDays", "names no day to work on")
+
+
+def _item_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+    known = Counter(item.id for item in items)
+    for index, item in enumerate(items):
+        pointer = f"/items/{index}"
+        if known[item.id] > 1:
+            yield Fault(f"{pointer}/id", f"“{item.id}” stands for more than one item")
+        if item.parent_id is not None and item.parent_id not in known:
+            yield Fault(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
+        if item.start is not None and item.end is not None and item.end < item.start:
+            yield Fault(f"{pointer}/end", f"item “{item.id}” ends before it starts")
+        if item.kind is ItemKind.MILESTONE and item.duration not in (None, 0):
+            yield Fault(f"{pointer}/duration", f"milestone “{item.id}” cannot last")
+
+
+def _dependency_faults(plan: Plan) -> Iterator[Fault]:
+    known = {item.id for item in plan.items}
+    seen: set[tuple[str, str]] = set()
+    for index, dependency in enumerate(plan.dependencies):
+        pointer = f"/dependencies/{index}"
+        link = (dependency.from_, dependency.to)
+        for end, name in (("from", dependency.from_), ("to", dependency.to)):
+            if name not in known:
+                yield Fault(f"{pointer}/{end}", f"names the unknown item “{name}”")
+        if dependency.from_ == dependency.to:
+            yield Fault(pointer, f"item “{dependency.to}” waits for itself")
+        elif link in seen:
+            yield Fault(pointer, f"“{link[0]}” and “{link[1]}” are linked twice")
+        seen.add(link)
+
+
+def _parent_cycle_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+    parents = {item.id: [item.parent_id] for item in items if item.parent_id is not None}
+    if cycle := first_cycle(parents):
+        yield Fault("/items", f"items contain each other: {' → '.join(cycle)}")
+
+
+def _cycle_faults(plan: Plan) -> Iterator[Fault]:
+    successors: dict[str, list[str]] = {}
+    for dependency in plan.dependencies:
+        successors.setdefault(dependency.from_, []).append(dependency.to)
+    if cycle := first_cycle(successors):
+        yield Fault("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
+
+
+def first_cycle(successors: Mapping[str, Iterable[str]]) -> list[str]:
+    """One cycle of a directed graph, first node repeated at the end; empty where there is none.
+
+    Depth-first search with an explicit stack, so that a long chain cannot exhaust Python's own.
+    """
+    finished: set[str] = set()
+    for root in successors:
+        path: dict[str, None] = {}
+        stack: list[tuple[str, Iterator[str]]] = [] if root in finished else [(root, iter(successors[root]))]
+        if stack:
+            path[root] = None
+        while stack:
+            node, following = stack[-1]
+            step = next(following, None)
+            if step is None:
+                finished.add(node)
+                path.pop(node)
+                stack.pop()
+            elif step in path:
+                names = list(path)
+                return [*names[names.index(step) :], step]
+            elif step not in finished:
+                path[step] = None
+                stack.append((step, iter(successors.get(step, ()))))
+    return []

@@ -1,0 +1,1 @@
+"""The ways in: HTTP, command line, worker, and the composition that wires them."""
