@@ -17,7 +17,9 @@ from domain.user import User, UserChanges, normal_email
 
 @dataclass(frozen=True, slots=True)
 class SignInByEmail:
-    """Finds or makes the user with an address, and answers tokens. The first user of an empty installation administers it.
+    """Finds or makes the user with an address, and answers tokens.
+
+    The first user of an empty installation administers it.
 
     For development and for the command line: it asks for no proof.
     """

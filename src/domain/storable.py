@@ -16,14 +16,8 @@ def faults_in(value: object, pointer: str = "", depth: int = 0) -> Iterator[Faul
         yield Fault(pointer, f"is nested deeper than {DEPTH_MAX} levels")
     elif isinstance(value, str):
         yield from _text_faults(value, pointer)
-    elif isinstance(value, bool):
-        return
-    elif isinstance(value, int):
-        if not INTEGER_MIN <= value <= INTEGER_MAX:
-            yield Fault(pointer, "is an integer beyond 63 bits")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield Fault(pointer, "is not a finite number")
+    elif isinstance(value, int | float):
+        yield from _number_faults(value, pointer)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _text_faults(str(key), pointer)
@@ -36,6 +30,14 @@ def faults_in(value: object, pointer: str = "", depth: int = 0) -> Iterator[Faul
 def pointer_token(key: str) -> str:
     """One key as a token of a JSON pointer (RFC 6901 escapes)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def _number_faults(number: float, pointer: str) -> Iterator[Fault]:
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            yield Fault(pointer, "is not a finite number")
+    elif not INTEGER_MIN <= number <= INTEGER_MAX:
+        yield Fault(pointer, "is an integer beyond 63 bits")
 
 
 def _text_faults(text: str, pointer: str) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from domain.storable import require_text
 TITLE_LENGTH_MAX = 500
 DESCRIPTION_LENGTH_MAX = 50_000
 REASON_LENGTH_MAX = 1_000
+EXTERNAL_KEY_LENGTH_MAX = 300
 LABELS_MAX = 50
 
 
@@ -48,8 +49,18 @@ class TaskChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a task was in the tracker it comes from. `deleted_at` is set where that tracker had it in its trash."""
+
+    external_key: str
+    created_at: datetime
+    deleted_at: datetime | None = None
+    deleted_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Entity):
-    """`external_key` names the task in the tracker it was imported from; `deleted_reason` says why it is in the trash."""
+    """`external_key` names the task in the tracker it came from; `deleted_reason` says why it is in the trash."""
 
     title: str
     description: str | None = None
@@ -76,6 +87,28 @@ class Task(Entity):
         """Version 1 of a task. Raises RuleBroken where a field does not fit."""
         fields = _checked(changes)
         return cls(**first_stamps(id, stamp), **fields, external_key=external_key)  # type: ignore[arg-type]
+
+    @classmethod
+    def imported(cls, id: str, stamp: Stamp, changes: TaskChanges, *, origin: Origin) -> Self:
+        """Version 1 of a task that lived elsewhere: as old as it was there, and in the trash where it was there.
+
+        The stamp says who brings it, and when this version of it was made. Raises RuleBroken where a field does not fit.
+        """
+        require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
+        task = replace(
+            cls.create(id, stamp, changes, external_key=origin.external_key), created_at=origin.created_at
+        )
+        if origin.deleted_at is None:
+            return task
+        if origin.deleted_reason is not None:
+            require_text(origin.deleted_reason, "/reason", longest=REASON_LENGTH_MAX)
+        return replace(
+            task,
+            is_deleted=True,
+            deleted_at=origin.deleted_at,
+            deleted_by=stamp.by,
+            deleted_reason=origin.deleted_reason,
+        )
 
     def edit(self, stamp: Stamp, changes: TaskChanges) -> Self:
         """The task with these changes; the same object where they change nothing."""

@@ -27,7 +27,10 @@ class RecordStore(Protocol):
         ...
 
     async def open(self) -> None:
-        """Connects, and finishes or undoes what a crash left. Raises StoreUnavailable, or StoreRefused with a remedy."""
+        """Connects, and finishes or undoes what a crash left.
+
+        Raises StoreUnavailable, or StoreRefused with a remedy.
+        """
         ...
 
     async def close(self) -> None:

@@ -33,5 +33,5 @@ class TokenReader(Protocol):
     """Believes tokens or does not."""
 
     def read(self, access_token: str) -> Identity:
-        """Whom the token speaks for. Raises Unauthenticated for a token that is malformed, expired, foreign or forged."""
+        """Whom the token speaks for. Raises Unauthenticated for one that is malformed, expired, foreign or forged."""
         ...

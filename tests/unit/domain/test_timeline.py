@@ -1,0 +1,99 @@
+from datetime import date
+
+import pytest
+
+from domain.errors import RuleBroken
+from domain.timeline import (
+    ITEMS_MAX,
+    Calendar,
+    Dependency,
+    DependencyKind,
+    ItemKind,
+    Plan,
+    Timeline,
+    TimelineItem,
+    Weekday,
+    first_cycle,
+)
+from tests.unit.builders import numbered_id, stamp
+
+
+def items(*ids: str) -> tuple[TimelineItem, ...]:
+    return tuple(TimelineItem(id=id_) for id_ in ids)
+
+
+def link(first: str, second: str) -> Dependency:
+    return Dependency(from_=first, to=second)
+
+
+FAULTY = {
+    "double item": (Plan(items=items("a", "a")), "/items/0/id"),
+    "unknown parent": (Plan(items=(TimelineItem(id="a", parent_id="z"),)), "/items/0/parentId"),
+    "ends before it starts": (
+        Plan(items=(TimelineItem(id="a", start=date(2026, 3, 2), end=date(2026, 3, 1)),)),
+        "/items/0/end",
+    ),
+    "milestone that lasts": (
+        Plan(items=(TimelineItem(id="a", kind=ItemKind.MILESTONE, duration=1),)),
+        "/items/0/duration",
+    ),
+    "unknown successor": (Plan(items=items("a"), dependencies=(link("a", "z"),)), "/dependencies/0/to"),
+    "self link": (Plan(items=items("a"), dependencies=(link("a", "a"),)), "/dependencies/0"),
+    "double link": (
+        Plan(items=items("a", "b"), dependencies=(link("a", "b"), link("a", "b"))),
+        "/dependencies/1",
+    ),
+    "cycle": (
+        Plan(items=items("a", "b", "c"), dependencies=(link("a", "b"), link("b", "c"), link("c", "a"))),
+        "/dependencies",
+    ),
+    "items that contain each other": (
+        Plan(items=(TimelineItem(id="a", parent_id="b"), TimelineItem(id="b", parent_id="a"))),
+        "/items",
+    ),
+    "no working day": (Plan(calendar=Calendar(working_days=())), "/calendar/workingDays"),
+    "too many items": (Plan(items=items(*map(str, range(ITEMS_MAX + 1)))), "/items"),
+}
+
+
+@pytest.mark.parametrize(("plan", "pointer"), FAULTY.values(), ids=FAULTY.keys())
+def test_a_plan_that_contradicts_itself_is_refused_with_its_place(plan: Plan, pointer: str) -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        Timeline.create(numbered_id(1), stamp(), plan)
+    assert pointer in [fault.pointer for fault in refusal.value.faults]
+
+
+def test_a_cycle_is_named() -> None:
+    plan = Plan(items=items("a", "b"), dependencies=(link("a", "b"), link("b", "a")))
+    with pytest.raises(RuleBroken) as refusal:
+        plan.check()
+    assert "a → b → a" in refusal.value.faults[0].message
+
+
+def test_saving_what_is_there_already_makes_no_version() -> None:
+    plan = Plan(items=items("a", "b"), dependencies=(link("a", "b"),), message="first")
+    timeline = Timeline.create(numbered_id(1), stamp(), plan)
+    assert timeline.save(stamp(1), plan) is timeline
+
+
+def test_the_kind_of_a_dependency_and_the_calendar_are_content() -> None:
+    plan = Plan(items=items("a", "b"), dependencies=(link("a", "b"),))
+    timeline = Timeline.create(numbered_id(1), stamp(), plan)
+    other_kind = Plan(
+        items=plan.items, dependencies=(Dependency(from_="a", to="b", kind=DependencyKind.SS),)
+    )
+    other_week = Plan(
+        calendar=Calendar(working_days=(Weekday.SUN,)), items=plan.items, dependencies=plan.dependencies
+    )
+    assert timeline.save(stamp(1), other_kind).version == 2
+    assert timeline.save(stamp(1), other_week).version == 2
+
+
+def test_a_chain_longer_than_pythons_stack_is_walked() -> None:
+    chain = {str(n): [str(n + 1)] for n in range(20_000)}
+    assert first_cycle(chain) == []
+    assert len(first_cycle({**chain, "20000": ["0"]})) == 20_002
+
+
+def test_a_diamond_is_no_cycle() -> None:
+    assert first_cycle({"a": ["b", "c"], "b": ["d"], "c": ["d"]}) == []
