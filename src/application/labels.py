@@ -38,12 +38,13 @@ class CreateLabel:
 
 @dataclass(frozen=True, slots=True)
 class GetLabel:
-    """One label, also from the trash."""
+    """One label, also from the trash, also as it was."""
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, id: str) -> Label:
-        return await self.begin(actor).labels.get(id)
+    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Label:
+        labels = self.begin(actor).labels
+        return await (labels.get(id) if version is None else labels.at_version(id, version))
 
 
 @dataclass(frozen=True, slots=True)

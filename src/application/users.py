@@ -47,12 +47,13 @@ class SignInByEmail:
 
 @dataclass(frozen=True, slots=True)
 class GetUser:
-    """One user."""
+    """One user, also as he was."""
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, id: str) -> User:
-        return await self.begin(actor).users.get(id)
+    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> User:
+        users = self.begin(actor).users
+        return await (users.get(id) if version is None else users.at_version(id, version))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What every entity shares: identity, version, stamps, and a trash to come back from."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -88,3 +89,8 @@ def first_stamps(id: str, stamp: Stamp) -> dict[str, object]:
         "updated_at": stamp.at,
         "updated_by": stamp.by,
     }
+
+
+def derived_id(*parts: str) -> str:
+    """The id that these parts always give, for what must be found again under the same id."""
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()[:ID_LENGTH]

@@ -32,7 +32,7 @@ def pointer_token(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _number_faults(number: float, pointer: str) -> Iterator[Fault]:
+def _number_faults(number: int | float, pointer: str) -> Iterator[Fault]:
     if isinstance(number, float):
         if not math.isfinite(number):
             yield Fault(pointer, "is not a finite number")

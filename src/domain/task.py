@@ -92,7 +92,7 @@ class Task(Entity):
     def imported(cls, id: str, stamp: Stamp, changes: TaskChanges, *, origin: Origin) -> Self:
         """Version 1 of a task that lived elsewhere: as old as it was there, and in the trash where it was there.
 
-        The stamp says who brings it, and when this version of it was made. Raises RuleBroken where a field does not fit.
+        The stamp says who brings it, and when this version was made. Raises RuleBroken where a field does not fit.
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
         task = replace(

@@ -47,7 +47,7 @@ USER = "tandem"
 PORT = 5432  # never opened: it is part of the socket's name
 READY_SECONDS_MAX = 60.0
 STARTS_MAX = 3
-ORPHAN_SECONDS_MAX = 3.0
+ORPHAN_SECONDS_MAX = 1.0
 INITIALISE_SECONDS_MAX = 120.0
 START_LOCK_SECONDS_MAX = INITIALISE_SECONDS_MAX + READY_SECONDS_MAX
 STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0))
@@ -127,15 +127,17 @@ class EmbeddedPostgres:
             return not self._run()
 
     def stop(self) -> None:
-        """Stop using the server; the last user shuts it down (fast, then immediately, then by force). May be repeated."""
+        """Stop using the server; the last user shuts it down: fast, then at once, then by force. May be repeated."""
         if self._is_stopped or os.getpid() != self._owner_process_id:
             return
         self._is_stopped = True
         atexit.unregister(self.stop)
         try:
-            with self._starting_alone():
-                if self._users.is_mine_alone():
-                    self._shut_down()
+            # A server whose directory was removed ends by itself: it looks for its pid file every minute.
+            if self.directory.exists():
+                with self._starting_alone():
+                    if self._users.is_mine_alone():
+                        self._shut_down()
         finally:
             self._users.close()
 
@@ -159,15 +161,22 @@ class EmbeddedPostgres:
     def _initialise(self) -> None:
         """Make the cluster and the database beside their final place, so that a crash half way leaves nothing."""
         unfinished = self.directory / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        self._account.own(unfinished)
-        options = ["--locale=C", "--encoding=UTF8", "--auth=trust", f"--username={USER}"]
-        self._run_program("initdb", "-D", str(unfinished), *options)
-        # "template1" is there to connect to; a server in single-user mode reads one statement a line.
-        alone = ["--single", "-D", str(unfinished), "-c", "exit_on_error=on", "template1"]
-        self._run_program("postgres", *alone, text=f"CREATE DATABASE {DATABASE}\n")
-        unfinished.rename(self.data)
+        with opened_lock(self.directory / "server.lock") as lock:
+            # A killed process may have left its initdb running, which would write into the directory made next.
+            if not lock.wait_until_mine_alone(INITIALISE_SECONDS_MAX):
+                raise EmbeddedPostgresUnavailable(
+                    f"An earlier initdb in {self.directory} does not end; end it first."
+                )
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(mode=0o700)
+            self._account.own(unfinished)
+            options = ["--locale=C", "--encoding=UTF8", "--auth=trust", f"--username={USER}"]
+            self._run_program("initdb", "-D", str(unfinished), *options, inherited=lock.descriptor)
+            # "template1" is there to connect to; a server in single-user mode reads one statement a line.
+            alone = ["--single", "-D", str(unfinished), "-c", "exit_on_error=on", "template1"]
+            text = f"CREATE DATABASE {DATABASE}\n"
+            self._run_program("postgres", *alone, text=text, inherited=lock.descriptor)
+            unfinished.rename(self.data)
         # Without this a power cut could take the new name back, and every write acknowledged since with it.
         descriptor = os.open(self.directory, os.O_RDONLY)
         os.fsync(descriptor)
@@ -184,7 +193,8 @@ class EmbeddedPostgres:
                 self.url = f"postgresql://{USER}@/{DATABASE}?host={postmaster.socket_directory}&port={PORT}"
                 return was_running
         raise EmbeddedPostgresUnavailable(
-            f"The PostgreSQL server in {self.directory} does not start. Its log ({self.log}) ends with:\n{self._log_tail()}"
+            f"The PostgreSQL server in {self.directory} does not start. "
+            f"Its log ({self.log}) ends with:\n{self._log_tail()}"
         )
 
     def _launch(self) -> None:
@@ -261,21 +271,19 @@ class EmbeddedPostgres:
         self._account.own(path)
         return path
 
-    def _run_program(
-        self, program: str, *arguments: str, text: str = "", inherited: int | None = None
-    ) -> None:
+    def _run_program(self, program: str, *arguments: str, inherited: int, text: str = "") -> None:
         """Run one PostgreSQL program to its end under the server's account; what it says goes to the log."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         with self.log.open("ab") as log:
             self._account.own(self.log)
-            answer = subprocess.run(
+            answer = subprocess.run(  # noqa: S603 - programs found by us, arguments as a list
                 [*self._account.prefix, self._programs.path(program), *arguments],
                 input=text.encode(),
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
                 env={**environment, "LC_ALL": "C"},
-                pass_fds=() if inherited is None else (inherited,),
+                pass_fds=(inherited,),
                 start_new_session=True,
                 timeout=INITIALISE_SECONDS_MAX,
                 check=False,

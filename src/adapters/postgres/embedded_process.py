@@ -1,7 +1,7 @@
 """What the operating system knows about a PostgreSQL server: its pid file, its processes, and who holds which lock.
 
-Process numbers are used again, so a pid file alone proves nothing. The server inherits an open, locked file from whoever
-starts it: the lock is held exactly as long as one of its processes lives, whatever died in between.
+Process numbers are used again, so a pid file alone proves nothing. The server inherits an open, locked file from
+whoever starts it: the lock is held exactly as long as one of its processes lives, whatever died in between.
 """
 
 import fcntl

@@ -58,12 +58,15 @@ def find_programs(*, major: int | None = None, folders: Iterable[Path] | None = 
 
     `folders` replaces the search of this machine. Raises EmbeddedPostgresUnavailable when nothing fits.
     """
-    found = list(_wheel_and_installed() if folders is None else _programs_in(folders, origin="given folder"))
-    fitting = [programs for programs in found if major is None or programs.major == major]
-    if fitting:
-        return fitting[0]
-    if found:
-        versions = ", ".join(programs.version for programs in found)
+    unfit = []
+    for programs in (
+        _wheel_and_installed() if folders is None else _programs_in(folders, origin="given folder")
+    ):
+        if major is None or programs.major == major:
+            return programs
+        unfit.append(programs.version)
+    if unfit:
+        versions = ", ".join(unfit)
         raise EmbeddedPostgresUnavailable(
             f"The data directory was made by PostgreSQL {major}, but this machine has only {versions}. "
             f"Install PostgreSQL {major}, or move the data away to start afresh."
@@ -107,7 +110,7 @@ def _programs_in(folders: Iterable[Path], *, origin: str) -> Iterator[PostgresPr
 def _version_of(postgres: Path) -> str | None:
     """The version a server program prints; None when it cannot run here, as when a wheel is for another system."""
     try:
-        answer = subprocess.run(
+        answer = subprocess.run(  # noqa: S603 - a file named postgres in a folder of server programs
             [str(postgres), "--version"],
             capture_output=True,
             text=True,

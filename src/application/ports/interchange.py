@@ -16,11 +16,13 @@ KEY_LENGTH_MAX = 200
 class ImportedIssue:
     """One issue of another tracker. Instants are aware, UTC, whole milliseconds; None where the tracker says nothing.
 
-    `place` says where in the file it stands, in words. `deleted_at` is set for what that tracker had in its trash.
+    `place` says in words where in the file it stands, `pointer` as the start of a JSON pointer. `deleted_at` is set
+    for what that tracker had in its trash.
     """
 
     key: str
     place: str
+    pointer: str
     title: str
     description: str | None
     status: TaskStatus

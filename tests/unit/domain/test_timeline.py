@@ -79,9 +79,7 @@ def test_saving_what_is_there_already_makes_no_version() -> None:
 def test_the_kind_of_a_dependency_and_the_calendar_are_content() -> None:
     plan = Plan(items=items("a", "b"), dependencies=(link("a", "b"),))
     timeline = Timeline.create(numbered_id(1), stamp(), plan)
-    other_kind = Plan(
-        items=plan.items, dependencies=(Dependency(from_="a", to="b", kind=DependencyKind.SS),)
-    )
+    other_kind = Plan(items=plan.items, dependencies=(Dependency(from_="a", to="b", kind=DependencyKind.SS),))
     other_week = Plan(
         calendar=Calendar(working_days=(Weekday.SUN,)), items=plan.items, dependencies=plan.dependencies
     )

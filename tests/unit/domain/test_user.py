@@ -9,7 +9,9 @@ def test_addresses_compare_without_case_and_blanks() -> None:
     assert normal_email("  Anna@Example.ORG ") == "anna@example.org"
 
 
-@pytest.mark.parametrize("text", ["", "anna", "@example.org", "anna@", "a b@example.org", "a@b@c", "a\x00@b.c"])
+@pytest.mark.parametrize(
+    "text", ["", "anna", "@example.org", "anna@", "a b@example.org", "a@b@c", "a\x00@b.c"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         normal_email(text)

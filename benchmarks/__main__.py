@@ -1,0 +1,45 @@
+"""`make bench`: every section, or those that are named; `--write` keeps the report in docs/benchmarks.md."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import document_store, http_stack, mirror, wrapping
+from benchmarks.report import Report, machine
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+MARK = "<!-- figures -->"
+
+SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
+    "http": http_stack.measure,
+    "mirror": mirror.measure,
+    "monty": document_store.measure,
+    "wrapping": wrapping.measure,
+    "start": http_stack.measure_start,
+    "memory": http_stack.measure_memory,
+}
+
+
+async def main(names: list[str]) -> Report:
+    """Measures the named sections, all where none is named."""
+    report = Report()
+    print(f"{machine()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    for name in names or list(SECTIONS):
+        await SECTIONS[name](report)
+    return report
+
+
+def keep(report: Report) -> None:
+    """Replaces the figures in the document; what people wrote above them stays."""
+    told = DOCUMENT.read_text().partition(MARK)[0]
+    when = f"\nMeasured {datetime.now(UTC):%Y-%m-%d} on {machine()}.\n"
+    DOCUMENT.write_text(f"{told}{MARK}\n{when}{report.text()}")
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    measured = asyncio.run(main([name for name in arguments if name != "--write"]))
+    if "--write" in arguments:
+        keep(measured)

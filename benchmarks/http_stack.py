@@ -1,0 +1,213 @@
+"""The whole stack over HTTP, by the server's own CPU time and by rate, against an application that does nothing.
+
+The CPU figure is the one to trust: the load generator shares the machine, and the rate is also its own.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.load import LoadResult, MakeRequest, get, post, run_load
+from benchmarks.processes import ServerProcess, free_port, service, trivial_server
+from benchmarks.report import Report, at_least, at_most, percentile
+
+SECTION = "Whole stack over HTTP"
+CONNECTIONS = 32
+WARM_UP = 600
+REQUESTS = 6_000
+ROUNDS = 3
+MEMORY_REQUESTS = 200_000
+BODY = json.dumps({"title": "Dig the pond", "description": "Line it with two layers of foil. " * 20}).encode()
+
+MONTY_MEMORY = {"STORE": "monty", "MONTY_STORAGE": "memory"}
+DUAL = {
+    "STORE": "dual",
+    "DUAL_WRITE_SOURCE": "monty",
+    "MONTY_STORAGE": "memory",
+    "POSTGRES_URL": "embedded",
+    "DUAL_WRITE_TIMEOUT_MS": "5000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One kind of request: CPU of the server for each, how many a second, and the slow end."""
+
+    cpu_us: float
+    per_second: float
+    p99_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.cpu_us:.0f} µs CPU, {self.per_second:.0f} a second, p99 {self.p99_ms:.1f} ms"
+
+
+async def measure(report: Report) -> None:
+    """Ceiling first, then each arrangement of stores."""
+    with trivial_server() as server:
+        ceiling_get = await _cost(server, lambda _: get("/thing"))
+        ceiling_post = await _cost(server, lambda _: post("/thing", BODY))
+    with service(MONTY_MEMORY) as server:
+        token, task_id = _prepared(server)
+        reading = await _cost(server, lambda _: get(f"/v1/tasks/{task_id}", token))
+        writing = await _cost(server, lambda _: post("/v1/tasks", BODY, token))
+    _add(report, "GET by id, MontyDB memory", ceiling=ceiling_get, measured=reading, bound=0.30)
+    _add(report, "POST, MontyDB memory, no mirror", ceiling=ceiling_post, measured=writing, bound=0.20)
+    with service(DUAL) as server:
+        token, _ = _prepared(server)
+        mirrored = await _cost(server, lambda _: post("/v1/tasks", BODY, token))
+        confirmed = _mirror_confirmed(server, token)
+    _add(
+        report,
+        f"POST, mirror acknowledged ({confirmed})",
+        ceiling=ceiling_post,
+        measured=mirrored,
+        bound=0.20,
+    )
+    await _over_mongo(report, ceiling_get, ceiling_post)
+
+
+async def measure_memory(report: Report) -> None:
+    """Resident memory before and after 200,000 requests, reads and failing writes alike."""
+    with service(MONTY_MEMORY) as server:
+        token, task_id = _prepared(server)
+        wrong = post("/v1/tasks", b'{"title": 1}', token)
+        requests = [
+            get(f"/v1/tasks/{task_id}", token),
+            get("/v1/tasks?limit=5", token),
+            get("/nothing"),
+            wrong,
+        ]
+        make: MakeRequest = lambda number: requests[number % len(requests)]  # noqa: E731 - as everywhere here
+        await run_load(server.port, make, requests=MEMORY_REQUESTS // 10, connections=CONNECTIONS)
+        before = server.resident_mib()
+        await run_load(server.port, make, requests=MEMORY_REQUESTS, connections=CONNECTIONS)
+        after = server.resident_mib()
+    raw = f"{before:.1f} MiB after {MEMORY_REQUESTS // 10}, {after:.1f} MiB after {MEMORY_REQUESTS} more"
+    report.add(
+        SECTION, at_most("memory growth over 200,000 requests", after - before, 3, unit="MiB", raw=raw)
+    )
+
+
+async def measure_start(report: Report) -> None:
+    """From the start of the process to the first 200 of /readyz."""
+    seconds = []
+    for _ in range(5):
+        with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory:
+            with service({"STORE": "monty", "DATA_DIR": directory}):
+                pass
+            with service({"STORE": "monty", "DATA_DIR": directory}) as server:
+                seconds.append(server.ready_seconds)
+    ordered = sorted(seconds)
+    raw = f"five starts: {', '.join(f'{value:.2f}' for value in ordered)} s"
+    report.add(SECTION, at_most("start-up to ready on MontyDB", ordered[2], 1, unit="s", raw=raw))
+
+
+async def _over_mongo(report: Report, ceiling_get: Cost, ceiling_post: Cost) -> None:
+    with _mongo_stand_in() as uri:
+        settings = {
+            "STORE": "dual",
+            "MONGODB_URI": uri,
+            "POSTGRES_URL": "embedded",
+            "DUAL_WRITE_TIMEOUT_MS": "5000",
+        }
+        with service(settings) as server:
+            token, task_id = _prepared(server)
+            reading = await _cost(server, lambda _: get(f"/v1/tasks/{task_id}", token), requests=2_000)
+            writing = await _cost(server, lambda _: post("/v1/tasks", BODY, token), requests=2_000)
+    _add(
+        report,
+        "GET by id over pymongo (stand-in database)",
+        ceiling=ceiling_get,
+        measured=reading,
+        bound=0.15,
+    )
+    _add(
+        report,
+        "POST over pymongo, mirror acknowledged (stand-in database)",
+        ceiling=ceiling_post,
+        measured=writing,
+        bound=0.10,
+    )
+
+
+def _add(report: Report, name: str, *, ceiling: Cost, measured: Cost, bound: float) -> None:
+    raw = f"ceiling {ceiling}; ours {measured}; by rate {measured.per_second / ceiling.per_second:.2f}"
+    report.add(SECTION, at_least(f"{name}, by CPU", ceiling.cpu_us / measured.cpu_us, bound, raw=raw))
+
+
+async def _cost(server: ServerProcess, make_request: MakeRequest, *, requests: int = REQUESTS) -> Cost:
+    """The round with the least CPU: what the machine does besides only ever adds."""
+    await run_load(server.port, make_request, requests=WARM_UP, connections=CONNECTIONS)
+    costs = []
+    for _ in range(ROUNDS):
+        before = server.cpu_seconds()
+        result: LoadResult = await run_load(
+            server.port, make_request, requests=requests, connections=CONNECTIONS
+        )
+        cpu_us = (server.cpu_seconds() - before) / result.requests * 1e6
+        if result.refused:
+            raise RuntimeError(f"the server refused requests: {result.refused}")
+        costs.append(Cost(cpu_us, result.per_second, percentile(result.latencies_ms, 0.99)))
+    return min(costs, key=lambda cost: cost.cpu_us)
+
+
+def _prepared(server: ServerProcess) -> tuple[str, str]:
+    """A token, and a task to read."""
+    signed_in = _ask(server, "/v1/auth/dev/token", {"email": "bench@example.org"})
+    token = str(signed_in["accessToken"])
+    task = _ask(server, "/v1/tasks", json.loads(BODY), token)
+    return token, str(task["id"])
+
+
+def _mirror_confirmed(server: ServerProcess, token: str) -> str:
+    """How many entries the target holds, so that no figure stands for writes that were never mirrored."""
+    deadline = time.monotonic() + 20
+    while True:
+        totals = _ask(server, "/v1/sync/metrics", None, token)["totals"]
+        if totals["pending"] == 0 or time.monotonic() > deadline:
+            return f"{totals['synced']} synced, {totals['pending']} pending, {totals['failed']} failed"
+        time.sleep(0.2)
+
+
+def _ask(server: ServerProcess, path: str, body: object, token: str | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}")
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        decoded: dict[str, Any] = json.load(answer)
+        return decoded
+
+
+@contextmanager
+def _mongo_stand_in() -> Iterator[str]:
+    """secantusdb, which speaks MongoDB's wire protocol and is not MongoDB."""
+    port, directory = free_port(), tempfile.mkdtemp(prefix="tandem-bench-mongo-")
+    command = [
+        sys.executable,
+        "-m",
+        "secantus",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--storage-path",
+        directory,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"mongodb://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""Server processes under measurement: started on a free port, pinned to one core, stopped by process id."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+READY_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+POLL_SECONDS = 0.005
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running server: its port, its process, and how long it took to be ready."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    ready_seconds: float
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def resident_mib(self) -> float:
+        """Memory the process holds."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def trivial_server() -> Iterator[ServerProcess]:
+    """The application that does nothing."""
+    port = free_port()
+    with _running([sys.executable, "-m", "benchmarks.trivial", str(port)], port, "/thing", {}) as server:
+        yield server
+
+
+@contextmanager
+def service(settings: Mapping[str, str]) -> Iterator[ServerProcess]:
+    """Tandem with these settings, in a data directory of its own unless one is named."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        environment = {"DATA_DIR": directory, "LOG_FORMAT": "json", "APP_ENV": "development", **settings}
+        command = [str(Path(sys.executable).parent / "tandem"), "serve", "--port", str(port)]
+        with _running(command, port, "/readyz", environment) as server:
+            yield server
+
+
+@contextmanager
+def _running(
+    command: list[str], port: int, ready_path: str, environment: Mapping[str, str]
+) -> Iterator[ServerProcess]:
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await_ready(process, f"http://127.0.0.1:{port}{ready_path}")
+        yield ServerProcess(port, process, time.perf_counter() - began)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with code {process.returncode} before it was ready")
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"{url} was not ready within {READY_SECONDS_MAX:.0f} s")

@@ -1,0 +1,128 @@
+"""What waits to be mirrored: read from the source's entries, in bounded pages, oldest first."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
+from adapters.records.record import ID, Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS
+from domain.audit import SyncStatus
+
+UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
+TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)
+
+# Entries of one change set are numbered in one go, but those of other processes may lie between them.
+_INTERLEAVED_MAX = 64
+_CARRIED_MAX = 20_000
+
+_BY_ID = Order(ID)
+_BY_DUE_TIME = Order("syncNextAt")
+
+
+class Backlog:
+    """Pages of entries. What was committed together comes in one page, also where that makes a page longer."""
+
+    def __init__(self, source: RecordStore, *, settings: DualWriteSettings) -> None:
+        self._source = source
+        self._page_max = settings.relay_page_max
+        self._grace_seconds = settings.grace_ms / 1000
+        self._candidate: tuple[float, str] | None = None
+        self._horizon = ""
+
+    async def horizon(self) -> str:
+        """The newest entry that was there a whole grace ago; all up to it are due. Empty where nothing is.
+
+        Younger ones still belong to the requests that wrote them. Measured by watching, not by the entries' times:
+        clocks of other machines may be wrong.
+        """
+        now = asyncio.get_running_loop().time()
+        newest = await self._find(
+            Equals("syncStatus", SyncStatus.PENDING), Order(ID, descending=True), limit=1
+        )
+        if not newest:
+            self._candidate, self._horizon = None, ""
+        elif self._candidate is None:
+            self._candidate = (now, newest[0][ID])
+        elif now - self._candidate[0] >= self._grace_seconds:
+            self._horizon = self._candidate[1]
+            self._candidate = (now, newest[0][ID])
+        return self._horizon
+
+    async def oldest(self) -> Record | None:
+        """The entry that has waited longest."""
+        found = await self._find(Equals("syncStatus", SyncStatus.PENDING), _BY_ID, limit=1)
+        return found[0] if found else None
+
+    async def due(self, *, now: datetime, up_to: str | None) -> AsyncGenerator[list[Record], None]:
+        """PENDING entries up to this id (None for all) and FAILED ones whose time has come, page about page.
+
+        Taking turns keeps a stream of new entries from starving the old troubles, and the other way round.
+        """
+        pending: Criterion = Equals("syncStatus", SyncStatus.PENDING)
+        if up_to is not None:
+            pending = AllOf((pending, Range(field=ID, at_most=up_to)))
+        failed = AllOf((Equals("syncStatus", SyncStatus.FAILED), Range(field="syncNextAt", at_most=now)))
+        streams = [self._pages(pending, _BY_ID), self._pages(failed, _BY_DUE_TIME)]
+        while streams:
+            for stream in tuple(streams):
+                page = await anext(stream, None)
+                if page is None:
+                    streams.remove(stream)
+                else:
+                    yield page
+
+    async def with_status(self, statuses: Sequence[str], *, after: str | None = None) -> list[Record]:
+        """One page of entries in one of these states, by id."""
+        where = OneOf("syncStatus", tuple(statuses))
+        return await self._find(
+            where, _BY_ID, limit=self._page_max, after=None if after is None else (after, after)
+        )
+
+    async def of_record(self, collection: str, entity_id: str) -> list[Record]:
+        """The unsettled entries of one record, and those that were committed together with them."""
+        unsettled = OneOf("syncStatus", UNSETTLED)
+        own = AllOf((Equals("collection", collection), Equals("entityId", entity_id), unsettled))
+        entries = await self._find(own, _BY_ID, limit=self._page_max)
+        sets = tuple(sorted({entry["changeSetId"] for entry in entries}))
+        if not sets:
+            return []
+        together = AllOf((unsettled, OneOf("changeSetId", sets)))
+        return await self._find(together, _BY_ID, limit=_CARRIED_MAX)
+
+    async def _pages(self, where: Criterion, order: Order) -> AsyncGenerator[list[Record], None]:
+        after: tuple[str | datetime, str] | None = None
+        carried: list[Record] = []
+        while True:
+            found = await self._find(where, order, limit=self._page_max, after=after)
+            is_last = len(found) < self._page_max
+            ready, carried = _whole_change_sets(carried + found, is_last=is_last)
+            if ready:
+                yield ready
+            if is_last:
+                return
+            after = (found[-1][order.field], found[-1][ID])
+
+    async def _find(
+        self,
+        where: Criterion,
+        order: Order,
+        *,
+        limit: int,
+        after: tuple[str | datetime, str] | None = None,
+    ) -> list[Record]:
+        question = Question(
+            collection=AUDIT_LOGS.collection, where=where, order=order, after=after, limit=limit
+        )
+        return await self._source.find(question)
+
+
+def _whole_change_sets(entries: list[Record], *, is_last: bool) -> tuple[list[Record], list[Record]]:
+    """Those whose change set is complete in hand, and those that may go on in the next page."""
+    if is_last or len(entries) > _CARRIED_MAX:
+        return entries, []
+    unfinished = {entry["changeSetId"] for entry in entries[-_INTERLEAVED_MAX:]}
+    ready = [entry for entry in entries if entry["changeSetId"] not in unfinished]
+    return ready, [entry for entry in entries if entry["changeSetId"] in unfinished]

@@ -1,0 +1,20 @@
+"""How long to wait before the next attempt: doubling, with jitter, capped."""
+
+from tenacity import RetryCallState, Retrying, wait_exponential, wait_random
+
+_NEVER_RUN = Retrying()
+# Beyond this the pause has long reached its cap; keeps the power small after days of outage.
+_ATTEMPT_MAX = 30
+
+
+class BackOff:
+    """Pauses of `first`, twice `first`, and so on up to `longest` seconds, each with up to `first` of jitter more."""
+
+    def __init__(self, *, first: float, longest: float) -> None:
+        self._wait = wait_exponential(multiplier=first, max=longest) + wait_random(0, first)
+
+    def seconds_after(self, attempt: int) -> float:
+        """The pause after this many failed attempts, counted from one."""
+        state = RetryCallState(_NEVER_RUN, None, (), {})
+        state.attempt_number = min(max(attempt, 1), _ATTEMPT_MAX)
+        return self._wait(state)

@@ -1,0 +1,78 @@
+"""A change set as it was when it was committed, from the current records and the entries since.
+
+The relay carries current states. Only where the target refuses one does it replay step by step: a unique value may have
+passed through several hands, and the last state fits only after the ones before.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.criteria import AllOf, Equals, Order, Question, Range
+from adapters.records.record import VERSION, Record, is_tombstone
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS, SPECS, FieldKind
+from domain.audit import undo
+
+STEPS_MAX = 200
+"""How many versions are undone at most; further back the current state has to do."""
+
+RecordKey = tuple[str, str]
+
+
+def key_of(entry: Record) -> RecordKey:
+    """The record an entry tells of, as (collection, id)."""
+    return entry["collection"], entry["entityId"]
+
+
+def put_of(collection: str, record: Record) -> Put:
+    """The put that carries a resulting state; what mirrors ignores the expected version."""
+    return Put(collection, record, record[VERSION] - 1)
+
+
+async def as_committed(
+    source: RecordStore, entries: Sequence[Record], current: Mapping[RecordKey, Record]
+) -> ChangeSet:
+    """The change set of these entries (of one change set) with each record as of its entry's version."""
+    versions: dict[RecordKey, Record] = {}
+    for entry in entries:
+        known = versions.get(key_of(entry))
+        if known is None or known[VERSION] < entry[VERSION]:
+            versions[key_of(entry)] = entry
+    puts = [put_of(key[0], await _as_of(source, entry, current[key])) for key, entry in versions.items()]
+    return ChangeSet(tuple(puts), tuple(entries))
+
+
+async def _as_of(source: RecordStore, entry: Record, current: Record) -> Record:
+    collection, entity_id = key_of(entry)
+    steps = current[VERSION] - entry[VERSION]
+    # What was removed for good must not be pieced together again.
+    if not 0 < steps <= STEPS_MAX or is_tombstone(current):
+        return current
+    where = AllOf(
+        (
+            Equals("collection", collection),
+            Equals("entityId", entity_id),
+            Range(field=VERSION, above=entry[VERSION], at_most=current[VERSION]),
+        )
+    )
+    order = Order(VERSION, descending=True)
+    question = Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=STEPS_MAX)
+    later = await source.find(question)
+    if len(later) != steps:
+        return current
+    state: dict[str, object] = dict(current)
+    for step in later:
+        state = undo(
+            state, {name: _sides(collection, name, change) for name, change in step["changes"].items()}
+        )
+    return {**state, VERSION: entry[VERSION], "updatedAt": entry["at"], "updatedBy": entry["actorId"]}
+
+
+def _sides(collection: str, name: str, change: Mapping[str, object]) -> dict[str, object]:
+    """Entries hold JSON values; records hold instants."""
+    instants = {field.name for field in SPECS[collection].fields if field.kind is FieldKind.INSTANT}
+    before = change.get("before")
+    if name in instants and isinstance(before, str):
+        before = datetime.fromisoformat(before)
+    return {**change, "before": before}

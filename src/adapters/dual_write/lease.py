@@ -1,0 +1,71 @@
+"""One relay at a time among processes."""
+
+import asyncio
+
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import CONTROL
+from domain.errors import Conflict
+
+LEASE_ID = "relay-lease"
+
+
+class RelayLease:
+    """A control record of the source, taken and renewed by compare-and-set.
+
+    No clock is shared: who wants the lease watches its version, and takes it over when that stood still for `lease_ms`
+    by his own monotonic clock. The version is the fence. Two relays at once do no harm; the lease saves work.
+    """
+
+    def __init__(self, source: RecordStore, *, holder: str, lease_ms: int) -> None:
+        self._source = source
+        self._holder = holder
+        self._lease_seconds = lease_ms / 1000
+        self._held_version: int | None = None
+        self._renewed_at = 0.0
+        self._watched_version: int | None = None
+        self._watched_since = 0.0
+
+    @property
+    def fence(self) -> int | None:
+        """The version under which it is held; None where another holds it."""
+        return self._held_version
+
+    async def hold(self) -> bool:
+        """Takes or renews it where that is due. Answers whether it is held. Raises StoreUnavailable."""
+        now = asyncio.get_running_loop().time()
+        if self._held_version is not None and now - self._renewed_at < self._lease_seconds / 3:
+            return True
+        record = (await self._source.fetch(CONTROL.collection, (LEASE_ID,))).get(LEASE_ID)
+        if self._is_ours_to_take(record, now):
+            return await self._write(self._holder, 0 if record is None else record[VERSION], now)
+        self._held_version = None
+        return False
+
+    async def release(self) -> None:
+        """Gives it back, so that another takes it at once. Harmless where it is not held. Raises StoreUnavailable."""
+        if self._held_version is not None:
+            await self._write(None, self._held_version, asyncio.get_running_loop().time())
+            self._held_version = None
+
+    def _is_ours_to_take(self, record: Record | None, now: float) -> bool:
+        if record is None or record["value"].get("holder") is None:
+            return True
+        version: int = record[VERSION]
+        if version == self._held_version:
+            return True
+        if version != self._watched_version:
+            self._watched_version, self._watched_since = version, now
+            return False
+        return now - self._watched_since >= self._lease_seconds
+
+    async def _write(self, holder: str | None, expected_version: int, now: float) -> bool:
+        record: Record = {ID: LEASE_ID, VERSION: expected_version + 1, "value": {"holder": holder}}
+        try:
+            await self._source.commit(ChangeSet((Put(CONTROL.collection, record, expected_version),)))
+        except Conflict:
+            self._held_version = None
+            return False
+        self._held_version, self._renewed_at = expected_version + 1, now
+        return True

@@ -1,0 +1,101 @@
+"""The store that receives the mirror, as the rest of this package reaches it: within bounds, behind a breaker."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
+from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.record import Record
+from adapters.records.record_store import RecordStore, StoreRefused
+from domain.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+
+class MirrorTarget:
+    """One per process, shared by the mirrored store, the relay and the operator's view.
+
+    It may be down when the process starts: the breaker is open from then on and the relay connects later.
+    """
+
+    def __init__(self, store: RecordStore, *, settings: DualWriteSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._calls = BoundedCalls(abandoned_max=settings.abandoned_max)
+        self._connecting = asyncio.Lock()
+        self._is_open = False
+        self._is_prepared = True
+        self.breaker = CircuitBreaker(
+            timeouts_max=settings.breaker_timeouts_max, errors_max=settings.breaker_errors_max
+        )
+
+    @property
+    def name(self) -> str:
+        """What operators call the store."""
+        return self._store.name
+
+    @property
+    def abandoned(self) -> int:
+        """How many calls hang although nobody waits for them any more."""
+        return self._calls.abandoned
+
+    def want_prepared(self) -> None:
+        """Asks for the store's collections and tables to be made or upgraded, now or once it can be reached."""
+        self._is_prepared = False
+
+    async def connect(self) -> None:
+        """Opens the store, pings it, and prepares it where that was asked for. Harmless when all is done already.
+
+        Raises StoreUnavailable, also with the words of a store that answers but must not be used, and opens the
+        breaker then; never closes it.
+        """
+        async with self._connecting:
+            try:
+                if not self._is_open:
+                    await self._bounded(self._settings.connect_timeout_ms, self._store.open())
+                    self._is_open = True
+                await self.ping()
+                if not self._is_prepared:
+                    await self._bounded(self._settings.prepare_timeout_ms, self._store.prepare())
+                    self._is_prepared = True
+            except StoreUnavailable as error:
+                self.breaker.trip(error.message)
+                raise
+            except StoreRefused as refused:
+                self.breaker.trip(str(refused))
+                raise StoreUnavailable(str(refused)) from refused
+
+    async def ping(self) -> None:
+        """Returns where the store answers. Raises StoreUnavailable; counts for nothing."""
+        await self._bounded(self._settings.probe_timeout_ms, self._store.ping())
+
+    async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
+        """RecordStore.apply within a time. Raises StoreUnavailable for an outage, and tells the breaker."""
+        try:
+            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
+        except TimedOut as late:
+            self.breaker.timed_out(late.message)
+            raise
+        except StoreUnavailable as error:
+            self.breaker.failed(error.message)
+            raise
+        self.breaker.succeeded()
+        return outcomes
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        """RecordStore.fetch within a time. Raises StoreUnavailable."""
+        return await self._bounded(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
+
+    async def close(self) -> None:
+        """Lets go of the store, also while it hangs. Raises nothing for a store that does not answer."""
+        await self._calls.close(self._settings.close_timeout_ms)
+        try:
+            await self._bounded(self._settings.close_timeout_ms, self._store.close())
+        except StoreUnavailable as error:
+            self.breaker.trip(error.message)
+
+    def _bounded(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        return self._calls.within(timeout_ms, call)

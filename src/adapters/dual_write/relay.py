@@ -1,0 +1,190 @@
+"""Repairs what the request path left behind, for as long as the process lives."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from loguru import logger
+
+from adapters.dual_write.backlog import Backlog
+from adapters.dual_write.backoff import BackOff
+from adapters.dual_write.delivery import Delivered, Delivery
+from adapters.dual_write.history import RecordKey, key_of
+from adapters.dual_write.lease import RelayLease
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.settings import DualWriteSettings, MirrorMode
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.record_store import RecordStore
+from application.ports.clock import Clock
+from domain.audit import SyncStatus
+from domain.errors import StoreUnavailable
+
+
+@dataclass(slots=True)
+class RelayReport:
+    """What this relay has done since it started. `lag_ms` is the age of the oldest entry it last saw waiting."""
+
+    delivered: Delivered = field(default_factory=Delivered)
+    rounds: int = 0
+    outages: int = 0
+    lag_ms: int = 0
+
+
+class Relay:
+    """Drains the entries that wait, oldest first, under a lease, and probes a target that is left alone.
+
+    Knows nothing but the two stores: a fresh one finishes what any other left, at any instruction. An outage stops
+    the round and counts no attempt; only a refusal does.
+    """
+
+    def __init__(
+        self,
+        source: RecordStore,
+        target: MirrorTarget,
+        *,
+        settings: DualWriteSettings,
+        clock: Clock,
+        holder: str,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._settings = settings
+        self._clock = clock
+        self._backlog = Backlog(source, settings=settings)
+        self._delivery = Delivery(source, target, settings=settings, clock=clock)
+        self._lease = RelayLease(source, holder=holder, lease_ms=settings.lease_ms)
+        self._back_off = BackOff(first=settings.probe_delay_seconds, longest=settings.probe_delay_seconds_max)
+        self._failures = 0
+        self._woken = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._revisit_after: str | None = None
+        self._revisit_at = 0.0
+        self.report = RelayReport()
+
+    def wake(self) -> None:
+        """There is work: do not wait for the next round, nor for the grace. Never shortens a back-off."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Ends `run` after the page in hand."""
+        self._stopped.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until stopped. Raises nothing of either store's: it waits and goes on."""
+        while not self._stopped.is_set():
+            await self._rest(await self._round())
+        try:
+            await self._lease.release()
+        except StoreUnavailable as error:
+            logger.info("The relay's lease runs out by itself: {}", error.message)
+
+    async def drain(self, *, up_to: str | None = None) -> Delivered:
+        """Delivers everything that is due now, up to this entry id (None for all), without asking for the lease.
+
+        Raises StoreUnavailable when either store stops answering; what was done until then is noted.
+        """
+        return await self._drain(up_to=up_to, is_leased=False)
+
+    async def deliver_record(self, collection: str, entity_id: str) -> Delivered:
+        """Delivers one record's entries now, whatever their state. Raises StoreUnavailable."""
+        return await self._deliver(await self._backlog.of_record(collection, entity_id))
+
+    async def revisit_parked(self) -> Delivered:
+        """Delivers parked entries whose record has moved on: the target holds a later version already.
+
+        One page a call, going on where the last call ended. Raises StoreUnavailable.
+        """
+        page = await self._backlog.with_status((SyncStatus.PARKED.value,), after=self._revisit_after)
+        self._revisit_after = page[-1][ID] if len(page) == self._settings.relay_page_max else None
+        return await self._deliver(await self._moved_on(page))
+
+    async def _round(self) -> float:
+        """One round; answers how many seconds to rest."""
+        is_woken = self._woken.is_set()
+        self._woken.clear()
+        self.report.rounds += 1
+        try:
+            if self._target.breaker.is_open:
+                await self._probe()
+            if self._settings.enabled:
+                await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
+        except StoreUnavailable as error:
+            self.report.outages += 1
+            return self._pause_after_failure(error.message)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the relay goes on: nobody else repairs
+            logger.exception("The relay's round failed")
+            return self._pause_after_failure(type(error).__name__)
+        self._failures = 0
+        return self._settings.relay_interval_ms / 1000
+
+    async def _work(self, *, is_hurried: bool) -> None:
+        if not await self._lease.hold():
+            return
+        await self._note_lag()
+        up_to = None if is_hurried else await self._backlog.horizon()
+        await self._drain(up_to=up_to, is_leased=True)
+        now = asyncio.get_running_loop().time()
+        if now >= self._revisit_at:
+            self._revisit_at = now + self._settings.revisit_interval_ms / 1000
+            await self.revisit_parked()
+
+    async def _probe(self) -> None:
+        """Closes the breaker once the target answers and takes a page: answering a ping alone proves little."""
+        await self._target.connect()
+        if self._settings.enabled:
+            await self._drain(up_to=None, is_leased=False, pages_max=1)
+        self._target.breaker.close()
+
+    async def _drain(self, *, up_to: str | None, is_leased: bool, pages_max: int | None = None) -> Delivered:
+        told = Delivered()
+        pages = 0
+        async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
+            async for page in due:
+                told += await self._deliver(page)
+                pages += 1
+                if (
+                    pages == pages_max
+                    or self._stopped.is_set()
+                    or (is_leased and not await self._lease.hold())
+                ):
+                    break
+        return told
+
+    async def _deliver(self, entries: Sequence[Record]) -> Delivered:
+        told = await self._delivery.deliver(entries)
+        self.report.delivered += told
+        return told
+
+    async def _moved_on(self, entries: Sequence[Record]) -> list[Record]:
+        """Those of which the target holds a later version of the record."""
+        wanted: dict[str, set[str]] = {}
+        for entry in entries:
+            wanted.setdefault(entry["collection"], set()).add(entry["entityId"])
+        versions: dict[RecordKey, int] = {}
+        for collection, ids in wanted.items():
+            held = await self._target.fetch(collection, sorted(ids))
+            versions.update({(collection, id_): record[VERSION] for id_, record in held.items()})
+        return [entry for entry in entries if versions.get(key_of(entry), 0) > entry[VERSION]]
+
+    async def _note_lag(self) -> None:
+        oldest = await self._backlog.oldest()
+        waited = timedelta() if oldest is None else self._clock.now() - oldest["at"]
+        self.report.lag_ms = max(0, round(waited / timedelta(milliseconds=1)))
+
+    def _pause_after_failure(self, reason: str) -> float:
+        self._failures += 1
+        pause = self._back_off.seconds_after(self._failures)
+        logger.info("The relay goes on in {:.1f} s: {}", pause, reason)
+        return pause
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the time is over or there is reason to hurry. After a failure only stopping is reason enough."""
+        reason = self._stopped if self._failures else self._woken
+        try:
+            async with asyncio.timeout(seconds):
+                await reason.wait()
+        except TimeoutError:
+            return

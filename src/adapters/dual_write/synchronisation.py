@@ -1,0 +1,201 @@
+"""The mirror for operators, answered from the source's entries and a look at the target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from adapters.dual_write.backlog import TROUBLED, Backlog
+from adapters.dual_write.intents import back_in_queue
+from adapters.dual_write.latency import MirrorLatencies
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.records.criteria import AllOf, Equals, OneOf, Order, Question
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from application.ports.clock import Clock
+from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from domain.audit import AuditEntry, SyncStatus
+from domain.errors import NotFound, StoreUnavailable
+
+STORY_MAX = 1_000
+"""How many versions a story tells at most, the newest."""
+
+_WORST_FIRST = (SyncStatus.PARKED, SyncStatus.FAILED, SyncStatus.PENDING)
+_NEVER_MIRRORED = "It was written before it was mirrored, or the target lost it."
+_COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The moving parts of a dual write; a single store has none."""
+
+    target: MirrorTarget
+    relay: Relay
+    latencies: MirrorLatencies
+
+
+class StoredSynchronisation:
+    """The port Synchronisation. Without a mirror everything is in sync by definition and retries do nothing."""
+
+    def __init__(
+        self, source: RecordStore, mirror: Mirror | None, *, settings: DualWriteSettings, clock: Clock
+    ) -> None:
+        self._source = source
+        self._mirror = mirror
+        self._settings = settings
+        self._clock = clock
+        self._backlog = Backlog(source, settings=settings)
+
+    async def metrics(self) -> SyncMetrics:
+        mirror = self._mirror
+        return SyncMetrics(
+            source=self._source.name,
+            target=None if mirror is None else mirror.target.name,
+            mode="single" if mirror is None else self._settings.mode.value,
+            paused=mirror is not None and not self._settings.enabled,
+            target_reachable=mirror is not None and await self._answers(mirror.target),
+            collections=[await self._collection(spec.collection) for spec in ENTITY_SPECS],
+        )
+
+    async def status(self, collection: str, id: str) -> RecordSync:
+        if collection not in _COLLECTIONS:
+            raise NotFound
+        record = (await self._source.fetch(collection, (id,))).get(id)
+        if record is None:
+            raise NotFound
+        troubles = await self._unsettled(collection, id)
+        worst = min(troubles, key=lambda entry: _WORST_FIRST.index(entry["syncStatus"]), default=None)
+        target_version, target_error = await self._version_in_target(collection, id)
+        status = SyncStatus(worst["syncStatus"]) if worst else SyncStatus.SYNCED
+        error = worst["syncError"] if worst else None
+        if worst is None and self._mirror and target_error is None and target_version != record[VERSION]:
+            status, error = SyncStatus.PENDING, _NEVER_MIRRORED
+        return RecordSync(
+            collection=collection,
+            id=id,
+            status=status,
+            source_version=record[VERSION],
+            target_version=target_version,
+            attempts=worst["syncAttempts"] if worst else 0,
+            last_error=error or target_error,
+            next_attempt_at=worst["syncNextAt"] if worst else None,
+        )
+
+    async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
+        question = Question(
+            collection=AUDIT_LOGS.collection,
+            where=OneOf("syncStatus", TROUBLED),
+            after=None if after is None else (after, after),
+            limit=limit,
+        )
+        return [AUDIT_LOGS.mapping.from_record(entry) for entry in await self._source.find(question)]
+
+    async def retry(self, collection: str, id: str) -> RecordSync:
+        await self.status(collection, id)
+        if self._mirror is not None:
+            await self._mirror.target.connect()
+            await self._mirror.relay.deliver_record(collection, id)
+        return await self.status(collection, id)
+
+    async def retry_all(self) -> int:
+        if self._mirror is None:
+            return 0
+        count = 0
+        after: str | None = None
+        while page := await self._backlog.with_status(TROUBLED, after=after):
+            now = self._clock.now()
+            await self._source.settle([back_in_queue(entry, now) for entry in page])
+            count += len(page)
+            after = page[-1][ID]
+        self._mirror.relay.wake()
+        return count
+
+    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
+        of_record = AllOf((Equals("collection", collection), Equals("entityId", id)))
+        newest_first = Order(VERSION, descending=True)
+        entries = await self._source.find(
+            Question(collection=AUDIT_LOGS.collection, where=of_record, order=newest_first, limit=STORY_MAX)
+        )
+        if not entries:
+            raise NotFound
+        in_target = await self._held_by_target(entries)
+        return [
+            Chapter(
+                entry=AUDIT_LOGS.mapping.from_record(entry), in_source=True, in_target=entry[ID] in in_target
+            )
+            for entry in entries
+        ]
+
+    async def _collection(self, collection: str) -> CollectionSync:
+        counts = {status: await self._count(collection, status) for status in SyncStatus}
+        quantile = self._mirror.latencies.quantile if self._mirror else None
+        return CollectionSync(
+            collection=collection,
+            synced=counts[SyncStatus.SYNCED],
+            pending=counts[SyncStatus.PENDING],
+            failed=counts[SyncStatus.FAILED],
+            parked=counts[SyncStatus.PARKED],
+            oldest_pending_age_ms=await self._oldest_age_ms(collection),
+            mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
+            mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
+        )
+
+    async def _count(self, collection: str, status: SyncStatus) -> int:
+        where = AllOf((Equals("collection", collection), Equals("syncStatus", status.value)))
+        return await self._source.count(AUDIT_LOGS.collection, where)
+
+    async def _oldest_age_ms(self, collection: str) -> int | None:
+        where = AllOf((Equals("collection", collection), Equals("syncStatus", SyncStatus.PENDING.value)))
+        found = await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
+        if not found:
+            return None
+        waited: timedelta = self._clock.now() - found[0]["at"]
+        return max(0, round(waited / timedelta(milliseconds=1)))
+
+    async def _unsettled(self, collection: str, id_: str) -> list[Record]:
+        where = AllOf(
+            (
+                Equals("collection", collection),
+                Equals("entityId", id_),
+                OneOf("syncStatus", tuple(status.value for status in _WORST_FIRST)),
+            )
+        )
+        question = Question(
+            collection=AUDIT_LOGS.collection,
+            where=where,
+            order=Order(VERSION, descending=True),
+            limit=STORY_MAX,
+        )
+        return await self._source.find(question)
+
+    async def _version_in_target(self, collection: str, id_: str) -> tuple[int | None, str | None]:
+        """The version there and why it could not be asked for."""
+        if self._mirror is None:
+            return None, None
+        try:
+            held = (await self._mirror.target.fetch(collection, (id_,))).get(id_)
+        except StoreUnavailable as error:
+            return None, error.message
+        return (held[VERSION] if held else None), None
+
+    async def _held_by_target(self, entries: Sequence[Record]) -> frozenset[str]:
+        """The entries the target holds; where it does not answer, those it has confirmed."""
+        if self._mirror is None:
+            return frozenset()
+        try:
+            ids = [entry[ID] for entry in entries]
+            return frozenset(await self._mirror.target.fetch(AUDIT_LOGS.collection, ids))
+        except StoreUnavailable:
+            return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
+
+    @staticmethod
+    async def _answers(target: MirrorTarget) -> bool:
+        if target.breaker.is_open:
+            return False
+        try:
+            await target.ping()
+        except StoreUnavailable:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Formats of other trackers, read into Tandem's words."""

@@ -1,0 +1,1 @@
+"""A record store over MongoDB. Only this package knows pymongo."""

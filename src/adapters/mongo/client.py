@@ -1,0 +1,162 @@
+"""One connection pool to one MongoDB deployment, with every time-out and bound spelled out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC
+from typing import Any
+
+import pymongo
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.int64 import Int64
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConfigurationError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from adapters.mongo.documents import Document
+from adapters.mongo.errors import translated
+from adapters.records.record_store import StoreRefused
+from domain.errors import StoreUnavailable
+
+CONNECT_MS_MAX = 2_000
+IDLE_MS_MAX = 300_000
+CONNECTING_MAX = 4
+PING_SECONDS = 1.0
+BULK_WRITE_WIRE_VERSION = 25
+"""MongoDB 8.0: from there on one command writes to several collections."""
+
+DURABLE = WriteConcern(w="majority", j=True)
+
+STANDALONE = (
+    "This MongoDB server is standalone, and a change set needs a transaction, which only a replica set has. One node "
+    "is enough: start it with `mongod --replSet rs0 --dbpath <its data>`, then run once: "
+    "`mongosh --eval 'rs.initiate()'`."
+)
+
+
+class PlainIntegers(TypeDecoder):
+    """Wide integers come back as `int`: pymongo's own subclass of it is no JSON value to anybody else."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Any) -> int:
+        return int(value)
+
+
+CODEC: CodecOptions[Document] = CodecOptions(
+    document_class=dict,
+    tz_aware=True,
+    tzinfo=UTC,
+    uuid_representation=UuidRepresentation.STANDARD,
+    type_registry=TypeRegistry([PlainIntegers()]),
+)
+
+
+def new_client(uri: str, *, timeout_ms: int, pool_max: int) -> AsyncMongoClient[Document]:
+    """A client that waits for majorities and journals, reads what a majority has, and never waits without end.
+
+    What the URI says of TLS, credentials and hosts holds (`mongodb+srv` included). Raises pymongo's errors for a URI
+    that cannot be understood.
+    """
+    return AsyncMongoClient(
+        uri,
+        appname="tandem",
+        timeoutMS=timeout_ms,
+        serverSelectionTimeoutMS=timeout_ms,
+        connectTimeoutMS=min(timeout_ms, CONNECT_MS_MAX),
+        socketTimeoutMS=timeout_ms,
+        waitQueueTimeoutMS=timeout_ms,
+        maxPoolSize=pool_max,
+        minPoolSize=0,
+        maxIdleTimeMS=IDLE_MS_MAX,
+        maxConnecting=CONNECTING_MAX,
+        # One connection beside the pool, not two: what goes wrong shows in the calls themselves.
+        serverMonitoringMode="poll",
+        retryReads=True,
+        retryWrites=True,
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+    )
+
+
+class MongoConnection:
+    """The open client, and how many calls use it: closing waits for them."""
+
+    def __init__(self, uri: str, database: str, *, timeout_ms: int, pool_max: int) -> None:
+        self._uri = uri
+        self._database_name = database
+        self._timeout_ms = timeout_ms
+        self._pool_max = pool_max
+        self._client: AsyncMongoClient[Document] | None = None
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.has_bulk_write = False
+
+    async def open(self) -> None:
+        """Connects. Raises StoreRefused for a server without transactions."""
+        with translated():
+            client = self._new_client()
+            try:
+                hello = await client.admin.command("hello")
+                require_transactions(hello)
+            except BaseException:
+                await client.close()
+                raise
+        self._client = client
+        self.has_bulk_write = hello["maxWireVersion"] >= BULK_WRITE_WIRE_VERSION
+
+    def _new_client(self) -> AsyncMongoClient[Document]:
+        try:
+            return new_client(self._uri, timeout_ms=self._timeout_ms, pool_max=self._pool_max)
+        except ValueError as error:
+            raise ConfigurationError("a part of the URI is out of its range") from error
+
+    async def close(self) -> None:
+        """Takes no more calls, waits for those that run (their time-outs bound it), and lets go."""
+        client, self._client = self._client, None
+        await self._idle.wait()
+        if client is not None:
+            await client.close()
+
+    async def ping(self) -> None:
+        """Asks the primary for an answer within PING_SECONDS."""
+        async with self.call(seconds=PING_SECONDS) as database:
+            await database.client.admin.command("ping")
+
+    @asynccontextmanager
+    async def call(self, *, seconds: float | None = None) -> AsyncIterator[AsyncDatabase[Document]]:
+        """The database for one call, with one deadline for everything in it and pymongo's errors translated."""
+        client = self._client
+        if client is None:
+            raise StoreUnavailable("The connection to MongoDB is closed.")
+        self._running += 1
+        self._idle.clear()
+        try:
+            with translated(), pymongo.timeout(seconds or self._timeout_ms / 1_000):
+                yield _database(client, self._database_name)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+
+def _database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
+    return client.get_database(
+        name,
+        codec_options=CODEC,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority"),
+        write_concern=DURABLE,
+    )
+
+
+def require_transactions(hello: Document) -> None:
+    """Raises StoreRefused where the server is neither a member of a replica set nor a router to some."""
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise StoreRefused(STANDALONE)

@@ -1,0 +1,115 @@
+"""Criteria as MongoDB filters. Sorting, ranges and equality of BSON text go by bytes, which is by code point."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from adapters.mongo.documents import DOCUMENT_ID, WORDS
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    NotNull,
+    OneOf,
+    Order,
+    Question,
+    Range,
+    after_position,
+    words_of,
+)
+from adapters.records.record import ID, IS_ERASED
+
+Filter = dict[str, Any]
+
+_NOTHING: Filter = {DOCUMENT_ID: {"$in": []}}
+_NO_TOMBSTONE = IsNull(IS_ERASED)
+
+
+def filter_of(where: Criterion, *, has_text_index: bool) -> Filter:
+    """The filter for the records that match and are no tombstones.
+
+    A text index is asked for the longest of the words: a superset, from which the exact expressions choose. MongoDB
+    allows one such question in a query and none below an `$or`.
+    """
+    query = _compiled(AllOf((where, _NO_TOMBSTONE)))
+    words = [word for criterion in _conjuncts(where) for word in words_of(criterion.text)]
+    if has_text_index and words:
+        return {"$text": {"$search": max(words, key=len)}, **query}
+    return query
+
+
+def question_filter(question: Question, *, has_text_index: bool) -> Filter:
+    """The filter for what a question asks, after its keyset position."""
+    where = question.where
+    if question.after is not None:
+        where = AllOf((where, after_position(question.order, question.after)))
+    return filter_of(where, has_text_index=has_text_index)
+
+
+def sort_of(order: Order) -> list[tuple[str, int]]:
+    """The sort keys; MongoDB puts null and missing fields first ascending and last descending, as the algebra does."""
+    direction = -1 if order.descending else 1
+    if order.field == ID:
+        return [(DOCUMENT_ID, direction)]
+    return [(order.field, direction), (DOCUMENT_ID, direction)]
+
+
+def _conjuncts(where: Criterion) -> Iterator[HasWords]:
+    """The word criteria that every match fulfils."""
+    if isinstance(where, HasWords):
+        yield where
+    elif isinstance(where, AllOf):
+        for criterion in where.criteria:
+            yield from _conjuncts(criterion)
+
+
+def _compiled(where: Criterion) -> Filter:
+    match where:
+        case AllOf(criteria):
+            return _joined("$and", criteria, otherwise={})
+        case AnyOf(criteria):
+            return _joined("$or", criteria, otherwise=_NOTHING)
+        case HasWords(text):
+            return _all_words(text)
+        case _:
+            return {_path(where.field): _condition(where)}
+
+
+def _condition(where: Equals | OneOf | IsNull | NotNull | Range | Holds) -> Filter:
+    match where:
+        case Equals(_, value):
+            return {"$eq": value}
+        case OneOf(_, values):
+            return {"$in": list(values)}
+        case IsNull():
+            return {"$eq": None}
+        case NotNull():
+            return {"$ne": None}
+        case Holds(_, value):
+            return {"$elemMatch": {"$eq": value}}
+        case Range():
+            bounds = {"$gt": where.above, "$gte": where.at_least, "$lt": where.below, "$lte": where.at_most}
+            return {operator: bound for operator, bound in bounds.items() if bound is not None} or {
+                "$ne": None
+            }
+
+
+def _joined(operator: str, criteria: tuple[Criterion, ...], *, otherwise: Filter) -> Filter:
+    if not criteria:
+        return otherwise
+    return _compiled(criteria[0]) if len(criteria) == 1 else {operator: [_compiled(one) for one in criteria]}
+
+
+def _all_words(text: str) -> Filter:
+    # Words are letters and digits only, so nothing in them means something in an expression.
+    expressions = [{WORDS: {"$regex": f"(?:^| ){word}(?: |$)"}} for word in words_of(text)]
+    if not expressions:
+        return {}
+    return expressions[0] if len(expressions) == 1 else {"$and": expressions}
+
+
+def _path(name: str) -> str:
+    return DOCUMENT_ID if name == ID else name

@@ -1,0 +1,106 @@
+"""The one translation of pymongo's errors: nobody outside this package sees one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bson.errors import BSONError, InvalidBSON, InvalidDocument, InvalidStringData
+from pymongo.errors import (
+    ConfigurationError,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+)
+
+from adapters.records.record import CorruptRecord
+from adapters.records.record_store import StoreRefused
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
+
+DUPLICATE_KEY = 11_000
+WRITE_CONFLICT = 112
+_CREDENTIALS_REFUSED = frozenset({13, 18, 8000})
+_TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
+_RECORD_REFUSED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
+"""What the server says of a document it cannot hold: too deep, names it does not allow."""
+
+
+class DuplicateKey(Exception):
+    """A write met a unique key that is taken; `fields` are the document's."""
+
+    def __init__(self, collection: str, fields: tuple[str, ...]) -> None:
+        super().__init__(f"{collection}: {', '.join(fields)}")
+        self.collection = collection
+        self.fields = fields
+
+
+class StaleVersion(Exception):
+    """A write met another version than the one it replaces."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises what the port promises in place of what the driver raises."""
+    try:
+        yield
+    except (PyMongoError, BSONError, OverflowError, UnicodeEncodeError) as error:
+        raise _translation(error) from error
+
+
+def code_of(error: BaseException) -> int | None:
+    """The server's code for what went wrong, that of the first failed write in a bulk."""
+    first = first_write_error(error)
+    if first is not None:
+        code: int | None = first.get("code")
+        return code
+    return error.code if isinstance(error, OperationFailure) else None
+
+
+def first_write_error(error: BaseException) -> dict[str, Any] | None:
+    """The first failed write of a bulk, as the server reports it."""
+    details = error.details if isinstance(error, OperationFailure) else None
+    failed = (details or {}).get("writeErrors")
+    return failed[0] if failed else None
+
+
+def duplicate_fields(report: dict[str, Any]) -> tuple[str, ...]:
+    """The document fields of the unique key that a server's report names."""
+    return tuple(report.get("keyPattern") or ())
+
+
+def _translation(error: Exception) -> Exception:
+    if isinstance(error, InvalidBSON):
+        return CorruptRecord("A stored document is no valid BSON.")
+    if isinstance(error, ConfigurationError):
+        return StoreRefused("The MongoDB URI or one of its options is not understood; check MONGODB_URI.")
+    if reason := _unholdable(error):
+        return RuleBroken(f"MongoDB cannot hold this record: {reason}.")
+    if isinstance(error, OperationFailure):
+        return _server_refusal(error)
+    return StoreUnavailable("MongoDB does not answer; try again in a moment.")
+
+
+def _unholdable(error: Exception) -> str | None:
+    match error:
+        case DocumentTooLarge():
+            return "it is larger than 16 MB"
+        case OverflowError():
+            return "an integer is beyond 63 bits"
+        case UnicodeEncodeError() | InvalidStringData():
+            return "a text contains half of a surrogate pair"
+        case InvalidDocument():
+            return "a key contains the NUL character, or a value has no BSON form"
+        case _:
+            return None
+
+
+def _server_refusal(error: OperationFailure) -> Exception:
+    code = code_of(error)
+    if code == DUPLICATE_KEY:
+        return AlreadyExists(fields=duplicate_fields(first_write_error(error) or dict(error.details or {})))
+    if code in _CREDENTIALS_REFUSED:
+        return StoreUnavailable("MongoDB refuses the credentials or the rights they give; check MONGODB_URI.")
+    if code in _TOO_LARGE:
+        return RuleBroken("MongoDB cannot hold this record: it is larger than 16 MB.")
+    if code in _RECORD_REFUSED and first_write_error(error):
+        return RuleBroken("MongoDB cannot hold this record: it is too deep or has a field name it refuses.")
+    return StoreUnavailable("MongoDB cannot do this right now; try again in a moment.")

@@ -1,0 +1,93 @@
+"""Collections and indexes as the specs declare them: created when missing, rebuilt when their definition changed."""
+
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+
+from adapters.mongo.documents import DOCUMENT_ID, WORDS, Document
+from adapters.records.record import IS_DELETED
+from adapters.records.specs import FieldKind, Index, RecordSpec, UniqueKey
+from domain.storable import INTEGER_MIN
+
+_COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
+_LIVE = {IS_DELETED: False}
+_NOT_SUPPORTED = frozenset({59, 67, 115, 238})
+"""How servers that are not quite MongoDB refuse an index kind."""
+
+_LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.INTEGER: INTEGER_MIN}
+"""What every value of a kind is at least, so that `$gte` leaves out nulls.
+
+`$type` would say the same, but MongoDB does not see that a question for one value lies within it, and would not use
+the index.
+"""
+
+
+async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
+    """Makes the collection fit its spec. Returns whether the server keeps a text index on its words.
+
+    Indexes that no spec names are left alone: they belong to whoever made them.
+    """
+    if spec.collection not in await database.list_collection_names():
+        await database.create_collection(spec.collection, check_exists=False)
+    collection = database[spec.collection]
+    existing = {index["name"]: _definition(index) async for index in await collection.list_indexes()}
+    for model in [*map(_index, spec.indexes), *(_unique(spec, key) for key in spec.unique_keys)]:
+        await _ensure(collection, model, existing)
+    return bool(spec.text_fields) and await ensure_text_index(collection)
+
+
+async def has_text_index(database: AsyncDatabase[Document], collection: str) -> bool | None:
+    """Whether the collection has the text index of its words; None where there is no such collection yet."""
+    names = [index["name"] async for index in await database[collection].list_indexes()]
+    return _text_name(collection) in names if names else None
+
+
+async def ensure_text_index(collection: AsyncCollection[Document]) -> bool:
+    """Makes the text index of the collection's words; false where the server knows no such index."""
+    model = IndexModel([(WORDS, "text")], name=_text_name(collection.name), default_language="none")
+    try:
+        await collection.create_indexes([model])
+    except OperationFailure as error:
+        if error.code not in _NOT_SUPPORTED:
+            raise
+        return False
+    return True
+
+
+async def _ensure(
+    collection: AsyncCollection[Document], model: IndexModel, existing: dict[str, Document]
+) -> None:
+    name: str = model.document["name"]
+    if existing.get(name) == _definition(model.document):
+        return
+    if name in existing:
+        await collection.drop_index(name)
+    await collection.create_indexes([model])
+
+
+def _text_name(collection: str) -> str:
+    return f"{collection}_words"
+
+
+def _index(index: Index) -> IndexModel:
+    keys = [(name, 1) for name in (*index.fields, DOCUMENT_ID)]
+    options = {"partialFilterExpression": _LIVE} if index.live_only else {}
+    return IndexModel(keys, name=index.name, **options)
+
+
+def _unique(spec: RecordSpec[Any], key: UniqueKey) -> IndexModel:
+    """Partial, so that a record where one of the fields is null is not in the index and collides with nothing."""
+    present: Document = {name: {"$gte": _LOWEST[spec.field(name).kind]} for name in key.fields}
+    partial = {**present, **(_LIVE if key.live_only else {})}
+    keys = [(name, 1) for name in key.fields]
+    return IndexModel(keys, name=key.name, unique=True, partialFilterExpression=partial)
+
+
+def _definition(index: Any) -> Document:
+    """What makes an index another one, in plain dictionaries; the order of keys counts."""
+    definition: Document = {name: index[name] for name in _COMPARED if index.get(name)}
+    definition["key"] = list(definition["key"].items())
+    return definition

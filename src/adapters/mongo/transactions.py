@@ -1,0 +1,81 @@
+"""Transactions that are repeated where the server says that this is safe, within the caller's deadline."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from adapters.mongo.client import DURABLE
+from adapters.mongo.documents import Document
+from adapters.mongo.errors import WRITE_CONFLICT, code_of
+
+T = TypeVar("T")
+
+ATTEMPTS_MAX = 100
+COMMIT_ATTEMPTS_MAX = 5
+PAUSE_MS_MAX = 64
+
+_JITTER = secrets.SystemRandom()
+
+
+class Transaction:
+    """One unit of work on the server: majority-committed and journaled, or without effect.
+
+    `is_answer_lost` is set as soon as the answer to a commit did not arrive: from then on a conflict may be with what
+    this very transaction has stored.
+    """
+
+    def __init__(self, client: AsyncMongoClient[Document], read_concern: ReadConcern) -> None:
+        self._client = client
+        self._read_concern = read_concern
+        self.is_answer_lost = False
+
+    async def run(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """What `work` answers once it is committed. It may run several times, each time on what is stored by then."""
+        for attempt in range(ATTEMPTS_MAX - 1):
+            try:
+                return await self._attempt(work)
+            except PyMongoError as error:
+                if not _may_repeat(error):
+                    raise
+            await _pause(attempt)
+        return await self._attempt(work)
+
+    async def _attempt(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        # Leaving the session with the transaction unfinished aborts it.
+        async with self._client.start_session(causal_consistency=False) as session:
+            await session.start_transaction(read_concern=self._read_concern, write_concern=DURABLE)
+            answer = await work(session)
+            await self._commit(session)
+            return answer
+
+    async def _commit(self, session: AsyncClientSession) -> None:
+        """Commits, and asks again where the answer was lost: however often it is asked for, it takes effect once."""
+        for attempt in range(COMMIT_ATTEMPTS_MAX - 1):
+            try:
+                await session.commit_transaction()
+                return
+            except PyMongoError as error:
+                self.is_answer_lost = True
+                if error.timeout or not error.has_error_label("UnknownTransactionCommitResult"):
+                    raise
+            await _pause(attempt)
+        await session.commit_transaction()
+
+
+def _may_repeat(error: PyMongoError) -> bool:
+    """Whether nothing of the transaction can have been stored, or what was stored will be met as a conflict."""
+    if error.timeout:
+        return False
+    is_transient = error.has_error_label("TransientTransactionError") or isinstance(error, ConnectionFailure)
+    return is_transient or code_of(error) == WRITE_CONFLICT
+
+
+async def _pause(attempt: int) -> None:
+    """A random time that grows with the attempts, so that rivals part."""
+    await asyncio.sleep(_JITTER.random() * min(2**attempt, PAUSE_MS_MAX) / 1_000)

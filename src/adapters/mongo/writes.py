@@ -1,0 +1,118 @@
+"""Writes of one transaction, in order, in as few round trips as the server allows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from pymongo import InsertOne, ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, ClientBulkWriteException
+
+from adapters.mongo.documents import DOCUMENT_ID, Document, to_document
+from adapters.mongo.errors import (
+    DUPLICATE_KEY,
+    DuplicateKey,
+    StaleVersion,
+    duplicate_fields,
+    first_write_error,
+)
+from adapters.records.change_set import ChangeSet
+from adapters.records.record import VERSION
+from adapters.records.specs import AUDIT_LOGS
+
+TOGETHER_MAX = 16
+"""Up to so many writes a round trip less is worth more than the server's separate work on each of them."""
+
+Operation = InsertOne[Document] | ReplaceOne[Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A document to store over the version it replaces; 0 where there must be none."""
+
+    collection: str
+    document: Document
+    replaces: int
+
+    def operation(self, namespace: str | None = None) -> Operation:
+        """The write as pymongo sends it; a replacement finds nothing where the version is another."""
+        if not self.replaces:
+            return InsertOne(self.document, namespace=namespace)
+        place = {DOCUMENT_ID: self.document[DOCUMENT_ID], VERSION: self.replaces}
+        return ReplaceOne(place, self.document, namespace=namespace)
+
+
+def commit_writes(change_set: ChangeSet) -> list[Write]:
+    """The writes of a change set against the versions it expects: puts in their order, then entries."""
+    puts = [
+        Write(put.collection, to_document(put.collection, put.record), put.expected_version)
+        for put in change_set.puts
+    ]
+    entries = change_set.entries
+    return puts + [
+        Write(AUDIT_LOGS.collection, to_document(AUDIT_LOGS.collection, entry), 0) for entry in entries
+    ]
+
+
+async def write_all(
+    database: AsyncDatabase[Document],
+    writes: Sequence[Write],
+    session: AsyncClientSession,
+    *,
+    has_bulk_write: bool,
+) -> None:
+    """The writes in their order, as few round trips as pay. Raises DuplicateKey, StaleVersion, or pymongo's errors."""
+    if has_bulk_write and len(writes) <= TOGETHER_MAX:
+        await write_together(database, writes, session)
+    else:
+        await write_in_turn(database, writes, session)
+
+
+async def write_together(
+    database: AsyncDatabase[Document], writes: Sequence[Write], session: AsyncClientSession
+) -> None:
+    """All writes in one command, which MongoDB 8.0 introduced. Raises as `write_all` does."""
+    operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
+    try:
+        result = await database.client.bulk_write(operations, session=session, ordered=True)
+    except ClientBulkWriteException as error:
+        _raise_duplicate(error, writes)
+        if isinstance(error.error, Exception):
+            raise error.error from error
+        raise
+    _require_matches(result.matched_count, writes)
+
+
+async def write_in_turn(
+    database: AsyncDatabase[Document], writes: Sequence[Write], session: AsyncClientSession
+) -> None:
+    """A command for each run of writes to one collection. Raises as `write_all` does."""
+    for collection, run in _runs(writes):
+        try:
+            result = await database[collection].bulk_write(
+                [write.operation() for write in run], session=session
+            )
+        except BulkWriteError as error:
+            _raise_duplicate(error, run)
+            raise
+        _require_matches(result.matched_count, run)
+
+
+def _runs(writes: Sequence[Write]) -> Iterator[tuple[str, list[Write]]]:
+    for collection, run in groupby(writes, key=lambda write: write.collection):
+        yield collection, list(run)
+
+
+def _require_matches(matched: int, writes: Sequence[Write]) -> None:
+    if matched != sum(1 for write in writes if write.replaces):
+        raise StaleVersion
+
+
+def _raise_duplicate(error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write]) -> None:
+    report = first_write_error(error)
+    if report is None or report["code"] != DUPLICATE_KEY:
+        return
+    # The two commands count their operations under different names.
+    position: int = report["idx"] if "idx" in report else report["index"]
+    raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error

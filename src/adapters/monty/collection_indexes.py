@@ -1,0 +1,129 @@
+"""What the store knows of a collection without reading it: its keys in every order the spec names."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from adapters.monty.sorted_keys import Key, SortedKeys
+from adapters.records.record import ID, IS_DELETED, Record, is_tombstone
+from adapters.records.specs import RecordSpec, UniqueKey
+
+Rank = tuple[Any, ...]
+
+NOTHING: Rank = (0,)
+"""The rank of null and missing: before everything."""
+
+TOP: Rank = (9,)
+"""Above every rank, so that (*prefix, TOP) ends the keys that begin with the prefix."""
+
+
+def rank(value: object) -> Rank:
+    """A value as something that compares with every other value: nulls, numbers, text, trees, booleans, instants."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, str):
+        return (2, value)
+    if isinstance(value, bool):
+        return (4, value)
+    if isinstance(value, int | float):
+        return (1, value)
+    if isinstance(value, datetime):
+        return (5, value.timestamp())
+    return (3, repr(value))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedIndex:
+    """The records of a collection, less its tombstones, in the order of some fields, of which the id is the last."""
+
+    fields: tuple[str, ...]
+    key: Callable[[Mapping[str, Rank]], Key]
+    """The key of a record whose values have these ranks, by field."""
+    keys: SortedKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Values that a record holds alone, under one unique key of its collection."""
+
+    collection: str
+    key: UniqueKey
+    values: Key
+
+
+class CollectionIndexes:
+    """All orders of one collection, kept in step with what is stored."""
+
+    def __init__(self, spec: RecordSpec[Any], records: Sequence[Record] = ()) -> None:
+        self._spec = spec
+        unique = [_fields(key.fields, live_only=key.live_only) for key in spec.unique_keys]
+        asked = [_fields(index.fields, live_only=index.live_only) for index in spec.indexes]
+        wanted = list(dict.fromkeys([(ID,), *unique, *asked]))
+        self._names = tuple({name for fields in wanted for name in fields})
+        known = [self._ranks(record) for record in records if not is_tombstone(record)]
+        self.orders = tuple(_ordered(fields, known) for fields in wanted)
+        erased = [(rank(record[ID]),) for record in records if is_tombstone(record)]
+        self._all = SortedKeys([*erased, *self.orders[0].keys.between((), (TOP,))])
+
+    def replace(self, before: Record | None, after: Record) -> None:
+        """Takes note that a record has a new state."""
+        ranks = self._ranks(after)
+        if before is None:
+            self._all.add((ranks[ID],))
+        old_ranks = None if before is None or is_tombstone(before) else self._ranks(before)
+        new_ranks = None if is_tombstone(after) else ranks
+        for index in self.orders:
+            old_key = None if old_ranks is None else index.key(old_ranks)
+            new_key = None if new_ranks is None else index.key(new_ranks)
+            if old_key == new_key:
+                continue
+            if old_key is not None:
+                index.keys.remove(old_key)
+            if new_key is not None:
+                index.keys.add(new_key)
+
+    def ids_after(self, last_id: str | None) -> Iterator[str]:
+        """The ids above one, tombstones included, in order."""
+        low: Key = () if last_id is None else (rank(last_id), TOP)
+        return (key[0][1] for key in self._all.between(low, (TOP,)))
+
+    def claims(self, record: Record) -> list[Claim]:
+        """What the record holds alone. Nulls claim nothing; the trash claims nothing where only the living count."""
+        return [
+            Claim(self._spec.collection, key, tuple([rank(record[name]) for name in key.fields]))
+            for key in self._spec.unique_keys
+            if not (key.live_only and record.get(IS_DELETED) is True)
+            and all(record.get(name) is not None for name in key.fields)
+        ]
+
+    def holder(self, claim: Claim) -> str | None:
+        """The id of the record that holds these values alone, if any does."""
+        fields = _fields(claim.key.fields, live_only=claim.key.live_only)
+        index = next(index for index in self.orders if index.fields == fields)
+        alive: list[Key] = [(rank(False),), (NOTHING,)] if claim.key.live_only else [()]  # noqa: FBT003 - a value
+        for state in alive:
+            prefix = (*state, *claim.values)
+            for key in index.keys.between(prefix, (*prefix, TOP)):
+                holder: str = key[-1][1]
+                return holder
+        return None
+
+    def _ranks(self, record: Record) -> dict[str, Rank]:
+        return {name: rank(record.get(name)) for name in self._names}
+
+
+def _ordered(fields: tuple[str, ...], known: Sequence[Mapping[str, Rank]]) -> OrderedIndex:
+    key = itemgetter(*fields) if len(fields) > 1 else _only(fields[0])
+    return OrderedIndex(fields, key, SortedKeys(map(key, known)))
+
+
+def _only(name: str) -> Callable[[Mapping[str, Rank]], Key]:
+    return lambda ranks: (ranks[name],)
+
+
+def _fields(fields: tuple[str, ...], *, live_only: bool) -> tuple[str, ...]:
+    """An index that serves the living is led by whether a record lives, so that it serves the trash as well."""
+    named = (IS_DELETED, *fields) if live_only else fields
+    return named if named[-1] == ID else (*named, ID)

@@ -1,0 +1,98 @@
+"""The present state of all collections: documents and indexes, changed together."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.monty.collection_indexes import Claim, CollectionIndexes
+from adapters.monty.document import decoded, key_of
+from adapters.monty.document_keepers import DocumentKeeper, StoredDocument
+from adapters.monty.errors import DRIVER_ERRORS, unavailable
+from adapters.records.record import ID, Record
+from adapters.records.specs import RecordSpec
+
+LOAD_PAUSE_RECORDS = 1_000
+"""After how many records reading a collection in lets others run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A record's next state: as a record for the indexes, as a document for the keeper, and what it replaces."""
+
+    collection: str
+    record: Record
+    data: bytes
+    before: Record | None
+
+    @property
+    def document(self) -> StoredDocument:
+        """What the keeper and the journal get."""
+        return StoredDocument(self.collection, key_of(self.record[ID]), self.data)
+
+
+class StoredState:
+    """Documents and their indexes. Everything happens on the event loop's thread, without a pause inside a change."""
+
+    def __init__(self, keeper: DocumentKeeper, specs: Mapping[str, RecordSpec[Any]]) -> None:
+        self._keeper = keeper
+        self._specs = specs
+        self._indexes: dict[str, CollectionIndexes] = {}
+        self._owed: list[Write] = []
+
+    async def load(self) -> None:
+        """Builds the indexes from the documents."""
+        for name, spec in self._specs.items():
+            records: list[Record] = []
+            for data in self._keeper.documents(name, None):
+                records.append(decoded(data))
+                if len(records) % LOAD_PAUSE_RECORDS == 0:
+                    await asyncio.sleep(0)
+            self._indexes[name] = CollectionIndexes(spec, records)
+
+    def indexes(self, collection: str) -> CollectionIndexes:
+        """The indexes of a collection. Raises StoreUnavailable while durable changes wait to be written."""
+        self.require_whole()
+        return self._indexes[collection]
+
+    def current(self, collection: str, record_id: str) -> Record | None:
+        """The stored state of one record, read past MontyDB: it is about to be replaced."""
+        for data in self._keeper.documents(collection, [key_of(record_id)]):
+            return decoded(data)
+        return None
+
+    def claims(self, collection: str, record: Record) -> list[Claim]:
+        """The values that a state of a record holds alone."""
+        return self._indexes[collection].claims(record)
+
+    def holder(self, claim: Claim) -> str | None:
+        """Which record holds these values, if any does."""
+        return self._indexes[claim.collection].holder(claim)
+
+    def store(self, writes: Sequence[Write]) -> None:
+        """Puts durable changes where they belong.
+
+        Raises StoreUnavailable where the keeper fails; they are owed from then on, and nobody is shown half of them.
+        """
+        self._owed.extend(writes)
+        self.require_whole()
+
+    def require_whole(self) -> None:
+        """Writes what is owed. Raises StoreUnavailable where that still fails."""
+        if not self._owed:
+            return
+        try:
+            self._keeper.write([write.document for write in self._owed])
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+        self._note(self._owed)
+        self._owed = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is owed."""
+        return not self._owed
+
+    def _note(self, writes: Iterable[Write]) -> None:
+        for write in writes:
+            self._indexes[write.collection].replace(write.before, write.record)

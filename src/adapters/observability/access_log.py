@@ -1,0 +1,99 @@
+"""One line per request, encoded at once and written in blocks."""
+
+import asyncio
+from datetime import UTC, datetime
+from time import time_ns
+from typing import BinaryIO
+
+import msgspec
+
+BUFFER_BYTES_MAX = 64 * 1024
+FLUSH_SECONDS = 1.0
+
+
+class AccessLine(msgspec.Struct, rename="camel", gc=False):
+    """What one request was and how it ended. Paths only: query strings may hold what people searched for."""
+
+    time: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    request_id: str
+    actor_id: str | None = None
+    level: str = msgspec.field(default="INFO")
+    event: str = "request"
+
+
+class AccessLog:
+    """Collects lines and writes them when BUFFER_BYTES_MAX is reached, `flush_seconds` after the first, and at the end.
+
+    Without a destination nothing is kept. A destination that refuses costs lines, which are counted, never a request.
+    """
+
+    def __init__(
+        self, destination: BinaryIO | None, *, as_text: bool = False, flush_seconds: float = FLUSH_SECONDS
+    ) -> None:
+        self._destination = destination
+        self._as_text = as_text
+        self._flush_seconds = flush_seconds
+        self._encoder = msgspec.json.Encoder()
+        self._buffer = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self._lines = 0
+        self._second, self._second_text = -1, ""
+        self.lost_lines = 0
+
+    def write(
+        self, *, method: str, path: str, status: int, seconds: float, request_id: str, actor_id: str | None
+    ) -> None:
+        """Takes one line. Called from the event loop's thread."""
+        if self._destination is None:
+            return
+        line = AccessLine(
+            time=self._now(),
+            method=method,
+            path=path,
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            request_id=request_id,
+            actor_id=actor_id,
+        )
+        self._buffer += _text(line) if self._as_text else self._encoder.encode(line)
+        self._buffer += b"\n"
+        self._lines += 1
+        if len(self._buffer) >= BUFFER_BYTES_MAX:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._flush_seconds, self.flush)
+
+    def _now(self) -> str:
+        """The present instant; the part up to the second is written once a second."""
+        second, milliseconds = divmod(time_ns() // 1_000_000, 1_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second_text}.{milliseconds:03d}Z"
+
+    def flush(self) -> None:
+        """Writes what was collected."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._destination is None or not self._buffer:
+            return
+        try:
+            self._destination.write(self._buffer)
+            self._destination.flush()
+        except (OSError, ValueError):
+            self.lost_lines += self._lines
+        self._buffer = bytearray()
+        self._lines = 0
+
+
+def _text(line: AccessLine) -> bytes:
+    path = line.path.encode("unicode_escape").decode()
+    who = line.actor_id or "-"
+    return (
+        f"{line.time} {line.method} {path} {line.status} {line.duration_ms:.1f}ms {who} {line.request_id}"
+    ).encode()

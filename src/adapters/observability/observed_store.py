@@ -1,0 +1,114 @@
+"""A record store that counts and times what it is asked."""
+
+from collections.abc import Coroutine, Sequence
+from time import perf_counter
+from typing import Any, TypeVar
+
+from adapters.observability.slow_operations import SlowOperation, SlowOperations
+from adapters.observability.store_metrics import StoreMetrics
+from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.criteria import Criterion, Question
+from adapters.records.record import Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS
+from application.ports.clock import Clock
+from domain.errors import TandemError, Unavailable
+
+T = TypeVar("T")
+
+Answer = Coroutine[Any, Any, T]
+"""What an `async def` gives back; the operations hand on a coroutine instead of awaiting one in another."""
+
+SEVERAL = "several"
+"""The collection of an operation that spans more than one, or none."""
+
+
+class ObservedStore:
+    """A RecordStore that changes nothing: every operation is counted by outcome and timed, and slow ones are noted.
+
+    Outcomes: `ok`, `refused` (the fault of the input or the state), `unavailable`, `cancelled`, `failed` (our fault).
+    `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are no operations.
+    """
+
+    def __init__(self, store: RecordStore, *, slow_ms: float, clock: Clock) -> None:
+        self._store = store
+        self._slow_seconds = slow_ms / 1000
+        self._clock = clock
+        self.metrics = StoreMetrics(store.name)
+        self.slow_operations = SlowOperations()
+
+    @property
+    def name(self) -> str:
+        return self._store.name
+
+    async def open(self) -> None:
+        await self._store.open()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def prepare(self) -> None:
+        await self._store.prepare()
+
+    def ping(self) -> Answer[None]:
+        return self._timed("ping", SEVERAL, self._store.ping())
+
+    def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
+        return self._timed("fetch", collection, self._store.fetch(collection, ids))
+
+    def find(self, question: Question) -> Answer[list[Record]]:
+        return self._timed("find", question.collection, self._store.find(question))
+
+    def count(self, collection: str, where: Criterion) -> Answer[int]:
+        return self._timed("count", collection, self._store.count(collection, where))
+
+    def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
+        return self._timed("scan", collection, self._store.scan(collection, after=after, limit=limit))
+
+    def commit(self, change_set: ChangeSet) -> Answer[None]:
+        return self._timed("commit", _collection_of(change_set.puts), self._store.commit(change_set))
+
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Refusal | None]]:
+        collection = _collection_of(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
+        return self._timed("apply", collection, self._store.apply(change_sets))
+
+    def settle(self, settlements: Sequence[Settlement]) -> Answer[None]:
+        return self._timed("settle", AUDIT_LOGS.collection, self._store.settle(settlements))
+
+    async def _timed(self, operation: str, collection: str, call: Answer[T]) -> T:
+        outcome = "ok"
+        started = perf_counter()
+        try:
+            return await call
+        except BaseException as error:
+            outcome = _outcome_of(error)
+            raise
+        finally:
+            seconds = perf_counter() - started
+            self.metrics.observe((operation, collection, outcome), seconds)
+            if seconds >= self._slow_seconds:
+                self._note_slow((operation, collection, outcome), seconds)
+
+    def _note_slow(self, key: tuple[str, str, str], seconds: float) -> None:
+        operation, collection, outcome = key
+        slow = SlowOperation(
+            at=self._clock.now(),
+            store=self.name,
+            operation=operation,
+            collection=collection,
+            outcome=outcome,
+            duration_ms=round(seconds * 1000, 1),
+        )
+        self.slow_operations.note(slow)
+
+
+def _collection_of(puts: Sequence[Put]) -> str:
+    return puts[0].collection if len(puts) == 1 else SEVERAL
+
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, Unavailable):
+        return "unavailable"
+    if isinstance(error, TandemError):
+        return "refused"
+    return "failed" if isinstance(error, Exception) else "cancelled"

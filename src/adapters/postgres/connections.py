@@ -1,0 +1,244 @@
+"""Connections to PostgreSQL: bounded in number and time, and given up at once when their server is silent."""
+
+import asyncio
+import contextlib
+import math
+import select
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import FeatureNotSupported
+from psycopg.pq import TransactionStatus
+from psycopg.types.json import set_json_loads
+from psycopg.waiting import wait_async
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres.errors import ConnectionBroken, translated
+from domain.errors import StoreUnavailable
+
+PING_TIMEOUT_MS = 1_000
+ANSWER_MARGIN_MS = 500
+"""How much longer than the server's own limit an answer is awaited."""
+LOCK_TIMEOUT_MS = 2_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+RECONNECT_SECONDS = 0.5
+"""How long the pool itself tries to replace a lost connection; afterwards the next request does."""
+IDLE_SECONDS_MAX = 300.0
+LIFETIME_SECONDS_MAX = 3_600.0
+PREPARED_MAX = 200
+"""Statements a connection keeps planned; enough for every statement and the usual questions."""
+KEEPALIVE_IDLE_SECONDS = 10
+KEEPALIVE_INTERVAL_SECONDS = 5
+KEEPALIVES_MAX = 3
+
+R = TypeVar("R")
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many connections, and how long each step may take."""
+
+    pool_max: int
+    connect_timeout_ms: int
+    statement_timeout_ms: int
+
+
+class PromptConnection(AsyncConnection[Row]):
+    """A connection that a cancelled caller leaves at once.
+
+    psycopg asks the server to cancel and waits for its answer, up to ten seconds when the server is frozen. Here the
+    connection is dropped instead: the server notices, or ends the statement by its own time-out.
+    """
+
+    async def wait(
+        self,
+        gen: PQGen[R],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
+    ) -> R:
+        """Runs one exchange with the server; the connection does not outlive an interrupted one."""
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self.pgconn.finish()
+            raise
+
+    def is_stale(self) -> bool:
+        """Whether the server said something unasked, which it only does when it hangs up."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def conninfo_of(url: str, bounds: Bounds) -> str:
+    """The address with every time-out spelled out; what the address itself says in `options` stays."""
+    given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
+    settings = {
+        "statement_timeout": bounds.statement_timeout_ms,
+        "lock_timeout": min(LOCK_TIMEOUT_MS, bounds.statement_timeout_ms),
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        "timezone": "UTC",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    silence_ms = (KEEPALIVE_IDLE_SECONDS + KEEPALIVES_MAX * KEEPALIVE_INTERVAL_SECONDS) * 1_000
+    parts: dict[str, str | int | None] = {
+        "application_name": "tandem",
+        **given,
+        "options": f"{given.get('options') or ''} {options}".strip(),
+        "connect_timeout": math.ceil(bounds.connect_timeout_ms / 1_000),
+        "keepalives": 1,
+        "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+        "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+        "keepalives_count": KEEPALIVES_MAX,
+        "tcp_user_timeout": silence_ms,
+    }
+    return make_conninfo("", **parts)
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    connection.prepared_max = PREPARED_MAX
+    set_json_loads(msgspec.json.decode, connection)
+
+
+class Connections:
+    """A pool of autocommit connections. Every method raises StoreUnavailable where no answer comes in time."""
+
+    def __init__(self, url: str, bounds: Bounds) -> None:
+        self._conninfo = conninfo_of(url, bounds)
+        self._bounds = bounds
+        self._pool: AsyncConnectionPool[PromptConnection] | None = None
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._answer_seconds = (bounds.statement_timeout_ms + ANSWER_MARGIN_MS) / 1_000
+        self._connect_seconds = bounds.connect_timeout_ms / 1_000
+
+    async def open(self) -> None:
+        """Makes the first connection, so that a wrong address is known at once. Harmless when open already."""
+        if self._pool is not None:
+            return
+        with translated():
+            async with asyncio.timeout(self._connect_seconds):
+                first = await PromptConnection.connect(self._conninfo, autocommit=True)
+        await first.close()
+        self._pool = AsyncConnectionPool(
+            self._conninfo,
+            connection_class=PromptConnection,
+            kwargs={"autocommit": True},
+            configure=_configure,
+            min_size=1,
+            max_size=self._bounds.pool_max,
+            timeout=self._connect_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
+            max_idle=IDLE_SECONDS_MAX,
+            max_lifetime=LIFETIME_SECONDS_MAX,
+            open=False,
+            name="tandem",
+        )
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Takes no more work, finishes what runs, and lets every connection go. Harmless when closed already."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        if self._running:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), self._answer_seconds)
+        await pool.close(timeout=self._connect_seconds)
+
+    async def run(
+        self, statement: str, parameters: Parameters = (), *, seconds_max: float | None = None
+    ) -> AsyncCursor[Row]:
+        """The answer to one statement that is harmless to repeat: done once more where the connection broke."""
+        try:
+            return await self.run_once(statement, parameters, seconds_max=seconds_max)
+        except ConnectionBroken:
+            return await self.run_once(statement, parameters, seconds_max=seconds_max)
+
+    async def run_once(
+        self, statement: str, parameters: Parameters, *, seconds_max: float | None = None
+    ) -> AsyncCursor[Row]:
+        """The answer to one statement, committed by itself: one round trip. AnswerLost leaves its outcome open."""
+        with translated():
+            async with asyncio.timeout(seconds_max or self._answer_seconds), self._held() as connection:
+                return await _execute(connection, statement, parameters)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """Statements that are kept together, or not at all."""
+        with translated():
+            async with (
+                asyncio.timeout(self._answer_seconds),
+                self._held() as connection,
+                connection.transaction(),
+            ):
+                yield Transaction(connection)
+
+    async def ping(self) -> None:
+        """Returns where the server answers now."""
+        await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+
+    @contextlib.asynccontextmanager
+    async def _held(self) -> AsyncIterator[PromptConnection]:
+        pool = self._pool
+        if pool is None:
+            raise StoreUnavailable("PostgreSQL is not open.")
+        self._running += 1
+        try:
+            connection = await self._live_connection(pool)
+            try:
+                yield connection
+            except BaseException:
+                # The caller may be cancelled again while the connection is given back.
+                await asyncio.shield(pool.putconn(connection))
+                raise
+            else:
+                await pool.putconn(connection)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _live_connection(self, pool: AsyncConnectionPool[PromptConnection]) -> PromptConnection:
+        """A connection whose server has not hung up meanwhile, as all have after a restart."""
+        for _ in range(self._bounds.pool_max):
+            connection = await pool.getconn()
+            if not connection.is_stale():
+                return connection
+            await connection.close()
+            await pool.putconn(connection)
+        return await pool.getconn()
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction on one connection."""
+
+    connection: PromptConnection
+
+    async def run(self, statement: str, parameters: Parameters = ()) -> AsyncCursor[Row]:
+        """The answer to one statement of the transaction."""
+        return await _execute(self.connection, statement, parameters)
+
+
+async def _execute(connection: PromptConnection, statement: str, parameters: Parameters) -> AsyncCursor[Row]:
+    cursor = connection.cursor(binary=True)
+    try:
+        return await cursor.execute(statement, parameters, prepare=True)
+    except FeatureNotSupported:
+        # Planned before a migration changed the columns; the plan would fail on this connection for ever.
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            await connection.close()
+            raise
+        await connection.execute("DEALLOCATE ALL")
+        return await cursor.execute(statement, parameters, prepare=True)

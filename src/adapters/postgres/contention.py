@@ -1,0 +1,25 @@
+"""Waiting a little and trying again where two writers stood in each other's way."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from adapters.postgres.errors import Contention
+
+ATTEMPTS_MAX = 5
+PAUSE_MS_MAX = 20
+"""The longest first pause; each further one may be twice as long."""
+
+R = TypeVar("R")
+
+
+async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
+    """The result of the first attempt that meets no contention; the last one's Contention where all do."""
+    for number in range(ATTEMPTS_MAX - 1):
+        try:
+            return await attempt()
+        except Contention:
+            pause_ms = random.uniform(0, PAUSE_MS_MAX * 2**number)  # noqa: S311 - spreads writers, guards nothing
+            await asyncio.sleep(pause_ms / 1_000)
+    return await attempt()

@@ -1,0 +1,271 @@
+"""Questions as SQL: SQLAlchemy writes each shape of question once, and only values travel afterwards.
+
+A shape is the question with its values replaced by parameter names, which is a question again: the algebra is its own
+cache key. Truth values stay in the shape, because a partial index serves only what is known when planning.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import and_, bindparam, false, func, literal_column, or_, select, true, tuple_, union_all
+from sqlalchemy.dialects.postgresql import JSONB, TSQUERY
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy.types import Text
+
+from adapters.postgres.rows import FORMS, lexemes
+from adapters.postgres.tables import IS_ERASED_COLUMN, KEY_COLUMN, NEVER_NULL, TABLES, WORDS
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    NotNull,
+    OneOf,
+    Question,
+    Range,
+    Scalar,
+    after_position,
+)
+from adapters.records.record import ID
+from adapters.records.specs import SPECS
+from domain.storable import INTEGER_MAX, INTEGER_MIN
+
+SHAPES_MAX = 2_048
+"""How many shapes of questions are kept as text; the service asks a few dozen."""
+
+LIMIT = "limit"
+NOTHING = AnyOf(())
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_DIALECT: Dialect = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+_RANGE_BOUNDS = ("above", "at_least", "below", "at_most")
+
+Values = dict[str, Any]
+Sql = tuple[str, Values]
+
+
+def question_sql(question: Question) -> Sql:
+    """The statement that answers a question with rows of the form's read columns, and its parameters."""
+    abstraction = _Abstraction(question.collection)
+    where = abstraction.of(question.where)
+    after = None
+    if question.after is not None:
+        position, last_id = question.after
+        after = (None if position is None else abstraction.name(position), abstraction.name(last_id))
+    shape = replace(question, where=where, after=after, limit=0)
+    return _question_text(shape), {**abstraction.values, LIMIT: question.limit}
+
+
+def count_sql(collection: str, where: Criterion) -> Sql:
+    """The statement that counts what matches, and its parameters."""
+    abstraction = _Abstraction(collection)
+    return _count_text(collection, abstraction.of(where)), abstraction.values
+
+
+class _Abstraction:
+    """Takes the values out of a question, in the order in which they are met, and leaves names.
+
+    A value of another type than its field equals nothing; PostgreSQL would convert it and perhaps find something.
+    """
+
+    def __init__(self, collection: str) -> None:
+        self.values: Values = {}
+        self._type_of = FORMS[collection].type_of
+
+    def of(self, criterion: Criterion) -> Criterion:
+        """The criterion with names for values."""
+        shape: Criterion = criterion
+        match criterion:
+            case AllOf(criteria):
+                shape = AllOf(tuple(map(self.of, criteria)))
+            case AnyOf(criteria):
+                shape = AnyOf(tuple(map(self.of, criteria)))
+            case Equals(field, value):
+                shape = self._equality(field, value)
+            case OneOf(field, options):
+                fitting = [_plain(option) for option in options if self._fits(field, option)]
+                shape = OneOf(field, (self.name(fitting),) if fitting else ())
+            case Holds(field, value):
+                shape = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
+            case HasWords(text):
+                wanted = lexemes(text)
+                shape = HasWords(self.name(" & ".join(wanted)) if wanted else "")
+            case Range():
+                shape = self._range(criterion)
+        return shape
+
+    def name(self, value: object) -> str:
+        """The name that stands for a value from now on."""
+        name = f"p{len(self.values)}"
+        self.values[name] = _plain(value)
+        return name
+
+    def _equality(self, field: str, value: Scalar) -> Criterion:
+        if not self._fits(field, value):
+            return NOTHING
+        return Equals(field, value if isinstance(value, bool) else self.name(value))
+
+    def _range(self, criterion: Range) -> Criterion:
+        bounds = {bound: getattr(criterion, bound) for bound in _RANGE_BOUNDS}
+        given = {bound: value for bound, value in bounds.items() if value is not None}
+        if not all(self._fits(criterion.field, value) for value in given.values()):
+            return NOTHING
+        return Range(field=criterion.field, **{bound: self.name(value) for bound, value in given.items()})
+
+    def _fits(self, field: str, value: Scalar) -> bool:
+        kind = self._type_of[field]
+        return isinstance(value, kind) and (kind is bool) is isinstance(value, bool) and _is_storable(value)
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _is_storable(value: Scalar) -> bool:
+    """Whether any row could hold the value; the driver refuses to ask for others."""
+    if isinstance(value, str):
+        return "\x00" not in value and (value.isascii() or not _HALF_PAIR.search(value))
+    return not isinstance(value, int) or INTEGER_MIN <= value <= INTEGER_MAX
+
+
+@lru_cache(SHAPES_MAX)
+def _question_text(shape: Question) -> str:
+    table = TABLES[shape.collection]
+    columns = [table.c[name] for name in FORMS[shape.collection].read_columns]
+    asked = select(*columns).where(_clause(shape.where, shape.collection), _not_erased(shape.collection))
+    limit: BindParameter[int] = bindparam(LIMIT)
+    pages = [
+        asked.where(following).order_by(*_ordered(shape, table.c)).limit(limit)
+        for following in _following(shape)
+    ]
+    if len(pages) == 1:
+        return str(pages[0].compile(dialect=_DIALECT))
+    both = union_all(*(page.subquery().select() for page in pages)).subquery()
+    joined = select(*both.c).order_by(*_ordered(shape, both.c)).limit(limit)
+    return str(joined.compile(dialect=_DIALECT))
+
+
+def _ordered(shape: Question, columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
+    """What to order by: nulls first ascending, last descending, and the id in the same direction."""
+    names = dict.fromkeys((FORMS[shape.collection].column_of[shape.order.field], KEY_COLUMN))
+    if shape.order.descending:
+        ordered = [columns[name].desc() for name in names]
+        return ordered if shape.order.field in NEVER_NULL else [ordered[0].nulls_last(), *ordered[1:]]
+    ordered = [columns[name].asc() for name in names]
+    return ordered if shape.order.field in NEVER_NULL else [ordered[0].nulls_first(), *ordered[1:]]
+
+
+@lru_cache(SHAPES_MAX)
+def _count_text(collection: str, where: Criterion) -> str:
+    statement = select(func.count()).select_from(TABLES[collection])
+    statement = statement.where(_clause(where, collection), _not_erased(collection))
+    return str(statement.compile(dialect=_DIALECT))
+
+
+def _not_erased(collection: str) -> ColumnElement[bool]:
+    return TABLES[collection].c[IS_ERASED_COLUMN].is_not(true())
+
+
+def _following(shape: Question) -> list[ColumnElement[bool]]:
+    """What stands after the position, in parts that follow each other and each begin at one place of an index.
+
+    `after_position` says the same with an "or", for which PostgreSQL would read everything before the position too.
+    """
+    collection, order = shape.collection, shape.order
+    if shape.after is None:
+        return [true()]
+    position, last_id = shape.after
+    if position is None or order.field == ID:
+        return [_clause(after_position(order, shape.after), collection)]
+    here = tuple_(_column(collection, order.field), TABLES[collection].c[KEY_COLUMN])
+    there = tuple_(_bound(collection, order.field, position), _bound(collection, ID, last_id))
+    if not order.descending:
+        return [here > there]
+    nulls = [] if order.field in NEVER_NULL else [_clause(IsNull(order.field), collection)]
+    return [here < there, *nulls]
+
+
+def _clause(criterion: Criterion, collection: str) -> ColumnElement[bool]:
+    """The clause of an abstracted criterion."""
+    clause: ColumnElement[bool]
+    match criterion:
+        case AllOf(criteria):
+            clause = and_(true(), *(_clause(inner, collection) for inner in criteria))
+        case AnyOf(criteria):
+            clause = or_(false(), *(_clause(inner, collection) for inner in criteria))
+        case HasWords(name):
+            clause = _has_words(name, collection)
+        case OneOf(field, names):
+            clause = _one_of(collection, field, names)
+        case Holds(field, name):
+            clause = _holds(_column(collection, field), name)
+        case Range():
+            clause = _within(criterion, collection)
+        case IsNull(field):
+            clause = _column(collection, field).is_(None)
+        case NotNull(field):
+            clause = _column(collection, field).is_not(None)
+        case Equals(field, value):
+            clause = _equals(collection, field, value)
+    return clause
+
+
+def _equals(collection: str, field: str, value: Scalar) -> ColumnElement[bool]:
+    column = _column(collection, field)
+    if isinstance(value, bool):
+        return column if value else ~column
+    return column == _bound(collection, field, value)
+
+
+def _column(collection: str, field: str) -> ColumnElement[Any]:
+    """The column of a field. Raises KeyError: questions about unknown fields are programming errors."""
+    return TABLES[collection].c[FORMS[collection].column_of[field]]
+
+
+def _bound(collection: str, field: str, name: Scalar) -> ColumnElement[Any]:
+    return bindparam(str(name), type_=_column(collection, field).type)
+
+
+def _one_of(collection: str, field: str, names: Sequence[Scalar]) -> ColumnElement[bool]:
+    if not names:
+        return false()
+    return _column(collection, field) == func.any(bindparam(str(names[0])))
+
+
+def _holds(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    wanted = func.to_jsonb(bindparam(name, type_=Text()), type_=JSONB())
+    return and_(func.jsonb_typeof(column) == literal_column("'array'"), column.contains(wanted))
+
+
+def _has_words(name: str, collection: str) -> ColumnElement[bool]:
+    if not name:
+        return true()
+    if not SPECS[collection].text_fields:
+        return false()
+    return TABLES[collection].c[WORDS].bool_op("@@")(bindparam(name, type_=TSQUERY()))
+
+
+def _within(criterion: Range, collection: str) -> ColumnElement[bool]:
+    column = _column(collection, criterion.field)
+    comparisons: dict[str, Callable[[ColumnElement[Any]], ColumnElement[bool]]] = {
+        "above": column.__gt__,
+        "at_least": column.__ge__,
+        "below": column.__lt__,
+        "at_most": column.__le__,
+    }
+    clauses = [
+        comparisons[bound](_bound(collection, criterion.field, name))
+        for bound in _RANGE_BOUNDS
+        if (name := getattr(criterion, bound)) is not None
+    ]
+    # Without any bound the field merely has to be there.
+    return and_(column.is_not(None), *clauses) if not clauses else and_(*clauses)

@@ -1,0 +1,136 @@
+"""The one translation of what PostgreSQL and its driver raise. Messages name constraints and kinds, never values.
+
+the record's own fault ... AlreadyExists (with the fields), RuleBroken
+another one was quicker .. Contention: try again; nothing was changed
+everything else .......... StoreUnavailable; AnswerLost where the statement may have been carried out,
+                               ConnectionBroken where that is known at once
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as driver
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from adapters.postgres.rows import Unstorable
+from adapters.postgres.tables import unique_keys_by_constraint
+from adapters.records.record import ID
+from adapters.records.specs import AUDIT_LOGS
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError
+
+
+class Contention(StoreUnavailable):
+    """Others hold what this needs; try again in a moment."""
+
+
+class AnswerLost(StoreUnavailable):
+    """PostgreSQL did not answer in time."""
+
+
+class ConnectionBroken(AnswerLost):
+    """PostgreSQL cannot be reached, or the connection to it broke."""
+
+
+class SchemaMissing(StoreUnavailable):
+    """The tables are missing or older than this program; run `tandem migrate up`."""
+
+
+class TookTooLong(StoreUnavailable):
+    """The store ended a statement that took too long; nothing was changed."""
+
+
+_UNIQUE_KEYS = unique_keys_by_constraint()
+_ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
+
+_MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
+    (driver.SerializationFailure, Contention),
+    (driver.DeadlockDetected, Contention),
+    (driver.LockNotAvailable, Contention),
+    (driver.FeatureNotSupported, Contention),  # a plan made before a migration; its connection is dropped
+    (driver.UndefinedTable, SchemaMissing),
+    (driver.UndefinedColumn, SchemaMissing),
+    (driver.InvalidSchemaName, SchemaMissing),
+    (driver.QueryCanceled, TookTooLong),
+    (driver.AdminShutdown, ConnectionBroken),
+    (driver.CrashShutdown, ConnectionBroken),
+    (driver.IdleInTransactionSessionTimeout, ConnectionBroken),
+)
+_RECORD_FAULTS = (
+    driver.ProgramLimitExceeded,  # more than an index entry, a row or a search vector can hold
+    driver.StatementTooComplex,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    Unstorable,
+    UnicodeError,
+    OverflowError,
+    RecursionError,
+)
+NUL_FAULT = "A text contains the NUL character."
+_FAULTS: tuple[tuple[type[Exception], str], ...] = (
+    (driver.UntranslatableCharacter, NUL_FAULT),
+    (driver.ProgramLimitExceeded, "A value is longer than PostgreSQL can index."),
+    (UnicodeError, "A text contains half of a surrogate pair."),
+    (RecursionError, "A value is nested too deeply."),
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Lets only our own errors out."""
+    try:
+        yield
+    except (psycopg.Error, Unstorable, UnicodeError, OverflowError, RecursionError) as error:
+        raise translation_of(error) from error
+    except TimeoutError as error:
+        raise AnswerLost from error
+    except OSError as error:
+        raise ConnectionBroken from error
+
+
+def translation_of(error: Exception) -> TandemError:
+    """Our word for an error of the driver, or of a value on its way to it."""
+    if isinstance(error, driver.UniqueViolation):
+        return _taken(error)
+    if isinstance(error, _RECORD_FAULTS):
+        return RuleBroken(_fault_of(error))
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return _unreachable(error)
+    for kind, meaning in _MEANINGS:
+        if isinstance(error, kind):
+            return meaning()
+    return StoreUnavailable(f"PostgreSQL cannot do this now ({_state_of(error)}).")
+
+
+def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
+    if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
+        return StoreUnavailable("No connection to PostgreSQL became free in time.")
+    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken()
+
+
+def _taken(error: driver.UniqueViolation) -> TandemError:
+    constraint = error.diag.constraint_name or ""
+    if constraint in _UNIQUE_KEYS:
+        return AlreadyExists(fields=_UNIQUE_KEYS[constraint].fields)
+    if constraint == _ENTRY_ID:
+        return AlreadyExists(fields=(ID,))
+    # Somebody made the record since its version was looked at; the next look tells.
+    return Contention()
+
+
+def _fault_of(error: Exception) -> str:
+    if isinstance(error, Unstorable):
+        return str(error)
+    if isinstance(error, driver.CheckViolation | driver.NotNullViolation):
+        return f"A required field is missing ({error.diag.constraint_name or error.diag.column_name})."
+    for kind, words in _FAULTS:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, psycopg.DataError) and error.sqlstate is None:
+        return NUL_FAULT  # the one thing the driver itself refuses in a text
+    return f"A value does not fit its column ({_state_of(error)})."
+
+
+def _state_of(error: Exception) -> str:
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return type(error).__name__ if state is None else f"{type(error).__name__}, SQLSTATE {state}"

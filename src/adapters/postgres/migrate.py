@@ -1,0 +1,109 @@
+"""Bringing the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from adapters.postgres.errors import translation_of
+from domain.errors import StoreUnavailable
+
+SCRIPTS = Path(__file__).parent / "migrations"
+LOCK_TIMEOUT_MS = 5_000
+"""How long a migration waits for tables in use before it gives way."""
+TURN_TIMEOUT_MS = 60_000
+"""How long a process waits for another one that migrates."""
+CONNECT_TIMEOUT_SECONDS = 5
+MIGRATION_LOCK = 8_390_817_265_034_711
+"""The advisory lock of whoever migrates; any number that nobody else uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The revision of the tables, None where there are none yet, and the one this program was written for."""
+
+    current: str | None
+    head: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the tables are those of this program."""
+        return self.current == self.head
+
+    @property
+    def remedy(self) -> str:
+        """What to do, in one sentence; empty where nothing is to be done."""
+        if self.is_current:
+            return ""
+        where = "has no tables yet" if self.current is None else f"is at revision {self.current}"
+        return f"PostgreSQL {where}, and this program needs {self.head}: run `tandem migrate up`."
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable."""
+    with _alone(url) as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises StoreUnavailable."""
+    with _alone(url) as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def status(url: str) -> SchemaStatus:
+    """Where the tables stand, without changing anything. Raises StoreUnavailable."""
+    head = ScriptDirectory.from_config(_config()).get_current_head() or ""
+    with _connected(url) as connection:
+        return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head)
+
+
+def _config(connection: sqlalchemy.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Iterator[sqlalchemy.Connection]:
+    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(address, connect_timeout=CONNECT_TIMEOUT_SECONDS),
+        poolclass=sqlalchemy.NullPool,
+    )
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sqlalchemy.exc.DBAPIError as error:
+        cause = error.orig if isinstance(error.orig, psycopg.Error) else None
+        raise _unavailable(cause) from error
+    except psycopg.Error as error:
+        raise _unavailable(error) from error
+    finally:
+        engine.dispose()
+
+
+def _unavailable(error: psycopg.Error | None) -> StoreUnavailable:
+    said = StoreUnavailable() if error is None else translation_of(error)
+    return said if isinstance(said, StoreUnavailable) else StoreUnavailable(said.message)
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
+    """A connection while no other process migrates; its lock goes with it, however it ends."""
+    with _connected(url) as connection:
+        connection.execute(sqlalchemy.text(f"SET lock_timeout = {TURN_TIMEOUT_MS}"))
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(sqlalchemy.text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
+        connection.commit()
+        yield connection

@@ -1,0 +1,134 @@
+"""PostgreSQL as a record store: real columns under the same promises as documents."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from adapters.postgres.connections import Bounds, Connections
+from adapters.postgres.contention import retried
+from adapters.postgres.criteria_sql import count_sql, question_sql
+from adapters.postgres.migrate import upgrade
+from adapters.postgres.readiness import require_usable
+from adapters.postgres.rows import FORMS
+from adapters.postgres.source_writes import SourceWrites
+from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, SCAN, SETTLE
+from adapters.postgres.target_writes import TargetWrites
+from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.criteria import Criterion, Question
+from adapters.records.record import Record
+from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
+from domain.audit import SyncStatus
+
+
+class PostgresRecordStore:
+    """The port RecordStore over one bounded pool of connections; `url` is any address libpq understands."""
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_max: int = 16,
+        connect_timeout_ms: int = 2_000,
+        statement_timeout_ms: int = 5_000,
+    ) -> None:
+        self._bounds = Bounds(
+            pool_max=pool_max,
+            connect_timeout_ms=connect_timeout_ms,
+            statement_timeout_ms=statement_timeout_ms,
+        )
+        self._use(url)
+
+    def _use(self, url: str) -> None:
+        """Every connection made from now on goes to this address."""
+        self.url = url
+        self._connections = Connections(url, self._bounds)
+        self._source = SourceWrites(self._connections)
+        self._target = TargetWrites(self._connections)
+
+    async def open(self) -> None:
+        await self._connections.open()
+        await require_usable(self._connections)
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+    async def prepare(self) -> None:
+        await asyncio.to_thread(upgrade, self.url)
+
+    async def ping(self) -> None:
+        await self._connections.ping()
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        if len(ids) > FETCH_MAX:
+            raise ValueError(f"at most {FETCH_MAX} records are fetched at once, not {len(ids)}")
+        if not ids:
+            return {}
+        one = len(ids) == 1
+        statement = FETCH_ONE[collection] if one else FETCH_MANY[collection]
+        rows = await self._rows(statement, [ids[0] if one else list(ids)])
+        read = FORMS[collection].record
+        return {record["id"]: record for record in map(read, rows)}
+
+    async def find(self, question: Question) -> list[Record]:
+        statement, values = question_sql(question)
+        return [FORMS[question.collection].record(row) for row in await self._rows(statement, values)]
+
+    async def count(self, collection: str, where: Criterion) -> int:
+        ((number,),) = await self._rows(*count_sql(collection, where))
+        return int(number)
+
+    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
+        bounded = min(limit, SCAN_MAX)
+        rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
+        return [FORMS[collection].record(row) for row in rows]
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        await self._source.commit(change_set)
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+        return await self._target.apply(change_sets)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        if settlements:
+            rows = msgspec.json.encode(_latest(settlements)).decode()
+            await retried(lambda: self._connections.run(SETTLE, {"rows": rows}))
+
+    async def _rows(
+        self, statement: str, parameters: Sequence[Any] | dict[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        answer = await self._connections.run(statement, parameters)
+        return await answer.fetchall()
+
+
+class _SettledRow(msgspec.Struct, frozen=True):
+    id: str
+    status: SyncStatus
+    attempts: int
+    next_at: datetime | None
+    error: str | None
+    at: datetime
+
+
+def _latest(settlements: Sequence[Settlement]) -> list[_SettledRow]:
+    """One row for each entry, ordered by id: the settlement that is final, or else the last."""
+    by_entry: dict[str, Settlement] = {}
+    for settlement in settlements:
+        known = by_entry.get(settlement.entry_id)
+        if known is None or known.status is not SyncStatus.SYNCED:
+            by_entry[settlement.entry_id] = settlement
+    return [
+        _SettledRow(
+            id=entry_id,
+            status=settlement.status,
+            attempts=settlement.attempts,
+            next_at=settlement.next_at,
+            error=None if settlement.error is None else settlement.error[:REASON_LENGTH_MAX],
+            at=settlement.at,
+        )
+        for entry_id, settlement in sorted(by_entry.items())
+    ]

@@ -1,0 +1,220 @@
+"""The one mapping between records and rows, written for the hot path: no schema layer, values checked and never bent.
+
+Values travel as text or inside one JSON parameter, so every statement has the same parameter types and is planned
+once. PostgreSQL would turn `5` into the text "5" and 3.0 into 3 without a word; `RowForm` refuses such a value instead.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from adapters.postgres.tables import EXTRA, IS_ERASED_COLUMN, SYNCED_AT, WORDS, column_of
+from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone, tombstone
+from adapters.records.specs import ALL_SPECS, FieldKind, RecordSpec
+
+WORD_LENGTH_MAX = 256
+"""Longer words are searched by their digest: a lexeme holds 2 KB."""
+
+EXACT_FLOAT_MAX = 1e16
+"""From here on Python writes exponents, and jsonb answers with digits that would read as an integer."""
+
+_TYPES: dict[FieldKind, type[object]] = {
+    FieldKind.TEXT: str,
+    FieldKind.INTEGER: int,
+    FieldKind.BOOLEAN: bool,
+    FieldKind.INSTANT: datetime,
+}
+_CHECKED: dict[FieldKind, Any] = {
+    FieldKind.TEXT: str | None,
+    FieldKind.INTEGER: int | None,
+    FieldKind.BOOLEAN: bool | None,
+    FieldKind.INSTANT: Annotated[datetime, msgspec.Meta(tz=True)] | None,
+}
+_SQL_TYPES = {
+    FieldKind.TEXT: "text",
+    FieldKind.INTEGER: "bigint",
+    FieldKind.BOOLEAN: "boolean",
+    FieldKind.INSTANT: "timestamptz",
+    FieldKind.JSON: "jsonb",
+}
+_WORD = re.compile(r"[^\W_]+")
+_encode = msgspec.json.Encoder().encode
+
+
+class Unstorable(Exception):
+    """A record holds a value that its column cannot hold as it is; the message names the field, never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowColumn:
+    """One written column: `key` names its value in JSON rows."""
+
+    name: str
+    key: str
+    sql_type: str
+
+
+class RowForm:
+    """How the records of one spec become rows, and rows records."""
+
+    def __init__(self, spec: RecordSpec[Any]) -> None:
+        self.spec = spec
+        self.table = spec.table
+        self.columns = tuple(_columns_of(spec))
+        self.column_of = {field.name: column_of(field) for field in spec.fields} | {
+            IS_ERASED: IS_ERASED_COLUMN
+        }
+        self.type_of = {field.name: _TYPES.get(field.kind, str) for field in spec.fields} | {IS_ERASED: bool}
+        self.read_columns = (*(column_of(field) for field in spec.fields), IS_ERASED_COLUMN, EXTRA)
+        self.keeps_synced_at = all(field.column != SYNCED_AT for field in spec.fields)
+        self._names = tuple(field.name for field in spec.fields)
+        self._known = frozenset(self._names)
+        self._checked = _checked_struct(spec)
+        self._trees = tuple(field.name for field in spec.fields if field.kind is FieldKind.JSON)
+        self._texts = spec.text_fields
+        self._id_at, self._version_at = self._names.index(ID), self._names.index(VERSION)
+
+    def json_row(self, record: Record) -> dict[str, Any]:
+        """The row as JSON values by column key. Raises Unstorable."""
+        if is_tombstone(record):
+            return self._erased(record)
+        self._check(record)
+        row = dict(record)
+        unknown = record.keys() - self._known
+        if unknown:
+            row = {name: value for name, value in record.items() if name in self._known}
+            row[EXTRA] = _extra(record, unknown - {IS_ERASED})
+        for name in self._trees:
+            if type(row.get(name)) in _NESTED:
+                row[name] = storable_tree(row[name], name)
+        if self._texts:
+            row[WORDS] = search_words(record[name] for name in self._texts if record.get(name))
+        return row
+
+    def values(self, record: Record) -> list[str | None]:
+        """The row as texts in the order of `columns`. Raises Unstorable."""
+        row = self.json_row(record)
+        return [
+            None if (value := row.get(column.key)) is None else _text(value, column)
+            for column in self.columns
+        ]
+
+    def record(self, row: Sequence[Any]) -> Record:
+        """The record of a row of `read_columns`."""
+        *_, is_erased, extra = row
+        if is_erased:
+            return tombstone(row[self._id_at], row[self._version_at])
+        record = dict(zip(self._names, row, strict=False))
+        if extra is not None:
+            record.update(extra["values"])
+            record.update({name: datetime.fromisoformat(text) for name, text in extra["instants"].items()})
+        return record
+
+    def _erased(self, record: Record) -> dict[str, Any]:
+        row = {ID: record[ID], VERSION: record[VERSION], IS_ERASED: True}
+        return {**row, IS_DELETED: True} if IS_DELETED in self._known else row
+
+    def _check(self, record: Record) -> None:
+        try:
+            msgspec.convert(record, self._checked, builtin_types=(datetime,))
+        except msgspec.ValidationError as error:
+            raise Unstorable(f"A field does not hold what its column holds: {error}.") from error
+
+
+def _columns_of(spec: RecordSpec[Any]) -> Iterator[RowColumn]:
+    for field in spec.fields:
+        yield RowColumn(column_of(field), field.name, _SQL_TYPES[field.kind])
+    yield RowColumn(IS_ERASED_COLUMN, IS_ERASED, "boolean")
+    yield RowColumn(EXTRA, EXTRA, "jsonb")
+    if spec.text_fields:
+        yield RowColumn(WORDS, WORDS, "tsvector")
+
+
+def _checked_struct(spec: RecordSpec[Any]) -> type[msgspec.Struct]:
+    """What the typed columns hold, for msgspec to compare a record with; every field may be missing."""
+    members = [(field.name, _CHECKED[field.kind], None) for field in spec.fields if field.kind in _CHECKED]
+    return msgspec.defstruct(f"{spec.collection}_row", members, kw_only=True)
+
+
+def _text(value: object, column: RowColumn) -> str:
+    if column.sql_type == "jsonb":
+        return _encode(value).decode()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
+    """Unknown fields; instants stand apart, because JSON would give them back as texts."""
+    values = {name: record[name] for name in names}
+    if not values:
+        return None
+    instants = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
+    plain = {name: storable_tree(value, name) for name, value in values.items() if name not in instants}
+    return {"values": plain, "instants": instants}
+
+
+def search_words(texts: Iterable[str]) -> str:
+    """The distinct words of the texts as the literal of a `tsvector`. Letters and digits need no quotes there."""
+    return " ".join(lexemes(" ".join(texts)))
+
+
+def lexemes(text: str) -> set[str]:
+    """The words that `criteria.words_of` finds, as they are indexed. PostgreSQL's own parser would see addresses and
+    numbers instead, and its idea of letters depends on the database's locale.
+    """
+    words = set(_WORD.findall(text.lower()))
+    if len(text) > WORD_LENGTH_MAX and any(len(word) > WORD_LENGTH_MAX for word in words):
+        return {word if len(word) <= WORD_LENGTH_MAX else _digest(word) for word in words}
+    return words
+
+
+def _digest(word: str) -> str:
+    return hashlib.sha256(word.encode()).hexdigest()
+
+
+_NESTED = (dict, list, tuple, float)
+
+
+def storable_tree(value: Any, name: str) -> Any:
+    """The tree as jsonb gives it back. Raises Unstorable for NaN and infinities, which msgspec would write as null."""
+    pending = [value]
+    is_exact = True
+    while pending:
+        item = pending.pop()
+        if type(item) is float:
+            if not math.isfinite(item):
+                raise Unstorable(f"The field {name} holds a number that is not finite.")
+            is_exact = is_exact and abs(item) < EXACT_FLOAT_MAX
+        elif type(item) is dict:
+            pending.extend(item.values())
+        elif type(item) in _NESTED:
+            pending.extend(item)
+    return value if is_exact else _with_long_floats(value)
+
+
+def _with_long_floats(value: Any) -> Any:
+    """The tree with floats beyond 16 digits written out and marked by a fraction, so that they come back as floats."""
+    if isinstance(value, dict):
+        return {key: _with_long_floats(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_long_floats(item) for item in value]
+    if isinstance(value, float) and abs(value) >= EXACT_FLOAT_MAX:
+        return msgspec.Raw(f"{value:.1f}".encode())
+    return value
+
+
+FORMS: dict[str, RowForm] = {spec.collection: RowForm(spec) for spec in ALL_SPECS}
+"""The row form of each collection."""
+
+
+def encoded_rows(collection: str, records: Iterable[Record]) -> str:
+    """Rows as the one JSON parameter of a statement. Raises Unstorable."""
+    row_of = FORMS[collection].json_row
+    return _encode([row_of(record) for record in records]).decode()

@@ -1,0 +1,113 @@
+"""Committing change sets where this store owns the writes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from adapters.postgres.connections import Connections, Transaction
+from adapters.postgres.contention import retried
+from adapters.postgres.errors import AnswerLost, Contention, translated
+from adapters.postgres.rows import FORMS, encoded_rows
+from adapters.postgres.statements import (
+    COUNT_ENTRIES,
+    INSERT_MANY,
+    LOCK_VERSIONS,
+    RELEASE,
+    VERSION_OF,
+    commit_one,
+)
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import Record
+from adapters.records.specs import AUDIT_LOGS
+from domain.errors import VersionConflict
+
+ENTRIES_INLINE_MAX = 4
+"""How many entries one statement takes beside its put; more go through a transaction."""
+
+
+class SourceWrites:
+    """The commit of a record store."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        """See RecordStore.commit."""
+        is_single = len(change_set.puts) == 1 and len(change_set.entries) <= ENTRIES_INLINE_MAX
+        write = self._commit_one if is_single else self._commit_many
+        try:
+            await retried(lambda: write(change_set))
+        except AnswerLost:
+            if not await self._is_committed(change_set):
+                raise
+
+    async def _commit_one(self, change_set: ChangeSet) -> None:
+        """One put with its entries: one statement, one round trip."""
+        (put,) = change_set.puts
+        is_new = put.expected_version == 0
+        with translated():
+            parameters = FORMS[put.collection].values(put.record)
+            if not is_new:
+                parameters += [put.record_id, str(put.expected_version)]
+            for entry in change_set.entries:
+                parameters += FORMS[AUDIT_LOGS.collection].values(entry)
+        statement = commit_one(put.collection, is_new=is_new, entry_count=len(change_set.entries))
+        answer = await self._connections.run_once(statement, parameters)
+        if answer.rowcount == 0:
+            raise VersionConflict(current_version=await self._stored_version(put))
+
+    async def _commit_many(self, change_set: ChangeSet) -> None:
+        """Everything is locked and compared first; replaced rows then leave before their successors come, so that
+        unique values may pass from one record to another within the change set.
+        """
+        groups: dict[str, list[Put]] = defaultdict(list)
+        for put in change_set.puts:
+            groups[put.collection].append(put)
+        async with self._connections.transaction() as transaction:
+            for collection in sorted(groups):
+                await self._lock_expected(transaction, collection, groups[collection])
+            for collection in sorted(groups):
+                # Of several puts of one record the last is what stays.
+                records = list({put.record_id: put.record for put in groups[collection]}.values())
+                await self._run_with_rows(transaction, RELEASE[collection], collection, records)
+                await self._run_with_rows(transaction, INSERT_MANY[collection], collection, records)
+            if change_set.entries:
+                entries = AUDIT_LOGS.collection
+                await self._run_with_rows(transaction, INSERT_MANY[entries], entries, change_set.entries)
+
+    async def _lock_expected(self, transaction: Transaction, collection: str, puts: Sequence[Put]) -> None:
+        ids = [put.record_id for put in puts]
+        answer = await transaction.run(LOCK_VERSIONS[collection], {"ids": ids})
+        current: dict[str, int] = dict(await answer.fetchall())
+        for put in puts:
+            if put.record_id not in current and put.expected_version != 0:
+                # Another writer may have replaced the row while this one waited for it.
+                raise VersionConflict(current_version=await _version_in(transaction, put))
+            if current.get(put.record_id, 0) != put.expected_version:
+                raise VersionConflict(current_version=current.get(put.record_id))
+            current[put.record_id] = put.version
+
+    async def _run_with_rows(
+        self, transaction: Transaction, statement: str, collection: str, records: Sequence[Record]
+    ) -> None:
+        await transaction.run(statement, {"rows": encoded_rows(collection, records)})
+
+    async def _stored_version(self, put: Put) -> int | None:
+        answer = await self._connections.run(VERSION_OF[put.collection], [put.record_id])
+        row = await answer.fetchone()
+        return None if row is None else int(row[0])
+
+    async def _is_committed(self, change_set: ChangeSet) -> bool:
+        """Whether a commit whose answer was lost took place: its entries went in with it or not at all."""
+        if not change_set.entries:
+            return False
+        answer = await self._connections.run(COUNT_ENTRIES, [list(change_set.entry_ids)])
+        row = await answer.fetchone()
+        return row is not None and row[0] == len(change_set.entries)
+
+
+async def _version_in(transaction: Transaction, put: Put) -> int | None:
+    answer = await transaction.run(VERSION_OF[put.collection], [put.record_id])
+    row = await answer.fetchone()
+    if row is not None and row[0] == put.expected_version:
+        raise Contention
+    return None if row is None else int(row[0])

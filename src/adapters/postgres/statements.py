@@ -1,0 +1,196 @@
+"""The SQL of the hot path, written once per table. Only names from the specs ever become part of a statement.
+
+`%s` stands for one text, which PostgreSQL reads as the column's type. A set of rows is one JSON parameter. Every write
+carries a whole state: a row is inserted, replaced where its version allows it, or left alone.
+"""
+# ruff: noqa: S608 - statements are put together from the specs, at import; values are parameters
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from adapters.postgres.rows import FORMS, RowColumn, RowForm
+from adapters.postgres.tables import KEY_COLUMN, SYNCED_AT
+from adapters.records.record import ID, VERSION
+from adapters.records.specs import AUDIT_LOGS
+
+SHAPES_MAX = 256
+NOW = "date_trunc('milliseconds', statement_timestamp())"
+SYNCED = "SYNCED"
+
+_ENTRIES = FORMS[AUDIT_LOGS.collection]
+_ARRIVED = {"syncStatus": f"'{SYNCED}'"}
+"""What a mirrored entry says of its own copy, whatever the source said of its; when it arrived the caller says."""
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _written(form: RowForm) -> list[str]:
+    """The columns a write sets: all of them, so that nothing of the former state stays."""
+    names = [column.name for column in form.columns]
+    return [*names, SYNCED_AT] if form.keeps_synced_at else names
+
+
+def _assignments(form: RowForm) -> str:
+    return _list(
+        f"{_quoted(name)} = excluded.{_quoted(name)}" for name in _written(form) if name != KEY_COLUMN
+    )
+
+
+def _insert_into(form: RowForm) -> str:
+    return f"INSERT INTO {form.table} AS stored ({_list(map(_quoted, _written(form)))})"
+
+
+def _parameters(form: RowForm, synced_at: str) -> str:
+    values = [f"%s::{column.sql_type}" for column in form.columns]
+    return _list([*values, synced_at] if form.keeps_synced_at else values)
+
+
+def _given(form: RowForm, *, named: str) -> str:
+    """The rows of one JSON parameter as a table."""
+    columns = _list(f"{_quoted(column.key)} {column.sql_type}" for column in form.columns)
+    return f"jsonb_to_recordset(%({named})s::jsonb) AS given ({columns})"
+
+
+def _selected(form: RowForm, synced_at: str) -> str:
+    values = [f"given.{_quoted(column.key)}" for column in form.columns]
+    return _list([*values, synced_at] if form.keeps_synced_at else values)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _read(form: RowForm) -> str:
+    return f"SELECT {_list(map(_quoted, form.read_columns))} FROM {form.table}"
+
+
+FETCH_ONE = {name: f"{_read(form)} WHERE {KEY_COLUMN} = %s" for name, form in FORMS.items()}
+FETCH_MANY = {name: f"{_read(form)} WHERE {KEY_COLUMN} = ANY(%s)" for name, form in FORMS.items()}
+SCAN = {
+    name: f"{_read(form)} WHERE {KEY_COLUMN} > %s ORDER BY {KEY_COLUMN} LIMIT %s"
+    for name, form in FORMS.items()
+}
+VERSION_OF = {
+    name: f"SELECT version FROM {form.table} WHERE {KEY_COLUMN} = %s" for name, form in FORMS.items()
+}
+COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY(%s)"
+"""How many of these entries are there: the outcome of a commit whose answer was lost."""
+
+
+# --- writing as source ---------------------------------------------------------------------------
+
+
+@lru_cache(SHAPES_MAX)
+def commit_one(collection: str, *, is_new: bool, entry_count: int) -> str:
+    """One put and its entries in one statement; answers the number of rows of its last part: 0 where the put missed.
+
+    Parameters: the row; for a replacement its id and expected version; each entry's row.
+    """
+    form = FORMS[collection]
+    put = _insert_new(form) if is_new else _replace(form)
+    if entry_count == 0:
+        return put
+    rows = " UNION ALL ".join(f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put" for _ in range(entry_count))
+    return f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}"
+
+
+def _insert_new(form: RowForm) -> str:
+    return f"{_insert_into(form)} VALUES ({_parameters(form, 'NULL')}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+
+
+def _replace(form: RowForm) -> str:
+    columns = _list(map(_quoted, _written(form)))
+    row = f"ROW({_parameters(form, 'NULL::timestamptz')})"
+    return f"UPDATE {form.table} SET ({columns}) = {row} WHERE {KEY_COLUMN} = %s AND version = %s"
+
+
+LOCK_VERSIONS = {
+    name: f"SELECT {KEY_COLUMN}, version FROM {form.table} WHERE {KEY_COLUMN} = ANY(%(ids)s)"
+    f" ORDER BY {KEY_COLUMN} FOR UPDATE"
+    for name, form in FORMS.items()
+}
+"""Locks the rows of a change set, in the order every writer locks them, and tells their versions."""
+
+RELEASE = {
+    name: f"DELETE FROM {form.table} AS stored USING {_given(form, named='rows')}"
+    f' WHERE stored.{KEY_COLUMN} = given."{ID}" AND stored.version < given."{VERSION}"'
+    for name, form in FORMS.items()
+}
+"""Takes away what the rows of the same transaction replace, so that unique values may pass from one to another."""
+
+INSERT_MANY = {
+    name: f"{_insert_into(form)} SELECT {_selected(form, 'NULL')} FROM {_given(form, named='rows')}"
+    f' ORDER BY given."{ID}" COLLATE "C"'
+    for name, form in FORMS.items()
+}
+"""Adds rows and entries; what they replace was released before."""
+
+
+# --- writing as target ---------------------------------------------------------------------------
+
+
+@lru_cache(SHAPES_MAX)
+def mirror_one(collection: str) -> str:
+    """One put where it is newer and one entry where it is new, in one statement. Parameters: both rows."""
+    form = FORMS[collection]
+    put = (
+        f"{_insert_into(form)} VALUES ({_parameters(form, NOW)})"
+        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+    )
+    values = _list(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
+    return f"WITH put AS ({put}) {_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+
+
+MIRRORED_ENTRY_AT: Sequence[int] = tuple(
+    place for place, column in enumerate(_ENTRIES.columns) if column.key not in _ARRIVED
+)
+"""Which values of an entry's row `mirror_one` takes."""
+
+ENTRIES_PARAMETER = "entries"
+
+
+@lru_cache(SHAPES_MAX)
+def mirror_many(collections: tuple[str, ...]) -> str:
+    """The newest given state of every record where it is newer, and every new entry, in one statement.
+
+    One JSON parameter for each collection, by its name, and one for the entries.
+    """
+    parts = [f"{_quoted(f'put_{name}')} AS ({_mirror_rows(FORMS[name], named=name)})" for name in collections]
+    identity = f'given."{ID}"'
+    values = _list(map(_mirrored_value, _ENTRIES.columns))
+    entries = (
+        f"{_insert_into(_ENTRIES)} SELECT DISTINCT ON ({identity}) {values}"
+        f" FROM {_given(_ENTRIES, named=ENTRIES_PARAMETER)} ORDER BY {identity}"
+        f" ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    )
+    return f"WITH {_list(parts)} {entries}" if parts else entries
+
+
+def _mirror_rows(form: RowForm, *, named: str) -> str:
+    identity = f'given."{ID}" COLLATE "C"'
+    return (
+        f"{_insert_into(form)} SELECT DISTINCT ON ({identity}) {_selected(form, NOW)} FROM {_given(form, named=named)}"
+        f' ORDER BY {identity}, given."{VERSION}" DESC'
+        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+    )
+
+
+def _mirrored_value(column: RowColumn) -> str:
+    return _ARRIVED.get(column.key, f"given.{_quoted(column.key)}")
+
+
+SETTLE = f"""
+    UPDATE {_ENTRIES.table} AS stored
+    SET sync_status = given.status, sync_attempts = given.attempts, sync_next_at = given.next_at,
+        sync_error = given.error,
+        synced_at = CASE WHEN given.status = '{SYNCED}' THEN given.at ELSE stored.synced_at END
+    FROM jsonb_to_recordset(%(rows)s::jsonb)
+        AS given (id text, status text, attempts bigint, next_at timestamptz, error text, at timestamptz)
+    WHERE stored.{KEY_COLUMN} = given.id AND stored.sync_status IS DISTINCT FROM '{SYNCED}'
+"""
+"""Notes what became of mirroring entries. SYNCED is final."""

@@ -1,0 +1,126 @@
+"""The tables, derived from the specs by rule. Migrations spell the same out; a test proves that both agree.
+
+    mongo_id    the record's id, and the key
+    …           one column per field of the spec, with a real type
+    synced_at   when the mirror wrote the row; null where this store was the source
+    is_erased   true in tombstones, null otherwise
+    extra       fields the spec does not know, kept and given back
+    words       the words of the text fields, for search
+
+Columns other than the key and the version may be null: a tombstone keeps nothing else, which a check demands, and old
+records may lack fields that came later, which must not keep them from being mirrored. Text sorts by code point (the C
+collation). Instants are `timestamptz` without a precision: `timestamptz(3)` would round what it cannot hold, and
+nothing here is altered quietly.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
+from sqlalchemy.sql.expression import ColumnElement, TextClause
+from sqlalchemy.types import TypeEngine
+
+from adapters.records.record import ID, IS_DELETED, VERSION
+from adapters.records.specs import ALL_SPECS, Field, FieldKind, RecordSpec, UniqueKey
+
+KEY_COLUMN = "mongo_id"
+SYNCED_AT = "synced_at"
+IS_ERASED_COLUMN = "is_erased"
+EXTRA = "extra"
+WORDS = "words"
+NEVER_NULL = frozenset({ID, VERSION})
+"""What a tombstone keeps, besides saying that it is one."""
+
+metadata = MetaData()
+
+
+def column_of(field: Field) -> str:
+    """The column that holds a field."""
+    return KEY_COLUMN if field.name == ID else field.column
+
+
+def unique_keys_by_constraint() -> dict[str, UniqueKey]:
+    """Each unique key by the name PostgreSQL reports when it is violated."""
+    return {key.name: key for spec in ALL_SPECS for key in spec.unique_keys}
+
+
+def _type_of(kind: FieldKind) -> TypeEngine[Any]:
+    types: dict[FieldKind, TypeEngine[Any]] = {
+        FieldKind.TEXT: Text(collation="C"),
+        FieldKind.INTEGER: BigInteger(),
+        FieldKind.BOOLEAN: Boolean(),
+        FieldKind.INSTANT: TIMESTAMP(timezone=True),
+        FieldKind.JSON: JSONB(),
+    }
+    return types[kind]
+
+
+def _field_column(field: Field) -> Column[Any]:
+    return Column(
+        column_of(field),
+        _type_of(field.kind),
+        primary_key=field.name == ID,
+        nullable=field.name not in NEVER_NULL,
+        autoincrement=False,
+    )
+
+
+def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
+    """What rows have beside the record's fields."""
+    columns: list[Column[Any]] = [Column(IS_ERASED_COLUMN, Boolean()), Column(EXTRA, JSONB())]
+    if all(field.column != SYNCED_AT for field in spec.fields):
+        columns.insert(0, Column(SYNCED_AT, TIMESTAMP(timezone=True)))
+    if spec.text_fields:
+        columns.append(Column(WORDS, TSVECTOR()))
+    return columns
+
+
+def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
+    """What was removed for good leaves nothing behind."""
+    content = [column_of(field) for field in spec.fields if field.name not in {*NEVER_NULL, IS_DELETED}]
+    own = [EXTRA, WORDS] if spec.text_fields else [EXTRA]
+    kept_empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own) if name != SYNCED_AT)
+    return CheckConstraint(f"{IS_ERASED_COLUMN} IS NOT TRUE OR ({kept_empty})", name=f"{spec.table}_erased")
+
+
+def _live(live_only: bool) -> TextClause | None:  # noqa: FBT001 - read from a declaration
+    return text("NOT is_deleted") if live_only else None
+
+
+def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
+    """Nulls first ascending, and so last when read backwards: one index serves both directions."""
+    column = table.c[column_of(field)]
+    return column if field.name in NEVER_NULL else column.asc().nulls_first()
+
+
+def _index_all(spec: RecordSpec[Any], table: Table) -> None:
+    for key in spec.unique_keys:
+        columns = [table.c[column_of(spec.field(name))] for name in key.fields]
+        Index(key.name, *columns, unique=True, postgresql_where=_live(key.live_only))
+    for index in spec.indexes:
+        fields = [spec.field(name) for name in dict.fromkeys((*index.fields, ID))]
+        ordered = [_in_order(table, field) for field in fields]
+        Index(index.name, *ordered, postgresql_where=_live(index.live_only))
+    if spec.text_fields:
+        Index(f"{spec.collection}_words", table.c[WORDS], postgresql_using="gin")
+
+
+def _table_of(spec: RecordSpec[Any]) -> Table:
+    columns = [*map(_field_column, spec.fields), *_own_columns(spec)]
+    table = Table(spec.table, metadata, *columns, _emptiness(spec))
+    _index_all(spec, table)
+    return table
+
+
+TABLES: dict[str, Table] = {spec.collection: _table_of(spec) for spec in ALL_SPECS}
+"""Each table by its collection."""

@@ -1,0 +1,132 @@
+"""Applying change sets where this store is the target: idempotent, in any order, one statement for many."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from adapters.postgres.connections import Connections
+from adapters.postgres.contention import retried
+from adapters.postgres.errors import translated
+from adapters.postgres.rows import FORMS, encoded_rows
+from adapters.postgres.statements import (
+    ENTRIES_PARAMETER,
+    MIRRORED_ENTRY_AT,
+    RELEASE,
+    mirror_many,
+    mirror_one,
+)
+from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.record import Record
+from adapters.records.record_store import REASON_LENGTH_MAX
+from adapters.records.specs import AUDIT_LOGS
+from domain.errors import AlreadyExists, RuleBroken
+
+STATEMENT_ROWS_MAX = 1_000
+"""How many rows one statement takes, unless a single change set has more."""
+
+Statement = tuple[str, dict[str, str]]
+
+
+class TargetWrites:
+    """The apply of a record store."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+        """See RecordStore.apply."""
+        outcomes: list[Refusal | None] = []
+        for part in _parts(change_sets):
+            outcomes += await self._apply_part(part)
+        return outcomes
+
+    async def _apply_part(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+        """The outcomes of a part. A unique value may be free only once a later change set gave it up, so what was
+        refused for one is tried once more at the end.
+        """
+        faults = await self._faults(change_sets)
+        for place, fault in enumerate(faults):
+            if isinstance(fault, AlreadyExists) and len(change_sets) > 1:
+                faults[place] = (await self._faults([change_sets[place]]))[0]
+        return [None if fault is None else Refusal(_reason(fault)) for fault in faults]
+
+    async def _faults(self, change_sets: Sequence[ChangeSet]) -> list[AlreadyExists | RuleBroken | None]:
+        """Writes all at once; where that fails, halves in the order of arrival until the faulty ones stand alone."""
+        try:
+            await retried(lambda: self._write(change_sets))
+        except (AlreadyExists, RuleBroken) as fault:
+            if len(change_sets) == 1:
+                return [await self._fault_after_release(change_sets[0], fault)]
+            middle = len(change_sets) // 2
+            return [*await self._faults(change_sets[:middle]), *await self._faults(change_sets[middle:])]
+        return [None] * len(change_sets)
+
+    async def _fault_after_release(
+        self, change_set: ChangeSet, fault: AlreadyExists | RuleBroken
+    ) -> AlreadyExists | RuleBroken | None:
+        """The fault that is left when replaced rows leave before their successors come: records of one change set
+        may swap their unique values.
+        """
+        if isinstance(fault, RuleBroken) or len(change_set.puts) == 1:
+            return fault
+        try:
+            await retried(lambda: self._write_released(change_set))
+        except (AlreadyExists, RuleBroken) as lasting:
+            return lasting
+        return None
+
+    async def _write(self, change_sets: Sequence[ChangeSet]) -> None:
+        if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
+            await self._write_one(change_sets[0])
+            return
+        with translated():
+            statement, parameters = _mirror_statement(change_sets)
+        await self._connections.run(statement, parameters)
+
+    async def _write_one(self, change_set: ChangeSet) -> None:
+        (put,), (entry,) = change_set.puts, change_set.entries
+        with translated():
+            entry_values = FORMS[AUDIT_LOGS.collection].values(entry)
+            values = FORMS[put.collection].values(put.record)
+        values += [entry_values[place] for place in MIRRORED_ENTRY_AT]
+        await self._connections.run(mirror_one(put.collection), values)
+
+    async def _write_released(self, change_set: ChangeSet) -> None:
+        with translated():
+            statement, parameters = _mirror_statement([change_set])
+        async with self._connections.transaction() as transaction:
+            for collection, rows in parameters.items():
+                if collection != ENTRIES_PARAMETER:
+                    await transaction.run(RELEASE[collection], {"rows": rows})
+            await transaction.run(statement, parameters)
+
+
+def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
+    """The change sets in parts of a bounded number of rows."""
+    part: list[ChangeSet] = []
+    rows = 0
+    for change_set in change_sets:
+        size = len(change_set.puts) + len(change_set.entries)
+        if part and rows + size > STATEMENT_ROWS_MAX:
+            yield part
+            part, rows = [], 0
+        part.append(change_set)
+        rows += size
+    if part:
+        yield part
+
+
+def _mirror_statement(change_sets: Sequence[ChangeSet]) -> Statement:
+    """One statement for all; text and parameters. Raises Unstorable."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for change_set in change_sets:
+        for put in change_set.puts:
+            groups[put.collection].append(put.record)
+    parameters = {collection: encoded_rows(collection, groups[collection]) for collection in sorted(groups)}
+    entries = [entry for change_set in change_sets for entry in change_set.entries]
+    parameters[ENTRIES_PARAMETER] = encoded_rows(AUDIT_LOGS.collection, entries)
+    return mirror_many(tuple(sorted(groups))), parameters
+
+
+def _reason(fault: AlreadyExists | RuleBroken) -> str:
+    fields = f" ({', '.join(fault.fields)})" if isinstance(fault, AlreadyExists) else ""
+    return f"{fault.message}{fields}"[:REASON_LENGTH_MAX]

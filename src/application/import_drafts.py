@@ -1,0 +1,105 @@
+"""Issues as the tasks they become where there are none yet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from application.ports.interchange import ImportedIssue, Loss
+from domain.entity import Stamp, derived_id
+from domain.errors import Fault, Invalid, RuleBroken
+from domain.task import Origin, Task, TaskChanges
+from domain.timeline import first_cycle
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An issue and its task, version 1."""
+
+    issue: ImportedIssue
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """Makes drafts for one project; `losses` collects what a task cannot hold."""
+
+    format: str
+    project_id: str
+    label_ids: Mapping[str, str]
+    stamp: Stamp
+    losses: list[Loss] = field(default_factory=list)
+
+    def task_id(self, key: str) -> str:
+        """The id of the task that an issue becomes, in every import of it."""
+        return derived_id(self.format, self.project_id, key)
+
+    def drafts(self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str]) -> list[Draft]:
+        """Every issue as a draft, parents before children. Raises Invalid with every fault of every issue."""
+        faults = list(_cycle_faults(issues))
+        known = parents_elsewhere | {issue.key for issue in issues}
+        drafts: list[Draft] = []
+        for issue in issues:
+            self.losses.extend(_losses(issue, known))
+            try:
+                drafts.append(Draft(issue, self._task(issue, known)))
+            except RuleBroken as error:
+                faults += [_placed(issue, fault) for fault in error.faults]
+        if faults:
+            raise Invalid("The file holds issues that cannot be stored; nothing was imported.", faults=faults)
+        return _parents_first(drafts)
+
+    def _task(self, issue: ImportedIssue, known: frozenset[str]) -> Task:
+        parent_key = issue.parent_key if issue.parent_key in known else None
+        changes = TaskChanges(
+            title=issue.title,
+            description=issue.description,
+            status=issue.status,
+            priority=issue.priority,
+            project_id=self.project_id,
+            parent_id=None if parent_key is None else self.task_id(parent_key),
+            label_ids=tuple(self.label_ids[name] for name in issue.label_names),
+            started_at=issue.started_at,
+        )
+        origin = Origin(
+            external_key=f"{self.format}:{self.project_id}:{issue.key}",
+            created_at=issue.created_at,
+            deleted_at=issue.deleted_at,
+            deleted_reason=issue.deleted_reason,
+        )
+        return Task.imported(self.task_id(issue.key), self.stamp, changes, origin=origin)
+
+
+def _placed(issue: ImportedIssue, fault: Fault) -> Fault:
+    """A fault of the task as a fault of the file."""
+    name = fault.pointer.removeprefix("/")
+    return Fault(f"{issue.pointer}{fault.pointer}", f"{issue.place}, {name}: {fault.message}")
+
+
+def _losses(issue: ImportedIssue, known: frozenset[str]) -> Iterator[Loss]:
+    if issue.parent_key is not None and issue.parent_key not in known:
+        yield Loss(issue.key, "parentId", "the parent is neither in the file nor here")
+    if issue.closed_at is not None:
+        yield Loss(issue.key, "closedAt", "a task does not hold when it was finished")
+    if issue.updated_at is not None:
+        yield Loss(issue.key, "updatedAt", "Tandem stamps its own versions, at the time of the import")
+
+
+def _cycle_faults(issues: Sequence[ImportedIssue]) -> Iterator[Fault]:
+    by_key = {issue.key: issue for issue in issues}
+    parents = {issue.key: [issue.parent_key] for issue in issues if issue.parent_key is not None}
+    if cycle := first_cycle(parents):
+        issue = by_key[cycle[0]]
+        names = " → ".join(cycle)
+        yield Fault(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
+
+
+def _parents_first(drafts: Sequence[Draft]) -> list[Draft]:
+    by_key = {draft.issue.key: draft for draft in drafts}
+    ordered: dict[str, Draft] = {}
+    for draft in drafts:
+        lineage: list[Draft] = []
+        ancestor: Draft | None = draft
+        while ancestor is not None and ancestor.issue.key not in ordered:
+            lineage.append(ancestor)
+            ancestor = by_key.get(ancestor.issue.parent_key or "")
+        ordered.update((each.issue.key, each) for each in reversed(lineage))
+    return list(ordered.values())

@@ -1,0 +1,218 @@
+"""Imports: the issues of another tracker as tasks of one project, again and again, until both agree.
+
+Ids follow from format, project and key: an import that was cut short continues where it stopped, and an import of what
+is already there changes nothing. A field that people changed here meanwhile stays as they left it, and what is in the
+trash stays there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from application.actor import Actor
+from application.authorization import require
+from application.import_drafts import Draft, Drafting
+from application.import_report import Fate, ImportReport, Outcome, Tally
+from application.import_revision import Revision, is_settled, revision, settled
+from application.paging import LIMIT_MAX, PageRequest, Sort
+from application.ports.clock import Clock
+from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
+from application.ports.repositories import AuditFilter, ProjectFilter
+from application.ports.unit_of_work import Begin, UnitOfWork
+from domain.audit import Action
+from domain.entity import Stamp, derived_id
+from domain.errors import Conflict, Fault, Invalid, NotFound, Purged, RuleBroken, VersionConflict
+from domain.label import Label
+from domain.permissions import may_change_project
+from domain.project import Project
+from domain.task import Task
+
+TASKS_PER_CHANGE_SET_MAX = 100
+ATTEMPTS_MAX = 3
+NAMESAKE_PAGES_MAX = 100
+
+Progress = Callable[[int, int], None]
+"""Told how many issues are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """A file, its format, and the project of the actor that receives it, which is made where there is none."""
+
+    content: bytes
+    format: str
+    project_name: str
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportIssues:
+    """Imports a file. Raises Invalid with every fault of the file, and then nothing was imported.
+
+    One change set brings project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents before
+    children. Raises Conflict where the project is in the trash.
+    """
+
+    begin: Begin
+    clock: Clock
+    readers: Mapping[str, IssueReader]
+
+    async def __call__(
+        self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
+    ) -> ImportReport:
+        read = self._read(request)
+        # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
+        actor = replace(actor, claim=None)
+        stamp = Stamp(self.clock.now(), actor.id)
+        work = self.begin(actor)
+        project, is_new_project = await _receiving_project(work, actor, request, stamp)
+        labels, new_labels = await _labels(work, read.issues, project.id, stamp)
+        tally = Tally()
+        tally.lose(read.losses)
+        drafting = Drafting(request.format, project.id, labels, stamp)
+        drafts = drafting.drafts(read.issues, await _parents_elsewhere(work, drafting, read.issues))
+        tally.lose(drafting.losses)
+        if not request.is_dry_run:
+            await work.commit()
+        for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
+            batch = drafts[done : done + TASKS_PER_CHANGE_SET_MAX]
+            tally.count(await self._bring(actor, batch, stamp, is_dry_run=request.is_dry_run))
+            if progress is not None:
+                progress(done + len(batch), len(drafts))
+        return ImportReport(
+            format=request.format,
+            project_id=project.id,
+            project_name=project.name,
+            is_dry_run=request.is_dry_run,
+            is_new_project=is_new_project,
+            new_labels=new_labels,
+            fates=tally.fate_counts(),
+            skipped=tuple(tally.skipped),
+            lost=tally.loss_counts(),
+        )
+
+    def _read(self, request: ImportRequest) -> ReadIssues:
+        reader = self.readers.get(request.format)
+        if reader is None:
+            raise Invalid(
+                f"“{request.format}” is no known format; known are {', '.join(sorted(self.readers))}."
+            )
+        if len(request.content) > CONTENT_BYTES_MAX:
+            raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
+        return reader.read(request.content)
+
+    async def _bring(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        """Stores a batch in one change set."""
+        try:
+            return await self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run)
+        except VersionConflict:
+            # Somebody changes one of them right now, or it was removed for good: one at a time shows which.
+            return [await self._bring_one(actor, draft, stamp) for draft in drafts]
+
+    async def _bring_one(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return (await self._attempt(actor, [draft], stamp, is_dry_run=False))[0]
+            except VersionConflict:
+                try:
+                    await self.begin(actor).tasks.get(draft.task.id)
+                except Purged:
+                    return Outcome(draft.issue.key, Fate.SKIPPED, "was removed for good here")
+        return Outcome(draft.issue.key, Fate.SKIPPED, "keeps being changed here; import again")
+
+    async def _attempt(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        work = self.begin(actor)
+        present = await work.tasks.get_many([draft.task.id for draft in drafts])
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            revised = await _revised(work, draft, present.get(draft.task.id), stamp)
+            work.tasks.save(revised.task, action=Action.IMPORTED)
+            outcomes.append(revised.outcome)
+        if not is_dry_run:
+            await work.commit()
+        return outcomes
+
+
+async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:
+    key = draft.issue.key
+    if current is None:
+        fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
+        return Revision(draft.task, Outcome(key, fate))
+    if is_settled(current, draft.task):
+        return settled(key, current, draft.task)
+    wanted = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
+    newest_first = PageRequest(limit=LIMIT_MAX, sort=Sort("at", descending=True))
+    imports = (await work.audit.matching(wanted, newest_first)).items
+    return revision(key, current, draft.task, imports=imports, stamp=stamp)
+
+
+async def _receiving_project(
+    work: UnitOfWork, actor: Actor, request: ImportRequest, stamp: Stamp
+) -> tuple[Project, bool]:
+    """The project that an earlier import made, or the actor's live project of that name, or a new one (True)."""
+    id_ = derived_id(request.format, "project", actor.id, request.project_name)
+    try:
+        project: Project | None = await work.projects.get(id_)
+    except Purged as error:
+        raise Conflict("The project of this name was removed for good; choose another name.") from error
+    except NotFound:
+        project = await _namesake(work, actor, request.project_name, deleted=False)
+        project = project or await _namesake(work, actor, request.project_name, deleted=True)
+    if project is None:
+        project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": request.project_name})
+        work.projects.save(project, action=Action.IMPORTED)
+        return project, True
+    require(may_change_project(actor.id, actor.grants, project), "You may not change the project.")
+    if project.is_deleted:
+        raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
+    return project, False
+
+
+async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:
+    wanted = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
+    page = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
+    for _ in range(NAMESAKE_PAGES_MAX):
+        answer = await work.projects.matching(wanted, page)
+        for project in answer.items:
+            if project.name == name:
+                return project
+        if answer.next is None:
+            return None
+        page = replace(page, after=answer.next)
+    raise Conflict("Too many projects have names like this one; choose another name.")
+
+
+async def _parents_elsewhere(
+    work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> frozenset[str]:
+    """The keys of parents that are not in this file and came with an earlier one."""
+    foreign = {issue.parent_key for issue in issues if issue.parent_key} - {issue.key for issue in issues}
+    ids = {key: drafting.task_id(key) for key in foreign}
+    present = await work.tasks.get_many(ids.values()) if ids else {}
+    return frozenset(key for key, id_ in ids.items() if id_ in present)
+
+
+async def _labels(
+    work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The id of each label by name, and the names of those that are new.
+
+    A label that an earlier import made counts also when it was renamed or trashed here since.
+    """
+    names = sorted({name for issue in issues for name in issue.label_names})
+    ids = {name: label.id for name, label in (await work.labels.named(names)).items()}
+    derived = {name: derived_id("label", project_id, name) for name in names if name not in ids}
+    known = await work.labels.get_many(derived.values()) if derived else {}
+    new = tuple(name for name, id_ in derived.items() if id_ not in known)
+    faults: list[Fault] = []
+    for name in new:
+        try:
+            work.labels.save(Label.create(derived[name], stamp, {"name": name}), action=Action.IMPORTED)
+        except RuleBroken as error:
+            faults += [Fault("/labels", f"label “{name[:40]}”: {fault.message}") for fault in error.faults]
+    if faults:
+        raise Invalid("The file holds labels that cannot be stored; nothing was imported.", faults=faults)
+    return {**ids, **derived}, new

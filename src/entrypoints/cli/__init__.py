@@ -1,0 +1,1 @@
+"""The command line: the same words as the HTTP interface, for people and, with --json, for scripts."""

@@ -1,0 +1,173 @@
+"""`tandem sync` and `tandem story`: how far the mirror is, what failed, trying again, and the life of one record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from entrypoints.cli.console import Console
+from entrypoints.cli.exits import ExitCode
+from entrypoints.cli.mirror_desk import mirror_desk
+from entrypoints.cli.tree import TandemCommand, TandemGroup
+
+FAILURES_DEFAULT = 50
+FAILURES_MAX = 200
+
+url_option = click.option(
+    "--url", metavar="URL", help="Ask the service at this address instead of the stores."
+)
+
+
+@click.group(cls=TandemGroup)
+def sync() -> None:
+    """How far the second store follows the first."""
+
+
+@sync.command()
+@click.argument("collection", required=False)
+@click.argument("id", required=False)
+@url_option
+async def status(console: Console, collection: str | None, id: str | None, url: str | None) -> ExitCode:
+    """Show the mirror, or one record on both sides.
+
+    Exits with 1 where something failed or is parked, or where the one record is not mirrored.
+    """
+    if (collection is None) != (id is None):
+        raise click.UsageError("Name both COLLECTION and ID, or neither.")
+    async with mirror_desk(url) as desk:
+        if collection is not None and id is not None:
+            record: Mapping[str, Any] = await desk.status(collection, id)
+            console.show(record, lambda: _print_record(console, record))
+            return _record_code(record)
+        metrics: Mapping[str, Any] = await desk.metrics()
+    console.show(metrics, lambda: _print_metrics(console, metrics))
+    return ExitCode.DIFFERENCE if metrics["totals"]["failed"] + metrics["totals"]["parked"] else ExitCode.FINE
+
+
+@sync.command()
+@click.option("--limit", type=click.IntRange(1, FAILURES_MAX), default=FAILURES_DEFAULT, show_default=True)
+@url_option
+async def failures(console: Console, limit: int, url: str | None) -> ExitCode:
+    """List what could not be mirrored, oldest first. Exits with 1 where there is anything."""
+    async with mirror_desk(url) as desk:
+        view: Mapping[str, Any] = await desk.failures(limit=limit)
+    console.show(view, lambda: _print_failures(console, view))
+    return ExitCode.DIFFERENCE if view["items"] else ExitCode.FINE
+
+
+@sync.command()
+@click.argument("collection", required=False)
+@click.argument("id", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Put everything that failed or is parked back in the queue."
+)
+@url_option
+async def retry(
+    console: Console, collection: str | None, id: str | None, *, everything: bool, url: str | None
+) -> ExitCode:
+    """Mirror one record now, or queue every failure again."""
+    if everything == (collection is not None) or (collection is None) != (id is None):
+        raise click.UsageError("Name COLLECTION and ID of one record, or say --all.")
+    async with mirror_desk(url) as desk:
+        if collection is not None and id is not None:
+            record: Mapping[str, Any] = await desk.retry(collection, id)
+            console.show(record, lambda: _print_record(console, record))
+            return _record_code(record)
+        view: Mapping[str, Any] = await desk.retry_all()
+    console.show(view, lambda: console.line(f"{view['requeued']} entries are back in the queue."))
+    return ExitCode.FINE
+
+
+@click.command(cls=TandemCommand)
+@click.argument("collection")
+@click.argument("id")
+@url_option
+async def story(console: Console, collection: str, id: str, url: str | None) -> ExitCode:
+    """Tell the life of one record: each version, who made it, and whether both stores hold it."""
+    async with mirror_desk(url) as desk:
+        view: Mapping[str, Any] = await desk.story(collection, id)
+    console.show(view, lambda: _print_story(console, view))
+    return ExitCode.FINE
+
+
+def _record_code(record: Mapping[str, Any]) -> ExitCode:
+    return ExitCode.FINE if record["status"] == "SYNCED" else ExitCode.DIFFERENCE
+
+
+def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
+    if metrics["target"] is None:
+        console.line(f"Everything is stored in {metrics['source']} alone; nothing is mirrored.")
+        return
+    state = "answers" if metrics["targetReachable"] else "DOES NOT ANSWER"
+    paused = ", paused by DUAL_WRITE_ENABLED=false" if metrics["paused"] else ""
+    console.line(
+        f"{metrics['source']} → {metrics['target']} ({metrics['mode']}{paused}); the target {state}."
+    )
+    names = (
+        "collection",
+        "synced",
+        "pending",
+        "failed",
+        "parked",
+        "oldestPendingAgeMs",
+    )
+    headings = (
+        "collection",
+        "synced",
+        "pending",
+        "failed",
+        "parked",
+        "oldest pending (ms)",
+        "mirror p99 (ms)",
+    )
+    rows = [
+        [*(row[name] for name in names), _milliseconds(row["mirrorLatencyP99Ms"])]
+        for row in metrics["collections"]
+    ]
+    console.table(headings, rows)
+
+
+def _print_record(console: Console, record: Mapping[str, Any]) -> None:
+    console.line(
+        f"{record['collection']} {record['id']}: {record['status']}, "
+        f"version {_shown(record['sourceVersion'])} in the source, {_shown(record['targetVersion'])} in the target."
+    )
+    if record["lastError"] is not None:
+        console.line(f"After {record['attempts']} attempts: {record['lastError']}")
+    if record["nextAttemptAt"] is not None:
+        console.line(f"Next attempt at {record['nextAttemptAt']}.")
+
+
+def _print_failures(console: Console, view: Mapping[str, Any]) -> None:
+    if not view["items"]:
+        console.line("Nothing failed.")
+        return
+    names = ("collection", "id", "version", "status", "attempts", "at", "lastError")
+    console.table(names, [[row[name] for name in names] for row in view["items"]])
+    console.line("Try again: tandem sync retry COLLECTION ID, or tandem sync retry --all")
+
+
+def _print_story(console: Console, view: Mapping[str, Any]) -> None:
+    headings = ("version", "action", "at", "by", "mirrored", "source", "target", "reason")
+    rows = [
+        (
+            chapter["version"],
+            chapter["action"],
+            chapter["at"],
+            chapter["actorId"],
+            chapter["mirroredAt"] or chapter["status"],
+            "yes" if chapter["inSource"] else "no",
+            "yes" if chapter["inTarget"] else "no",
+            chapter["lastError"],
+        )
+        for chapter in view["items"]
+    ]
+    console.table(headings, rows)
+
+
+def _milliseconds(measured: float | None) -> str | None:
+    return None if measured is None else f"{measured:.1f}"
+
+
+def _shown(version: object) -> str:
+    return "none" if version is None else str(version)

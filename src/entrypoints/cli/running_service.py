@@ -1,0 +1,176 @@
+"""The service that runs on the same DATA_DIR: where it answers, and how a command talks to it.
+
+MontyDB serves one process at a time, so while the service runs, commands ask it instead of opening the files.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from loguru import logger
+
+from application.actor import SYSTEM_ID
+from application.ports.tokens import Identity
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RuleBroken,
+    StoreUnavailable,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+)
+from domain.permissions import Grant
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import Settings
+
+SERVICE_FILE = "service.json"
+MONTY = "monty"
+TIMEOUT_SECONDS = 10.0
+PROBE_TIMEOUT_SECONDS = 1.0
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+
+_ERRORS: dict[int, type[TandemError]] = {
+    400: Invalid,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: RuleBroken,
+    503: Unavailable,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """Where a service answers, and which process it is (None where only its address is known)."""
+
+    url: str
+    pid: int | None = None
+
+
+@contextmanager
+def announced(data_dir: Path, url: str) -> Iterator[None]:
+    """Keeps a note in the data directory about where this process answers, for as long as it does.
+
+    Without the note only commands beside the service suffer, so a directory that cannot be written is no reason to end.
+    """
+    path = data_dir / SERVICE_FILE
+    service = RunningService(url, os.getpid())
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{SERVICE_FILE}.{service.pid}")
+        draft.write_bytes(msgspec.json.encode(service))
+        draft.replace(path)
+    except OSError as error:
+        logger.warning(
+            "Commands will not find this service: DATA_DIR cannot be written ({}).", error.strerror
+        )
+    try:
+        yield
+    finally:
+        if _noted(path) == service:
+            path.unlink(missing_ok=True)
+
+
+async def find_running(data_dir: Path) -> RunningService | None:
+    """The service that this directory's note names, where it still answers.
+
+    A process that was killed leaves its note behind, and its port to anybody: only a living process is asked.
+    """
+    service = _noted(data_dir / SERVICE_FILE)
+    if service is None or service.pid is None or not _is_alive(service.pid):
+        return None
+    with suppress(OSError, HTTPException):
+        status, _ = await asyncio.to_thread(
+            _exchange, service.url, "GET", "/livez", headers={}, timeout_seconds=PROBE_TIMEOUT_SECONDS
+        )
+        return service if status == 200 else None
+    return None
+
+
+async def service_in_the_way(settings: Settings) -> RunningService | None:
+    """The running service, where it alone can use the stores: MontyDB serves one process at a time."""
+    return await find_running(settings.stores.data_dir) if MONTY in settings.stores.named else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _noted(path: Path) -> RunningService | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunningService)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+class ServiceClient:
+    """Talks to a service as an administrator, with a token made from the keys that both processes share."""
+
+    def __init__(self, service: RunningService, settings: Settings) -> None:
+        self.service = service
+        tokens = build_container(settings).token_reader()
+        self._token = tokens.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))).access_token
+
+    async def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
+        """The JSON answer. Raises the domain's error that the answer stands for, StoreUnavailable without an answer."""
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            status, answer = await asyncio.to_thread(
+                _exchange, self.service.url, method, path, headers=headers, content=content
+            )
+        except (OSError, HTTPException) as error:
+            raise StoreUnavailable(f"The service at {self.service.url} does not answer.") from error
+        view = _decoded(answer)
+        if status >= 400:
+            detail = str(view.get("detail") or f"The service answered {status}.")
+            raise _ERRORS.get(status, Unavailable)(detail)
+        return view
+
+
+def _exchange(
+    url: str,
+    method: str,
+    path: str,
+    *,
+    headers: dict[str, str],
+    content: bytes | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> tuple[int, bytes]:
+    """One request on a connection of its own; blocks, so it runs in a thread."""
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)
+    try:
+        connection.request(method, parts.path.rstrip("/") + path, body=content, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read(ANSWER_BYTES_MAX)
+    finally:
+        connection.close()
+
+
+def _decoded(answer: bytes) -> dict[str, object]:
+    try:
+        view = json.loads(answer or b"{}")
+    except ValueError:
+        return {}
+    return view if isinstance(view, dict) else {}

@@ -1,0 +1,29 @@
+"""`tandem worker`: the process beside the service."""
+
+import click
+
+from entrypoints.cli.console import Console
+from entrypoints.cli.exits import ExitCode
+from entrypoints.cli.session import current_settings
+from entrypoints.cli.tree import TandemCommand
+from entrypoints.composition.logs import start_logging
+from entrypoints.worker.main import run_worker
+
+
+@click.command(cls=TandemCommand)
+async def worker(console: Console) -> ExitCode:
+    """Mend the mirror until a signal comes. The service does the same; a worker is for when that is not enough."""
+    settings = current_settings()
+    if settings.stores.target is None:
+        raise click.UsageError(
+            "STORE names a single store: nothing is mirrored, so a worker has nothing to do."
+        )
+    start_logging(settings)
+
+    def say_ready(jobs: list[str]) -> None:
+        console.show(
+            {"jobs": jobs}, lambda: console.line(f"The worker does: {', '.join(jobs)}. Ctrl-C ends it.")
+        )
+
+    is_drained = await run_worker(settings, say_ready=say_ready)
+    return ExitCode.FINE if is_drained else ExitCode.DIFFERENCE

@@ -1,0 +1,1 @@
+"""Settings, stores, use cases and their order of opening and closing: the only place that imports adapters."""

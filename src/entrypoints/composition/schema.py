@@ -1,0 +1,90 @@
+"""The schema of every store in use: PostgreSQL's by its migrations, document stores' by a digest of their indexes."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from adapters.postgres import migrate
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import ALL_SPECS, CONTROL
+from application.ports.schema import SchemaState
+from domain.errors import Conflict, VersionConflict
+from entrypoints.composition.failures import UnmigratedStore
+
+REVISION_ID = "schema"
+
+
+class StoreSchema:
+    """The port Schema over opened stores."""
+
+    def __init__(self, stores: Sequence[RecordStore]) -> None:
+        self._stores = stores
+
+    async def states(self) -> Sequence[SchemaState]:
+        return [await state_of(store) for store in self._stores]
+
+    async def upgrade(self) -> Sequence[SchemaState]:
+        for store in self._stores:
+            await bring_up(store)
+        return await self.states()
+
+    async def downgrade(self) -> Sequence[SchemaState]:
+        steps = [store for store in self._stores if isinstance(store, PostgresRecordStore)]
+        revisions = [(await state_of(store)).revision for store in steps]
+        if not any(revisions):
+            raise Conflict(
+                "There is no step to go back: only PostgreSQL has them, and it is at its beginning."
+            )
+        for store in steps:
+            await asyncio.to_thread(migrate.downgrade, store.url, "-1")
+        return await self.states()
+
+
+async def state_of(store: RecordStore) -> SchemaState:
+    """Where an opened store stands. Raises StoreUnavailable."""
+    if isinstance(store, PostgresRecordStore):
+        status = await asyncio.to_thread(migrate.status, store.url)
+        return SchemaState(store=store.name, revision=status.current, expected=status.head)
+    noted = await _noted(store)
+    revision = None if noted is None else str(noted["value"]["revision"])
+    return SchemaState(store=store.name, revision=revision, expected=expected_digest())
+
+
+async def bring_up(store: RecordStore) -> None:
+    """Prepares an opened store and notes for which schema. Harmless when done already. Raises StoreUnavailable."""
+    await store.prepare()
+    if isinstance(store, PostgresRecordStore):
+        return
+    noted = await _noted(store)
+    if noted is not None and noted["value"]["revision"] == expected_digest():
+        return
+    version = 0 if noted is None else int(noted[VERSION])
+    record: Record = {ID: REVISION_ID, VERSION: version + 1, "value": {"revision": expected_digest()}}
+    try:
+        await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+    except VersionConflict:
+        return  # another process of this program noted the same
+
+
+async def require_current(store: RecordStore) -> None:
+    """Raises UnmigratedStore for an opened store that somebody must migrate first."""
+    state = await state_of(store)
+    if not state.is_current:
+        stands = "was never migrated" if state.revision is None else f"is at schema {state.revision}"
+        raise UnmigratedStore(
+            f"The {state.store} store {stands}, and this program needs {state.expected}."
+            " Type: tandem migrate up (or set AUTO_MIGRATE=true)."
+        )
+
+
+def expected_digest() -> str:
+    """What the specs ask of a document store, in twelve digits."""
+    asked = [(spec.collection, spec.unique_keys, spec.indexes, spec.text_fields) for spec in ALL_SPECS]
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+
+
+async def _noted(store: RecordStore) -> Record | None:
+    return (await store.fetch(CONTROL.collection, [REVISION_ID])).get(REVISION_ID)

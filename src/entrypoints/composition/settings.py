@@ -1,0 +1,238 @@
+"""One frozen settings tree, read from the environment and `.env`; every fault is reported at once, by variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from dotenv import dotenv_values
+
+from adapters.dual_write.settings import DualWriteSettings, MirrorMode
+from entrypoints.composition.variables import SettingFault, SettingsFaulty, Variables
+
+EMBEDDED = "embedded"
+
+
+class Environment(StrEnum):
+    """Where the process runs; production makes nothing by itself."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class StoreKind(StrEnum):
+    """Which arrangement of stores answers requests."""
+
+    MONTY = "monty"
+    MONGO = "mongo"
+    POSTGRES = "postgres"
+    DUAL = "dual"
+
+
+SINGLE_STORES = {StoreKind.MONTY: "monty", StoreKind.MONGO: "mongo", StoreKind.POSTGRES: "postgres"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Which stores there are. `monty_directory` None keeps documents in memory; `postgres_url` may be `embedded`."""
+
+    kind: StoreKind
+    source: str
+    target: str | None
+    data_dir: Path
+    monty_directory: Path | None
+    mongodb_uri: str | None
+    database: str
+    postgres_url: str | None
+    auto_migrate: bool
+    slow_query_ms: int
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The stores in use: source first."""
+        return (self.source,) if self.target is None else (self.source, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `requests` for each caller in each period."""
+
+    requests: int
+    period_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Where the service listens and which rules of HTTP are switched on."""
+
+    host: str
+    port: int
+    require_if_match: bool
+    rate_limit: RateLimit | None
+    ui_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the process was told."""
+
+    environment: Environment
+    stores: StoreSettings
+    dual_write: DualWriteSettings
+    http: HttpSettings
+    cache_url: str | None
+    private_key: str | None
+    public_key: str | None
+    google_client_id: str | None
+    google_client_secret: str | None
+    retention_days: int
+    log_level: str
+    log_format: str
+
+    @property
+    def is_production(self) -> bool:
+        """Whether nothing may be made up."""
+        return self.environment is Environment.PRODUCTION
+
+
+def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
+    """The settings, the environment winning over the file. Raises SettingsFaulty with every fault."""
+    from_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    merged = {**{name: value for name, value in from_file.items() if value is not None}, **environment}
+    variables = Variables(merged)
+    settings = _settings(variables)
+    if variables.faults:
+        raise SettingsFaulty(variables.faults)
+    return settings
+
+
+def _settings(variables: Variables) -> Settings:
+    environment = Environment(variables.choice("APP_ENV", tuple(Environment), default="development"))
+    is_production = environment is Environment.PRODUCTION
+    private_key = variables.text("PRIVATE_KEY")
+    public_key = variables.text("PUBLIC_KEY")
+    if is_production and (private_key is None or public_key is None):
+        variables.fault("PRIVATE_KEY, PUBLIC_KEY", "must hold the RS256 key pair (PEM) in production")
+    return Settings(
+        environment=environment,
+        stores=_stores(variables, is_production=is_production),
+        dual_write=_dual_write(variables),
+        http=_http(variables),
+        cache_url=_cache_url(variables),
+        private_key=private_key,
+        public_key=public_key,
+        google_client_id=variables.text("GOOGLE_OAUTH_CLIENT_ID"),
+        google_client_secret=variables.text("GOOGLE_OAUTH_CLIENT_SECRET"),
+        retention_days=variables.integer("RETENTION_DAYS", default=30, least=1, most=36_500),
+        log_level=variables.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
+        log_format=variables.choice(
+            "LOG_FORMAT", ("json", "text"), default="json" if is_production else "text"
+        ),
+    )
+
+
+def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
+    if is_production and variables.text("STORE") is None:
+        variables.fault("STORE", f"must say one of {', '.join(StoreKind)} in production")
+    kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
+    mongodb_uri = _mongodb_uri(variables)
+    source, target = _arrangement(variables, kind, mongodb_uri)
+    data_dir = Path(variables.text("DATA_DIR") or ".tandem")
+    storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
+    postgres_url = _postgres_url(variables)
+    if "mongo" in (source, target) and mongodb_uri is None:
+        variables.fault("MONGODB_URI", "must name the MongoDB replica set that this arrangement uses")
+    if "postgres" in (source, target) and postgres_url is None:
+        variables.fault("POSTGRES_URL", "must name the PostgreSQL database, or say `embedded`")
+    return StoreSettings(
+        kind=kind,
+        source=source,
+        target=target,
+        data_dir=data_dir,
+        monty_directory=None if storage == "memory" else data_dir / "monty",
+        mongodb_uri=mongodb_uri,
+        database=variables.text("DB_NAME") or "tandem",
+        postgres_url=postgres_url,
+        auto_migrate=variables.flag("AUTO_MIGRATE", default=not is_production),
+        slow_query_ms=variables.integer("SLOW_QUERY_MS", default=100, least=1, most=600_000),
+    )
+
+
+def _arrangement(variables: Variables, kind: StoreKind, mongodb_uri: str | None) -> tuple[str, str | None]:
+    if kind is not StoreKind.DUAL:
+        return SINGLE_STORES[kind], None
+    names = tuple(SINGLE_STORES.values())
+    source = variables.choice("DUAL_WRITE_SOURCE", names, default="mongo" if mongodb_uri else "monty")
+    target = variables.choice("DUAL_WRITE_TARGET", names, default="postgres")
+    if source == target:
+        variables.fault("DUAL_WRITE_TARGET", "must be another store than DUAL_WRITE_SOURCE")
+    return source, target
+
+
+def _mongodb_uri(variables: Variables) -> str | None:
+    uri = variables.text("MONGODB_URI")
+    if uri is not None and urlsplit(uri).scheme not in ("mongodb", "mongodb+srv"):
+        variables.fault("MONGODB_URI", "must start with mongodb:// or mongodb+srv://")
+    return uri
+
+
+def _postgres_url(variables: Variables) -> str | None:
+    url = variables.text("POSTGRES_URL")
+    if url is not None:
+        if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
+            variables.fault("POSTGRES_URL", "must start with postgresql://, or say `embedded`")
+        return url
+    host = variables.text("POSTGRES_HOST")
+    if host is None:
+        return None
+    user = quote(variables.text("POSTGRES_USER") or "tandem", safe="")
+    password = variables.text("POSTGRES_PASSWORD")
+    port = variables.integer("POSTGRES_PORT", default=5432, least=1, most=65_535)
+    account = user if password is None else f"{user}:{quote(password, safe='')}"
+    name = variables.text("POSTGRES_NAME") or "tandem"
+    return f"postgresql://{account}@{host}:{port}/{name}"
+
+
+def _dual_write(variables: Variables) -> DualWriteSettings:
+    return DualWriteSettings(
+        mode=MirrorMode(variables.choice("DUAL_WRITE_MODE", tuple(MirrorMode), default="mirror")),
+        enabled=variables.flag("DUAL_WRITE_ENABLED", default=True),
+        timeout_ms=variables.integer("DUAL_WRITE_TIMEOUT_MS", default=500, least=10, most=60_000),
+        retry_attempts=variables.integer("DUAL_WRITE_RETRY_ATTEMPTS", default=3, least=1, most=1_000),
+        retry_delay_seconds=variables.number("DUAL_WRITE_RETRY_DELAY", default=5.0, least=0.01, most=3_600.0),
+    )
+
+
+def _http(variables: Variables) -> HttpSettings:
+    port = variables.integer("PORT", default=8000, least=0, most=65_535)
+    return HttpSettings(
+        host=variables.text("HOST") or "127.0.0.1",
+        port=port,
+        require_if_match=variables.flag("REQUIRE_IF_MATCH", default=False),
+        rate_limit=_rate_limit(variables),
+        ui_url=variables.text("UI_URL") or f"http://127.0.0.1:{port}/",
+    )
+
+
+def _rate_limit(variables: Variables) -> RateLimit | None:
+    text = variables.text("RATE_LIMIT") or "off"
+    if text == "off":
+        return None
+    count, _, period = text.partition("/")
+    seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
+    if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
+        variables.fault("RATE_LIMIT", "must be `off` or like `600/minute` (second, minute or hour)")
+        return None
+    return RateLimit(int(count), seconds)
+
+
+def _cache_url(variables: Variables) -> str | None:
+    url = variables.text("CACHE_URL")
+    if url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
+        variables.fault("CACHE_URL", "must be `memory` or start with redis://")
+    return url
+
+
+__all__ = ["SettingFault", "Settings", "SettingsFaulty", "read_settings"]

@@ -1,0 +1,87 @@
+"""Environment variables as typed values. A fault is noted and a safe value returned: all faults show at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+TRUE = frozenset({"true", "1", "yes", "on"})
+FALSE = frozenset({"false", "0", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFault:
+    """One variable and what it must be."""
+
+    variable: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} {self.message}"
+
+
+class SettingsFaulty(Exception):
+    """The settings cannot be used; `faults` holds every reason."""
+
+    def __init__(self, faults: Sequence[SettingFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(map(str, self.faults)))
+
+
+@dataclass(slots=True)
+class Variables:
+    """Reads one variable at a time; empty counts as unset."""
+
+    values: Mapping[str, str]
+    faults: list[SettingFault] = field(default_factory=list)
+
+    def fault(self, variable: str, message: str) -> None:
+        """Notes that a variable cannot be used."""
+        self.faults.append(SettingFault(variable, message))
+
+    def text(self, variable: str) -> str | None:
+        """The trimmed text, None where unset."""
+        return self.values.get(variable, "").strip() or None
+
+    def choice(self, variable: str, allowed: Sequence[str], *, default: str) -> str:
+        """One of the allowed words."""
+        text = self.text(variable)
+        if text is None:
+            return default
+        if text not in allowed:
+            self.fault(variable, f"must be one of {', '.join(allowed)}")
+            return default
+        return text
+
+    def flag(self, variable: str, *, default: bool) -> bool:
+        """True or false."""
+        text = self.text(variable)
+        if text is None:
+            return default
+        if text.lower() not in TRUE | FALSE:
+            self.fault(variable, "must be true or false")
+            return default
+        return text.lower() in TRUE
+
+    def integer(self, variable: str, *, default: int, least: int, most: int) -> int:
+        """A whole number within its bounds."""
+        text = self.text(variable)
+        if text is None:
+            return default
+        number = int(text) if text.removeprefix("-").isdecimal() else None
+        if number is None or not least <= number <= most:
+            self.fault(variable, f"must be a whole number from {least} to {most}")
+            return default
+        return number
+
+    def number(self, variable: str, *, default: float, least: float, most: float) -> float:
+        """A number within its bounds."""
+        text = self.text(variable)
+        if text is None:
+            return default
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not least <= number <= most:
+            self.fault(variable, f"must be a number from {least:g} to {most:g}")
+            return default
+        return number

@@ -1,0 +1,1 @@
+"""HTTP: bodies in, use cases called, views out."""

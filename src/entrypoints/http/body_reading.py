@@ -1,0 +1,134 @@
+"""Bytes to bodies: one decode when all is well, every fault by its pointer when not."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+from domain.errors import Fault
+from entrypoints.http.bodies import TimelineBody
+from entrypoints.http.exchange import header
+from entrypoints.http.faults import faults_against, instant_faults
+from entrypoints.http.json_tree import parse, refusal
+from entrypoints.http.refusals import UnsupportedMediaType
+from entrypoints.http.rendering import HttpRequest
+
+BODY_BYTES_MAX = 1024 * 1024
+JSON_TYPE = "application/json"
+MERGE_PATCH_TYPE = "application/merge-patch+json"
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+# Escapes that may stand for NUL or half a surrogate pair; whether they do is seen in the tree.
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReader(Generic[B]):
+    """Everything prepared for one kind of body. `is_flat` where a field's name cannot honestly stand there twice."""
+
+    kind: type[B]
+    decoder: msgspec.json.Decoder[B]
+    instants: tuple[tuple[str, str], ...]
+    quoted_names: tuple[bytes, ...]
+    is_flat: bool
+
+    def read(self, raw: bytes) -> B:
+        """The body. Raises Invalid with every fault."""
+        try:
+            body = self.decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            tree, faults = parse(raw)
+            faults += faults_against(tree, self.kind)
+            raise refusal(faults or [Fault("", "does not have the expected form")]) from error
+        faults = parse(raw)[1] if self._is_suspect(raw) else []
+        if self.instants:
+            faults += self._settle_instants(body)
+        if faults:
+            raise refusal(faults)
+        return body
+
+    def from_tree(self, tree: object) -> B:
+        """The body of JSON values. Raises Invalid with every fault."""
+        try:
+            return msgspec.convert(tree, self.kind)
+        except msgspec.ValidationError as error:
+            raise refusal([*faults_against(tree, self.kind)]) from error
+
+    def _is_suspect(self, raw: bytes) -> bool:
+        """Whether something may be wrong that the decoder lets pass; where true, only the tree can tell."""
+        if not self.is_flat or _SUSPECT_ESCAPE.search(raw):
+            return True
+        # A doubled key stands there twice as it is spelt, or once behind an escape.
+        return b"\\u" in raw or any(raw.count(name) > 1 for name in self.quoted_names)
+
+    def _settle_instants(self, body: B) -> Iterator[Fault]:
+        """Puts instants into UTC; yields a fault for each that cannot be kept as it is."""
+        for name, pointer in self.instants:
+            value = getattr(body, name)
+            if isinstance(value, datetime):
+                faults = list(instant_faults(value, pointer))
+                yield from faults
+                if not faults:
+                    setattr(body, name, value.astimezone(UTC))
+
+
+_READERS: dict[type[msgspec.Struct], BodyReader[Any]] = {}
+
+
+def reader_of(kind: type[B]) -> BodyReader[B]:
+    """The reader of a kind of body, prepared once."""
+    if kind not in _READERS:
+        fields = msgspec.structs.fields(kind)
+        hints = get_type_hints(kind)
+        _READERS[kind] = BodyReader(
+            kind=kind,
+            decoder=msgspec.json.Decoder(kind),
+            instants=tuple(
+                (field.name, f"/{field.encode_name}") for field in fields if _holds_instant(hints[field.name])
+            ),
+            quoted_names=tuple(f'"{field.encode_name}"'.encode() for field in fields),
+            is_flat=kind is not TimelineBody,
+        )
+    return _READERS[kind]
+
+
+def _holds_instant(hint: Any) -> bool:
+    return datetime in (hint, *get_args(hint))
+
+
+async def read_body(request: HttpRequest, kind: type[B]) -> B:
+    """The body of a request. Raises UnsupportedMediaType, or Invalid with every fault."""
+    _require_media_type(request, (JSON_TYPE,))
+    return reader_of(kind).read(await request.body())
+
+
+async def read_patch(request: HttpRequest, kind: type[B]) -> B:
+    """The body of a PATCH: a JSON merge patch (RFC 7396), its absent fields UNSET."""
+    _require_media_type(request, (MERGE_PATCH_TYPE, JSON_TYPE))
+    return reader_of(kind).read(await request.body())
+
+
+async def read_tree(request: HttpRequest) -> dict[str, Any]:
+    """The body of a PATCH that is merged into a tree, as JSON values that every store can hold."""
+    _require_media_type(request, (MERGE_PATCH_TYPE, JSON_TYPE))
+    tree, faults = parse(await request.body())
+    if faults:
+        raise refusal(faults)
+    return tree
+
+
+def _require_media_type(request: HttpRequest, accepted: tuple[str, ...]) -> None:
+    given = (header(request.scope, b"content-type") or b"").decode("latin-1").lower()
+    if given == JSON_TYPE:
+        return
+    media_type, *parameters = (part.strip().replace('"', "") for part in given.split(";"))
+    charsets = [part for part in parameters if part.startswith("charset=")]
+    if media_type not in accepted or any(charset not in _UTF_8 for charset in charsets):
+        raise UnsupportedMediaType(f"Send the body as {' or '.join(accepted)}, in UTF-8.")
+
+
+_UTF_8 = frozenset({"charset=utf-8", "charset=utf8"})

@@ -1,0 +1,127 @@
+"""What each group of handlers works with, bundled: its use cases and the parts around them.
+
+The framework starts a task for each of several dependencies of one handler, which costs more than the rest of the
+request; so every handler asks for exactly one desk.
+"""
+
+from dataclasses import dataclass
+
+from application.audit_trail import ListAuditEntries, ListVersions
+from application.labels import CreateLabel, DeleteLabel, EditLabel, GetLabel, ListLabels, RestoreLabel
+from application.operating import OperateSync
+from application.projects import (
+    CreateProject,
+    DeleteProject,
+    EditProject,
+    GetProject,
+    ListProjects,
+    RestoreProject,
+    RollBackProject,
+)
+from application.tasks import (
+    CreateTask,
+    DeleteTask,
+    EditTask,
+    GetTask,
+    ListTasks,
+    RestoreTask,
+    RollBackTask,
+)
+from application.timelines import GetTimeline, RollBackTimeline, SaveTimeline
+from application.users import EditUser, GetUser, SearchUsers, SignInByEmail
+from entrypoints.composition.settings import Settings
+from entrypoints.http.paging import Pages
+from entrypoints.http.writing import Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDesk:
+    """For projects."""
+
+    create: CreateProject
+    get: GetProject
+    find: ListProjects
+    edit: EditProject
+    delete: DeleteProject
+    restore: RestoreProject
+    roll_back: RollBackProject
+    list_versions: ListVersions
+    pages: Pages
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDesk:
+    """For tasks."""
+
+    create: CreateTask
+    get: GetTask
+    find: ListTasks
+    edit: EditTask
+    delete: DeleteTask
+    restore: RestoreTask
+    roll_back: RollBackTask
+    list_versions: ListVersions
+    pages: Pages
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineDesk:
+    """For timelines."""
+
+    get: GetTimeline
+    save: SaveTimeline
+    roll_back: RollBackTimeline
+    list_versions: ListVersions
+    pages: Pages
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelDesk:
+    """For labels."""
+
+    create: CreateLabel
+    get: GetLabel
+    find: ListLabels
+    edit: EditLabel
+    delete: DeleteLabel
+    restore: RestoreLabel
+    pages: Pages
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDesk:
+    """For accounts and profiles."""
+
+    get: GetUser
+    search: SearchUsers
+    edit: EditUser
+    pages: Pages
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDesk:
+    """For signing in."""
+
+    sign_in: SignInByEmail
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDesk:
+    """For the audit trail."""
+
+    find: ListAuditEntries
+    pages: Pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorDesk:
+    """For the mirror."""
+
+    operate: OperateSync
+    pages: Pages

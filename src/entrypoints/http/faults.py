@@ -1,0 +1,181 @@
+"""Finds everything that is wrong with an input at once. Runs only after the one fast decode has failed."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import lru_cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from domain.errors import Fault
+from domain.storable import pointer_token
+
+_NAMES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+    "datetime": "an instant like 2026-01-31T12:00:00.000Z",
+    "date": "a day like 2026-01-31",
+}
+_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
+_LENGTH = re.compile(r"Expected `(?P<kind>str|array)` of length (?P<sign>>=|<=|==) (?P<bound>\d+)")
+_BOUND = re.compile(r"Expected `(?:int|float)` (?P<sign>>=|<=) (?P<bound>-?\d+)")
+_PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'")
+_PATTERNS = {
+    "^[0-9a-f]{24}$": "must be an id: 24 lower-case hex digits",
+    "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
+}
+_LENGTH_WORDS = {">=": "at least", "<=": "at most", "==": "exactly"}
+
+
+def faults_against(value: object, kind: Any, pointer: str = "") -> Iterator[Fault]:
+    """Each fault of a tree of JSON values against a type: unknown, missing and unfit fields, with their pointers."""
+    kind = _plain(kind)
+    struct = _struct_in(kind)
+    element = _element_of(kind)
+    if struct is not None and isinstance(value, Mapping):
+        yield from _struct_faults(value, struct, pointer)
+    elif element is not None and isinstance(value, list):
+        yield from _fault_of(value, list[Any] if kind is _bare(kind) else _with_bounds(kind), pointer)
+        for index, item in enumerate(value):
+            yield from faults_against(item, element, f"{pointer}/{index}")
+    else:
+        yield from _fault_of(value, kind, pointer)
+
+
+def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
+    """What no store could keep of an instant: anything finer than a millisecond, anything outside UTC's years."""
+    if value.microsecond % 1000:
+        yield Fault(pointer, "must not be finer than a millisecond")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        yield Fault(pointer, "lies outside the years 1 to 9999")
+
+
+def _struct_faults(
+    value: Mapping[str, object], struct: type[msgspec.Struct], pointer: str
+) -> Iterator[Fault]:
+    fields, hints = _fields_of(struct)
+    known = {field.encode_name for field in fields}
+    for name in value:
+        if name not in known:
+            yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
+    for field in fields:
+        at = f"{pointer}/{pointer_token(field.encode_name)}"
+        if field.encode_name in value:
+            yield from faults_against(value[field.encode_name], hints[field.name], at)
+        elif field.required:
+            yield Fault(at, "is required")
+
+
+@lru_cache(maxsize=256)
+def _fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[msgspec.structs.FieldInfo, ...], dict[str, Any]]:
+    return msgspec.structs.fields(struct), get_type_hints(struct, include_extras=True)
+
+
+def _fault_of(value: object, kind: Any, pointer: str) -> Iterator[Fault]:
+    try:
+        converted = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        yield Fault(pointer, _sentence(str(error), value, kind))
+        return
+    if isinstance(converted, datetime):
+        yield from instant_faults(converted, pointer)
+
+
+def _sentence(message: str, value: object, kind: Any) -> str:
+    """The library's message in the words of people."""
+    choices = _choices(kind)
+    if value is None:
+        return "cannot be null"
+    if choices is not None:
+        return f"must be one of {', '.join(choices)}"
+    for pattern, words in _SENTENCES:
+        if found := pattern.search(message):
+            return words(found)
+    return "does not have the expected form"
+
+
+def _length_words(found: re.Match[str]) -> str:
+    what = "characters" if found["kind"] == "str" else "elements"
+    return f"must have {_LENGTH_WORDS[found['sign']]} {found['bound']} {what}"
+
+
+def _bound_words(found: re.Match[str]) -> str:
+    return f"must be {_LENGTH_WORDS[found['sign']]} {found['bound']}"
+
+
+def _pattern_words(found: re.Match[str]) -> str:
+    return _PATTERNS.get(found["pattern"], f"must match {found['pattern']}")
+
+
+def _expected_words(found: re.Match[str]) -> str:
+    return f"must be {_named(found['wanted'])}, not {_named(found['got'])}"
+
+
+_SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (_LENGTH, _length_words),
+    (_BOUND, _bound_words),
+    (_PATTERN, _pattern_words),
+    (_EXPECTED, _expected_words),
+    (re.compile("datetime|timezone"), lambda _: f"must be {_NAMES['datetime']}, with Z or an offset"),
+    (re.compile("date"), lambda _: f"must be {_NAMES['date']}"),
+)
+
+
+def _named(kinds: str) -> str:
+    names = [_NAMES.get(kind.strip(), kind.strip()) for kind in kinds.split("|")]
+    return " or ".join(names)
+
+
+def _choices(kind: Any) -> list[str] | None:
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and issubclass(part, Enum):
+            return [str(member.value) for member in part]
+    return None
+
+
+def _plain(kind: Any) -> Any:
+    """The type without UNSET, which no input can hold."""
+    if get_origin(kind) in (Union, UnionType):
+        kept = tuple(part for part in get_args(kind) if part is not msgspec.UnsetType)
+        return Union[kept] if len(kept) > 1 else kept[0]  # noqa: UP007 - built at run time
+    return kind
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _parts(kind: Any) -> list[Any]:
+    bare = _bare(kind)
+    members = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    return [_bare(member) for member in members]
+
+
+def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
+    for part in _parts(kind):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
+
+
+def _element_of(kind: Any) -> Any:
+    """The type of a list's elements, None for what is no list."""
+    for part in _parts(kind):
+        if get_origin(part) in (list, tuple):
+            return get_args(part)[0]
+    return None
+
+
+def _with_bounds(kind: Any) -> Any:
+    """A list type that keeps its bounds and lets every element pass: those are looked at one by one."""
+    return Annotated[list[Any], *(part for part in get_args(kind)[1:] if isinstance(part, msgspec.Meta))]

@@ -1,0 +1,298 @@
+"""Assembles the OpenAPI 3.1 document from what the handlers say about themselves."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+
+from entrypoints.http.body_reading import JSON_TYPE, MERGE_PATCH_TYPE
+from entrypoints.http.documentation import OPERATION, VIEW, Documented
+from entrypoints.http.errors import PROBLEM_TYPE, ProblemView
+from entrypoints.http.refusals import phrase
+from entrypoints.http.views import EntityView
+
+INTERFACE_VERSION = "1"
+"""The version of the interface, as in `/v1`; it does not follow the releases of the program."""
+
+_REF = "#/components/schemas/{name}"
+_BEARER = "bearer"
+_PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+
+Json = dict[str, Any]
+
+
+def openapi_document(app: Litestar) -> Json:
+    """The document of every operation that is documented."""
+    operations = list(_operations(app))
+    types = _component_types([operation for *_, operation in operations])
+    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    paths: Json = {}
+    for path, method, operation in operations:
+        paths.setdefault(path, {})[method] = _operation(path, method, operation)
+    pages = {
+        _page_name(view): _page_schema(view) for *_, operation in operations if (view := operation.page_of)
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tandem",
+            "version": INTERFACE_VERSION,
+            "summary": "Projects, tasks and schedules in a storage that moves while people work.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {path: paths[path] for path in sorted(paths)},
+        "components": {
+            "schemas": dict(sorted({**components, **pages}.items())),
+            "securitySchemes": {
+                _BEARER: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
+                }
+            },
+            "headers": _HEADERS,
+            "responses": {f"Problem{status}": _problem_response(status) for status in _PROBLEM_STATUSES},
+        },
+    }
+
+
+def _operations(app: Litestar) -> Iterator[tuple[str, str, Documented]]:
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            operation = handler.opt.get(OPERATION)
+            if operation is not None:
+                for method in handler.http_methods:
+                    path = _PATH_PARAMETER.sub(r"{\1}", route.path)
+                    yield path, str(method).lower(), _resolved(operation, handler)
+
+
+def _resolved(operation: Documented, handler: HTTPRouteHandler) -> Documented:
+    """Generic operations show the view of the kind they are mounted for."""
+    if operation.answer is EntityView:
+        facts = {name: getattr(operation, name) for name in Documented.__slots__}
+        return Documented(**{**facts, "answer": handler.opt[VIEW]})
+    return operation
+
+
+def _component_types(operations: list[Documented]) -> list[type[msgspec.Struct]]:
+    types: set[type[msgspec.Struct]] = {ProblemView}
+    for operation in operations:
+        types.update(kind for kind in (operation.answer, operation.page_of, operation.body) if kind)
+    return sorted(types, key=lambda kind: kind.__name__)
+
+
+def _ref(kind: type[msgspec.Struct]) -> Json:
+    return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _page_name(view: type[msgspec.Struct]) -> str:
+    return f"{view.__name__.removesuffix('View')}Page"
+
+
+def _page_schema(view: type[msgspec.Struct]) -> Json:
+    return {
+        "type": "object",
+        "title": _page_name(view),
+        "properties": {
+            "items": {"type": "array", "items": _ref(view)},
+            "nextCursor": {"type": ["string", "null"], "description": "Null on the last page."},
+            "total": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Only where `count=exact` asked for it.",
+            },
+        },
+        "required": ["items", "nextCursor"],
+        "additionalProperties": False,
+    }
+
+
+def _operation(path: str, method: str, operation: Documented) -> Json:
+    tag = path.removeprefix("/v1/").partition("/")[0] if path.startswith("/v1/") else "operation"
+    described: Json = {
+        "operationId": f"{method}{_words(path)}",
+        "summary": operation.summary,
+        "tags": [tag],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(operation),
+            *_header_parameters(operation, method),
+        ],
+        "responses": _responses(path, operation),
+        "security": [] if operation.is_public else [{_BEARER: []}],
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _contents(method, operation)}
+    return described
+
+
+def _words(path: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"\W+", path))
+
+
+def _contents(method: str, operation: Documented) -> Json:
+    schema = {"schema": _ref(operation.body)} if operation.body is not None else {}
+    types = (JSON_TYPE, MERGE_PATCH_TYPE) if method == "patch" else (JSON_TYPE,)
+    return dict.fromkeys(types, schema)
+
+
+def _path_parameters(path: str) -> Iterator[Json]:
+    for name in re.findall(r"\{(\w+)\}", path):
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]}
+
+
+def _query_parameters(operation: Documented) -> Iterator[Json]:
+    if operation.query is None:
+        return
+    hints = get_type_hints(operation.query, include_extras=True)
+    for field in msgspec.structs.fields(operation.query):
+        (schema,), _ = msgspec.json.schema_components([hints[field.name]], ref_template=_REF)
+        yield {
+            "name": field.encode_name,
+            "in": "query",
+            "required": field.required,
+            "schema": _inlined(hints[field.name], schema, field),
+        }
+
+
+def _inlined(hint: Any, schema: Json, field: msgspec.structs.FieldInfo) -> Json:
+    """A parameter's schema: an absent one has no null, and enumerations are spelt out."""
+    _, components = msgspec.json.schema_components([hint], ref_template=_REF)
+    options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
+    plain = options[0] if len(options) == 1 else {"anyOf": options}
+    if "$ref" in plain:
+        plain = dict(components[str(plain["$ref"]).rpartition("/")[2]])
+    if "enum" in plain:
+        plain = {**plain, "enum": [choice for choice in plain["enum"] if choice is not None]}
+    if not field.required and field.default not in (None, msgspec.NODEFAULT):
+        plain = {**plain, "default": field.default}
+    return plain
+
+
+def _header_parameters(operation: Documented, method: str) -> Iterator[Json]:
+    names = []
+    if operation.is_repeatable:
+        names.append("Idempotency-Key")
+    if operation.is_guarded:
+        names.append("If-Match")
+    if operation.is_tagged and method == "get":
+        names.append("If-None-Match")
+    for name in names:
+        yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
+
+
+def _responses(path: str, operation: Documented) -> Json:
+    good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation)}
+    if operation.status != 204:
+        good["content"] = {operation.media_type: {"schema": _answer_schema(operation)}}
+    responses = {str(operation.status): good}
+    if (
+        operation.is_tagged
+        and operation.status == 200
+        and operation.body is None
+        and not operation.is_guarded
+    ):
+        responses["304"] = {"description": phrase(304), "headers": {"ETag": _header("ETag")}}
+    for status in sorted(_refusals(path, operation)):
+        responses[str(status)] = _refusal(status, operation)
+    return responses
+
+
+def _answer_schema(operation: Documented) -> Json:
+    if operation.page_of is not None:
+        return {"$ref": _REF.format(name=_page_name(operation.page_of))}
+    return {"type": "string"} if operation.answer is None else _ref(operation.answer)
+
+
+def _refusals(path: str, operation: Documented) -> set[int]:
+    if not path.startswith("/v1/"):
+        return {500, 503}
+    statuses = {400, 429, 500, 503, *operation.also}
+    if not operation.is_public:
+        statuses.add(401)
+    if "{" in path:
+        statuses |= {404, 410}
+    if operation.body is not None:
+        statuses |= {413, 415, 422}
+    if operation.is_repeatable:
+        statuses |= {409, 422}
+    if operation.is_guarded:
+        statuses |= {409, 412, 422, 428}
+    return statuses
+
+
+def _refusal(status: int, operation: Documented) -> Json:
+    if status == 503 and operation.is_public and operation.answer is not None:
+        # Probes answer in their own form when they say DOWN.
+        problem = _problem_response(status)
+        problem["content"][JSON_TYPE] = {"schema": _ref(operation.answer)}
+        del problem["headers"]["Retry-After"]
+        return problem
+    return {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _problem_response(status: int) -> Json:
+    headers = {"X-Request-ID": _header("X-Request-ID")}
+    if status in (429, 503):
+        headers["Retry-After"] = _header("Retry-After")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("WWW-Authenticate")
+    content: Json = {PROBLEM_TYPE: {"schema": _ref(ProblemView)}}
+    return {"description": phrase(status), "headers": headers, "content": content}
+
+
+def _response_headers(operation: Documented) -> Json:
+    names = ["X-Request-ID"]
+    if operation.is_tagged or operation.status == 204:
+        names.append("ETag")
+    if operation.status == 201:
+        names.append("Location")
+    if operation.is_repeatable:
+        names.append("Idempotency-Replayed")
+    if operation.page_of is not None:
+        names.append("Link")
+    return {name: _header(name) for name in names}
+
+
+def _header(name: str) -> Json:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _text_header(description: str, **schema: Any) -> Json:
+    return {"description": description, "schema": {"type": "string", **schema}}
+
+
+_HEADERS: Json = {
+    "ETag": _text_header("The version as a strong entity tag.", examples=['"3"']),
+    "Idempotency-Replayed": _text_header("`true` where an earlier answer is given again.", enum=["true"]),
+    "Link": _text_header('The next page, with every parameter kept: `<…>; rel="next"`.'),
+    "Location": _text_header("The address of what was made."),
+    "Retry-After": _text_header("Seconds to wait.", pattern="^[0-9]+$"),
+    "WWW-Authenticate": _text_header("How to sign in."),
+    "X-Request-ID": _text_header(
+        "The id of this request in logs and audit entries.", pattern="^[A-Za-z0-9._-]{1,64}$"
+    ),
+}
+
+_REQUEST_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {
+        "description": "A key of your choice: the same request with the same key is carried out once.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    },
+    "If-Match": _text_header('The version you mean to change, as its ETag: `"3"`; any with `*`.'),
+    "If-None-Match": _text_header("The version you have: answered with 304 where it is current."),
+}
+
+_PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503)
+
+_ID_SCHEMA: Json = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+_PATH_SCHEMAS: dict[str, Json] = {
+    "id": _ID_SCHEMA,
+    "version": {"type": "integer", "minimum": 1},
+    "collection": {"type": "string", "enum": ["users", "projects", "timelines", "tasks", "labels"]},
+}

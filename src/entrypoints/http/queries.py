@@ -1,0 +1,219 @@
+"""Query parameters: one struct per operation, which both reads them and describes them."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta, Struct
+
+from application.paging import LIMIT_DEFAULT, LIMIT_MAX
+from domain.audit import Action
+from domain.errors import Fault
+from domain.project import ProjectStatus
+from domain.storable import INTEGER_MAX, faults_in
+from domain.task import TaskStatus
+from entrypoints.http.bodies import Instant
+from entrypoints.http.faults import faults_against, instant_faults
+from entrypoints.http.json_tree import refusal
+from entrypoints.http.rendering import HttpRequest
+from entrypoints.http.views import Id, PriorityName
+
+PARAMETERS_MAX = 50
+TEXT_LENGTH_MAX = 500
+CURSOR_LENGTH_MAX = 4_096
+_NUMBER_LENGTH_MAX = 20
+
+Q = TypeVar("Q", bound=Struct)
+
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many items at most.")]
+Cursor = Annotated[
+    str, Meta(max_length=CURSOR_LENGTH_MAX, description="Where the next page starts: `nextCursor`.")
+]
+Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX, description="Words that must all occur.")]
+Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
+
+
+class _Query(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """The habits of all queries."""
+
+
+class NoQuery(_Query):
+    """Operations without parameters."""
+
+
+class PageQuery(_Query):
+    """A page of something in the one order it has."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class ListQuery(PageQuery):
+    """A page that can be counted."""
+
+    count: Literal["exact"] | None = None
+
+
+class ProjectQuery(ListQuery, rename="camel"):
+    """Which projects, in which order."""
+
+    q: Text | None = None
+    owner_id: Id | None = None
+    team_id: Id | None = None
+    status: ProjectStatus | None = None
+    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "-createdAt"
+
+
+class TaskQuery(ListQuery, rename="camel"):
+    """Which tasks, in which order."""
+
+    q: Text | None = None
+    project_id: Id | None = None
+    created_by: Id | None = None
+    status: TaskStatus | None = None
+    priority: PriorityName | None = None
+    label_id: Id | None = None
+    due_before: Instant | None = None
+    due_after: Instant | None = None
+    sort: Literal[
+        "createdAt", "-createdAt", "updatedAt", "-updatedAt", "dueAt", "-dueAt", "priority", "-priority"
+    ] = "-createdAt"
+
+
+class LabelQuery(ListQuery, rename="camel"):
+    """Which labels, in which order."""
+
+    q: Text | None = None
+    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "name"
+
+
+class TrashQuery(ListQuery, rename="camel"):
+    """What is in the trash."""
+
+    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt"] = "-updatedAt"
+
+
+class UserQuery(ListQuery, rename="camel"):
+    """Which users."""
+
+    search: Text | None = None
+
+
+class AuditQuery(ListQuery, rename="camel"):
+    """Which entries; `from` is inclusive, `to` exclusive."""
+
+    collection: Annotated[str, Meta(max_length=100)] | None = None
+    entity_id: Id | None = None
+    actor_id: Id | None = None
+    action: Action | None = None
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    to: Instant | None = None
+
+
+class TimelineQuery(_Query, rename="camel"):
+    """Which version: by number, or the one that was current at an instant."""
+
+    version: Version | None = None
+    at: Instant | None = None
+
+
+class SaveQuery(_Query, rename="camel"):
+    """How to save."""
+
+    dry_run: bool = False
+
+
+class DiffQuery(_Query):
+    """Which two versions to compare."""
+
+    from_: Version = msgspec.field(name="from")
+    to: Version
+
+
+def read_query(request: HttpRequest, kind: type[Q]) -> Q:
+    """The query parameters of a request. Raises Invalid naming every unknown, doubled or unfit one."""
+    raw: bytes = request.scope["query_string"]
+    if not raw and kind not in _WITH_REQUIRED:
+        return kind()
+    values, faults = _values(raw, kind)
+    try:
+        query = msgspec.convert(values, kind)
+    except msgspec.ValidationError:
+        query, faults = None, [*faults, *_unfit(values, kind)]
+    if query is not None:
+        faults += _settled(query)
+    if query is None or faults:
+        raise refusal(faults)
+    return query
+
+
+def require_no_query(request: HttpRequest) -> None:
+    """Raises Invalid naming every parameter of an operation that takes none."""
+    if request.scope["query_string"]:
+        read_query(request, NoQuery)
+
+
+def _values(raw: bytes, kind: type[Struct]) -> tuple[dict[str, object], list[Fault]]:
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+        )
+    except ValueError as error:
+        raise refusal(
+            [Fault("/", "the query is not percent-encoded UTF-8, or has too many parameters")]
+        ) from error
+    values: dict[str, object] = {}
+    faults: list[Fault] = []
+    numbers, flags = _number_and_flag_names(kind)
+    for name, text in pairs:
+        if name in values:
+            faults.append(Fault(f"/{name}", "is given more than once"))
+        values[name] = _number(text) if name in numbers else _flag(text) if name in flags else text
+    return values, [*faults, *faults_in(values)]
+
+
+def _number(text: str) -> int | str:
+    return int(text) if len(text) <= _NUMBER_LENGTH_MAX and text.isascii() and text.isdecimal() else text
+
+
+def _flag(text: str) -> bool | str:
+    return text == "true" if text in ("true", "false") else text
+
+
+def _unfit(values: dict[str, object], kind: type[Struct]) -> list[Fault]:
+    known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind)) or "none"
+    unknown = f"is not a known query parameter (known: {known})"
+    return [
+        Fault(fault.pointer, unknown) if fault.message == "is not a known field" else fault
+        for fault in faults_against(values, kind)
+    ]
+
+
+def _settled(query: Struct) -> list[Fault]:
+    """Puts instants into UTC; answers a fault for each that cannot be kept as it is."""
+    faults: list[Fault] = []
+    for field in msgspec.structs.fields(type(query)):
+        value = getattr(query, field.name)
+        if isinstance(value, datetime):
+            found = list(instant_faults(value, f"/{field.encode_name}"))
+            faults += found
+            if not found:
+                setattr(query, field.name, value.astimezone(UTC))
+    return faults
+
+
+@lru_cache(maxsize=64)
+def _number_and_flag_names(kind: type[Struct]) -> tuple[frozenset[str], frozenset[str]]:
+    hints = get_type_hints(kind)
+    by_kind: dict[type[Any], set[str]] = {int: set(), bool: set()}
+    for field in msgspec.structs.fields(kind):
+        hint = hints[field.name]
+        for part in (hint, *get_args(hint)):
+            if part in by_kind:
+                by_kind[part].add(field.encode_name)
+    return frozenset(by_kind[int]), frozenset(by_kind[bool])
+
+
+_WITH_REQUIRED = frozenset({DiffQuery})

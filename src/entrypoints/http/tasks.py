@@ -1,0 +1,138 @@
+"""/v1/tasks."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+from litestar import get, patch, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+from litestar.types import AnyCallable
+
+from application.ports.repositories import TaskFilter
+from domain.task import Priority, TaskChanges
+from entrypoints.http.addresses import known_id
+from entrypoints.http.authentication import actor_of
+from entrypoints.http.bodies import TaskBody, TaskPatch, set_fields
+from entrypoints.http.body_reading import read_body, read_patch
+from entrypoints.http.desks import TaskDesk
+from entrypoints.http.documentation import VIEW, documented
+from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.queries import TaskQuery, TrashQuery, read_query, require_no_query
+from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.trash import Trashable, TrashController
+from entrypoints.http.views import TaskView
+
+PATH = "/v1/tasks"
+
+
+def _changes(body: msgspec.Struct) -> TaskChanges:
+    fields = set_fields(body)
+    if "priority" in fields:
+        fields["priority"] = Priority[fields["priority"]]
+    return cast("TaskChanges", fields)
+
+
+def _trashable(tasks: NamedDependency[TaskDesk]) -> Trashable:
+    return Trashable(load=tasks.get, delete=tasks.delete, restore=tasks.restore, writing=tasks.writing)
+
+
+def _versioned(tasks: NamedDependency[TaskDesk]) -> Versioned:
+    return Versioned(
+        collection="tasks",
+        load=tasks.get,
+        roll_back=tasks.roll_back,
+        list_versions=tasks.list_versions,
+        pages=tasks.pages,
+        writing=tasks.writing,
+    )
+
+
+class TaskHistoryController(HistoryController):
+    """The history of a task."""
+
+    path = f"{PATH}/{{id:str}}"
+    opt: Mapping[str, Any] | None = {VIEW: TaskView}
+    dependencies: Mapping[str, Provide | AnyCallable] | None = {
+        "versioned": Provide(_versioned, sync_to_thread=False)
+    }
+
+
+class TaskController(TrashController):
+    """Tasks."""
+
+    path = PATH
+    opt: Mapping[str, Any] | None = {VIEW: TaskView}
+    dependencies: Mapping[str, Provide | AnyCallable] | None = {
+        "trashable": Provide(_trashable, sync_to_thread=False)
+    }
+
+    @post(
+        opt=documented(
+            "Create a task", status=201, answer=TaskView, body=TaskBody, is_tagged=True, is_repeatable=True
+        )
+    )
+    async def create(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
+        actor = actor_of(request)
+        require_no_query(request)
+        changes = _changes(await read_body(request, TaskBody))
+        return await tasks.writing.create(
+            request, actor, load=tasks.get, run=lambda claimed: tasks.create(claimed, changes)
+        )
+
+    @get(opt=documented("List tasks", page_of=TaskView, query=TaskQuery))
+    async def list_all(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
+        actor = actor_of(request)
+        query = read_query(request, TaskQuery)
+        wanted = TaskFilter(
+            created_by=query.created_by,
+            project_id=query.project_id,
+            status=query.status,
+            priority=None if query.priority is None else Priority[query.priority],
+            label_id=query.label_id,
+            due_before=query.due_before,
+            due_after=query.due_after,
+            text=query.q or None,
+        )
+        page = await tasks.find(actor, wanted, tasks.pages.wanted(request, query, sort=query.sort))
+        return tasks.pages.answer(request, page, view_of)
+
+    @get("/trash", opt=documented("List deleted tasks", page_of=TaskView, query=TrashQuery))
+    async def trash(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
+        actor = actor_of(request)
+        query = read_query(request, TrashQuery)
+        wanted = tasks.pages.wanted(request, query, sort=query.sort)
+        page = await tasks.find(actor, TaskFilter(deleted=True), wanted)
+        return tasks.pages.answer(request, page, view_of)
+
+    @get("/{id:str}", opt=documented("Read a task", answer=TaskView, is_tagged=True))
+    async def read(self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]) -> Answer:
+        actor = actor_of(request)
+        require_no_query(request)
+        return entity_answer(request, await tasks.get(actor, known_id(id)))
+
+    @patch(
+        "/{id:str}",
+        opt=documented(
+            "Change a task",
+            answer=TaskView,
+            body=TaskPatch,
+            is_tagged=True,
+            is_guarded=True,
+            is_repeatable=True,
+            also=(403,),
+        ),
+    )
+    async def change(
+        self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]
+    ) -> Answer:
+        actor = actor_of(request)
+        require_no_query(request)
+        changes = _changes(await read_patch(request, TaskPatch))
+        return await tasks.writing.change(
+            request,
+            actor,
+            id,
+            load=tasks.get,
+            run=lambda claimed, expected: tasks.edit(claimed, id, changes, expected_version=expected),
+        )

@@ -1,0 +1,137 @@
+"""/v1/projects/{id}/timeline: load, save whole, change in part."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar import Controller, get, patch, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+from litestar.types import AnyCallable
+
+from application.actor import Actor
+from domain.timeline import Calendar, Dependency, Plan, Timeline, TimelineItem
+from entrypoints.http.addresses import known_id
+from entrypoints.http.authentication import actor_of
+from entrypoints.http.bodies import TimelineBody
+from entrypoints.http.body_reading import read_body, read_tree, reader_of
+from entrypoints.http.desks import TimelineDesk
+from entrypoints.http.documentation import VIEW, documented
+from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.json_tree import merged
+from entrypoints.http.queries import SaveQuery, TimelineQuery, read_query
+from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, shown
+from entrypoints.http.views import TimelineView
+
+PATH = "/v1/projects/{id:str}/timeline"
+_PLAN_FIELDS = ("calendar", "items", "dependencies")
+
+
+def _plan(body: TimelineBody) -> Plan:
+    return Plan(
+        calendar=msgspec.convert(body.calendar, Calendar, from_attributes=True),
+        items=msgspec.convert(body.items, tuple[TimelineItem, ...], from_attributes=True),
+        dependencies=tuple(
+            Dependency(from_=link.from_, to=link.to, kind=link.kind, lag=link.lag)
+            for link in body.dependencies
+        ),
+        message=body.message,
+    )
+
+
+def _patched(timeline: Timeline, patch: dict[str, object]) -> Plan:
+    """The plan with a merge patch applied. The message belonged to the version before, so it is not carried on."""
+    view = shown(timeline)
+    tree = merged({name: view[name] for name in _PLAN_FIELDS}, patch)
+    return _plan(reader_of(TimelineBody).from_tree(tree))
+
+
+def _versioned(timelines: NamedDependency[TimelineDesk]) -> Versioned:
+    return Versioned(
+        collection="timelines",
+        load=timelines.get,
+        roll_back=timelines.roll_back,
+        list_versions=timelines.list_versions,
+        pages=timelines.pages,
+        writing=timelines.writing,
+    )
+
+
+class TimelineHistoryController(HistoryController):
+    """The history of a timeline."""
+
+    path = PATH
+    opt: Mapping[str, Any] | None = {VIEW: TimelineView}
+    dependencies: Mapping[str, Provide | AnyCallable] | None = {
+        "versioned": Provide(_versioned, sync_to_thread=False)
+    }
+
+
+class TimelineController(Controller):
+    """The schedule of a project."""
+
+    path = PATH
+
+    @get(opt=documented("Read the timeline", answer=TimelineView, query=TimelineQuery, is_tagged=True))
+    async def read(
+        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
+    ) -> Answer:
+        actor = actor_of(request)
+        query = read_query(request, TimelineQuery)
+        timeline = await timelines.get(actor, known_id(id), version=query.version, at=query.at)
+        return entity_answer(request, timeline)
+
+    @put(
+        opt=documented(
+            "Save a whole plan",
+            answer=TimelineView,
+            query=SaveQuery,
+            body=TimelineBody,
+            is_tagged=True,
+            is_guarded=True,
+            also=(403,),
+        )
+    )
+    async def save(
+        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
+    ) -> Answer:
+        actor = actor_of(request)
+        query = read_query(request, SaveQuery)
+        known_id(id)
+        plan = _plan(await read_body(request, TimelineBody))
+        expected = await timelines.writing.expected_version(request, actor, id, load=timelines.get)
+        timeline = await timelines.save(actor, id, plan, expected_version=expected, dry_run=query.dry_run)
+        return entity_answer(request, timeline)
+
+    @patch(
+        opt=documented(
+            "Change parts of the plan",
+            answer=TimelineView,
+            query=SaveQuery,
+            body=TimelineBody,
+            is_tagged=True,
+            is_guarded=True,
+            is_repeatable=True,
+            also=(403,),
+        )
+    )
+    async def change(
+        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
+    ) -> Answer:
+        actor = actor_of(request)
+        query = read_query(request, SaveQuery)
+        patch = await read_tree(request)
+
+        async def run(claimed: Actor, expected: int | None) -> Timeline:
+            present = await timelines.get(actor, id)
+            present.require_version(expected)
+            # What was merged is what must still be there, whether the caller named a version or not.
+            return await timelines.save(
+                claimed,
+                id,
+                _patched(present, patch),
+                expected_version=present.version,
+                dry_run=query.dry_run,
+            )
+
+        return await timelines.writing.change(request, actor, id, load=timelines.get, run=run)

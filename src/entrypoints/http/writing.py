@@ -1,0 +1,72 @@
+"""How every write goes: conditions heard, carried out once per key, answered with what it made."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from application.actor import Actor
+from domain.entity import Entity
+from entrypoints.http.addresses import known_id
+from entrypoints.http.conditional import Preconditions, entity_tag
+from entrypoints.http.idempotency import Answers, Repeatable
+from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, entity_answer
+
+
+class Load(Protocol):
+    """Reads one entity, as it is or as it was."""
+
+    def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Entity]: ...
+
+
+Change = Callable[[Actor, int | None], Awaitable[Entity]]
+"""Carries a change out for an actor who insists on a version, or on none."""
+
+
+class Writing:
+    """What handlers that write have in common."""
+
+    def __init__(self, answers: Answers, preconditions: Preconditions) -> None:
+        self._answers = answers
+        self._preconditions = preconditions
+
+    async def create(
+        self, request: HttpRequest, actor: Actor, *, load: Load, run: Callable[[Actor], Awaitable[Entity]]
+    ) -> Answer:
+        """Carries a creation out, or answers what the same request created before; its address is in Location."""
+        entity, headers = await self._answers.once(request, actor, _repeatable(actor, load, run))
+        location = (b"location", f"{request.scope['path']}/{entity.id}".encode())
+        return entity_answer(request, entity, status=201, headers=(location, *headers))
+
+    async def change(
+        self,
+        request: HttpRequest,
+        actor: Actor,
+        id: str,
+        *,
+        load: Load,
+        run: Change,
+        headers: RawHeaders = (),
+    ) -> Answer:
+        """Carries a change out under its conditions, or answers the version that the same request made before."""
+        known_id(id)
+
+        async def conditional(claimed: Actor) -> Entity:
+            return await run(claimed, await self.expected_version(request, actor, id, load=load))
+
+        entity, replayed = await self._answers.once(request, actor, _repeatable(actor, load, conditional))
+        return entity_answer(request, entity, headers=(*headers, *replayed))
+
+    async def remove(self, request: HttpRequest, actor: Actor, id: str, *, load: Load, run: Change) -> Answer:
+        """Carries a deletion out under its conditions; the tag is what a restore may insist on."""
+        known_id(id)
+        entity = await run(actor, await self.expected_version(request, actor, id, load=load))
+        return Answer(status=204, headers=((b"etag", entity_tag(entity.version)),))
+
+    async def expected_version(
+        self, request: HttpRequest, actor: Actor, id: str, *, load: Load
+    ) -> int | None:
+        """The version that the caller insists on, None where any will do."""
+        return await self._preconditions.expected_version(request.scope, lambda: load(actor, id))
+
+
+def _repeatable(actor: Actor, load: Load, run: Callable[[Actor], Awaitable[Entity]]) -> Repeatable[Entity]:
+    return Repeatable(run, lambda id, version: load(actor, id, version=version))

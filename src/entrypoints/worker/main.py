@@ -1,0 +1,86 @@
+"""The worker process: starts the jobs, waits for a signal, lets them finish what they have in hand."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+
+from loguru import logger
+
+from entrypoints.composition.container import build_container
+from entrypoints.composition.failures import StoreRefused
+from entrypoints.composition.settings import Settings
+from entrypoints.composition.store_stack import StoreStack
+from entrypoints.worker.jobs import Job, jobs_of, keep_going
+
+DRAIN_SECONDS_MAX = 20.0
+SINGLE_PROCESS_SOURCE = "monty"
+
+
+async def run_worker(settings: Settings, *, say_ready: Callable[[list[str]], None]) -> bool:
+    """Works until SIGTERM or SIGINT; whether every job then finished in time.
+
+    Waits for the source as long as it takes. Raises StoreRefused where this process must not use it.
+    """
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    stack = build_container(settings).stack()
+    try:
+        if not await _open_unless_stopped(stack, stopping, source=settings.stores.source):
+            return True
+        jobs = jobs_of(stack)
+        say_ready([job.name for job in jobs])
+        return await run_jobs(jobs, stopping)
+    finally:
+        await stack.close()
+
+
+async def _open_unless_stopped(stack: StoreStack, stopping: asyncio.Event, *, source: str) -> bool:
+    opening = asyncio.create_task(stack.open(), name="opening the stores")
+    waiting = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({opening, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            return False
+        opening.result()
+        return True
+    except StoreRefused as error:
+        if source != SINGLE_PROCESS_SOURCE:
+            raise
+        raise StoreRefused(f"{error} The service mends the mirror by itself; no worker is needed.") from error
+    finally:
+        opening.cancel()
+        waiting.cancel()
+        await asyncio.gather(opening, waiting, return_exceptions=True)
+
+
+async def run_jobs(
+    jobs: Sequence[Job], stopping: asyncio.Event, *, drain_seconds_max: float = DRAIN_SECONDS_MAX
+) -> bool:
+    """Runs every job until stopping is set; whether all of them then finished in time.
+
+    A job that does not finish in time is cancelled: whatever it had in hand is durable in the stores and goes on
+    in the next process.
+    """
+    tasks = [asyncio.create_task(keep_going(job, stopping), name=job.name) for job in jobs]
+    try:
+        await stopping.wait()
+        for job in jobs:
+            if job.stop is not None:
+                job.stop()
+        _, unfinished = await asyncio.wait(tasks, timeout=drain_seconds_max) if tasks else (set(), set())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in unfinished:
+        logger.warning(
+            "The job {} did not finish in time; the next process goes on with it.", task.get_name()
+        )
+    return not unfinished
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set the event instead of ending the process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)

@@ -1,0 +1,74 @@
+"""What every crash test needs: a seed, processes that end with the test, and a place for the figures."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.crash.arrangements import Arrangement
+from tests.integration.crash.embedded_server import ServersOwnPostgres
+from tests.integration.crash.figures import FIGURES
+from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess, WorkerProcess
+
+SEED_VARIABLE = "CRASH_SEED"
+
+
+@pytest.fixture
+def seed() -> int:
+    """Decides when what is killed; printed with the figures, and taken from CRASH_SEED where that is set."""
+    return int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
+
+
+@pytest.fixture
+def processes() -> Iterator[list[TandemProcess]]:
+    """Processes that end with the test, whatever becomes of it."""
+    started: list[TandemProcess] = []
+    yield started
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def new_service(processes: list[TandemProcess]) -> Callable[[Arrangement], ServiceProcess]:
+    """Makes a service of an arrangement, not started yet."""
+
+    def make(arrangement: Arrangement) -> ServiceProcess:
+        name = f"service-{len(processes)}"
+        service = ServiceProcess(
+            name, environment=arrangement.environment, directory=arrangement.data_directory
+        )
+        processes.append(service)
+        return service
+
+    return make
+
+
+@pytest.fixture
+def new_worker(processes: list[TandemProcess]) -> Callable[[Arrangement], WorkerProcess]:
+    """Makes a worker of an arrangement, not started yet."""
+
+    def make(arrangement: Arrangement) -> WorkerProcess:
+        name = f"worker-{len(processes)}"
+        worker = WorkerProcess(
+            name, environment=arrangement.environment, directory=arrangement.data_directory
+        )
+        processes.append(worker)
+        return worker
+
+    return make
+
+
+@pytest.fixture
+def servers_own_postgres(data_directory: Path) -> Iterator[ServersOwnPostgres]:
+    """The PostgreSQL that a service starts in DATA_DIR; it outlives killed services, but not the test."""
+    server = ServersOwnPostgres(data_directory)
+    yield server
+    server.kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what was measured, also when all is well."""
+    for line in FIGURES:
+        terminalreporter.write_line(line)

@@ -1,0 +1,110 @@
+"""A client of the service that outlives it: lost answers are asked for again, and every exchange is timed."""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+ADMINISTRATOR = "crash@example.org"
+ANSWER_SECONDS_MAX = 30.0
+GIVE_UP_SECONDS = 120.0
+RETRY_SECONDS = 0.05
+TIMINGS_MAX = 200_000
+SETTLED_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One answered request, by this process's monotonic clock."""
+
+    began: float
+    ended: float
+    status: int
+
+    @property
+    def milliseconds(self) -> float:
+        """From the first byte sent to the last byte read."""
+        return (self.ended - self.began) * 1000
+
+
+class ServiceClient:
+    """One signed-in person. `lost` counts requests that got no answer, `replayed` answers given a second time."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        self.timings: deque[Timing] = deque(maxlen=TIMINGS_MAX)
+        self.lost = 0
+        self.replayed = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def sign_in(self) -> None:
+        """As the administrator of this installation: its first user."""
+        answer = await self._http.post("/v1/auth/dev/token", json={"email": ADMINISTRATOR})
+        assert answer.status_code == 200, answer.text
+        self._http.headers["authorization"] = f"Bearer {answer.json()['accessToken']}"
+
+    async def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """One exchange. Raises httpx.TransportError where the answer is lost."""
+        began = time.monotonic()
+        answer = await self._http.request(method, path, json=body, headers=headers)
+        self.timings.append(Timing(began, time.monotonic(), answer.status_code))
+        return answer
+
+    async def insist(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[httpx.Response, bool]:
+        """Asks until there is an answer that stands, and says whether an earlier try may have been carried out.
+
+        Only what is safe to repeat may be asked for like this.
+        """
+        is_repeated = False
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                answer = await self.ask(method, path, body, headers)
+            except httpx.TransportError:
+                self.lost += 1
+            else:
+                if answer.status_code != 503 and not _is_running_elsewhere(answer):
+                    self.replayed += answer.headers.get("idempotency-replayed") == "true"
+                    return answer, is_repeated
+            is_repeated = True
+            await asyncio.sleep(RETRY_SECONDS)
+        pytest.fail(f"{method} {path} was not answered within {GIVE_UP_SECONDS:.0f} seconds")
+
+    async def sync_metrics(self) -> dict[str, Any]:
+        """How far the mirror is."""
+        answer = await self.ask("GET", "/v1/sync/metrics")
+        assert answer.status_code == 200, answer.text
+        metrics: dict[str, Any] = answer.json()
+        return metrics
+
+    async def wait_settled(self, *, seconds_max: float) -> float:
+        """Waits until every entry is mirrored; how many seconds that took. What is parked never will be."""
+        began = time.monotonic()
+        totals: dict[str, Any] = {}
+        while time.monotonic() - began < seconds_max:
+            totals = (await self.sync_metrics())["totals"]
+            assert totals["parked"] == 0, f"entries were parked: {totals}"
+            if totals["pending"] == totals["failed"] == 0:
+                return time.monotonic() - began
+            await asyncio.sleep(SETTLED_POLL_SECONDS)
+        pytest.fail(f"after {seconds_max:.0f} seconds the mirror is not up to date: {totals}")
+
+
+def _is_running_elsewhere(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and answer.json()["code"] == "answer_pending"

@@ -1,0 +1,137 @@
+"""Tandem's own processes as an operator runs them: started, killed, stopped, started again on the same data."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.processes import Guard, free_port, kill_tree, wait_until
+
+READY_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 40.0
+LOG_CHARACTERS_MAX = 3_000
+
+# Settings of the surrounding shell must not reach the process, so only what every program needs is handed on.
+# (PYTHONDONTWRITEBYTECODE stays out on purpose: every start would compile all it imports.)
+_INHERITED = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"})
+_INHERITED_PREFIX = "COVERAGE"
+
+
+class TandemProcess:
+    """One `tandem` command that runs until it is told to end; what it says is kept in files of its directory."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], directory: Path
+    ) -> None:
+        self._command = [str(Path(sys.executable).with_name("tandem")), *arguments, "--json"]
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if key in _INHERITED or key.startswith(_INHERITED_PREFIX)
+        }
+        self._environment = {**inherited, "APP_ENV": "test", "LOG_LEVEL": "WARNING", **environment}
+        # Started here so that no `.env` of the working directory is read.
+        self._directory = directory
+        self._answer = directory / f"{name}.json"
+        self.log = directory / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
+
+    @property
+    def process_id(self) -> int:
+        """The running process."""
+        if self._process is None:
+            pytest.fail("the process does not run")
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts it and returns at once."""
+        with self._answer.open("wb") as answer, self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=answer,
+                stderr=log,
+                env=self._environment,
+                cwd=self._directory,
+            )
+        self._guard = Guard(self._process.pid)
+
+    def wait_ready(self) -> dict[str, Any]:
+        """What it says once it works."""
+        wait_until(self._is_ready, seconds_max=READY_SECONDS_MAX, reason="tandem was not ready")
+        ready: dict[str, Any] = json.loads(self._answer.read_bytes())
+        return ready
+
+    def kill(self) -> None:
+        """SIGKILL; harmless when it does not run."""
+        if self._process is not None:
+            kill_tree(self._process.pid)
+            self._end()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code once it has ended."""
+        if self._process is None:
+            pytest.fail("the process does not run")
+        self._process.terminate()
+        return self.wait_ended()
+
+    def wait_ended(self) -> int:
+        """The exit code once it has ended by itself."""
+        process = self._process
+        if process is None:
+            pytest.fail("the process does not run")
+        wait_until(
+            lambda: process.poll() is not None, seconds_max=STOP_SECONDS_MAX, reason="tandem did not end"
+        )
+        return self._end()
+
+    def said(self) -> str:
+        """Standard output so far."""
+        return self._answer.read_text(errors="replace")
+
+    def _is_ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            log = self.log.read_text(errors="replace")[-LOG_CHARACTERS_MAX:]
+            pytest.fail(f"tandem ended with {self._process.returncode}: {self.said()}\n{log}")
+        return self.said().endswith("\n")
+
+    def _end(self) -> int:
+        process, self._process = self._process, None
+        if self._guard is not None:
+            self._guard.release()
+            self._guard = None
+        return process.wait(STOP_SECONDS_MAX) if process is not None else 0
+
+
+class ServiceProcess(TandemProcess):
+    """`tandem serve` on one port, also after it was killed."""
+
+    def __init__(self, name: str, *, environment: Mapping[str, str], directory: Path) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(
+            name, ["serve", "--port", str(port)], environment=environment, directory=directory
+        )
+
+    def start_ready(self) -> None:
+        """Starts it and returns once its stores are open."""
+        self.start()
+        self.wait_ready()
+
+
+class WorkerProcess(TandemProcess):
+    """`tandem worker`."""
+
+    def __init__(self, name: str, *, environment: Mapping[str, str], directory: Path) -> None:
+        super().__init__(name, ["worker"], environment=environment, directory=directory)

@@ -1,0 +1,262 @@
+"""What MongoDB may do to the store: refuse, vanish, freeze, lose answers; and what the store makes of it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.mongo.record_store import MongoRecordStore
+from adapters.records.change_set import Refusal
+from adapters.records.record_store import StoreRefused
+from domain.errors import RuleBroken, StoreUnavailable, VersionConflict
+from tests.integration.mongo_proxy import MongoProxy
+from tests.servers.mongo import MongoDatabase, StandInMongoServer
+from tests.servers.processes import free_port
+from tests.unit.contracts.builders import (
+    change_set,
+    commit_all,
+    entry_id,
+    fetched,
+    numbered_id,
+    put,
+    same,
+    task,
+)
+
+DATABASE = "tandem_faults"
+TIMEOUT_MS = 1_500
+MARGIN_SECONDS = 2.0
+"""What a busy machine may add to a time-out before a test calls it late."""
+
+
+@pytest.fixture
+def durable_server(data_directory: Path) -> Iterator[StandInMongoServer]:
+    """A stand-in that keeps what it acknowledged when it is killed.
+
+    MongoDB does so because the commit asks for the journal; secantusdb heeds that for single writes only, and for
+    transactions when it is told to at start.
+    """
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "secantus",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--cache-size",
+        "64M",
+    ]
+    command += ["--storage-path", str(data_directory / "data"), "--log-level", "WARNING", "--sync-on-commit"]
+    server = StandInMongoServer(command, port=port, directory=data_directory, options="?replicaSet=secantus")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def durable_store(durable_server: StandInMongoServer) -> AsyncIterator[MongoRecordStore]:
+    """A prepared store on a server that survives being killed."""
+    async for store in _prepared(durable_server):
+        yield store
+
+
+@pytest.fixture
+async def store(own_mongo_server: StandInMongoServer) -> AsyncIterator[MongoRecordStore]:
+    """A prepared store on a server that may be harmed."""
+    async for store in _prepared(own_mongo_server):
+        yield store
+
+
+@pytest.fixture
+async def proxy(durable_server: StandInMongoServer) -> AsyncIterator[MongoProxy]:
+    """A way to the server that can lose answers."""
+    proxy = MongoProxy(durable_server.server.port)
+    await proxy.open()
+    yield proxy
+    await proxy.close()
+
+
+@pytest.fixture
+async def proxied_store(
+    durable_store: MongoRecordStore, proxy: MongoProxy
+) -> AsyncIterator[MongoRecordStore]:
+    """A store that reaches the server through the proxy only."""
+    proxied = MongoRecordStore(
+        f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", DATABASE, timeout_ms=20_000
+    )
+    await proxied.open()
+    yield proxied
+    await proxied.close()
+
+
+async def test_a_standalone_server_is_refused_with_the_remedy(
+    standalone_mongo_server: StandInMongoServer,
+) -> None:
+    store = MongoRecordStore(standalone_mongo_server.uri, DATABASE)
+    with pytest.raises(StoreRefused, match=r"mongod --replSet rs0.*rs\.initiate\(\)"):
+        await store.open()
+    with pytest.raises(StoreUnavailable):
+        await store.fetch("tasks", [numbered_id(1)])
+    await store.close()
+
+
+@pytest.mark.parametrize("uri", ["postgres://127.0.0.1/x", "mongodb://", "mongodb://127.0.0.1:99999/"])
+async def test_a_uri_that_is_none_is_refused_without_repeating_it(uri: str) -> None:
+    with pytest.raises(StoreRefused) as refused:
+        await MongoRecordStore(uri, DATABASE, timeout_ms=500).open()
+    assert "MONGODB_URI" in str(refused.value)
+    assert uri not in str(refused.value)
+
+
+async def test_a_server_that_is_not_there_is_unavailable_in_time() -> None:
+    store = MongoRecordStore(f"mongodb://127.0.0.1:{free_port()}", DATABASE, timeout_ms=300)
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await store.open()
+    assert time.monotonic() - started < 0.3 + MARGIN_SECONDS
+    await store.close()
+
+
+async def test_a_closed_store_is_unavailable_and_can_be_opened_again(mongo_database: MongoDatabase) -> None:
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    await store.open()
+    await store.prepare()
+    await commit_all(store, "tasks", task(1))
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.commit(change_set(put("tasks", task(2))))
+    await store.open()
+    assert same(await store.scan("tasks", after=None, limit=9), [task(1)])
+    await store.close()
+
+
+async def test_a_frozen_server_is_unavailable_in_time_and_answers_when_it_thaws(
+    store: MongoRecordStore, own_mongo_server: StandInMongoServer
+) -> None:
+    await commit_all(store, "tasks", task(1))
+    own_mongo_server.server.freeze()
+    started = time.monotonic()
+    refused = await asyncio.gather(
+        store.ping(),
+        store.fetch("tasks", [numbered_id(1)]),
+        store.scan("tasks", after=None, limit=9),
+        store.apply([change_set(put("tasks", task(3)))]),
+        store.commit(change_set(put("tasks", task(1, version=2)))),
+        return_exceptions=True,
+    )
+    took = time.monotonic() - started
+    own_mongo_server.server.thaw()
+    assert [type(one) for one in refused] == [StoreUnavailable] * 5
+    assert took < TIMEOUT_MS / 1_000 + MARGIN_SECONDS
+    await _answering(store)
+    await store.commit(change_set(put("tasks", task(9))))
+    assert same(await fetched(store, "tasks", 9), task(9))
+
+
+async def test_no_acknowledged_commit_is_lost_when_the_server_is_killed(
+    durable_store: MongoRecordStore, durable_server: StandInMongoServer
+) -> None:
+    store = durable_store
+    acknowledged: list[int] = []
+    failed: list[BaseException] = []
+    enough = asyncio.Event()
+
+    async def write(first: int) -> None:
+        for number in range(first, first + 500):
+            try:
+                await store.commit(change_set(put("tasks", task(number)), put("labels", _label(number))))
+            except StoreUnavailable as error:
+                failed.append(error)
+                return
+            acknowledged.append(number)
+            if len(acknowledged) >= 20:
+                enough.set()
+
+    writers = [asyncio.create_task(write(first)) for first in (1_000, 2_000, 3_000, 4_000)]
+    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.to_thread(durable_server.server.kill)
+    await asyncio.gather(*writers)
+    assert len(failed) == 4
+    await asyncio.to_thread(durable_server.server.restart)
+    await _answering(store)
+    tasks = {record["id"] for record in await store.scan("tasks", after=None, limit=5_000)}
+    labels = {record["id"] for record in await store.scan("labels", after=None, limit=5_000)}
+    entries = {one["entityId"] for one in await store.scan("audit_logs", after=None, limit=5_000)}
+    assert {numbered_id(number) for number in acknowledged} <= tasks
+    assert tasks == labels == entries
+
+
+async def test_a_commit_whose_answer_is_lost_is_acknowledged_once_it_is_known(
+    proxied_store: MongoRecordStore, proxy: MongoProxy
+) -> None:
+    proxy.lose_answer_to(b"commitTransaction")
+    await proxied_store.commit(change_set(put("tasks", task(1))))
+    assert proxy.lost == 1
+    assert same(await fetched(proxied_store, "tasks", 1), task(1))
+    with pytest.raises(VersionConflict):
+        await proxied_store.commit(change_set(put("tasks", task(1))))
+
+
+@pytest.mark.parametrize("has_entries", [True, False], ids=["with entries", "without entries"])
+async def test_a_commit_is_looked_up_where_the_server_forgot_the_transaction(
+    proxied_store: MongoRecordStore,
+    proxy: MongoProxy,
+    durable_server: StandInMongoServer,
+    has_entries: bool,
+) -> None:
+    def crash() -> None:
+        durable_server.server.kill()
+        durable_server.server.restart()
+
+    proxy.lose_answer_to(b"commitTransaction", then=crash)
+    change = put("tasks", task(1))
+    await proxied_store.commit(change_set(change) if has_entries else change_set(change, entries=[]))
+    assert proxy.lost == 1
+    assert same(await fetched(proxied_store, "tasks", 1), task(1))
+    entries = await proxied_store.scan("audit_logs", after=None, limit=9)
+    wanted = [entry_id("tasks", numbered_id(1), 1)] if has_entries else []
+    assert [one["id"] for one in entries] == wanted
+
+
+async def test_a_lost_write_is_sent_again(proxied_store: MongoRecordStore, proxy: MongoProxy) -> None:
+    proxy.lose_answer_to(b"bulkWrite")
+    await proxied_store.commit(change_set(put("tasks", task(1))))
+    assert proxy.lost == 1
+    assert same(await fetched(proxied_store, "tasks", 1), task(1))
+
+
+async def test_a_record_beyond_16_megabytes_is_refused(store: MongoRecordStore) -> None:
+    huge = change_set(put("tasks", task(1, extra="x" * 17_000_000)))
+    with pytest.raises(RuleBroken, match="16 MB"):
+        await store.commit(huge)
+    outcomes = await store.apply([huge, change_set(put("tasks", task(2)))])
+    assert isinstance(outcomes[0], Refusal)
+    assert outcomes[1] is None
+    assert [record["id"] for record in await store.scan("tasks", after=None, limit=9)] == [numbered_id(2)]
+
+
+async def _prepared(server: StandInMongoServer) -> AsyncIterator[MongoRecordStore]:
+    store = MongoRecordStore(server.uri, DATABASE, timeout_ms=TIMEOUT_MS)
+    await store.open()
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+def _label(number: int) -> dict[str, Any]:
+    return {"id": numbered_id(number), "version": 1, "name": f"label {number}", "isDeleted": False}
+
+
+async def _answering(store: MongoRecordStore) -> None:
+    """Waits, for a bounded time, until the store answers again."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(StoreUnavailable):
+            return await store.ping()
+    pytest.fail("the store did not answer again within 30 seconds")

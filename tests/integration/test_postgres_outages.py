@@ -1,0 +1,279 @@
+"""PostgreSQL frozen, killed and restarted under a store: callers leave in time, and the pool mends itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adapters.postgres.migrate import upgrade
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.change_set import ChangeSet
+from adapters.records.record_store import RecordStore
+from domain.errors import StoreUnavailable
+from tests.servers.directories import open_directory
+from tests.servers.postgres import OwnPostgresServer
+from tests.unit.builders import numbered_id
+from tests.unit.contracts.builders import change_set, put, task
+
+CALLERS = 20
+"""More than the pool has connections."""
+POOL_MAX = 8
+TIMEOUT_SECONDS = 0.3
+GRACE_SECONDS = 0.15
+"""How late a caller may return on a busy machine; psycopg's own cancellation takes up to ten seconds."""
+HEALED_SECONDS_MAX = 5.0
+
+Call = Callable[[RecordStore, int], Awaitable[object]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnPostgresServer]:
+    """A server of this module, with tables; every test leaves it running."""
+    with open_directory() as directory:
+        server = OwnPostgresServer(directory / "postgres")
+        upgrade(server.url)
+        yield server
+        server.close()
+
+
+@pytest.fixture
+async def store(server: OwnPostgresServer) -> AsyncIterator[PostgresRecordStore]:
+    store = PostgresRecordStore(
+        server.url, pool_max=POOL_MAX, connect_timeout_ms=1_000, statement_timeout_ms=2_000
+    )
+    await store.open()
+    yield store
+    await store.close()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("TRUNCATE postgres_tasks, postgres_audit_logs")
+
+
+def _creation(number: int) -> ChangeSet:
+    return change_set(put("tasks", task(number)))
+
+
+async def _apply(store: RecordStore, number: int) -> object:
+    return await store.apply([_creation(number)])
+
+
+async def _commit(store: RecordStore, number: int) -> None:
+    await store.commit(_creation(number))
+
+
+async def _fetch(store: RecordStore, number: int) -> object:
+    return await store.fetch("tasks", [numbered_id(number)])
+
+
+async def _busy(store: RecordStore) -> None:
+    """Fills the pool, so that every connection is known to the server."""
+    await asyncio.gather(*(_apply(store, number) for number in range(CALLERS)))
+
+
+async def _seconds_until_timeout(call: Awaitable[object]) -> float:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(call, TIMEOUT_SECONDS)
+    return time.monotonic() - started
+
+
+async def _seconds_until_healed(store: RecordStore) -> float:
+    """How long until as many callers as the pool has connections are served at once, and none of them fails."""
+    started = time.monotonic()
+    while time.monotonic() - started < HEALED_SECONDS_MAX:
+        answers = await asyncio.gather(
+            *(_fetch(store, number) for number in range(POOL_MAX)), return_exceptions=True
+        )
+        if not any(isinstance(answer, StoreUnavailable) for answer in answers):
+            assert all(isinstance(answer, dict) for answer in answers), answers
+            return time.monotonic() - started
+        await asyncio.sleep(0.02)
+    pytest.fail(f"the pool did not mend itself within {HEALED_SECONDS_MAX} seconds")
+
+
+@pytest.mark.parametrize("call", [_apply, _commit, _fetch])
+async def test_callers_of_a_frozen_server_leave_at_their_time_out(
+    store: PostgresRecordStore, server: OwnPostgresServer, call: Call
+) -> None:
+    await _busy(store)
+    server.freeze()
+    for _ in range(3):
+        waits = await asyncio.gather(
+            *(_seconds_until_timeout(call(store, number)) for number in range(100, 100 + CALLERS))
+        )
+        assert max(waits) < TIMEOUT_SECONDS + GRACE_SECONDS
+    server.thaw()
+    assert await _seconds_until_healed(store) < 2.0
+
+
+async def test_a_frozen_server_is_reported_without_any_caller_s_time_out(
+    store: PostgresRecordStore, server: OwnPostgresServer
+) -> None:
+    await _busy(store)
+    server.freeze()
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    assert time.monotonic() - started < 1.5
+    with pytest.raises(StoreUnavailable):
+        await store.apply([_creation(100)])
+    assert time.monotonic() - started < 6.0
+    server.thaw()
+    assert await _seconds_until_healed(store) < 2.0
+
+
+async def test_work_given_up_on_a_frozen_server_is_repeated_safely(
+    store: PostgresRecordStore, server: OwnPostgresServer
+) -> None:
+    await _busy(store)
+    server.freeze()
+    await asyncio.gather(
+        *(_seconds_until_timeout(_apply(store, number)) for number in range(100, 100 + CALLERS))
+    )
+    server.thaw()
+    await _seconds_until_healed(store)
+    changes = [_creation(number) for number in range(100, 100 + CALLERS)]
+    assert await store.apply(changes) == [None] * CALLERS
+    entries = await store.fetch("audit_logs", [id_ for change in changes for id_ in change.entry_ids])
+    assert len(entries) == CALLERS
+
+
+async def test_a_restarted_server_is_used_again_at_once(
+    store: PostgresRecordStore, server: OwnPostgresServer
+) -> None:
+    await _busy(store)
+    server.kill()
+    with pytest.raises(StoreUnavailable):
+        await store.apply([_creation(100)])
+    await asyncio.to_thread(server.restart)
+    assert await _seconds_until_healed(store) < 2.0
+    assert len(await store.scan("tasks", after=None, limit=100)) == CALLERS
+
+
+async def test_connections_lost_while_idle_trouble_nobody(
+    store: PostgresRecordStore, server: OwnPostgresServer
+) -> None:
+    await _busy(store)
+    with psycopg.connect(server.url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tandem'"
+        )
+    answers = await asyncio.gather(*(_fetch(store, number) for number in range(CALLERS)))
+    assert all(isinstance(answer, dict) and len(answer) == 1 for answer in answers)
+
+
+class CuttingProxy:
+    """Stands between a store and its server and hangs up once: before the next request, or before the next answer."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self._server_socket = f"{conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
+        self._own_socket = directory / ".s.PGSQL.5432"
+        self.url = make_conninfo(url, host=str(directory))
+        self.cut_before_request = False
+        self.cut_before_answer = False
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        async with await asyncio.start_unix_server(self._serve, self._own_socket):
+            yield
+
+    async def _serve(self, caller_in: asyncio.StreamReader, caller_out: asyncio.StreamWriter) -> None:
+        server_in, server_out = await asyncio.open_unix_connection(self._server_socket)
+        requests = asyncio.ensure_future(self._pass_requests(caller_in, server_out))
+        while answer := await server_in.read(65_536):
+            if self.cut_before_answer:
+                self.cut_before_answer = False
+                break
+            caller_out.write(answer)
+        caller_out.close()
+        await requests
+
+    async def _pass_requests(self, caller_in: asyncio.StreamReader, server_out: asyncio.StreamWriter) -> None:
+        while request := await caller_in.read(65_536):
+            if self.cut_before_request:
+                self.cut_before_request = False
+                break
+            server_out.write(request)
+        server_out.close()
+
+
+@pytest.fixture
+async def proxy(server: OwnPostgresServer, tmp_path: Path) -> AsyncIterator[CuttingProxy]:
+    proxy = CuttingProxy(server.url, tmp_path)
+    async with proxy.serving():
+        yield proxy
+
+
+async def test_a_commit_whose_answer_was_lost_is_looked_up(
+    store: PostgresRecordStore, proxy: CuttingProxy
+) -> None:
+    behind = PostgresRecordStore(proxy.url, pool_max=1)
+    await behind.open()
+    await behind.fetch("tasks", [numbered_id(0)])
+    # The connection knows the statement already: the next answer is that of its execution.
+    await behind.commit(_creation(0))
+    changes = _creation(1)
+    proxy.cut_before_answer = True
+    await behind.commit(changes)
+    assert not proxy.cut_before_answer
+    assert len(await store.fetch("audit_logs", changes.entry_ids)) == 1
+    await behind.close()
+
+
+async def test_a_commit_that_never_arrived_is_reported_and_changes_nothing(
+    store: PostgresRecordStore, proxy: CuttingProxy
+) -> None:
+    behind = PostgresRecordStore(proxy.url, pool_max=1)
+    await behind.open()
+    await behind.fetch("tasks", [numbered_id(0)])
+    proxy.cut_before_request = True
+    with pytest.raises(StoreUnavailable):
+        await behind.commit(_creation(1))
+    assert await store.scan("tasks", after=None, limit=10) == []
+    assert await store.scan("audit_logs", after=None, limit=10) == []
+    await behind.close()
+
+
+async def test_a_read_whose_answer_was_lost_is_asked_again(
+    store: PostgresRecordStore, proxy: CuttingProxy
+) -> None:
+    await store.commit(_creation(1))
+    behind = PostgresRecordStore(proxy.url, pool_max=1)
+    await behind.open()
+    await behind.fetch("tasks", [numbered_id(0)])
+    proxy.cut_before_answer = True
+    assert len(await behind.fetch("tasks", [numbered_id(1)])) == 1
+    assert not proxy.cut_before_answer
+    await behind.close()
+
+
+async def test_abandoned_callers_leave_no_connection_behind(store: PostgresRecordStore) -> None:
+    await _busy(store)
+    for round_number in range(30):
+        calls = [asyncio.ensure_future(_fetch(store, number)) for number in range(CALLERS)]
+        # Some are waiting for a connection, some for an answer, some are done.
+        await asyncio.sleep(round_number / 10_000)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert await _seconds_until_healed(store) < 2.0
+
+
+async def test_a_store_opens_again_after_it_was_closed(store: PostgresRecordStore) -> None:
+    await store.commit(_creation(1))
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.open()
+    assert len(await store.scan("tasks", after=None, limit=10)) == 1
+
+
+async def test_a_wrong_address_is_known_when_the_store_opens(server: OwnPostgresServer) -> None:
+    absent = PostgresRecordStore(f"{server.url}&dbname=absent")
+    with pytest.raises(StoreUnavailable):
+        await absent.open()
+    await absent.close()

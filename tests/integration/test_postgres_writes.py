@@ -1,0 +1,193 @@
+"""What PostgreSQL holds after writes: columns, order inside one batch, and faults that stay alone."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from adapters.postgres.migrate import upgrade
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.postgres.tables import TABLES
+from adapters.postgres.target_writes import STATEMENT_ROWS_MAX
+from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.record import Record
+from domain.errors import AlreadyExists, StoreUnavailable
+from tests.servers.postgres import PostgresServer
+from tests.unit.builders import numbered_id
+from tests.unit.contracts.builders import change_set, entry, erasure, label, put, task
+
+
+@pytest.fixture(scope="module")
+def prepared_url(postgres_server: PostgresServer) -> Iterator[str]:
+    url = postgres_server.create_database()
+    upgrade(url)
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+async def store(prepared_url: str) -> AsyncIterator[PostgresRecordStore]:
+    store = PostgresRecordStore(prepared_url)
+    await store.open()
+    yield store
+    await store.close()
+    with psycopg.connect(prepared_url, autocommit=True) as connection:
+        for table in TABLES.values():
+            connection.execute(f"DELETE FROM {table.name}")
+
+
+def _row(url: str, table: str, number: int) -> dict[str, Any]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        found = connection.execute(f"SELECT * FROM {table} WHERE mongo_id = %s", [numbered_id(number)])
+        row = found.fetchone()
+    assert row is not None
+    return row
+
+
+def _renamed(number: int, name: str, *, version: int) -> Record:
+    return label(number, version=version, name=name)
+
+
+async def test_only_mirrored_rows_say_when_they_were_mirrored(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    before = datetime.now(UTC)
+    await store.commit(change_set(put("tasks", task(1))))
+    await store.commit(change_set(put("tasks", task(2)), put("tasks", task(3))))
+    await store.apply([change_set(put("tasks", task(4)))])
+    await store.apply([change_set(put("tasks", task(5))), change_set(put("tasks", task(6)))])
+    own = [_row(prepared_url, "postgres_tasks", number)["synced_at"] for number in (1, 2, 3)]
+    mirrored = [_row(prepared_url, "postgres_tasks", number)["synced_at"] for number in (4, 5, 6)]
+    assert own == [None] * 3
+    assert all(at.microsecond % 1_000 == 0 and abs(at - before).total_seconds() < 60 for at in mirrored)
+    await store.commit(change_set(put("tasks", task(4, version=2))))
+    assert _row(prepared_url, "postgres_tasks", 4)["synced_at"] is None
+
+
+async def test_a_tombstone_row_keeps_no_content(store: PostgresRecordStore, prepared_url: str) -> None:
+    await store.apply([change_set(put("tasks", task(1, description="secret", unknown="secret")))])
+    await store.apply([change_set(erasure("tasks", 1, version=2))])
+    row = _row(prepared_url, "postgres_tasks", 1)
+    left = {name: value for name, value in row.items() if value is not None and name != "synced_at"}
+    assert left == {"mongo_id": numbered_id(1), "version": 2, "is_deleted": True, "is_erased": True}
+
+
+def test_the_database_refuses_a_tombstone_with_content(prepared_url: str) -> None:
+    with psycopg.connect(prepared_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(
+            "INSERT INTO postgres_labels (mongo_id, version, is_erased, name) VALUES ('x', 1, true, 'left')"
+        )
+
+
+async def test_values_stand_in_columns_of_their_own_type(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    due = datetime(2026, 5, 4, 3, 2, 1, 7_000, tzinfo=UTC)
+    await store.commit(change_set(put("tasks", task(1, dueAt=due, labelIds=["a"], extra={"n": 1}, at=due))))
+    row = _row(prepared_url, "postgres_tasks", 1)
+    assert (row["due_at"], row["label_ids"], row["is_deleted"], row["priority"]) == (due, ["a"], False, 2)
+    assert row["extra"] == {"values": {"extra": {"n": 1}}, "instants": {"at": due.isoformat()}}
+
+
+async def test_a_name_passes_on_within_one_batch_in_any_order(store: PostgresRecordStore) -> None:
+    await store.apply([change_set(put("labels", _renamed(1, "red", version=1)))])
+    given_up = change_set(put("labels", _renamed(1, "blue", version=2)))
+    taken = change_set(put("labels", _renamed(2, "red", version=1)))
+    assert await store.apply([taken, given_up]) == [None, None]
+    found = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
+    assert [found[numbered_id(number)]["name"] for number in (1, 2)] == ["blue", "red"]
+
+
+async def test_two_records_swap_names_in_one_change_set(store: PostgresRecordStore) -> None:
+    names = {1: "red", 2: "blue"}
+    await store.commit(change_set(*(put("labels", label(n, name=name)) for n, name in names.items())))
+    for version, write in ((2, store.commit), (3, lambda swap: store.apply([swap]))):
+        names = {1: names[2], 2: names[1]}
+        swap = change_set(*(put("labels", _renamed(n, name, version=version)) for n, name in names.items()))
+        assert await write(swap) in (None, [None])
+        found = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
+        assert {n: found[numbered_id(n)]["name"] for n in names} == names
+
+
+async def test_faulty_change_sets_stay_alone_in_a_large_batch(store: PostgresRecordStore) -> None:
+    await store.apply([change_set(put("labels", label(500, name="taken")))])
+    changes = [change_set(put("tasks", task(number))) for number in range(200)]
+    changes[17] = change_set(put("tasks", task(17, title="a\x00b")))
+    changes[120] = change_set(put("labels", label(120, name="taken")))
+    changes[199] = change_set(put("tasks", task(199, priority="high")))
+    outcomes = await store.apply(changes)
+    refused = {place: outcome.reason for place, outcome in enumerate(outcomes) if outcome is not None}
+    assert refused.keys() == {17, 120, 199}
+    assert "NUL" in refused[17]
+    assert "name" in refused[120]
+    assert "taken" not in refused[120].replace("already taken", "")
+    assert "high" not in refused[199]
+    assert len(await store.scan("tasks", after=None, limit=500)) == 197
+
+
+async def test_batches_larger_than_one_statement_are_applied(store: PostgresRecordStore) -> None:
+    changes = [change_set(put("tasks", task(number))) for number in range(STATEMENT_ROWS_MAX)]
+    assert await store.apply(changes) == [None] * STATEMENT_ROWS_MAX
+    assert len(await store.scan("audit_logs", after=None, limit=5_000)) == STATEMENT_ROWS_MAX
+
+
+async def test_an_entry_of_another_id_for_the_same_version_is_refused(store: PostgresRecordStore) -> None:
+    change = put("tasks", task(1))
+    assert await store.apply([ChangeSet((change,), (entry(change),))]) == [None]
+    later = put("tasks", task(1, version=2))
+    usurper = {**entry(change), "id": numbered_id(77)}
+    outcomes = await store.apply([ChangeSet((later,), (usurper,))])
+    assert isinstance(outcomes[0], Refusal)
+    assert (await store.fetch("tasks", [numbered_id(1)]))[numbered_id(1)]["version"] == 1
+
+
+async def test_a_taken_key_is_named_by_its_fields(store: PostgresRecordStore) -> None:
+    await store.commit(change_set(put("labels", label(1, name="red"))))
+    for puts in (
+        [put("labels", label(2, name="red"))],
+        [put("labels", label(n, name="red")) for n in (3, 4)],
+    ):
+        with pytest.raises(AlreadyExists) as refusal:
+            await store.commit(change_set(*puts))
+        assert refusal.value.fields == ("name",)
+    assert len(await store.scan("labels", after=None, limit=10)) == 1
+
+
+async def test_a_locked_row_is_reported_and_nothing_hangs(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    await store.commit(change_set(put("tasks", task(1))))
+    hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=100)
+    await hasty.open()
+    with psycopg.connect(prepared_url) as other:
+        other.execute("SELECT 1 FROM postgres_tasks FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            await hasty.commit(change_set(put("tasks", task(1, version=2))))
+    await hasty.commit(change_set(put("tasks", task(1, version=2))))
+    await hasty.close()
+
+
+async def test_plans_from_before_a_migration_are_made_anew(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    await store.commit(change_set(put("labels", label(1, name="red"))))
+    for _ in range(3):
+        await store.fetch("labels", [numbered_id(1)])
+    with psycopg.connect(prepared_url, autocommit=True) as other:
+        other.execute('ALTER TABLE postgres_labels ALTER COLUMN color TYPE varchar(50) COLLATE "C"')
+        found = await store.fetch("labels", [numbered_id(1)])
+        other.execute('ALTER TABLE postgres_labels ALTER COLUMN color TYPE text COLLATE "C"')
+    assert found[numbered_id(1)]["name"] == "red"
+
+
+async def test_a_database_without_tables_says_what_to_do(postgres_url: str) -> None:
+    store = PostgresRecordStore(postgres_url)
+    await store.open()
+    with pytest.raises(StoreUnavailable, match="tandem migrate up"):
+        await store.fetch("tasks", [numbered_id(1)])
+    await store.prepare()
+    assert await store.fetch("tasks", [numbered_id(1)]) == {}
+    await store.close()

@@ -1,0 +1,136 @@
+"""The tables that migrations make are the tables that the specs ask for."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from adapters.postgres.migrate import MIGRATION_LOCK, downgrade, status, upgrade
+from adapters.postgres.tables import metadata
+from domain.errors import StoreUnavailable
+from tests.servers.postgres import PostgresServer
+
+COLUMNS = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
+           pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version'
+    ORDER BY c.relname, a.attnum
+"""
+INDEXES = """
+    SELECT tablename, indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2
+"""
+CONSTRAINTS = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version' ORDER BY 1, 2
+"""
+TABLES_LEFT = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=sqlalchemy.NullPool
+    )
+
+
+def _facts(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """What PostgreSQL itself says of the tables."""
+    questions = {"columns": COLUMNS, "indexes": INDEXES, "constraints": CONSTRAINTS}
+    with psycopg.connect(url) as connection:
+        return {name: connection.execute(question).fetchall() for name, question in questions.items()}
+
+
+@pytest.fixture
+def derived_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with the tables the specs ask for, made without migrations."""
+    url = postgres_server.create_database()
+    metadata.create_all(_engine(url))
+    yield url
+    postgres_server.drop_database(url)
+
+
+def test_migrated_tables_equal_derived_tables(postgres_url: str, derived_url: str) -> None:
+    upgrade(postgres_url)
+    migrated, derived = _facts(postgres_url), _facts(derived_url)
+    assert len(migrated["columns"]) > 100
+    assert migrated == derived
+
+
+def test_alembic_finds_nothing_left_to_migrate(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    with _engine(postgres_url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_up_down_and_up_again_ends_with_the_same_tables(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    first = _facts(postgres_url)
+    downgrade(postgres_url, "base")
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute(TABLES_LEFT).fetchall() == [("alembic_version",)]
+    upgrade(postgres_url)
+    assert _facts(postgres_url) == first
+
+
+def test_a_second_upgrade_changes_nothing(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("INSERT INTO tandem_control (mongo_id, version, value) VALUES ('kept', 1, '{}')")
+    upgrade(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT mongo_id FROM tandem_control").fetchall() == [("kept",)]
+
+
+def test_the_status_says_what_to_do_without_doing_it(postgres_url: str) -> None:
+    before = status(postgres_url)
+    assert (before.current, before.is_current) == (None, False)
+    assert "tandem migrate up" in before.remedy
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute(TABLES_LEFT).fetchall() == []
+    upgrade(postgres_url)
+    after = status(postgres_url)
+    assert (after.is_current, after.remedy) == (True, "")
+
+
+def test_processes_that_migrate_at_once_take_turns(postgres_url: str) -> None:
+    finished: list[str] = []
+
+    def migrate() -> None:
+        upgrade(postgres_url)
+        finished.append("done")
+
+    upgrades = [threading.Thread(target=migrate) for _ in range(4)]
+    with psycopg.connect(postgres_url, autocommit=True) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        for thread in upgrades:
+            thread.start()
+        upgrades[0].join(0.3)
+        assert finished == []
+        assert status(postgres_url).current is None
+    for thread in upgrades:
+        thread.join(20)
+    assert finished == ["done"] * 4
+    assert status(postgres_url).is_current
+
+
+def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    with psycopg.connect(postgres_url) as reader:
+        reader.execute("SELECT 1 FROM tandem_control")
+        with pytest.raises(StoreUnavailable):
+            downgrade(postgres_url, "base")
+    assert status(postgres_url).is_current
+
+
+def test_an_unreachable_server_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        upgrade(f"postgresql://nobody@/none?host={tmp_path}")

@@ -1,0 +1,83 @@
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from adapters.auth.keys import KEY_FILE, UnusableKey, load_key_pair
+
+
+def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65_537, 2_048)
+
+
+def test_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+
+    first = load_key_pair(None, None, directory=directory)
+    second = load_key_pair(None, None, directory=directory)
+
+    assert first.key_id == second.key_id
+    assert first.derived_secret("cursor") == second.derived_secret("cursor")
+    assert stat.S_IMODE((directory / KEY_FILE).stat().st_mode) == 0o600
+    assert [path.name for path in directory.iterdir()] == [KEY_FILE]
+
+
+def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        pairs = list(pool.map(lambda _: load_key_pair(None, None, directory=tmp_path), range(4)))
+
+    assert len({pair.key_id for pair in pairs}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_keys_of_the_settings_are_used_and_nothing_is_kept(tmp_path: Path, key: rsa.RSAPrivateKey) -> None:
+    pair = load_key_pair(private_pem(key), public_pem(key), directory=tmp_path)
+
+    assert pair.public.public_numbers() == key.public_key().public_numbers()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pem_on_one_line_is_read(key: rsa.RSAPrivateKey) -> None:
+    one_line = private_pem(key).replace("\n", "\\n")
+
+    assert load_key_pair(one_line, None).key_id == load_key_pair(private_pem(key), None).key_id
+
+
+def test_secrets_for_other_purposes_differ(key: rsa.RSAPrivateKey) -> None:
+    pair = load_key_pair(private_pem(key), None)
+
+    assert pair.derived_secret("cursor") != pair.derived_secret("csrf")
+    assert len(pair.derived_secret("cursor")) == 32
+
+
+def test_keys_that_cannot_be_used_are_refused_without_being_shown(key: rsa.RSAPrivateKey) -> None:
+    other = rsa.generate_private_key(65_537, 2_048)
+    weak = rsa.generate_private_key(65_537, 1_024)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    refused = [
+        ("secret text", None, "PRIVATE_KEY is not"),
+        (private_pem(curve), None, "not an RSA key"),
+        (private_pem(weak), None, "1024 bits"),
+        (private_pem(key), public_pem(other), "does not belong"),
+        (private_pem(key), "secret text", "PUBLIC_KEY is not"),
+        (None, public_pem(key), "PRIVATE_KEY is missing"),
+    ]
+
+    for private, public, message in refused:
+        with pytest.raises(UnusableKey, match=message) as caught:
+            load_key_pair(private, public)
+        assert "secret text" not in str(caught.value)

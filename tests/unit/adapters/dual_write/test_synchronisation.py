@@ -1,0 +1,280 @@
+"""What an operator sees of the mirror, and what he can do about it."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
+from adapters.records.change_set import ChangeSet
+from domain.audit import SyncStatus
+from domain.errors import NotFound, StoreUnavailable
+from tests.unit.adapters.dual_write.virtual_time import LoopClock, simulate
+from tests.unit.adapters.dual_write.world import LABEL, QUICK, Process, Stores, assert_promises, statuses
+from tests.unit.builders import numbered_id
+from tests.unit.faults import Dislike, Weather, likes_everything
+
+FIRST, SECOND, THIRD = numbered_id(1), numbered_id(2), numbered_id(3)
+
+
+def too_long(change_set: ChangeSet) -> str | None:
+    names = [put.record.get("name") or "" for put in change_set.puts]
+    return "name: too long" if any(len(name) > 20 for name in names) else None
+
+
+class Office:
+    """A process with an operator at it."""
+
+    def __init__(self, *, dislike: Dislike = likes_everything, paused: bool = False) -> None:
+        self.stores = Stores()
+        self.weather = Weather()
+        settings = replace(QUICK, enabled=not paused)
+        self.process = Process(self.stores, settings=settings, target_gate=self.weather, dislike=dislike)
+        mirror = Mirror(self.process.target, self.process.relay, self.process.store.latencies)
+        self.sync = StoredSynchronisation(self.process.store, mirror, settings=settings, clock=LoopClock())
+
+    async def open(self) -> None:
+        await self.process.store.open()
+
+    async def park(self, number: int) -> None:
+        """Leaves the label parked."""
+        await self.process.create(number, name=f"far longer than twenty characters {number}")
+        for _ in range(QUICK.retry_attempts):
+            await asyncio.sleep(100)
+            await self.process.relay.drain()
+
+
+def test_metrics_count_entries_by_state_and_collection() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.process.create(1)
+        await office.park(2)
+        await office.process.create(3, name="another one that is far too long")
+        office.weather.is_down = True
+        await office.process.create(4)
+        await asyncio.sleep(2)
+        metrics = await office.sync.metrics()
+        assert (metrics.source, metrics.target, metrics.mode) == ("source", "target", "mirror")
+        assert (metrics.paused, metrics.target_reachable) == (False, False)
+        labels = next(sync for sync in metrics.collections if sync.collection == LABEL)
+        assert (labels.synced, labels.pending, labels.failed, labels.parked) == (1, 1, 1, 1)
+        assert labels.oldest_pending_age_ms is not None
+        assert labels.mirror_latency_p50_ms is not None
+        others = [sync for sync in metrics.collections if sync.collection != LABEL]
+        assert {(sync.synced, sync.oldest_pending_age_ms, sync.mirror_latency_p99_ms) for sync in others} == {
+            (0, None, None)
+        }
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_metrics_say_that_the_mirror_is_paused() -> None:
+    async def check() -> None:
+        office = Office(paused=True)
+        await office.open()
+        metrics = await office.sync.metrics()
+        assert (metrics.paused, metrics.target_reachable) == (True, True)
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_single_store_is_in_sync_with_itself() -> None:
+    async def check() -> None:
+        office = Office(paused=True)
+        await office.process.create(1)
+        alone = StoredSynchronisation(office.stores.source, None, settings=QUICK, clock=LoopClock())
+        metrics = await alone.metrics()
+        assert (metrics.target, metrics.mode, metrics.target_reachable) == (None, "single", False)
+        assert await alone.retry_all() == 0
+        with pytest.raises(NotFound):
+            await alone.retry(LABEL, SECOND)
+        (chapter,) = await alone.story(LABEL, FIRST)
+        assert (chapter.in_source, chapter.in_target) == (True, False)
+
+    simulate(check())
+
+
+def test_status_tells_both_versions_and_the_reason() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        synced = await office.sync.status(LABEL, FIRST)
+        assert (synced.status, synced.source_version, synced.target_version) == (SyncStatus.SYNCED, 1, 1)
+        await office.process.edit(1, name="far longer than twenty characters")
+        await asyncio.sleep(1)
+        failed = await office.sync.status(LABEL, FIRST)
+        assert (failed.status, failed.source_version, failed.target_version) == (SyncStatus.FAILED, 2, 1)
+        assert (failed.attempts, failed.last_error) == (1, "name: too long")
+        assert failed.next_attempt_at is not None
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_status_answers_from_the_source_while_the_target_is_down() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        office.weather.is_down = True
+        await office.process.create(1)
+        told = await office.sync.status(LABEL, FIRST)
+        assert (told.status, told.source_version, told.target_version) == (SyncStatus.PENDING, 1, None)
+        assert told.last_error is not None
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_record_the_target_lost_is_not_called_synced() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        office.stores.target.forget(LABEL, FIRST)
+        assert (await office.sync.status(LABEL, FIRST)).status is SyncStatus.PENDING
+        await office.process.store.close()
+
+    simulate(check())
+
+
+@pytest.mark.parametrize("collection", [LABEL, "audit_logs", "control", "nothing"])
+def test_status_of_what_does_not_exist_is_not_found(collection: str) -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        with pytest.raises(NotFound):
+            await office.sync.status(collection, FIRST)
+        with pytest.raises(NotFound):
+            await office.sync.retry(collection, FIRST)
+        with pytest.raises(NotFound):
+            await office.sync.story(collection, FIRST)
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_failures_come_oldest_first_and_in_pages() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        for number in range(1, 6):
+            await office.process.create(number, name=f"far longer than twenty characters {number}")
+        await office.process.create(6)
+        await asyncio.sleep(1)
+        first = await office.sync.failures(limit=3)
+        second = await office.sync.failures(limit=3, after=first[-1].id)
+        assert [entry.entity_id for entry in (*first, *second)] == [numbered_id(n) for n in range(1, 6)]
+        assert {entry.sync_error for entry in first} == {"name: too long"}
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_one_parked_record_is_retried_alone() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        await office.park(2)
+        office.process.target_store.dislike = likes_everything
+        told = await office.sync.retry(LABEL, FIRST)
+        assert (told.status, told.target_version) == (SyncStatus.SYNCED, 1)
+        assert (await office.sync.status(LABEL, SECOND)).status is SyncStatus.PARKED
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_retry_takes_along_what_was_committed_together() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.process.create(1)
+        await office.process.create(2)
+        office.process.target_store.dislike = lambda change_set: "closed"
+        await office.process.edit(1, 2, color="#000000")
+        await asyncio.sleep(1)
+        office.process.target_store.dislike = likes_everything
+        assert (await office.sync.retry(LABEL, FIRST)).status is SyncStatus.SYNCED
+        assert (await office.sync.status(LABEL, SECOND)).target_version == 2
+        await office.process.store.close()
+        await assert_promises(office.stores)
+
+    simulate(check())
+
+
+def test_a_retry_that_is_refused_again_stays_parked_with_one_attempt_more() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        told = await office.sync.retry(LABEL, FIRST)
+        assert (told.status, told.attempts) == (SyncStatus.PARKED, QUICK.retry_attempts + 1)
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_retry_while_the_target_is_down_says_so_and_changes_nothing() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        before = await office.sync.status(LABEL, FIRST)
+        office.weather.is_down = True
+        with pytest.raises(StoreUnavailable):
+            await office.sync.retry(LABEL, FIRST)
+        office.weather.is_down = False
+        assert await office.sync.status(LABEL, FIRST) == before
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_all_failures_are_put_back_in_the_queue_and_mirrored() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        await office.process.create(2, name="another one that is far too long")
+        await asyncio.sleep(1)
+        office.process.target_store.dislike = likes_everything
+        assert await office.sync.retry_all() == 2
+        assert await statuses(office.stores) == ["PENDING", "PENDING"]
+        running = asyncio.ensure_future(office.process.relay.run())
+        await asyncio.sleep(0.5)
+        assert await statuses(office.stores) == ["SYNCED", "SYNCED"]
+        office.process.relay.stop()
+        await running
+        assert await office.sync.retry_all() == 0
+        await office.process.store.close()
+        await assert_promises(office.stores)
+
+    simulate(check())
+
+
+def test_a_story_tells_each_version_newest_first_and_where_it_is() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        office.weather.failures_left = 1
+        await office.process.edit(1, name="late")
+        told = await office.sync.story(LABEL, FIRST)
+        assert [(chapter.entry.version, chapter.in_source, chapter.in_target) for chapter in told] == [
+            (2, True, False),
+            (1, True, True),
+        ]
+        await asyncio.sleep(1)
+        office.weather.is_down = True
+        assert [chapter.in_target for chapter in await office.sync.story(LABEL, FIRST)] == [False, True]
+        office.weather.is_down = False
+        await office.process.store.close()
+
+    simulate(check())

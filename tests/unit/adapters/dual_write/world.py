@@ -1,0 +1,185 @@
+"""Two stores, and processes that come and go over them."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.mirrored_store import MirroredStore
+from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import ID, VERSION, Record, is_tombstone, json_value, tombstone
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, LABELS, SYNC_FIELDS
+from domain.audit import Action, AuditEntry, SyncStatus, changes_between
+from domain.errors import Conflict
+from tests.unit.adapters.dual_write.virtual_time import LoopClock
+from tests.unit.builders import ANNA, NOON, numbered_id
+from tests.unit.builders import label as label_entity
+from tests.unit.faults import Dislike, FaultyStore, Gate, Mortality, likes_everything, open_gate
+from tests.unit.memory_store import MemoryRecordStore
+
+LABEL = LABELS.collection
+QUICK = DualWriteSettings(settle_interval_ms=10)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Stores:
+    """What survives every crash. `acknowledged` holds each (collection, id, version) a writer got an answer for."""
+
+    source: MemoryRecordStore = field(default_factory=lambda: MemoryRecordStore("source"))
+    target: MemoryRecordStore = field(default_factory=lambda: MemoryRecordStore("target"))
+    acknowledged: set[tuple[str, str, int]] = field(default_factory=set)
+
+
+class Process:
+    """One process of the service: a mirrored store and a relay, which die together."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        settings: DualWriteSettings = QUICK,
+        source_gate: Gate = open_gate,
+        target_gate: Gate = open_gate,
+        dislike: Dislike = likes_everything,
+    ) -> None:
+        self.stores = stores
+        self._source_life = Mortality(source_gate)
+        self._target_life = Mortality(target_gate)
+        self.source = FaultyStore(stores.source, self._source_life)
+        self.target_store = FaultyStore(stores.target, self._target_life, dislike=dislike)
+        clock = LoopClock()
+        self.target = MirrorTarget(self.target_store, settings=settings)
+        self.relay = Relay(
+            self.source, self.target, settings=settings, clock=clock, holder=f"process {next(_numbers)}"
+        )
+        self.store = MirroredStore(
+            self.source, self.target, settings=settings, clock=clock, wake_relay=self.relay.wake
+        )
+
+    def kill(self) -> None:
+        """As by SIGKILL: from this instant it has no effect on anything."""
+        self._source_life.kill()
+        self._target_life.kill()
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        """Commits through the mirror and remembers what was acknowledged."""
+        await self.store.commit(change_set)
+        self.stores.acknowledged |= {(put.collection, put.record_id, put.version) for put in change_set.puts}
+
+    async def create(self, *numbers: int, **fields: Any) -> None:
+        """New labels, committed together."""
+        await self.commit(change_set_of(*(creation(number, **fields) for number in numbers)))
+
+    async def edit(self, *numbers: int, **fields: Any) -> None:
+        """Reads the labels and commits their next versions together. Raises VersionConflict when another was first."""
+        ids = [numbered_id(number) for number in numbers]
+        found = await self.store.fetch(LABEL, ids)
+        if any(is_tombstone(record) for record in found.values()):
+            raise Conflict("It was removed for good.")
+        await self.commit(change_set_of(*(edition(found[id_], **fields) for id_ in ids)))
+
+
+Change = tuple[Record | None, Record]
+"""A label before and after."""
+
+
+def creation(number: int, **fields: Any) -> Change:
+    """A new label."""
+    record = LABELS.mapping.to_record(label_entity(number, name=f"Label {number}"))
+    return None, {**record, **fields}
+
+
+def edition(before: Record, **fields: Any) -> Change:
+    """The next version of a label."""
+    version = before[VERSION] + 1
+    return before, {**before, **fields, VERSION: version}
+
+
+def erasure(before: Record) -> Change:
+    """A label removed for good."""
+    return before, tombstone(before[ID], before[VERSION] + 1)
+
+
+def change_set_of(*changes: Change) -> ChangeSet:
+    """One change set with an entry for each change, in the order of the change sets made so far."""
+    ids = [f"{next(_numbers):024x}" for _ in changes]
+    puts = tuple(Put(LABEL, after, 0 if before is None else before[VERSION]) for before, after in changes)
+    entries = tuple(_entry(id_, ids[0], *change) for id_, change in zip(ids, changes, strict=True))
+    return ChangeSet(puts, entries)
+
+
+def _entry(id_: str, change_set_id: str, before: Record | None, after: Record) -> Record:
+    changed = changes_between(before, after)
+    told = {
+        name: {side: json_value(value) for side, value in sides.items()} for name, sides in changed.items()
+    }
+    entry = AuditEntry(
+        id=id_,
+        collection=LABEL,
+        entity_id=after[ID],
+        version=after[VERSION],
+        action=Action.CREATED if before is None else Action.UPDATED,
+        actor_id=ANNA,
+        at=after.get("updatedAt", NOON),
+        request_id="request-1",
+        change_set_id=change_set_id,
+        changes=told,
+    )
+    return AUDIT_LOGS.mapping.to_record(entry)
+
+
+async def settle_down(process: Process) -> None:
+    """A fresh process drains what others left, until nothing is due."""
+    await process.store.open()
+    await process.relay.drain()
+    await process.relay.revisit_parked()
+    await process.store.close()
+
+
+async def recover(stores: Stores) -> None:
+    """What the next start of the service does, without faults, once everything is due."""
+    await asyncio.sleep(QUICK.retry_delay_seconds_max)
+    await settle_down(Process(stores))
+
+
+async def everything(store: RecordStore, collection: str) -> list[Record]:
+    """Each record of a collection, tombstones included, without what a store says of its own copy."""
+    records = await store.scan(collection, after=None, limit=5_000)
+    return [{name: value for name, value in record.items() if name not in SYNC_FIELDS} for record in records]
+
+
+async def statuses(stores: Stores) -> list[str]:
+    """The sync status of each entry of the source, oldest first."""
+    entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=5_000)
+    return [entry["syncStatus"] for entry in entries]
+
+
+async def assert_promises(stores: Stores) -> None:
+    """Both stores equal, nothing unsettled, one entry for each version, no gaps, nothing acknowledged missing."""
+    for collection in (*(spec.collection for spec in ENTITY_SPECS), AUDIT_LOGS.collection):
+        assert await everything(stores.source, collection) == await everything(stores.target, collection)
+    entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=5_000)
+    assert {entry["syncStatus"] for entry in entries} <= {SyncStatus.SYNCED.value}
+    versions: dict[tuple[str, str], list[int]] = {}
+    for entry in entries:
+        versions.setdefault((entry["collection"], entry["entityId"]), []).append(entry[VERSION])
+    for (collection, id_), told in versions.items():
+        record = (await stores.source.fetch(collection, (id_,)))[id_]
+        assert sorted(told) == list(range(1, record[VERSION] + 1))
+    present = {(collection, id_, version) for (collection, id_), told in versions.items() for version in told}
+    assert stores.acknowledged <= present
+
+
+async def end(tasks: Sequence[asyncio.Task[Any]] = ()) -> None:
+    """Clears away what dead processes left hanging in this loop."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in (*tasks, *others):
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,190 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.interchange.beads import BeadsReader
+from application.ports.interchange import Loss, ReadIssues
+from domain.errors import Fault, Invalid
+from domain.task import Priority, TaskStatus
+
+PLAIN = {
+    "id": "bd-1",
+    "title": "Dig the pond",
+    "status": "open",
+    "priority": 2,
+    "created_at": "2025-10-27T22:55:44.511897-07:00",
+}
+
+
+def line(**fields: object) -> bytes:
+    """One issue; a field that is None is left out."""
+    merged = {**PLAIN, **fields}
+    return json.dumps({name: value for name, value in merged.items() if value is not None}).encode()
+
+
+def read(*lines: bytes) -> ReadIssues:
+    return BeadsReader().read(b"\n".join(lines) + b"\n")
+
+
+def faults_of(*lines: bytes) -> list[Fault]:
+    with pytest.raises(Invalid) as refusal:
+        read(*lines)
+    return list(refusal.value.faults)
+
+
+def losses_of(*lines: bytes) -> list[Loss]:
+    return list(read(*lines).losses)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("open", TaskStatus.TODO),
+        ("in_progress", TaskStatus.IN_PROGRESS),
+        ("blocked", TaskStatus.BLOCKED),
+        ("closed", TaskStatus.DONE),
+        ("deferred", TaskStatus.TODO),
+        ("pinned", TaskStatus.TODO),
+    ],
+)
+def test_every_status_has_its_equal(status: str, expected: TaskStatus) -> None:
+    assert read(line(status=status)).issues[0].status is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "fields_lost"), [("open", []), ("deferred", ["status"]), ("pinned", ["status"])]
+)
+def test_a_status_without_equal_is_reported(status: str, fields_lost: list[str]) -> None:
+    assert [loss.field for loss in losses_of(line(status=status))] == fields_lost
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected", "is_loss"),
+    [
+        (0, Priority.HIGH, True),
+        (1, Priority.HIGH, True),
+        (2, Priority.MEDIUM, False),
+        (3, Priority.LOW, True),
+        (4, Priority.LOW, True),
+    ],
+)
+def test_five_priorities_become_three_and_the_difference_is_reported(
+    rank: int, expected: Priority, is_loss: bool
+) -> None:
+    answer = read(line(priority=rank))
+    assert answer.issues[0].priority is expected
+    assert [loss.field for loss in answer.losses] == (["priority"] if is_loss else [])
+
+
+def test_a_tombstone_brings_when_and_why_it_was_removed() -> None:
+    issue = read(
+        line(
+            status="tombstone",
+            deleted_at="2025-12-17T23:18:29.110385-08:00",
+            deleted_by="daemon",
+            delete_reason="batch delete",
+            original_type="bug",
+            issue_type="task",
+        )
+    ).issues[0]
+    assert issue.deleted_at == datetime(2025, 12, 18, 7, 18, 29, 110_000, tzinfo=UTC)
+    assert issue.deleted_reason == "batch delete (by daemon)"
+    assert issue.label_names == ("bug",)
+
+
+def test_instants_are_whole_milliseconds_in_utc() -> None:
+    issue = read(line(closed_at="2025-12-24T10:00:00.123456789+05:30", status="closed")).issues[0]
+    assert issue.created_at == datetime(2025, 10, 28, 5, 55, 44, 511_000, tzinfo=UTC)
+    assert issue.closed_at == datetime(2025, 12, 24, 4, 30, 0, 123_000, tzinfo=UTC)
+
+
+def test_labels_and_kind_become_labels() -> None:
+    assert read(line(labels=["urgent", "bug"], issue_type="bug")).issues[0].label_names == ("bug", "urgent")
+
+
+def test_long_texts_follow_the_description_under_headings() -> None:
+    issue = read(line(description="What.", design="How.", notes="Why.")).issues[0]
+    assert issue.description == "What.\n\n## Design\n\nHow.\n\n## Notes\n\nWhy."
+
+
+def test_the_first_parent_stays_and_other_links_are_reported() -> None:
+    links = [
+        {"type": "blocks", "depends_on_id": "bd-7"},
+        {"type": "parent-child", "depends_on_id": "bd-2"},
+        {"type": "parent-child", "depends_on_id": "bd-3"},
+        {"type": "parent-child", "depends_on_id": "bd-2"},
+    ]
+    answer = read(line(dependencies=links))
+    assert answer.issues[0].parent_key == "bd-2"
+    assert [loss.field for loss in answer.losses] == ["dependencies.blocks", "dependencies.parent-child"]
+
+
+def test_a_field_without_equal_is_reported_where_it_says_something() -> None:
+    said = losses_of(line(assignee="anna", estimated_minutes=30, comments=[{"text": "Yes"}], external_ref=""))
+    assert [loss.field for loss in said] == ["assignee", "comments", "estimated_minutes"]
+
+
+def test_blank_lines_and_a_byte_order_mark_do_no_harm() -> None:
+    assert [issue.place for issue in read(b"\xef\xbb\xbf" + line(), b"  ", line(id="bd-2")).issues] == [
+        "line 1",
+        "line 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "pointer"),
+    [
+        (b"{", "/lines/2"),
+        (b"[]", "/lines/2"),
+        (b'"text"', "/lines/2"),
+        (b'{"id": NaN}', "/lines/2"),
+        (b"\xff\xfe", "/lines/2"),
+        (b"[" * 100_000, "/lines/2"),
+        (line(id=None), "/lines/2/id"),
+        (line(id="  "), "/lines/2/id"),
+        (line(id="x" * 201), "/lines/2/id"),
+        (line(id="bd-1"), "/lines/2/id"),
+        (line(id="bd-2", title=None), "/lines/2/title"),
+        (line(id="bd-2", title=7), "/lines/2/title"),
+        (line(id="bd-2", status="sleeping"), "/lines/2/status"),
+        (line(id="bd-2", priority=5), "/lines/2/priority"),
+        (line(id="bd-2", priority=True), "/lines/2/priority"),
+        (line(id="bd-2", priority="1"), "/lines/2/priority"),
+        (line(id="bd-2", created_at=None), "/lines/2/created_at"),
+        (line(id="bd-2", created_at="yesterday"), "/lines/2/created_at"),
+        (line(id="bd-2", created_at="2025-10-27T22:55:44"), "/lines/2/created_at"),
+        (line(id="bd-2", created_at="0001-01-01T00:00:00+14:00"), "/lines/2/created_at"),
+        (line(id="bd-2", status="tombstone"), "/lines/2/deleted_at"),
+        (line(id="bd-2", description=["no"]), "/lines/2/description"),
+        (line(id="bd-2", labels="bug"), "/lines/2/labels"),
+        (line(id="bd-2", labels=[" "]), "/lines/2/labels"),
+        (line(id="bd-2", dependencies={"a": 1}), "/lines/2/dependencies"),
+        (line(id="bd-2", dependencies=[{"type": "blocks"}]), "/lines/2/dependencies/0"),
+    ],
+)
+def test_a_malformed_line_is_named(broken: bytes, pointer: str) -> None:
+    assert [fault.pointer for fault in faults_of(line(), broken)] == [pointer]
+
+
+def test_all_faults_of_a_file_show_at_once() -> None:
+    faults = faults_of(line(title="", priority=9), b"{", line(id="bd-1", status="odd"))
+    assert [fault.pointer for fault in faults] == [
+        "/lines/1/title",
+        "/lines/1/priority",
+        "/lines/2",
+        "/lines/3/id",
+        "/lines/3/status",
+    ]
+    assert faults[0].message.startswith("line 1, title: ")
+    assert "line 1 already" in faults[3].message
+
+
+def test_an_empty_file_is_refused() -> None:
+    assert [fault.message for fault in faults_of(b"")] == ["the file holds no issue"]
+
+
+def test_a_file_of_another_kind_does_not_flood_its_reader() -> None:
+    faults = faults_of(*[b"<xml/>"] * 1_000)
+    assert len(faults) == 201
+    assert "too many faults" in faults[-1].message

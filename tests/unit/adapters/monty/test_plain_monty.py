@@ -1,0 +1,210 @@
+"""Plain MontyDB is the reference: the same answers from the same documents, and the same files."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from montydb import MontyClient, set_storage
+
+from adapters.monty.document_query import document_query
+from adapters.monty.record_store import MontyRecordStore
+from adapters.records.change_set import ChangeSet
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    NotNull,
+    OneOf,
+    Order,
+    Question,
+    Range,
+    after_position,
+)
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.specs import TASKS
+from tests.unit.contracts.builders import change_set, commit_all, minutes, numbered_id, put, task
+
+QUESTIONS = 1_000
+RECORDS = 40
+VALUES: dict[str, list[Any]] = {
+    "id": [numbered_id(number) for number in range(RECORDS)],
+    "createdBy": ["anna", "ben"],
+    "projectId": ["garden", "house", None],
+    "status": ["TODO", "DONE"],
+    "priority": [1, 2, 3],
+    "isDeleted": [False, False, True],
+    "externalKey": [None, *(f"key {number}" for number in range(8))],
+    "createdAt": [minutes(number) for number in range(6)],
+    "dueAt": [None, *(minutes(number) for number in range(4))],
+}
+WORDS = ["pond", "dig", "ROSE", "rose garden", "öl", ""]
+SORTABLE = ["id", "createdBy", "projectId", "priority", "createdAt", "dueAt", "externalKey"]
+
+
+class Chance(random.Random):
+    """Records and questions that hit each other often."""
+
+    def record(self, number: int, version: int, keys_taken: set[str]) -> Record:
+        fields = {name: self.choice(values) for name, values in VALUES.items() if name != ID}
+        if fields["externalKey"] in keys_taken:
+            fields["externalKey"] = None
+        title = " ".join(self.sample(["Pond", "dig", "the", "rose", "garden", "Öl"], 3))
+        labels = self.sample(["a", "b", "c"], self.randrange(3))
+        return task(number, version=version, title=title, labelIds=labels, **fields)
+
+    def criterion(self, depth: int = 0) -> Criterion:
+        kind = self.randrange(11 if depth < 3 else 8)
+        if kind > 7:
+            inner = tuple(self.criterion(depth + 1) for _ in range(self.randrange(4)))
+            return AnyOf(inner) if kind == 8 else AllOf(inner)
+        if kind == 6:
+            return Holds("labelIds", self.choice("abc"))
+        if kind == 7:
+            return HasWords(self.choice(WORDS))
+        return self.about(self.choice(list(VALUES)), kind)
+
+    def about(self, name: str, kind: int) -> Criterion:
+        values = [value for value in VALUES[name] if value is not None]
+        if kind == 2:
+            return OneOf(name, tuple(self.sample(values, self.randrange(min(4, len(values) + 1)))))
+        if kind == 3:
+            return IsNull(name)
+        if kind == 4:
+            return NotNull(name)
+        if kind == 5 and name != "isDeleted":
+            bounds = {
+                self.choice(["above", "at_least", "below", "at_most"]): self.choice(values) for _ in "12"
+            }
+            return Range(field=name, **bounds)
+        return Equals(name, self.choice(values))
+
+    def question(self) -> Question:
+        # Most questions pin a few fields at the top, as those of the service do.
+        pinned = [
+            self.about(name, self.choice([0, 0, 2]))
+            for name in self.sample(list(VALUES)[1:], self.randrange(4))
+        ]
+        where = AllOf((*pinned, self.criterion())) if self.random() < 0.7 else AllOf(tuple(pinned))
+        order = Order(self.choice(SORTABLE), descending=self.random() < 0.5)
+        return Question(collection="tasks", where=where, order=order, limit=self.choice([1, 3, 10, 1_000]))
+
+
+class PlainMonty:
+    """The same documents in MontyDB's own memory storage, asked through MontyDB alone."""
+
+    def __init__(self) -> None:
+        client = MontyClient(":memory:", tz_aware=True)
+        self._tasks = client[f"plain_{uuid4().hex}"]["tasks"]
+
+    def keep(self, record: Record) -> None:
+        document = {"_id": record[ID], **{name: value for name, value in record.items() if name != ID}}
+        self._tasks.delete_one({"_id": record[ID]})
+        self._tasks.insert_one(document)
+
+    def ids(self, question: Question) -> list[str]:
+        where = question.where
+        if question.after is not None:
+            where = AllOf((where, after_position(question.order, question.after)))
+        field = "_id" if question.order.field == ID else question.order.field
+        direction = -1 if question.order.descending else 1
+        sort = [(field, direction)] if field == "_id" else [(field, direction), ("_id", direction)]
+        found = self._tasks.find(document_query(where, TASKS.text_fields)).sort(sort)
+        return [document["_id"] for document in found]
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[MontyRecordStore]:
+    store = MontyRecordStore(None)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_random_questions_between_random_changes_are_answered_as_by_plain_montydb(
+    store: MontyRecordStore,
+) -> None:
+    chance, plain = Chance(7), PlainMonty()
+    current: dict[int, Record] = {}
+    for asked in range(QUESTIONS):
+        if asked < RECORDS or asked % 4 == 0:
+            await change_one(store, plain, chance=chance, current=current)
+        question = chance.question()
+        expected = plain.ids(question)
+        found = await store.find(question)
+        assert [record[ID] for record in found] == expected[: question.limit], question
+        assert await store.count("tasks", question.where) == len(expected), question
+        if len(found) == question.limit:
+            last = found[-1]
+            position = (last.get(question.order.field), last[ID])
+            following = Question(
+                collection="tasks",
+                where=question.where,
+                order=question.order,
+                after=position,
+                limit=question.limit,
+            )
+            page = [record[ID] for record in await store.find(following)]
+            assert page == expected[question.limit : 2 * question.limit], following
+    assert len(current) == RECORDS
+
+
+async def change_one(
+    store: MontyRecordStore, plain: PlainMonty, *, chance: Chance, current: dict[int, Record]
+) -> None:
+    """A new record while there is room, then a next version of one; every answer of the store is as it was put."""
+    number = len(current) if len(current) < RECORDS else chance.randrange(RECORDS)
+    taken = {record["externalKey"] for other, record in current.items() if other != number}
+    version = current[number][VERSION] + 1 if number in current else 1
+    record = chance.record(number, version, taken)
+    await store.commit(ChangeSet((put("tasks", record),)))
+    current[number] = record
+    plain.keep(record)
+
+
+async def test_plain_montydb_opens_the_files_and_finds_the_same(tmp_path: Path) -> None:
+    store = MontyRecordStore(tmp_path)
+    await store.open()
+    await commit_all(store, "tasks", *(task(number, title=f"Täsk {number}") for number in range(5)))
+    await store.close()
+    set_storage(str(tmp_path), storage="sqlite", use_bson=True)
+    tasks = MontyClient(str(tmp_path), tz_aware=True)["tandem"]["tasks"]
+    assert tasks.count_documents({}) == 5
+    assert tasks.find_one({"_id": numbered_id(3)})["title"] == "Täsk 3"
+    assert sorted(MontyClient(str(tmp_path))["tandem"].list_collection_names())[:2] == [
+        "audit_logs",
+        "control",
+    ]
+
+
+async def test_what_plain_montydb_wrote_is_served_and_changed(tmp_path: Path) -> None:
+    set_storage(str(tmp_path), storage="sqlite", use_bson=True)
+    tasks = MontyClient(str(tmp_path), tz_aware=True)["tandem"]["tasks"]
+    tasks.insert_one({"_id": numbered_id(1), **{k: v for k, v in task(1, note="kept").items() if k != ID}})
+    store = MontyRecordStore(tmp_path)
+    await store.open()
+    found = await store.fetch("tasks", [numbered_id(1)])
+    assert found == {numbered_id(1): task(1, note="kept")}
+    await store.commit(change_set(put("tasks", task(1, version=2, title="Changed"))))
+    assert [record["title"] for record in await store.find(Question(collection="tasks", limit=5))] == [
+        "Changed"
+    ]
+    await store.close()
+
+
+async def test_a_long_search_lets_others_work(store: MontyRecordStore) -> None:
+    await commit_all(store, "tasks", *(task(number, title="Dig the pond") for number in range(1_000)))
+    search = asyncio.create_task(store.count("tasks", HasWords("pond")))
+    turns = 0
+    while not search.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await search == 1_000
+    assert turns >= 3

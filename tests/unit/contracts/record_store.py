@@ -1,0 +1,36 @@
+"""The suite that every record store passes: each sentence of the port is a test.
+
+A store's test module subclasses `RecordStoreContract` and supplies the fixture `store`: opened, prepared, empty,
+and closed afterwards.
+"""
+
+from tests.unit.contracts.commits import CommitContract, TombstoneContract
+from tests.unit.contracts.concurrency import ConcurrencyContract, OwnershipContract
+from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, SettleContract
+from tests.unit.contracts.ordering import OrderContract, PageContract, ScanContract
+from tests.unit.contracts.questions import CriteriaContract, FetchContract, HasWordsContract
+from tests.unit.contracts.unique_keys import UniqueKeyContract
+from tests.unit.contracts.values import LimitContract, ScalarContract, TextContract, TreeContract
+
+
+class RecordStoreContract(
+    CommitContract,
+    TombstoneContract,
+    UniqueKeyContract,
+    ApplyContract,
+    LateReplayContract,
+    SettleContract,
+    FetchContract,
+    CriteriaContract,
+    HasWordsContract,
+    OrderContract,
+    PageContract,
+    ScanContract,
+    TextContract,
+    ScalarContract,
+    TreeContract,
+    LimitContract,
+    ConcurrencyContract,
+    OwnershipContract,
+):
+    """Everything a record store promises."""

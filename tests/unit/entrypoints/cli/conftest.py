@@ -1,0 +1,97 @@
+"""The command line in this process, over a DATA_DIR of its own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrypoints.cli.main import run
+
+VARIABLES = (
+    "APP_ENV",
+    "AUTO_MIGRATE",
+    "CACHE_URL",
+    "DATA_DIR",
+    "DB_NAME",
+    "DUAL_WRITE_ENABLED",
+    "DUAL_WRITE_MODE",
+    "DUAL_WRITE_SOURCE",
+    "DUAL_WRITE_TARGET",
+    "HOST",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "MONGODB_URI",
+    "MONTY_STORAGE",
+    "PORT",
+    "POSTGRES_HOST",
+    "POSTGRES_URL",
+    "PRIVATE_KEY",
+    "PUBLIC_KEY",
+    "RATE_LIMIT",
+    "STORE",
+)
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+"""A PostgreSQL address where nothing ever listens."""
+
+ISSUE = {
+    "id": "bd-1",
+    "title": "Dig the pond",
+    "status": "open",
+    "priority": 0,
+    "created_at": "2025-10-27T22:55:44Z",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """The JSON document it printed."""
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+
+Tandem = Callable[..., Ended]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a test installation: MontyDB in files, in an empty working directory."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "data"
+    for name, value in {"APP_ENV": "test", "STORE": "monty", "DATA_DIR": str(directory)}.items():
+        monkeypatch.setenv(name, value)
+    return directory
+
+
+@pytest.fixture
+def tandem(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Tandem:
+    """Runs one command; its words are those one would type."""
+
+    def run_command(*arguments: str) -> Ended:
+        capsys.readouterr()
+        code = run(list(arguments))
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run_command
+
+
+@pytest.fixture
+def beads_file(tmp_path: Path) -> Path:
+    """An export with one issue."""
+    path = tmp_path / "issues.jsonl"
+    path.write_text(json.dumps(ISSUE) + "\n")
+    return path

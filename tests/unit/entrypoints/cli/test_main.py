@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from entrypoints.cli.main import run
+from entrypoints.cli.main import tandem as command_tree
+from tests.unit.entrypoints.cli.conftest import Tandem
+
+COMMANDS = [
+    ("serve",),
+    ("worker",),
+    ("migrate", "up"),
+    ("migrate", "down"),
+    ("migrate", "status"),
+    ("sync", "status"),
+    ("sync", "failures"),
+    ("sync", "retry"),
+    ("story",),
+    ("doctor",),
+    ("config", "check"),
+    ("import",),
+    ("admin", "token"),
+    ("admin", "grant"),
+    ("demo",),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_and_speaks_json(tandem: Tandem, words: tuple[str, ...]) -> None:
+    ended = tandem(*words, "--help")
+    assert ended.code == 0
+    assert "--json" in ended.out
+    assert f"Usage: tandem {' '.join(words)}" in ended.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("sync",),
+        ("dance",),
+        ("sync", "status", "tasks"),
+        ("sync", "retry"),
+        ("sync", "retry", "tasks", "a" * 24, "--all"),
+        ("story", "tasks"),
+        ("migrate", "down"),
+        ("import", "--format", "beads", "nowhere.jsonl"),
+        ("serve", "--port", "66000"),
+        ("worker",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_exits_with_2_and_no_traceback(tandem: Tandem, words: tuple[str, ...]) -> None:
+    ended = tandem(*words)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_all_faulty_settings_are_named_at_once(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "shoebox")
+    monkeypatch.setenv("PORT", "many")
+    monkeypatch.setenv("RATE_LIMIT", "lots")
+    ended = tandem("serve")
+    assert ended.code == 2
+    assert [name for name in ("STORE", "PORT", "RATE_LIMIT") if name not in ended.err] == []
+
+
+def test_a_failure_is_json_too(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "shoebox")
+    ended = tandem("config", "check", "--json")
+    assert ended.code == 2
+    assert ended.view["error"]["code"] == "settings"
+    assert ended.view["error"]["details"] == ["STORE must be one of monty, mongo, postgres, dual"]
+
+
+def test_a_service_that_does_not_answer_exits_with_3(tandem: Tandem) -> None:
+    ended = tandem("sync", "status", "--url", "http://127.0.0.1:1")
+    assert ended.code == 3
+    assert "does not answer" in ended.err
+
+
+def test_the_settings_are_described_without_secrets(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "dual")
+    monkeypatch.setenv("POSTGRES_URL", "postgresql://anna:open-sesame@127.0.0.1:1/x")
+    ended = tandem("config", "check", "--json")
+    assert ended.code == 0
+    assert ended.view["source"].startswith("MontyDB in ")
+    assert ended.view["mode"] == "mirror"
+    assert "open-sesame" not in ended.out
+
+
+def test_settings_come_from_the_env_file_and_the_environment_wins(
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\nMONTY_STORAGE=memory\nSTORE=postgres\n")
+    ended = tandem("config", "check", "--json")
+    assert ended.view["address"] == "http://127.0.0.1:9001"
+    assert ended.view["source"] == "MontyDB in memory (gone when the process ends)"
+
+
+def test_a_fault_of_the_program_never_looks_like_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    async def broken(console: object) -> None:
+        raise ZeroDivisionError
+
+    command = command_tree.command("broken")(broken)
+    try:
+        assert run(["broken"]) == 70
+    finally:
+        del command_tree.commands[str(command.name)]
+    assert "ZeroDivisionError" in capsys.readouterr().err

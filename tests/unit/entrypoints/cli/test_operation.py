@@ -1,0 +1,168 @@
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from domain.errors import StoreUnavailable
+from entrypoints.cli.session import current_settings, opened
+from tests.unit.entrypoints.cli.conftest import NOWHERE, Tandem
+
+
+@pytest.fixture
+def mirrored_nowhere(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dual write whose target is down."""
+    monkeypatch.setenv("STORE", "dual")
+    monkeypatch.setenv("DUAL_WRITE_SOURCE", "monty")
+    monkeypatch.setenv("POSTGRES_URL", NOWHERE)
+
+
+def claims(token: str) -> dict[str, object]:
+    payload = token.split(".")[1]
+    decoded: dict[str, object] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return decoded
+
+
+def test_a_schema_is_behind_until_it_is_migrated(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTO_MIGRATE", "false")
+    before = tandem("migrate", "status", "--json")
+    refused = tandem("sync", "status")
+    up = tandem("migrate", "up", "--json")
+    after = tandem("migrate", "status", "--json")
+    assert (before.code, before.view["isCurrent"]) == (1, False)
+    assert refused.code == 1
+    assert "tandem migrate up" in refused.err
+    assert (up.code, after.code, after.view["isCurrent"]) == (0, 0, True)
+    assert tandem("sync", "status").code == 0
+
+
+def test_a_document_store_has_no_step_back(tandem: Tandem) -> None:
+    tandem("migrate", "up")
+    ended = tandem("migrate", "down", "--yes")
+    assert ended.code == 1
+    assert "no step to go back" in ended.err
+
+
+def test_a_single_store_is_in_sync_by_definition(tandem: Tandem, beads_file: Path) -> None:
+    tandem("import", "--format", "beads", str(beads_file))
+    status = tandem("sync", "status", "--json")
+    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", None)
+    assert "nothing is mirrored" in tandem("sync", "status").out
+
+
+def test_what_waits_for_a_target_that_is_down_is_shown(
+    mirrored_nowhere: None, tandem: Tandem, beads_file: Path
+) -> None:
+    imported = tandem("import", "--format", "beads", str(beads_file), "--json")
+    project_id = imported.view["project"]["id"]
+    status = tandem("sync", "status", "--json")
+    record = tandem("sync", "status", "projects", project_id, "--json")
+    assert imported.code == 0
+    assert (status.code, status.view["targetReachable"]) == (0, False)
+    assert status.view["totals"]["pending"] >= 2
+    assert (record.code, record.view["status"], record.view["targetVersion"]) == (1, "PENDING", None)
+    assert tandem("sync", "retry", "projects", project_id).code == 3
+    assert tandem("sync", "failures", "--json").view == {"items": []}
+    assert "DOES NOT ANSWER" in tandem("sync", "status").out
+
+
+def test_a_story_tells_every_version(tandem: Tandem, beads_file: Path) -> None:
+    project_id = tandem("import", "--format", "beads", str(beads_file), "--json").view["project"]["id"]
+    story = tandem("story", "projects", project_id, "--json")
+    (chapter,) = story.view["items"]
+    assert (chapter["version"], chapter["action"], chapter["inSource"]) == (1, "IMPORTED", True)
+    assert "IMPORTED" in tandem("story", "projects", project_id).out
+    assert tandem("story", "projects", "f" * 24).code == 2
+
+
+def test_the_first_token_is_an_administrators_and_the_next_ones_are_not(tandem: Tandem) -> None:
+    first = tandem("admin", "token", "anna@example.com")
+    second = tandem("admin", "token", "ben@example.com", "--json")
+    assert claims(first.out.strip())["grants"] == ["admin"]
+    assert second.view["user"]["grants"] == []
+    granted = tandem("admin", "grant", "ben@example.com", "--json")
+    again = tandem("admin", "grant", "ben@example.com")
+    assert (granted.code, granted.view["grants"]) == (0, ["admin"])
+    assert again.code == 1
+    assert tandem("admin", "grant", "nobody@example.com").code == 2
+    assert tandem("admin", "token", "no address").code == 2
+
+
+def test_demo_data_is_added_once(tandem: Tandem) -> None:
+    assert tandem("demo", "--json").view == {"email": "demo@example.com", "isNew": True}
+    assert tandem("demo", "--json").view == {"email": "demo@example.com", "isNew": False}
+
+
+def test_demo_data_stays_out_of_production(
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    tandem("admin", "token", "anna@example.com")
+    monkeypatch.setenv("PRIVATE_KEY", (data_dir / "signing-key.pem").read_text())
+    monkeypatch.setenv("PUBLIC_KEY", "")
+    monkeypatch.setenv("APP_ENV", "production")
+    assert tandem("demo").code == 2
+
+
+def test_doctor_finds_nothing_wrong_where_nothing_is(tandem: Tandem) -> None:
+    ended = tandem("doctor", "--json")
+    subjects = {finding["subject"] for finding in ended.view["findings"]}
+    assert (ended.code, ended.view["isFine"]) == (0, True)
+    assert subjects >= {"settings", "disk", "keys", "monty", "schema"}
+    assert "Nothing is wrong." in tandem("doctor").out
+
+
+def test_doctor_names_every_faulty_setting(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "many")
+    monkeypatch.setenv("STORE", "shoebox")
+    ended = tandem("doctor", "--json")
+    assert ended.code == 1
+    assert [finding["sentence"].split()[0] for finding in ended.view["findings"]] == ["STORE", "PORT"]
+    assert all(finding["remedy"] for finding in ended.view["findings"])
+
+
+def test_doctor_says_which_store_is_down_and_what_waits(
+    mirrored_nowhere: None, tandem: Tandem, beads_file: Path
+) -> None:
+    tandem("import", "--format", "beads", str(beads_file))
+    ended = tandem("doctor", "--json")
+    wrong = {finding["subject"]: finding for finding in ended.view["findings"] if not finding["isFine"]}
+    assert ended.code == 1
+    assert "does not answer" in wrong["postgres"]["sentence"]
+    assert "POSTGRES_URL" in wrong["postgres"]["remedy"]
+
+
+def test_doctor_says_which_schema_is_behind(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTO_MIGRATE", "false")
+    ended = tandem("doctor", "--json")
+    wrong = [finding for finding in ended.view["findings"] if not finding["isFine"]]
+    assert [(finding["subject"], finding["remedy"]) for finding in wrong] == [
+        ("schema", "Type: tandem migrate up")
+    ]
+
+
+def test_doctor_refuses_a_key_that_cannot_sign(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIVATE_KEY", "no key")
+    ended = tandem("doctor", "--json")
+    wrong = [finding["subject"] for finding in ended.view["findings"] if not finding["isFine"]]
+    assert (ended.code, wrong) == (1, ["keys"])
+    assert tandem("admin", "token", "anna@example.com").code == 2
+
+
+async def test_a_command_waits_for_a_store_only_so_long(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STORE", "postgres")
+    monkeypatch.setenv("POSTGRES_URL", NOWHERE)
+    with pytest.raises(StoreUnavailable):
+        async with opened(current_settings(), within_seconds=0.5):
+            pytest.fail("nothing listens there")
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_the_mirror_is_a_table_for_people(mirrored_nowhere: None, tandem: Tandem) -> None:
+    tandem("demo")
+    _, headings, *rows = tandem("sync", "status").out.splitlines()
+    tasks = next(row.split() for row in rows if row.startswith("tasks"))
+    assert headings.split()[:5] == ["collection", "synced", "pending", "failed", "parked"]
+    assert tasks[:3] == ["tasks", "0", "12"]
+    assert len(tasks) == 7

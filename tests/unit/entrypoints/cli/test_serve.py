@@ -1,0 +1,234 @@
+"""The real service in a process of its own, and the commands beside it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from entrypoints.cli.running_service import SERVICE_FILE
+from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, VARIABLES, Tandem
+
+SECONDS_MAX = 60.0
+PROGRAM = "from entrypoints.cli.main import main; main()"
+MIRRORED = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": NOWHERE}
+SOURCES = Path(__file__).parents[4] / "src"
+
+
+class Process:
+    """One `tandem` process; what it says goes to files, so that nobody has to read along."""
+
+    def __init__(self, arguments: Sequence[str], directory: Path, variables: Mapping[str, str]) -> None:
+        self.directory = directory
+        self._out = directory / f"{arguments[0]}.out"
+        self._err = directory / f"{arguments[0]}.err"
+        plain = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        environment = {**plain, "APP_ENV": "test", "PYTHONPATH": str(SOURCES), **variables}
+        command = [sys.executable, "-c", PROGRAM, *arguments]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=directory, env=environment)
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def url(self) -> str:
+        """Where the service answers, once it says that it is ready."""
+        self.wait_for(lambda: self.out.startswith("{") and "\n" in self.out, "word that it is ready")
+        return str(json.loads(self.out.splitlines()[0])["url"])
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Polls until the condition holds; fails where the process ends before, or after SECONDS_MAX."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"no {what} (exit code {self.process.poll()}): {self.out}{self.err}")
+            time.sleep(0.05)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends the signal; answers the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS_MAX)
+
+    def kill(self) -> None:
+        """Ends what is still there. Harmless when it ended already."""
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts processes of this test, on a DATA_DIR of their own, and sees to their end."""
+    started: list[Process] = []
+
+    def start_process(*arguments: str, **variables: str) -> Process:
+        own = {"STORE": "monty", "DATA_DIR": str(tmp_path / "data"), **variables}
+        started.append(Process(arguments, tmp_path, own))
+        return started[-1]
+
+    yield start_process
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service with demo data, mirroring MontyDB to a PostgreSQL that is down. Do not harm it: tests share it."""
+    directory = tmp_path_factory.mktemp("service")
+    variables = {**MIRRORED, "DATA_DIR": str(directory / "data")}
+    process = Process(("serve", "--demo", "--port", "0", "--json"), directory, variables)
+    assert process.url
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def beside(service: Process, tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> Tandem:
+    """Commands with the settings of the running service."""
+    for name, value in MIRRORED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATA_DIR", str(service.directory / "data"))
+    return tandem
+
+
+def status_of(url: str, path: str) -> int:
+    """The status of a GET."""
+    address = urlsplit(url)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_commands_ask_the_service_that_holds_the_store(service: Process, beside: Tandem) -> None:
+    status = beside("sync", "status", "--json")
+    token = beside("admin", "token", "demo@example.com", "--json")
+    user_id = token.view["user"]["id"]
+    story = beside("story", "users", user_id, "--json")
+    record = beside("sync", "status", "users", user_id, "--url", service.url, "--json")
+    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert token.view["user"]["grants"] == ["admin"]
+    assert [(chapter["version"], chapter["inTarget"]) for chapter in story.view["items"]] == [(1, False)]
+    assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (1, 1, None)
+    assert beside("sync", "failures", "--json").view == {"items": []}
+    assert beside("sync", "retry", "--all", "--json").view == {"requeued": 0}
+    assert beside("story", "users", "f" * 24).code == 2
+
+
+def test_the_doctor_asks_the_service_and_names_what_is_down(service: Process, beside: Tandem) -> None:
+    ended = beside("doctor", "--json")
+    findings = {finding["subject"]: finding for finding in ended.view["findings"]}
+    assert ended.code == 1
+    assert service.url in findings["service"]["sentence"]
+    assert not findings["postgres"]["isFine"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "--format", "beads", "issues.jsonl"),
+        ("admin", "grant", "demo@example.com"),
+        ("demo",),
+        ("migrate", "up"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_the_files_says_to_stop_the_service(
+    service: Process, beside: Tandem, beads_file: Path, words: tuple[str, ...]
+) -> None:
+    ended = beside(*words)
+    assert ended.code == 3
+    assert f"Tandem runs at {service.url} (process {service.process.pid})" in ended.err
+
+
+def test_a_second_service_on_the_same_directory_is_refused(service: Process, beside: Tandem) -> None:
+    ended = beside("serve", "--port", "0")
+    noted = json.loads((service.directory / "data" / SERVICE_FILE).read_text())
+    assert ended.code == 3
+    assert f"in use by process {service.process.pid}" in ended.err
+    assert noted == {"url": service.url, "pid": service.process.pid}
+
+
+def test_a_worker_beside_a_service_on_montydb_is_not_needed(service: Process, beside: Tandem) -> None:
+    ended = beside("worker")
+    assert ended.code == 3
+    assert "The service mends the mirror by itself" in ended.err
+
+
+def test_a_service_that_ended_leaves_the_store_to_commands(
+    start: Start, tandem: Tandem, data_dir: Path
+) -> None:
+    process = start("serve", "--port", "0", "--json")
+    through_service = tandem("sync", "status", "--json", "--url", process.url)
+    assert (data_dir / SERVICE_FILE).exists()
+    assert process.end() == 0
+    assert not (data_dir / SERVICE_FILE).exists()
+    assert tandem("sync", "status", "--json").view == through_service.view
+
+
+def test_the_note_of_a_service_that_was_killed_is_not_believed(
+    service: Process, start: Start, tandem: Tandem, data_dir: Path
+) -> None:
+    dead = start("config", "check")
+    dead.process.wait(SECONDS_MAX)
+    data_dir.mkdir()
+    (data_dir / SERVICE_FILE).write_text(json.dumps({"url": service.url, "pid": dead.process.pid}))
+    status = tandem("sync", "status", "--json")
+    assert (status.code, status.view["target"]) == (0, None)
+
+
+def test_a_port_that_is_taken_is_wrong_use(tandem: Tandem) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = tandem("serve", "--port", str(taken.getsockname()[1]))
+    assert ended.code == 2
+    assert "is in use" in ended.err
+
+
+def test_a_service_whose_store_is_down_listens_says_so_and_ends_cleanly(start: Start, tandem: Tandem) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = start("serve", "--port", str(port), STORE="postgres", POSTGRES_URL=NOWHERE)
+    url = f"http://127.0.0.1:{port}"
+    process.wait_for(lambda: "does not answer" in process.err, "word about the store")
+    assert status_of(url, "/livez") == 200
+    assert status_of(url, "/readyz") == 503
+    assert tandem("sync", "status", "--url", url).code == 3
+    assert process.end(signal.SIGINT) == 0
+    assert "Traceback" not in process.err
+
+
+def test_an_import_killed_half_way_ends_like_one_that_was_not(
+    start: Start, tandem: Tandem, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.jsonl"
+    count = 2_000
+    path.write_text("\n".join(json.dumps({**ISSUE, "id": f"bd-{number}"}) for number in range(count)))
+    process = start("import", "--format", "beads", str(path))
+    process.wait_for(lambda: "Imported: 200 of" in process.err, "progress")
+    assert process.end(signal.SIGKILL) == -signal.SIGKILL
+    again = tandem("import", "--format", "beads", str(path), "--json")
+    once_more = tandem("import", "--format", "beads", str(path), "--json")
+    counts = again.view["counts"]
+    assert again.code == 0
+    assert counts["unchanged"] >= 200
+    assert counts["created"] > 0
+    assert counts["created"] + counts["unchanged"] == count
+    assert once_more.view["counts"]["unchanged"] == count

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import pytest
+
+from adapters.dual_write.settings import MirrorMode
+from entrypoints.composition.settings import RateLimit, StoreKind, read_settings
+from entrypoints.composition.variables import SettingsFaulty
+
+
+def test_nothing_set_is_an_embedded_store_for_development() -> None:
+    settings = read_settings({})
+    assert settings.stores.kind is StoreKind.MONTY
+    assert settings.stores.named == ("monty",)
+    assert settings.stores.monty_directory == Path(".tandem/monty")
+    assert settings.stores.auto_migrate
+
+
+def test_every_fault_is_told_at_once_by_its_variable() -> None:
+    faulty = {
+        "APP_ENV": "staging",
+        "STORE": "oracle",
+        "MONTY_STORAGE": "tape",
+        "MONGODB_URI": "http://x",
+        "POSTGRES_URL": "mysql://x",
+        "DUAL_WRITE_MODE": "hope",
+        "DUAL_WRITE_ENABLED": "maybe",
+        "DUAL_WRITE_TIMEOUT_MS": "soon",
+        "DUAL_WRITE_RETRY_ATTEMPTS": "0",
+        "DUAL_WRITE_RETRY_DELAY": "-1",
+        "CACHE_URL": "memcached://x",
+        "RATE_LIMIT": "many",
+        "RETENTION_DAYS": "0",
+        "LOG_LEVEL": "LOUD",
+        "PORT": "70000",
+        "AUTO_MIGRATE": "2",
+        "REQUIRE_IF_MATCH": "x",
+        "SLOW_QUERY_MS": "0",
+    }
+    with pytest.raises(SettingsFaulty) as refusal:
+        read_settings(faulty)
+    assert {fault.variable for fault in refusal.value.faults} == set(faulty)
+
+
+def test_production_must_say_where_it_stores_and_how_it_signs() -> None:
+    with pytest.raises(SettingsFaulty) as refusal:
+        read_settings({"APP_ENV": "production"})
+    assert {fault.variable for fault in refusal.value.faults} == {"STORE", "PRIVATE_KEY, PUBLIC_KEY"}
+
+
+def test_production_does_not_migrate_by_itself() -> None:
+    production = {"APP_ENV": "production", "STORE": "monty", "PRIVATE_KEY": "k", "PUBLIC_KEY": "k"}
+    assert not read_settings(production).stores.auto_migrate
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "target"),
+    [
+        ({"POSTGRES_URL": "embedded"}, "monty", "postgres"),
+        ({"POSTGRES_URL": "embedded", "MONGODB_URI": "mongodb://h/?replicaSet=r"}, "mongo", "postgres"),
+        (
+            {
+                "POSTGRES_URL": "embedded",
+                "MONGODB_URI": "mongodb://h/",
+                "DUAL_WRITE_SOURCE": "postgres",
+                "DUAL_WRITE_TARGET": "mongo",
+            },
+            "postgres",
+            "mongo",
+        ),
+    ],
+)
+def test_any_store_may_be_the_source_and_any_other_the_target(
+    given: dict[str, str], source: str, target: str
+) -> None:
+    assert read_settings({"STORE": "dual", **given}).stores.named == (source, target)
+
+
+@pytest.mark.parametrize(
+    ("given", "variable"),
+    [
+        ({"STORE": "mongo"}, "MONGODB_URI"),
+        ({"STORE": "postgres"}, "POSTGRES_URL"),
+        ({"STORE": "dual"}, "POSTGRES_URL"),
+        (
+            {"STORE": "dual", "DUAL_WRITE_SOURCE": "postgres", "POSTGRES_URL": "embedded"},
+            "DUAL_WRITE_TARGET",
+        ),
+    ],
+)
+def test_an_arrangement_without_its_address_is_refused(given: dict[str, str], variable: str) -> None:
+    with pytest.raises(SettingsFaulty) as refusal:
+        read_settings(given)
+    assert [fault.variable for fault in refusal.value.faults] == [variable]
+
+
+def test_postgres_may_be_named_in_parts_whatever_the_password_holds() -> None:
+    parts = {
+        "STORE": "postgres",
+        "POSTGRES_HOST": "db",
+        "POSTGRES_PORT": "6543",
+        "POSTGRES_USER": "u",
+        "POSTGRES_PASSWORD": "p@s:s/",
+        "POSTGRES_NAME": "n",
+    }
+    assert read_settings(parts).stores.postgres_url == "postgresql://u:p%40s%3As%2F@db:6543/n"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DUAL_WRITE_MODE=strict\nPORT=9000\nRATE_LIMIT=600/minute\n")
+    settings = read_settings({"PORT": "9001"}, env_file=file)
+    assert (settings.dual_write.mode, settings.http.port) == (MirrorMode.STRICT, 9001)
+    assert settings.http.rate_limit == RateLimit(600, 60)
+
+
+def test_every_setting_of_the_example_file_is_known_and_fine(tmp_path: Path) -> None:
+    example = Path(__file__).parents[4] / ".env.example"
+    lines = [line[1:] for line in example.read_text().splitlines() if line[:1] == "#" and line[1:2].isupper()]
+    names = {line.partition("=")[0] for line in lines}
+    source = (Path(__file__).parents[4] / "src/entrypoints/composition/settings.py").read_text()
+    assert len(names) >= 30
+    assert {name for name in names if f'"{name}"' not in source} == set()
+    file = tmp_path / ".env"
+    file.write_text("\n".join(lines))
+    assert read_settings({}, env_file=file).stores.named == ("monty",)

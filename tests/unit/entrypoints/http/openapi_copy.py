@@ -1,0 +1,22 @@
+"""Writes the committed copy of the OpenAPI document.
+
+PYTHONPATH=src python -m tests.unit.entrypoints.http.openapi_copy
+"""
+
+import json
+from pathlib import Path
+
+from entrypoints.http.openapi import openapi_document
+from tests.unit.entrypoints.http.service import Service
+
+COPY = Path(__file__).parents[4] / "docs" / "reference" / "openapi.json"
+
+
+def main() -> None:
+    document = openapi_document(Service().app)
+    COPY.parent.mkdir(parents=True, exist_ok=True)
+    COPY.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""The real application over a store in memory: what the tests of the interface talk to."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache, partial
+from typing import Any, cast
+
+import httpx
+import msgspec
+from litestar import Litestar
+
+from adapters.auth.jwt_tokens import JwtTokens
+from adapters.auth.keys import KeyPair, load_key_pair
+from adapters.observability.access_log import AccessLog
+from adapters.observability.request_metrics import RequestMetrics
+from adapters.records.record import Record
+from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.identifiers import SortableIdentifiers
+from application import audit_trail, labels, operating, projects, tasks, timelines, users
+from application.ports.health import ComponentHealth
+from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from application.ports.tokens import Identity
+from domain.audit import Action, AuditEntry, SyncStatus
+from domain.errors import NotFound
+from entrypoints.composition.settings import Settings, read_settings
+from entrypoints.http.app import create_app
+from tests.unit.builders import ANNA, BEN, NOON
+from tests.unit.memory_store import MemoryRecordStore
+
+ADMIN = "d" * 24
+Json = dict[str, Any]
+
+
+@cache
+def keys() -> KeyPair:
+    """One key pair for the whole run: making one takes a while."""
+    return load_key_pair(None, None)
+
+
+class SteppingClock:
+    """The port Clock: noon, and a second later each time somebody asks for it to pass."""
+
+    def __init__(self) -> None:
+        self.instant = NOON
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def pass_time(self, seconds: float) -> None:
+        self.instant += timedelta(seconds=seconds)
+
+
+class TickingClock(SteppingClock):
+    """A clock on which every reading is a millisecond after the one before, so that orders by time are certain."""
+
+    def now(self) -> datetime:
+        self.instant += timedelta(milliseconds=1)
+        return self.instant
+
+
+@dataclass
+class SettableHealth:
+    """The port HealthProbe: says what the test wants said."""
+
+    parts: dict[str, ComponentHealth] = field(default_factory=lambda: {"db": ComponentHealth(up=True)})
+
+    async def components(self) -> dict[str, ComponentHealth]:
+        return self.parts
+
+
+def failed_entry(number: int) -> AuditEntry:
+    """An entry that could not be mirrored."""
+    return AuditEntry(
+        id=f"{number:024x}",
+        collection="tasks",
+        entity_id=f"{number + 100:024x}",
+        version=1,
+        action=Action.CREATED,
+        actor_id=ANNA,
+        at=NOON,
+        request_id="request-1",
+        change_set_id=f"{number:024x}",
+        changes={},
+        sync_status=SyncStatus.PARKED,
+        sync_attempts=3,
+        sync_error="the record does not fit",
+    )
+
+
+class ScriptedSynchronisation:
+    """The port Synchronisation over three failures."""
+
+    def __init__(self) -> None:
+        self.entries = [failed_entry(number) for number in (1, 2, 3)]
+
+    async def metrics(self) -> SyncMetrics:
+        row = CollectionSync(
+            collection="tasks",
+            synced=4,
+            pending=1,
+            failed=0,
+            parked=len(self.entries),
+            oldest_pending_age_ms=1_500,
+            mirror_latency_p50_ms=1.5,
+            mirror_latency_p99_ms=None,
+        )
+        return SyncMetrics(
+            source="monty",
+            target="postgres",
+            mode="mirror",
+            paused=False,
+            target_reachable=True,
+            collections=[row],
+        )
+
+    async def status(self, collection: str, id: str) -> RecordSync:
+        entry = self._entry(id)
+        return RecordSync(
+            collection=collection,
+            id=id,
+            status=SyncStatus.PARKED,
+            source_version=1,
+            target_version=None,
+            attempts=entry.sync_attempts,
+            last_error=entry.sync_error,
+            next_attempt_at=None,
+        )
+
+    async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
+        return [entry for entry in self.entries if after is None or entry.id > after][:limit]
+
+    async def retry(self, collection: str, id: str) -> RecordSync:
+        entry = self._entry(id)
+        self.entries.remove(entry)
+        return RecordSync(
+            collection=collection,
+            id=id,
+            status=SyncStatus.SYNCED,
+            source_version=1,
+            target_version=1,
+            attempts=entry.sync_attempts + 1,
+            last_error=None,
+            next_attempt_at=None,
+        )
+
+    async def retry_all(self) -> int:
+        count = len(self.entries)
+        self.entries.clear()
+        return count
+
+    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
+        return [Chapter(entry=self._entry(id), in_source=True, in_target=False)]
+
+    def _entry(self, id: str) -> AuditEntry:
+        for entry in self.entries:
+            if entry.entity_id == id:
+                return entry
+        raise NotFound
+
+
+def _given(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+class Parts:
+    """A container with the providers that the interface asks for, made by hand over one store."""
+
+    def __init__(self, store: Any, settings: Settings, clock: SteppingClock) -> None:
+        identifiers = SortableIdentifiers()
+        self.tokens = JwtTokens(keys(), clock=clock)
+        self.lines = io.BytesIO()
+        self.health = SettableHealth()
+        self.mirror = ScriptedSynchronisation()
+        begin = partial(StoredUnitOfWork, store, identifiers)
+        facts = {"begin": begin, "clock": clock, "identifiers": identifiers, "tokens": self.tokens}
+        for module in (projects, tasks, timelines, labels, users, audit_trail):
+            for name, use_case in vars(module).items():
+                if isinstance(use_case, type) and use_case.__module__ == module.__name__:
+                    wanted = {name: facts[name] for name in use_case.__dataclass_fields__}  # type: ignore[attr-defined]
+                    setattr(self, _snake(name), _given(use_case(**wanted)))
+        self.operate_sync = _given(operating.OperateSync(self.mirror))
+        self.settings = _given(settings)
+        self.clock = _given(clock)
+        self.token_reader = _given(self.tokens)
+        self.health_probe = _given(self.health)
+        self.request_metrics = _given(RequestMetrics())
+        self.access_log = _given(AccessLog(self.lines))
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+
+
+class Service:
+    """One application and its store. `variables` are settings; making one costs more than most tests."""
+
+    def __init__(self, store: Any = None, *, clock: SteppingClock | None = None, **variables: str) -> None:
+        self.store: Any = store or MemoryRecordStore()
+        self.clock = clock or TickingClock()
+        self.is_started = True
+        production = {"PRIVATE_KEY": "unused", "PUBLIC_KEY": "unused", "STORE": "monty"}
+        given = {
+            "APP_ENV": "test",
+            **(production if variables.get("APP_ENV") == "production" else {}),
+            **variables,
+        }
+        self.parts = Parts(self.store, read_settings(given), self.clock)
+        self.app: Litestar = create_app(cast("Any", self.parts), is_started=lambda: self.is_started)
+        transport = httpx.ASGITransport(cast("Any", self.app), raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://tandem.test")
+
+    def renew(self) -> None:
+        """Empties the store and sets everything back, so that the next test can use the same application."""
+        self.store.__init__()
+        self.clock.instant = NOON
+        self.is_started = True
+        self.parts.health.parts = {"db": ComponentHealth(up=True)}
+        self.parts.mirror.entries = ScriptedSynchronisation().entries
+        self.parts.access_log().flush()
+        self.parts.lines.seek(0)
+        self.parts.lines.truncate()
+
+    def headers(self, user_id: str = ANNA, *grants: str, **more: str) -> dict[str, str]:
+        """The headers of a signed-in caller, `If_Match` and the like as keywords."""
+        token = self.parts.tokens.issue(Identity(user_id, frozenset(grants))).access_token
+        return {
+            "Authorization": f"Bearer {token}",
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
+
+    async def call(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        """A request of Anna's, or `by` somebody else; `raw` sends bytes, further keywords are headers."""
+        by, raw, kind = more.pop("by", ANNA), more.pop("raw", None), more.pop("kind", None)
+        grants = ("admin",) if by == ADMIN else ()
+        headers = self.headers(by, *grants, **more)
+        content = raw if raw is not None else None if body is None else msgspec.json.encode(body)
+        if content is not None:
+            headers["Content-Type"] = kind or "application/json"
+        return await self.client.request(method, path, content=content, headers=headers)
+
+    async def made(self, path: str, body: Json, **more: Any) -> Json:
+        """What a POST made."""
+        answer = await self.call("POST", path, body, **more)
+        assert answer.status_code == 201, answer.text
+        view: Json = answer.json()
+        return view
+
+    async def stored(self) -> dict[str, list[Record]]:
+        """Everything in the store: equal before and after means that nothing changed."""
+        names = ("users", "projects", "timelines", "tasks", "labels", "audit_logs")
+        return {name: await self.store.scan(name, after=None, limit=5_000) for name in names}
+
+
+def pointers(answer: httpx.Response) -> list[str]:
+    """Where a problem document sees faults."""
+    return [fault["pointer"] for fault in answer.json().get("errors", [])]
+
+
+__all__ = ["ADMIN", "ANNA", "BEN", "Json", "Service", "SteppingClock", "pointers"]

@@ -1,0 +1,185 @@
+"""Bad input: each row names what is wrong and where; nothing may change."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.entrypoints.http.service import Service, pointers
+
+DEEP = b'{"name":' + b"[" * 40 + b"]" * 40 + b"}"
+
+MALFORMED: list[tuple[str, bytes, list[str]]] = [
+    ("empty", b"", [""]),
+    ("blank", b"  ", [""]),
+    ("no JSON", b"{name: 1}", [""]),
+    ("cut off", b'{"name": "Gar', [""]),
+    ("trailing text", b'{"name": "Garden"} x', [""]),
+    ("a list", b"[]", [""]),
+    ("null", b"null", [""]),
+    ("not UTF-8", b'{"name": "\xff\xfe"}', [""]),
+    ("surrogate bytes", b'{"name": "\xed\xa0\x80"}', [""]),
+    ("byte order mark", b'\xef\xbb\xbf{"name": "Garden"}', [""]),
+    ("raw control character", b'{"name": "a\x00b"}', [""]),
+    ("NUL escape", b'{"name": "a\\u0000b"}', ["/name"]),
+    ("lone surrogate", b'{"name": "a\\ud800b"}', ["/name"]),
+    ("lone low surrogate", b'{"name": "\\uDC00"}', ["/name"]),
+    ("two high surrogates", b'{"name": "\\ud800\\ud800"}', ["/name"]),
+    ("NUL in an unknown key", b'{"name": "x", "a\\u0000": 1}', ["", "/a\x00"]),
+    ("NaN", b'{"name": NaN}', ["/name"]),
+    ("infinity", b'{"name": "x", "color": -Infinity}', ["/color"]),
+    ("overflowing number", b'{"name": 1e999}', ["/name"]),
+    ("integer beyond 63 bits", b'{"name": 9223372036854775808}', ["/name"]),
+    ("integer of five thousand digits", b'{"name": ' + b"9" * 5_000 + b"}", [""]),
+    ("nested too deeply", DEEP, ["/name" + "/0" * 32, "/name"]),
+    ("recursion bomb", b'{"name":' * 100_000, [""]),
+    ("doubled key", b'{"name": "a", "name": "b"}', ["/name"]),
+    ("doubled key behind an escape", b'{"name": "a", "n\\u0061me": "b"}', ["/name"]),
+    ("unknown field", b'{"name": "x", "owner": 1}', ["/owner"]),
+    ("snake case", b'{"name": "x", "owner_id": "aaaaaaaaaaaaaaaaaaaaaaaa"}', ["/owner_id"]),
+    ("pointer that needs escapes", b'{"name": "x", "a/b~c": 1}', ["/a~1b~0c"]),
+    ("missing field", b"{}", ["/name"]),
+    ("wrong type", b'{"name": 1}', ["/name"]),
+    ("null where text is needed", b'{"name": null}', ["/name"]),
+    ("too short", b'{"name": ""}', ["/name"]),
+    ("too long", json.dumps({"name": "x" * 201}).encode(), ["/name"]),
+    ("unknown choice", b'{"name": "x", "status": "OPEN"}', ["/status"]),
+    ("no id", b'{"name": "x", "ownerId": "1"}', ["/ownerId"]),
+    ("an id and a line break", b'{"name": "x", "ownerId": "aaaaaaaaaaaaaaaaaaaaaaaa\\n"}', ["/ownerId"]),
+    ("no colour", b'{"name": "x", "color": "red"}', ["/color"]),
+    ("a colour and a line break", b'{"name": "x", "color": "#aabbcc\\n"}', ["/color"]),
+    (
+        "everything",
+        b'{"name": 1, "status": "OPEN", "color": 2, "x": 3}',
+        ["/x", "/name", "/status", "/color"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"), [row[1:] for row in MALFORMED], ids=[row[0] for row in MALFORMED]
+)
+async def test_bad_input_is_named_and_changes_nothing(
+    service: Service, raw: bytes, expected: list[str]
+) -> None:
+    before = await service.stored()
+
+    refused = await service.call("POST", "/v1/projects", raw=raw)
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid"), refused.text
+    assert pointers(refused) == expected, refused.text
+    assert await service.stored() == before
+
+
+BAD_TASKS: list[tuple[str, Any, list[str]]] = [
+    ("instant without a zone", {"title": "x", "dueAt": "2026-01-01T00:00:00"}, ["/dueAt"]),
+    ("no instant", {"title": "x", "dueAt": "tomorrow"}, ["/dueAt"]),
+    ("a day that never was", {"title": "x", "dueAt": "2026-02-30T00:00:00Z"}, ["/dueAt"]),
+    ("seconds since 1970", {"title": "x", "dueAt": 1_700_000_000}, ["/dueAt"]),
+    ("microseconds", {"title": "x", "dueAt": "2026-01-01T00:00:00.123456Z"}, ["/dueAt"]),
+    ("before the first year", {"title": "x", "dueAt": "0001-01-01T00:00:00+23:59"}, ["/dueAt"]),
+    ("after the last year", {"title": "x", "startedAt": "9999-12-31T23:59:59-01:00"}, ["/startedAt"]),
+    ("priority as a rank", {"title": "x", "priority": 1}, ["/priority"]),
+    ("text for a flag", {"title": "x", "isAcknowledged": "yes"}, ["/isAcknowledged"]),
+    ("too many labels", {"title": "x", "labelIds": ["a" * 24] * 51}, ["/labelIds"]),
+    ("one bad label", {"title": "x", "labelIds": ["a" * 24, "b"]}, ["/labelIds/1"]),
+    ("labels that are no list", {"title": "x", "labelIds": "a"}, ["/labelIds"]),
+    (
+        "both instants",
+        {"dueAt": "x", "startedAt": "2026-01-01T00:00:00.0001Z"},
+        ["/title", "/startedAt", "/dueAt"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [row[1:] for row in BAD_TASKS], ids=[row[0] for row in BAD_TASKS]
+)
+async def test_bad_tasks_are_named_and_change_nothing(
+    service: Service, body: Any, expected: list[str]
+) -> None:
+    before = await service.stored()
+
+    refused = await service.call("POST", "/v1/tasks", body)
+
+    assert (refused.status_code, pointers(refused)) == (400, expected), refused.text
+    assert await service.stored() == before
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": None}, {"status": None}, {"ownerId": None}, {"id": "x"}, {"version": 3}]
+)
+async def test_what_cannot_be_cleared_or_set_is_refused_in_a_patch(service: Service, body: Any) -> None:
+    made = await service.made("/v1/projects", {"name": "Garden"})
+    before = await service.stored()
+
+    refused = await service.call("PATCH", f"/v1/projects/{made['id']}", body)
+
+    assert (refused.status_code, pointers(refused)) == (400, [f"/{next(iter(body))}"])
+    assert await service.stored() == before
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/json; charset=latin-1", "json", " "]
+)
+async def test_other_media_types_are_refused(service: Service, kind: str) -> None:
+    refused = await service.call("POST", "/v1/projects", {"name": "Garden"}, kind=kind)
+
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
+    assert (await service.stored())["projects"] == []
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
+async def test_media_types_may_name_utf_8(service: Service, kind: str) -> None:
+    made = await service.call("POST", "/v1/projects", {"name": "Gärten"}, kind=kind)
+
+    assert (made.status_code, made.json()["name"]) == (201, "Gärten")
+
+
+async def test_a_merge_patch_creates_nothing(service: Service) -> None:
+    kind = "application/merge-patch+json"
+
+    assert (await service.call("POST", "/v1/projects", {"name": "x"}, kind=kind)).status_code == 415
+
+
+async def test_a_body_over_one_mebibyte_is_refused_however_it_is_sent(service: Service) -> None:
+    raw = json.dumps({"name": "x", "description": "y" * (1024 * 1024)}).encode()
+
+    async def pieces() -> Any:
+        for start in range(0, len(raw), 65_536):
+            yield raw[start : start + 65_536]
+
+    announced = await service.call("POST", "/v1/projects", raw=raw)
+    streamed = await service.call("POST", "/v1/projects", raw=pieces())
+
+    for refused in (announced, streamed):
+        assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert (await service.stored())["projects"] == []
+
+
+async def test_escaped_and_literal_text_mean_the_same(service: Service) -> None:
+    escaped = await service.call("POST", "/v1/projects", raw=b'{"name": "\\u00c4\\ud83d\\ude80\\\\u0000"}')
+
+    assert (escaped.status_code, escaped.json()["name"]) == (201, "Ä\N{ROCKET}\\u0000")
+
+
+async def test_faults_are_told_in_words_of_people(service: Service) -> None:
+    body = {
+        "name": 1,
+        "description": "x" * 10_001,
+        "status": "OPEN",
+        "color": "red",
+        "ownerId": "a",
+        "teamId": [],
+    }
+
+    faults = (await service.call("POST", "/v1/projects", body)).json()["errors"]
+
+    assert {fault["pointer"]: fault["message"] for fault in faults} == {
+        "/name": "must be text, not a whole number",
+        "/description": "must have at most 10000 characters",
+        "/status": "must be one of ACTIVE, ARCHIVED",
+        "/color": "must be a colour written #rrggbb, lower case",
+        "/ownerId": "must have at least 24 characters",
+        "/teamId": "must be text or null, not a list",
+    }

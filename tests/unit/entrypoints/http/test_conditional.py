@@ -1,0 +1,96 @@
+from typing import Any
+
+import pytest
+
+from tests.unit.entrypoints.http.service import Service, pointers
+
+SEEN = [
+    ('"1"', 304),
+    ('W/"1"', 304),
+    ('"7", "1"', 304),
+    ("*", 304),
+    ('"2"', 200),
+    ("1", 200),
+    ('"1', 200),
+    ("", 200),
+]
+
+
+@pytest.mark.parametrize(("tags", "status"), SEEN)
+async def test_readers_who_have_this_version_are_spared_the_body(
+    service: Service, tags: str, status: int
+) -> None:
+    made = await service.made("/v1/projects", {"name": "Garden"})
+
+    answer = await service.call("GET", f"/v1/projects/{made['id']}", If_None_Match=tags)
+
+    assert answer.status_code == status
+    assert answer.headers["etag"] == '"1"'
+    assert (answer.content == b"") == (status == 304)
+
+
+MATCHES = [('"2"', 200), ("*", 200), ('"1", "2"', 200), (' "2" ,', 200), ('"x,y", "2"', 200)]
+STALE = ['"1"', 'W/"2"', '"02"', '"abc"', '""', '"1", "3"', '"99999999999999999999"']
+MALFORMED = ["2", '"2', "'2'", '"2" "3"', '*, "2"', '"a b"', ",", '"2";x']
+
+
+async def second_version(service: Service) -> str:
+    made = await service.made("/v1/projects", {"name": "Garden"})
+    await service.call("PATCH", f"/v1/projects/{made['id']}", {"name": "Park"})
+    return f"/v1/projects/{made['id']}"
+
+
+@pytest.mark.parametrize(("tags", "status"), MATCHES)
+async def test_writers_who_name_the_current_version_write(service: Service, tags: str, status: int) -> None:
+    path = await second_version(service)
+
+    changed = await service.call("PATCH", path, {"name": "Meadow"}, If_Match=tags)
+
+    assert (changed.status_code, changed.json()["version"]) == (status, 3)
+
+
+@pytest.mark.parametrize("tags", STALE)
+async def test_writers_who_name_another_version_change_nothing(service: Service, tags: str) -> None:
+    path = await second_version(service)
+    before = await service.stored()
+
+    for method, suffix, body in WRITES:
+        refused = await service.call(method, f"{path}{suffix}", body, If_Match=tags)
+        assert refused.status_code == 412, (method, suffix, refused.text)
+        assert (refused.json()["code"], refused.json()["currentVersion"]) == ("version_conflict", 2)
+    assert await service.stored() == before
+
+
+WRITES: list[tuple[str, str, Any]] = [
+    ("PATCH", "", {"name": "Meadow"}),
+    ("DELETE", "", None),
+    ("POST", "/restore", None),
+    ("POST", "/rollback", {"version": 1}),
+]
+
+
+@pytest.mark.parametrize("tags", MALFORMED)
+async def test_malformed_conditions_are_refused(service: Service, tags: str) -> None:
+    path = await second_version(service)
+    before = await service.stored()
+
+    refused = await service.call("DELETE", path, If_Match=tags)
+
+    assert (refused.status_code, pointers(refused)) == (400, ["/If-Match"])
+    assert await service.stored() == before
+
+
+async def test_writers_may_be_obliged_to_name_a_version() -> None:
+    service = Service(REQUIRE_IF_MATCH="true")
+    made = await service.made("/v1/projects", {"name": "Garden"})
+    path = f"/v1/projects/{made['id']}"
+    before = await service.stored()
+
+    for method, suffix, body in [*WRITES, ("PUT", "/timeline", {}), ("PATCH", "/timeline", {})]:
+        refused = await service.call(method, f"{path}{suffix}", body)
+        assert (refused.status_code, refused.json()["code"]) == (428, "precondition_required"), (
+            method,
+            suffix,
+        )
+    assert await service.stored() == before
+    assert (await service.call("DELETE", path, If_Match='"1"')).status_code == 204

@@ -1,0 +1,177 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from adapters.records.change_set import ChangeSet
+from domain.errors import StoreUnavailable
+from tests.unit.entrypoints.http.service import BEN, Service, pointers
+from tests.unit.memory_store import MemoryRecordStore
+
+KEY = "key-1"
+
+
+async def test_the_same_request_again_is_answered_again_and_not_repeated(service: Service) -> None:
+    first = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    before = await service.stored()
+
+    again = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["etag"] == first.headers["etag"]
+    assert await service.stored() == before
+
+
+async def test_a_replay_shows_what_was_made_then_not_what_is_now(service: Service) -> None:
+    made = await service.made("/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    await service.call("PATCH", f"/v1/tasks/{made['id']}", {"title": "Weed"})
+
+    again = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+
+    assert again.json() == made
+
+
+async def test_a_replayed_patch_does_not_undo_what_came_later(service: Service) -> None:
+    made = await service.made("/v1/labels", {"name": "a"})
+    path = f"/v1/labels/{made['id']}"
+    first = await service.call("PATCH", path, {"name": "b"}, Idempotency_Key=KEY, If_Match='"1"')
+    await service.call("PATCH", path, {"name": "c"})
+
+    again = await service.call("PATCH", path, {"name": "b"}, Idempotency_Key=KEY, If_Match='"1"')
+
+    assert (again.status_code, again.content) == (200, first.content)
+    assert (await service.call("GET", path)).json()["name"] == "c"
+
+
+@pytest.mark.parametrize("action", ["restore", "rollback"])
+async def test_actions_are_replayed_too(service: Service, action: str) -> None:
+    made = await service.made("/v1/projects", {"name": "Garden"})
+    path = f"/v1/projects/{made['id']}"
+    await service.call("PATCH", path, {"name": "Park"})
+    if action == "restore":
+        await service.call("DELETE", path)
+    body = {"version": 1} if action == "rollback" else None
+
+    first = await service.call("POST", f"{path}/{action}", body, Idempotency_Key=KEY)
+    before = await service.stored()
+    again = await service.call("POST", f"{path}/{action}", body, Idempotency_Key=KEY)
+
+    assert (first.status_code, again.status_code, again.content) == (200, 200, first.content)
+    assert await service.stored() == before
+
+
+async def test_a_key_stands_for_one_body(service: Service) -> None:
+    await service.made("/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    before = await service.stored()
+
+    refused = await service.call("POST", "/v1/tasks", {"title": "Weed"}, Idempotency_Key=KEY)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    assert await service.stored() == before
+
+
+async def test_keys_of_other_callers_and_operations_are_other_keys(service: Service) -> None:
+    mine = await service.made("/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    theirs = await service.made("/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY, by=BEN)
+    label = await service.call("POST", "/v1/labels", {"name": "Dig"}, Idempotency_Key=KEY)
+
+    assert mine["id"] != theirs["id"]
+    assert (label.status_code, "idempotency-replayed" in label.headers) == (201, False)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ü"])
+async def test_malformed_keys_are_refused(service: Service, key: str) -> None:
+    headers = {**service.headers(), "Idempotency-Key": key.encode("latin-1")}
+
+    refused = await service.client.post("/v1/tasks", json={"title": "Dig"}, headers=headers)  # type: ignore[arg-type]
+
+    assert (refused.status_code, pointers(refused)) == (400, ["/Idempotency-Key"])
+    assert (await service.stored())["tasks"] == []
+
+
+async def test_a_refused_request_may_be_sent_again_with_its_key(service: Service) -> None:
+    taken = await service.made("/v1/labels", {"name": "urgent"})
+    refused = await service.call("POST", "/v1/labels", {"name": "urgent"}, Idempotency_Key=KEY)
+    await service.call("DELETE", f"/v1/labels/{taken['id']}")
+
+    again = await service.call("POST", "/v1/labels", {"name": "urgent"}, Idempotency_Key=KEY)
+
+    assert (refused.status_code, again.status_code) == (409, 201)
+
+
+class GatedStore(MemoryRecordStore):
+    """Commits wait at a gate; `after` runs once, right after a commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.is_answer_lost = False
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        self.waiting.set()
+        await self.gate.wait()
+        await super().commit(change_set)
+        if self.is_answer_lost:
+            raise StoreUnavailable
+
+
+async def test_while_the_first_request_runs_the_second_is_told_to_wait() -> None:
+    store = GatedStore()
+    service = Service(store)
+
+    first = asyncio.create_task(service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY))
+    await asyncio.wait_for(store.waiting.wait(), 5)
+    second = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    store.gate.set()
+
+    assert (second.status_code, second.json()["code"]) == (409, "answer_pending")
+    assert (await first).status_code == 201
+    third = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    assert third.headers["idempotency-replayed"] == "true"
+    assert len((await service.stored())["tasks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/tasks", {"title": "Dig"}), ("/v1/labels", {"name": "urgent"})]
+)
+async def test_of_two_processes_with_one_key_one_writes_and_both_answer_the_same(
+    path: str, body: Any
+) -> None:
+    store = GatedStore()
+    one, other = Service(store), Service(store)
+
+    racing = [
+        asyncio.create_task(each.call("POST", path, body, Idempotency_Key=KEY)) for each in (one, other)
+    ]
+    await asyncio.wait_for(store.waiting.wait(), 5)
+    await asyncio.sleep(0)
+    store.gate.set()
+    answers: Sequence[Any] = await asyncio.gather(*racing)
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+    assert len((await one.stored())["audit_logs"]) == 1
+
+
+async def test_a_write_whose_answer_was_lost_is_found_again() -> None:
+    store = GatedStore()
+    store.gate.set()
+    service = Service(store)
+    store.is_answer_lost = True
+    lost = await service.call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+    store.is_answer_lost = False
+
+    found = await Service(store).call("POST", "/v1/tasks", {"title": "Dig"}, Idempotency_Key=KEY)
+
+    assert (lost.status_code, lost.json()["code"], lost.headers["retry-after"]) == (
+        503,
+        "store_unavailable",
+        "1",
+    )
+    assert (found.status_code, found.headers["idempotency-replayed"]) == (201, "true")
+    assert len((await service.stored())["tasks"]) == 1

@@ -1,0 +1,69 @@
+import json
+from typing import Any
+
+from entrypoints.http.openapi import openapi_document
+from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.unit.entrypoints.http.service import ADMIN, Service
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set[str]()
+        return own.union(*(references(item) for item in value.values()))
+    return set[str]().union(*(references(item) for item in value)) if isinstance(value, list) else set()
+
+
+async def test_the_served_document_is_the_committed_one(service: Service) -> None:
+    served = (await service.client.get("/schema/openapi.json")).json()
+
+    assert served == json.loads(COPY.read_text("utf-8")), (
+        "the interface changed; write the copy anew: PYTHONPATH=src python -m tests.unit.entrypoints.http.openapi_copy"
+    )
+
+
+def test_every_reference_leads_somewhere(service: Service) -> None:
+    document = openapi_document(service.app)
+
+    for reference in references(document):
+        part: Any = document
+        for name in reference.removeprefix("#/").split("/"):
+            part = part[name]
+        assert part
+
+
+def test_operations_are_named_once_and_say_what_may_go_wrong(service: Service) -> None:
+    document = openapi_document(service.app)
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    for operation in operations:
+        assert "500" in operation["responses"]
+        assert operation["security"] == [] or "401" in operation["responses"]
+
+
+def test_every_route_of_the_interface_is_documented(service: Service) -> None:
+    document = openapi_document(service.app)
+    pages = {"/", "/docs", "/schema/openapi.json", "/favicon.svg", "/favicon.ico", "/problems"}
+
+    for route in service.app.routes:
+        path = route.path.replace(":str", "")
+        if path not in pages and not path.startswith(("/assets/", "/problems/")):
+            methods = {method.lower() for method in getattr(route, "methods", ())} - {"options"}
+            assert methods == set(document["paths"][path]), path
+
+
+async def test_the_document_tells_parameters_as_they_are_read(service: Service) -> None:
+    document = (await service.call("GET", "/schema/openapi.json", by=ADMIN)).json()
+    listing = {each["name"]: each for each in document["paths"]["/v1/tasks"]["get"]["parameters"]}
+
+    assert listing["limit"]["schema"] == {
+        "type": "integer",
+        "description": "How many items at most.",
+        "minimum": 1,
+        "maximum": 200,
+        "default": 20,
+    }
+    assert listing["status"]["schema"]["enum"] == ["BLOCKED", "DONE", "IN_PROGRESS", "TODO"]
+    assert "-dueAt" in listing["sort"]["schema"]["enum"]
+    assert listing["dueBefore"]["schema"]["format"] == "date-time"

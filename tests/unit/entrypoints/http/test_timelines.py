@@ -1,0 +1,169 @@
+from tests.unit.entrypoints.http.service import Json, Service, pointers
+
+PLAN: Json = {
+    "calendar": {"workingDays": ["MON", "TUE"], "holidays": ["2026-12-25"]},
+    "items": [
+        {"id": "a", "title": "Dig", "start": "2026-03-02", "duration": 3},
+        {"id": "b", "kind": "MILESTONE", "notBefore": "2026-03-09"},
+    ],
+    "dependencies": [{"from": "a", "to": "b", "kind": "FS", "lag": -1}],
+    "message": "First plan",
+}
+
+
+async def planned(service: Service) -> str:
+    project = await service.made("/v1/projects", {"name": "Garden"})
+    return f"/v1/projects/{project['id']}/timeline"
+
+
+async def test_a_project_starts_with_an_empty_plan_of_version_zero(service: Service) -> None:
+    answer = await service.call("GET", await planned(service))
+
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"0"')
+    assert (answer.json()["version"], answer.json()["items"]) == (0, [])
+
+
+async def test_a_saved_plan_comes_back_as_it_was_sent(service: Service) -> None:
+    path = await planned(service)
+
+    saved = await service.call("PUT", path, PLAN, If_Match='"0"')
+
+    assert (saved.status_code, saved.json()["version"]) == (200, 1)
+    read = (await service.call("GET", path)).json()
+    assert read == saved.json()
+    assert read["calendar"] == PLAN["calendar"]
+    assert read["dependencies"] == PLAN["dependencies"]
+    assert read["items"][0]["duration"] == 3
+    assert read["items"][1] == {
+        "id": "b",
+        "kind": "MILESTONE",
+        "taskId": None,
+        "parentId": None,
+        "title": None,
+        "start": None,
+        "end": None,
+        "duration": None,
+        "mode": "AUTO",
+        "notBefore": "2026-03-09",
+    }
+
+
+async def test_saving_what_is_there_makes_no_version(service: Service) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+
+    again = await service.call("PUT", path, {**PLAN, "message": "Again"})
+
+    assert again.json()["version"] == 1
+
+
+async def test_a_dry_run_shows_the_result_and_stores_nothing(service: Service) -> None:
+    path = await planned(service)
+    before = await service.stored()
+
+    tried = await service.call("PUT", f"{path}?dryRun=true", PLAN)
+
+    assert (tried.status_code, tried.json()["items"][0]["id"]) == (200, "a")
+    assert await service.stored() == before
+
+
+async def test_a_stale_plan_is_refused_with_the_current_version(service: Service) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+    before = await service.stored()
+
+    stale = await service.call("PUT", path, {"items": []}, If_Match='"0"')
+
+    assert (stale.status_code, stale.json()["currentVersion"]) == (412, 1)
+    assert await service.stored() == before
+
+
+async def test_a_merge_patch_replaces_lists_and_merges_objects(service: Service) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+
+    body = {"calendar": {"holidays": []}, "dependencies": []}
+    changed = await service.call("PATCH", path, body, If_Match='"1"')
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["calendar"] == {"workingDays": ["MON", "TUE"], "holidays": []}
+    assert changed.json()["dependencies"] == []
+    assert [item["id"] for item in changed.json()["items"]] == ["a", "b"]
+    assert changed.json()["message"] is None
+
+
+async def test_every_fault_of_a_plan_is_named_at_once(service: Service) -> None:
+    path = await planned(service)
+    before = await service.stored()
+    body = {
+        "items": [{"id": "", "duration": -1}, {"kind": "BAR"}, {"id": "c", "colour": 1}],
+        "dependencies": [{"from": "a", "lag": "x"}],
+        "calendar": {"workingDays": ["MONDAY"], "holidays": ["2026-02-30"]},
+        "surprise": True,
+    }
+
+    refused = await service.call("PUT", path, body)
+
+    assert refused.status_code == 400
+    assert set(pointers(refused)) == {
+        "/surprise",
+        "/calendar/workingDays/0",
+        "/calendar/holidays/0",
+        "/items/0/id",
+        "/items/0/duration",
+        "/items/1/id",
+        "/items/1/kind",
+        "/items/2/colour",
+        "/dependencies/0/to",
+        "/dependencies/0/lag",
+    }
+    assert await service.stored() == before
+
+
+async def test_a_plan_that_contradicts_itself_is_refused_by_a_rule(service: Service) -> None:
+    path = await planned(service)
+    body = {
+        "items": [{"id": "a"}, {"id": "b"}],
+        "dependencies": [{"from": "a", "to": "b"}, {"from": "b", "to": "a"}],
+    }
+
+    refused = await service.call("PUT", path, body)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "rule_broken")
+    assert pointers(refused) == ["/dependencies"]
+
+
+async def test_a_bad_merge_is_refused_by_its_pointer(service: Service) -> None:
+    path = await planned(service)
+
+    refused = await service.call("PATCH", path, {"items": [{"id": 7}]})
+
+    assert (refused.status_code, pointers(refused)) == (400, ["/items/0/id"])
+
+
+async def test_plans_can_be_read_by_version_and_by_instant_and_put_back(service: Service) -> None:
+    path = await planned(service)
+    first = (await service.call("PUT", path, PLAN)).json()
+    await service.call("PUT", path, {"items": []})
+
+    assert (await service.call("GET", f"{path}?version=1")).json()["items"][0]["id"] == "a"
+    at = await service.call("GET", f"{path}?at={first['updatedAt']}")
+    assert at.json()["version"] == 1
+    assert (await service.call("GET", f"{path}/versions/1")).json()["items"][0]["id"] == "a"
+    listed = (await service.call("GET", f"{path}/versions")).json()["items"]
+    assert [entry["version"] for entry in listed] == [2, 1]
+    back = await service.call("POST", f"{path}/rollback", {"version": 1}, If_Match='"2"')
+    assert (back.json()["version"], back.json()["items"][0]["id"]) == (3, "a")
+    difference = (await service.call("GET", f"{path}/diff?from=2&to=3")).json()
+    assert set(difference["changes"]) == {"items", "calendar", "dependencies", "message"}
+
+
+async def test_a_plan_of_two_thousand_items_is_saved_whole(service: Service) -> None:
+    path = await planned(service)
+    items = [{"id": f"i{number}", "title": f"Item {number}", "duration": 1} for number in range(2_000)]
+    links = [{"from": f"i{number}", "to": f"i{number + 1}"} for number in range(1_999)]
+
+    saved = await service.call("PUT", path, {"items": items, "dependencies": links})
+
+    assert saved.status_code == 200
+    assert len((await service.call("GET", path)).json()["items"]) == 2_000

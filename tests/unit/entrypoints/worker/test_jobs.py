@@ -1,0 +1,131 @@
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from entrypoints.worker.jobs import BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX, Job, back_off_seconds
+from entrypoints.worker.main import run_jobs, stop_on_signals
+
+SECONDS_MAX = 10.0
+
+
+class Work:
+    """Counts its turns; fails, or goes on until it is stopped, as told."""
+
+    def __init__(self, *, failures: int = 0, goes_on: bool = False) -> None:
+        self.turns = 0
+        self.reached = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self._failures = failures
+        self._goes_on = goes_on
+
+    async def __call__(self) -> None:
+        self.turns += 1
+        if self.turns <= self._failures:
+            raise ConnectionError("the store went away")
+        if self.turns > self._failures + 1:
+            self.reached.set()
+        if self._goes_on:
+            self.reached.set()
+            await self.stopped.wait()
+
+
+class Log:
+    """What was logged, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.told = asyncio.Event()
+
+    def write(self, line: str) -> None:
+        self.lines.append(line)
+        self.told.set()
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log()
+    sink = logger.add(log.write, format="{message}")
+    yield log
+    logger.remove(sink)
+
+
+def job(work: Work, *, name: str = "tidy up", timeout_seconds: float | None = 1.0) -> Job:
+    stop = work.stopped.set
+    return Job(name=name, work=work, interval_seconds=0.001, timeout_seconds=timeout_seconds, stop=stop)
+
+
+async def test_a_job_is_done_again_and_again_until_the_end() -> None:
+    stopping, work = asyncio.Event(), Work()
+    running = asyncio.create_task(run_jobs([job(work)], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await work.reached.wait()
+        stopping.set()
+        assert await running
+    assert work.turns >= 2
+
+
+async def test_a_job_that_fails_is_logged_and_tried_again_while_others_go_on(log: Log) -> None:
+    stopping, failing, healthy = asyncio.Event(), Work(failures=1), Work()
+    running = asyncio.create_task(run_jobs([job(failing, name="mend"), job(healthy)], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await healthy.reached.wait()
+        await failing.reached.wait()
+        stopping.set()
+        assert await running
+    line = log.lines[0]
+    assert line.startswith("The job mend failed (failure 1 in a row)")
+    assert "the store went away" in line
+
+
+async def test_a_turn_that_takes_too_long_is_a_failure(log: Log) -> None:
+    stopping, hanging = asyncio.Event(), Work(goes_on=True)
+    running = asyncio.create_task(run_jobs([job(hanging, timeout_seconds=0.05)], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await log.told.wait()
+        stopping.set()
+        assert await running
+    assert "failed" in log.lines[0]
+
+
+async def test_work_that_paces_itself_is_asked_to_finish() -> None:
+    stopping, relay = asyncio.Event(), Work(goes_on=True)
+    running = asyncio.create_task(run_jobs([job(relay, timeout_seconds=None)], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await relay.reached.wait()
+        stopping.set()
+        assert await running
+    assert relay.stopped.is_set()
+
+
+async def test_work_that_does_not_finish_is_given_up_and_named(log: Log) -> None:
+    stopping, stubborn = asyncio.Event(), Work(goes_on=True)
+    deaf = Job(name="deaf", work=stubborn, interval_seconds=1, timeout_seconds=None)
+    running = asyncio.create_task(run_jobs([deaf], stopping, drain_seconds_max=0.05))
+    async with asyncio.timeout(SECONDS_MAX):
+        await stubborn.reached.wait()
+        stopping.set()
+        assert not await running
+    assert log.lines[-1].startswith("The job deaf did not finish in time")
+
+
+async def test_signals_stop_the_worker() -> None:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            await stopping.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+    assert stopping.is_set()
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5, 50, 10_000])
+def test_back_off_grows_and_is_bounded(failures: int) -> None:
+    longest = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** min(failures - 1, 16))
+    assert 0.75 * longest <= back_off_seconds(failures) <= longest

@@ -1,0 +1,236 @@
+"""The plainest honest record store: dictionaries, copies at the door, every promise of the port kept in memory.
+
+It is what decorators are tested over; it passes the contract suite like the real ones.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    NotNull,
+    OneOf,
+    Question,
+    Range,
+    after_position,
+    words_of,
+)
+from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
+from adapters.records.specs import AUDIT_LOGS, SPECS, UniqueKey
+from domain.audit import SyncStatus
+from domain.errors import AlreadyExists, VersionConflict
+
+Collections = dict[str, dict[str, Record]]
+Holding = tuple[str, tuple[Any, ...]]
+"""A unique key's name and the values that one record keeps others from having."""
+Written = tuple[str, str, Record | None]
+"""What was written, as (collection, id), and what was there before."""
+
+
+class MemoryRecordStore:
+    """A RecordStore in this process. Each method runs in one turn of the loop, so each is atomic."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self._name = name
+        self._collections: Collections = {collection: {} for collection in SPECS}
+        self._holders: dict[Holding, str] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+    async def prepare(self) -> None:
+        return
+
+    async def ping(self) -> None:
+        return
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        kept = self._collections[collection]
+        return {id_: copied(kept[id_]) for id_ in ids if id_ in kept}
+
+    async def find(self, question: Question) -> list[Record]:
+        where = question.where
+        if question.after is not None:
+            where = AllOf((where, after_position(question.order, question.after)))
+        found = self._matching(question.collection, where)
+        field = question.order.field
+        found.sort(key=lambda record: str(record[ID]), reverse=question.order.descending)
+        found.sort(key=lambda record: _sort_key(record.get(field)), reverse=question.order.descending)
+        return [copied(record) for record in found[: question.limit]]
+
+    async def count(self, collection: str, where: Criterion) -> int:
+        return len(self._matching(collection, where))
+
+    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
+        kept = self._collections[collection]
+        ids = sorted(id_ for id_ in kept if after is None or id_ > after)
+        return [copied(kept[id_]) for id_ in ids[:limit]]
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        undone: list[Written] = []
+        try:
+            for put in change_set.puts:
+                self._require_version(put)
+                self._write(put.collection, put.record, undone)
+            for entry in change_set.entries:
+                self._require_new(entry)
+                self._write(AUDIT_LOGS.collection, entry, undone)
+        except (AlreadyExists, VersionConflict):
+            self._undo(undone)
+            raise
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+        return [self._apply(change_set) for change_set in change_sets]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        for settlement in settlements:
+            entry = self._collections[AUDIT_LOGS.collection].get(settlement.entry_id)
+            if entry is None or entry["syncStatus"] == SyncStatus.SYNCED:
+                continue
+            is_synced = settlement.status is SyncStatus.SYNCED
+            entry["syncStatus"] = settlement.status.value
+            entry["syncAttempts"] = settlement.attempts
+            entry["syncNextAt"] = settlement.next_at
+            entry["syncError"] = settlement.error
+            entry["syncedAt"] = settlement.at if is_synced else None
+
+    def forget(self, collection: str, id_: str) -> None:
+        """Loses one record, as a store does that was put back from an old copy."""
+        self._replace(collection, id_, None)
+
+    def _apply(self, change_set: ChangeSet) -> Refusal | None:
+        undone: list[Written] = []
+        try:
+            for put in change_set.puts:
+                if self._version(put) < put.version:
+                    self._write(put.collection, put.record, undone)
+            for entry in change_set.entries:
+                if entry[ID] not in self._collections[AUDIT_LOGS.collection]:
+                    arrived = {**entry, "syncStatus": SyncStatus.SYNCED.value}
+                    self._write(AUDIT_LOGS.collection, arrived, undone)
+        except AlreadyExists as taken:
+            self._undo(undone)
+            return Refusal(f"{', '.join(taken.fields)} is taken")
+        return None
+
+    def _version(self, put: Put) -> int:
+        stored = self._collections[put.collection].get(put.record_id)
+        return 0 if stored is None else int(stored[VERSION])
+
+    def _require_version(self, put: Put) -> None:
+        current = self._version(put)
+        if current != put.expected_version:
+            raise VersionConflict(current_version=current)
+
+    def _require_new(self, entry: Record) -> None:
+        if entry[ID] in self._collections[AUDIT_LOGS.collection]:
+            raise AlreadyExists(fields=(ID,))
+
+    def _write(self, collection: str, record: Record, undone: list[Written]) -> None:
+        """Stores one record and notes what was there. Raises AlreadyExists where a unique key is taken."""
+        id_, before = record[ID], self._collections[collection].get(record[ID])
+        keys = SPECS[collection].unique_keys
+        for key in keys:
+            held = _held(key, record)
+            if held and self._holders.get((key.name, held), id_) != id_:
+                raise AlreadyExists(fields=key.fields)
+        undone.append((collection, id_, before))
+        self._replace(collection, id_, copied(record))
+
+    def _undo(self, undone: list[Written]) -> None:
+        for collection, id_, before in reversed(undone):
+            self._replace(collection, id_, before)
+
+    def _replace(self, collection: str, id_: str, record: Record | None) -> None:
+        kept = self._collections[collection]
+        for key in SPECS[collection].unique_keys:
+            self._holders.pop((key.name, _held(key, kept.get(id_) or {})), None)
+            if record is not None and (held := _held(key, record)):
+                self._holders[key.name, held] = id_
+        if record is None:
+            del kept[id_]
+        else:
+            kept[id_] = record
+
+    def _matching(self, collection: str, where: Criterion) -> list[Record]:
+        kept = self._collections[collection].values()
+        words = SPECS[collection].text_fields
+        return [record for record in kept if not is_tombstone(record) and matches(where, record, words)]
+
+
+def _held(key: UniqueKey, record: Record) -> tuple[Any, ...]:
+    """The values a record keeps others from having; empty where it keeps nobody."""
+    values = tuple(record.get(field) for field in key.fields)
+    if None in values or is_tombstone(record) or (key.live_only and record.get(IS_DELETED)):
+        return ()
+    return values
+
+
+def copied(value: Any) -> Any:
+    """The same value, sharing nothing that can change; instants in UTC."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(item) for item in value]
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not UTC else value
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    return (value is not None, value if value is not None else 0)
+
+
+def matches(where: Criterion, record: Record, text_fields: Sequence[str] = ()) -> bool:
+    """Whether the record satisfies the criterion."""
+    match where:
+        case AllOf(criteria):
+            return all(matches(criterion, record, text_fields) for criterion in criteria)
+        case AnyOf(criteria):
+            return any(matches(criterion, record, text_fields) for criterion in criteria)
+        case HasWords(text):
+            written = {word for field in text_fields for word in words_of(record.get(field) or "")}
+            return written.issuperset(words_of(text))
+        case Range():
+            return _within(where, record.get(where.field))
+        case _:
+            return _value_matches(where, record.get(where.field))
+
+
+def _value_matches(where: Equals | OneOf | IsNull | NotNull | Holds, value: Any) -> bool:
+    match where:
+        case Equals(_, wanted):
+            return value is not None and value == wanted
+        case OneOf(_, wanted):
+            return value is not None and value in wanted
+        case IsNull():
+            return value is None
+        case NotNull():
+            return value is not None
+        case Holds(_, wanted):
+            return isinstance(value, list) and wanted in value
+
+
+def _within(bounds: Range, value: str | int | datetime | None) -> bool:
+    if value is None:
+        return False
+    present: Any = value
+    return (
+        (bounds.above is None or present > bounds.above)
+        and (bounds.at_least is None or present >= bounds.at_least)
+        and (bounds.below is None or present < bounds.below)
+        and (bounds.at_most is None or present <= bounds.at_most)
+    )
