@@ -81,7 +81,7 @@ def mongo_database(mongo_server: MongoServer) -> Iterator[MongoDatabase]:
 @pytest.fixture
 def own_mongo_server(data_directory: Path) -> Iterator[StandInMongoServer]:
     """A stand-in for MongoDB for one test, which may kill and freeze it."""
-    server = start_secantus(data_directory / "mongo")
+    server = start_secantus(data_directory / "mongo", is_durable=True)
     yield server
     server.close()
 

@@ -68,6 +68,6 @@ def _check(changes: ProjectChanges) -> None:
 
 def require_color(color: str) -> str:
     """The colour as `#rrggbb`, lower case. Raises RuleBroken otherwise."""
-    if re.match(COLOR_PATTERN, color) is None:
+    if re.fullmatch(COLOR_PATTERN, color) is None:
         raise RuleBroken("A colour is written #rrggbb.", faults=[Fault("/color", "is not written #rrggbb")])
     return color

@@ -73,13 +73,20 @@ class StandInMongoServer(MongoServer):
         self.server.kill()
 
 
-def start_secantus(directory: Path, *, is_standalone: bool = False) -> StandInMongoServer:
-    """A one-node replica set named `secantus`, or a server without a replica set."""
+def start_secantus(
+    directory: Path, *, is_standalone: bool = False, is_durable: bool = False
+) -> StandInMongoServer:
+    """A one-node replica set named `secantus`, or a server without a replica set.
+
+    Not `is_durable`, the stand-in ignores `j: true` at commitTransaction: a SIGKILL may lose acknowledged transactions.
+    """
     release = _release("secantusdb")
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--storage-path", str(directory / "data"), "--cache-size", "64M", "--log-level", "WARNING"]
+    if is_durable:
+        command.append("--sync-on-commit")
     note("MongoDB", f"secantusdb {release} standing in for MongoDB")
     if is_standalone:
         return StandInMongoServer([*command, "--standalone"], port=port, directory=directory)

@@ -29,11 +29,12 @@ class CachedStore:
 
     Records are held before the commit and put after it, so nothing cached is older than an acknowledged write, also
     where several processes share the cache, where a reader is slow, and where the writer dies after its commit. What
-    remains, bounded by the time a copy is kept (RECORD_SECONDS), are *other* processes' reads
-    - while this process cannot reach a shared cache that they can reach (this one does not use it until it has made
-      up for what it committed meanwhile), and
-    - after this process died between a commit and its put, if in the same instant a rival's refused commit gave the
-      place back.
+    remains is bounded by the time a copy is kept (RECORD_SECONDS):
+    - *other* processes' reads while this one cannot reach a shared cache that they can reach (this one does not use it
+      until it has made up for what it committed meanwhile);
+    - reads after this process died between a commit and its put, if the place it held was given back by a rival's
+      refused commit in that instant, evicted, or lost by a cache server that failed over to an older replica;
+    - reads after the store was restored from a backup under the same namespace.
     A write based on such a read is refused by the store like any stale one, and the refusal forgets the copy.
     """
 

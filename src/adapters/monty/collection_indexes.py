@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from adapters.monty.sorted_keys import Key, SortedKeys
-from adapters.records.record import ID, IS_DELETED, Record, is_tombstone
+from adapters.records.record import ID, IS_DELETED, IS_ERASED, Record, is_tombstone
 from adapters.records.specs import RecordSpec, UniqueKey
 
 Rank = tuple[Any, ...]
@@ -58,12 +58,10 @@ class CollectionIndexes:
 
     def __init__(self, spec: RecordSpec[Any], records: Sequence[Record] = ()) -> None:
         self._spec = spec
-        unique = [_fields(key.fields, live_only=key.live_only) for key in spec.unique_keys]
-        asked = [_fields(index.fields, live_only=index.live_only) for index in spec.indexes]
-        wanted = list(dict.fromkeys([(ID,), *unique, *asked]))
-        self._names = tuple({name for fields in wanted for name in fields})
+        orders = _orders(spec)
+        self._names = tuple({name for fields in orders for name in fields})
         known = [self._ranks(record) for record in records if not is_tombstone(record)]
-        self.orders = tuple(_ordered(fields, known) for fields in wanted)
+        self.orders = tuple(_ordered(fields, known) for fields in orders)
         erased = [(rank(record[ID]),) for record in records if is_tombstone(record)]
         self._all = SortedKeys([*erased, *self.orders[0].keys.between((), (TOP,))])
 
@@ -112,6 +110,18 @@ class CollectionIndexes:
 
     def _ranks(self, record: Record) -> dict[str, Rank]:
         return {name: rank(record.get(name)) for name in self._names}
+
+
+def indexed_fields(spec: RecordSpec[Any]) -> frozenset[str]:
+    """All that the indexes of a collection need to know of a record."""
+    return frozenset({IS_ERASED, *(name for fields in _orders(spec) for name in fields)})
+
+
+def _orders(spec: RecordSpec[Any]) -> list[tuple[str, ...]]:
+    """The fields of each index of a collection; by id is the first."""
+    unique = [_fields(key.fields, live_only=key.live_only) for key in spec.unique_keys]
+    asked = [_fields(index.fields, live_only=index.live_only) for index in spec.indexes]
+    return list(dict.fromkeys([(ID,), *unique, *asked]))
 
 
 def _ordered(fields: tuple[str, ...], known: Sequence[Mapping[str, Rank]]) -> OrderedIndex:

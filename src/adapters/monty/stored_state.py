@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.monty.collection_indexes import Claim, CollectionIndexes
+from adapters.monty.collection_indexes import Claim, CollectionIndexes, indexed_fields
 from adapters.monty.document import decoded, key_of
 from adapters.monty.document_keepers import DocumentKeeper, StoredDocument
 from adapters.monty.errors import DRIVER_ERRORS, unavailable
@@ -44,8 +44,10 @@ class StoredState:
         """Builds the indexes from the documents."""
         for name, spec in self._specs.items():
             records: list[Record] = []
+            kept = indexed_fields(spec)
             for data in self._keeper.documents(name, None):
-                records.append(decoded(data))
+                record = decoded(data)
+                records.append({field: record[field] for field in kept if field in record})
                 if len(records) % LOAD_PAUSE_RECORDS == 0:
                     await asyncio.sleep(0)
             self._indexes[name] = CollectionIndexes(spec, records)

@@ -1,7 +1,7 @@
 """Counters of HTTP requests, kept in plain dictionaries and rendered when Prometheus asks."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from application.ports.synchronisation import CollectionSync, SyncMetrics
 
@@ -18,7 +18,8 @@ _Key = tuple[str, str, int]
 class RequestMetrics:
     """Counts requests and their durations by route template, method and status; one process, one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beside: Callable[[], str] = str) -> None:
+        self._beside = beside
         # Each series: a count per bucket, one for what is slower, then the sum of seconds.
         self._series: dict[_Key, list[float]] = {}
 
@@ -32,11 +33,11 @@ class RequestMetrics:
         series[-1] += seconds
 
     def render(self, sync: SyncMetrics | None = None) -> str:
-        """Everything counted so far, and the state of the mirror where it is known, as Prometheus text 0.0.4."""
+        """Everything counted so far, and the state of the mirror where there is one, as Prometheus text 0.0.4."""
         lines = [*self._counters(), *self._histogram()]
-        if sync is not None:
+        if sync is not None and sync.target is not None:
             lines += _sync_gauges(sync)
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + self._beside()
 
     def _new_series(self, key: _Key) -> list[float]:
         route, method, status = key

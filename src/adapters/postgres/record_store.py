@@ -10,7 +10,7 @@ import msgspec
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.criteria_sql import count_sql, question_sql
-from adapters.postgres.migrate import upgrade
+from adapters.postgres.errors import SchemaMissing
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
@@ -20,7 +20,12 @@ from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
+from adapters.records.revisions import Revision
 from domain.audit import SyncStatus
+
+HEAD = "0001"
+"""The migration this program was written for; a test holds it to the newest one there is."""
+CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
 
 class PostgresRecordStore:
@@ -58,7 +63,25 @@ class PostgresRecordStore:
         await self._connections.close()
 
     async def prepare(self) -> None:
+        if (await self.revision()).current == HEAD:
+            return
+        from adapters.postgres.migrate import upgrade  # noqa: PLC0415 - half a second to load, and rarely needed
+
         await asyncio.to_thread(upgrade, self.url)
+
+    async def revision(self) -> Revision:
+        """Where the tables stand, and where this program needs them."""
+        try:
+            rows = await self._rows(CURRENT_REVISION, [])
+        except SchemaMissing:
+            rows = []
+        return Revision(str(rows[0][0]) if rows else None, HEAD)
+
+    async def step_back(self) -> None:
+        """Undoes the last migration. Raises StoreUnavailable."""
+        from adapters.postgres.migrate import downgrade  # noqa: PLC0415 - as above
+
+        await asyncio.to_thread(downgrade, self.url, "-1")
 
     async def ping(self) -> None:
         await self._connections.ping()

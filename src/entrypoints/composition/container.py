@@ -37,7 +37,7 @@ class Container(containers.DeclarativeContainer):
     stack = providers.Singleton(StoreStack, settings=settings, clock=clock)
     synchronisation = stack.provided.synchronisation
     health_probe = stack
-    request_metrics = providers.Singleton(RequestMetrics)
+    request_metrics = providers.Singleton(RequestMetrics, beside=stack.provided.render_metrics)
     access_log = providers.Singleton(access_log, settings)
 
     keys = providers.Singleton(

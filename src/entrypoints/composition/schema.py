@@ -1,14 +1,12 @@
 """The schema of every store in use: PostgreSQL's by its migrations, document stores' by a digest of their indexes."""
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 
-from adapters.postgres import migrate
-from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
+from adapters.records.revisions import Revisioned
 from adapters.records.specs import ALL_SPECS, CONTROL
 from application.ports.schema import SchemaState
 from domain.errors import Conflict, VersionConflict
@@ -32,22 +30,25 @@ class StoreSchema:
         return await self.states()
 
     async def downgrade(self) -> Sequence[SchemaState]:
-        steps = [store for store in self._stores if isinstance(store, PostgresRecordStore)]
-        revisions = [(await state_of(store)).revision for store in steps]
-        if not any(revisions):
+        if len(self._stores) > 1:
+            # The entries say that the target has everything: nobody would fill it again.
+            raise Conflict("A mirrored store cannot step back; take it out of the arrangement first.")
+        steps = [store for store in self._stores if isinstance(store, Revisioned)]
+        revisions = [await store.revision() for store in steps]
+        if not any(revision.current for revision in revisions):
             raise Conflict(
                 "There is no step to go back: only PostgreSQL has them, and it is at its beginning."
             )
         for store in steps:
-            await asyncio.to_thread(migrate.downgrade, store.url, "-1")
+            await store.step_back()
         return await self.states()
 
 
 async def state_of(store: RecordStore) -> SchemaState:
     """Where an opened store stands. Raises StoreUnavailable."""
-    if isinstance(store, PostgresRecordStore):
-        status = await asyncio.to_thread(migrate.status, store.url)
-        return SchemaState(store=store.name, revision=status.current, expected=status.head)
+    if isinstance(store, Revisioned):
+        held = await store.revision()
+        return SchemaState(store=store.name, revision=held.current, expected=held.expected)
     noted = await _noted(store)
     revision = None if noted is None else str(noted["value"]["revision"])
     return SchemaState(store=store.name, revision=revision, expected=expected_digest())
@@ -56,7 +57,7 @@ async def state_of(store: RecordStore) -> SchemaState:
 async def bring_up(store: RecordStore) -> None:
     """Prepares an opened store and notes for which schema. Harmless when done already. Raises StoreUnavailable."""
     await store.prepare()
-    if isinstance(store, PostgresRecordStore):
+    if isinstance(store, Revisioned):
         return
     noted = await _noted(store)
     if noted is not None and noted["value"]["revision"] == expected_digest():

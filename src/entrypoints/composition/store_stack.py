@@ -17,11 +17,14 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
+from adapters.cache.cached_store import CachedStore
+from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
+from adapters.observability.observed_store import ObservedStore
 from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
 from application.ports.health import ComponentHealth
@@ -30,7 +33,7 @@ from entrypoints.composition.arrangement import require_owner
 from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
-from entrypoints.composition.stores import build_store
+from entrypoints.composition.stores import build_cache, build_store
 
 PROBE_TIMEOUT_SECONDS = 2.0
 OPEN_WAIT_SECONDS_MAX = 5.0
@@ -57,6 +60,10 @@ class StoreStack:
             self.source, mirror, settings=self._dual_write, clock=clock
         )
         self._target = None if mirror is None else mirror.target
+        self._cache = build_cache(settings.cache_url)
+        cached = self.store if self._cache is None else CachedStore(self.store, self._cache)
+        self._observed = ObservedStore(cached, slow_ms=settings.stores.slow_query_ms, clock=clock)
+        self.store = self._observed
         self._relaying: asyncio.Task[None] | None = None
         self.is_open = False
 
@@ -114,7 +121,15 @@ class StoreStack:
         parts = {"db": await self._health(self.source)}
         if self._target is not None:
             parts["target"] = await self._health(self._target)
+        if self._cache is not None:
+            # A cache that is set aside costs time and nothing else, so it is told and changes no status.
+            detail = None if self._cache.in_use else "set aside; reads go to the store"
+            parts["cache"] = ComponentHealth(up=self._cache.in_use, detail=detail)
         return parts
+
+    def render_metrics(self) -> str:
+        """What the store was asked so far, as Prometheus text."""
+        return self._observed.metrics.render()
 
     def schema(self) -> StoreSchema:
         """The schema of the stores in use; they must be open."""
@@ -127,7 +142,16 @@ class StoreStack:
             await bring_up(self.source)
         else:
             await require_current(self.source)
-        await require_owner(self.source, owner=self.source.name)
+        arrangement = await require_owner(self.source, owner=self.source.name)
+        if self._cache is not None:
+            self._cache.enter(
+                CacheNamespace(
+                    store=self.source.name,
+                    database=self._settings.stores.database,
+                    identity=arrangement.identity,
+                    epoch=arrangement.epoch,
+                )
+            )
 
     async def _health(self, store: RecordStore | MirrorTarget) -> ComponentHealth:
         try:

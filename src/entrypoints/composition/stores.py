@@ -1,13 +1,13 @@
-"""Builds the store stack of the settings: observed(cached(mirrored(source, target)))."""
+"""Builds the stores of the settings by name. A driver is loaded where its store is used: they are slow to load."""
 
 from collections.abc import Callable
 
-from adapters.mongo.record_store import MongoRecordStore
-from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore
-from adapters.postgres.record_store import PostgresRecordStore
+from adapters.cache.memory_cache import MemoryCache
+from adapters.cache.record_cache import RecordCache
 from adapters.records.record_store import RecordStore
 from entrypoints.composition.settings import EMBEDDED, StoreSettings
+
+MEMORY = "memory"
 
 
 def build_store(name: str, settings: StoreSettings) -> RecordStore:
@@ -15,17 +15,36 @@ def build_store(name: str, settings: StoreSettings) -> RecordStore:
     return BUILDERS[name](settings)
 
 
+def build_cache(url: str | None) -> RecordCache | None:
+    """The cache the settings ask for; None where they ask for none."""
+    if url is None:
+        return None
+    if url == MEMORY:
+        return MemoryCache()
+    from adapters.cache.redis_cache import RedisCache  # noqa: PLC0415
+
+    return RedisCache(url)
+
+
 def _monty(settings: StoreSettings) -> RecordStore:
+    from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
+
     return MontyRecordStore(settings.monty_directory, database=settings.database)
 
 
 def _mongo(settings: StoreSettings) -> RecordStore:
+    from adapters.mongo.record_store import MongoRecordStore  # noqa: PLC0415
+
     return MongoRecordStore(settings.mongodb_uri or "", settings.database)
 
 
 def _postgres(settings: StoreSettings) -> RecordStore:
     if settings.postgres_url == EMBEDDED:
+        from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore  # noqa: PLC0415
+
         return EmbeddedPostgresRecordStore(settings.data_dir / "postgres")
+    from adapters.postgres.record_store import PostgresRecordStore  # noqa: PLC0415
+
     return PostgresRecordStore(settings.postgres_url or "")
 
 

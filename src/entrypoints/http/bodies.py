@@ -13,8 +13,16 @@ from domain.timeline import DependencyKind, ItemKind, ItemMode, Weekday
 from entrypoints.http.views import Id, PriorityName
 
 Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$", max_length=7, examples=["#3366ff"])]
-# Only instants with a zone say when something is.
-Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-31T12:00:00.000Z"])]
+# Only instants with a zone say when something is, and no store keeps more than milliseconds.
+_INSTANT_PATTERN = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,3})?([Zz]|[+-]\d\d:\d\d)$"
+Instant = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        examples=["2026-01-31T12:00:00.000Z"],
+        extra_json_schema={"pattern": _INSTANT_PATTERN},
+    ),
+]
 
 ProjectName = Annotated[
     str, Meta(min_length=1, max_length=project.NAME_LENGTH_MAX, examples=["Moon landing"])
@@ -25,7 +33,15 @@ TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
 LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
 LabelName = Annotated[str, Meta(min_length=1, max_length=label.NAME_LENGTH_MAX, examples=["urgent"])]
 UserName = Annotated[str, Meta(min_length=1, max_length=user.NAME_LENGTH_MAX, examples=["Ada"])]
-Email = Annotated[str, Meta(min_length=3, max_length=user.EMAIL_LENGTH_MAX, examples=["ada@example.org"])]
+Email = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=user.EMAIL_LENGTH_MAX,
+        examples=["ada@example.org"],
+        extra_json_schema={"format": "email"},
+    ),
+]
 ItemId = Annotated[str, Meta(min_length=1, max_length=timeline.ITEM_ID_LENGTH_MAX, examples=["a"])]
 ItemTitle = Annotated[str, Meta(max_length=timeline.TITLE_LENGTH_MAX)]
 Duration = Annotated[int, Meta(ge=0, le=timeline.DURATION_MAX)]

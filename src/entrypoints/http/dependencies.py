@@ -9,7 +9,6 @@ from typing import Protocol
 from litestar.di import Provide
 
 from application import audit_trail, labels, operating, projects, tasks, timelines, users
-from application.ports.clock import Clock
 from application.ports.health import HealthProbe
 from application.ports.synchronisation import SyncMetrics
 from entrypoints.composition.settings import Settings
@@ -46,8 +45,6 @@ class HttpContainer(Protocol):
 
     @property
     def settings(self) -> Callable[[], Settings]: ...
-    @property
-    def clock(self) -> Callable[[], Clock]: ...
     @property
     def token_reader(self) -> Callable[[], TokenVerifier]: ...
     @property

@@ -18,6 +18,7 @@ DATABASE = "tandem"
 class Arrangement:
     """A source and a target."""
 
+    name: str
     data_directory: Path
     environment: Mapping[str, str]
     source: Callable[[], RecordStore]
@@ -32,13 +33,16 @@ def monty_to_embedded(data_directory: Path) -> Arrangement:
     """MontyDB's files to the PostgreSQL server the service starts itself: what `make run` does."""
     arrangement = monty_to_postgres(data_directory, "embedded")
     return replace(
-        arrangement, target=lambda: EmbeddedPostgresRecordStore(data_directory / "postgres")
+        arrangement,
+        name="monty to embedded postgres",
+        target=lambda: EmbeddedPostgresRecordStore(data_directory / "postgres"),
     )
 
 
 def monty_to_postgres(data_directory: Path, postgres_url: str) -> Arrangement:
     """MontyDB's files to a PostgreSQL server of the test's own."""
     return Arrangement(
+        name="monty to postgres",
         data_directory=data_directory,
         environment={
             **_dual(data_directory, source="monty", postgres_url=postgres_url),
@@ -52,6 +56,7 @@ def monty_to_postgres(data_directory: Path, postgres_url: str) -> Arrangement:
 def mongo_to_postgres(data_directory: Path, mongo: MongoDatabase, postgres_url: str) -> Arrangement:
     """A MongoDB replica set to a PostgreSQL server."""
     return Arrangement(
+        name="mongo to postgres",
         data_directory=data_directory,
         environment={
             **_dual(data_directory, source="mongo", postgres_url=postgres_url),

@@ -13,7 +13,7 @@ import pytest
 ADMINISTRATOR = "crash@example.org"
 ANSWER_SECONDS_MAX = 30.0
 GIVE_UP_SECONDS = 120.0
-RETRY_SECONDS = 0.05
+RETRY_SECONDS = 0.1
 TIMINGS_MAX = 200_000
 SETTLED_POLL_SECONDS = 0.1
 
@@ -33,7 +33,9 @@ class Timing:
 
 
 class ServiceClient:
-    """One signed-in person. `lost` counts requests that got no answer, `replayed` answers given a second time."""
+    """One signed-in person. `lost` counts requests that were sent and not answered,
+    `replayed` answers given a second time.
+    """
 
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
@@ -76,6 +78,9 @@ class ServiceClient:
         while time.monotonic() < deadline:
             try:
                 answer = await self.ask(method, path, body, headers)
+            except httpx.ConnectError:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             except httpx.TransportError:
                 self.lost += 1
             else:

@@ -1,5 +1,6 @@
 """What two stores hold, compared record by record and against what was acknowledged. Each check names its findings."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import SCAN_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS, SYNC_FIELDS
 from domain.audit import SyncStatus
-from entrypoints.http.rendering import shown
+from entrypoints.http.rendering import encoded, view_of
+from tests.integration.crash.arrangements import Arrangement
 from tests.integration.crash.ledger import Ledger
 
 COLLECTIONS = (*(spec.collection for spec in ENTITY_SPECS), AUDIT_LOGS.collection)
@@ -24,6 +26,11 @@ class Stores:
 
     source: Contents
     target: Contents
+
+
+async def read_stores(arrangement: Arrangement) -> Stores:
+    """Both stores of an arrangement whose processes have ended."""
+    return Stores(await read_contents(arrangement.source()), await read_contents(arrangement.target()))
 
 
 async def read_contents(store: RecordStore) -> Contents:
@@ -55,11 +62,13 @@ def require_sound(stores: Stores, ledger: Ledger) -> None:
         *unsettled(stores.source),
         *history_faults(stores.source, "source"),
         *history_faults(stores.target, "target"),
-        *lost(ledger, stores.source, "source"),
-        *lost(ledger, stores.target, "target"),
+        *missing(ledger, stores.source, "source"),
+        *missing(ledger, stores.target, "target"),
+        *altered(ledger, stores.source, "source"),
+        *altered(ledger, stores.target, "target"),
     ]
-    shown_findings = "\n".join(findings[:FINDINGS_SHOWN_MAX])
-    assert not findings, f"{len(findings)} findings:\n{shown_findings}"
+    first = "\n".join(findings[:FINDINGS_SHOWN_MAX])
+    assert not findings, f"{len(findings)} findings:\n{first}"
 
 
 def differences(stores: Stores) -> Iterator[str]:
@@ -107,12 +116,8 @@ def history_faults(contents: Contents, where: str) -> Iterator[str]:
             yield f"{where}: {key[0]} {key[1]} is at version {current} with entries for {versions}"
 
 
-def lost(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
-    """Acknowledged versions without an entry, and last acknowledged contents that are not what is stored.
-
-    Every record here has one writer who gave no request up, so its stored version is its last acknowledged one:
-    a higher one would be a request carried out twice.
-    """
+def missing(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
+    """Acknowledged versions that have no entry."""
     told = {
         (entry["collection"], entry["entityId"], entry[VERSION])
         for entry in contents[AUDIT_LOGS.collection].values()
@@ -120,12 +125,20 @@ def lost(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
     for version in ledger.versions():
         if version not in told:
             yield f"{where}: {version[0]} {version[1]} version {version[2]} was acknowledged and has no entry"
+
+
+def altered(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
+    """Records that are not what was acknowledged last.
+
+    Every record here has one writer who gave no request up, so its stored version is its last acknowledged one:
+    a higher one would be a request carried out twice.
+    """
     for (collection, id_), view in ledger.latest():
         record = contents[collection].get(id_)
         if record is None:
             yield f"{where}: {collection} {id_} was acknowledged and is missing"
             continue
-        stored = shown(SPECS[collection].mapping.from_record(record))
+        stored = json.loads(encoded(view_of(SPECS[collection].mapping.from_record(record))))
         for name, value in stored.items():
             if view[name] != value:
                 yield f"{where}: {collection} {id_} {name} was acknowledged as {view[name]!r}, is {value!r}"

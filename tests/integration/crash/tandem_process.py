@@ -120,9 +120,7 @@ class ServiceProcess(TandemProcess):
     def __init__(self, name: str, *, environment: Mapping[str, str], directory: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(
-            name, ["serve", "--port", str(port)], environment=environment, directory=directory
-        )
+        super().__init__(name, ["serve", "--port", str(port)], environment=environment, directory=directory)
 
     def start_ready(self) -> None:
         """Starts it and returns once its stores are open."""

@@ -1,4 +1,4 @@
-"""The service dies by SIGKILL at random moments while people work: nothing acknowledged is lost, nothing is done twice."""
+"""The service dies by SIGKILL while people work: nothing acknowledged is lost, nothing repeated is done twice."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,24 +8,24 @@ from random import Random
 import pytest
 
 from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres, monty_to_embedded
+from tests.integration.crash.crew import crew_at_work
 from tests.integration.crash.embedded_server import ServersOwnPostgres
 from tests.integration.crash.figures import note_figures
-from tests.integration.crash.killed_service import work_while_killed
+from tests.integration.crash.killed_service import MortalService
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.service_client import ServiceClient
-from tests.integration.crash.store_comparison import Stores, attempted, read_contents, require_sound
+from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.servers.mongo import StandInMongoServer, MongoDatabase
+from tests.servers.mongo import MongoDatabase
 
 KILLS, KILLS_LONG = 5, 30
+EDITORS = 4
 SETTLED_SECONDS_MAX = 60.0
 
 NewService = Callable[[Arrangement], ServiceProcess]
-kills = pytest.mark.parametrize("kills", [KILLS, pytest.param(KILLS_LONG, marks=pytest.mark.torture)])
-kills_long = pytest.mark.parametrize("kills", [pytest.param(KILLS_LONG, marks=pytest.mark.torture)])
 
 
-@kills
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(KILLS_LONG, marks=pytest.mark.torture)])
 async def test_a_killed_service_on_its_own_stores_loses_nothing(
     kills: int,
     seed: int,
@@ -35,35 +35,47 @@ async def test_a_killed_service_on_its_own_stores_loses_nothing(
 ) -> None:
     arrangement = monty_to_embedded(data_directory)
     service = new_service(arrangement)
-    await _kill_and_compare(arrangement, service, kills=kills, seed=seed)
+    mortal = MortalService(service, random=Random(seed), own_postgres=servers_own_postgres)
+    await _kill_and_compare(arrangement, service, mortal, kills=kills, seed=seed)
 
 
-@kills_long
+@pytest.mark.torture
 async def test_a_killed_service_over_mongodb_loses_nothing(
-    kills: int, seed: int, data_directory: Path, mongo_database: MongoDatabase, postgres_url: str, new_service: NewService
+    seed: int,
+    data_directory: Path,
+    mongo_database: MongoDatabase,
+    postgres_url: str,
+    new_service: NewService,
 ) -> None:
     arrangement = mongo_to_postgres(data_directory, mongo_database, postgres_url)
-    await _kill_and_compare(arrangement, new_service(arrangement), kills=kills, seed=seed)
+    service = new_service(arrangement)
+    mortal = MortalService(service, random=Random(seed))
+    await _kill_and_compare(arrangement, service, mortal, kills=KILLS_LONG, seed=seed)
 
 
 async def _kill_and_compare(
-    arrangement: Arrangement, service: ServiceProcess, *, kills: int, seed: int
+    arrangement: Arrangement, service: ServiceProcess, mortal: MortalService, *, kills: int, seed: int
 ) -> None:
     ledger = Ledger()
+    await mortal.rise()
     async with ServiceClient(service.url) as client:
-        deaths = await work_while_killed(service, client, kills=kills, random=Random(seed), ledger=ledger)
+        await client.sign_in()
+        async with crew_at_work(client, editors=EDITORS, random=Random(seed), ledger=ledger) as crew:
+            for _ in range(kills):
+                await mortal.die()
+                crew.require_at_work()
+            await mortal.rise()
         settled_seconds = await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
         assert await asyncio.to_thread(service.stop) == 0
-    stores = Stores(await read_contents(arrangement.source()), await read_contents(arrangement.target()))
     note_figures(
-        "service killed",
+        f"service killed ({arrangement.name})",
         seed=seed,
-        kills=len(deaths),
-        of_them_at_start=sum(death.moment == "start" for death in deaths),
+        kills=dict(mortal.deaths),
         acknowledged_writes=ledger.writes,
         lost_answers=client.lost,
         replayed=client.replayed,
         settled_after=f"{settled_seconds:.1f} s",
     )
+    stores = await read_stores(arrangement)
     require_sound(stores, ledger)
-    assert not list(attempted(stores.source))
+    assert not list(attempted(stores.source)), "an outage was counted against a record"

@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from adapters.records.change_set import ChangeSet
 from domain.errors import Conflict, MirrorPending, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import VirtualTimeLoop
 from tests.unit.adapters.dual_write.world import (
@@ -20,6 +19,7 @@ from tests.unit.adapters.dual_write.world import (
     end,
     erasure,
     recover,
+    too_long,
 )
 from tests.unit.builders import numbered_id
 from tests.unit.faults import Weather
@@ -27,11 +27,6 @@ from tests.unit.faults import Weather
 NUMBERS = st.integers(min_value=1, max_value=4)
 NAMES = st.sampled_from(["a", "b", "c", "d", "a name too long for the target"])
 PLACES = st.integers(min_value=0, max_value=1)
-
-
-def too_long(change_set: ChangeSet) -> str | None:
-    names = [put.record.get("name") or "" for put in change_set.puts]
-    return "too long" if any(len(name) > 20 for name in names) else None
 
 
 class TwoProcesses(RuleBasedStateMachine):

@@ -6,20 +6,22 @@ from dataclasses import replace
 import pytest
 
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.records.change_set import ChangeSet
 from domain.audit import SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import LoopClock, simulate
-from tests.unit.adapters.dual_write.world import LABEL, QUICK, Process, Stores, assert_promises, statuses
+from tests.unit.adapters.dual_write.world import (
+    LABEL,
+    QUICK,
+    Process,
+    Stores,
+    assert_promises,
+    statuses,
+    too_long,
+)
 from tests.unit.builders import numbered_id
 from tests.unit.faults import Dislike, Weather, likes_everything
 
 FIRST, SECOND, THIRD = numbered_id(1), numbered_id(2), numbered_id(3)
-
-
-def too_long(change_set: ChangeSet) -> str | None:
-    names = [put.record.get("name") or "" for put in change_set.puts]
-    return "name: too long" if any(len(name) > 20 for name in names) else None
 
 
 class Office:
@@ -109,7 +111,7 @@ def test_status_tells_both_versions_and_the_reason() -> None:
         await asyncio.sleep(1)
         failed = await office.sync.status(LABEL, FIRST)
         assert (failed.status, failed.source_version, failed.target_version) == (SyncStatus.FAILED, 2, 1)
-        assert (failed.attempts, failed.last_error) == (1, "name: too long")
+        assert (failed.attempts, failed.last_error) == (1, "name: longer than 20 characters")
         assert failed.next_attempt_at is not None
         await office.process.store.close()
 
@@ -170,7 +172,7 @@ def test_failures_come_oldest_first_and_in_pages() -> None:
         first = await office.sync.failures(limit=3)
         second = await office.sync.failures(limit=3, after=first[-1].id)
         assert [entry.entity_id for entry in (*first, *second)] == [numbered_id(n) for n in range(1, 6)]
-        assert {entry.sync_error for entry in first} == {"name: too long"}
+        assert {entry.sync_error for entry in first} == {"name: longer than 20 characters"}
         await office.process.store.close()
 
     simulate(check())

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -19,11 +19,14 @@ from domain.errors import Conflict
 from tests.unit.adapters.dual_write.virtual_time import LoopClock
 from tests.unit.builders import ANNA, NOON, numbered_id
 from tests.unit.builders import label as label_entity
-from tests.unit.faults import Dislike, FaultyStore, Gate, Mortality, likes_everything, open_gate
+from tests.unit.faults import Dislike, FaultyStore, Gate, Mortality, Weather, likes_everything, open_gate
 from tests.unit.memory_store import MemoryRecordStore
 
 LABEL = LABELS.collection
 QUICK = DualWriteSettings(settle_interval_ms=10)
+PAUSED = replace(QUICK, enabled=False)
+LONG_ENOUGH = 240.0
+"""Seconds after which every attempt of the default settings has been made."""
 
 _numbers = itertools.count(1)
 
@@ -183,3 +186,64 @@ async def end(tasks: Sequence[asyncio.Task[Any]] = ()) -> None:
     for task in (*tasks, *others):
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+
+
+def too_long(change_set: ChangeSet) -> str | None:
+    """A target with a column of 20 characters."""
+    names = [put.record.get("name") or "" for put in change_set.puts]
+    return "name: longer than 20 characters" if any(len(name) > 20 for name in names) else None
+
+
+async def entries_of(stores: Stores, *numbers: int) -> list[Record]:
+    """The source's entries about these labels, oldest first."""
+    ids = {numbered_id(number) for number in numbers}
+    entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=5_000)
+    return [entry for entry in entries if entry["entityId"] in ids]
+
+
+async def label_in(store: MemoryRecordStore, number: int) -> Record:
+    id_ = numbered_id(number)
+    return (await store.fetch(LABEL, (id_,)))[id_]
+
+
+async def left_pending(stores: Stores, *change_sets: ChangeSet) -> None:
+    """As a process leaves them that died before the target was asked."""
+    process = Process(stores, settings=PAUSED)
+    await process.store.open()
+    for change_set in change_sets:
+        await process.commit(change_set)
+    await process.store.close()
+
+
+async def started(
+    stores: Stores,
+    weather: Weather | None = None,
+    *,
+    settings: DualWriteSettings = QUICK,
+    source_weather: Weather | None = None,
+) -> Process:
+    """A process whose store is open."""
+    process = Process(
+        stores,
+        settings=settings,
+        target_gate=weather or Weather(),
+        source_gate=source_weather or Weather(),
+    )
+    await process.store.open()
+    return process
+
+
+async def relaying(
+    stores: Stores, weather: Weather | None = None, *, settings: DualWriteSettings = QUICK, **faults: Any
+) -> tuple[Process, asyncio.Task[None]]:
+    """A process whose relay runs, and the task that runs it."""
+    process = Process(stores, settings=settings, target_gate=weather or Weather(), **faults)
+    await process.store.open()
+    return process, asyncio.ensure_future(process.relay.run())
+
+
+async def stopped(process: Process, running: asyncio.Task[None]) -> None:
+    """Ends the relay, then the process."""
+    process.relay.stop()
+    await running
+    await process.store.close()

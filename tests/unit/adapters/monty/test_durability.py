@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from adapters.monty.record_store import MontyRecordStore
+from adapters.records.change_set import ChangeSet
 from adapters.records.record import VERSION
 from adapters.records.record_store import StoreRefused
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.unit.contracts.builders import (
     change_set,
+    control,
     everything,
     fetched,
     fetched_entry,
@@ -183,6 +185,19 @@ async def test_racing_writers_of_one_record_have_one_winner(store: MontyRecordSt
     assert stored is not None
     assert (len(winners), len(losers)) == (1, 29)
     assert (stored[VERSION], stored["title"]) == (2, f"By {winners[0]}")
+
+
+async def test_racing_writers_without_entries_have_one_winner(store: MontyRecordStore) -> None:
+    await store.commit(ChangeSet((put("control", control("lease", {"holder": "nobody"})),)))
+    racing = [
+        store.commit(ChangeSet((put("control", control("lease", {"holder": number}, version=2)),)))
+        for number in range(30)
+    ]
+    outcomes = await asyncio.gather(*racing, return_exceptions=True)
+    lease = (await store.fetch("control", ["lease"]))["lease"]
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, VersionConflict) for outcome in outcomes) == 29
+    assert (lease[VERSION], lease["value"]) == (2, {"holder": outcomes.index(None)})
 
 
 async def test_racing_claims_of_one_name_have_one_winner(store: MontyRecordStore) -> None:

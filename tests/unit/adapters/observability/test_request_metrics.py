@@ -1,4 +1,5 @@
 from adapters.observability.request_metrics import SERIES_MAX, RequestMetrics
+from application.ports.synchronisation import SyncMetrics
 
 
 def test_durations_fall_into_cumulative_buckets() -> None:
@@ -37,3 +38,11 @@ def test_the_number_of_series_is_bounded_and_nothing_goes_uncounted() -> None:
     ]
     assert len(totals) == SERIES_MAX + 1
     assert 'tandem_http_requests_total{route="OTHER",method="OTHER",status="200"} 10' in totals
+
+
+def test_where_nothing_is_mirrored_no_target_is_called_unreachable() -> None:
+    single = SyncMetrics(
+        source="monty", target=None, mode="single", paused=False, target_reachable=False, collections=[]
+    )
+
+    assert "tandem_sync" not in RequestMetrics().render(single)

@@ -185,12 +185,12 @@ def test_a_service_that_ended_leaves_the_store_to_commands(
 
 
 def test_the_note_of_a_service_that_was_killed_is_not_believed(
-    service: Process, start: Start, tandem: Tandem, data_dir: Path
+    service: Process, tandem: Tandem, data_dir: Path
 ) -> None:
-    dead = start("config", "check")
-    dead.process.wait(SECONDS_MAX)
+    dead = subprocess.Popen(["true"])
+    dead.wait(SECONDS_MAX)
     data_dir.mkdir()
-    (data_dir / SERVICE_FILE).write_text(json.dumps({"url": service.url, "pid": dead.process.pid}))
+    (data_dir / SERVICE_FILE).write_text(json.dumps({"url": service.url, "pid": dead.pid}))
     status = tandem("sync", "status", "--json")
     assert (status.code, status.view["target"]) == (0, None)
 

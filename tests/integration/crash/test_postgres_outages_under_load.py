@@ -1,0 +1,163 @@
+"""The target freezes or dies while people work: they hardly notice, and no record is blamed for it."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.integration.crash.arrangements import Arrangement, monty_to_postgres
+from tests.integration.crash.bystander import Bystander
+from tests.integration.crash.crew import crew_at_work
+from tests.integration.crash.figures import note_figures
+from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.service_client import ServiceClient, Timing
+from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
+from tests.integration.crash.tandem_process import ServiceProcess
+from tests.servers.postgres import OwnPostgresServer
+
+EDITORS = 3
+TIMEOUT_MS = 400
+GRACE_MS = 100
+"""What a request may take beyond the time-out."""
+WARM_UP_SECONDS = 1.0
+FROZEN_SECONDS = 3.0
+DOWN_SECONDS_MAX = 1.5
+UP_SECONDS_MAX = 1.2
+BACK_SECONDS_MAX = 45.0
+SETTLED_SECONDS_MAX = 60.0
+FREE_REQUESTS_MIN = 20
+
+NewService = Callable[[Arrangement], ServiceProcess]
+freezes = pytest.mark.parametrize("freezes", [1, pytest.param(8, marks=pytest.mark.torture)])
+kills = pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.torture)])
+
+
+@freezes
+async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_until_the_breaker_opens(
+    freezes: int,
+    seed: int,
+    data_directory: Path,
+    own_postgres_server: OwnPostgresServer,
+    new_service: NewService,
+) -> None:
+    arrangement = monty_to_postgres(data_directory, own_postgres_server.url)
+    service = new_service(arrangement.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
+    ledger = Ledger()
+    with Bystander() as bystander:
+        async with _running(service) as client:
+            async with crew_at_work(client, editors=EDITORS, random=Random(seed), ledger=ledger):
+                for _ in range(freezes):
+                    await _require_hardly_noticed(client, own_postgres_server, bystander)
+                    await _wait_target_back(client)
+            await _settle_and_stop(service, client)
+    await _require_converged(arrangement, ledger)
+
+
+async def _require_hardly_noticed(
+    client: ServiceClient, server: OwnPostgresServer, bystander: Bystander
+) -> None:
+    """One freeze under load, and what it cost, beside what the machine itself cost in the same time."""
+    warm = time.monotonic()
+    await asyncio.sleep(WARM_UP_SECONDS)
+    began = time.monotonic()
+    await asyncio.to_thread(server.freeze)
+    await asyncio.sleep(FROZEN_SECONDS)
+    ended = time.monotonic()
+    totals = (await client.sync_metrics())["totals"]
+    await asyncio.to_thread(server.thaw)
+    before = [timing for timing in client.timings if warm <= timing.began and timing.ended <= began]
+    touched = [timing for timing in client.timings if timing.ended > began and timing.began < ended]
+    worst = max(touched, key=lambda timing: timing.milliseconds)
+    stalled_ms = bystander.worst_ms(began, ended)
+    # Whoever waited for the target made the breaker open; who began after that must not have waited.
+    opened = min((timing.ended for timing in touched if timing.milliseconds >= TIMEOUT_MS), default=None)
+    assert opened is not None, "no request met the frozen target, so nothing is proven"
+    free = [timing for timing in touched if timing.began > opened]
+    note_figures(
+        "target frozen",
+        worst_ms=round(worst.milliseconds),
+        time_out_ms=TIMEOUT_MS,
+        machine_stalled_ms=round(stalled_ms),
+        breaker_open_after_ms=round((opened - began) * 1000),
+        requests_after=len(free),
+        median_before_ms=round(_median_ms(before), 1),
+        median_after_ms=round(_median_ms(free), 1),
+        worst_after_ms=round(max((timing.milliseconds for timing in free), default=0.0)),
+    )
+    assert all(timing.status < 500 for timing in touched)
+    assert totals["failed"] == totals["parked"] == 0
+    assert totals["pending"] > 0
+    assert worst.milliseconds <= TIMEOUT_MS + GRACE_MS + stalled_ms
+    assert len(free) >= FREE_REQUESTS_MIN
+    assert all(timing.milliseconds < TIMEOUT_MS for timing in free)
+    assert _median_ms(free) <= 2 * _median_ms(before)
+
+
+@kills
+async def test_a_target_killed_and_restarted_again_and_again_converges_and_parks_nothing(
+    kills: int,
+    seed: int,
+    data_directory: Path,
+    own_postgres_server: OwnPostgresServer,
+    new_service: NewService,
+) -> None:
+    arrangement = monty_to_postgres(data_directory, own_postgres_server.url)
+    service = new_service(arrangement.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
+    ledger = Ledger()
+    random = Random(seed)
+    async with _running(service) as client:
+        async with crew_at_work(client, editors=EDITORS, random=random, ledger=ledger):
+            for _ in range(kills):
+                await asyncio.sleep(random.uniform(0.1, UP_SECONDS_MAX))
+                await asyncio.to_thread(own_postgres_server.kill)
+                await asyncio.sleep(random.uniform(0.1, DOWN_SECONDS_MAX))
+                await asyncio.to_thread(own_postgres_server.restart)
+        assert all(timing.status < 500 for timing in client.timings)
+        settled_seconds = await _settle_and_stop(service, client)
+    note_figures(
+        "target killed",
+        seed=seed,
+        kills=kills,
+        acknowledged_writes=ledger.writes,
+        settled_after=f"{settled_seconds:.1f} s",
+    )
+    await _require_converged(arrangement, ledger)
+
+
+@asynccontextmanager
+async def _running(service: ServiceProcess) -> AsyncIterator[ServiceClient]:
+    await asyncio.to_thread(service.start_ready)
+    async with ServiceClient(service.url) as client:
+        await client.sign_in()
+        yield client
+
+
+async def _settle_and_stop(service: ServiceProcess, client: ServiceClient) -> float:
+    seconds = await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+    assert await asyncio.to_thread(service.stop) == 0
+    return seconds
+
+
+async def _wait_target_back(client: ServiceClient) -> None:
+    """Until the breaker is closed again: before that another freeze would go unnoticed."""
+    deadline = time.monotonic() + BACK_SECONDS_MAX
+    while not (await client.sync_metrics())["targetReachable"]:
+        assert time.monotonic() < deadline, (
+            f"the target was not taken back within {BACK_SECONDS_MAX:.0f} seconds"
+        )
+        await asyncio.sleep(0.1)
+
+
+async def _require_converged(arrangement: Arrangement, ledger: Ledger) -> None:
+    stores = await read_stores(arrangement)
+    require_sound(stores, ledger)
+    assert not list(attempted(stores.source)), "an outage was counted against a record"
+
+
+def _median_ms(timings: Sequence[Timing]) -> float:
+    return statistics.median(timing.milliseconds for timing in timings) if timings else float("nan")

@@ -1,0 +1,137 @@
+"""A worker dies between taking entries up and noting them as mirrored: another finishes, nothing is doubled."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from adapters.dual_write.lease import LEASE_ID
+from adapters.records.criteria import Equals, Question
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS, CONTROL
+from domain.audit import SyncStatus
+from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres
+from tests.integration.crash.crew import crew_at_work
+from tests.integration.crash.figures import note_figures
+from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.service_client import ServiceClient
+from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
+from tests.integration.crash.tandem_process import ServiceProcess, WorkerProcess
+from tests.servers.mongo import MongoDatabase
+from tests.servers.processes import wait_until
+
+WORKERS = 2
+EDITORS = 3
+CAUGHT_SECONDS_MAX = 60.0
+"""A dead worker's lease runs out after ten seconds, and starting takes its time on a busy machine."""
+WAITING_MAX = 5_000
+AFTERTHOUGHT_SECONDS_MAX = 0.05
+SETTLED_SECONDS_MAX = 90.0
+
+NewService = Callable[[Arrangement], ServiceProcess]
+NewWorker = Callable[[Arrangement], WorkerProcess]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.torture)])
+async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_and_nothing_doubled(
+    kills: int,
+    seed: int,
+    data_directory: Path,
+    mongo_database: MongoDatabase,
+    postgres_url: str,
+    new_service: NewService,
+    new_worker: NewWorker,
+) -> None:
+    arrangement = mongo_to_postgres(data_directory, mongo_database, postgres_url)
+    # The service leaves its mirror alone, so that all of it is the workers' work.
+    service = new_service(arrangement.having(DUAL_WRITE_ENABLED="false"))
+    relaying = arrangement.having(DUAL_WRITE_MODE="relay", LOG_LEVEL="INFO")
+    random = Random(seed)
+    ledger = Ledger()
+    caught = 0
+    await asyncio.to_thread(service.start_ready)
+    source = arrangement.source()
+    await source.open()
+    async with ServiceClient(service.url) as client:
+        await client.sign_in()
+        workers = [_started(new_worker, relaying) for _ in range(WORKERS)]
+        async with crew_at_work(client, editors=EDITORS, random=random, ledger=ledger) as crew:
+            for _ in range(kills):
+                victim = await _holder_at_work(source, workers, postgres_url)
+                await asyncio.sleep(random.uniform(0, AFTERTHOUGHT_SECONDS_MAX))
+                await asyncio.to_thread(victim.kill)
+                workers.remove(victim)
+                caught += await _applied_and_not_noted(source, postgres_url)
+                workers.append(_started(new_worker, relaying))
+                crew.require_at_work()
+        settled_seconds = await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+        for worker in workers:
+            await asyncio.to_thread(worker.wait_ready)
+            assert await asyncio.to_thread(worker.stop) == 0
+        assert await asyncio.to_thread(service.stop) == 0
+    await source.close()
+    [print(p.name, p.read_text()) for p in sorted(data_directory.glob("worker*.log"))]
+    note_figures(
+        "worker killed",
+        seed=seed,
+        kills=kills,
+        acknowledged_writes=ledger.writes,
+        entries_applied_and_not_noted=caught,
+        settled_after=f"{settled_seconds:.1f} s",
+    )
+    stores = await read_stores(arrangement)
+    require_sound(stores, ledger)
+    assert not list(attempted(stores.source))
+    assert caught > 0, "no worker died between applying and noting, so nothing is proven"
+
+
+def _started(new_worker: NewWorker, arrangement: Arrangement) -> WorkerProcess:
+    worker = new_worker(arrangement)
+    worker.start()
+    return worker
+
+
+async def _holder_at_work(
+    source: RecordStore, workers: list[WorkerProcess], postgres_url: str
+) -> WorkerProcess:
+    """Waits until entries arrive in the target; the worker that holds the lease has just brought them."""
+    await asyncio.to_thread(_wait_for_arrivals, postgres_url)
+    lease = (await source.fetch(CONTROL.collection, [LEASE_ID]))[LEASE_ID]
+    holder = str(lease["value"]["holder"])
+    return next(worker for worker in workers if f"-{worker.process_id}-" in holder)
+
+
+def _wait_for_arrivals(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        before = _arrived(connection)
+        wait_until(
+            lambda: _arrived(connection) != before,
+            seconds_max=CAUGHT_SECONDS_MAX,
+            reason="no worker mirrored anything",
+        )
+
+
+def _arrived(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM postgres_audit_logs").fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+async def _applied_and_not_noted(source: RecordStore, postgres_url: str) -> int:
+    """How many entries the target holds that the source takes for unmirrored."""
+    waiting = Question(
+        collection=AUDIT_LOGS.collection,
+        where=Equals("syncStatus", SyncStatus.PENDING.value),
+        limit=WAITING_MAX,
+    )
+    ids = [entry["id"] for entry in await source.find(waiting)]
+    return await asyncio.to_thread(_held, postgres_url, ids)
+
+
+def _held(postgres_url: str, ids: list[str]) -> int:
+    statement = "SELECT count(*) FROM postgres_audit_logs WHERE mongo_id = ANY(%s)"
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute(statement, [ids]).fetchone()
+    return int(row[0]) if row is not None else 0

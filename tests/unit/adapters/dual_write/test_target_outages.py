@@ -1,0 +1,208 @@
+"""A target that is down, frozen or slow costs requests at most one time-out, and the service nothing else."""
+
+import asyncio
+from dataclasses import replace
+
+from tests.unit.adapters.dual_write.virtual_time import simulate
+from tests.unit.adapters.dual_write.world import (
+    LABEL,
+    QUICK,
+    Process,
+    Stores,
+    assert_promises,
+    recover,
+    started,
+    statuses,
+)
+from tests.unit.faults import Step, Weather
+
+TIMEOUT = QUICK.timeout_ms / 1000
+
+
+def elapsed_since(start: float) -> float:
+    return asyncio.get_running_loop().time() - start
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_a_target_that_is_down_fails_no_request_and_is_caught_up_later() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.is_down = True
+        for number in range(1, 6):
+            await process.create(number)
+        assert await statuses(stores) == ["PENDING"] * 5
+        assert weather.calls.count("apply") == QUICK.breaker_errors_max
+        weather.is_down = False
+        await process.store.close()
+        await recover(stores)
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_a_single_error_does_not_open_the_breaker() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        for number in range(1, 9):
+            weather.failures_left = number % 2
+            await process.create(number)
+        assert not process.target.breaker.is_open
+        assert weather.calls.count("apply") == 8
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_no_request_waits_longer_than_the_time_out_for_a_frozen_target() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.freeze()
+        start = now()
+        await process.create(1)
+        assert elapsed_since(start) <= TIMEOUT + 0.001
+        weather.thaw()
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_everybody_who_waits_is_released_when_the_breaker_opens() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.freeze()
+        first = asyncio.ensure_future(process.create(1))
+        await asyncio.sleep(TIMEOUT * 0.9)
+        start = now()
+        await asyncio.gather(*(process.create(number) for number in range(2, 52)))
+        assert elapsed_since(start) <= TIMEOUT * 0.11
+        assert first.done()
+        weather.thaw()
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_nobody_pays_while_the_breaker_is_open() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.freeze()
+        await process.create(1)
+        asked, start = len(weather.calls), now()
+        for number in range(2, 102):
+            await process.create(number)
+        assert elapsed_since(start) == 0
+        assert len(weather.calls) == asked
+        weather.thaw()
+        await process.store.close()
+        await recover(stores)
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_calls_that_hang_are_bounded_and_end_with_the_process() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        stubborn = replace(QUICK, breaker_timeouts_max=1_000)
+        process = await started(stores, weather, settings=stubborn)
+        weather.freeze()
+        for number in range(1, 20):
+            await process.create(number)
+        assert process.target.abandoned == stubborn.abandoned_max
+        start = now()
+        await process.store.close()
+        assert elapsed_since(start) <= 2 * stubborn.close_timeout_ms / 1000
+        weather.thaw()
+        await recover(stores)
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_a_call_that_is_late_is_told_to_stop_and_has_no_late_effect() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.latency_seconds = 2 * TIMEOUT
+        await process.create(1)
+        await asyncio.sleep(3 * TIMEOUT)
+        assert process.target.abandoned == 0
+        assert await stores.target.scan(LABEL, after=None, limit=1) == []
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_a_service_starts_although_its_target_is_down() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        weather.is_down = True
+        process = await started(stores, weather)
+        assert process.target.breaker.reason is not None
+        await process.store.prepare()
+        await process.create(1)
+        weather.is_down = False
+        running = asyncio.ensure_future(process.relay.run())
+        await asyncio.sleep(2 * QUICK.probe_delay_seconds_max)
+        assert not process.target.breaker.is_open
+        assert "prepare" in weather.calls
+        process.relay.stop()
+        await running
+        await process.store.close()
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_a_service_starts_although_its_target_hangs() -> None:
+    async def check() -> None:
+        weather = Weather()
+        weather.freeze()
+        process = await started(Stores(), weather)
+        assert now() <= QUICK.connect_timeout_ms / 1000 + 0.001
+        assert process.target.breaker.is_open
+        weather.thaw()
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_a_target_that_fails_in_an_unforeseen_way_fails_no_request() -> None:
+    async def check() -> None:
+        stores = Stores()
+
+        async def stumble(step: Step) -> None:
+            if step.operation == "apply":
+                raise TypeError("a fault of the driver")
+
+        process = Process(stores, target_gate=stumble)
+        await process.store.open()
+        await process.create(1)
+        await process.store.close()
+        assert await statuses(stores) == ["PENDING"]
+        await recover(stores)
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_an_answer_that_was_lost_leaves_no_duplicate() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        process = await started(stores, weather)
+        weather.answers_lost = 1
+        await process.create(1)
+        await process.edit(1, name="again")
+        await process.store.close()
+        await recover(stores)
+        await assert_promises(stores)
+
+    simulate(check())
