@@ -1,6 +1,7 @@
 """The port RecordStore over MongoDB: one transaction per change set, on a replica set."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from loguru import logger
@@ -22,6 +23,7 @@ from adapters.records.criteria import Criterion, Question
 from adapters.records.record import ID, Record
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
+from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, Conflict, RuleBroken, VersionConflict
 
@@ -66,6 +68,15 @@ class MongoRecordStore:
 
     async def ping(self) -> None:
         await self._connection.ping()
+
+    async def facts(self) -> StoreFacts:
+        """The server's version, its replica set (none behind a router), and its clock."""
+        async with self._connection.call() as database:
+            build = await database.client.admin.command("buildInfo")
+            hello = await database.client.admin.command("hello")
+        replica_set = hello.get("setName")
+        topology = "router to shards" if replica_set is None else f"replica set {replica_set}"
+        return StoreFacts(f"MongoDB {build['version']}", topology, hello["localTime"].replace(tzinfo=UTC))
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         if not ids:

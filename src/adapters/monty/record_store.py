@@ -1,7 +1,9 @@
 """The record store over MontyDB."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.backends import Backend, DirectoryBackend, MemoryBackend
@@ -16,6 +18,7 @@ from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import CONTROL, SPECS
+from application.ports.health import StoreFacts
 from domain.errors import StoreUnavailable, TandemError
 
 
@@ -71,6 +74,11 @@ class MontyRecordStore:
 
     async def ping(self) -> None:
         self._open_reader().fetch(CONTROL.collection, ["ping"])
+
+    async def facts(self) -> StoreFacts:
+        """The versions of the libraries: the store is this process."""
+        self._open_reader()
+        return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return self._open_reader().fetch(collection, ids)

@@ -23,7 +23,7 @@ _SECRET_TEXTS = (
     (re.compile(r"-----BEGIN [A-Z ]+-----.*?(-----END [A-Z ]+-----|\Z)", re.DOTALL), BLACKENED),
     (re.compile(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)[^\s,;&]+"), rf"\1\2{BLACKENED}"),
 )
-_QUIET = ("uvicorn.access",)
+_QUIET = ("uvicorn.access", "alembic.runtime.plugins")
 _ADOPTED = ("uvicorn", "uvicorn.error")
 
 
@@ -69,7 +69,7 @@ def _adopt_standard_logging(level: str) -> None:
         adopted = logging.getLogger(name)
         adopted.handlers, adopted.propagate = [], True
     for name in _QUIET:
-        # The access log tells the same.
+        # The access log tells the same, and a list of plug-ins tells nobody anything.
         quiet = logging.getLogger(name)
         quiet.handlers, quiet.propagate = [], False
 

@@ -21,10 +21,12 @@ from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
 from adapters.records.revisions import Revision
+from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
 
 HEAD = "0001"
 """The migration this program was written for; a test holds it to the newest one there is."""
+FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
 
@@ -85,6 +87,11 @@ class PostgresRecordStore:
 
     async def ping(self) -> None:
         await self._connections.ping()
+
+    async def facts(self) -> StoreFacts:
+        """The server's version and clock."""
+        ((version, clock),) = await self._rows(FACTS, [])
+        return StoreFacts(f"PostgreSQL {version}", clock=clock)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         if len(ids) > FETCH_MAX:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -11,6 +12,15 @@ class ComponentHealth:
 
     up: bool
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a store says of itself: product and version, how it is arranged, and its clock where it has one."""
+
+    product: str
+    topology: str | None = None
+    clock: datetime | None = None
 
 
 class HealthProbe(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from application.ports.health import StoreFacts
 from domain.errors import TandemError
 from entrypoints.cli.configuration import place
 from entrypoints.cli.console import Console
@@ -26,6 +27,7 @@ from entrypoints.composition.settings import Settings, SettingsFaulty, StoreSett
 OPEN_SECONDS_MAX = 5.0
 FREE_BYTES_MIN = 1024**3
 PENDING_AGE_MS_MAX = 60_000
+CLOCK_SKEW_SECONDS_MAX = 5.0
 EARLIEST_CREDIBLE = datetime(2025, 1, 1, tzinfo=UTC)
 
 _REACH = {
@@ -111,12 +113,16 @@ async def _stores(settings: Settings) -> AsyncIterator[Finding]:
 async def _opened(container: Container, settings: Settings) -> AsyncIterator[Finding]:
     """What open stores tell."""
     stores = settings.stores
+    facts = await container.stack().facts()
     for component, health in (await container.health_probe().components()).items():
-        name = stores.source if component == "db" else stores.target or component
+        name = _store_of(stores, component)
         if health.up:
-            yield Finding.fine(name, f"It answers: {place(stores, name)}.")
+            yield Finding.fine(name, _answers(stores, name, facts.get(name)))
         else:
             yield _unreachable(stores, name, health.detail or "")
+    for name, told in facts.items():
+        if told.clock is not None:
+            yield _clock(name, told.clock)
     for state in await container.stack().schema().states():
         said = f"{state.store} is at {state.revision or 'nothing'}; this program needs {state.expected}."
         if state.is_current:
@@ -136,7 +142,7 @@ async def _through_service(service: RunningService, settings: Settings) -> Async
     try:
         health: Mapping[str, Any] = await client.ask("GET", "/v1/health")
         for component, part in health["components"].items():
-            name = settings.stores.source if component == "db" else settings.stores.target or component
+            name = _store_of(settings.stores, component)
             if part["status"] == "UP":
                 yield Finding.fine(name, f"It answers: {place(settings.stores, name)}.")
             else:
@@ -169,6 +175,28 @@ async def _mirror(desk: MirrorDesk) -> AsyncIterator[Finding]:
         yield Finding.fine(
             "mirror", f"{totals['synced']} entries are mirrored, {totals['pending']} are on their way."
         )
+
+
+def _store_of(stores: StoreSettings, component: str) -> str:
+    """What people call a component of the health answer."""
+    return {"db": stores.source, "target": stores.target or component}.get(component, component)
+
+
+def _answers(stores: StoreSettings, name: str, facts: StoreFacts | None) -> str:
+    said = f"It answers: {place(stores, name)}"
+    if facts is None:
+        return f"{said}."
+    topology = "" if facts.topology is None else f", {facts.topology}"
+    return f"{said} ({facts.product}{topology})."
+
+
+def _clock(name: str, clock: datetime) -> Finding:
+    """How far a store's clock is from ours; nothing depends on it but the times that people read."""
+    skew_seconds = abs((clock - datetime.now(UTC)).total_seconds())
+    said = f"Its clock and this machine's differ by {skew_seconds:.1f} s."
+    if skew_seconds > CLOCK_SKEW_SECONDS_MAX:
+        return Finding.wrong(name, said, "Let a time service keep both clocks.")
+    return Finding.fine(name, said)
 
 
 def _unreachable(stores: StoreSettings, name: str, reason: str) -> Finding:

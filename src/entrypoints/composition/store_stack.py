@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from loguru import logger
@@ -25,9 +26,10 @@ from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
+from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
-from application.ports.health import ComponentHealth
+from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
 from entrypoints.composition.arrangement import require_owner
 from entrypoints.composition.guarded_target import GuardedTarget
@@ -130,6 +132,17 @@ class StoreStack:
     def render_metrics(self) -> str:
         """What the store was asked so far, as Prometheus text."""
         return self._observed.metrics.render()
+
+    async def facts(self) -> Mapping[str, StoreFacts]:
+        """What each store that answers says of itself, by name; one that does not answer is missing."""
+        told = {}
+        for store in self.raw_stores:
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                    told[store.name] = (
+                        await store.facts() if isinstance(store, Described) else StoreFacts(store.name)
+                    )
+        return told
 
     def schema(self) -> StoreSchema:
         """The schema of the stores in use; they must be open."""

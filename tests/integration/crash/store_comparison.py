@@ -37,9 +37,14 @@ async def read_contents(store: RecordStore) -> Contents:
     """Opens a store, reads all its entities and entries, and closes it."""
     await store.open()
     try:
-        return {collection: await _all_records(store, collection) for collection in COLLECTIONS}
+        return await read_open_store(store)
     finally:
         await store.close()
+
+
+async def read_open_store(store: RecordStore) -> Contents:
+    """All entities and entries of a store that is open and stays so."""
+    return {collection: await _all_records(store, collection) for collection in COLLECTIONS}
 
 
 async def _all_records(store: RecordStore, collection: str) -> dict[str, Record]:

@@ -25,7 +25,7 @@ TIMEOUT_MS = 400
 GRACE_MS = 100
 """What a request may take beyond the time-out."""
 WARM_UP_SECONDS = 1.0
-FROZEN_SECONDS = 3.0
+FROZEN_SECONDS = 2.0
 DOWN_SECONDS_MAX = 1.5
 UP_SECONDS_MAX = 1.2
 BACK_SECONDS_MAX = 45.0
@@ -34,7 +34,7 @@ FREE_REQUESTS_MIN = 20
 
 NewService = Callable[[Arrangement], ServiceProcess]
 freezes = pytest.mark.parametrize("freezes", [1, pytest.param(8, marks=pytest.mark.torture)])
-kills = pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.torture)])
+kills = pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.torture)])
 
 
 @freezes

@@ -1,0 +1,43 @@
+"""The arrangements of stores that the service is tested in, each over databases nobody else uses."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+import pytest
+
+from tests.servers.directories import open_directory
+from tests.servers.mongo import MongoDatabase, MongoServer
+from tests.servers.postgres import PostgresServer
+
+SINGLE: Final = ("monty", "mongo", "postgres")
+DUAL: Final = "monty-to-postgres"
+MODES: Final = (*SINGLE, DUAL)
+"""The four store modes."""
+OTHER_WAYS: Final = ("mongo-to-postgres", "postgres-to-mongo")
+"""Further arrangements of source and target."""
+
+# The machine may be busy: a slow answer of a target that works is not what these tests are about.
+MIRROR_TIMEOUT_MS: Final = "10000"
+
+
+@contextmanager
+def variables_of(arrangement: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of one arrangement, its servers started where it needs them; its data is gone afterwards."""
+    source, _, target = arrangement.partition("-to-")
+    variables = {"APP_ENV": "test", "LOG_LEVEL": "WARNING", "STORE": source}
+    if target:
+        dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": source, "DUAL_WRITE_TARGET": target}
+        variables |= {**dual, "DUAL_WRITE_TIMEOUT_MS": MIRROR_TIMEOUT_MS}
+    with ExitStack() as made:
+        variables["DATA_DIR"] = str(made.enter_context(open_directory()))
+        if "mongo" in (source, target):
+            mongo: MongoServer = request.getfixturevalue("mongo_server")
+            database = MongoDatabase(mongo.uri)
+            made.callback(database.drop)
+            variables |= {"MONGODB_URI": database.uri, "DB_NAME": database.name}
+        if "postgres" in (source, target):
+            postgres: PostgresServer = request.getfixturevalue("postgres_server")
+            variables["POSTGRES_URL"] = postgres.create_database()
+            made.callback(postgres.drop_database, variables["POSTGRES_URL"])
+        yield variables
