@@ -2,6 +2,7 @@
 
 import platform
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,17 @@ def machine() -> str:
     return (
         f"{platform.system()} {platform.machine()}, {cores or '?'} cores, Python {platform.python_version()}"
     )
+
+
+def additions_seconds() -> float:
+    """How long this machine takes for three million additions, least of three: what absolute times are worth."""
+    seconds = []
+    for _ in range(3):
+        began, total = time.perf_counter(), 0
+        for number in range(3_000_000):
+            total += number
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def median_of(measure: Callable[[], float], rounds: int) -> float:

@@ -1,0 +1,55 @@
+"""What the documentation says is there, is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from domain import errors
+from entrypoints.cli.main import tandem
+from tests.unit.domain.test_errors import subclasses
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"^tandem ([a-z][a-z ]*[a-z])", re.MULTILINE)
+
+
+def commands(group: click.Group, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*prefix, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*prefix, name))
+
+
+def blocks(page: Path) -> str:
+    return "\n".join(re.findall(r"```\w*\n(.*?)```", page.read_text(), re.DOTALL))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_exists(page: Path) -> None:
+    known = set(commands(tandem))
+    for shown in COMMAND.findall(blocks(page)):
+        words = tuple(shown.split())
+        assert any(words[: len(name)] == name for name in known), f"tandem {shown}"
+
+
+def test_every_error_is_explained_with_its_code() -> None:
+    page = (ROOT / "docs/reference/errors.md").read_text()
+    leaves = [error for error in subclasses(errors.TandemError) if error.__module__ == "domain.errors"]
+    assert not [error.code for error in leaves if f"`{error.code}`" not in page and error is not errors.Unavailable]
+
+
+def test_every_decision_is_short_and_numbered_without_gaps() -> None:
+    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
+    numbers = [int(path.name[:4]) for path in decisions]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert not [path.name for path in decisions if len(path.read_text().split()) > 350]
