@@ -23,9 +23,10 @@ async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
     return project
 
 
-async def _require_owner(work: UnitOfWork, changes: ProjectChanges) -> None:
+async def _require_owner(work: UnitOfWork, changes: ProjectChanges, *, unless: str | None = None) -> None:
+    """Raises RuleBroken where the new owner is no live user; `unless` names one who needs no look."""
     owner_id = changes.get("owner_id")
-    if owner_id is None:
+    if owner_id is None or owner_id == unless:
         return
     owner = (await work.users.get_many([owner_id])).get(owner_id)
     if owner is None or owner.is_deleted:
@@ -42,6 +43,9 @@ class CreateProject:
 
     async def __call__(self, actor: Actor, changes: ProjectChanges) -> Project:
         work = self.begin(actor)
+        is_for_himself = changes.get("owner_id", actor.id) == actor.id
+        require(is_for_himself or is_admin(actor.grants), "You may create projects for yourself only.")
+        await _require_owner(work, changes, unless=actor.id)
         stamp = Stamp(self.clock.now(), actor.id)
         project = Project.create(self.identifiers.fresh(), stamp, owner_id=actor.id, changes=changes)
         work.projects.save(project)

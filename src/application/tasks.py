@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
-from application.authorization import require_visible
+from application.authorization import require, require_visible
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
@@ -13,7 +13,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, RuleBroken
-from domain.permissions import is_admin, may_change_project, may_see_project, may_see_task
+from domain.permissions import is_admin, may_change_project, may_change_task, may_see_project, may_see_task
 from domain.project import Project
 from domain.task import Task, TaskChanges
 
@@ -27,6 +27,17 @@ async def visible_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
         return task
     project = await _project_of(work, task.project_id)
     require_visible(may_see_task(actor.id, actor.grants, task, project))
+    return task
+
+
+async def changeable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
+    """The task, where the actor may change it. Raises NotFound for what he must not know of, Forbidden otherwise."""
+    task = await visible_task(work, actor, id)
+    project = await _project_of(work, task.project_id)
+    require(
+        may_change_task(actor.id, actor.grants, task, project),
+        "Only the project's owner may change its tasks.",
+    )
     return task
 
 
@@ -133,7 +144,7 @@ class EditTask:
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
     ) -> Task:
         work = self.begin(actor)
-        task = await visible_task(work, actor, id)
+        task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
         edited = task.edit(Stamp(self.clock.now(), actor.id), changes)
         await _require_references(work, actor, id, changes)
@@ -151,7 +162,7 @@ class DeleteTask:
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Task:
         work = self.begin(actor)
-        task = await visible_task(work, actor, id)
+        task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
         deleted = task.discard(Stamp(self.clock.now(), actor.id))
         work.tasks.save(deleted)
@@ -168,7 +179,7 @@ class RestoreTask:
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Task:
         work = self.begin(actor)
-        task = await visible_task(work, actor, id)
+        task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
         project = await _project_of(work, task.project_id)
         if project is not None and project.is_deleted:
@@ -188,7 +199,7 @@ class RollBackTask:
 
     async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> Task:
         work = self.begin(actor)
-        task = await visible_task(work, actor, id)
+        task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
         earlier = await work.tasks.at_version(id, version)
         rolled_back = task.roll_back_to(earlier, Stamp(self.clock.now(), actor.id))

@@ -64,11 +64,10 @@ Changes = dict[str, dict[str, object]]
 def changes_between(before: Mapping[str, object] | None, after: Mapping[str, object]) -> Changes:
     """Each field that differs, with its value before and after; without `before`, every field that is set."""
     earlier = before or {}
-    names = [name for name in after if name not in _UNTOLD]
     return {
-        name: {"before": earlier.get(name), "after": after[name]}
-        for name in names
-        if earlier.get(name) != after[name]
+        name: {"before": former, "after": value}
+        for name, value in after.items()
+        if (former := earlier.get(name)) != value and name not in _UNTOLD
     }
 
 

@@ -38,6 +38,12 @@ def may_see_task(actor_id: str, grants: Grants, task: Task, project: Project | N
     return task.created_by == actor_id or owns_project or is_admin(grants)
 
 
+def may_change_task(actor_id: str, grants: Grants, task: Task, project: Project | None) -> bool:
+    """In a project its owner changes tasks; without one, whoever made the task. Administrators change all."""
+    owner_id = task.created_by if project is None else project.owner_id
+    return owner_id == actor_id or is_admin(grants)
+
+
 def may_change_label(actor_id: str, grants: Grants, label: Label) -> bool:
     """Labels are shared: everybody uses them, their makers and administrators change them."""
     return label.created_by == actor_id or is_admin(grants)

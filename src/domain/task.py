@@ -126,6 +126,11 @@ class Task(Entity):
             require_text(reason, "/reason", longest=REASON_LENGTH_MAX)
         return replace(self.delete(stamp), deleted_reason=reason)
 
+    def roll_back_to(self, earlier: Self, stamp: Stamp) -> Self:
+        """The content of an earlier version; why it was in the trash then is no content."""
+        kept = replace(earlier, deleted_reason=self.deleted_reason)
+        return super(Task, self).roll_back_to(kept, stamp)
+
     def restore(self, stamp: Stamp) -> Self:
         """Out of the trash; the reason goes."""
         # Slotted dataclasses are made anew by their decorator, so the two-argument form names the final class.

@@ -11,7 +11,7 @@ from adapters.mongo.document_query import filter_of
 from adapters.mongo.documents import to_document
 from adapters.mongo.indexes import ensure_text_index, has_text_index, prepare_collection
 from adapters.records.criteria import AllOf, AnyOf, Equals, HasWords
-from adapters.records.specs import ALL_SPECS, AUDIT_LOGS, TASKS, TIMELINES
+from adapters.records.specs import ALL_SPECS, AUDIT_LOGS, SPECS, TASKS, TIMELINES
 from tests.servers.mongo import MongoDatabase
 from tests.unit.contracts.builders import label, task
 from tests.unit.contracts.questions import WORDS
@@ -48,13 +48,29 @@ async def test_every_index_of_the_specs_is_made(database: Database) -> None:
         made = await _indexes(database, spec.collection)
         assert {index.name for index in spec.indexes} | {key.name for key in spec.unique_keys} <= made.keys()
         for index in spec.indexes:
-            assert list(made[index.name]["key"].items()) == [(name, 1) for name in (*index.fields, "_id")]
-            assert made[index.name].get("partialFilterExpression") == (
-                {"isDeleted": False} if index.live_only else None
-            )
+            asked = [name for name in index.fields if name != "id"]
+            assert list(made[index.name]["key"].items()) == [(name, 1) for name in (*asked, "_id")]
         for key in spec.unique_keys:
             assert made[key.name]["unique"] is True
             assert list(made[key.name]["key"]) == list(key.fields)
+
+
+@pytest.mark.parametrize(
+    ("collection", "index", "held"),
+    [
+        ("tasks", "tasks_created", {"isDeleted": False}),
+        ("tasks", "tasks_project_due", {"projectId": {"$gte": ""}, "isDeleted": False}),
+        ("tasks", "tasks_project_deleted", {"projectId": {"$gte": ""}, "isDeleted": True}),
+        ("audit_logs", "audit_logs_at", None),
+        ("audit_logs", "audit_logs_unsettled", {"syncStatus": {"$in": ["PENDING", "FAILED", "PARKED"]}}),
+    ],
+)
+async def test_an_index_holds_what_its_scope_says(
+    database: Database, *, collection: str, index: str, held: dict[str, Any] | None
+) -> None:
+    await prepare_collection(database, SPECS[collection])
+    made = await _indexes(database, collection)
+    assert made[index].get("partialFilterExpression") == held
 
 
 async def test_collections_without_indexes_are_made_as_well(database: Database) -> None:

@@ -8,10 +8,9 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
 from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import AUDIT_LOGS, UNSETTLED
 from domain.audit import SyncStatus
 
-UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 
 # Entries of one change set are numbered in one go, but those of other processes may lie between them.

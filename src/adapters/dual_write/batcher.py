@@ -114,8 +114,9 @@ class MirrorBatcher:
             outcomes = await self._target.apply(change_sets, timeout_ms=self._timeout_ms)
             for waiting, refusal in zip(batch, outcomes, strict=True):
                 self._answer(waiting, refusal)
-        except StoreUnavailable:
-            pass  # the breaker knows; the entries are PENDING
+        except StoreUnavailable as error:
+            # The breaker knows, and the entries are PENDING.
+            logger.debug("{} change sets are left to the relay: {}", len(batch), error.message)
         except Exception:  # noqa: BLE001 - whatever the target does, requests are not to suffer; the relay finds the culprit
             logger.exception("{} change sets could not be mirrored and are left to the relay", len(batch))
         finally:

@@ -99,7 +99,9 @@ class MongoConnection:
         self.has_bulk_write = False
 
     async def open(self) -> None:
-        """Connects. Raises StoreRefused for a server without transactions."""
+        """Connects. Harmless when done already. Raises StoreRefused for a server without transactions."""
+        if self._client is not None:
+            return
         with translated():
             client = self._new_client()
             try:

@@ -8,12 +8,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from adapters.mongo.documents import DOCUMENT_ID, WORDS, Document
-from adapters.records.record import IS_DELETED
-from adapters.records.specs import FieldKind, Index, RecordSpec, UniqueKey
+from adapters.records.record import ID
+from adapters.records.specs import FieldKind, Index, RecordSpec, Scope, UniqueKey
 from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
-_LIVE = {IS_DELETED: False}
 _NOT_SUPPORTED = frozenset({59, 67, 115, 238})
 """How servers that are not quite MongoDB refuse an index kind."""
 
@@ -34,7 +33,8 @@ async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec
         await database.create_collection(spec.collection, check_exists=False)
     collection = database[spec.collection]
     existing = {index["name"]: _definition(index) async for index in await collection.list_indexes()}
-    for model in [*map(_index, spec.indexes), *(_unique(spec, key) for key in spec.unique_keys)]:
+    indexes = [_index(spec, index) for index in spec.indexes]
+    for model in [*indexes, *(_unique(spec, key) for key in spec.unique_keys)]:
         await _ensure(collection, model, existing)
     return bool(spec.text_fields) and await ensure_text_index(collection)
 
@@ -72,18 +72,30 @@ def _text_name(collection: str) -> str:
     return f"{collection}_words"
 
 
-def _index(index: Index) -> IndexModel:
-    keys = [(name, 1) for name in (*index.fields, DOCUMENT_ID)]
-    options = {"partialFilterExpression": _LIVE} if index.live_only else {}
-    return IndexModel(keys, name=index.name, **options)
+def _index(spec: RecordSpec[Any], index: Index) -> IndexModel:
+    # dict.fromkeys: where an index ends with the id, it is named once.
+    names = dict.fromkeys(DOCUMENT_ID if name == ID else name for name in (*index.fields, ID))
+    partial = {**_present(spec, index), **_held(index.scope)}
+    options = {"partialFilterExpression": partial} if partial else {}
+    return IndexModel([(name, 1) for name in names], name=index.name, **options)
 
 
 def _unique(spec: RecordSpec[Any], key: UniqueKey) -> IndexModel:
     """Partial, so that a record where one of the fields is null is not in the index and collides with nothing."""
     present: Document = {name: {"$gte": _LOWEST[spec.field(name).kind]} for name in key.fields}
-    partial = {**present, **(_LIVE if key.live_only else {})}
+    partial = {**present, **(_held(Scope.LIVE) if key.live_only else {})}
     keys = [(name, 1) for name in key.fields]
     return IndexModel(keys, name=key.name, unique=True, partialFilterExpression=partial)
+
+
+def _present(spec: RecordSpec[Any], index: Index) -> Document:
+    return {name: {"$gte": _LOWEST[spec.field(name).kind]} for name in spec.present_in(index)}
+
+
+def _held(scope: Scope) -> Document:
+    return {
+        name: values[0] if len(values) == 1 else {"$in": list(values)} for name, values in scope.held.items()
+    }
 
 
 def _definition(index: Any) -> Document:

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.monty.sorted_keys import Key, SortedKeys
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, Record, is_tombstone
-from adapters.records.specs import RecordSpec, UniqueKey
+from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey
 
 Rank = tuple[Any, ...]
 
@@ -35,13 +35,36 @@ def rank(value: object) -> Rank:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderedIndex:
-    """The records of a collection, less its tombstones, in the order of some fields, of which the id is the last."""
+class IndexForm:
+    """The order of an index, and what it holds.
+
+    `held`: a record is in it where each of these fields has one of these ranks; with no ranks named, any but null's.
+    """
 
     fields: tuple[str, ...]
-    key: Callable[[Mapping[str, Rank]], Key]
-    """The key of a record whose values have these ranks, by field."""
+    held: tuple[tuple[str, frozenset[Rank]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedIndex:
+    """Records of a collection, less its tombstones, in the order of some fields, of which the id is the last."""
+
+    form: IndexForm
+    pick: Callable[[Mapping[str, Rank]], Key]
+    """The ranks of the fields, in their order."""
     keys: SortedKeys
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What it is ordered by."""
+        return self.form.fields
+
+    def key(self, ranks: Mapping[str, Rank]) -> Key | None:
+        """The key of a record whose values have these ranks; None where the index does not hold it."""
+        for name, values in self.form.held:
+            if (ranks[name] not in values) if values else (ranks[name] == NOTHING):
+                return None
+        return self.pick(ranks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +81,9 @@ class CollectionIndexes:
 
     def __init__(self, spec: RecordSpec[Any], records: Sequence[Record] = ()) -> None:
         self._spec = spec
-        orders = _orders(spec)
-        self._names = tuple({name for fields in orders for name in fields})
+        self._names = tuple(_ranked_fields(spec))
         known = [self._ranks(record) for record in records if not is_tombstone(record)]
-        self.orders = tuple(_ordered(fields, known) for fields in orders)
+        self.orders = tuple(_ordered(form, known) for form in _forms(spec))
         erased = [(rank(record[ID]),) for record in records if is_tombstone(record)]
         self._all = SortedKeys([*erased, *self.orders[0].keys.between((), (TOP,))])
 
@@ -114,19 +136,45 @@ class CollectionIndexes:
 
 def indexed_fields(spec: RecordSpec[Any]) -> frozenset[str]:
     """All that the indexes of a collection need to know of a record."""
-    return frozenset({IS_ERASED, *(name for fields in _orders(spec) for name in fields)})
+    return frozenset({IS_ERASED, *_ranked_fields(spec)})
 
 
-def _orders(spec: RecordSpec[Any]) -> list[tuple[str, ...]]:
-    """The fields of each index of a collection; by id is the first."""
-    unique = [_fields(key.fields, live_only=key.live_only) for key in spec.unique_keys]
-    asked = [_fields(index.fields, live_only=index.live_only) for index in spec.indexes]
-    return list(dict.fromkeys([(ID,), *unique, *asked]))
+def _ranked_fields(spec: RecordSpec[Any]) -> set[str]:
+    forms = _forms(spec)
+    return {name for form in forms for name in (*form.fields, *(held for held, _ in form.held))}
 
 
-def _ordered(fields: tuple[str, ...], known: Sequence[Mapping[str, Rank]]) -> OrderedIndex:
-    key = itemgetter(*fields) if len(fields) > 1 else _only(fields[0])
-    return OrderedIndex(fields, key, SortedKeys(map(key, known)))
+def _forms(spec: RecordSpec[Any]) -> list[IndexForm]:
+    """The form of each index of a collection; by id is the first, and holds everything."""
+    unique = [
+        IndexForm(_fields(key.fields, live_only=key.live_only), _present(spec, key))
+        for key in spec.unique_keys
+    ]
+    asked = [
+        IndexForm(_fields(index.fields, live_only=index.scope is Scope.LIVE), _held(spec, index))
+        for index in spec.indexes
+    ]
+    return list(dict.fromkeys([IndexForm((ID,)), *unique, *asked]))
+
+
+def _held(spec: RecordSpec[Any], index: Index) -> tuple[tuple[str, frozenset[Rank]], ...]:
+    """What the index holds. Those for the living hold the trash as well, which they serve too: see `_fields`."""
+    values = {} if index.scope is Scope.LIVE else index.scope.held
+    return (
+        *_present(spec, index),
+        *((name, frozenset(map(rank, ranked))) for name, ranked in values.items()),
+    )
+
+
+def _present(spec: RecordSpec[Any], index: UniqueKey | Index) -> tuple[tuple[str, frozenset[Rank]], ...]:
+    return tuple((name, frozenset()) for name in spec.present_in(index))
+
+
+def _ordered(form: IndexForm, known: Sequence[Mapping[str, Rank]]) -> OrderedIndex:
+    pick = itemgetter(*form.fields) if len(form.fields) > 1 else _only(form.fields[0])
+    empty = OrderedIndex(form, pick, SortedKeys())
+    keys = SortedKeys(key for ranks in known if (key := empty.key(ranks)) is not None)
+    return OrderedIndex(form, pick, keys)
 
 
 def _only(name: str) -> Callable[[Mapping[str, Rank]], Key]:

@@ -49,7 +49,7 @@ def encoded(record: Record) -> bytes:
     try:
         data = bson.encode(document)
     except (BSONError, OverflowError, UnicodeError) as error:
-        raise RuleBroken(f"This cannot be stored: {error}.") from error
+        raise RuleBroken("A value of this record cannot be stored.") from error
     if len(data) > DOCUMENT_BYTES_MAX:
         raise RuleBroken(f"This cannot be stored: it is larger than {DOCUMENT_BYTES_MAX} bytes.")
     return data

@@ -3,6 +3,7 @@
 import sqlite3
 
 from bson.errors import BSONError
+from loguru import logger
 from montydb.errors import MontyError
 
 from adapters.records.record_store import StoreRefused
@@ -15,7 +16,9 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     """What callers see when the store fails while it works; to be raised `from` the error."""
     if isinstance(error, StoreUnavailable):
         return error
-    return StoreUnavailable(f"MontyDB does not answer: {_reason(error)}.")
+    # The driver's words are for the operator's log, not for callers.
+    logger.warning("MontyDB does not answer: {}", _reason(error))
+    return StoreUnavailable()
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:

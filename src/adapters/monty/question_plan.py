@@ -87,6 +87,7 @@ def plan(orders: Sequence[OrderedIndex], where: Criterion, *, order: Order, limi
     """
     wanted = _conjuncts(where)
     pins, ranges = _pins(wanted), _ranges(wanted)
+    orders = [index for index in orders if _serves(index, pins=pins, ranges=ranges)]
     fewest = _fewest(orders, wanted, pins=pins, ranges=ranges)
     in_order = [
         made
@@ -104,7 +105,9 @@ def plan(orders: Sequence[OrderedIndex], where: Criterion, *, order: Order, limi
 def plan_unordered(orders: Sequence[OrderedIndex], where: Criterion) -> Plan:
     """The way through the fewest candidates, in any order."""
     wanted = _conjuncts(where)
-    return _fewest(orders, wanted, pins=_pins(wanted), ranges=_ranges(wanted))
+    pins, ranges = _pins(wanted), _ranges(wanted)
+    orders = [index for index in orders if _serves(index, pins=pins, ranges=ranges)]
+    return _fewest(orders, wanted, pins=pins, ranges=ranges)
 
 
 def position_of(order: Order, record_id: str, value: object) -> Key:
@@ -146,6 +149,21 @@ def _ranges(wanted: Sequence[Criterion]) -> dict[str, tuple[Rank, Rank]]:
             low = max([low, *map(rank, lowest)])
             ranges[criterion.field] = (low, min([high, *map(rank, highest)]))
     return ranges
+
+
+def _serves(
+    index: OrderedIndex, *, pins: Mapping[str, tuple[Rank, ...]], ranges: Mapping[str, tuple[Rank, Rank]]
+) -> bool:
+    """Whether the index holds everything that may match."""
+    for name, values in index.form.held:
+        asked = pins.get(name)
+        if asked is None:
+            # A range leaves out nulls.
+            if values or name not in ranges:
+                return False
+        elif not values.issuperset(asked) if values else NOTHING in asked:
+            return False
+    return True
 
 
 def _fewest(

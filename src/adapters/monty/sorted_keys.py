@@ -33,9 +33,14 @@ class SortedKeys:
             self._blocks.append([key])
             self._lasts.append(key)
             return
-        at = min(bisect_left(self._lasts, key), len(self._blocks) - 1)
+        # Ids and times grow, so most keys come last.
+        is_last = key > self._lasts[-1]
+        at = len(self._blocks) - 1 if is_last else bisect_left(self._lasts, key)
         block = self._blocks[at]
-        insort(block, key)
+        if is_last:
+            block.append(key)
+        else:
+            insort(block, key)
         if len(block) > BLOCK_KEYS_MAX:
             self._split(at)
         self._lasts[at] = self._blocks[at][-1]

@@ -1,7 +1,8 @@
 """Questions as SQL: SQLAlchemy writes each shape of question once, and only values travel afterwards.
 
 A shape is the question with its values replaced by parameter names, which is a question again: the algebra is its own
-cache key. Truth values stay in the shape, because a partial index serves only what is known when planning.
+cache key. Truth values and sync states stay in the shape, because a partial index serves only what is known when
+planning.
 """
 
 import re
@@ -38,6 +39,7 @@ from adapters.records.criteria import (
 )
 from adapters.records.record import ID
 from adapters.records.specs import SPECS
+from domain.audit import SyncStatus
 from domain.storable import INTEGER_MAX, INTEGER_MIN
 
 SHAPES_MAX = 2_048
@@ -45,6 +47,8 @@ SHAPES_MAX = 2_048
 
 LIMIT = "limit"
 NOTHING = AnyOf(())
+_SYNC_STATUS = "syncStatus"
+_SYNC_STATES = frozenset(SyncStatus)
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _DIALECT: Dialect = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 _RANGE_BOUNDS = ("above", "at_least", "below", "at_most")
@@ -92,8 +96,7 @@ class _Abstraction:
             case Equals(field, value):
                 shape = self._equality(field, value)
             case OneOf(field, options):
-                fitting = [_plain(option) for option in options if self._fits(field, option)]
-                shape = OneOf(field, (self.name(fitting),) if fitting else ())
+                shape = self._choice(field, options)
             case Holds(field, value):
                 shape = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
             case HasWords(text):
@@ -103,16 +106,23 @@ class _Abstraction:
                 shape = self._range(criterion)
         return shape
 
-    def name(self, value: object) -> str:
+    def name(self, value: Scalar | list[Scalar]) -> str:
         """The name that stands for a value from now on."""
         name = f"p{len(self.values)}"
-        self.values[name] = _plain(value)
+        self.values[name] = value if isinstance(value, list) else _plain(value)
         return name
 
     def _equality(self, field: str, value: Scalar) -> Criterion:
         if not self._fits(field, value):
             return NOTHING
-        return Equals(field, value if isinstance(value, bool) else self.name(value))
+        is_shown = isinstance(value, bool) or _is_sync_state(field, value)
+        return Equals(field, value if is_shown else self.name(value))
+
+    def _choice(self, field: str, options: Sequence[Scalar]) -> Criterion:
+        fitting = tuple(_plain(option) for option in options if self._fits(field, option))
+        if all(_is_sync_state(field, option) for option in fitting):
+            return OneOf(field, fitting)
+        return OneOf(field, (self.name(list(fitting)),))
 
     def _range(self, criterion: Range) -> Criterion:
         bounds = {bound: getattr(criterion, bound) for bound in _RANGE_BOUNDS}
@@ -126,8 +136,13 @@ class _Abstraction:
         return isinstance(value, kind) and (kind is bool) is isinstance(value, bool) and _is_storable(value)
 
 
-def _plain(value: object) -> object:
-    return value.value if isinstance(value, Enum) else value
+def _plain(value: Scalar) -> Scalar:
+    plain: Scalar = value.value if isinstance(value, Enum) else value
+    return plain
+
+
+def _is_sync_state(field: str, value: Scalar) -> bool:
+    return field == _SYNC_STATUS and value in _SYNC_STATES
 
 
 def _is_storable(value: Scalar) -> bool:
@@ -223,12 +238,17 @@ def _equals(collection: str, field: str, value: Scalar) -> ColumnElement[bool]:
     column = _column(collection, field)
     if isinstance(value, bool):
         return column if value else ~column
-    return column == _bound(collection, field, value)
+    return column == (_shown(value) if _is_sync_state(field, value) else _bound(collection, field, value))
 
 
 def _column(collection: str, field: str) -> ColumnElement[Any]:
     """The column of a field. Raises KeyError: questions about unknown fields are programming errors."""
     return TABLES[collection].c[FORMS[collection].column_of[field]]
+
+
+def _shown(state: Scalar) -> ColumnElement[Any]:
+    """A sync state as part of the statement's text: there are four, all of them ours."""
+    return literal_column(f"'{state}'")
 
 
 def _bound(collection: str, field: str, name: Scalar) -> ColumnElement[Any]:
@@ -238,7 +258,10 @@ def _bound(collection: str, field: str, name: Scalar) -> ColumnElement[Any]:
 def _one_of(collection: str, field: str, names: Sequence[Scalar]) -> ColumnElement[bool]:
     if not names:
         return false()
-    return _column(collection, field) == func.any(bindparam(str(names[0])))
+    column = _column(collection, field)
+    if _is_sync_state(field, names[0]):
+        return column.in_([_shown(name) for name in names])
+    return column == func.any(bindparam(str(names[0])))
 
 
 def _holds(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

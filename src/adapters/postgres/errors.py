@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -99,7 +100,8 @@ def translation_of(error: Exception) -> TandemError:
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return meaning()
-    return StoreUnavailable(f"PostgreSQL cannot do this now ({_state_of(error)}).")
+    logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
+    return StoreUnavailable()
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
@@ -121,14 +123,17 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
 def _fault_of(error: Exception) -> str:
     if isinstance(error, Unstorable):
         return str(error)
-    if isinstance(error, driver.CheckViolation | driver.NotNullViolation):
-        return f"A required field is missing ({error.diag.constraint_name or error.diag.column_name})."
+    if isinstance(error, driver.CheckViolation):
+        return "A record that was removed for good must keep nothing."
+    if isinstance(error, driver.NotNullViolation):
+        return "A required field is missing."
     for kind, words in _FAULTS:
         if isinstance(error, kind):
             return words
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
         return NUL_FAULT  # the one thing the driver itself refuses in a text
-    return f"A value does not fit its column ({_state_of(error)})."
+    logger.warning("PostgreSQL refused a value ({}).", _state_of(error))
+    return "A value does not fit its column."
 
 
 def _state_of(error: Exception) -> str:

@@ -13,6 +13,7 @@ collation). Instants are `timestamptz` without a precision: `timestamptz(3)` wou
 nothing here is altered quietly.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -20,18 +21,19 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Index,
     MetaData,
     Table,
     Text,
     text,
 )
+from sqlalchemy import Index as TableIndex
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.sql.expression import ColumnElement, TextClause
 from sqlalchemy.types import TypeEngine
 
+from adapters.records.criteria import Scalar
 from adapters.records.record import ID, IS_DELETED, VERSION
-from adapters.records.specs import ALL_SPECS, Field, FieldKind, RecordSpec, UniqueKey
+from adapters.records.specs import ALL_SPECS, Field, FieldKind, Index, RecordSpec, Scope, UniqueKey
 
 KEY_COLUMN = "mongo_id"
 SYNCED_AT = "synced_at"
@@ -93,8 +95,23 @@ def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
     return CheckConstraint(f"{IS_ERASED_COLUMN} IS NOT TRUE OR ({kept_empty})", name=f"{spec.table}_erased")
 
 
-def _live(live_only: bool) -> TextClause | None:  # noqa: FBT001 - read from a declaration
-    return text("NOT is_deleted") if live_only else None
+def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | None:
+    """What the rows of a partial index have in common, as the clauses of questions say it."""
+    held = (
+        (Scope.LIVE if index.live_only else Scope.ALL).held
+        if isinstance(index, UniqueKey)
+        else index.scope.held
+    )
+    clauses = [_one_of(column_of(spec.field(name)), values) for name, values in held.items()]
+    clauses += [f"{column_of(spec.field(name))} IS NOT NULL" for name in spec.present_in(index)]
+    return text(" AND ".join(clauses)) if clauses else None
+
+
+def _one_of(column: str, values: Sequence[Scalar]) -> str:
+    """The column holds one of these values, all of which come from the specs."""
+    if values in ((True,), (False,)):
+        return column if values[0] else f"NOT {column}"
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
 def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
@@ -106,13 +123,13 @@ def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
 def _index_all(spec: RecordSpec[Any], table: Table) -> None:
     for key in spec.unique_keys:
         columns = [table.c[column_of(spec.field(name))] for name in key.fields]
-        Index(key.name, *columns, unique=True, postgresql_where=_live(key.live_only))
+        TableIndex(key.name, *columns, unique=True, postgresql_where=_condition(spec, key))
     for index in spec.indexes:
         fields = [spec.field(name) for name in dict.fromkeys((*index.fields, ID))]
         ordered = [_in_order(table, field) for field in fields]
-        Index(index.name, *ordered, postgresql_where=_live(index.live_only))
+        TableIndex(index.name, *ordered, postgresql_where=_condition(spec, index))
     if spec.text_fields:
-        Index(f"{spec.collection}_words", table.c[WORDS], postgresql_using="gin")
+        TableIndex(f"{spec.collection}_words", table.c[WORDS], postgresql_using="gin")
 
 
 def _table_of(spec: RecordSpec[Any]) -> Table:

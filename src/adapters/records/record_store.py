@@ -27,7 +27,7 @@ class RecordStore(Protocol):
         ...
 
     async def open(self) -> None:
-        """Connects, and finishes or undoes what a crash left.
+        """Connects, and finishes or undoes what a crash left. Harmless when open already.
 
         Raises StoreUnavailable, or StoreRefused with a remedy.
         """

@@ -5,8 +5,9 @@ from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from adapters.records.record import RecordMapping, camel, mapping_of, optional_of
-from domain.audit import AuditEntry
+from adapters.records.criteria import Scalar
+from adapters.records.record import IS_DELETED, RecordMapping, camel, mapping_of, optional_of
+from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
 from domain.project import Project
 from domain.task import Task
@@ -14,6 +15,11 @@ from domain.timeline import Timeline
 from domain.user import User
 
 E = TypeVar("E")
+
+UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
+"""What an entry says that is still to be mirrored."""
+
+Held = dict[str, tuple[Scalar, ...]]
 
 
 class FieldKind(Enum):
@@ -47,16 +53,40 @@ class UniqueKey:
     live_only: bool = False
 
 
+class Scope(Enum):
+    """Which records an index holds. Every index costs every write, so it holds no more than is asked for."""
+
+    ALL = "all"
+    LIVE = "live"
+    """What is not in the trash, which nearly all questions exclude."""
+    TRASH = "trash"
+    UNSETTLED = "unsettled"
+    """Entries that are still to be mirrored: few, and none where all is well."""
+
+    @property
+    def held(self) -> Held:
+        """Each field that decides what it holds, with the values a record may have there."""
+        return _HELD[self]
+
+
+_HELD: dict[Scope, Held] = {
+    Scope.ALL: {},
+    Scope.LIVE: {IS_DELETED: (False,)},
+    Scope.TRASH: {IS_DELETED: (True,)},
+    Scope.UNSETTLED: {"syncStatus": UNSETTLED},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """Fields that questions pin or order by, in this order; each question also breaks ties by id.
 
-    `live_only` serves the questions that exclude the trash, which are nearly all.
+    Records outside its scope are not in it, nor are those where the first field is null: nobody looks for them by it.
     """
 
     name: str
     fields: tuple[str, ...]
-    live_only: bool = False
+    scope: Scope = Scope.ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +108,13 @@ class RecordSpec(Generic[E]):
             if field.name == name:
                 return field
         raise KeyError(f"{self.collection} has no field {name}")
+
+    def present_in(self, index: UniqueKey | Index) -> tuple[str, ...]:
+        """The fields that are never null in what the index or key holds, of those that may be null elsewhere."""
+        leading, held = (
+            (index.fields, {}) if isinstance(index, UniqueKey) else (index.fields[:1], index.scope.held)
+        )
+        return tuple(name for name in leading if self.field(name).nullable and name not in held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +172,10 @@ PROJECTS = _spec(
     "projects",
     unique_keys=(UniqueKey("projects_owner_name", ("ownerId", "name"), live_only=True),),
     indexes=(
-        Index("projects_owner_created", ("ownerId", "createdAt"), live_only=True),
-        Index("projects_owner_updated", ("ownerId", "updatedAt"), live_only=True),
-        Index("projects_created", ("createdAt",), live_only=True),
-        Index("projects_team", ("teamId", "createdAt"), live_only=True),
+        Index("projects_owner_created", ("ownerId", "createdAt"), Scope.LIVE),
+        Index("projects_owner_updated", ("ownerId", "updatedAt"), Scope.LIVE),
+        Index("projects_created", ("createdAt",), Scope.LIVE),
+        Index("projects_team", ("teamId", "createdAt"), Scope.LIVE),
     ),
     text_fields=("name", "description"),
 )
@@ -150,12 +187,12 @@ TASKS = _spec(
     "tasks",
     unique_keys=(UniqueKey("tasks_external_key", ("externalKey",)),),
     indexes=(
-        Index("tasks_creator_created", ("createdBy", "createdAt"), live_only=True),
-        Index("tasks_creator_updated", ("createdBy", "updatedAt"), live_only=True),
-        Index("tasks_project_created", ("projectId", "createdAt"), live_only=True),
-        Index("tasks_project_due", ("projectId", "dueAt"), live_only=True),
-        Index("tasks_project_deleted", ("projectId", "deletedAt")),
-        Index("tasks_created", ("createdAt",), live_only=True),
+        Index("tasks_creator_created", ("createdBy", "createdAt"), Scope.LIVE),
+        Index("tasks_creator_updated", ("createdBy", "updatedAt"), Scope.LIVE),
+        Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
+        Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
+        Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
+        Index("tasks_created", ("createdAt",), Scope.LIVE),
     ),
     text_fields=("title", "description"),
 )
@@ -164,7 +201,7 @@ LABELS = _spec(
     Label,
     "labels",
     unique_keys=(UniqueKey("labels_name", ("name",), live_only=True),),
-    indexes=(Index("labels_created", ("createdAt",), live_only=True),),
+    indexes=(Index("labels_created", ("createdAt",), Scope.LIVE),),
     text_fields=("name",),
 )
 
@@ -176,11 +213,9 @@ AUDIT_LOGS = _spec(
         UniqueKey("audit_logs_idempotency_key", ("idempotencyKey",)),
     ),
     indexes=(
-        Index("audit_logs_entity_at", ("collection", "entityId", "at")),
         Index("audit_logs_actor_at", ("actorId", "at")),
         Index("audit_logs_at", ("at",)),
-        Index("audit_logs_sync", ("syncStatus", "syncNextAt")),
-        Index("audit_logs_sync_entity", ("syncStatus", "id")),
+        Index("audit_logs_unsettled", ("syncStatus", "id"), Scope.UNSETTLED),
     ),
 )
 

@@ -11,7 +11,7 @@ from adapters.repositories.pending import Pending
 from application.paging import Page, PageRequest, Position
 from domain.audit import Action, undo
 from domain.entity import Entity
-from domain.errors import NotFound, Purged
+from domain.errors import Conflict, NotFound, Purged
 
 E = TypeVar("E", bound=Entity)
 
@@ -46,6 +46,8 @@ class StoredRepository(Generic[E]):
         current = (await self._fetch([id])).get(id)
         if current is None or not 1 <= version <= current[VERSION]:
             raise NotFound("There is no such version.")
+        if is_tombstone(current):
+            raise Purged
         if version == current[VERSION]:
             return self._spec.mapping.from_record(current)
         return self._spec.mapping.from_record(await self._undone(current, version))
@@ -108,7 +110,7 @@ class StoredRepository(Generic[E]):
         question = Question(collection=self._spec.collection, where=AllOf(where), limit=ALL_MAX + 1)
         records = await self._store.find(question)
         if len(records) > ALL_MAX:
-            raise OverflowError(f"more than {ALL_MAX} {self._spec.collection} belong together")
+            raise Conflict(f"More than {ALL_MAX} {self._spec.collection} belong together; move some of them first.")
         read, remember = self._spec.mapping.from_record, self._pending.remember
         return [read(remember(self._spec.collection, record)) for record in records]
 

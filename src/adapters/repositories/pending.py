@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from adapters.records.change_set import Put
 from adapters.records.record import ID, IS_DELETED, VERSION, Record
 from domain.audit import Action
+from domain.errors import Conflict
 
 CHANGES_MAX = 20_000
 """How many records one change set may hold."""
@@ -40,7 +41,7 @@ class Pending:
         if before is not None and record[VERSION] == before[VERSION]:
             return
         if len(self._changes) >= CHANGES_MAX:
-            raise OverflowError(f"one change set holds at most {CHANGES_MAX} records")
+            raise Conflict(f"One change may touch at most {CHANGES_MAX} records.")
         # What the spec does not know stays: a record is never written back with less than was read.
         full = record if before is None else {**before, **record}
         expected = 0 if before is None else int(before[VERSION])

@@ -44,7 +44,7 @@ class StoredTimelines(StoredRepository[Timeline]):
         question = Question(
             collection=AUDIT_LOGS.collection,
             where=AllOf((*of_project, Range(field="at", at_most=at))),
-            order=Order("at", descending=True),
+            order=Order(VERSION, descending=True),
             limit=1,
         )
         entries = await self._store.find(question)
@@ -73,7 +73,8 @@ class StoredTasks(StoredRepository[Task]):
         return await self._all(Equals("projectId", project_id), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
 
     async def trashed_with_project(self, project_id: str, deleted_at: datetime) -> Sequence[Task]:
-        return await self._all(Equals("projectId", project_id), Equals("deletedAt", deleted_at))
+        of_project = Equals("projectId", project_id)
+        return await self._all(of_project, Equals("deletedAt", deleted_at), Equals(IS_DELETED, True))  # noqa: FBT003 - a value
 
 
 class StoredLabels(StoredRepository[Label]):

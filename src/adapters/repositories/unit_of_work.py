@@ -1,7 +1,9 @@
 """Collects what a use case saves and commits it as one change set with its audit entries."""
 
+from datetime import datetime
+
 from adapters.records.change_set import ChangeSet
-from adapters.records.record import ID, VERSION, Record, json_value
+from adapters.records.record import ID, VERSION, Record, instant_text
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES, USERS
 from adapters.repositories.audit_entries import StoredAuditTrail
@@ -78,7 +80,9 @@ class StoredUnitOfWork:
 
 def _json_changes(change: PendingChange) -> dict[str, dict[str, object]]:
     """What changed, instants as text: entries hold JSON values."""
-    differing = changes_between(change.before, change.put.record)
-    return {
-        name: {side: json_value(value) for side, value in sides.items()} for name, sides in differing.items()
-    }
+    changes = changes_between(change.before, change.put.record)
+    for sides in changes.values():
+        for side, value in sides.items():
+            if isinstance(value, datetime):
+                sides[side] = instant_text(value)
+    return changes

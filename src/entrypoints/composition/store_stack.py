@@ -31,7 +31,7 @@ from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
-from entrypoints.composition.arrangement import require_owner
+from entrypoints.composition.arrangement import enter_as_source
 from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
@@ -73,7 +73,7 @@ class StoreStack:
         settings = self._dual_write
         raw_target = build_store(target_name, self._settings.stores)
         self.raw_stores.append(raw_target)
-        guarded = GuardedTarget(raw_target, owner=self.source.name, is_migrated_here=self._auto_migrate)
+        guarded = GuardedTarget(raw_target, source=self.source, is_migrated_here=self._auto_migrate)
         target = MirrorTarget(guarded, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
@@ -149,13 +149,16 @@ class StoreStack:
         return StoreSchema(self.raw_stores)
 
     async def _open_once(self) -> None:
-        await self.store.open()
+        await self.source.open()
         if self._auto_migrate:
-            await self.store.prepare()
             await bring_up(self.source)
         else:
             await require_current(self.source)
-        arrangement = await require_owner(self.source, owner=self.source.name)
+        arrangement = await enter_as_source(self.source, target=self._settings.stores.target)
+        # The target is tied to the source's arrangement, so it comes after it.
+        await self.store.open()
+        if self._auto_migrate:
+            await self.store.prepare()
         if self._cache is not None:
             self._cache.enter(
                 CacheNamespace(

@@ -42,6 +42,7 @@ class ServiceClient:
         self.timings: deque[Timing] = deque(maxlen=TIMINGS_MAX)
         self.lost = 0
         self.replayed = 0
+        self._unanswered: set[float] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,9 +63,18 @@ class ServiceClient:
     ) -> httpx.Response:
         """One exchange. Raises httpx.TransportError where the answer is lost."""
         began = time.monotonic()
-        answer = await self._http.request(method, path, json=body, headers=headers)
+        self._unanswered.add(began)
+        try:
+            answer = await self._http.request(method, path, json=body, headers=headers)
+        finally:
+            self._unanswered.discard(began)
         self.timings.append(Timing(began, time.monotonic(), answer.status_code))
         return answer
+
+    def still_waiting(self) -> list[Timing]:
+        """Requests without an answer so far, as if it came now with status 0: who hangs must not go unseen."""
+        now = time.monotonic()
+        return [Timing(began, now, 0) for began in self._unanswered]
 
     async def insist(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None

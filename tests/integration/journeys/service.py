@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
@@ -35,8 +35,8 @@ class Person:
     """Somebody who has signed in."""
 
     id: str
-    token: str
     email: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ async def sign_in(client: httpx.AsyncClient, email: str) -> Person:
     answer = await client.post("/v1/auth/dev/token", json={"email": email})
     assert answer.status_code == 200, answer.text
     document = answer.json()
-    return Person(document["user"]["id"], document["accessToken"], email)
+    return Person(document["user"]["id"], email, document["accessToken"])
 
 
 @asynccontextmanager

@@ -5,26 +5,73 @@ import pytest
 
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.record_store import RecordStore, StoreRefused
-from entrypoints.composition.arrangement import require_owner
+from entrypoints.composition.arrangement import arrangement_of, enter_as_source, enter_as_target
 from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import bring_up, require_current, state_of
+from tests.unit.contracts.builders import change_set, entry, everything, put, task
+
+
+async def opened() -> MontyRecordStore:
+    store = MontyRecordStore(None, database=f"test_{secrets.token_hex(6)}")
+    await store.open()
+    return store
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[RecordStore]:
-    opened = MontyRecordStore(None, database=f"test_{secrets.token_hex(6)}")
-    await opened.open()
-    yield opened
-    await opened.close()
+    store = await opened()
+    yield store
+    await store.close()
 
 
-async def test_a_store_holds_every_process_to_its_first_owner(store: RecordStore) -> None:
-    await store.prepare()
-    await require_owner(store, owner="monty")
-    await require_owner(store, owner="monty")
-    with pytest.raises(StoreRefused, match="DUAL_WRITE_SOURCE=monty"):
-        await require_owner(store, owner="postgres")
+@pytest.fixture
+async def other() -> AsyncIterator[RecordStore]:
+    other = await opened()
+    yield other
+    await other.close()
+
+
+async def test_a_store_keeps_its_identity_from_the_first_start_on(store: RecordStore) -> None:
+    first = await enter_as_source(store, target=None)
+    assert await enter_as_source(store, target=None) == first
+    assert await arrangement_of(store) == first
+
+
+async def test_a_process_that_does_not_mirror_is_refused_by_a_mirrored_store(store: RecordStore) -> None:
+    await enter_as_source(store, target="postgres")
+    with pytest.raises(StoreRefused, match="DUAL_WRITE_TARGET=postgres"):
+        await enter_as_source(store, target=None)
+
+
+async def test_a_target_is_never_taken_for_a_source(store: RecordStore, other: RecordStore) -> None:
+    source = await enter_as_source(store, target="postgres")
+    await enter_as_target(other, store)
+    held = await arrangement_of(other)
+    assert held is not None
+    assert held.identity == source.identity
+    await enter_as_target(other, store)
+
+
+async def test_a_target_of_other_data_is_refused(store: RecordStore, other: RecordStore) -> None:
+    await enter_as_source(store, target="postgres")
+    await enter_as_source(other, target=None)
+    with pytest.raises(StoreRefused, match="other data"):
+        await enter_as_target(other, store)
+    guarded = GuardedTarget(other, source=store, is_migrated_here=True)
+    with pytest.raises(StoreRefused, match="other data"):
+        await guarded.prepare()
+
+
+async def test_what_was_written_before_the_mirror_waits_for_it(store: RecordStore) -> None:
+    for number in range(3):
+        change = put("tasks", task(number))
+        await store.commit(change_set(change, entries=[entry(change, syncStatus=None)]))
+    assert {entry["syncStatus"] for entry in (await everything(store, "audit_logs"))["audit_logs"]} == {None}
+    await enter_as_source(store, target="postgres")
+    assert {entry["syncStatus"] for entry in (await everything(store, "audit_logs"))["audit_logs"]} == {
+        "PENDING"
+    }
 
 
 async def test_a_store_that_was_never_migrated_is_refused_with_what_to_type(store: RecordStore) -> None:
@@ -36,15 +83,9 @@ async def test_a_store_that_was_never_migrated_is_refused_with_what_to_type(stor
     await bring_up(store)
 
 
-async def test_a_target_of_somebody_else_is_refused_when_it_is_prepared(store: RecordStore) -> None:
-    await bring_up(store)
-    await require_owner(store, owner="postgres")
-    guarded = GuardedTarget(store, owner="mongo", is_migrated_here=True)
-    with pytest.raises(StoreRefused):
-        await guarded.prepare()
-
-
-async def test_a_target_that_people_migrate_is_refused_until_they_did(store: RecordStore) -> None:
-    guarded = GuardedTarget(store, owner="mongo", is_migrated_here=False)
+async def test_a_target_that_people_migrate_is_refused_until_they_did(
+    store: RecordStore, other: RecordStore
+) -> None:
+    guarded = GuardedTarget(other, source=store, is_migrated_here=False)
     with pytest.raises(UnmigratedStore):
         await guarded.open()

@@ -82,7 +82,7 @@ PROJECTS = """
     CREATE INDEX projects_owner_updated ON postgres_projects
         (owner_id NULLS FIRST, updated_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
     CREATE INDEX projects_team ON postgres_projects
-        (team_id NULLS FIRST, created_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
+        (team_id NULLS FIRST, created_at NULLS FIRST, mongo_id) WHERE NOT is_deleted AND team_id IS NOT NULL;
     CREATE INDEX projects_words ON postgres_projects USING gin (words);
 """
 
@@ -154,7 +154,7 @@ TASKS = """
             )
         )
     );
-    CREATE UNIQUE INDEX tasks_external_key ON postgres_tasks (external_key);
+    CREATE UNIQUE INDEX tasks_external_key ON postgres_tasks (external_key) WHERE external_key IS NOT NULL;
     CREATE INDEX tasks_created ON postgres_tasks
         (created_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
     CREATE INDEX tasks_creator_created ON postgres_tasks
@@ -162,11 +162,14 @@ TASKS = """
     CREATE INDEX tasks_creator_updated ON postgres_tasks
         (created_by NULLS FIRST, updated_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
     CREATE INDEX tasks_project_created ON postgres_tasks
-        (project_id NULLS FIRST, created_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
+        (project_id NULLS FIRST, created_at NULLS FIRST, mongo_id)
+        WHERE NOT is_deleted AND project_id IS NOT NULL;
     CREATE INDEX tasks_project_deleted ON postgres_tasks
-        (project_id NULLS FIRST, deleted_at NULLS FIRST, mongo_id);
+        (project_id NULLS FIRST, deleted_at NULLS FIRST, mongo_id)
+        WHERE is_deleted AND project_id IS NOT NULL;
     CREATE INDEX tasks_project_due ON postgres_tasks
-        (project_id NULLS FIRST, due_at NULLS FIRST, mongo_id) WHERE NOT is_deleted;
+        (project_id NULLS FIRST, due_at NULLS FIRST, mongo_id)
+        WHERE NOT is_deleted AND project_id IS NOT NULL;
     CREATE INDEX tasks_words ON postgres_tasks USING gin (words);
 """
 
@@ -233,16 +236,14 @@ AUDIT_LOGS = """
             )
         )
     );
-    CREATE UNIQUE INDEX audit_logs_idempotency_key ON postgres_audit_logs (idempotency_key);
+    CREATE UNIQUE INDEX audit_logs_idempotency_key ON postgres_audit_logs (idempotency_key)
+        WHERE idempotency_key IS NOT NULL;
     CREATE UNIQUE INDEX audit_logs_version ON postgres_audit_logs (collection, entity_id, version);
     CREATE INDEX audit_logs_actor_at ON postgres_audit_logs
         (actor_id NULLS FIRST, at NULLS FIRST, mongo_id);
     CREATE INDEX audit_logs_at ON postgres_audit_logs (at NULLS FIRST, mongo_id);
-    CREATE INDEX audit_logs_entity_at ON postgres_audit_logs
-        (collection NULLS FIRST, entity_id NULLS FIRST, at NULLS FIRST, mongo_id);
-    CREATE INDEX audit_logs_sync ON postgres_audit_logs
-        (sync_status NULLS FIRST, sync_next_at NULLS FIRST, mongo_id);
-    CREATE INDEX audit_logs_sync_entity ON postgres_audit_logs (sync_status NULLS FIRST, mongo_id);
+    CREATE INDEX audit_logs_unsettled ON postgres_audit_logs
+        (sync_status NULLS FIRST, mongo_id) WHERE sync_status IN ('PENDING', 'FAILED', 'PARKED');
 """
 
 CONTROL = """

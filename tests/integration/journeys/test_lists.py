@@ -1,0 +1,168 @@
+"""Lists: every order, pages to the end, filters and words, the same in every store mode."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import pytest_asyncio
+
+from entrypoints.http.queries import LabelQuery, ProjectQuery, TaskQuery, TrashQuery
+from tests.integration.journeys.service import JourneyService, Person
+from tests.unit.entrypoints.http.service import Json
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RANKS = {"HIGH": 1, "MEDIUM": 2, "LOW": 3}
+# Null first, then text by code point: capitals before small letters, both before what is not ASCII.
+NAMES = ("b", "B", "a", "Ä", "ä", "Z", "aa", "a b", "\N{ROCKET}", "\uffee", "_", "10", "9")
+DUE = (None, "2026-03-01T00:00:00.000Z", "2026-03-01T00:00:00.001Z", None, "2026-02-28T23:59:59.999Z")
+TASKS = 23
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def project_id(service: JourneyService, anna: Person) -> str:
+    """A project of Anna's with tasks that agree in most fields they are sorted by."""
+    project = await service.view(anna, "POST", "/v1/projects", {"name": "Garden"})
+    for number in range(TASKS):
+        body = {
+            "title": f"Task {number}",
+            "projectId": project["id"],
+            "priority": sorted(RANKS)[number % 3],
+            "dueAt": DUE[number % len(DUE)],
+            "status": ("TODO", "DONE")[number % 2],
+        }
+        await service.view(anna, "POST", "/v1/tasks", body)
+    return str(project["id"])
+
+
+def orders_of(query: type[Any]) -> Sequence[str]:
+    """Every order that a list offers."""
+    orders: Sequence[str] = get_args(get_type_hints(query)["sort"])
+    assert len(orders) >= 4
+    return orders
+
+
+def in_order(items: Sequence[Json], order: str) -> list[Json]:
+    """The items as the contract orders them: nulls first, text by code point, ties by id; a minus turns it all."""
+    field = order.removeprefix("-")
+
+    def key(item: Json) -> tuple[bool, Any, str]:
+        value = RANKS[item[field]] if field == "priority" else item[field]
+        return value is not None, value if value is not None else "", item["id"]
+
+    return sorted(items, key=key, reverse=order.startswith("-"))
+
+
+async def require_order(
+    service: JourneyService, person: Person, *, path: str, order: str, items: Sequence[Json]
+) -> None:
+    """Asks page by page and all at once: the same items in the same order, none missing, none twice."""
+    expected = in_order(items, order)
+    pages = await service.pages(person, f"{path}sort={order}&limit=4")
+    whole = await service.view(person, "GET", f"{path}sort={order}&limit=200&count=exact")
+
+    assert [len(page) for page in pages[:-1]] == [4] * (len(pages) - 1)
+    assert [item for page in pages for item in page] == expected, order
+    assert whole == {"items": expected, "nextCursor": None, "total": len(items)}, order
+
+
+async def test_tasks_come_in_every_order_page_by_page(
+    service: JourneyService, anna: Person, project_id: str
+) -> None:
+    path = f"/v1/tasks?projectId={project_id}&"
+    items = await service.items(anna, f"{path}limit=7")
+    assert len(items) == TASKS
+    for order in orders_of(TaskQuery):
+        await require_order(service, anna, path=path, order=order, items=items)
+
+
+async def test_projects_come_in_every_order_page_by_page(service: JourneyService, anna: Person) -> None:
+    made = [await service.view(anna, "POST", "/v1/projects", {"name": name}) for name in NAMES]
+    for order in orders_of(ProjectQuery):
+        await require_order(service, anna, path="/v1/projects?", order=order, items=made)
+
+
+async def test_labels_come_in_every_order_page_by_page(service: JourneyService, anna: Person) -> None:
+    # Labels belong to everybody, so those of this journey share a word nobody else uses.
+    made = [
+        await service.view(anna, "POST", "/v1/labels", {"name": f"{name} {anna.id}"}) for name in NAMES
+    ]
+    for order in orders_of(LabelQuery):
+        await require_order(service, anna, path=f"/v1/labels?q={anna.id}&", order=order, items=made)
+
+
+async def test_the_trash_comes_in_every_order_page_by_page(
+    service: JourneyService, anna: Person, project_id: str
+) -> None:
+    for task in (await service.items(anna, f"/v1/tasks?projectId={project_id}"))[:9]:
+        await service.call(anna, "DELETE", f"/v1/tasks/{task['id']}", expect=204)
+    items = await service.items(anna, "/v1/tasks/trash")
+    assert len(items) == 9
+    for order in orders_of(TrashQuery):
+        await require_order(service, anna, path="/v1/tasks/trash?", order=order, items=items)
+
+
+async def test_a_list_that_grows_while_it_is_read_ends_and_repeats_nothing(
+    service: JourneyService, anna: Person, project_id: str
+) -> None:
+    path = f"/v1/tasks?projectId={project_id}&sort=-createdAt&limit=5"
+    standing = [task["id"] for task in await service.items(anna, path)]
+    seen: list[str] = []
+    address: str | None = path
+    while address is not None and len(seen) <= 2 * TASKS:
+        answer = await service.call(anna, "GET", address, expect=200)
+        seen += [item["id"] for item in answer.json()["items"]]
+        await service.view(anna, "POST", "/v1/tasks", {"title": "meanwhile", "projectId": project_id})
+        address = answer.links.get("next", {}).get("url")
+
+    assert seen == standing
+
+
+FILTERS: list[tuple[str, Callable[[Json], bool]]] = [
+    ("status=DONE", lambda task: task["status"] == "DONE"),
+    ("priority=LOW", lambda task: task["priority"] == "LOW"),
+    ("status=TODO&priority=HIGH", lambda task: (task["status"], task["priority"]) == ("TODO", "HIGH")),
+    (
+        "dueBefore=2026-03-01T00:00:00.001Z",
+        lambda task: task["dueAt"] in ("2026-03-01T00:00:00.000Z", "2026-02-28T23:59:59.999Z"),
+    ),
+    ("dueAfter=2026-03-01T01:00:00%2B01:00", lambda task: task["dueAt"] == "2026-03-01T00:00:00.001Z"),
+    ("q=task%2012", lambda task: task["title"] == "Task 12"),
+    ("q=TASK", lambda task: True),
+    ("q=tas", lambda task: False),
+    ("status=BLOCKED", lambda task: False),
+]
+
+
+async def test_filters_keep_what_fits_and_nothing_else(
+    service: JourneyService, anna: Person, project_id: str
+) -> None:
+    every = await service.items(anna, f"/v1/tasks?projectId={project_id}&sort=createdAt")
+    for query, fits in FILTERS:
+        path = f"/v1/tasks?projectId={project_id}&sort=createdAt&limit=3&{query}"
+        assert await service.items(anna, path) == [task for task in every if fits(task)], query
+    assert await service.items(anna, f"/v1/tasks?createdBy={anna.id}&sort=createdAt") == every
+    assert await service.items(anna, f"/v1/tasks?createdBy={service.admin.id}") == []
+
+
+async def test_words_are_found_whole_in_any_case_and_all_of_them(
+    service: JourneyService, anna: Person
+) -> None:
+    for title, description in (
+        ("Paint the FENCE", None),
+        ("Mend it", "the fence, again"),
+        ("Gärten gießen", "snake_case word"),
+        ("fences", "painted"),
+    ):
+        await service.view(anna, "POST", "/v1/tasks", {"title": title, "description": description})
+
+    async def found(words: str) -> set[str]:
+        return {task["title"] for task in await service.items(anna, f"/v1/tasks?q={words}&limit=1")}
+
+    assert await found("fence") == {"Paint the FENCE", "Mend it"}
+    assert await found("the%20fence%20paint") == {"Paint the FENCE"}
+    assert await found("g%C3%84RTEN") == {"Gärten gießen"}
+    assert await found("garten") == set()
+    assert await found("case") == {"Gärten gießen"}
+    assert await found("%22fence%22%20-") == {"Paint the FENCE", "Mend it"}
+    assert await found("%25") == {"Paint the FENCE", "Mend it", "Gärten gießen", "fences"}
