@@ -1,5 +1,5 @@
 # The service and its worker in one image. Alone it runs on MontyDB and an embedded PostgreSQL under /data:
-#   docker build -t tandem . && docker run -p 8000:8000 -v tandem:/data tandem
+#   docker build -t tandem . && docker run -p 127.0.0.1:8000:8000 -v tandem:/data tandem
 # docker-compose.yml gives it real servers.
 
 FROM python:3.13-slim AS build

@@ -65,7 +65,7 @@ class Served:
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     """The service of one mode in a process of its own; it must end in peace and have nothing to complain about."""
     with variables_of(request.param, request) as variables:
-        process = ServiceProcess("service", environment=variables, directory=Path(variables["DATA_DIR"]))
+        process = ServiceProcess("served", environment=variables, directory=Path(variables["DATA_DIR"]))
         try:
             process.start_ready()
             with httpx.Client(base_url=process.url, timeout=ANSWER_SECONDS_MAX, trust_env=False) as client:

@@ -27,6 +27,7 @@ from entrypoints.composition.settings import HttpSettings, Settings
 
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what people write to listen everywhere
 
 
@@ -44,10 +45,17 @@ async def serve(console: Console, *, demo: bool, host: str | None, port: int | N
     if demo and settings.is_production:
         raise click.UsageError("Demo data does not belong into production (APP_ENV=production).")
     start_logging(settings)
+    if not settings.is_production and _is_reachable(settings.http):
+        logger.warning("Development tokens need no proof, and this listens beyond this machine: mind who can reach it.")
     with _listener(settings.http) as listener:
         service = _Service(build_container(settings), console, url=_url_of(listener), with_demo=demo)
         await service.run(listener)
     return ExitCode.FINE
+
+
+def _is_reachable(http: HttpSettings) -> bool:
+    """Whether other machines may be able to reach the service."""
+    return http.host not in LOOPBACK
 
 
 class _Server(uvicorn.Server):
