@@ -7,7 +7,8 @@ from application.authorization import require
 from application.paging import Page, PageRequest
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin
-from domain.audit import AuditEntry
+from domain.audit import AuditEntry, SyncStatus
+from domain.errors import MirrorPending
 from domain.permissions import is_admin
 
 
@@ -37,11 +38,19 @@ class ListVersions:
 
 @dataclass(frozen=True, slots=True)
 class FindAnswer:
-    """The entry that a repeated request made the first time; None for a first request."""
+    """The entry that a repeated request made the first time; None for a first request.
+
+    Where every acknowledgement needs the second store (`needs_mirror`), a repetition is no way round it: raises
+    MirrorPending as long as the entry is not known to be there.
+    """
 
     begin: Begin
+    needs_mirror: bool = False
 
     async def __call__(self, actor: Actor) -> AuditEntry | None:
         if actor.claim is None:
             return None
-        return await self.begin(actor).audit.with_key(actor.claim.key)
+        entry = await self.begin(actor).audit.with_key(actor.claim.key)
+        if entry is not None and self.needs_mirror and entry.sync_status is not SyncStatus.SYNCED:
+            raise MirrorPending
+        return entry

@@ -9,9 +9,10 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.repetition import repeated
 from domain.audit import Action
 from domain.entity import Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import Fault, MirrorPending, RuleBroken
 from domain.permissions import is_admin, may_change_project, may_see_project
 from domain.project import Project, ProjectChanges
 
@@ -97,26 +98,55 @@ class EditProject:
         return edited
 
 
+async def _delete_content(work: UnitOfWork, project_id: str, stamp: Stamp) -> None:
+    for task in await work.tasks.live_in_project(project_id):
+        work.tasks.save(task.delete(stamp))
+    timeline = await work.timelines.of_project(project_id)
+    if timeline is not None and not timeline.is_deleted:
+        work.timelines.save(timeline.delete(stamp))
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteProject:
-    """Into the trash, with its live tasks and its timeline, in one change set."""
+    """Into the trash, with its live tasks and its timeline, in one change set.
+
+    What joins the project in that very moment follows in a second one, under the same stamp, and comes back with it.
+    """
 
     begin: Begin
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+        stamp = Stamp(self.clock.now(), actor.id)
+        try:
+            deleted = await repeated(
+                lambda: self._delete(actor, id, stamp, expected_version=expected_version),
+                where=lambda conflict: not conflict.concerns("projects", id),
+            )
+        except MirrorPending:
+            await self._follow_up(actor, id, stamp)
+            raise
+        await self._follow_up(actor, id, stamp)
+        return deleted
+
+    async def _follow_up(self, actor: Actor, id: str, stamp: Stamp) -> None:
+        """Takes along what joined the project between reading and commit; from the commit on nothing joins any more."""
+        await repeated(lambda: self._delete_latecomers(actor, id, stamp), where=lambda _: True)
+
+    async def _delete_latecomers(self, actor: Actor, id: str, stamp: Stamp) -> None:
+        # The claim answers for the first change set, which is the one the request is about.
+        work = self.begin(replace(actor, claim=None))
+        await _delete_content(work, id, stamp)
+        await work.commit()
+
+    async def _delete(self, actor: Actor, id: str, stamp: Stamp, *, expected_version: int | None) -> Project:
         work = self.begin(actor)
         project = await visible_project(work, actor, id)
         require(may_change_project(actor.id, actor.grants, project))
         project.require_version(expected_version)
-        stamp = Stamp(self.clock.now(), actor.id)
         deleted = project.delete(stamp)
         work.projects.save(deleted)
-        for task in await work.tasks.live_in_project(id):
-            work.tasks.save(task.delete(stamp))
-        timeline = await work.timelines.of_project(id)
-        if timeline is not None and not timeline.is_deleted:
-            work.timelines.save(timeline.delete(stamp))
+        await _delete_content(work, id, stamp)
         await work.commit()
         return deleted
 
@@ -129,6 +159,12 @@ class RestoreProject:
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+        return await repeated(
+            lambda: self._attempt(actor, id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("projects", id),
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
         work = self.begin(actor)
         project = await visible_project(work, actor, id)
         require(may_change_project(actor.id, actor.grants, project))

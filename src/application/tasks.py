@@ -10,6 +10,7 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import TaskFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.repetition import is_of_project, repeated
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, RuleBroken
@@ -48,13 +49,20 @@ async def _project_of(work: UnitOfWork, project_id: str | None) -> Project | Non
 
 
 async def _require_references(work: UnitOfWork, actor: Actor, task_id: str, changes: TaskChanges) -> None:
-    """Raises RuleBroken naming every label, project and parent that does not exist for this actor."""
+    """Raises RuleBroken naming every label, project and parent that does not exist for this actor.
+
+    The commit relies on the project alone: a live task in a trashed project would never come back or go with it.
+    Labels and parents may go to the trash in the meantime, as they may a moment later: the reference stays, and is
+    whole again once they are restored.
+    """
     faults: list[Fault] = []
     project_id = changes.get("project_id")
     if project_id is not None:
         project = await _project_of(work, project_id)
         if project is None or project.is_deleted or not may_change_project(actor.id, actor.grants, project):
             faults.append(Fault("/projectId", "is no project of yours"))
+        else:
+            work.projects.rely_on(project)
     label_ids = changes.get("label_ids", ())
     labels = await work.labels.get_many(label_ids) if label_ids else {}
     for index, label_id in enumerate(label_ids):
@@ -95,6 +103,12 @@ class CreateTask:
     identifiers: Identifiers
 
     async def __call__(self, actor: Actor, changes: TaskChanges) -> Task:
+        return await repeated(
+            lambda: self._attempt(actor, changes),
+            where=is_of_project,
+        )
+
+    async def _attempt(self, actor: Actor, changes: TaskChanges) -> Task:
         work = self.begin(actor)
         task = Task.create(self.identifiers.fresh(), Stamp(self.clock.now(), actor.id), changes)
         await _require_references(work, actor, task.id, changes)
@@ -143,6 +157,14 @@ class EditTask:
     async def __call__(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
     ) -> Task:
+        return await repeated(
+            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
+            where=is_of_project,
+        )
+
+    async def _attempt(
+        self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
+    ) -> Task:
         work = self.begin(actor)
         task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
@@ -178,12 +200,20 @@ class RestoreTask:
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Task:
+        return await repeated(
+            lambda: self._attempt(actor, id, expected_version=expected_version),
+            where=is_of_project,
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Task:
         work = self.begin(actor)
         task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
         project = await _project_of(work, task.project_id)
         if project is not None and project.is_deleted:
             raise Conflict("Its project is in the trash; restore that first.")
+        if project is not None:
+            work.projects.rely_on(project)
         restored = task.restore(Stamp(self.clock.now(), actor.id))
         work.tasks.save(restored)
         await work.commit()
@@ -198,6 +228,12 @@ class RollBackTask:
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> Task:
+        return await repeated(
+            lambda: self._attempt(actor, id, version=version, expected_version=expected_version),
+            where=is_of_project,
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> Task:
         work = self.begin(actor)
         task = await changeable_task(work, actor, id)
         task.require_version(expected_version)

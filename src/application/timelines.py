@@ -7,6 +7,7 @@ from application.actor import Actor
 from application.authorization import require, require_visible
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.repetition import is_of_project, repeated
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import NotFound, VersionConflict
@@ -76,15 +77,34 @@ class SaveTimeline:
         expected_version: int | None,
         dry_run: bool = False,
     ) -> Timeline:
+        return await repeated(
+            lambda: self._attempt(
+                actor, project_id, plan, expected_version=expected_version, dry_run=dry_run
+            ),
+            where=is_of_project,
+        )
+
+    async def _attempt(
+        self,
+        actor: Actor,
+        project_id: str,
+        plan: Plan,
+        *,
+        expected_version: int | None,
+        dry_run: bool,
+    ) -> Timeline:
         work = self.begin(actor)
         project = await _visible_project(work, actor, project_id)
         require(may_change_project(actor.id, actor.grants, project))
         project.require_live()
+        work.projects.rely_on(project)
         stamp = Stamp(self.clock.now(), actor.id)
         timeline = await work.timelines.of_project(project_id)
         if timeline is None:
             if expected_version not in (None, UNSAVED_VERSION):
-                raise VersionConflict(current_version=UNSAVED_VERSION)
+                raise VersionConflict(
+                    current_version=UNSAVED_VERSION, collection="timelines", entity_id=project_id
+                )
             saved = Timeline.create(project_id, stamp, plan)
         else:
             timeline.require_version(expected_version)

@@ -9,10 +9,13 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.tokens import Identity, TokenIssuer, TokenPair
 from application.ports.unit_of_work import Begin
-from domain.entity import Stamp
-from domain.errors import Conflict, NotFound
+from domain.entity import Stamp, derived_id
+from domain.errors import AlreadyExists, Conflict, NotFound, VersionConflict
 from domain.permissions import Grant, may_change_user
 from domain.user import User, UserChanges, normal_email
+
+FIRST_USER_ID = derived_id("users", "first")
+RACES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,28 @@ class SignInByEmail:
 
     async def __call__(self, actor: Actor, email: str, name: str | None = None) -> tuple[User, TokenPair]:
         address = normal_email(email)
-        work = self.begin(actor)
-        user = await work.users.with_email(address)
-        if user is None:
-            grants = (str(Grant.ADMIN),) if await work.users.is_empty() else ()
-            fresh = self.identifiers.fresh()
-            stamp = Stamp(self.clock.now(), fresh)
-            user = User.create(
-                fresh, stamp, email=address, name=name or address.partition("@")[0], grants=grants
-            )
-            work.users.save(user)
-            await work.commit()
+        user = await self._found_or_made(actor, address, name)
         return user, self.tokens.issue(Identity(user.id, frozenset(user.grants)))
+
+    async def _found_or_made(self, actor: Actor, address: str, name: str | None) -> User:
+        for _ in range(RACES_MAX):
+            work = self.begin(actor)
+            user = await work.users.with_email(address)
+            if user is not None:
+                return user
+            is_first = await work.users.is_empty()
+            # All who come first at once want this one id, so only one of them becomes the administrator.
+            id = FIRST_USER_ID if is_first else self.identifiers.fresh()
+            grants = (str(Grant.ADMIN),) if is_first else ()
+            new_name = name or address.partition("@")[0]
+            user = User.create(id, Stamp(self.clock.now(), id), email=address, name=new_name, grants=grants)
+            work.users.save(user)
+            try:
+                await work.commit()
+            except (VersionConflict, AlreadyExists):
+                continue
+            return user
+        raise Conflict("Others are signing in at the same moment; try again.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Entity:
     def require_version(self, expected: int | None) -> None:
         """Raises VersionConflict where the writer saw another version; None means he does not mind."""
         if expected is not None and expected != self.version:
-            raise VersionConflict(current_version=self.version)
+            raise VersionConflict(current_version=self.version, entity_id=self.id)
 
     def require_live(self) -> None:
         """Raises Conflict for something in the trash, which must be restored before it can change."""

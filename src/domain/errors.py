@@ -77,9 +77,22 @@ class VersionConflict(Conflict):
 
     code = "version_conflict"
 
-    def __init__(self, message: str | None = None, *, current_version: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        current_version: int | None = None,
+        collection: str | None = None,
+        entity_id: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.current_version = current_version
+        self.collection = collection
+        self.entity_id = entity_id
+
+    def concerns(self, collection: str, entity_id: str) -> bool:
+        """Whether this entity is the one that changed; an entity that refuses a version knows only its own id."""
+        return self.entity_id == entity_id and self.collection in (None, collection)
 
 
 class AlreadyExists(Conflict):

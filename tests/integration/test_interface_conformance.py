@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -38,8 +39,15 @@ class Served:
 
     process: ServiceProcess
     client: httpx.Client
+    session: requests.Session
     admin: dict[str, str]
     user: dict[str, str]
+
+    def ask(self, case: Any, headers: dict[str, str]) -> None:
+        """One question; fails where the document does not know the answer."""
+        case.call_and_validate(
+            base_url=self.process.url, session=self.session, headers=headers, checks=CHECKS
+        )
 
     def address_of_something(self, path: str, headers: dict[str, str]) -> dict[str, str]:
         """Path parameters that lead somewhere; none for a path that has no id."""
@@ -68,8 +76,12 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
         process = ServiceProcess("served", environment=variables, directory=Path(variables["DATA_DIR"]))
         try:
             process.start_ready()
-            with httpx.Client(base_url=process.url, timeout=ANSWER_SECONDS_MAX, trust_env=False) as client:
-                yield Served(process, client, _signed_in(client, "admin"), _signed_in(client, "user"))
+            with (
+                httpx.Client(base_url=process.url, timeout=ANSWER_SECONDS_MAX, trust_env=False) as client,
+                requests.Session() as session,
+            ):
+                admin, user = _signed_in(client, "admin"), _signed_in(client, "user")
+                yield Served(process, client, session, admin, user)
             assert process.stop() == 0
             assert "Traceback" not in process.log.read_text()
         finally:
@@ -91,14 +103,10 @@ def _operations() -> dict[str, Any]:
 
 
 @cache
-def _cases(name: str, mode: schemathesis.GenerationMode) -> Any:
-    return _operations()[name].as_strategy(generation_mode=mode)
-
-
-def _ask_all(served: Served, name: str, headers: dict[str, str], *, examples_max: int) -> int:
-    """Asks with fitting and with unfitting input, each also about something that is there; how many requests it took."""
+def _cases(name: str, examples_max: int) -> list[Any]:
+    """Questions that fit an operation and questions that do not; the same for every mode, so they are made once."""
     operation = _operations()[name]
-    asked = 0
+    found: list[Any] = []
     for mode in schemathesis.GenerationMode:
         if mode.is_negative and not list(operation.iter_parameters()) and not operation.body:
             continue
@@ -111,18 +119,26 @@ def _ask_all(served: Served, name: str, headers: dict[str, str], *, examples_max
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=_cases(name, mode))
-        def ask(case: Any) -> None:
-            nonlocal asked
-            case.call_and_validate(base_url=served.process.url, headers=headers, checks=CHECKS)
-            there = served.address_of_something(operation.path, headers)
-            if there:
-                case.path_parameters = {**case.path_parameters, **there}
-                case.call_and_validate(base_url=served.process.url, headers=headers, checks=CHECKS)
-            asked += 1
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def collect(case: Any) -> None:
+            found.append(case)
 
-        ask()
-    return asked
+        collect()
+    return found
+
+
+def _ask_all(served: Served, name: str, headers: dict[str, str], *, examples_max: int = EXAMPLES_MAX) -> None:
+    """Asks every question, and again about something that is there."""
+    cases = _cases(name, examples_max)
+    assert cases, "nothing was asked, so nothing is proven"
+    there = served.address_of_something(_operations()[name].path, headers)
+    for case in cases:
+        served.ask(case, headers)
+        if there:
+            made_up = case.path_parameters
+            case.path_parameters = {**made_up, **there}
+            served.ask(case, headers)
+            case.path_parameters = made_up
 
 
 def test_every_mode_serves_the_same_document(served: Served) -> None:
@@ -131,17 +147,17 @@ def test_every_mode_serves_the_same_document(served: Served) -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_administrator_gets_only_answers_that_the_document_knows(served: Served, name: str) -> None:
-    assert _ask_all(served, name, served.admin, examples_max=EXAMPLES_MAX) > 0
+    _ask_all(served, name, served.admin)
 
 
 @pytest.mark.parametrize("served", [DUAL], indirect=True)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_ordinary_user_gets_only_answers_that_the_document_knows(served: Served, name: str) -> None:
-    assert _ask_all(served, name, served.user, examples_max=EXAMPLES_MAX) > 0
+    _ask_all(served, name, served.user)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_many_more_questions_get_only_answers_that_the_document_knows(served: Served, name: str) -> None:
     for headers in (served.admin, served.user):
-        assert _ask_all(served, name, headers, examples_max=TORTURE_EXAMPLES_MAX) > 0
+        _ask_all(served, name, headers, examples_max=TORTURE_EXAMPLES_MAX)

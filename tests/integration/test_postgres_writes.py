@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.tables import TABLES
-from adapters.postgres.target_writes import STATEMENT_ROWS_MAX
+from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
 from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
 from domain.errors import AlreadyExists, StoreUnavailable
@@ -132,6 +132,53 @@ async def test_batches_larger_than_one_statement_are_applied(store: PostgresReco
     changes = [change_set(put("tasks", task(number))) for number in range(STATEMENT_ROWS_MAX)]
     assert await store.apply(changes) == [None] * STATEMENT_ROWS_MAX
     assert len(await store.scan("audit_logs", after=None, limit=5_000)) == STATEMENT_ROWS_MAX
+
+
+@pytest.fixture
+def slow_titles(prepared_url: str) -> Iterator[None]:
+    """Tasks take 20 ms to store, and a second where the title says so."""
+    with psycopg.connect(prepared_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION labour() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_sleep(CASE WHEN NEW.title = 'slow' THEN 1 ELSE 0.02 END); RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER labour BEFORE INSERT ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION labour()"
+        )
+        yield
+        connection.execute("DROP TRIGGER labour ON postgres_tasks")
+        connection.execute("DROP FUNCTION labour()")
+
+
+@pytest.mark.usefixtures("slow_titles")
+async def test_what_takes_too_long_is_stored_in_parts_and_refused_where_it_is_alone(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=400)
+    await hasty.open()
+    titles = ["quick" if number != 20 else "slow" for number in range(40)]
+    changes = [
+        change_set(put("tasks", {**task(number), "title": title})) for number, title in enumerate(titles)
+    ]
+    try:
+        outcomes = await hasty.apply(changes)
+    finally:
+        await hasty.close()
+    slow = Refusal("It takes longer than 400 ms to store.")
+    assert outcomes == [slow if title == "slow" else None for title in titles]
+    assert len(await store.scan("tasks", after=None, limit=100)) == 39
+    assert len(await store.scan("audit_logs", after=None, limit=100)) == 39
+
+
+async def test_one_statement_takes_a_bounded_number_of_bytes(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    long = "x" * (STATEMENT_BYTES_MAX // 4)
+    changes = [change_set(put("tasks", {**task(number), "description": long})) for number in range(9)]
+    assert await store.apply(changes) == [None] * 9
+    with psycopg.connect(prepared_url) as connection:
+        ((statements,),) = connection.execute("SELECT count(DISTINCT xmin::text) FROM postgres_tasks")
+    assert statements == -(-9 // (STATEMENT_BYTES_MAX // changes[0].rough_bytes))
 
 
 async def test_an_entry_of_another_id_for_the_same_version_is_refused(store: PostgresRecordStore) -> None:

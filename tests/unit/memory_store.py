@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, Guard, Put, Refusal, Settlement
 from adapters.records.criteria import (
     AllOf,
     AnyOf,
@@ -84,8 +84,10 @@ class MemoryRecordStore:
     async def commit(self, change_set: ChangeSet) -> None:
         undone: list[Written] = []
         try:
+            for guard in change_set.guards:
+                self._require_version(guard, guard.version)
             for put in change_set.puts:
-                self._require_version(put)
+                self._require_version(put, put.expected_version)
                 self._write(put.collection, put.record, undone)
             for entry in change_set.entries:
                 self._require_new(entry)
@@ -128,14 +130,14 @@ class MemoryRecordStore:
             return Refusal(f"{', '.join(taken.fields)} is taken")
         return None
 
-    def _version(self, put: Put) -> int:
-        stored = self._collections[put.collection].get(put.record_id)
+    def _version(self, of: Put | Guard) -> int:
+        stored = self._collections[of.collection].get(of.record_id)
         return 0 if stored is None else int(stored[VERSION])
 
-    def _require_version(self, put: Put) -> None:
-        current = self._version(put)
-        if current != put.expected_version:
-            raise VersionConflict(current_version=current)
+    def _require_version(self, of: Put | Guard, expected: int) -> None:
+        current = self._version(of)
+        if current != expected:
+            raise VersionConflict(current_version=current, collection=of.collection, entity_id=of.record_id)
 
     def _require_new(self, entry: Record) -> None:
         if entry[ID] in self._collections[AUDIT_LOGS.collection]:

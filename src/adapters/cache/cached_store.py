@@ -113,6 +113,7 @@ class CachedStore:
             raise
         except (Conflict, RuleBroken):
             await self._cache.release(hold)
+            await self._forget_guarded(change_set)
             raise
         await self._cache.put(hold, puts)
 
@@ -128,6 +129,13 @@ class CachedStore:
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         await self._store.settle(settlements)
+
+    async def _forget_guarded(self, change_set: ChangeSet) -> None:
+        """A copy that was relied on may be the reason of the refusal: whoever repeats the write reads the store."""
+        guards = [guard for guard in change_set.guards if guard.collection in self._collections]
+        if guards:
+            hold = await self._cache.hold([(guard.collection, guard.record_id) for guard in guards])
+            await self._cache.release(hold)
 
     def _cached(self, change_set: ChangeSet) -> list[Put]:
         return [put for put in change_set.puts if put.collection in self._collections]

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
+from contextlib import aclosing
+from datetime import datetime, timedelta
 
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
@@ -28,6 +29,7 @@ class Backlog:
         self._source = source
         self._page_max = settings.relay_page_max
         self._grace_seconds = settings.grace_ms / 1000
+        self._pause_max = timedelta(seconds=settings.retry_delay_seconds_max + settings.retry_delay_seconds)
         self._candidate: tuple[float, str] | None = None
         self._horizon = ""
 
@@ -64,7 +66,15 @@ class Backlog:
         if up_to is not None:
             pending = AllOf((pending, Range(field=ID, at_most=up_to)))
         failed = AllOf((Equals("syncStatus", SyncStatus.FAILED), Range(field="syncNextAt", at_most=now)))
-        streams = [self._pages(pending, _BY_ID), self._pages(failed, _BY_DUE_TIME)]
+        # Due later than any pause is long: the clock was set back since, and nobody should wait for it to catch up.
+        misdated = AllOf(
+            (Equals("syncStatus", SyncStatus.FAILED), Range(field="syncNextAt", above=now + self._pause_max))
+        )
+        streams = [
+            self._pages(pending, _BY_ID),
+            self._pages(failed, _BY_DUE_TIME),
+            self._pages(misdated, _BY_DUE_TIME),
+        ]
         while streams:
             for stream in tuple(streams):
                 page = await anext(stream, None)
@@ -72,6 +82,12 @@ class Backlog:
                     streams.remove(stream)
                 else:
                     yield page
+
+    async def first_due(self, *, now: datetime) -> list[Record]:
+        """The entries of the change set that is due first; empty where nothing is due."""
+        async with aclosing(self.due(now=now, up_to=None)) as pages:
+            page: list[Record] = await anext(pages, [])
+        return [entry for entry in page if entry["changeSetId"] == page[0]["changeSetId"]]
 
     async def with_status(self, statuses: Sequence[str], *, after: str | None = None) -> list[Record]:
         """One page of entries in one of these states, by id."""

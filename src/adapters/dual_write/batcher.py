@@ -50,6 +50,7 @@ class MirrorBatcher:
         self._timeout_ms = settings.timeout_ms
         self._queue_max = settings.queue_max
         self._batch_records_max = settings.batch_records_max
+        self._batch_bytes_max = settings.batch_bytes_max
         self._landed = landed
         self._queue: deque[_Waiting] = deque()
         self._in_flight: list[_Waiting] = []
@@ -100,10 +101,13 @@ class MirrorBatcher:
 
     def _take_batch(self) -> list[_Waiting]:
         batch = [self._queue.popleft()]
-        records = _size(batch[0].change_set)
+        if not self._queue:
+            return batch
+        records, size = _measured(batch[0].change_set)
         while self._queue:
-            records += _size(self._queue[0].change_set)
-            if records > self._batch_records_max:
+            more_records, more_bytes = _measured(self._queue[0].change_set)
+            records, size = records + more_records, size + more_bytes
+            if records > self._batch_records_max or size > self._batch_bytes_max:
                 break
             batch.append(self._queue.popleft())
         return batch
@@ -134,5 +138,6 @@ class MirrorBatcher:
         self._queue.clear()
 
 
-def _size(change_set: ChangeSet) -> int:
-    return len(change_set.puts)
+def _measured(change_set: ChangeSet) -> tuple[int, int]:
+    """How many records it puts, and about how many bytes it is."""
+    return len(change_set.puts), change_set.rough_bytes

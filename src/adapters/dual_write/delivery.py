@@ -7,7 +7,7 @@ from loguru import logger
 
 from adapters.dual_write.history import RecordKey, as_committed, key_of, put_of
 from adapters.dual_write.intents import Verdicts, for_target
-from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.mirror_target import MirrorTarget, TooSlow
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.record import ID, Record
@@ -38,6 +38,14 @@ class Delivered:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """Entries that go together, and what carries them."""
+
+    entries: Entries
+    change_set: ChangeSet
+
+
 class Delivery:
     """Delivers pages of entries; safe to repeat, and safe beside another one at the same work."""
 
@@ -61,11 +69,10 @@ class Delivery:
         lost = [entry for entry in entries if key_of(entry) not in current]
         told = await self._park_lost(lost)
         refused: list[Entries] = []
-        for chunk in self._chunks(_connected(entry for entry in entries if key_of(entry) in current)):
-            outcomes = await self._apply([_compacted(group, current) for group in chunk])
-            taken = [group for group, refusal in zip(chunk, outcomes, strict=True) if refusal is None]
-            told += await self._note_synced([entry for group in taken for entry in group])
-            refused += [group for group, refusal in zip(chunk, outcomes, strict=True) if refusal is not None]
+        groups = _connected(entry for entry in entries if key_of(entry) in current)
+        parcels = (_Parcel(group, _compacted(group, current)) for group in groups)
+        for chunk in self._chunks(parcels):
+            told += await self._deliver_together(chunk, refused)
         return told + await self._deliver_in_steps(refused, current)
 
     async def _load(self, entries: Sequence[Record]) -> dict[RecordKey, Record]:
@@ -80,17 +87,36 @@ class Delivery:
                 current.update({(collection, id_): record for id_, record in found.items()})
         return current
 
-    def _chunks(self, groups: list[Entries]) -> Iterator[list[Entries]]:
-        chunk: list[Entries] = []
-        size = 0
-        for group in groups:
-            if chunk and size + len(group) > self._settings.batch_records_max:
+    def _chunks(self, parcels: Iterator[_Parcel]) -> Iterator[list[_Parcel]]:
+        """In parts of a bounded number of entries and bytes; what is larger by itself is a part by itself."""
+        chunk: list[_Parcel] = []
+        number = size = 0
+        for parcel in parcels:
+            number += len(parcel.entries)
+            size += (parcel_bytes := parcel.change_set.rough_bytes)
+            if chunk and (number > self._settings.batch_records_max or size > self._settings.batch_bytes_max):
                 yield chunk
-                chunk, size = [], 0
-            chunk.append(group)
-            size += len(group)
+                chunk, number, size = [], len(parcel.entries), parcel_bytes
+            chunk.append(parcel)
         if chunk:
             yield chunk
+
+    async def _deliver_together(self, chunk: list[_Parcel], refused: list[Entries]) -> Delivered:
+        """Hands over all at once, halves in the order of arrival where that takes too long, and adds to `refused`
+        what the target did not take.
+        """
+        try:
+            outcomes = await self._apply([parcel.change_set for parcel in chunk])
+        except TooSlow as slow:
+            logger.info("{} groups of entries are delivered in halves: {}", len(chunk), slow)
+            middle = len(chunk) // 2
+            told = await self._deliver_together(chunk[:middle], refused)
+            return told + await self._deliver_together(chunk[middle:], refused)
+        pairs = list(zip(chunk, outcomes, strict=True))
+        refused += [parcel.entries for parcel, refusal in pairs if refusal is not None]
+        return await self._note_synced(
+            [entry for parcel, refusal in pairs if refusal is None for entry in parcel.entries]
+        )
 
     async def _deliver_in_steps(
         self, refused: list[Entries], current: Mapping[RecordKey, Record]
@@ -115,12 +141,18 @@ class Delivery:
         return told + await self._note_refused(still)
 
     async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """The target's outcome for each. What makes the target fail in an unforeseen way counts as refused by it."""
+        """The target's outcome for each. What makes the target fail in an unforeseen way counts as refused by it, and
+        so does what takes too long alone. Raises TooSlow where several do.
+        """
         arriving = [for_target(change_set, self._clock.now()) for change_set in change_sets]
         try:
-            return await self._target.apply(arriving, timeout_ms=self._settings.relay_timeout_ms)
+            return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
         except StoreUnavailable:
             raise
+        except TooSlow:
+            if len(change_sets) > 1:
+                raise
+            return [Refusal(f"It takes longer than {self._settings.relay_timeout_ms} ms to store.")]
         except Exception as error:  # noqa: BLE001 - one poison must not stop the others, whatever it does to the driver
             if len(change_sets) > 1:
                 return [(await self._apply([change_set]))[0] for change_set in change_sets]

@@ -1,5 +1,6 @@
 """Entries as intents: how they are stamped in the source, how they travel, what becomes of them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.dual_write.backoff import BackOff
@@ -33,11 +34,11 @@ def needs_mirror(change_set: ChangeSet) -> bool:
 
 def pending(change_set: ChangeSet) -> ChangeSet:
     """The change set as the source stores it: every entry waits to be mirrored."""
-    return ChangeSet(change_set.puts, tuple({**entry, **_PENDING} for entry in change_set.entries))
+    return replace(change_set, entries=tuple({**entry, **_PENDING} for entry in change_set.entries))
 
 
 def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:
-    """The change set as the target stores it: no local records, and entries that have arrived."""
+    """The change set as the target stores it: no local records, no guards, entries that have arrived."""
     puts = tuple(put for put in change_set.puts if not SPECS[put.collection].is_local)
     return ChangeSet(puts, tuple(arrived(entry, at) for entry in change_set.entries))
 
@@ -71,7 +72,9 @@ class Verdicts:
         attempts = (entry.get("syncAttempts") or 0) + 1
         if attempts >= self._attempts_max:
             return self.parked(entry, refusal.reason, at, attempts=attempts)
-        pause_ms = round(self._back_off.seconds_after(attempts) * 1000)
+        # One pause for what was committed together: due apart, it would arrive apart.
+        jitter = int(entry["changeSetId"], 16)
+        pause_ms = round(self._back_off.seconds_after(attempts, jitter=jitter) * 1000)
         return Settlement(
             entry_id=entry[ID],
             status=SyncStatus.FAILED,

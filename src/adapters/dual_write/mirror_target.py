@@ -15,6 +15,10 @@ from domain.errors import StoreUnavailable
 T = TypeVar("T")
 
 
+class TooSlow(Exception):
+    """What was handed over takes too long although the target answers: no outage."""
+
+
 class MirrorTarget:
     """One per process, shared by the mirrored store, the relay and the operator's view.
 
@@ -79,6 +83,29 @@ class MirrorTarget:
         except TimedOut as late:
             self.breaker.timed_out(late.message)
             raise
+        except StoreUnavailable as error:
+            self.breaker.failed(error.message)
+            raise
+        self.breaker.succeeded()
+        return outcomes
+
+    async def apply_patiently(
+        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
+    ) -> list[Refusal | None]:
+        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
+
+        Raises TooSlow, which the breaker does not hear of, where the time passes while a ping is answered; what was
+        handed over may have been stored by then. Raises StoreUnavailable for an outage.
+        """
+        try:
+            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
+        except TimedOut as late:
+            try:
+                await self.ping()
+            except StoreUnavailable:
+                self.breaker.timed_out(late.message)
+                raise late from None
+            raise TooSlow(late.message) from late
         except StoreUnavailable as error:
             self.breaker.failed(error.message)
             raise

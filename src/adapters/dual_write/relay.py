@@ -132,24 +132,20 @@ class Relay:
             await self.revisit_parked()
 
     async def _probe(self) -> None:
-        """Closes the breaker once the target answers and takes a page: answering a ping alone proves little."""
+        """Closes the breaker once the target answers for the first change set that is due: answering a ping alone
+        proves little, and a whole page may be more than it can take.
+        """
         await self._target.connect()
         if self._settings.enabled:
-            await self._drain(up_to=None, is_leased=False, pages_max=1)
+            await self._deliver(await self._backlog.first_due(now=self._clock.now()))
         self._target.breaker.close()
 
-    async def _drain(self, *, up_to: str | None, is_leased: bool, pages_max: int | None = None) -> Delivered:
+    async def _drain(self, *, up_to: str | None, is_leased: bool) -> Delivered:
         told = Delivered()
-        pages = 0
         async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
             async for page in due:
                 told += await self._deliver(page)
-                pages += 1
-                if (
-                    pages == pages_max
-                    or self._stopped.is_set()
-                    or (is_leased and not await self._lease.hold())
-                ):
+                if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                     break
         return told
 

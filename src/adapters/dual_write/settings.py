@@ -39,6 +39,8 @@ class DualWriteSettings:
     abandoned_max: int = 4
     queue_max: int = 5_000
     batch_records_max: int = 500
+    # A record may hold some 100 KB of text, and what indexes it takes its time by the byte.
+    batch_bytes_max: int = 1_048_576
     # Change sets too large for a request's patience go by the relay, which has more.
     direct_records_max: int = 1_000
     settle_interval_ms: int = 50

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from adapters.dual_write.backlog import TROUBLED, Backlog
+from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
 from adapters.dual_write.intents import back_in_queue
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -21,6 +22,8 @@ from domain.errors import NotFound, StoreUnavailable
 
 STORY_MAX = 1_000
 """How many versions a story tells at most, the newest."""
+METRICS_AGE_SECONDS_MAX = 1.0
+"""For how long everybody who asks gets the same metrics: some of those who may ask are strangers."""
 
 _WORST_FIRST = (SyncStatus.PARKED, SyncStatus.FAILED, SyncStatus.PENDING)
 _NEVER_MIRRORED = "It was written before it was mirrored, or the target lost it."
@@ -47,16 +50,22 @@ class StoredSynchronisation:
         self._settings = settings
         self._clock = clock
         self._backlog = Backlog(source, settings=settings)
+        self._counts = EntryCounts(source)
+        self._metrics = SharedAnswer(self._measure, seconds=METRICS_AGE_SECONDS_MAX)
 
     async def metrics(self) -> SyncMetrics:
+        return await self._metrics.get()
+
+    async def _measure(self) -> SyncMetrics:
         mirror = self._mirror
+        counts = await self._counts.read()
         return SyncMetrics(
             source=self._source.name,
             target=None if mirror is None else mirror.target.name,
             mode="single" if mirror is None else self._settings.mode.value,
             paused=mirror is not None and not self._settings.enabled,
             target_reachable=mirror is not None and await self._answers(mirror.target),
-            collections=[await self._collection(spec.collection) for spec in ENTITY_SPECS],
+            collections=[await self._collection(name, counts[name]) for name in counts],
         )
 
     async def status(self, collection: str, id: str) -> RecordSync:
@@ -97,6 +106,7 @@ class StoredSynchronisation:
         if self._mirror is not None:
             await self._mirror.target.connect()
             await self._mirror.relay.deliver_record(collection, id)
+            self._metrics.forget()
         return await self.status(collection, id)
 
     async def retry_all(self) -> int:
@@ -110,6 +120,7 @@ class StoredSynchronisation:
             count += len(page)
             after = page[-1][ID]
         self._mirror.relay.wake()
+        self._metrics.forget()
         return count
 
     async def story(self, collection: str, id: str) -> Sequence[Chapter]:
@@ -128,23 +139,19 @@ class StoredSynchronisation:
             for entry in entries
         ]
 
-    async def _collection(self, collection: str) -> CollectionSync:
-        counts = {status: await self._count(collection, status) for status in SyncStatus}
+    async def _collection(self, collection: str, counts: Counts) -> CollectionSync:
+        pending = counts[SyncStatus.PENDING]
         quantile = self._mirror.latencies.quantile if self._mirror else None
         return CollectionSync(
             collection=collection,
             synced=counts[SyncStatus.SYNCED],
-            pending=counts[SyncStatus.PENDING],
+            pending=pending,
             failed=counts[SyncStatus.FAILED],
             parked=counts[SyncStatus.PARKED],
-            oldest_pending_age_ms=await self._oldest_age_ms(collection),
+            oldest_pending_age_ms=await self._oldest_age_ms(collection) if pending else None,
             mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
             mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
         )
-
-    async def _count(self, collection: str, status: SyncStatus) -> int:
-        where = AllOf((Equals("collection", collection), Equals("syncStatus", status.value)))
-        return await self._source.count(AUDIT_LOGS.collection, where)
 
     async def _oldest_age_ms(self, collection: str) -> int | None:
         where = AllOf((Equals("collection", collection), Equals("syncStatus", SyncStatus.PENDING.value)))

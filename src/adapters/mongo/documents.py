@@ -15,7 +15,12 @@ WORDS = "_words"
 MongoDB's own idea of a word keeps `snake_case` in one piece and drops accents; this field holds ours, so that a text
 index and a plain expression answer alike, on every server.
 """
-WITHOUT_WORDS = {WORDS: False}
+GUARDED = "_guarded"
+"""Counts the change sets that relied on this very version of a record.
+
+A transaction that only reads a document does not stand in the way of one that changes it; one that counts here does.
+"""
+WITHOUT_HIDDEN = {WORDS: False, GUARDED: False}
 
 
 def to_document(collection: str, record: Record) -> Document:
@@ -29,5 +34,5 @@ def to_document(collection: str, record: Record) -> Document:
 
 
 def to_record(document: Document) -> Record:
-    """The record of a document, which was read without its words and is given up."""
+    """The record of a document, which was read without the hidden fields and is given up."""
     return {ID: document.pop(DOCUMENT_ID), **document}

@@ -12,12 +12,12 @@ from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_query import filter_of, question_filter, sort_of
-from adapters.mongo.documents import DOCUMENT_ID, WITHOUT_WORDS, Document, to_record
+from adapters.mongo.documents import DOCUMENT_ID, WITHOUT_HIDDEN, Document, to_record
 from adapters.mongo.errors import DuplicateKey, StaleVersion
 from adapters.mongo.indexes import has_text_index, prepare_collection
 from adapters.mongo.mirroring import mirror_writes, stored_versions
 from adapters.mongo.transactions import Transaction
-from adapters.mongo.writes import Write, commit_writes, write_all
+from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import ID, Record
@@ -83,7 +83,7 @@ class MongoRecordStore:
             return {}
         async with self._connection.call() as database:
             cursor = database[collection].find(
-                {DOCUMENT_ID: {"$in": list(ids)}}, WITHOUT_WORDS, batch_size=len(ids) + 1
+                {DOCUMENT_ID: {"$in": list(ids)}}, WITHOUT_HIDDEN, batch_size=len(ids) + 1
             )
             return {document[DOCUMENT_ID]: to_record(document) async for document in cursor}
 
@@ -92,7 +92,7 @@ class MongoRecordStore:
             return []
         query = question_filter(question, has_text_index=question.collection in self._text_indexed)
         async with self._connection.call() as database:
-            cursor = database[question.collection].find(query, WITHOUT_WORDS, batch_size=question.limit + 1)
+            cursor = database[question.collection].find(query, WITHOUT_HIDDEN, batch_size=question.limit + 1)
             ordered = cursor.sort(sort_of(question.order)).limit(question.limit)
             return [to_record(document) async for document in ordered]
 
@@ -104,7 +104,7 @@ class MongoRecordStore:
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         query = {} if after is None else {DOCUMENT_ID: {"$gt": after}}
         async with self._connection.call() as database:
-            cursor = database[collection].find(query, WITHOUT_WORDS, batch_size=limit + 1)
+            cursor = database[collection].find(query, WITHOUT_HIDDEN, batch_size=limit + 1)
             ordered = cursor.sort(DOCUMENT_ID, 1).limit(limit)
             return [to_record(document) async for document in ordered]
 
@@ -163,7 +163,10 @@ class MongoRecordStore:
                         raise AlreadyExists(fields=_names(fields)) from refusal
 
     async def _write(
-        self, database: AsyncDatabase[Document], writes: Sequence[Write], session: AsyncClientSession
+        self,
+        database: AsyncDatabase[Document],
+        writes: Sequence[Write | Reliance],
+        session: AsyncClientSession,
     ) -> None:
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
 
@@ -177,10 +180,11 @@ class MongoRecordStore:
             )
 
 
-async def _is_stored(database: AsyncDatabase[Document], writes: Sequence[Write]) -> bool:
+async def _is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | Reliance]) -> bool:
     """Whether this very change set is there. Entries are new in each commit, so theirs are the ids that tell."""
-    entries = [write for write in writes if write.collection == AUDIT_LOGS.collection]
-    for write in entries or writes:
+    documents = [write for write in writes if isinstance(write, Write)]
+    entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]
+    for write in entries or documents:
         stored = await database[write.collection].find_one({DOCUMENT_ID: write.document[DOCUMENT_ID]})
         if stored is None or (not entries and stored != write.document):
             return False
@@ -190,12 +194,14 @@ async def _is_stored(database: AsyncDatabase[Document], writes: Sequence[Write])
 async def _conflict(
     database: AsyncDatabase[Document], change_set: ChangeSet, refusal: DuplicateKey | StaleVersion
 ) -> Conflict:
-    """What the writer is told: the first put whose version is another, or else the value that is taken."""
-    for put in change_set.puts:
-        versions = await stored_versions(database, put.collection, [put.record_id])
-        current = versions.get(put.record_id, 0)
-        if current != put.expected_version:
-            return VersionConflict(current_version=current)
+    """What the writer is told: the first record whose version is another, or else the value that is taken."""
+    expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
+    guarded = [(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
+    for collection, record_id, version in guarded + expected:
+        versions = await stored_versions(database, collection, [record_id])
+        current = versions.get(record_id, 0)
+        if current != version:
+            return VersionConflict(current_version=current, collection=collection, entity_id=record_id)
     if isinstance(refusal, DuplicateKey) and not _is_doubled_put(change_set, refusal):
         return AlreadyExists(fields=_names(refusal.fields))
     return VersionConflict()

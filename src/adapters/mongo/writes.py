@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from pymongo import InsertOne, ReplaceOne
+from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, ClientBulkWriteException
 
-from adapters.mongo.documents import DOCUMENT_ID, Document, to_document
+from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document, to_document
 from adapters.mongo.errors import (
     DUPLICATE_KEY,
     DuplicateKey,
@@ -24,7 +24,7 @@ from adapters.records.specs import AUDIT_LOGS
 TOGETHER_MAX = 16
 """Up to so many writes a round trip less is worth more than the server's separate work on each of them."""
 
-Operation = InsertOne[Document] | ReplaceOne[Document]
+Operation = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,38 @@ class Write:
         return ReplaceOne(place, self.document, namespace=namespace)
 
 
-def commit_writes(change_set: ChangeSet) -> list[Write]:
-    """The writes of a change set against the versions it expects: puts in their order, then entries."""
+@dataclass(frozen=True, slots=True)
+class Reliance:
+    """A document that must still have this version, and that nobody may change at the same time."""
+
+    collection: str
+    record_id: str
+    replaces: int
+
+    def operation(self, namespace: str | None = None) -> Operation:
+        """Counts where nobody looks, so that the server sees two writers of one document."""
+        place = {DOCUMENT_ID: self.record_id, VERSION: self.replaces}
+        return UpdateOne(place, {"$inc": {GUARDED: 1}}, namespace=namespace)
+
+
+def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
+    """What a change set asks of the versions it expects: guards, puts in their order, entries."""
+    guards = [Reliance(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
     puts = [
         Write(put.collection, to_document(put.collection, put.record), put.expected_version)
         for put in change_set.puts
     ]
     entries = change_set.entries
-    return puts + [
-        Write(AUDIT_LOGS.collection, to_document(AUDIT_LOGS.collection, entry), 0) for entry in entries
+    return [
+        *guards,
+        *puts,
+        *(Write(AUDIT_LOGS.collection, to_document(AUDIT_LOGS.collection, entry), 0) for entry in entries),
     ]
 
 
 async def write_all(
     database: AsyncDatabase[Document],
-    writes: Sequence[Write],
+    writes: Sequence[Write | Reliance],
     session: AsyncClientSession,
     *,
     has_bulk_write: bool,
@@ -70,7 +87,7 @@ async def write_all(
 
 
 async def write_together(
-    database: AsyncDatabase[Document], writes: Sequence[Write], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
 ) -> None:
     """All writes in one command, which MongoDB 8.0 introduced. Raises as `write_all` does."""
     operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
@@ -85,7 +102,7 @@ async def write_together(
 
 
 async def write_in_turn(
-    database: AsyncDatabase[Document], writes: Sequence[Write], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
 ) -> None:
     """A command for each run of writes to one collection. Raises as `write_all` does."""
     for collection, run in _runs(writes):
@@ -99,17 +116,19 @@ async def write_in_turn(
         _require_matches(result.matched_count, run)
 
 
-def _runs(writes: Sequence[Write]) -> Iterator[tuple[str, list[Write]]]:
+def _runs(writes: Sequence[Write | Reliance]) -> Iterator[tuple[str, list[Write | Reliance]]]:
     for collection, run in groupby(writes, key=lambda write: write.collection):
         yield collection, list(run)
 
 
-def _require_matches(matched: int, writes: Sequence[Write]) -> None:
+def _require_matches(matched: int, writes: Sequence[Write | Reliance]) -> None:
     if matched != sum(1 for write in writes if write.replaces):
         raise StaleVersion
 
 
-def _raise_duplicate(error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write]) -> None:
+def _raise_duplicate(
+    error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write | Reliance]
+) -> None:
     report = first_write_error(error)
     if report is None or report["code"] != DUPLICATE_KEY:
         return

@@ -12,12 +12,15 @@ from domain.errors import AlreadyExists
 class ChangeBatch:
     """Collects the writes of works that touch different records and different unique values.
 
+    What one work relies on no other may touch; any number may rely on the same record.
+
     So each is judged by what is stored, never by another one that might still fail to become durable.
     """
 
     def __init__(self, state: StoredState) -> None:
         self._state = state
         self._touched: set[Touched] = set()
+        self._relied_on: set[Touched] = set()
         self._claims: set[Claim] = set()
         self.writes: list[Write] = []
 
@@ -26,44 +29,43 @@ class ChangeBatch:
 
         Raises what is wrong with the work, which then has no part in the batch.
         """
-        if not self._touched.isdisjoint(work.touches):
+        if not self._touched.isdisjoint(work.touches | work.relies_on):
+            return False
+        if not self._relied_on.isdisjoint(work.touches):
             return False
         writes = work.resolve(self._state)
         if not writes:
             return True
-        claimed = self._claimed(writes)
-        moved = self._moved(writes, claimed)
+        gained, given_up = self._moved(writes)
+        moved = {*gained, *given_up}
         if not self._claims.isdisjoint(moved):
             return False
-        self._require_free(writes, claimed)
+        self._require_free(gained, given_up)
         self._touched |= work.touches
+        self._relied_on |= work.relies_on
         self._claims |= moved
         self.writes.extend(writes)
         return True
 
-    def _claimed(self, writes: Sequence[Write]) -> dict[Claim, str]:
-        """Who claims what after these writes. Raises AlreadyExists where two of them claim the same."""
-        claimed: dict[Claim, str] = {}
+    def _moved(self, writes: Sequence[Write]) -> tuple[dict[Claim, str], dict[Claim, set[str]]]:
+        """Which record gains each claim, and which give it up; what records keep is in neither.
+
+        Raises AlreadyExists where two of them gain the same.
+        """
+        gained: dict[Claim, str] = {}
+        given_up: dict[Claim, set[str]] = {}
         for write in writes:
-            for claim in self._state.claims(write.collection, write.record):
-                if claimed.setdefault(claim, write.record[ID]) != write.record[ID]:
-                    raise AlreadyExists(fields=claim.key.fields)
-        return claimed
+            record_id = write.record[ID]
+            for move in self._state.moves(write):
+                if move.gained is not None and gained.setdefault(move.gained, record_id) != record_id:
+                    raise AlreadyExists(fields=move.gained.key.fields)
+                if move.given_up is not None:
+                    given_up.setdefault(move.given_up, set()).add(record_id)
+        return gained, given_up
 
-    def _moved(self, writes: Sequence[Write], claimed: dict[Claim, str]) -> set[Claim]:
-        """Every value that is claimed or given up."""
-        given_up = {
-            claim
-            for write in writes
-            if write.before is not None
-            for claim in self._state.claims(write.collection, write.before)
-        }
-        return given_up.union(claimed)
-
-    def _require_free(self, writes: Sequence[Write], claimed: dict[Claim, str]) -> None:
-        written = {(write.collection, write.record[ID]) for write in writes}
-        for claim, claimant in claimed.items():
+    def _require_free(self, gained: dict[Claim, str], given_up: dict[Claim, set[str]]) -> None:
+        """Raises AlreadyExists where a claim is held by a record that does not give it up."""
+        for claim, claimant in gained.items():
             holder = self._state.holder(claim)
-            # A holder that is written as well no longer claims the value, or two would have claimed it.
-            if holder is not None and holder != claimant and (claim.collection, holder) not in written:
+            if holder is not None and holder != claimant and holder not in given_up.get(claim, ()):
                 raise AlreadyExists(fields=claim.key.fields)

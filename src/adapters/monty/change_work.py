@@ -26,6 +26,8 @@ class Work:
 
     touches: frozenset[Touched]
     resolve: Callable[[StoredState], list[Write]]
+    relies_on: frozenset[Touched] = frozenset()
+    """Records it looks at and leaves as they are: works may share these among themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,15 @@ def commit_work(change_set: ChangeSet) -> Work:
     """A change set whose expected versions must hold. Raises RuleBroken where a record cannot be stored."""
     puts = [_put(put) for put in change_set.puts]
     entries = [_entry(entry) for entry in change_set.entries]
+    guards = {(guard.collection, guard.record_id): guard.version for guard in change_set.guards}
 
     def resolve(state: StoredState) -> list[Write]:
+        for guarded, expected in guards.items():
+            _require_version(guarded, state.current(*guarded), expected)
         latest = _Latest(state)
         for put in puts:
             before = latest.state_of(put)
-            version = 0 if before is None else before[VERSION]
-            if version != put.expected_version:
-                raise VersionConflict(current_version=version)
+            _require_version(put.touched, before, put.expected_version)
             latest.put(put, before)
         for entry in entries:
             if latest.state_of(entry) is not None:
@@ -80,7 +83,7 @@ def commit_work(change_set: ChangeSet) -> Work:
             latest.put(entry, None)
         return latest.writes
 
-    return Work(_touched([*puts, *entries]), resolve)
+    return Work(_touched([*puts, *entries]), resolve, frozenset(guards))
 
 
 def apply_work(change_set: ChangeSet) -> Work:
@@ -138,6 +141,13 @@ def _noted(settlement: Settlement) -> Record:
         "syncError": settlement.error,
         "syncedAt": settlement.at if is_synced else None,
     }
+
+
+def _require_version(touched: Touched, stored: Record | None, expected: int) -> None:
+    version = 0 if stored is None else stored[VERSION]
+    if version != expected:
+        collection, record_id = touched
+        raise VersionConflict(current_version=version, collection=collection, entity_id=record_id)
 
 
 def _put(put: Put) -> _Encoded:

@@ -59,6 +59,11 @@ class OrderedIndex:
         """What it is ordered by."""
         return self.form.fields
 
+    @property
+    def concerns(self) -> frozenset[str]:
+        """The fields that decide whether and where it holds a record."""
+        return frozenset((*self.form.fields, *(name for name, _ in self.form.held)))
+
     def key(self, ranks: Mapping[str, Rank]) -> Key | None:
         """The key of a record whose values have these ranks; None where the index does not hold it."""
         for name, values in self.form.held:
@@ -76,6 +81,14 @@ class Claim:
     values: Key
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What the next state of a record claims anew, and what it gives up, under one unique key."""
+
+    gained: Claim | None
+    given_up: Claim | None
+
+
 class CollectionIndexes:
     """All orders of one collection, kept in step with what is stored."""
 
@@ -84,17 +97,17 @@ class CollectionIndexes:
         self._names = tuple(_ranked_fields(spec))
         known = [self._ranks(record) for record in records if not is_tombstone(record)]
         self.orders = tuple(_ordered(form, known) for form in _forms(spec))
+        self._concerns = tuple((index, index.concerns) for index in self.orders)
         erased = [(rank(record[ID]),) for record in records if is_tombstone(record)]
         self._all = SortedKeys([*erased, *self.orders[0].keys.between((), (TOP,))])
 
     def replace(self, before: Record | None, after: Record) -> None:
         """Takes note that a record has a new state."""
-        ranks = self._ranks(after)
         if before is None:
-            self._all.add((ranks[ID],))
+            self._all.add((rank(after[ID]),))
         old_ranks = None if before is None or is_tombstone(before) else self._ranks(before)
-        new_ranks = None if is_tombstone(after) else ranks
-        for index in self.orders:
+        new_ranks = None if is_tombstone(after) else self._ranks(after)
+        for index in self._concerned(old_ranks, new_ranks):
             old_key = None if old_ranks is None else index.key(old_ranks)
             new_key = None if new_ranks is None else index.key(new_ranks)
             if old_key == new_key:
@@ -109,14 +122,13 @@ class CollectionIndexes:
         low: Key = () if last_id is None else (rank(last_id), TOP)
         return (key[0][1] for key in self._all.between(low, (TOP,)))
 
-    def claims(self, record: Record) -> list[Claim]:
-        """What the record holds alone. Nulls claim nothing; the trash claims nothing where only the living count."""
-        return [
-            Claim(self._spec.collection, key, tuple([rank(record[name]) for name in key.fields]))
+    def moves(self, before: Record | None, after: Record) -> list[Move]:
+        """Where the record's next state holds other values alone than the former did; what it keeps is no move."""
+        pairs = [
+            (None if before is None else self._claim(key, before), self._claim(key, after))
             for key in self._spec.unique_keys
-            if not (key.live_only and record.get(IS_DELETED) is True)
-            and all(record.get(name) is not None for name in key.fields)
         ]
+        return [Move(gained=new, given_up=old) for old, new in pairs if old != new]
 
     def holder(self, claim: Claim) -> str | None:
         """The id of the record that holds these values alone, if any does."""
@@ -129,6 +141,22 @@ class CollectionIndexes:
                 holder: str = key[-1][1]
                 return holder
         return None
+
+    def _claim(self, key: UniqueKey, record: Record) -> Claim | None:
+        """What a state of a record holds alone. Nulls claim nothing, nor does the trash where the living count."""
+        if key.live_only and record.get(IS_DELETED) is True:
+            return None
+        values = [record.get(name) for name in key.fields]
+        return None if None in values else Claim(self._spec.collection, key, tuple(map(rank, values)))
+
+    def _concerned(
+        self, before: Mapping[str, Rank] | None, after: Mapping[str, Rank] | None
+    ) -> Sequence[OrderedIndex]:
+        """The indexes whose keys may differ between two states. By rank: 1 equals True, and stands elsewhere."""
+        if before is None or after is None:
+            return self.orders
+        changed = [name for name in self._names if before[name] != after[name]]
+        return [index for index, concerns in self._concerns if not concerns.isdisjoint(changed)]
 
     def _ranks(self, record: Record) -> dict[str, Rank]:
         return {name: rank(record.get(name)) for name in self._names}

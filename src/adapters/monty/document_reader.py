@@ -32,12 +32,12 @@ class DocumentReader:
     def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """The records with these ids, tombstones included."""
         self._state.require_whole()
-        return {record[ID]: record for record in self._matching(collection, {}, ids)}
+        return {record[ID]: record for record in self._records(collection, ids)}
 
     def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         """The records with the next ids, tombstones included."""
         ids = list(islice(self._state.indexes(collection).ids_after(after), limit))
-        return self._matching(collection, {}, ids)
+        return self._records(collection, ids)
 
     async def find(self, question: Question) -> list[Record]:
         """The matching records in the question's order."""
@@ -82,6 +82,13 @@ class DocumentReader:
                 self._state.require_whole()
             found += self._matching(collection, query, ids[start : start + MATCHED_AT_ONCE_MAX])
         return found
+
+    def _records(self, collection: str, ids: Sequence[str]) -> list[Record]:
+        """Those of the records that exist, in the order of the ids."""
+        try:
+            return self._state.records(collection, ids)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
 
     def _matching(self, collection: str, query: DocumentQuery, ids: Sequence[str]) -> list[Record]:
         """Those of the records that match, in the order of the ids."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.monty.collection_indexes import Claim, CollectionIndexes, indexed_fields
+from adapters.monty.collection_indexes import Claim, CollectionIndexes, Move, indexed_fields
 from adapters.monty.document import decoded, key_of
 from adapters.monty.document_keepers import DocumentKeeper, StoredDocument
 from adapters.monty.errors import DRIVER_ERRORS, unavailable
@@ -58,14 +58,21 @@ class StoredState:
         return self._indexes[collection]
 
     def current(self, collection: str, record_id: str) -> Record | None:
-        """The stored state of one record, read past MontyDB: it is about to be replaced."""
-        for data in self._keeper.documents(collection, [key_of(record_id)]):
-            return decoded(data)
+        """The stored state of one record."""
+        for record in self.records(collection, [record_id]):
+            return record
         return None
 
-    def claims(self, collection: str, record: Record) -> list[Claim]:
-        """The values that a state of a record holds alone."""
-        return self._indexes[collection].claims(record)
+    def records(self, collection: str, ids: Iterable[str]) -> list[Record]:
+        """The stored records with these ids, in their order, read past MontyDB: its matcher has nothing to check.
+
+        Raises the keeper's errors as they are.
+        """
+        return [decoded(data) for data in self._keeper.documents(collection, map(key_of, ids))]
+
+    def moves(self, write: Write) -> list[Move]:
+        """What a write gains and gives up of the values that records hold alone."""
+        return self._indexes[write.collection].moves(write.before, write.record)
 
     def holder(self, claim: Claim) -> str | None:
         """Which record holds these values, if any does."""

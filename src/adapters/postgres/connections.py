@@ -121,6 +121,11 @@ class Connections:
         self._answer_seconds = (bounds.statement_timeout_ms + ANSWER_MARGIN_MS) / 1_000
         self._connect_seconds = bounds.connect_timeout_ms / 1_000
 
+    @property
+    def statement_timeout_ms(self) -> int:
+        """After how long the server ends a statement."""
+        return self._bounds.statement_timeout_ms
+
     async def open(self) -> None:
         """Makes the first connection, so that a wrong address is known at once. Harmless when open already."""
         if self._pool is not None:

@@ -12,10 +12,11 @@ from adapters.postgres.statements import (
     INSERT_MANY,
     LOCK_VERSIONS,
     RELEASE,
+    SHARE_VERSIONS,
     VERSION_OF,
     commit_one,
 )
-from adapters.records.change_set import ChangeSet, Put
+from adapters.records.change_set import ChangeSet, Guard, Put
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
@@ -32,7 +33,8 @@ class SourceWrites:
 
     async def commit(self, change_set: ChangeSet) -> None:
         """See RecordStore.commit."""
-        is_single = len(change_set.puts) == 1 and len(change_set.entries) <= ENTRIES_INLINE_MAX
+        is_inline = len(change_set.entries) <= ENTRIES_INLINE_MAX and not change_set.guards
+        is_single = is_inline and len(change_set.puts) == 1
         write = self._commit_one if is_single else self._commit_many
         try:
             await retried(lambda: write(change_set))
@@ -53,7 +55,7 @@ class SourceWrites:
         statement = commit_one(put.collection, is_new=is_new, entry_count=len(change_set.entries))
         answer = await self._connections.run_once(statement, parameters)
         if answer.rowcount == 0:
-            raise VersionConflict(current_version=await self._stored_version(put))
+            raise _conflict(put, await self._stored_version(put))
 
     async def _commit_many(self, change_set: ChangeSet) -> None:
         """Everything is locked and compared first; replaced rows then leave before their successors come, so that
@@ -63,8 +65,11 @@ class SourceWrites:
         for put in change_set.puts:
             groups[put.collection].append(put)
         async with self._connections.transaction() as transaction:
-            for collection in sorted(groups):
-                await self._lock_expected(transaction, collection, groups[collection])
+            # In one order for all: where rows are locked for change or kept as they are, no two writers cross.
+            for collection in sorted({*groups, *(guard.collection for guard in change_set.guards)}):
+                guards = [guard for guard in change_set.guards if guard.collection == collection]
+                await self._keep_guarded(transaction, collection, guards)
+                await self._lock_expected(transaction, collection, groups.get(collection, ()))
             for collection in sorted(groups):
                 # Of several puts of one record the last is what stays.
                 records = list({put.record_id: put.record for put in groups[collection]}.values())
@@ -74,16 +79,30 @@ class SourceWrites:
                 entries = AUDIT_LOGS.collection
                 await self._run_with_rows(transaction, INSERT_MANY[entries], entries, change_set.entries)
 
+    async def _keep_guarded(self, transaction: Transaction, collection: str, guards: Sequence[Guard]) -> None:
+        if not guards:
+            return
+        ids = [guard.record_id for guard in guards]
+        answer = await transaction.run(SHARE_VERSIONS[collection], {"ids": ids})
+        current: dict[str, int] = dict(await answer.fetchall())
+        for guard in guards:
+            if guard.record_id not in current:
+                raise _conflict(guard, await _version_in(transaction, guard, guard.version))
+            if current[guard.record_id] != guard.version:
+                raise _conflict(guard, current[guard.record_id])
+
     async def _lock_expected(self, transaction: Transaction, collection: str, puts: Sequence[Put]) -> None:
+        if not puts:
+            return
         ids = [put.record_id for put in puts]
         answer = await transaction.run(LOCK_VERSIONS[collection], {"ids": ids})
         current: dict[str, int] = dict(await answer.fetchall())
         for put in puts:
             if put.record_id not in current and put.expected_version != 0:
                 # Another writer may have replaced the row while this one waited for it.
-                raise VersionConflict(current_version=await _version_in(transaction, put))
+                raise _conflict(put, await _version_in(transaction, put, put.expected_version))
             if current.get(put.record_id, 0) != put.expected_version:
-                raise VersionConflict(current_version=current.get(put.record_id))
+                raise _conflict(put, current.get(put.record_id))
             current[put.record_id] = put.version
 
     async def _run_with_rows(
@@ -105,9 +124,13 @@ class SourceWrites:
         return row is not None and row[0] == len(change_set.entries)
 
 
-async def _version_in(transaction: Transaction, put: Put) -> int | None:
-    answer = await transaction.run(VERSION_OF[put.collection], [put.record_id])
+def _conflict(of: Put | Guard, current_version: int | None) -> VersionConflict:
+    return VersionConflict(current_version=current_version, collection=of.collection, entity_id=of.record_id)
+
+
+async def _version_in(transaction: Transaction, of: Put | Guard, expected: int) -> int | None:
+    answer = await transaction.run(VERSION_OF[of.collection], [of.record_id])
     row = await answer.fetchone()
-    if row is not None and row[0] == put.expected_version:
+    if row is not None and row[0] == expected:
         raise Contention
     return None if row is None else int(row[0])

@@ -116,6 +116,13 @@ LOCK_VERSIONS = {
 }
 """Locks the rows of a change set, in the order every writer locks them, and tells their versions."""
 
+SHARE_VERSIONS = {
+    name: f"SELECT {KEY_COLUMN}, version FROM {form.table} WHERE {KEY_COLUMN} = ANY(%(ids)s)"
+    f" ORDER BY {KEY_COLUMN} FOR SHARE"
+    for name, form in FORMS.items()
+}
+"""Keeps guarded rows as they are until the transaction ends, beside others that rely on them; tells their versions."""
+
 RELEASE = {
     name: f"DELETE FROM {form.table} AS stored USING {_given(form, named='rows')}"
     f' WHERE stored.{KEY_COLUMN} = given."{ID}" AND stored.version < given."{VERSION}"'

@@ -1,11 +1,11 @@
 """Applying change sets where this store is the target: idempotent, in any order, one statement for many."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import retried
-from adapters.postgres.errors import translated
+from adapters.postgres.errors import AnswerLost, ConnectionBroken, TookTooLong, translated
 from adapters.postgres.rows import FORMS, encoded_rows
 from adapters.postgres.statements import (
     ENTRIES_PARAMETER,
@@ -22,6 +22,8 @@ from domain.errors import AlreadyExists, RuleBroken
 
 STATEMENT_ROWS_MAX = 1_000
 """How many rows one statement takes, unless a single change set has more."""
+STATEMENT_BYTES_MAX = 1_048_576
+"""About how many bytes one statement takes, unless a single change set has more: search vectors take their time."""
 
 Statement = tuple[str, dict[str, str]]
 
@@ -52,13 +54,26 @@ class TargetWrites:
     async def _faults(self, change_sets: Sequence[ChangeSet]) -> list[AlreadyExists | RuleBroken | None]:
         """Writes all at once; where that fails, halves in the order of arrival until the faulty ones stand alone."""
         try:
-            await retried(lambda: self._write(change_sets))
+            await self._in_time(self._write, change_sets)
         except (AlreadyExists, RuleBroken) as fault:
             if len(change_sets) == 1:
                 return [await self._fault_after_release(change_sets[0], fault)]
             middle = len(change_sets) // 2
             return [*await self._faults(change_sets[:middle]), *await self._faults(change_sets[middle:])]
         return [None] * len(change_sets)
+
+    async def _in_time(
+        self, write: Callable[[Sequence[ChangeSet]], Awaitable[None]], change_sets: Sequence[ChangeSet]
+    ) -> None:
+        """Writes; what takes too long while the server answers a ping is at fault itself, and no outage."""
+        try:
+            await retried(lambda: write(change_sets))
+        except ConnectionBroken:
+            raise
+        except (TookTooLong, AnswerLost) as slow:
+            await self._connections.ping()
+            limit_ms = self._connections.statement_timeout_ms
+            raise RuleBroken(f"It takes longer than {limit_ms} ms to store.") from slow
 
     async def _fault_after_release(
         self, change_set: ChangeSet, fault: AlreadyExists | RuleBroken
@@ -69,7 +84,7 @@ class TargetWrites:
         if isinstance(fault, RuleBroken) or len(change_set.puts) == 1:
             return fault
         try:
-            await retried(lambda: self._write_released(change_set))
+            await self._in_time(self._write_released, [change_set])
         except (AlreadyExists, RuleBroken) as lasting:
             return lasting
         return None
@@ -90,9 +105,9 @@ class TargetWrites:
         values += [entry_values[place] for place in MIRRORED_ENTRY_AT]
         await self._connections.run(mirror_one(put.collection), values)
 
-    async def _write_released(self, change_set: ChangeSet) -> None:
+    async def _write_released(self, change_sets: Sequence[ChangeSet]) -> None:
         with translated():
-            statement, parameters = _mirror_statement([change_set])
+            statement, parameters = _mirror_statement(change_sets)
         async with self._connections.transaction() as transaction:
             for collection, rows in parameters.items():
                 if collection != ENTRIES_PARAMETER:
@@ -101,16 +116,20 @@ class TargetWrites:
 
 
 def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
-    """The change sets in parts of a bounded number of rows."""
+    """The change sets in parts of a bounded number of rows and bytes."""
+    if len(change_sets) == 1:
+        yield change_sets
+        return
     part: list[ChangeSet] = []
-    rows = 0
+    rows = size = 0
     for change_set in change_sets:
-        size = len(change_set.puts) + len(change_set.entries)
-        if part and rows + size > STATEMENT_ROWS_MAX:
+        more_rows, more_bytes = len(change_set.puts) + len(change_set.entries), change_set.rough_bytes
+        if part and (rows + more_rows > STATEMENT_ROWS_MAX or size + more_bytes > STATEMENT_BYTES_MAX):
             yield part
-            part, rows = [], 0
+            part, rows, size = [], 0, 0
         part.append(change_set)
-        rows += size
+        rows += more_rows
+        size += more_bytes
     if part:
         yield part
 

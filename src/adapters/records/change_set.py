@@ -1,11 +1,14 @@
 """What one use case commits, and what the mirror carries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.records.record import ID, VERSION, Record
 from domain.audit import SyncStatus
+
+VALUE_BYTES = 16
+"""What a value counts beside its text: its name and its punctuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,26 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """A record that is not changed but must still have this version (1 or above) when the change set commits."""
+
+    collection: str
+    record_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSet:
     """Puts and their audit entries, atomic together. Entries are records of `audit_logs`; each is new.
 
     A removal for good is a Put of a tombstone. Local puts (control records) carry no entries and are never mirrored.
+    Guards are asked at the commit and nowhere else: they are not mirrored, and what applies a change set ignores them.
+    No record is both put and guarded.
     """
 
     puts: tuple[Put, ...]
     entries: tuple[Record, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def entry_ids(self) -> tuple[str, ...]:
@@ -47,6 +62,22 @@ class ChangeSet:
     def touched(self) -> Iterator[tuple[str, str]]:
         """Each record it changes, as (collection, id)."""
         return ((put.collection, put.record_id) for put in self.puts)
+
+    @property
+    def rough_bytes(self) -> int:
+        """About how much it is to send: characters of text and a little for each value. Cheap, to bound batches by."""
+        size = 0
+        left: list[object] = [*(put.record for put in self.puts), *self.entries]
+        while left:
+            value = left.pop()
+            size += VALUE_BYTES
+            if isinstance(value, str):
+                size += len(value)
+            elif isinstance(value, Mapping):
+                left.extend(value.values())
+            elif isinstance(value, list | tuple):
+                left.extend(value)
+        return size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,6 +216,7 @@ AUDIT_LOGS = _spec(
         Index("audit_logs_actor_at", ("actorId", "at")),
         Index("audit_logs_at", ("at",)),
         Index("audit_logs_unsettled", ("syncStatus", "id"), Scope.UNSETTLED),
+        Index("audit_logs_unsettled_in", ("syncStatus", "collection"), Scope.UNSETTLED),
     ),
 )
 

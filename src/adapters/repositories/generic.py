@@ -55,6 +55,9 @@ class StoredRepository(Generic[E]):
     def save(self, entity: E, *, action: Action | None = None) -> None:
         self._pending.put(self._spec.collection, self._spec.mapping.to_record(entity), action)
 
+    def rely_on(self, entity: E) -> None:
+        self._pending.rely_on(self._spec.collection, entity.id, entity.version)
+
     async def _undone(self, current: Record, version: int) -> Record:
         """The record as it was: every later entry undone, newest first, under the stamps of the version's own entry."""
         state: Mapping[str, object] = current
@@ -110,7 +113,9 @@ class StoredRepository(Generic[E]):
         question = Question(collection=self._spec.collection, where=AllOf(where), limit=ALL_MAX + 1)
         records = await self._store.find(question)
         if len(records) > ALL_MAX:
-            raise Conflict(f"More than {ALL_MAX} {self._spec.collection} belong together; move some of them first.")
+            raise Conflict(
+                f"More than {ALL_MAX} {self._spec.collection} belong together; move some of them first."
+            )
         read, remember = self._spec.mapping.from_record, self._pending.remember
         return [read(remember(self._spec.collection, record)) for record in records]
 

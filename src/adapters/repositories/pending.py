@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from adapters.records.change_set import Put
+from adapters.records.change_set import Guard, Put
 from adapters.records.record import ID, IS_DELETED, VERSION, Record
 from domain.audit import Action
 from domain.errors import Conflict
@@ -27,6 +27,7 @@ class Pending:
 
     seen: dict[tuple[str, str], Record] = field(default_factory=dict)
     _changes: dict[tuple[str, str], PendingChange] = field(default_factory=dict)
+    _relied_on: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def remember(self, collection: str, record: Record) -> Record:
         """Keeps the record as first read, so that one unit of work sees one state."""
@@ -49,6 +50,17 @@ class Pending:
             Put(collection, full, expected), before, action or _action(before, full)
         )
 
+    def rely_on(self, collection: str, id_: str, version: int) -> None:
+        """Makes the commit depend on a record that it does not change."""
+        self._relied_on[collection, id_] = version
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What the commit depends on beyond what it puts: a put has its own expected version."""
+        return tuple(
+            Guard(*key, version) for key, version in self._relied_on.items() if key not in self._changes
+        )
+
     def __iter__(self) -> Iterator[PendingChange]:
         return iter(self._changes.values())
 
@@ -57,6 +69,7 @@ class Pending:
         for key, change in self._changes.items():
             self.seen[key] = change.put.record
         self._changes.clear()
+        self._relied_on.clear()
 
 
 def _action(before: Record | None, after: Record) -> Action:

@@ -54,7 +54,8 @@ class StoredUnitOfWork:
             return
         change_set_id = self._identifiers.fresh()
         entries = tuple(self._entry(change, change_set_id, index) for index, change in enumerate(changes))
-        await self._store.commit(ChangeSet(tuple(change.put for change in changes), entries))
+        puts = tuple(change.put for change in changes)
+        await self._store.commit(ChangeSet(puts, entries, self._pending.guards))
         self._pending.clear()
 
     def _entry(self, change: PendingChange, change_set_id: str, index: int) -> Record:

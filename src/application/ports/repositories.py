@@ -44,6 +44,10 @@ class Repository(Protocol[E]):
         """
         ...
 
+    def rely_on(self, entity: E) -> None:
+        """The commit fails with VersionConflict if this entity, which it does not change, changed since it was read."""
+        ...
+
 
 class Users(Repository[User], Protocol):
     """Accounts."""

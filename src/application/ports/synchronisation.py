@@ -61,7 +61,7 @@ class Synchronisation(Protocol):
     """Lag, failures and differences by name, and the ways to mend them."""
 
     async def metrics(self) -> SyncMetrics:
-        """Counts per collection and totals, as the source holds them."""
+        """Counts per collection, as the source held them a second ago at most; `synced` up to a minute ago."""
         ...
 
     async def status(self, collection: str, id: str) -> RecordSync:

@@ -31,9 +31,10 @@ class UnitOfWork(Protocol):
         """Stores every saved entity and one audit entry for each, all or nothing, also when the process dies.
 
         Returns once the change set is durable; does nothing where nothing was saved. Raises VersionConflict where
-        somebody else changed one of the entities since it was read, AlreadyExists where a unique value is taken,
-        StoreUnavailable where the store does not answer, and MirrorPending where every acknowledgement needs the
-        second store and it did not confirm (the change set is durable all the same).
+        somebody else changed one of the entities, or one it relies on, since it was read (and names it),
+        AlreadyExists where a unique value is taken, StoreUnavailable where the store does not answer, and MirrorPending
+        where every acknowledgement needs the second store and it did not confirm (the change set is durable all the
+        same).
         """
         ...
 

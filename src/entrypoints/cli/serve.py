@@ -46,7 +46,9 @@ async def serve(console: Console, *, demo: bool, host: str | None, port: int | N
         raise click.UsageError("Demo data does not belong into production (APP_ENV=production).")
     start_logging(settings)
     if not settings.is_production and _is_reachable(settings.http):
-        logger.warning("Development tokens need no proof, and this listens beyond this machine: mind who can reach it.")
+        logger.warning(
+            "Development tokens need no proof, and this listens beyond this machine: mind who can reach it."
+        )
     with _listener(settings.http) as listener:
         service = _Service(build_container(settings), console, url=_url_of(listener), with_demo=demo)
         await service.run(listener)

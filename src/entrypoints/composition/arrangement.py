@@ -24,13 +24,15 @@ FIRST_EPOCH = 1
 class Arrangement:
     """What a store remembers: who owns the writes, how often that changed, which data it is, and who follows.
 
-    `identity` tells this data from other data under the same names; a target has its source's.
+    `identity` tells this data from other data under the same names; a target has its source's. `copy` is a target's
+    own: the source remembers which copy it has filled, so that an empty one is never taken for it.
     """
 
     owner: str
     epoch: int
     identity: str
     target: str | None = None
+    copy: str | None = None
 
 
 async def enter_as_source(store: RecordStore, *, target: str | None) -> Arrangement:
@@ -56,20 +58,36 @@ async def enter_as_source(store: RecordStore, *, target: str | None) -> Arrangem
         )
     adopted = await adopt_unmirrored(store)
     logger.info("{} entries from before the mirror wait for {}.", adopted, target)
-    return await _with_target(store, held, replace(arrangement, target=target))
+    mirrored = replace(arrangement, target=target)
+    try:
+        await _put(store, held, mirrored)
+    except VersionConflict:
+        return await enter_as_source(store, target=target)
+    return mirrored
 
 
 async def enter_as_target(store: RecordStore, source: RecordStore) -> None:
     """Ties a target to the data it mirrors. Raises StoreRefused where it holds anything else."""
-    arrangement = await arrangement_of(source)
-    if arrangement is None:
+    noted = await _held(source)
+    if noted is None:
         raise StoreUnavailable("The source has not been arranged yet.")
-    held = await _held_or_made(store, arrangement)
+    arrangement = Arrangement(**noted["value"])
+    held = await _held_or_made(store, replace(arrangement, copy=secrets.token_hex(8)))
     remembered = Arrangement(**held["value"])
     if (remembered.owner, remembered.identity) != (arrangement.owner, arrangement.identity):
         raise StoreRefused(
             f"This {store.name} store holds other data: it belongs to {remembered.owner} {remembered.identity},"
             f" and the source is {arrangement.owner} {arrangement.identity}. Use an empty database, or the right one."
+        )
+    if arrangement.copy is None:
+        try:
+            await _put(source, noted, replace(arrangement, copy=remembered.copy))
+        except VersionConflict:
+            await enter_as_target(store, source)
+    elif arrangement.copy != remembered.copy:
+        raise StoreRefused(
+            f"This {store.name} store is not the copy that the source has filled: everything mirrored so far would be"
+            " missing in it, and nobody would notice. Use the one from before."
         )
 
 
@@ -96,11 +114,8 @@ async def _held_or_made(store: RecordStore, first: Arrangement) -> Record:
     return record
 
 
-async def _with_target(store: RecordStore, held: Record, arrangement: Arrangement) -> Arrangement:
+async def _put(store: RecordStore, held: Record, arrangement: Arrangement) -> None:
+    """Replaces what the store remembers. Raises VersionConflict where another process was first."""
     version = int(held[VERSION])
     record: Record = {**held, VERSION: version + 1, "value": asdict(arrangement)}
-    try:
-        await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
-    except VersionConflict:
-        return await enter_as_source(store, target=arrangement.target)
-    return arrangement
+    await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))

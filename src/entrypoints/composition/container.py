@@ -89,7 +89,9 @@ class Container(containers.DeclarativeContainer):
 
     list_audit_entries = providers.Singleton(audit_trail.ListAuditEntries, begin=begin)
     list_versions = providers.Singleton(audit_trail.ListVersions, begin=begin)
-    find_answer = providers.Singleton(audit_trail.FindAnswer, begin=begin)
+    find_answer = providers.Singleton(
+        audit_trail.FindAnswer, begin=begin, needs_mirror=settings.provided.needs_mirror
+    )
     operate_sync = providers.Singleton(operating.OperateSync, synchronisation=synchronisation)
 
     import_issues = providers.Singleton(

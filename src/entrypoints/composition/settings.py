@@ -96,6 +96,11 @@ class Settings:
         """Whether nothing may be made up."""
         return self.environment is Environment.PRODUCTION
 
+    @property
+    def needs_mirror(self) -> bool:
+        """Whether no write is acknowledged before the target confirmed it."""
+        return self.stores.target is not None and self.dual_write.mode is MirrorMode.STRICT
+
 
 def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
     """The settings, the environment winning over the file. Raises SettingsFaulty with every fault."""

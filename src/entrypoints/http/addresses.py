@@ -9,6 +9,14 @@ COLLECTIONS = frozenset({"users", "projects", "timelines", "tasks", "labels"})
 _VERSION_DIGITS_MAX = 18
 
 
+def addressed_collection(route: str) -> str | None:
+    """The collection whose record a route template names by its `{id}`; a timeline stands below its project."""
+    parts = route.split("/")
+    if "timeline" in parts:
+        return "timelines"
+    return next((part for part in parts if part in COLLECTIONS), None)
+
+
 def known_id(id: str) -> str:
     """The id of an address. Raises NotFound for what cannot be an id."""
     if not is_id(id):

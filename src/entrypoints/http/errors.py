@@ -15,6 +15,7 @@ from domain.errors import (
     Unavailable,
     VersionConflict,
 )
+from entrypoints.http.addresses import addressed_collection
 from entrypoints.http.exchange import exchange_of
 from entrypoints.http.refusals import (
     RETRY_SECONDS,
@@ -90,6 +91,9 @@ def _shown(text: str) -> str:
 
 def _known(request: Request[Any, Any, Any], error: Exception) -> TandemError:
     if isinstance(error, VersionConflict):
+        if not _is_addressed(request, error):
+            # A version of something else would mislead whoever compares it with the one they know.
+            return VersionConflict(error.message)
         # The caller named the version it saw: then its precondition failed. Otherwise two writers met.
         named = request.headers.get("if-match")
         return error if named is None or named.strip() == "*" else _stale(error)
@@ -98,6 +102,13 @@ def _known(request: Request[Any, Any, Any], error: Exception) -> TandemError:
     if isinstance(error, HTTPException):
         return _of_framework(error)
     return InternalFault()
+
+
+def _is_addressed(request: Request[Any, Any, Any], conflict: VersionConflict) -> bool:
+    """Whether what changed is what the address of this request names."""
+    collection = addressed_collection(exchange_of(request.scope).route(request.scope))
+    id_ = request.scope.get("path_params", {}).get("id")
+    return collection is not None and id_ is not None and conflict.concerns(collection, id_)
 
 
 def _stale(error: VersionConflict) -> Stale:

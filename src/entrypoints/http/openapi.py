@@ -44,7 +44,7 @@ def openapi_document(app: Litestar) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": {path: paths[path] for path in sorted(paths)},
+        "paths": {path: dict(sorted(paths[path].items())) for path in sorted(paths)},
         "components": {
             "schemas": dict(sorted({**components, **pages}.items())),
             "securitySchemes": {

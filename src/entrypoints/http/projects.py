@@ -69,6 +69,7 @@ class ProjectController(TrashController):
             body=ProjectBody,
             is_tagged=True,
             is_repeatable=True,
+            also=(403,),
         )
     )
     async def create(self, request: HttpRequest, projects: NamedDependency[ProjectDesk]) -> Answer:

@@ -22,6 +22,7 @@ SETTLED_POLL_SECONDS = 0.1
 class Timing:
     """One answered request, by this process's monotonic clock."""
 
+    request: str
     began: float
     ended: float
     status: int
@@ -42,7 +43,7 @@ class ServiceClient:
         self.timings: deque[Timing] = deque(maxlen=TIMINGS_MAX)
         self.lost = 0
         self.replayed = 0
-        self._unanswered: set[float] = set()
+        self._unanswered: dict[float, str] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,18 +64,19 @@ class ServiceClient:
     ) -> httpx.Response:
         """One exchange. Raises httpx.TransportError where the answer is lost."""
         began = time.monotonic()
-        self._unanswered.add(began)
+        asked = f"{method} {path}"
+        self._unanswered[began] = asked
         try:
             answer = await self._http.request(method, path, json=body, headers=headers)
         finally:
-            self._unanswered.discard(began)
-        self.timings.append(Timing(began, time.monotonic(), answer.status_code))
+            del self._unanswered[began]
+        self.timings.append(Timing(asked, began, time.monotonic(), answer.status_code))
         return answer
 
     def still_waiting(self) -> list[Timing]:
         """Requests without an answer so far, as if it came now with status 0: who hangs must not go unseen."""
         now = time.monotonic()
-        return [Timing(began, now, 0) for began in self._unanswered]
+        return [Timing(asked, began, now, 0) for began, asked in self._unanswered.items()]
 
     async def insist(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None

@@ -23,12 +23,22 @@ _INHERITED_PREFIX = "COVERAGE"
 
 
 class TandemProcess:
-    """One `tandem` command that runs until it is told to end; what it says is kept in files of its directory."""
+    """One `tandem` command that runs until it is told to end; what it says is kept in files of its directory.
+
+    It speaks JSON, or as to people where `as_json` is false.
+    """
 
     def __init__(
-        self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], directory: Path
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        as_json: bool = True,
     ) -> None:
-        self._command = [str(Path(sys.executable).with_name("tandem")), *arguments, "--json"]
+        words = [*arguments, "--json"] if as_json else arguments
+        self._command = [str(Path(sys.executable).with_name("tandem")), *words]
         inherited = {
             key: value
             for key, value in os.environ.items()

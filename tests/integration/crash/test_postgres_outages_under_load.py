@@ -83,6 +83,7 @@ async def _require_hardly_noticed(
     note_figures(
         "one freeze",
         worst_ms=round(worst.milliseconds),
+        worst_request=worst.request,
         time_out_ms=TIMEOUT_MS,
         machine_stalled_ms=round(stalled_ms),
         breaker_open_after_ms=round((opened - began) * 1000),

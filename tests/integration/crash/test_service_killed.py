@@ -16,7 +16,7 @@ from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.servers.mongo import MongoDatabase
+from tests.servers.mongo import MongoDatabase, StandInMongoServer
 
 KILLS, KILLS_LONG = 5, 30
 EDITORS = 4
@@ -43,11 +43,11 @@ async def test_a_killed_service_on_its_own_stores_loses_nothing(
 async def test_a_killed_service_over_mongodb_loses_nothing(
     seed: int,
     data_directory: Path,
-    mongo_database: MongoDatabase,
+    own_mongo_server: StandInMongoServer,
     postgres_url: str,
     new_service: NewService,
 ) -> None:
-    arrangement = mongo_to_postgres(data_directory, mongo_database, postgres_url)
+    arrangement = mongo_to_postgres(data_directory, MongoDatabase(own_mongo_server.uri), postgres_url)
     service = new_service(arrangement)
     mortal = MortalService(service, random=Random(seed))
     await _kill_and_compare(arrangement, service, mortal, kills=KILLS_LONG, seed=seed)

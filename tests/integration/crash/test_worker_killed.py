@@ -20,7 +20,7 @@ from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess, WorkerProcess
-from tests.servers.mongo import MongoDatabase
+from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.processes import wait_until
 
 WORKERS = 2
@@ -40,12 +40,12 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
     kills: int,
     seed: int,
     data_directory: Path,
-    mongo_database: MongoDatabase,
+    own_mongo_server: StandInMongoServer,
     postgres_url: str,
     new_service: NewService,
     new_worker: NewWorker,
 ) -> None:
-    arrangement = mongo_to_postgres(data_directory, mongo_database, postgres_url)
+    arrangement = mongo_to_postgres(data_directory, MongoDatabase(own_mongo_server.uri), postgres_url)
     # The service leaves its mirror alone, so that all of it is the workers' work.
     service = new_service(arrangement.having(DUAL_WRITE_ENABLED="false"))
     relaying = arrangement.having(DUAL_WRITE_MODE="relay")

@@ -16,6 +16,7 @@ from entrypoints.composition.settings import read_settings
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.http.app import create_app
 from tests.integration.crash.store_comparison import (
+    FINDINGS_SHOWN_MAX,
     Contents,
     Stores,
     differences,
@@ -50,7 +51,7 @@ class JourneyService:
     async def call(
         self, person: Person | None, method: str, path: str, body: object = None, **more: Any
     ) -> httpx.Response:
-        """One request. `raw` sends bytes, `kind` another media type, `expect` demands a status; the rest are headers."""
+        """One request. `raw` sends bytes, `kind` is their media type, `expect` demands a status; the rest: headers."""
         raw, kind, expect = more.pop("raw", None), more.pop("kind", None), more.pop("expect", None)
         headers = {name.replace("_", "-"): value for name, value in more.items()}
         if person is not None:
@@ -62,7 +63,9 @@ class JourneyService:
         assert expect in (None, answer.status_code), f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 
-    async def view(self, person: Person | None, method: str, path: str, body: object = None, **more: Any) -> Json:
+    async def view(
+        self, person: Person | None, method: str, path: str, body: object = None, **more: Any
+    ) -> Json:
         """The document that a request which must succeed is answered with."""
         answer = await self.call(person, method, path, body, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -104,7 +107,8 @@ class JourneyService:
         if len(contents) > 1:
             findings += [*unsettled(contents[0]), *differences(Stores(*contents))]
         assert contents[0]["audit_logs"], "nothing was written, so nothing is proven"
-        assert findings == []
+        first = "\n".join(findings[:FINDINGS_SHOWN_MAX])
+        assert not findings, f"{len(findings)} findings:\n{first}"
 
     async def _wait_settled(self) -> None:
         deadline = time.monotonic() + SETTLED_SECONDS_MAX

@@ -139,9 +139,7 @@ async def test_the_audit_trail_tells_who_did_what_by_which_request(
     of_admin = await service.items(service.admin, f"/v1/audit?collection=projects&entityId={made['id']}")
     of_anna = await service.items(anna, f"/v1/audit?actorId={anna.id}&collection=projects")
 
-    told = [
-        (entry["version"], entry["action"], entry["actorId"], entry["requestId"]) for entry in of_project
-    ]
+    told = [(entry["version"], entry["action"], entry["actorId"], entry["requestId"]) for entry in of_project]
     assert told == [
         (2, "UPDATED", service.admin.id, "journey-2"),
         (1, "CREATED", anna.id, "journey-1"),

@@ -41,7 +41,9 @@ async def test_a_task_keeps_every_field_to_the_last_character(service: JourneySe
 
 
 async def test_a_task_is_changed_compared_and_put_back(service: JourneyService, anna: Person) -> None:
-    made = await service.view(anna, "POST", "/v1/tasks", {"title": "Dig", "dueAt": "2026-03-01T12:00:00+01:00"})
+    made = await service.view(
+        anna, "POST", "/v1/tasks", {"title": "Dig", "dueAt": "2026-03-01T12:00:00+01:00"}
+    )
     path = f"/v1/tasks/{made['id']}"
     changed = await service.view(anna, "PATCH", path, {"status": "DONE", "dueAt": None, "priority": "LOW"})
     assert (changed["status"], changed["dueAt"], changed["title"]) == ("DONE", None, "Dig")
@@ -85,7 +87,9 @@ async def test_many_writers_at_once_lose_nothing(service: JourneyService, anna: 
     async def work(number: int) -> Json:
         body = {"title": f"Task {number}", "projectId": project["id"]}
         made = await service.view(anna, "POST", "/v1/tasks", body)
-        return await service.view(anna, "PATCH", f"/v1/tasks/{made['id']}", {"status": "DONE"}, If_Match='"1"')
+        return await service.view(
+            anna, "PATCH", f"/v1/tasks/{made['id']}", {"status": "DONE"}, If_Match='"1"'
+        )
 
     done = await asyncio.gather(*(work(number) for number in range(TASKS_AT_ONCE)))
 

@@ -1,6 +1,7 @@
 """A plan saved, loaded by version and by instant, changed, and put back, in every store mode."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ def plan(*items: str, **more: Any) -> Json:
     """A plan in which each item waits for the one before."""
     return {
         "calendar": {"workingDays": ["MON", "TUE"], "holidays": ["2026-12-24", "2026-12-25"]},
-        "items": [{"id": item, "title": f"Do {item}", "start": "2026-03-02", "duration": 2} for item in items],
+        "items": [
+            {"id": item, "title": f"Do {item}", "start": "2026-03-02", "duration": 2} for item in items
+        ],
         "dependencies": [
-            {"from": before, "to": after, "kind": "FF", "lag": -1}
-            for before, after in zip(items, items[1:], strict=False)
+            {"from": before, "to": after, "kind": "FF", "lag": -1} for before, after in pairwise(items)
         ],
         **more,
     }
@@ -100,9 +102,7 @@ async def test_a_plan_that_cannot_be_is_refused_by_name_and_changes_nothing(
     assert await service.stored() == before
 
 
-async def test_a_plan_is_changed_in_part_compared_and_put_back(
-    service: JourneyService, anna: Person
-) -> None:
+async def test_a_plan_is_changed_in_part_compared_and_put_back(service: JourneyService, anna: Person) -> None:
     _, path = await _project(service, anna)
     first = await service.view(anna, "PUT", path, plan("a", "b"))
     changed = await service.view(anna, "PATCH", path, {"dependencies": None, "message": "alone"})

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from application.paging import PageRequest
@@ -27,6 +29,20 @@ async def test_the_first_user_administers_and_the_second_does_not(sign_in: SignI
     second, tokens = await sign_in(actor(), "ben@example.org", "Ben")
     assert (first.grants, second.grants) == (("admin",), ())
     assert (second.name, tokens.access_token) == ("Ben", f"access:{second.id}")
+
+
+async def test_of_many_who_come_first_at_once_one_administers(sign_in: SignInByEmail) -> None:
+    addresses = [f"user{number}@example.org" for number in range(4)]
+    users = [user for user, _ in await asyncio.gather(*(sign_in(actor(), address) for address in addresses))]
+    assert sorted(user.grants for user in users) == [(), (), (), ("admin",)]
+
+
+async def test_one_address_at_once_is_one_user(sign_in: SignInByEmail) -> None:
+    await sign_in(actor(), "first@example.org")
+    users = [
+        user for user, _ in await asyncio.gather(*(sign_in(actor(), "ben@example.org") for _ in range(3)))
+    ]
+    assert len({user.id for user in users}) == 1
 
 
 async def test_signing_in_again_finds_the_same_user(sign_in: SignInByEmail) -> None:

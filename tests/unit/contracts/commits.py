@@ -1,8 +1,11 @@
 """What `commit` promises: all or nothing, against the versions that were seen."""
 
+from dataclasses import replace
+
 import pytest
 
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ChangeSet, Guard, Put
+from adapters.records.criteria import Question
 from adapters.records.record import VERSION, tombstone
 from adapters.records.record_store import RecordStore
 from domain.errors import AlreadyExists, Conflict, VersionConflict
@@ -166,6 +169,52 @@ class CommitContract:
         await store.commit(change_set(*many[:-1]))
         assert await found_numbers(store, "tasks") == list(range(1, 201))
         assert len(await store.scan("audit_logs", after=None, limit=1_000)) == 200
+
+
+class GuardContract:
+    """Records that a change set relies on without changing them."""
+
+    async def test_a_guard_that_holds_changes_nothing_itself(self, store: RecordStore) -> None:
+        await commit_all(store, "projects", project(1, version=3))
+        for number in (2, 3):
+            await store.commit(guarded(put("tasks", task(number)), version=3))
+        assert same(await fetched(store, "projects", 1), project(1, version=3))
+        assert same(await store.find(Question(collection="projects", limit=9)), [project(1, version=3)])
+        assert same(await store.scan("projects", after=None, limit=9), [project(1, version=3)])
+        assert await found_numbers(store, "tasks") == [2, 3]
+        await store.commit(change_set(put("projects", project(1, version=4))))
+        assert same(await fetched(store, "projects", 1), project(1, version=4))
+
+    @pytest.mark.parametrize(("stored", "wanted"), [(2, 1), (2, 3), (0, 1)])
+    async def test_a_guard_that_fails_leaves_nothing_and_names_the_record(
+        self, store: RecordStore, stored: int, wanted: int
+    ) -> None:
+        if stored:
+            await commit_all(store, "projects", project(1, version=stored))
+        before = await everything(store, *BOTH, "projects")
+        with pytest.raises(VersionConflict) as refused:
+            await store.commit(guarded(put("tasks", task(2)), version=wanted))
+        assert (refused.value.current_version or 0) == stored
+        assert (refused.value.collection, refused.value.entity_id) == ("projects", numbered_id(1))
+        assert await everything(store, *BOTH, "projects") == before
+
+    async def test_a_stale_put_is_named(self, store: RecordStore) -> None:
+        await commit_all(store, "tasks", task(1, version=2), task(2))
+        stale = put("tasks", task(1, version=2), expected=1)
+        for changes in (change_set(stale), change_set(put("tasks", task(2, version=2)), stale)):
+            with pytest.raises(VersionConflict) as refused:
+                await store.commit(changes)
+            assert (refused.value.collection, refused.value.entity_id) == ("tasks", numbered_id(1))
+
+    async def test_a_mirrored_change_set_asks_no_guards(self, store: RecordStore) -> None:
+        assert await store.apply([guarded(put("tasks", task(2)), version=7)]) == [None]
+        assert same(await fetched(store, "tasks", 2), task(2))
+        assert await fetched(store, "projects", 1) is None
+
+
+def guarded(*puts: Put, version: int) -> ChangeSet:
+    """The puts, relying on project 1 at this version."""
+    return replace(change_set(*puts), guards=(Guard("projects", numbered_id(1), version),))
 
 
 class TombstoneContract:

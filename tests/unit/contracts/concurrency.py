@@ -3,11 +3,12 @@
 import asyncio
 import copy
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ChangeSet, Guard
 from adapters.records.criteria import Question
 from adapters.records.record import VERSION, Record
 from adapters.records.record_store import RecordStore
@@ -21,6 +22,7 @@ from tests.unit.contracts.builders import (
     found_numbers,
     label,
     numbered_id,
+    project,
     put,
     same,
     task,
@@ -76,6 +78,37 @@ class ConcurrencyContract:
         assert outcomes.count(None) == 1
         titles = {(await fetched(store, "tasks", number) or {})["title"] for number in (1, 2)}
         assert titles == {f"Writer {outcomes.index(None)}"}
+
+    async def test_nothing_that_relies_on_a_record_appears_after_its_change(self, store: RecordStore) -> None:
+        """Both may succeed, but then the guarded change set was first, and whoever changed the record finds it."""
+        for round_ in range(5):
+            name, first = f"Project {round_}", round_ * 100
+            await commit_all(store, "projects", project(round_, name=name))
+            guard = Guard("projects", numbered_id(round_), 1)
+            joining = [
+                replace(change_set(put("tasks", task(first + number))), guards=(guard,))
+                for number in range(WRITERS)
+            ]
+            closing = change_set(put("projects", project(round_, version=2, name=name)))
+
+            async def close(closing: ChangeSet = closing, first: int = first) -> set[str]:
+                for _ in range(first // 100):
+                    await asyncio.sleep(0)
+                await store.commit(closing)
+                return set(await store.fetch("tasks", [numbered_id(first + n) for n in range(WRITERS)]))
+
+            outcomes, found = await asyncio.gather(
+                asyncio.gather(*(_attempt(store, one) for one in joining)), close()
+            )
+            joined = {
+                one.puts[0].record_id for one, refusal in zip(joining, outcomes, strict=True) if not refusal
+            }
+            assert joined == found
+            losses = [refusal for refusal in outcomes if refusal is not None]
+            assert all(
+                isinstance(loss, VersionConflict) and loss.concerns("projects", numbered_id(round_))
+                for loss in losses
+            )
 
     async def test_a_reader_never_sees_half_a_change_set(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1), task(2))

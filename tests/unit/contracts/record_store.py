@@ -4,7 +4,7 @@ A store's test module subclasses `RecordStoreContract` and supplies the fixture 
 and closed afterwards.
 """
 
-from tests.unit.contracts.commits import CommitContract, TombstoneContract
+from tests.unit.contracts.commits import CommitContract, GuardContract, TombstoneContract
 from tests.unit.contracts.concurrency import ConcurrencyContract, OwnershipContract
 from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, SettleContract
 from tests.unit.contracts.ordering import OrderContract, PageContract, ScanContract
@@ -15,6 +15,7 @@ from tests.unit.contracts.values import LimitContract, ScalarContract, TextContr
 
 class RecordStoreContract(
     CommitContract,
+    GuardContract,
     TombstoneContract,
     UniqueKeyContract,
     ApplyContract,

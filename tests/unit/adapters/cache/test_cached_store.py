@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.change_set import Settlement
+from adapters.records.change_set import Guard, Settlement
 from adapters.records.record import VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -328,3 +329,17 @@ def _version(record: Record | None) -> int:
     assert record is not None
     version: int = record[VERSION]
     return version
+
+
+async def test_a_refused_guard_forgets_the_copy_that_was_relied_on() -> None:
+    store = MemoryRecordStore()
+    cache = MemoryCache()
+    cache.enter(NAMESPACE)
+    cached = CachedStore(store, cache)
+    await commit_all(cached, "labels", label(1))
+    await store.commit(change_set(put("labels", label(1, version=2))))
+    relying = replace(change_set(put("tasks", task(1))), guards=(Guard("labels", numbered_id(1), 1),))
+    assert same(await fetched(cached, "labels", 1), label(1))
+    with pytest.raises(VersionConflict):
+        await cached.commit(relying)
+    assert same(await fetched(cached, "labels", 1), label(1, version=2))

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.dual_write.intents import Verdicts
+from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Question
-from adapters.records.record import Record
+from adapters.records.record import ID, Record
+from domain.audit import SyncStatus
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
     PAUSED,
@@ -15,6 +18,7 @@ from tests.unit.adapters.dual_write.world import (
     assert_promises,
     change_set_of,
     creation,
+    entries_of,
     left_pending,
 )
 from tests.unit.builders import numbered_id
@@ -78,3 +82,32 @@ def test_many_versions_of_one_record_are_carried_as_the_latest() -> None:
         await assert_promises(stores)
 
     simulate(check())
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
+    async def check() -> None:
+        stores = Stores()
+        await left_pending(stores, change_set_of(creation(1)))
+        process = Process(stores)
+        await process.store.open()
+        (entry,) = await entries_of(stores, 1)
+        # Noted while the clock was six hours ahead.
+        ahead = entry["at"] + timedelta(hours=6)
+        failed = Settlement(
+            entry_id=entry[ID], status=SyncStatus.FAILED, at=ahead, attempts=1, next_at=ahead, error="taken"
+        )
+        assert QUICK.retry_delay_seconds_max < 6 * 3600
+        await stores.source.settle([failed])
+        await process.relay.drain()
+        await process.store.close()
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_what_was_refused_together_is_due_together() -> None:
+    verdicts = Verdicts(QUICK)
+    change = change_set_of(*(creation(number) for number in range(1, 9)))
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    due = {verdicts.refused(entry, Refusal("taken"), now).next_at for entry in change.entries}
+    assert len(due) == 1

@@ -93,6 +93,19 @@ def test_a_batch_is_bounded_by_its_records() -> None:
     simulate(check())
 
 
+def test_a_batch_is_bounded_by_its_bytes() -> None:
+    async def check() -> None:
+        store = SlowStore()
+        sets = [change_set_of(creation(number, name=f"{number:04}" * 1_250)) for number in range(1, 8)]
+        mirror = batcher(store, replace(QUICK, batch_bytes_max=3 * sets[0].rough_bytes))
+        huge = change_set_of(creation(9, name="x" * 500_000))
+        answers = await asyncio.gather(*(mirror.mirror(one) for one in (*sets, huge)))
+        assert set(answers) == {Confirmation.CONFIRMED}
+        assert store.applied == [3, 3, 1, 1]
+
+    simulate(check())
+
+
 def test_a_full_queue_turns_others_away_at_once() -> None:
     async def check() -> None:
         store = SlowStore()

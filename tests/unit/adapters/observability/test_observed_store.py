@@ -183,6 +183,7 @@ class TestSlowOperations:
             {
                 "level": "WARNING",
                 "message": "A slow operation of the store.",
+                "count": 1,
                 "store": "memory",
                 "operation": "commit",
                 "collection": "tasks",
@@ -192,6 +193,13 @@ class TestSlowOperations:
         ]
         assert "private" not in f"{events}{slow}"
         assert numbered_id(1) not in f"{events}{slow}"
+
+    async def test_many_at_once_are_all_kept_and_told_once(self, events: list[dict[str, Any]]) -> None:
+        store = observed(MemoryRecordStore(), slow_ms=0)
+        for number in range(5):
+            await commit_all(store, "tasks", task(number))
+        assert len(store.slow_operations.newest()) == 5
+        assert len(events) == 1
 
     async def test_a_slow_failure_is_noted_too(self, events: list[dict[str, Any]]) -> None:
         weather = Weather()

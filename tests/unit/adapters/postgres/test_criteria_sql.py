@@ -20,6 +20,7 @@ from adapters.records.criteria import (
     Range,
     Scalar,
 )
+from domain.audit import SyncStatus
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -61,6 +62,23 @@ def test_truth_values_stay_in_the_text_for_partial_indexes() -> None:
     live, values = count_sql("tasks", Equals("isDeleted", False))
     assert "NOT postgres_tasks.is_deleted" in live
     assert values == {}
+
+
+def test_sync_states_stay_in_the_text_for_the_index_of_the_unsettled() -> None:
+    pending, values = count_sql("audit_logs", Equals("syncStatus", SyncStatus.PENDING))
+    assert "sync_status = 'PENDING'" in pending
+    assert values == {}
+    troubled, values = count_sql("audit_logs", OneOf("syncStatus", ("FAILED", "PARKED")))
+    assert "sync_status IN ('FAILED', 'PARKED')" in troubled
+    assert values == {}
+
+
+def test_what_is_no_sync_state_travels_as_a_value() -> None:
+    hostile = "PENDING' OR 'a"
+    for where in (Equals("syncStatus", hostile), OneOf("syncStatus", ("FAILED", hostile))):
+        statement, values = count_sql("audit_logs", where)
+        assert hostile not in statement
+        assert any(hostile in value for value in values.values())
 
 
 def test_tombstones_are_never_asked_for() -> None:

@@ -63,6 +63,18 @@ async def test_a_target_of_other_data_is_refused(store: RecordStore, other: Reco
         await guarded.prepare()
 
 
+async def test_an_empty_store_is_not_taken_for_the_copy_that_was_filled(
+    store: RecordStore, other: RecordStore
+) -> None:
+    await enter_as_source(store, target="postgres")
+    await enter_as_target(other, store)
+    empty = await opened()
+    with pytest.raises(StoreRefused, match="not the copy"):
+        await enter_as_target(empty, store)
+    await enter_as_target(other, store)
+    await empty.close()
+
+
 async def test_what_was_written_before_the_mirror_waits_for_it(store: RecordStore) -> None:
     for number in range(3):
         change = put("tasks", task(number))

@@ -174,7 +174,13 @@ class Parts:
         self.health = SettableHealth()
         self.mirror = ScriptedSynchronisation()
         begin = partial(StoredUnitOfWork, store, identifiers)
-        facts = {"begin": begin, "clock": clock, "identifiers": identifiers, "tokens": self.tokens}
+        facts = {
+            "begin": begin,
+            "clock": clock,
+            "identifiers": identifiers,
+            "tokens": self.tokens,
+            "needs_mirror": settings.needs_mirror,
+        }
         for module in (projects, tasks, timelines, labels, users, audit_trail):
             for name, use_case in vars(module).items():
                 if isinstance(use_case, type) and use_case.__module__ == module.__name__:

@@ -119,3 +119,29 @@ async def test_strange_paths_are_answered_in_the_one_shape(service: Service) -> 
     for path in ("/v1/tasks/%ff", "/v1/tasks/%ed%a0%80", "/v1/tasks/a%0ab", '/v1/tasks/"<x>'):
         answer = await service.call("GET", path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+
+
+CONFLICTS: list[tuple[str, str, str | None, tuple[int, int | None]]] = [
+    ("tasks", "b" * 24, '"1"', (409, None)),
+    ("tasks", "b" * 24, None, (409, None)),
+    ("projects", "b" * 24, '"1"', (409, None)),
+    ("timelines", "a" * 24, '"1"', (409, None)),
+    ("projects", "a" * 24, '"1"', (412, 7)),
+    ("projects", "a" * 24, None, (409, 7)),
+    ("projects", "a" * 24, "*", (409, 7)),
+]
+
+
+@pytest.mark.parametrize(("collection", "entity_id", "named", "outcome"), CONFLICTS)
+async def test_only_what_the_address_names_can_be_stale_and_tells_its_version(
+    refusing: Service, collection: str, entity_id: str, named: str | None, outcome: tuple[int, int | None]
+) -> None:
+    refusing.store.error = errors.VersionConflict(
+        current_version=7, collection=collection, entity_id=entity_id
+    )
+    conditions = {} if named is None else {"If_Match": named}
+
+    answer = await refusing.call("DELETE", f"/v1/projects/{'a' * 24}", **conditions)
+
+    assert (answer.status_code, answer.json().get("currentVersion")) == outcome
+    assert answer.json()["code"] == "version_conflict"

@@ -244,6 +244,9 @@ AUDIT_LOGS = """
     CREATE INDEX audit_logs_at ON postgres_audit_logs (at NULLS FIRST, mongo_id);
     CREATE INDEX audit_logs_unsettled ON postgres_audit_logs
         (sync_status NULLS FIRST, mongo_id) WHERE sync_status IN ('PENDING', 'FAILED', 'PARKED');
+    CREATE INDEX audit_logs_unsettled_in ON postgres_audit_logs
+        (sync_status NULLS FIRST, collection NULLS FIRST, mongo_id)
+        WHERE sync_status IN ('PENDING', 'FAILED', 'PARKED');
 """
 
 CONTROL = """

@@ -1,0 +1,195 @@
+"""The real export of 527 issues, brought into two stores by the real command: once, again, and killed on the way."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.records.record import Record
+from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres, monty_to_postgres
+from tests.integration.crash.service_client import ServiceClient
+from tests.integration.crash.store_comparison import (
+    Contents,
+    Stores,
+    differences,
+    history_faults,
+    read_contents,
+    read_stores,
+    unsettled,
+)
+from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
+from tests.servers.mongo import MongoDatabase
+from tests.servers.processes import wait_until
+from tests.unit.application.test_imports import REAL_FILE
+
+ISSUES = 527
+TRASHED = 99
+STATUSES = {"TODO": 51 + 6 + 3, "IN_PROGRESS": 8, "DONE": 360}
+"""Of what is not in the trash."""
+LABELS = 9
+SETTLED_SECONDS_MAX = 60.0
+IMPORT_SECONDS_MAX = 60.0
+StartCommand = Callable[..., TandemProcess]
+
+
+@pytest.fixture
+def real_file() -> Path:
+    """The export; it is no part of the project, so a machine without it says so in the summary."""
+    if not REAL_FILE.is_file():
+        pytest.skip(f"{REAL_FILE.name} is not on this machine; TANDEM_REAL_DATA names its directory")
+    return REAL_FILE
+
+
+@pytest.fixture
+def start_command() -> Iterator[StartCommand]:
+    """Starts commands on an arrangement, which end with the test."""
+    started: list[TandemProcess] = []
+
+    def start(arrangement: Arrangement, *arguments: str, as_json: bool = True) -> TandemProcess:
+        process = TandemProcess(
+            f"command-{len(started)}",
+            arguments,
+            environment=arrangement.environment,
+            directory=arrangement.data_directory,
+            as_json=as_json,
+        )
+        started.append(process)
+        process.start()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def import_words(real_file: Path) -> Sequence[str]:
+    return ("import", "--format", "beads", str(real_file))
+
+
+@pytest.fixture(params=["monty", "mongo"])
+def arrangement(request: pytest.FixtureRequest, data_directory: Path, postgres_url: str) -> Arrangement:
+    """Two empty stores, the second of them PostgreSQL."""
+    if request.param == "monty":
+        return monty_to_postgres(data_directory, postgres_url)
+    mongo: MongoDatabase = request.getfixturevalue("mongo_database")
+    return mongo_to_postgres(data_directory, mongo, postgres_url)
+
+
+async def imported(start_command: StartCommand, arrangement: Arrangement, real_file: Path) -> dict[str, int]:
+    """Imports to the end; what became of the issues."""
+    process = start_command(arrangement, *import_words(real_file))
+    assert await asyncio.to_thread(process.wait_ended) == 0, process.log.read_text()
+    counts: dict[str, int] = json.loads(process.said())["counts"]
+    return {fate: count for fate, count in counts.items() if count}
+
+
+async def mirrored(arrangement: Arrangement) -> Stores:
+    """What both stores hold after a service has mirrored everything that still waited."""
+    service = ServiceProcess(
+        "served", environment=arrangement.environment, directory=arrangement.data_directory
+    )
+    try:
+        await asyncio.to_thread(service.start_ready)
+        async with ServiceClient(service.url) as client:
+            await client.sign_in()
+            await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+        assert await asyncio.to_thread(service.stop) == 0
+    finally:
+        service.kill()
+    return await read_stores(arrangement)
+
+
+def require_mirrored(stores: Stores) -> None:
+    """Both stores are equal field by field, every version has its entry, nothing waits."""
+    findings = [*differences(stores), *unsettled(stores.source), *history_faults(stores.source, "source")]
+    assert findings == []
+
+
+def essence(contents: Contents) -> dict[str, Any]:
+    """What two imports of one file must agree in: everything but ids and when they ran."""
+    names = {**contents["labels"], **contents["projects"]}
+    keys = {id_: key_of(task) for id_, task in contents["tasks"].items()}
+    own = ("id", "updatedAt", "createdBy", "updatedBy", "externalKey", "projectId", "parentId", "labelIds")
+    return {
+        "tasks": {
+            keys[id_]: {
+                **{name: value for name, value in task.items() if name not in own},
+                "project": names[task["projectId"]]["name"],
+                "parent": keys.get(task["parentId"]),
+                "labels": sorted(names[label]["name"] for label in task["labelIds"]),
+            }
+            for id_, task in contents["tasks"].items()
+        },
+        "labels": sorted(label["name"] for label in contents["labels"].values()),
+        "projects": [project["name"] for project in contents["projects"].values()],
+        "entries": Counter(
+            (entry["collection"], entry["version"], entry["action"])
+            for entry in contents["audit_logs"].values()
+            if entry["collection"] != "users"
+        ),
+    }
+
+
+def key_of(task: Record) -> str:
+    """The issue's own name, the last part of the external key."""
+    return str(task["externalKey"].rpartition(":")[2])
+
+
+async def test_the_real_export_is_equal_in_both_stores_and_comes_once(
+    real_file: Path, start_command: StartCommand, arrangement: Arrangement
+) -> None:
+    counts = await imported(start_command, arrangement, real_file)
+    stores = await mirrored(arrangement)
+
+    tasks = stores.target["tasks"].values()
+    assert counts == {"created": ISSUES - TRASHED, "createdInTrash": TRASHED}
+    assert (len(tasks), len(stores.target["labels"]), len(stores.target["projects"])) == (ISSUES, LABELS, 1)
+    assert sum(task["isDeleted"] for task in tasks) == TRASHED
+    assert Counter(task["status"] for task in tasks if not task["isDeleted"]) == STATUSES
+    assert all(task["deletedReason"] for task in tasks if task["isDeleted"])
+    require_mirrored(stores)
+
+    again = await imported(start_command, arrangement, real_file)
+
+    assert again == {"unchanged": ISSUES}
+    assert await mirrored(arrangement) == stores
+
+
+@pytest.mark.parametrize(
+    "arrangement", ["monty", pytest.param("mongo", marks=pytest.mark.torture)], indirect=True
+)
+async def test_an_import_that_was_killed_and_repeated_ends_as_if_it_had_not_been(
+    real_file: Path, start_command: StartCommand, arrangement: Arrangement, tmp_path: Path
+) -> None:
+    undisturbed = monty_to_postgres(tmp_path, "embedded").having(STORE="monty")
+    await imported(start_command, undisturbed, real_file)
+
+    half_way = await killed_half_way(start_command, arrangement, real_file)
+    counts = await imported(start_command, arrangement, real_file)
+    stores = await mirrored(arrangement)
+
+    assert counts["unchanged"] == half_way
+    assert sum(counts.values()) == ISSUES
+    require_mirrored(stores)
+    reference = essence(await read_contents(undisturbed.source()))
+    assert essence(stores.source) == reference
+    assert essence(stores.target) == reference
+
+
+async def killed_half_way(start_command: StartCommand, arrangement: Arrangement, real_file: Path) -> int:
+    """SIGKILLs an import that has told of its first tasks; how many the source holds then."""
+    process = start_command(arrangement, *import_words(real_file), as_json=False)
+    await asyncio.to_thread(
+        wait_until,
+        lambda: "Imported: 100 of" in process.log.read_text() or not process.is_running,
+        seconds_max=IMPORT_SECONDS_MAX,
+        reason="nothing was imported",
+    )
+    process.kill()
+    held = len((await read_contents(arrangement.source()))["tasks"])
+    assert 0 < held < ISSUES, f"the import was not half way: {held} tasks\n{process.log.read_text()}"
+    return held

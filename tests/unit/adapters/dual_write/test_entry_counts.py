@@ -1,0 +1,135 @@
+"""Metrics cost no reading of entries, and those who ask together or soon after each other get one answer."""
+
+import asyncio
+
+from adapters.dual_write.entry_counts import TOTALS_AGE_SECONDS_MAX, EntryCounts
+from adapters.dual_write.synchronisation import METRICS_AGE_SECONDS_MAX, StoredSynchronisation
+from adapters.monty.collection_indexes import CollectionIndexes
+from adapters.monty.question_plan import plan, plan_unordered
+from adapters.records.criteria import Criterion, Question
+from adapters.records.record import Record
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from adapters.records.wrapped_store import WrappedStore
+from domain.audit import SyncStatus
+from domain.errors import StoreUnavailable
+from tests.unit.adapters.dual_write.virtual_time import LoopClock, simulate
+from tests.unit.adapters.dual_write.world import (
+    LABEL,
+    QUICK,
+    Process,
+    Stores,
+    change_set_of,
+    creation,
+    left_pending,
+)
+
+
+class CountingStore(WrappedStore):
+    """Remembers what it was asked, and takes its time for it."""
+
+    def __init__(self, stores: Stores, *, seconds: float = 0.0) -> None:
+        super().__init__(stores.source)
+        self.seconds = seconds
+        self.is_down = False
+        self.counted: list[Criterion] = []
+        self.found: list[Question] = []
+
+    async def count(self, collection: str, where: Criterion) -> int:
+        self.counted.append(where)
+        await asyncio.sleep(self.seconds)
+        if self.is_down:
+            raise StoreUnavailable
+        return await super().count(collection, where)
+
+    async def find(self, question: Question) -> list[Record]:
+        self.found.append(question)
+        return await super().find(question)
+
+
+def operated(store: CountingStore) -> StoredSynchronisation:
+    return StoredSynchronisation(store, None, settings=QUICK, clock=LoopClock())
+
+
+async def mirrored(*numbers: int) -> Stores:
+    """Labels that have arrived in the target."""
+    stores = Stores()
+    process = Process(stores)
+    await process.store.open()
+    for number in numbers:
+        await process.create(number)
+    await process.store.close()
+    return stores
+
+
+def test_metrics_read_no_entry_where_nothing_waits() -> None:
+    async def check() -> None:
+        store = CountingStore(await mirrored(1, 2, 3))
+        metrics = await operated(store).metrics()
+        assert {sync.collection: sync.synced for sync in metrics.collections}[LABEL] == 3
+        assert store.found == []
+        assert len(store.counted) == 3 + len(ENTITY_SPECS)
+
+    simulate(check())
+
+
+def test_montydb_answers_every_count_of_the_metrics_from_an_index_alone() -> None:
+    async def check() -> None:
+        stores = await mirrored(1, 2)
+        await left_pending(stores, *(change_set_of(creation(number)) for number in range(3, 30)))
+        store = CountingStore(stores)
+        (labels,) = [
+            sync for sync in (await operated(store).metrics()).collections if sync.collection == LABEL
+        ]
+        assert (labels.synced, labels.pending) == (2, 27)
+        entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=100)
+        orders = CollectionIndexes(AUDIT_LOGS, entries).orders
+        assert all(plan_unordered(orders, where).is_exact for where in store.counted)
+        (oldest,) = [plan(orders, q.where, order=q.order, limit=q.limit) for q in store.found]
+        assert (oldest.is_exact, oldest.is_ordered) == (True, True)
+
+    simulate(check())
+
+
+def test_all_who_ask_within_a_second_share_one_answer() -> None:
+    async def check() -> None:
+        store = CountingStore(await mirrored(1), seconds=0.01)
+        sync = operated(store)
+        answers = await asyncio.gather(*(sync.metrics() for _ in range(20)))
+        await asyncio.sleep(0.9 * METRICS_AGE_SECONDS_MAX)
+        answers.append(await sync.metrics())
+        assert len(store.counted) == 3 + len(ENTITY_SPECS)
+        assert all(answer is answers[0] for answer in answers)
+        await asyncio.sleep(0.2 * METRICS_AGE_SECONDS_MAX)
+        assert await sync.metrics() is not answers[0]
+
+    simulate(check())
+
+
+def test_totals_that_are_dear_are_counted_once_a_minute_and_what_waits_each_time() -> None:
+    async def check() -> None:
+        stores = await mirrored(1)
+        store = CountingStore(stores, seconds=1.0)
+        counts = EntryCounts(store)
+        await counts.read()
+        await left_pending(stores, change_set_of(creation(2)))
+        soon = (await counts.read())[LABEL]
+        assert (soon[SyncStatus.SYNCED], soon[SyncStatus.PENDING]) == (1, 1)
+        assert len(store.counted) == (3 + 5) + (3 + 5)
+        await asyncio.sleep(TOTALS_AGE_SECONDS_MAX)
+        await counts.read()
+        assert len(store.counted) == (3 + 5) + (3 + 5) + (3 + 5 + 5)
+
+    simulate(check())
+
+
+def test_an_outage_is_told_to_all_who_wait_and_not_kept() -> None:
+    async def check() -> None:
+        store = CountingStore(await mirrored(1), seconds=0.01)
+        sync = operated(store)
+        store.is_down = True
+        told = await asyncio.gather(sync.metrics(), sync.metrics(), return_exceptions=True)
+        assert [type(error) for error in told] == [StoreUnavailable] * 2
+        store.is_down = False
+        assert (await sync.metrics()).source == "source"
+
+    simulate(check())

@@ -1,0 +1,134 @@
+"""What takes the target too long while it answers a ping goes in smaller parts, and is at fault where it is alone."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from adapters.records.change_set import ChangeSet, Refusal
+from domain.errors import StoreUnavailable
+from tests.unit.adapters.dual_write.virtual_time import simulate
+from tests.unit.adapters.dual_write.world import (
+    LABEL,
+    LONG_ENOUGH,
+    QUICK,
+    Process,
+    Stores,
+    assert_promises,
+    change_set_of,
+    creation,
+    entries_of,
+    left_pending,
+    relaying,
+    statuses,
+    stopped,
+)
+from tests.unit.faults import Weather
+from tests.unit.memory_store import MemoryRecordStore
+
+HOURS = 100_000.0
+
+
+class LaboriousStore(MemoryRecordStore):
+    """Takes a second for each record, and hours where the name says so."""
+
+    def __init__(self) -> None:
+        super().__init__("target")
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+        names = [put.record["name"] for change_set in change_sets for put in change_set.puts]
+        await asyncio.sleep(sum(HOURS if name == "endless" else 1.0 for name in names))
+        return await super().apply(change_sets)
+
+
+async def backlog_of(*changes: tuple[int, str]) -> Stores:
+    """As many pending change sets over a target that labours."""
+    stores = Stores(target=LaboriousStore())
+    await left_pending(stores, *(change_set_of(creation(number, name=name)) for number, name in changes))
+    return stores
+
+
+def test_a_batch_that_takes_too_long_goes_in_smaller_ones() -> None:
+    async def check() -> None:
+        stores = await backlog_of(*((number, f"Label {number}") for number in range(1, 41)))
+        process = Process(stores)
+        await process.store.open()
+        told = await process.relay.drain()
+        assert (told.synced, told.failed, told.parked) == (40, 0, 0)
+        assert not process.target.breaker.is_open
+        await process.store.close()
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_what_takes_too_long_alone_is_parked_alone_with_that_reason() -> None:
+    async def check() -> None:
+        stores = await backlog_of((1, "one"), (2, "two"), (3, "endless"), (4, "four"), (5, "five"))
+        process, running = await relaying(stores)
+        await asyncio.sleep(60)
+        assert [entry["syncStatus"] for entry in await entries_of(stores, 1, 2, 4, 5)] == ["SYNCED"] * 4
+        await asyncio.sleep(LONG_ENOUGH)
+        (endless,) = await entries_of(stores, 3)
+        assert (endless["syncStatus"], endless["syncAttempts"]) == ("PARKED", QUICK.retry_attempts)
+        assert endless["syncError"] == f"It takes longer than {QUICK.relay_timeout_ms} ms to store."
+        assert not process.target.breaker.is_open
+        await stopped(process, running)
+
+    simulate(check())
+
+
+def test_a_target_that_answers_no_ping_either_counts_no_attempt() -> None:
+    async def check() -> None:
+        stores = await backlog_of((1, "one"), (2, "endless"), (3, "three"))
+        weather = Weather()
+        process = Process(stores, target_gate=weather)
+        await process.store.open()
+        weather.freeze()
+        with pytest.raises(StoreUnavailable):
+            await process.relay.drain()
+        assert process.target.breaker.is_open
+        assert await statuses(stores) == ["PENDING"] * 3
+        assert {entry["syncAttempts"] for entry in await entries_of(stores, 1, 2, 3)} == {0}
+        weather.thaw()
+        await process.store.close()
+
+    simulate(check())
+
+
+def test_the_breaker_closes_after_one_change_set_not_after_a_page() -> None:
+    async def check() -> None:
+        stores = await backlog_of(*((number, f"Label {number}") for number in range(1, 41)))
+        process = Process(stores)
+        await process.store.open()
+        process.target.breaker.trip("It was down.")
+        running = asyncio.ensure_future(process.relay.run())
+        for _ in range(1_000):
+            if not process.target.breaker.is_open:
+                break
+            await asyncio.sleep(0.01)
+        assert len(await stores.target.scan(LABEL, after=None, limit=100)) == 1
+        assert (await statuses(stores)).count("SYNCED") == 1
+        await stopped(process, running)
+
+    simulate(check())
+
+
+def test_what_is_delivered_at_once_is_bounded_by_its_bytes() -> None:
+    async def check() -> None:
+        stores, weather = Stores(), Weather()
+        long = [change_set_of(creation(number, name=f"{number:04}" * 500)) for number in range(1, 9)]
+        short = [change_set_of(creation(number)) for number in range(11, 14)]
+        await left_pending(stores, *long, *short)
+        size = long[0].rough_bytes
+        process = Process(
+            stores, settings=replace(QUICK, batch_bytes_max=2 * size + 400), target_gate=weather
+        )
+        await process.store.open()
+        await process.relay.drain()
+        assert weather.calls.count("apply") == 5
+        await process.store.close()
+        await assert_promises(stores)
+
+    simulate(check())
