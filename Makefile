@@ -6,7 +6,8 @@ ARGS   ?=
 
 BIN       := .venv/bin
 UNIT      := $(BIN)/pytest tests/unit -n 2 -p no:schemathesis
-SERVERS   := $(BIN)/pytest tests/integration
+SERVERS   := $(BIN)/pytest tests/integration --ignore=tests/integration/crash -n 2 --dist loadfile
+CRASHES   := $(BIN)/pytest tests/integration/crash
 SOURCES   := src tests benchmarks
 
 # What `make run` means where neither the environment nor .env says otherwise.
@@ -81,6 +82,7 @@ unit: install-dev ## tests without servers; ARGS="-k name" chooses
 
 integration: install-dev ## tests with real servers, started on free ports or named by the environment
 	$(SERVERS) $(COVERAGE) $(ARGS)
+	$(CRASHES) $(COVERAGE) $(ARGS)
 
 torture: install-dev ## the long crash and property tests
 	$(BIN)/pytest tests -m torture $(ARGS)

@@ -1,20 +1,26 @@
-"""How long this machine makes a process wait that does nothing: what no service can answer for."""
+"""How long this machine makes somebody wait who does next to nothing: what no service can answer for."""
 
+import os
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-NAP_SECONDS = 0.002
+NAP_SECONDS = 0.01
 
 
 class Bystander:
-    """A thread that naps and notes when it was woken late, by this process's monotonic clock."""
+    """A thread that naps, writes one byte, and waits for the disk; notes each time how long it was held up.
 
-    def __init__(self) -> None:
+    Writes wait for the same disk, and a busy one holds everybody up now and then for longer than a request may take.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "bystander"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._late: list[tuple[float, float]] = []
+        self._held_up: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -27,14 +33,17 @@ class Bystander:
         self._thread.join()
 
     def worst_ms(self, began: float, ended: float) -> float:
-        """The longest delay that fell into this time."""
-        return max((late for at, late in self._late if began <= at <= ended), default=0.0)
+        """The longest hold-up that touches this time."""
+        return max(
+            ((until - since) * 1000 for since, until in self._held_up if since <= ended and until >= began),
+            default=0.0,
+        )
 
     def _watch(self) -> None:
-        while not self._ended.is_set():
-            before = time.monotonic()
-            time.sleep(NAP_SECONDS)
-            now = time.monotonic()
-            late_ms = (now - before - NAP_SECONDS) * 1000
-            if late_ms > 1.0:
-                self._late.append((now, late_ms))
+        with self._path.open("wb", buffering=0) as file:
+            while not self._ended.is_set():
+                due = time.monotonic() + NAP_SECONDS
+                time.sleep(NAP_SECONDS)
+                file.write(b".")
+                os.fsync(file.fileno())
+                self._held_up.append((due, time.monotonic()))

@@ -24,8 +24,8 @@ EDITORS = 3
 TIMEOUT_MS = 400
 GRACE_MS = 100
 """What a request may take beyond the time-out."""
-WARM_UP_SECONDS = 1.0
-FROZEN_SECONDS = 2.0
+WARM_UP_SECONDS = 0.5
+FROZEN_SECONDS = 1.2
 DOWN_SECONDS_MAX = 1.5
 UP_SECONDS_MAX = 1.2
 BACK_SECONDS_MAX = 45.0
@@ -33,7 +33,7 @@ SETTLED_SECONDS_MAX = 60.0
 FREE_REQUESTS_MIN = 20
 
 NewService = Callable[[Arrangement], ServiceProcess]
-freezes = pytest.mark.parametrize("freezes", [1, pytest.param(8, marks=pytest.mark.torture)])
+freezes = pytest.mark.parametrize("freezes", [3, pytest.param(12, marks=pytest.mark.torture)])
 kills = pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.torture)])
 
 
@@ -48,21 +48,33 @@ async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_
     arrangement = monty_to_postgres(data_directory, own_postgres_server.url)
     service = new_service(arrangement.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
     ledger = Ledger()
-    with Bystander() as bystander:
+    worst_ms: list[float] = []
+    with Bystander(data_directory) as bystander:
         async with _running(service) as client:
             async with crew_at_work(client, editors=EDITORS, random=Random(seed), ledger=ledger):
                 for _ in range(freezes):
-                    await _require_hardly_noticed(client, own_postgres_server, bystander)
+                    worst_ms.append(await _worst_while_frozen(client, own_postgres_server, bystander))
                     await _wait_target_back(client)
             await _settle_and_stop(service, client)
-    note_figures("target frozen", seed=seed, freezes=freezes, acknowledged_writes=ledger.writes)
+    note_figures(
+        "target frozen",
+        seed=seed,
+        freezes=freezes,
+        acknowledged_writes=ledger.writes,
+        worst_ms=sorted(map(round, worst_ms)),
+    )
+    # One slow moment of the machine's disk may make a single freeze look worse; it cannot make most of them.
+    assert statistics.median(worst_ms) <= TIMEOUT_MS + GRACE_MS
     await _require_converged(arrangement, ledger)
 
 
-async def _require_hardly_noticed(
+async def _worst_while_frozen(
     client: ServiceClient, server: OwnPostgresServer, bystander: Bystander
-) -> None:
-    """One freeze under load, and what it cost, beside what the machine itself cost in the same time."""
+) -> float:
+    """One freeze under load: the milliseconds of the slowest request that met it.
+
+    None takes longer than the time-out, the grace, and what requests that do not touch the target cost at that time.
+    """
     warm = time.monotonic()
     await asyncio.sleep(WARM_UP_SECONDS)
     began = time.monotonic()
@@ -75,30 +87,32 @@ async def _require_hardly_noticed(
     before = [timing for timing in exchanges if warm <= timing.began and timing.ended <= began]
     touched = [timing for timing in exchanges if timing.ended > began]
     worst = max(touched, key=lambda timing: timing.milliseconds)
-    stalled_ms = bystander.worst_ms(began, ended)
+    stalled_ms = bystander.worst_ms(min(timing.began for timing in touched), ended)
     # Whoever waited for the target made the breaker open; who began after that must not have waited.
     opened = min((timing.ended for timing in touched if timing.milliseconds >= TIMEOUT_MS), default=None)
     assert opened is not None, "no request met the frozen target, so nothing is proven"
     free = [timing for timing in touched if timing.began > opened]
+    worst_free_ms = max((timing.milliseconds for timing in free), default=0.0)
     note_figures(
         "one freeze",
         worst_ms=round(worst.milliseconds),
         worst_request=worst.request,
         time_out_ms=TIMEOUT_MS,
-        machine_stalled_ms=round(stalled_ms),
+        bystander_held_up_ms=round(stalled_ms),
         breaker_open_after_ms=round((opened - began) * 1000),
         requests_after=len(free),
         median_before_ms=round(_median_ms(before), 1),
         median_after_ms=round(_median_ms(free), 1),
-        worst_after_ms=round(max((timing.milliseconds for timing in free), default=0.0)),
+        worst_after_ms=round(worst_free_ms),
     )
     assert all(timing.status < 500 for timing in touched)
     assert totals["failed"] == totals["parked"] == 0
     assert totals["pending"] > 0
-    assert worst.milliseconds <= TIMEOUT_MS + GRACE_MS + stalled_ms
     assert len(free) >= FREE_REQUESTS_MIN
-    assert all(timing.milliseconds < TIMEOUT_MS for timing in free)
+    assert worst_free_ms < TIMEOUT_MS / 2, "a request waited for the target although the breaker was open"
     assert _median_ms(free) <= 2 * _median_ms(before)
+    assert worst.milliseconds <= TIMEOUT_MS + GRACE_MS + max(stalled_ms, worst_free_ms)
+    return worst.milliseconds
 
 
 @kills

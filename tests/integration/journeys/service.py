@@ -11,6 +11,9 @@ from typing import Any, cast
 import httpx
 import msgspec
 
+from adapters.records.criteria import OneOf
+from adapters.records.specs import AUDIT_LOGS
+from domain.audit import SyncStatus
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.store_stack import StoreStack
@@ -29,6 +32,7 @@ from tests.unit.entrypoints.http.service import Json
 SETTLED_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.02
 PAGES_MAX = 1_000
+UNSETTLED = OneOf("syncStatus", (SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,10 @@ class JourneyService:
         assert not findings, f"{len(findings)} findings:\n{first}"
 
     async def _wait_settled(self) -> None:
+        """Asks the source itself: the service's own answer may be a few seconds old."""
         deadline = time.monotonic() + SETTLED_SECONDS_MAX
-        while True:
-            totals = (await self.view(self.admin, "GET", "/v1/sync/metrics"))["totals"]
-            waiting = {name: totals[name] for name in ("pending", "failed", "parked")}
-            if not any(waiting.values()):
-                return
-            assert time.monotonic() < deadline, f"the mirror is not up to date: {waiting}"
+        while waiting := await self.stack.source.count(AUDIT_LOGS.collection, UNSETTLED):
+            assert time.monotonic() < deadline, f"{waiting} entries are not mirrored"
             await asyncio.sleep(POLL_SECONDS)
 
 

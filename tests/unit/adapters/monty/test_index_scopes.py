@@ -48,6 +48,24 @@ def test_a_record_enters_and_leaves_an_index_with_its_state() -> None:
     assert _held(indexes, "projectId", "deletedAt", "id") == 0
 
 
+def test_a_settled_entry_moves_only_where_its_state_counts() -> None:
+    indexes = _entries("PENDING")
+    before = entry(put("tasks", task(1)), syncStatus="PENDING")
+    indexes.replace(None, before | {"id": "f" * 24, "entityId": "e" * 24})
+    indexes.replace(before, before | {"syncStatus": "SYNCED"})
+    assert _held(indexes, "syncStatus", "id") == 1
+    assert _held(indexes, "at", "id") == 2
+    assert indexes.moves(before, before | {"syncStatus": "SYNCED"}) == []
+
+
+def test_what_equals_another_value_is_still_moved_to_its_own_place() -> None:
+    before = task(1, createdAt=1)
+    indexes = _tasks(before)
+    indexes.replace(before, before | {"createdAt": True})
+    (order,) = [index for index in indexes.orders if index.fields == ("isDeleted", "createdAt", "id")]
+    assert [key[1] for key in order.keys.between((), ((9,),))] == [(4, True)]
+
+
 def test_what_has_no_project_is_in_no_order_of_projects() -> None:
     indexes = _tasks(task(1, projectId=None), task(2, projectId=PROJECT))
     assert _held(indexes, "isDeleted", "projectId", "createdAt", "id") == 1

@@ -111,6 +111,10 @@ class PlainMonty:
         self._tasks.delete_one({"_id": record[ID]})
         self._tasks.insert_one(document)
 
+    def records(self, ids: list[str]) -> dict[str, Record]:
+        documents = [dict(document) for document in self._tasks.find({"_id": {"$in": ids}})]
+        return {document["_id"]: {ID: document.pop("_id"), **document} for document in documents}
+
     def ids(self, question: Question) -> list[str]:
         where = question.where
         if question.after is not None:
@@ -170,6 +174,8 @@ async def change_one(
     await store.commit(ChangeSet((put("tasks", record),)))
     current[number] = record
     plain.keep(record)
+    wanted = [record[ID], numbered_id(chance.randrange(2 * RECORDS))]
+    assert await store.fetch("tasks", wanted) == plain.records(wanted), wanted
 
 
 async def test_plain_montydb_opens_the_files_and_finds_the_same(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, VARIABLES, Tande
 SECONDS_MAX = 60.0
 PROGRAM = "from entrypoints.cli.main import main; main()"
 MIRRORED = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": NOWHERE}
-SOURCES = Path(__file__).parents[4] / "src"
+SOURCES = Path(__file__).parents[3] / "src"
 
 
 class Process:
