@@ -22,6 +22,9 @@ from adapters.mongo.errors import translated
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
+WRITE_SECONDS = 0.02
+TRANSACTION_SECONDS_MAX = 55.0
+"""MongoDB itself ends transactions after a minute."""
 CONNECT_MS_MAX = 2_000
 IDLE_MS_MAX = 300_000
 CONNECTING_MAX = 4
@@ -130,6 +133,10 @@ class MongoConnection:
         """Asks the primary for an answer within PING_SECONDS."""
         async with self.call(seconds=PING_SECONDS) as database:
             await database.client.admin.command("ping")
+
+    def seconds_for(self, writes: int) -> float:
+        """How long a transaction of this size may take: a large one is slow without anything being wrong."""
+        return min(self._timeout_ms / 1_000 + writes * WRITE_SECONDS, TRANSACTION_SECONDS_MAX)
 
     @asynccontextmanager
     async def call(self, *, seconds: float | None = None) -> AsyncIterator[AsyncDatabase[Document]]:

@@ -112,7 +112,7 @@ class MongoRecordStore:
         writes = commit_writes(change_set)
         if not writes:
             return
-        async with self._connection.call() as database:
+        async with self._connection.call(seconds=self._connection.seconds_for(len(writes))) as database:
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
             transaction = Transaction(database.client, ReadConcern())
             try:

@@ -107,7 +107,11 @@ class JourneyService:
     async def require_sound(self) -> None:
         """Every version has its entry in every store, the stores are equal field by field, nothing waits."""
         contents = await self.stored()
-        findings = [fault for each in contents for fault in history_faults(each, "a store")]
+        findings = [
+            fault
+            for store, each in zip(self.stack.raw_stores, contents, strict=True)
+            for fault in history_faults(each, store.name)
+        ]
         if len(contents) > 1:
             findings += [*unsettled(contents[0]), *differences(Stores(*contents))]
         assert contents[0]["audit_logs"], "nothing was written, so nothing is proven"
