@@ -6,7 +6,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import document_store, http_stack, mirror, wrapping
+from benchmarks import (
+    creators,
+    decisions,
+    document_store,
+    http_stack,
+    lists,
+    mirror,
+    request_costs,
+    signing,
+    wrapping,
+)
 from benchmarks.report import Report, additions_seconds, machine
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -16,7 +26,12 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
     "monty": document_store.measure,
+    "lists": lists.measure,
+    "requests": request_costs.measure,
     "wrapping": wrapping.measure,
+    "signing": signing.measure,
+    "permissions": decisions.measure,
+    "creators": creators.measure,
     "start": http_stack.measure_start,
     "memory": http_stack.measure_memory,
 }

@@ -4,19 +4,11 @@ The CPU figure is the one to trust: the load generator shares the machine, and t
 """
 
 import json
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.load import LoadResult, MakeRequest, get, post, run_load
-from benchmarks.processes import ServerProcess, free_port, service, trivial_server
+from benchmarks.processes import ServerProcess, service, stand_in_mongo, trivial_server
 from benchmarks.report import Report, at_least, at_most, percentile
 
 SECTION = "Whole stack over HTTP"
@@ -63,7 +55,7 @@ async def measure(report: Report) -> None:
     with service(DUAL) as server:
         token, _ = _prepared(server)
         mirrored = await _cost(server, lambda _: post("/v1/tasks", BODY, token))
-        confirmed = _mirror_confirmed(server, token)
+        confirmed = server.confirmed(token)
     _add(
         report,
         f"POST, mirror acknowledged ({confirmed})",
@@ -111,7 +103,7 @@ async def measure_start(report: Report) -> None:
 
 
 async def _over_mongo(report: Report, ceiling_get: Cost, ceiling_post: Cost) -> None:
-    with _mongo_stand_in() as uri:
+    with stand_in_mongo() as uri:
         settings = {
             "STORE": "dual",
             "MONGODB_URI": uri,
@@ -161,53 +153,7 @@ async def _cost(server: ServerProcess, make_request: MakeRequest, *, requests: i
 
 def _prepared(server: ServerProcess) -> tuple[str, str]:
     """A token, and a task to read."""
-    signed_in = _ask(server, "/v1/auth/dev/token", {"email": "bench@example.org"})
+    signed_in = server.ask("/v1/auth/dev/token", {"email": "bench@example.org"})
     token = str(signed_in["accessToken"])
-    task = _ask(server, "/v1/tasks", json.loads(BODY), token)
+    task = server.ask("/v1/tasks", json.loads(BODY), token)
     return token, str(task["id"])
-
-
-def _mirror_confirmed(server: ServerProcess, token: str) -> str:
-    """How many entries the target holds, so that no figure stands for writes that were never mirrored."""
-    deadline = time.monotonic() + 20
-    while True:
-        totals = _ask(server, "/v1/sync/metrics", None, token)["totals"]
-        if totals["pending"] == 0 or time.monotonic() > deadline:
-            return f"{totals['synced']} synced, {totals['pending']} pending, {totals['failed']} failed"
-        time.sleep(0.2)
-
-
-def _ask(server: ServerProcess, path: str, body: object, token: str | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}")
-    if body is not None:
-        request.data = json.dumps(body).encode()
-        request.add_header("Content-Type", "application/json")
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        decoded: dict[str, Any] = json.load(answer)
-        return decoded
-
-
-@contextmanager
-def _mongo_stand_in() -> Iterator[str]:
-    """secantusdb, which speaks MongoDB's wire protocol and is not MongoDB."""
-    port, directory = free_port(), tempfile.mkdtemp(prefix="tandem-bench-mongo-")
-    command = [
-        sys.executable,
-        "-m",
-        "secantus",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--storage-path",
-        directory,
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"mongodb://127.0.0.1:{port}/"
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(directory, ignore_errors=True)

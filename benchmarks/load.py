@@ -1,6 +1,7 @@
 """A bounded HTTP load on 127.0.0.1: keep-alive connections that send one request after the other.
 
-The generator reads no more of an answer than its status and length, so that it costs less than what it measures.
+The generator reads no more of an answer than its status, length and location, so that it costs less than what it
+measures.
 """
 
 import asyncio
@@ -16,12 +17,13 @@ MakeRequest = Callable[[int], bytes]
 
 @dataclass(slots=True)
 class LoadResult:
-    """How many requests were answered, how fast, and what was not a success."""
+    """How many requests were answered, how fast, what was not a success, and where that which was made lies."""
 
     requests: int = 0
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
+    locations: list[str] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
@@ -64,21 +66,30 @@ async def _connection(port: int, make_request: MakeRequest, numbers: object, res
             began = time.perf_counter()
             writer.write(make_request(number))
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                status = await _answer(reader)
+                status, location = await _answer(reader)
             result.latencies_ms.append((time.perf_counter() - began) * 1000)
             result.requests += 1
+            if location is not None:
+                result.locations.append(location)
             if status >= 300:
                 result.refused[status] = result.refused.get(status, 0) + 1
     finally:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, str | None]:
     head = await reader.readuntil(b"\r\n\r\n")
     lower = head.lower()
-    start = lower.find(b"content-length:")
-    if start >= 0:
-        length = int(lower[start + 15 : lower.index(b"\r\n", start)])
-        if length:
-            await reader.readexactly(length)
-    return int(head[9:12])
+    length = _named(lower, head, b"content-length:")
+    if length is not None and int(length):
+        await reader.readexactly(int(length))
+    location = _named(lower, head, b"location:")
+    return int(head[9:12]), None if location is None else location.decode()
+
+
+def _named(lower: bytes, head: bytes, name: bytes) -> bytes | None:
+    start = lower.find(b"\r\n" + name)
+    if start < 0:
+        return None
+    start += len(name) + 2
+    return head[start : head.index(b"\r\n", start)].strip()

@@ -19,7 +19,8 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore
 from adapters.records.change_set import ChangeSet
-from adapters.records.specs import TASKS, FieldKind
+from adapters.records.fields import FieldKind
+from adapters.records.specs import TASKS
 from adapters.system.clock import SystemClock
 from benchmarks.records import task_change
 from benchmarks.report import Report, at_least, at_most

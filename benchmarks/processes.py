@@ -1,6 +1,8 @@
-"""Server processes under measurement: started on a free port, pinned to one core, stopped by process id."""
+"""Server processes under measurement: started on a free port, asked, stopped by process id."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,10 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.005
+CONFIRM_SECONDS = 0.2
+MIRRORED_SECONDS_MAX = 20.0
+ANSWER_SECONDS_MAX = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,6 +42,29 @@ class ServerProcess:
         """Memory the process holds."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def ask(
+        self, path: str, body: object = None, token: str | None = None, *, method: str | None = None
+    ) -> dict[str, Any]:
+        """The document that one request is answered with. Without `method` a body is posted."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX) as answer:
+            decoded: dict[str, Any] = json.load(answer)
+            return decoded
+
+    def confirmed(self, token: str) -> str:
+        """How many entries the target holds once none is on its way: no figure stands for writes never mirrored."""
+        deadline = time.monotonic() + MIRRORED_SECONDS_MAX
+        while True:
+            totals = self.ask("/v1/sync/metrics", token=token)["totals"]
+            if totals["pending"] == 0 or time.monotonic() > deadline:
+                return f"{totals['synced']} synced, {totals['pending']} pending, {totals['failed']} failed"
+            time.sleep(CONFIRM_SECONDS)
 
 
 def free_port() -> int:
@@ -62,6 +91,22 @@ def service(settings: Mapping[str, str]) -> Iterator[ServerProcess]:
         command = [str(Path(sys.executable).parent / "tandem"), "serve", "--port", str(port)]
         with _running(command, port, "/readyz", environment) as server:
             yield server
+
+
+@contextmanager
+def stand_in_mongo() -> Iterator[str]:
+    """The URI of a secantusdb, which speaks MongoDB's wire protocol and is not MongoDB."""
+    port, directory = free_port(), tempfile.mkdtemp(prefix="tandem-bench-mongo-")
+    command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--storage-path", directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield f"mongodb://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

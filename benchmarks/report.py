@@ -30,6 +30,7 @@ class Report:
     """Figures by section, printed as they come and kept for docs/benchmarks.md."""
 
     sections: dict[str, list[Figure]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, section: str, figure: Figure) -> None:
         """Takes a figure and shows it."""
@@ -39,14 +40,28 @@ class Report:
         self.sections[section].append(figure)
         print(figure.row(), flush=True)
 
+    def note(self, section: str, sentence: str) -> None:
+        """Says what could not be measured, and why; stands below the section's figures."""
+        self.notes.setdefault(section, []).append(sentence)
+        print(f"\n{section}: {sentence}", flush=True)
+
     def text(self) -> str:
         """Everything measured, as Markdown."""
         parts = [
-            f"\n## {name}\n\n{HEADER}\n" + "\n".join(f.row() for f in rows)
+            "\n".join(
+                (
+                    f"\n## {name}\n\n{HEADER}",
+                    *(figure.row() for figure in rows),
+                    *(f"\n{sentence}" for sentence in self.notes.get(name, ())),
+                )
+            )
             for name, rows in self.sections.items()
         ]
         return "\n".join(parts) + "\n"
 
+
+ORDINARY_ADDITIONS_SECONDS = 0.13
+"""What three million additions take on an ordinary machine of 2025, on which the bounds in seconds were set."""
 
 HEADER = "| figure | measured | bound | holds | raw |\n|---|---:|---|---|---|"
 
@@ -69,15 +84,23 @@ def machine() -> str:
     )
 
 
-def additions_seconds() -> float:
-    """How long this machine takes for three million additions, least of three: what absolute times are worth."""
+def additions_seconds(rounds: int = 3) -> float:
+    """How long this machine takes for three million additions, least of so many: what absolute times are worth.
+
+    CPU time of the thread, so that others at work here slow it as they slow what is measured, and no more.
+    """
     seconds = []
-    for _ in range(3):
-        began, total = time.perf_counter(), 0
+    for _ in range(rounds):
+        began, total = time.thread_time(), 0
         for number in range(3_000_000):
             total += number
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.thread_time() - began)
     return min(seconds)
+
+
+def slowness() -> float:
+    """How many times slower than an ordinary machine this one is at this moment."""
+    return additions_seconds(1) / ORDINARY_ADDITIONS_SECONDS
 
 
 def median_of(measure: Callable[[], float], rounds: int) -> float:

@@ -16,7 +16,7 @@ from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.errors import answer_error
-from entrypoints.http.middleware import RequestLayer
+from entrypoints.http.middleware import Limits, RequestLayer
 
 SECTION = "Around a handler"
 CALLS = 4_000
@@ -49,7 +49,7 @@ async def measure(report: Report) -> None:
         counters=RequestMetrics(),
         access_lines=AccessLog(io.BytesIO()),
         authentication=authentication,
-        limiter=None,
+        limits=Limits(),
     )
     plain_us, wrapped_us = await _in_turn(plain, inner, token)
     raw = f"bare {plain_us:.1f} µs, wrapped {wrapped_us:.1f} µs, least of {ROUNDS} rounds of {CALLS}"

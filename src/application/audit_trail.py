@@ -14,15 +14,19 @@ from domain.permissions import is_admin
 
 @dataclass(frozen=True, slots=True)
 class ListAuditEntries:
-    """Administrators read every entry, others their own."""
+    """Administrators read every entry, others their own, without content where that was removed for good."""
 
     begin: Begin
 
     async def __call__(self, actor: Actor, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
-        if not is_admin(actor.grants):
-            require(wanted.actor_id in (None, actor.id), "You may read your own entries only.")
-            wanted = replace(wanted, actor_id=actor.id)
-        return await self.begin(actor).audit.matching(wanted, page)
+        trail = self.begin(actor).audit
+        if is_admin(actor.grants):
+            return await trail.matching(wanted, page)
+        require(wanted.actor_id in (None, actor.id), "You may read your own entries only.")
+        found = await trail.matching(replace(wanted, actor_id=actor.id), page)
+        gone = await trail.about_purged(found.items)
+        items = [entry.without_content() if entry.id in gone else entry for entry in found.items]
+        return replace(found, items=items)
 
 
 @dataclass(frozen=True, slots=True)

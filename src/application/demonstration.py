@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from application.actor import Actor
 from application.ports.clock import Clock
+from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
 from domain.entity import Stamp, derived_id
@@ -79,6 +80,7 @@ class SeedDemonstration:
     begin: Begin
     clock: Clock
     identifiers: Identifiers
+    numbers: DisplayNumbers
 
     async def __call__(self, actor: Actor) -> SeedReport:
         look = self.begin(actor)
@@ -91,11 +93,12 @@ class SeedDemonstration:
         if known is None:
             work.users.save(await _new_user(work, stamp))
         label_ids = await self._labels(work, stamp)
+        numbers = iter(await self.numbers.several(sum(len(samples) for samples in _SAMPLES.values())))
         for name in _SAMPLES:
             project = Project.create(_id(name), stamp, owner_id=stamp.by, changes={"name": name})
             work.projects.save(project)
             for task in _tasks(project, stamp, label_ids):
-                work.tasks.save(task)
+                work.tasks.save(task.numbered(next(numbers)))
         work.timelines.save(Timeline.create(_id(_GARDEN), stamp, _plan(stamp.at.date())))
         try:
             await work.commit()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from application.ports.interchange import ImportedIssue, Loss
 from domain.entity import Stamp, derived_id
 from domain.errors import Fault, Invalid, RuleBroken
-from domain.task import Origin, Task, TaskChanges
+from domain.task import Home, Origin, Task, TaskChanges
 from domain.timeline import first_cycle
 
 
@@ -26,19 +26,27 @@ class Drafting:
     project_id: str
     label_ids: Mapping[str, str]
     stamp: Stamp
+    home: Home
     losses: list[Loss] = field(default_factory=list)
 
     def task_id(self, key: str) -> str:
         """The id of the task that an issue becomes, in every import of it."""
         return derived_id(self.format, self.project_id, key)
 
-    def drafts(self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str]) -> list[Draft]:
-        """Every issue as a draft, parents before children. Raises Invalid with every fault of every issue."""
+    def drafts(
+        self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str], gone: frozenset[str]
+    ) -> list[Draft]:
+        """Every issue as a draft, parents before children, but for those whose keys are gone: they were removed for
+        good. Raises Invalid with every fault of every issue.
+        """
         faults = list(_cycle_faults(issues))
-        known = parents_elsewhere | {issue.key for issue in issues}
+        known = (parents_elsewhere | {issue.key for issue in issues}) - gone
         drafts: list[Draft] = []
         for issue in issues:
-            self.losses.extend(_losses(issue, known))
+            if issue.key in gone:
+                continue
+            self.losses.extend(_losses(issue, known, gone))
+            self.losses.extend(self._label_losses(issue))
             try:
                 drafts.append(Draft(issue, self._task(issue, known)))
             except RuleBroken as error:
@@ -46,6 +54,10 @@ class Drafting:
         if faults:
             raise Invalid("The file holds issues that cannot be stored; nothing was imported.", faults=faults)
         return _parents_first(drafts)
+
+    def _label_losses(self, issue: ImportedIssue) -> Iterator[Loss]:
+        if not all(name in self.label_ids for name in issue.label_names):
+            yield Loss(issue.key, "labelIds", "the label was removed for good here")
 
     def _task(self, issue: ImportedIssue, known: frozenset[str]) -> Task:
         parent_key = issue.parent_key if issue.parent_key in known else None
@@ -56,7 +68,7 @@ class Drafting:
             priority=issue.priority,
             project_id=self.project_id,
             parent_id=None if parent_key is None else self.task_id(parent_key),
-            label_ids=tuple(self.label_ids[name] for name in issue.label_names),
+            label_ids=tuple(self.label_ids[name] for name in issue.label_names if name in self.label_ids),
             started_at=issue.started_at,
         )
         origin = Origin(
@@ -65,7 +77,7 @@ class Drafting:
             deleted_at=issue.deleted_at,
             deleted_reason=issue.deleted_reason,
         )
-        return Task.imported(self.task_id(issue.key), self.stamp, changes, origin=origin)
+        return Task.imported(self.task_id(issue.key), self.stamp, changes, origin=origin, home=self.home)
 
 
 def _placed(issue: ImportedIssue, fault: Fault) -> Fault:
@@ -74,8 +86,10 @@ def _placed(issue: ImportedIssue, fault: Fault) -> Fault:
     return Fault(f"{issue.pointer}{fault.pointer}", f"{issue.place}, {name}: {fault.message}")
 
 
-def _losses(issue: ImportedIssue, known: frozenset[str]) -> Iterator[Loss]:
-    if issue.parent_key is not None and issue.parent_key not in known:
+def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -> Iterator[Loss]:
+    if issue.parent_key in gone:
+        yield Loss(issue.key, "parentId", "the parent was removed for good here")
+    elif issue.parent_key is not None and issue.parent_key not in known:
         yield Loss(issue.key, "parentId", "the parent is neither in the file nor here")
     if issue.closed_at is not None:
         yield Loss(issue.key, "closedAt", "a task does not hold when it was finished")

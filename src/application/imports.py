@@ -14,17 +14,21 @@ from application.import_drafts import Draft, Drafting
 from application.import_report import Fate, ImportReport, Outcome, Tally
 from application.import_revision import Revision, is_settled, revision, settled
 from application.paging import LIMIT_MAX, PageRequest, Sort
+from application.ports.aside import Aside
 from application.ports.clock import Clock
+from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
 from application.ports.repositories import AuditFilter, ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.standing import standing_in
+from application.task_writer import TaskChange, TaskWriter, with_free_numbers
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, Fault, Invalid, NotFound, Purged, RuleBroken, VersionConflict
 from domain.label import Label
 from domain.permissions import may_change_project
 from domain.project import Project
-from domain.task import Task
+from domain.task import Task, home_in
 
 TASKS_PER_CHANGE_SET_MAX = 100
 ATTEMPTS_MAX = 3
@@ -32,6 +36,7 @@ NAMESAKE_PAGES_MAX = 100
 
 Progress = Callable[[int, int], None]
 """Told how many issues are done, and of how many."""
+REMOVED = "was removed for good here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +60,14 @@ class ImportIssues:
     begin: Begin
     clock: Clock
     readers: Mapping[str, IssueReader]
+    numbers: DisplayNumbers
+    aside: Aside
 
     async def __call__(
         self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
     ) -> ImportReport:
-        read = self._read(request)
+        # A large file takes seconds: nobody else waits for that.
+        read = await self.aside.run(lambda: self._read(request))
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
         actor = replace(actor, claim=None)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -68,9 +76,13 @@ class ImportIssues:
         labels, new_labels = await _labels(work, read.issues, project.id, stamp)
         tally = Tally()
         tally.lose(read.losses)
-        drafting = Drafting(request.format, project.id, labels, stamp)
-        drafts = drafting.drafts(read.issues, await _parents_elsewhere(work, drafting, read.issues))
+        drafting = Drafting(request.format, project.id, labels, stamp, home_in(project))
+        gone = await _removed_keys(work, drafting, read.issues)
+        elsewhere = await _parents_elsewhere(work, drafting, read.issues)
+        drafts = await self.aside.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
         tally.lose(drafting.losses)
+        left_out = [issue.key for issue in read.issues if issue.key in gone]
+        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
         if not request.is_dry_run:
             await work.commit()
         for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
@@ -105,7 +117,9 @@ class ImportIssues:
     ) -> list[Outcome]:
         """Stores a batch in one change set."""
         try:
-            return await self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run)
+            return await with_free_numbers(
+                self.numbers, lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run)
+            )
         except VersionConflict:
             # Somebody changes one of them right now, or it was removed for good: one at a time shows which.
             return [await self._bring_one(actor, draft, stamp) for draft in drafts]
@@ -118,7 +132,7 @@ class ImportIssues:
                 try:
                     await self.begin(actor).tasks.get(draft.task.id)
                 except Purged:
-                    return Outcome(draft.issue.key, Fate.SKIPPED, "was removed for good here")
+                    return Outcome(draft.issue.key, Fate.SKIPPED, REMOVED)
         return Outcome(draft.issue.key, Fate.SKIPPED, "keeps being changed here; import again")
 
     async def _attempt(
@@ -126,12 +140,15 @@ class ImportIssues:
     ) -> list[Outcome]:
         work = self.begin(actor)
         present = await work.tasks.get_many([draft.task.id for draft in drafts])
+        changes: list[TaskChange] = []
         outcomes: list[Outcome] = []
         for draft in drafts:
-            revised = await _revised(work, draft, present.get(draft.task.id), stamp)
-            work.tasks.save(revised.task, action=Action.IMPORTED)
+            current = present.get(draft.task.id)
+            revised = await _revised(work, draft, current, stamp)
+            changes.append(TaskChange(current, revised.task))
             outcomes.append(revised.outcome)
         if not is_dry_run:
+            await TaskWriter(work, actor, stamp, self.numbers).save_all(changes, action=Action.IMPORTED)
             await work.commit()
         return outcomes
 
@@ -165,7 +182,8 @@ async def _receiving_project(
         project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": request.project_name})
         work.projects.save(project, action=Action.IMPORTED)
         return project, True
-    require(may_change_project(actor.id, actor.grants, project), "You may not change the project.")
+    standing = await standing_in(work, actor, [project.team_id])
+    require(may_change_project(standing, project), "You may not change the project.")
     if project.is_deleted:
         raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
     return project, False
@@ -185,6 +203,16 @@ async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool)
     raise Conflict("Too many projects have names like this one; choose another name.")
 
 
+async def _removed_keys(
+    work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> frozenset[str]:
+    """The keys of issues, and of their parents, whose tasks were removed for good: they do not come back."""
+    keys = {key for issue in issues for key in (issue.key, issue.parent_key) if key is not None}
+    ids = {key: drafting.task_id(key) for key in sorted(keys)}
+    gone = await work.tasks.purged(ids.values())
+    return frozenset(key for key, id_ in ids.items() if id_ in gone)
+
+
 async def _parents_elsewhere(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
@@ -200,11 +228,14 @@ async def _labels(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The id of each label by name, and the names of those that are new.
 
-    A label that an earlier import made counts also when it was renamed or trashed here since.
+    A label that an earlier import made counts also when it was renamed or trashed here since; one that was removed for
+    good has no id any more.
     """
     names = sorted({name for issue in issues for name in issue.label_names})
     ids = {name: label.id for name, label in (await work.labels.named(names)).items()}
     derived = {name: derived_id("label", project_id, name) for name in names if name not in ids}
+    gone = await work.labels.purged(derived.values()) if derived else ()
+    derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
     known = await work.labels.get_many(derived.values()) if derived else {}
     new = tuple(name for name, id_ in derived.items() if id_ not in known)
     faults: list[Fault] = []

@@ -1,6 +1,6 @@
 """Keyset paging: a page starts after a position, never after a count."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -9,6 +9,7 @@ LIMIT_MAX = 200
 LIMIT_DEFAULT = 20
 
 T = TypeVar("T")
+U = TypeVar("U")
 SortValue = str | int | datetime | None
 
 
@@ -18,6 +19,11 @@ class Sort:
 
     field: str
     descending: bool = False
+
+
+BY_RELEVANCE = Sort("relevance", descending=True)
+"""Best first: what has all the words of a search in its title or name, then some of them, then none; the newest first
+among these. Without words the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,22 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """One page; `next` is None at the end."""
+    """One page; `next` is None at the end. `positions`: where each item stands, so that fewer of them can be shown;
+    empty where that is not known.
+    """
 
     items: Sequence[T]
     next: Position | None
     total: int | None = None
+    positions: Sequence[Position] = ()
+
+    def showing(self, form: Callable[[T], U | None]) -> "Page[U]":
+        """The page with each item in another form, without those that have none."""
+        forms = [form(item) for item in self.items]
+        kept = [place for place, each in enumerate(forms) if each is not None]
+        return Page(
+            items=[each for each in forms if each is not None],
+            next=self.next,
+            total=self.total,
+            positions=[self.positions[place] for place in kept] if self.positions else (),
+        )

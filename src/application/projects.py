@@ -4,34 +4,78 @@ from dataclasses import dataclass, replace
 
 from application.actor import Actor
 from application.authorization import require, require_visible
+from application.history import RollBack, missing_faults
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.repetition import repeated
-from domain.audit import Action
+from application.repetition import repeated, with_latecomers
+from application.standing import alone, audience_of, standing_in
+from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
-from domain.errors import Fault, MirrorPending, RuleBroken
-from domain.permissions import is_admin, may_change_project, may_see_project
+from domain.errors import Fault, RuleBroken
+from domain.permissions import (
+    is_admin,
+    may_change_project,
+    may_give_project,
+    may_put_in_team,
+    may_see_project,
+    sees_everything,
+)
 from domain.project import Project, ProjectChanges
+from domain.task import home_in
+from domain.team import membership_id
 
 
 async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
     """The project, where the actor may know of it. Raises NotFound."""
     project = await work.projects.get(id)
-    require_visible(may_see_project(actor.id, actor.grants, project))
+    if project.owner_id != actor.id:
+        require_visible(may_see_project(await standing_in(work, actor, [project.team_id]), project))
     return project
 
 
-async def _require_owner(work: UnitOfWork, changes: ProjectChanges, *, unless: str | None = None) -> None:
-    """Raises RuleBroken where the new owner is no live user; `unless` names one who needs no look."""
-    owner_id = changes.get("owner_id")
-    if owner_id is None or owner_id == unless:
-        return
-    owner = (await work.users.get_many([owner_id])).get(owner_id)
-    if owner is None or owner.is_deleted:
-        raise RuleBroken("The owner does not exist.", faults=[Fault("/ownerId", "is no user")])
+async def _changeable_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
+    project = await visible_project(work, actor, id)
+    require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
+    return project
+
+
+async def _require_hands(
+    work: UnitOfWork, actor: Actor, changes: ProjectChanges, *, project: Project | None = None
+) -> None:
+    """Raises RuleBroken where the new owner is no live user or the new team none of the actor's, Forbidden where the
+    project is not his to give away.
+    """
+    owner_id, team_id = changes.get("owner_id"), changes.get("team_id")
+    faults: list[Fault] = []
+    if project is not None and _are_other_hands(project, changes):
+        require(may_give_project(alone(actor), project), "Only its owner gives a project away.")
+    if owner_id is not None and owner_id != actor.id:
+        owner = (await work.users.get_many([owner_id])).get(owner_id)
+        if owner is None or owner.is_deleted:
+            faults += await missing_faults(work.users, {"/ownerId": owner_id}, "is no user")
+    if team_id is not None and (project is None or team_id != project.team_id):
+        faults += await _team_faults(work, actor, team_id)
+    if faults:
+        raise RuleBroken("The project would be in hands that are not there.", faults=faults)
+
+
+def _are_other_hands(project: Project, changes: ProjectChanges) -> bool:
+    is_other_owner = changes.get("owner_id", project.owner_id) != project.owner_id
+    return is_other_owner or changes.get("team_id", project.team_id) != project.team_id
+
+
+async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fault]:
+    """What is wrong with a team that a project is put in; the commit relies on one that is right."""
+    await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
+    team = (await work.teams.get_many([team_id])).get(team_id)
+    is_his = may_put_in_team(await standing_in(work, actor, [team_id]), team_id)
+    if team is not None and not team.is_deleted and is_his:
+        work.teams.rely_on(team)
+        return []
+    return await missing_faults(work.teams, {"/teamId": team_id}, "is no team of yours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +90,7 @@ class CreateProject:
         work = self.begin(actor)
         is_for_himself = changes.get("owner_id", actor.id) == actor.id
         require(is_for_himself or is_admin(actor.grants), "You may create projects for yourself only.")
-        await _require_owner(work, changes, unless=actor.id)
+        await _require_hands(work, actor, changes)
         stamp = Stamp(self.clock.now(), actor.id)
         project = Project.create(self.identifiers.fresh(), stamp, owner_id=actor.id, changes=changes)
         work.projects.save(project)
@@ -73,29 +117,30 @@ class ListProjects:
     begin: Begin
 
     async def __call__(self, actor: Actor, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
-        seen = wanted if is_admin(actor.grants) else replace(wanted, visible_to=actor.id)
-        return await self.begin(actor).projects.matching(seen, page)
-
-
-@dataclass(frozen=True, slots=True)
-class EditProject:
-    """Changes fields of a project. `expected_version` None means whichever is current."""
-
-    begin: Begin
-    clock: Clock
-
-    async def __call__(
-        self, actor: Actor, id: str, changes: ProjectChanges, *, expected_version: int | None
-    ) -> Project:
         work = self.begin(actor)
-        project = await visible_project(work, actor, id)
-        require(may_change_project(actor.id, actor.grants, project))
-        project.require_version(expected_version)
-        await _require_owner(work, changes)
-        edited = project.edit(Stamp(self.clock.now(), actor.id), changes)
-        work.projects.save(edited)
-        await work.commit()
-        return edited
+        if not sees_everything(actor.grants):
+            wanted = replace(wanted, visible_to=await audience_of(work, actor))
+        return await work.projects.matching(wanted, page)
+
+
+async def _move_tasks(work: UnitOfWork, before: Project | None, project: Project, stamp: Stamp) -> bool:
+    """Its tasks, those in the trash included, go with a project into other hands."""
+    if before is not None and home_in(before) == home_in(project):
+        return False
+    for task in await work.tasks.of_project(project.id):
+        work.tasks.save(task.move_home(stamp, home_in(project)))
+    return True
+
+
+async def _require_earlier_hands(
+    work: UnitOfWork, actor: Actor, project: Project, rolled_back: Project
+) -> None:
+    hands: ProjectChanges = {}
+    if rolled_back.owner_id != project.owner_id:
+        hands["owner_id"] = rolled_back.owner_id
+    if rolled_back.team_id != project.team_id:
+        hands["team_id"] = rolled_back.team_id
+    await _require_hands(work, actor, hands, project=project)
 
 
 async def _delete_content(work: UnitOfWork, project_id: str, stamp: Stamp) -> None:
@@ -106,96 +151,95 @@ async def _delete_content(work: UnitOfWork, project_id: str, stamp: Stamp) -> No
         work.timelines.save(timeline.delete(stamp))
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteProject:
-    """Into the trash, with its live tasks and its timeline, in one change set.
+async def _restore_content(work: UnitOfWork, deleted: Project, stamp: Stamp) -> None:
+    """Exactly what went there with it: that went under the same stamp."""
+    if deleted.trash_stamp is None:
+        return
+    for task in await work.tasks.trashed_by(deleted.id, deleted.trash_stamp):
+        work.tasks.save(task.restore(stamp))
+    timeline = await work.timelines.of_project(deleted.id)
+    if timeline is not None and timeline.trash_stamp == deleted.trash_stamp:
+        work.timelines.save(timeline.restore(stamp))
 
-    What joins the project in that very moment follows in a second one, under the same stamp, and comes back with it.
+
+PROJECTS = Kind(
+    collection="projects",
+    of=lambda work: work.projects,
+    reach=_changeable_project,
+    delete_content=_delete_content,
+    restore_content=_restore_content,
+    trashed_content=lambda work, id, stamp: work.tasks.trashed_by(id, stamp),
+    check=_require_earlier_hands,
+    move_content=_move_tasks,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EditProject:
+    """Changes fields of a project. `expected_version` None means whichever is current.
+
+    Into other hands it takes its tasks along; what joins it in that very moment follows in a second change set.
     """
 
     begin: Begin
     clock: Clock
 
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+    async def __call__(
+        self, actor: Actor, id: str, changes: ProjectChanges, *, expected_version: int | None
+    ) -> Project:
         stamp = Stamp(self.clock.now(), actor.id)
-        try:
-            deleted = await repeated(
-                lambda: self._delete(actor, id, stamp, expected_version=expected_version),
+
+        async def attempt() -> Project:
+            return await repeated(
+                lambda: self._attempt(actor, id, changes, stamp, expected_version=expected_version),
                 where=lambda conflict: not conflict.concerns("projects", id),
             )
-        except MirrorPending:
-            await self._follow_up(actor, id, stamp)
-            raise
-        await self._follow_up(actor, id, stamp)
-        return deleted
 
-    async def _follow_up(self, actor: Actor, id: str, stamp: Stamp) -> None:
-        """Takes along what joined the project between reading and commit; from the commit on nothing joins any more."""
-        await repeated(lambda: self._delete_latecomers(actor, id, stamp), where=lambda _: True)
-
-    async def _delete_latecomers(self, actor: Actor, id: str, stamp: Stamp) -> None:
-        # The claim answers for the first change set, which is the one the request is about.
-        work = self.begin(replace(actor, claim=None))
-        await _delete_content(work, id, stamp)
-        await work.commit()
-
-    async def _delete(self, actor: Actor, id: str, stamp: Stamp, *, expected_version: int | None) -> Project:
-        work = self.begin(actor)
-        project = await visible_project(work, actor, id)
-        require(may_change_project(actor.id, actor.grants, project))
-        project.require_version(expected_version)
-        deleted = project.delete(stamp)
-        work.projects.save(deleted)
-        await _delete_content(work, id, stamp)
-        await work.commit()
-        return deleted
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreProject:
-    """Out of the trash, with exactly what went there with it."""
-
-    begin: Begin
-    clock: Clock
-
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("projects", id),
+        if changes.keys().isdisjoint(("owner_id", "team_id")):
+            return await attempt()
+        return await with_latecomers(
+            attempt, self.begin, actor, lambda work: PROJECTS.move_latecomers(work, id, stamp)
         )
 
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Project:
+    async def _attempt(
+        self,
+        actor: Actor,
+        id: str,
+        changes: ProjectChanges,
+        stamp: Stamp,
+        *,
+        expected_version: int | None,
+    ) -> Project:
         work = self.begin(actor)
-        project = await visible_project(work, actor, id)
-        require(may_change_project(actor.id, actor.grants, project))
+        project = await _changeable_project(work, actor, id)
         project.require_version(expected_version)
-        stamp = Stamp(self.clock.now(), actor.id)
-        restored = project.restore(stamp)
-        work.projects.save(restored)
-        if project.deleted_at is not None:
-            for task in await work.tasks.trashed_with_project(id, project.deleted_at):
-                work.tasks.save(task.restore(stamp))
-        timeline = await work.timelines.of_project(id)
-        if timeline is not None and timeline.deleted_at == project.deleted_at:
-            work.timelines.save(timeline.restore(stamp))
+        await _require_hands(work, actor, changes, project=project)
+        edited = project.edit(stamp, changes)
+        work.projects.save(edited)
+        await _move_tasks(work, project, edited, stamp)
         await work.commit()
-        return restored
+        return edited
 
 
-@dataclass(frozen=True, slots=True)
-class RollBackProject:
-    """The content of an earlier version as a new version."""
+class DeleteProject(Delete[Project]):
+    """Into the trash, with its live tasks and its timeline."""
 
-    begin: Begin
-    clock: Clock
+    kind = PROJECTS
 
-    async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> Project:
-        work = self.begin(actor)
-        project = await visible_project(work, actor, id)
-        require(may_change_project(actor.id, actor.grants, project))
-        project.require_version(expected_version)
-        earlier = await work.projects.at_version(id, version)
-        rolled_back = project.roll_back_to(earlier, Stamp(self.clock.now(), actor.id))
-        work.projects.save(rolled_back, action=Action.ROLLED_BACK)
-        await work.commit()
-        return rolled_back
+
+class FinishProjects(Finish[Project]):
+    """Tasks and timelines that a crash cut off from a project that moved or went to the trash follow it."""
+
+    kind = PROJECTS
+
+
+class RestoreProject(Restore[Project]):
+    """Out of the trash, with exactly the tasks and the timeline that went there with it."""
+
+    kind = PROJECTS
+
+
+class RollBackProject(RollBack[Project]):
+    """The content of an earlier version as a new version; into other hands it takes its tasks along."""
+
+    kind = PROJECTS

@@ -1,9 +1,12 @@
 """Repeating a use case whose commit was crossed by a change that its caller did not ask about."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
-from domain.errors import VersionConflict
+from application.actor import Actor
+from application.ports.unit_of_work import Begin, UnitOfWork
+from domain.errors import MirrorPending, VersionConflict
 
 REPEATS_MAX = 3
 
@@ -22,6 +25,33 @@ async def repeated(attempt: Callable[[], Awaitable[R]], *, where: Callable[[Vers
             if not where(conflict):
                 raise
     return await attempt()
+
+
+async def with_latecomers(
+    change: Callable[[], Awaitable[R]],
+    begin: Begin,
+    actor: Actor,
+    take_along: Callable[[UnitOfWork], Awaitable[None]],
+) -> R:
+    """The result of a change that takes others along, once those that joined between its reading and its commit have
+    followed in a change set of their own. From its commit on nothing joins that does not know of it.
+
+    They follow also where the change is durable and only the mirror late.
+    """
+
+    async def follow() -> None:
+        # The claim answers for the first change set, which is the one the request is about.
+        work = begin(replace(actor, claim=None))
+        await take_along(work)
+        await work.commit()
+
+    try:
+        changed = await change()
+    except MirrorPending:
+        await repeated(follow, where=lambda _: True)
+        raise
+    await repeated(follow, where=lambda _: True)
+    return changed
 
 
 def is_of_project(conflict: VersionConflict) -> bool:

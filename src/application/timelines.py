@@ -5,12 +5,14 @@ from datetime import datetime
 
 from application.actor import Actor
 from application.authorization import require, require_visible
+from application.history import RollBack
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import is_of_project, repeated
-from domain.audit import Action
+from application.standing import standing_in
+from application.trash import Kind
 from domain.entity import Stamp
-from domain.errors import NotFound, VersionConflict
+from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
 from domain.permissions import may_change_project, may_see_project
 from domain.project import Project
 from domain.timeline import Plan, Timeline
@@ -20,7 +22,14 @@ UNSAVED_VERSION = 0
 
 async def _visible_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
     project = await work.projects.get(project_id)
-    require_visible(may_see_project(actor.id, actor.grants, project))
+    if project.owner_id != actor.id:
+        require_visible(may_see_project(await standing_in(work, actor, [project.team_id]), project))
+    return project
+
+
+async def _changeable_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
+    project = await _visible_project(work, actor, project_id)
+    require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
     return project
 
 
@@ -94,8 +103,7 @@ class SaveTimeline:
         dry_run: bool,
     ) -> Timeline:
         work = self.begin(actor)
-        project = await _visible_project(work, actor, project_id)
-        require(may_change_project(actor.id, actor.grants, project))
+        project = await _changeable_project(work, actor, project_id)
         project.require_live()
         work.projects.rely_on(project)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -115,25 +123,37 @@ class SaveTimeline:
         return saved
 
 
-@dataclass(frozen=True, slots=True)
-class RollBackTimeline:
+async def _changeable_timeline(work: UnitOfWork, actor: Actor, project_id: str) -> Timeline:
+    await _changeable_project(work, actor, project_id)
+    timeline = await work.timelines.of_project(project_id)
+    if timeline is None:
+        raise NotFound("The timeline has no such version.")
+    return timeline
+
+
+async def _require_tasks(work: UnitOfWork, _actor: Actor, before: Timeline, after: Timeline) -> None:
+    """Raises RuleBroken naming every item whose task was removed for good since the version that had it."""
+    present = {item.task_id for item in before.items}
+    planned = {item.task_id for item in after.items if item.task_id is not None}
+    gone = await work.tasks.purged(planned - present)
+    if gone:
+        faults = [
+            Fault(f"/items/{index}/taskId", "was removed for good")
+            for index, item in enumerate(after.items)
+            if item.task_id in gone
+        ]
+        raise RuleBroken("The version plans tasks that are not there any more.", faults=faults)
+
+
+TIMELINES = Kind(
+    collection="timelines",
+    of=lambda work: work.timelines,
+    reach=_changeable_timeline,
+    check=_require_tasks,
+)
+
+
+class RollBackTimeline(RollBack[Timeline]):
     """The plan of an earlier version as a new version."""
 
-    begin: Begin
-    clock: Clock
-
-    async def __call__(
-        self, actor: Actor, project_id: str, *, version: int, expected_version: int | None
-    ) -> Timeline:
-        work = self.begin(actor)
-        project = await _visible_project(work, actor, project_id)
-        require(may_change_project(actor.id, actor.grants, project))
-        timeline = await work.timelines.of_project(project_id)
-        if timeline is None:
-            raise NotFound("The timeline has no such version.")
-        timeline.require_version(expected_version)
-        earlier = await work.timelines.at_version(project_id, version)
-        rolled_back = timeline.roll_back_to(earlier, Stamp(self.clock.now(), actor.id))
-        work.timelines.save(rolled_back, action=Action.ROLLED_BACK)
-        await work.commit()
-        return rolled_back
+    kind = TIMELINES

@@ -1,4 +1,4 @@
-"""Users: sign in for development, profiles, grants."""
+"""Users: profiles, grants."""
 
 from dataclasses import dataclass
 
@@ -6,56 +6,35 @@ from application.actor import Actor
 from application.authorization import require
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
-from application.ports.identifiers import Identifiers
-from application.ports.tokens import Identity, TokenIssuer, TokenPair
 from application.ports.unit_of_work import Begin
-from domain.entity import Stamp, derived_id
-from domain.errors import AlreadyExists, Conflict, NotFound, VersionConflict
-from domain.permissions import Grant, may_change_user
+from application.standing import alone
+from domain.entity import Stamp
+from domain.errors import Conflict, NotFound
+from domain.permissions import Grant, may_change_user, may_see_contact
 from domain.user import User, UserChanges, normal_email
 
-FIRST_USER_ID = derived_id("users", "first")
-RACES_MAX = 5
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenUser:
+    """A user as somebody else, an administrator or he himself sees him: with his address and grants, or without."""
+
+    user: User
+    shows_contact: bool
+
+    @property
+    def id(self) -> str:
+        """The user's id."""
+        return self.user.id
+
+    @property
+    def version(self) -> int:
+        """The user's version."""
+        return self.user.version
 
 
-@dataclass(frozen=True, slots=True)
-class SignInByEmail:
-    """Finds or makes the user with an address, and answers tokens.
-
-    The first user of an empty installation administers it.
-
-    For development and for the command line: it asks for no proof.
-    """
-
-    begin: Begin
-    clock: Clock
-    identifiers: Identifiers
-    tokens: TokenIssuer
-
-    async def __call__(self, actor: Actor, email: str, name: str | None = None) -> tuple[User, TokenPair]:
-        address = normal_email(email)
-        user = await self._found_or_made(actor, address, name)
-        return user, self.tokens.issue(Identity(user.id, frozenset(user.grants)))
-
-    async def _found_or_made(self, actor: Actor, address: str, name: str | None) -> User:
-        for _ in range(RACES_MAX):
-            work = self.begin(actor)
-            user = await work.users.with_email(address)
-            if user is not None:
-                return user
-            is_first = await work.users.is_empty()
-            # All who come first at once want this one id, so only one of them becomes the administrator.
-            id = FIRST_USER_ID if is_first else self.identifiers.fresh()
-            grants = (str(Grant.ADMIN),) if is_first else ()
-            new_name = name or address.partition("@")[0]
-            user = User.create(id, Stamp(self.clock.now(), id), email=address, name=new_name, grants=grants)
-            work.users.save(user)
-            try:
-                await work.commit()
-            except (VersionConflict, AlreadyExists):
-                continue
-            return user
-        raise Conflict("Others are signing in at the same moment; try again.")
+def seen_user(actor: Actor, user: User) -> SeenUser:
+    """The user as the actor sees him."""
+    return SeenUser(user=user, shows_contact=may_see_contact(alone(actor), user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +43,20 @@ class GetUser:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> User:
+    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> SeenUser:
         users = self.begin(actor).users
-        return await (users.get(id) if version is None else users.at_version(id, version))
+        return seen_user(actor, await (users.get(id) if version is None else users.at_version(id, version)))
 
 
 @dataclass(frozen=True, slots=True)
 class SearchUsers:
-    """Users by name or address."""
+    """Users by words of their names, or one by his whole address."""
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, text: str, page: PageRequest) -> Page[User]:
-        return await self.begin(actor).users.search(text, page)
+    async def __call__(self, actor: Actor, text: str, page: PageRequest) -> Page[SeenUser]:
+        found = await self.begin(actor).users.search(text, page)
+        return found.showing(lambda user: seen_user(actor, user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +68,15 @@ class EditUser:
 
     async def __call__(
         self, actor: Actor, id: str, changes: UserChanges, *, expected_version: int | None
-    ) -> User:
+    ) -> SeenUser:
         work = self.begin(actor)
         user = await work.users.get(id)
-        require(may_change_user(actor.id, actor.grants, user))
+        require(may_change_user(alone(actor), user))
         user.require_version(expected_version)
         edited = user.edit(Stamp(self.clock.now(), actor.id), changes)
         work.users.save(edited)
         await work.commit()
-        return edited
+        return seen_user(actor, edited)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The audit trail: one entry for every version of everything, which is also the intent to mirror it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 # Stamps say nothing that the entry itself does not say.
 _UNTOLD = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "updatedBy"})
+# Entries are read by more people than what they tell of, and they stay: a secret has no place there, not even its hash.
+_SECRET = frozenset({"tokenHash"})
+_KEPT_OUT = _UNTOLD | _SECRET
 
 
 class Action(StrEnum):
@@ -57,6 +60,10 @@ class AuditEntry:
     sync_error: str | None = None
     synced_at: datetime | None = None
 
+    def without_content(self) -> "AuditEntry":
+        """Who made which version when, and nothing of what was in it."""
+        return replace(self, changes={})
+
 
 Changes = dict[str, dict[str, object]]
 
@@ -67,7 +74,7 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
     return {
         name: {"before": former, "after": value}
         for name, value in after.items()
-        if (former := earlier.get(name)) != value and name not in _UNTOLD
+        if (former := earlier.get(name)) != value and name not in _KEPT_OUT
     }
 
 

@@ -49,6 +49,13 @@ class Entity:
             return self
         return replace(self, version=self.version + 1, updated_at=stamp.at, updated_by=stamp.by, **fields)  # type: ignore[arg-type]
 
+    @property
+    def trash_stamp(self) -> Stamp | None:
+        """Under which stamp it went into the trash; None where it is live, or where nobody noted that."""
+        if self.deleted_at is None or self.deleted_by is None:
+            return None
+        return Stamp(self.deleted_at, self.deleted_by)
+
     def delete(self, stamp: Stamp) -> Self:
         """Into the trash. Raises Conflict where it already is there."""
         if self.is_deleted:

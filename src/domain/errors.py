@@ -22,6 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+FAULTS_MAX = 100
+"""The most faults that one refusal names, and that anybody looks for: input may hold as many as it has characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp, derived_id, first_stamps
 from domain.project import require_color
 from domain.storable import require_text
 
 NAME_LENGTH_MAX = 100
 DEFAULT_COLOR = "#6b7280"
+FIRST_LABELS = {
+    "bug": "#dc2626",
+    "feature": "#16a34a",
+    "idea": "#d97706",
+    "question": "#7c3aed",
+    "documentation": "#2563eb",
+    "chore": "#64748b",
+}
+"""Names and colours of the labels that a new installation begins with. From then on they are labels like all others."""
 
 
 class LabelChanges(TypedDict, total=False):
@@ -36,6 +45,11 @@ class Label(Entity):
         self.require_live()
         _check(changes)
         return self._next(stamp, **changes)
+
+
+def first_label_id(name: str) -> str:
+    """The id of a label that a new installation begins with: whatever becomes of it, it is not made again."""
+    return derived_id("labels", name)
 
 
 def _check(changes: LabelChanges) -> None:

@@ -1,20 +1,50 @@
-"""Who may do what. Decided here, raised in `application.authorization`."""
+"""Who may do what. Decided here, raised in `application.authorization`; docs/permissions.md shows it as one table."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.assignment import Assignee, AssigneeType
 from domain.label import Label
 from domain.project import Project
+from domain.role import Permission
 from domain.task import Task
+from domain.team import Team
 from domain.user import User
 
 
 class Grant(StrEnum):
-    """What an actor holds beyond his own things. Team scopes join here."""
+    """What somebody holds in the whole installation, as his tokens say it."""
 
     ADMIN = "admin"
+    MODERATOR = "moderator"
 
 
 Grants = frozenset[str]
+Held = frozenset[Permission]
+
+GRANT_OF = {Permission.ADMINISTER: Grant.ADMIN, Permission.MODERATE: Grant.MODERATOR}
+"""What a role of scope GLOBAL gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Somebody before a decision: who he is, what he holds everywhere, and his teams with what he holds in each.
+
+    A team he does not belong to is missing; a plain member holds nothing beyond belonging to it.
+    """
+
+    user_id: str
+    grants: Grants
+    teams: Mapping[str, Held] = field(default_factory=dict)
+
+    def is_member(self, team_id: str | None) -> bool:
+        """Whether he belongs to the team at present."""
+        return team_id in self.teams
+
+    def holds(self, permission: Permission, team_id: str | None) -> bool:
+        """Whether he holds the permission in the team."""
+        return team_id is not None and permission in self.teams.get(team_id, ())
 
 
 def is_admin(grants: Grants) -> bool:
@@ -22,33 +52,170 @@ def is_admin(grants: Grants) -> bool:
     return Grant.ADMIN in grants
 
 
-def may_see_project(actor_id: str, grants: Grants, project: Project) -> bool:
-    """Owners see their projects, administrators all."""
-    return project.owner_id == actor_id or is_admin(grants)
+def sees_everything(grants: Grants) -> bool:
+    """Whether nothing that people work on is hidden."""
+    return Grant.ADMIN in grants or Grant.MODERATOR in grants
 
 
-def may_change_project(actor_id: str, grants: Grants, project: Project) -> bool:
-    """Owners change their projects, administrators all."""
-    return project.owner_id == actor_id or is_admin(grants)
+# --- projects and their timelines ----------------------------------------------------------------
 
 
-def may_see_task(actor_id: str, grants: Grants, task: Task, project: Project | None) -> bool:
-    """Whoever made a task, owns its project or administers the installation sees it."""
-    owns_project = project is not None and project.owner_id == actor_id
-    return task.created_by == actor_id or owns_project or is_admin(grants)
+def may_see_project(standing: Standing, project: Project) -> bool:
+    """Its owner and the members of its team."""
+    is_his = project.owner_id == standing.user_id or standing.is_member(project.team_id)
+    return is_his or sees_everything(standing.grants)
 
 
-def may_change_task(actor_id: str, grants: Grants, task: Task, project: Project | None) -> bool:
-    """In a project its owner changes tasks; without one, whoever made the task. Administrators change all."""
-    owner_id = task.created_by if project is None else project.owner_id
-    return owner_id == actor_id or is_admin(grants)
+def may_change_project(standing: Standing, project: Project) -> bool:
+    """Its owner, and who changes projects in its team."""
+    is_his = project.owner_id == standing.user_id
+    is_his = is_his or standing.holds(Permission.CHANGE_PROJECTS, project.team_id)
+    return is_his or sees_everything(standing.grants)
 
 
-def may_change_label(actor_id: str, grants: Grants, label: Label) -> bool:
-    """Labels are shared: everybody uses them, their makers and administrators change them."""
-    return label.created_by == actor_id or is_admin(grants)
+def may_give_project(standing: Standing, project: Project) -> bool:
+    """Into other hands, another owner's or another team's: its owner alone."""
+    return project.owner_id == standing.user_id or is_admin(standing.grants)
 
 
-def may_change_user(actor_id: str, grants: Grants, user: User) -> bool:
-    """Everybody edits his own profile, administrators all."""
-    return user.id == actor_id or is_admin(grants)
+def may_put_in_team(standing: Standing, team_id: str | None) -> bool:
+    """A project goes only to a team that its giver belongs to."""
+    return team_id is None or standing.is_member(team_id) or is_admin(standing.grants)
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+
+def may_see_task(standing: Standing, task: Task) -> bool:
+    """Whoever it belongs to, and whoever is to do it: users, and all members of teams. Who has left a team sees nothing
+    of what he did there.
+    """
+    is_his = task.owner_id == standing.user_id or standing.is_member(task.team_id)
+    return is_his or is_assigned(standing, task) or sees_everything(standing.grants)
+
+
+def is_assigned(standing: Standing, task: Task) -> bool:
+    """Whether the task is given to him or to a team of his."""
+    if task.assignee_type is AssigneeType.TEAM:
+        return standing.is_member(task.assignee_id)
+    return task.assignee_id == standing.user_id
+
+
+def may_change_task(standing: Standing, task: Task) -> bool:
+    """Everybody who sees a task works on it."""
+    return may_see_task(standing, task)
+
+
+def may_add_task(standing: Standing, project: Project) -> bool:
+    """Everybody who sees a project adds tasks to it."""
+    return may_see_project(standing, project)
+
+
+def may_delete_task(standing: Standing, task: Task) -> bool:
+    """Into the trash and back: whose it is, who made it as long as he sees it, and who changes projects in its team."""
+    is_his = task.owner_id == standing.user_id
+    is_his = is_his or (task.created_by == standing.user_id and may_see_task(standing, task))
+    is_his = is_his or standing.holds(Permission.CHANGE_PROJECTS, task.team_id)
+    return is_his or sees_everything(standing.grants)
+
+
+def may_move_task(standing: Standing, task: Task) -> bool:
+    """Out of its project or into another, which gives it into other hands: who may delete it."""
+    return may_delete_task(standing, task)
+
+
+def may_assign_task(standing: Standing, task: Task) -> bool:
+    """To somebody else: whoever may delete it, and who assigns tasks in its team."""
+    return may_delete_task(standing, task) or standing.holds(Permission.ASSIGN_TASKS, task.team_id)
+
+
+def may_give_task(standing: Standing, task: Task, assignee: Assignee) -> bool:
+    """To others: who may assign it. To himself, as long as nobody has it: whoever works on it."""
+    takes_it = task.assignee is None and assignee == Assignee(standing.user_id, AssigneeType.USER)
+    return may_assign_task(standing, task) or (takes_it and may_change_task(standing, task))
+
+
+def may_give_to_team(standing: Standing, task: Task, team_id: str) -> bool:
+    """A team gets tasks from its members, and those of its own projects from whoever may assign them."""
+    return standing.is_member(team_id) or task.team_id == team_id or is_admin(standing.grants)
+
+
+def may_end_assignment(standing: Standing, task: Task) -> bool:
+    """Who may assign the task, and the user who has it, for himself."""
+    is_his = task.assignee == Assignee(standing.user_id, AssigneeType.USER)
+    return is_his or may_assign_task(standing, task)
+
+
+def may_choose_executor(standing: Standing, task: Task, executor_id: str | None) -> bool:
+    """Within the assigned team: every member for himself, and gives up himself; who assigns tasks there for others."""
+    if task.assignee_type is not AssigneeType.TEAM:
+        return False
+    is_for_himself = standing.is_member(task.assignee_id) and (
+        executor_id == standing.user_id or (executor_id is None and task.executor_id == standing.user_id)
+    )
+    assigns_there = standing.holds(Permission.ASSIGN_TASKS, task.assignee_id)
+    return is_for_himself or assigns_there or may_assign_task(standing, task)
+
+
+# --- teams and roles -----------------------------------------------------------------------------
+
+
+def may_see_team(standing: Standing, team: Team) -> bool:
+    """Its members; its owner also while it is in the trash."""
+    is_his = standing.is_member(team.id) or team.owner_id == standing.user_id
+    return is_his or sees_everything(standing.grants)
+
+
+def may_change_team(standing: Standing, team: Team) -> bool:
+    """Its name, description and contact."""
+    return standing.holds(Permission.CHANGE_TEAM, team.id) or _owns(standing, team)
+
+
+def may_give_team(standing: Standing, team: Team) -> bool:
+    """To another owner, into the trash, and back: its owner alone."""
+    return _owns(standing, team)
+
+
+def may_change_members(standing: Standing, team: Team) -> bool:
+    """Invite, add and remove others; everybody may leave by himself."""
+    return standing.holds(Permission.CHANGE_MEMBERS, team.id) or _owns(standing, team)
+
+
+def may_grant(standing: Standing, team: Team, permissions: Iterable[Permission]) -> bool:
+    """Roles in the team: who grants roles there, and of them only what he holds himself."""
+    if is_admin(standing.grants):
+        return True
+    held = standing.teams.get(team.id, frozenset())
+    return Permission.GRANT_ROLES in held and held.issuperset(permissions)
+
+
+def may_see_team_roles(standing: Standing, user_id: str, team_id: str) -> bool:
+    """What somebody holds in a team: he, and whoever belongs to it."""
+    return user_id == standing.user_id or standing.is_member(team_id) or sees_everything(standing.grants)
+
+
+def may_see_global_roles(standing: Standing, user_id: str) -> bool:
+    """What somebody holds everywhere: he, and the administrators."""
+    return user_id == standing.user_id or is_admin(standing.grants)
+
+
+def _owns(standing: Standing, team: Team) -> bool:
+    return team.owner_id == standing.user_id or is_admin(standing.grants)
+
+
+# --- labels and users ----------------------------------------------------------------------------
+
+
+def may_change_label(standing: Standing, label: Label) -> bool:
+    """Labels are shared: everybody uses them, their makers change them."""
+    return label.created_by == standing.user_id or sees_everything(standing.grants)
+
+
+def may_change_user(standing: Standing, user: User) -> bool:
+    """Everybody edits his own profile."""
+    return user.id == standing.user_id or is_admin(standing.grants)
+
+
+def may_see_contact(standing: Standing, user: User) -> bool:
+    """E-mail addresses and grants are between a user and the administrators."""
+    return user.id == standing.user_id or is_admin(standing.grants)

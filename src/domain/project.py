@@ -56,6 +56,10 @@ class Project(Entity):
         _check(changes)
         return self._next(stamp, **changes)
 
+    def lose_team(self, stamp: Stamp) -> Self:
+        """The project with its owner alone, its team removed for good, also while the project is in the trash."""
+        return self._next(stamp, team_id=None)
+
 
 def _check(changes: ProjectChanges) -> None:
     if "name" in changes:

@@ -1,35 +1,69 @@
 """What every store can hold. Text and numbers outside these bounds are refused at the door, never altered."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator
 
 from domain.errors import Fault, RuleBroken
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MIN = -(2**63)
 DEPTH_MAX = 32
+TOKEN_LENGTH_MAX = 100
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+Path = tuple[object, ...]
 
 
-def faults_in(value: object, pointer: str = "", depth: int = 0) -> Iterator[Fault]:
-    """Each place in a tree of JSON values that some store could not hold, with its JSON pointer."""
-    if depth > DEPTH_MAX:
-        yield Fault(pointer, f"is nested deeper than {DEPTH_MAX} levels")
+def faults_in(value: object, path: Path = ()) -> Iterator[Fault]:
+    """Each place in a tree of JSON values that some store could not hold, with its JSON pointer.
+
+    One quick look at each value, and nothing is written down but faults: whoever takes only some stops the search.
+    """
+    if len(path) > DEPTH_MAX:
+        yield Fault(_pointer(path), f"is nested deeper than {DEPTH_MAX} levels")
     elif isinstance(value, str):
-        yield from _text_faults(value, pointer)
-    elif isinstance(value, int | float):
-        yield from _number_faults(value, pointer)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _text_faults(str(key), pointer)
-            yield from faults_in(item, f"{pointer}/{pointer_token(str(key))}", depth + 1)
-    elif isinstance(value, Sequence):
-        for index, item in enumerate(value):
-            yield from faults_in(item, f"{pointer}/{index}", depth + 1)
+        yield from _text_faults(value, _pointer(path))
+    elif isinstance(value, (int, float)):
+        yield from _number_faults(value, _pointer(path))
+    elif isinstance(value, list):
+        yield from _faults_within(enumerate(value), path)
+    elif isinstance(value, dict):
+        for key in value:
+            if not _is_sound(key):
+                yield from _text_faults(key, _pointer(path))
+        yield from _faults_within(value.items(), path)
 
 
 def pointer_token(key: str) -> str:
-    """One key as a token of a JSON pointer (RFC 6901 escapes)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    """One key as a token of a JSON pointer (RFC 6901 escapes). A key that is longer than TOKEN_LENGTH_MAX, and so none
+    of ours, is cut: it would be repeated in the pointer of everything below it.
+    """
+    shown = key if len(key) <= TOKEN_LENGTH_MAX else f"{key[:TOKEN_LENGTH_MAX]}…"
+    return shown.replace("~", "~0").replace("/", "~1")
+
+
+def _faults_within(items: Iterable[tuple[object, object]], path: Path) -> Iterator[Fault]:
+    is_deepest = len(path) == DEPTH_MAX
+    for key, item in items:
+        if is_deepest or not _is_sound(item):
+            yield from faults_in(item, (*path, key))
+
+
+def _pointer(path: Path) -> str:
+    return "".join(f"/{pointer_token(str(token))}" for token in path)
+
+
+def _is_sound(value: object) -> bool:
+    """Whether there is surely nothing wrong with a value that is not too deep. Most of any tree is plain and sound."""
+    if isinstance(value, str):
+        return "\x00" not in value and (value.isascii() or not _SURROGATE.search(value))
+    if isinstance(value, int):
+        return INTEGER_MIN <= value <= INTEGER_MAX
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not value
 
 
 def _number_faults(number: int | float, pointer: str) -> Iterator[Fault]:
@@ -43,7 +77,7 @@ def _number_faults(number: int | float, pointer: str) -> Iterator[Fault]:
 def _text_faults(text: str, pointer: str) -> Iterator[Fault]:
     if "\x00" in text:
         yield Fault(pointer, "contains the NUL character")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+    if not text.isascii() and _SURROGATE.search(text):
         yield Fault(pointer, "contains half of a surrogate pair")
 
 

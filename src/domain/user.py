@@ -1,5 +1,6 @@
 """An account and its profile."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
@@ -18,14 +19,22 @@ class UserChanges(TypedDict, total=False):
 
 
 def normal_email(email: str) -> str:
-    """The form in which e-mail addresses are compared: trimmed, lower case. Raises RuleBroken for no address."""
+    """The form in which e-mail addresses are compared: trimmed, lower case. Raises RuleBroken for no address.
+
+    An address is ASCII, its host's name in Punycode: beyond ASCII several letters become the same one in lower case,
+    and whoever writes the sign for kelvin must not become somebody with a k.
+    """
+    if not email.isascii():
+        raise _no_address("may only have ASCII characters; write the host in Punycode (xn--…)")
     address = require_text(email.strip().lower(), "/email", shortest=3, longest=EMAIL_LENGTH_MAX)
     name, at, host = address.partition("@")
-    if not (name and at and host) or "@" in host or any(char.isspace() for char in address):
-        raise RuleBroken(
-            "This is not an e-mail address.", faults=[Fault("/email", "is not an e-mail address")]
-        )
+    if not (name and at and host) or "@" in host or not address.isprintable() or " " in address:
+        raise _no_address("is not an e-mail address")
     return address
+
+
+def _no_address(message: str) -> RuleBroken:
+    return RuleBroken("This is not an e-mail address.", faults=[Fault("/email", message)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +65,7 @@ class User(Entity):
     def grant(self, stamp: Stamp, grant: str) -> Self:
         """The user holding this grant as well."""
         return self._next(stamp, grants=tuple(sorted({*self.grants, grant})))
+
+    def holding(self, stamp: Stamp, grants: Iterable[str]) -> Self:
+        """The user with exactly these grants."""
+        return self._next(stamp, grants=tuple(sorted(set(grants))))

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from tests.unit.contracts.builders import (
     commit_all,
     entry_id,
     fetched,
+    label,
     numbered_id,
     put,
     same,
@@ -170,7 +170,7 @@ async def test_no_acknowledged_commit_is_lost_when_the_server_is_killed(
     async def write(first: int) -> None:
         for number in range(first, first + 500):
             try:
-                await store.commit(change_set(put("tasks", task(number)), put("labels", _label(number))))
+                await store.commit(change_set(put("tasks", task(number)), put("labels", label(number))))
             except StoreUnavailable as error:
                 failed.append(error)
                 return
@@ -247,10 +247,6 @@ async def _prepared(server: StandInMongoServer) -> AsyncIterator[MongoRecordStor
     await store.prepare()
     yield store
     await store.close()
-
-
-def _label(number: int) -> dict[str, Any]:
-    return {"id": numbered_id(number), "version": 1, "name": f"label {number}", "isDeleted": False}
 
 
 async def _answering(store: MongoRecordStore) -> None:

@@ -14,7 +14,7 @@ from adapters.records.criteria import AllOf, AnyOf, Equals, HasWords
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS, SPECS, TASKS, TIMELINES
 from tests.servers.mongo import MongoDatabase
 from tests.unit.contracts.builders import label, task
-from tests.unit.contracts.questions import WORDS
+from tests.unit.contracts.searching import WORDS
 
 Database = AsyncDatabase[dict[str, Any]]
 

@@ -14,10 +14,10 @@ from adapters.postgres.tables import TABLES
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
 from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
-from domain.errors import AlreadyExists, StoreUnavailable
+from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
 from tests.unit.builders import numbered_id
-from tests.unit.contracts.builders import change_set, entry, erasure, label, put, task
+from tests.unit.contracts.builders import change_set, entry, erasure, label, project, put, task, user
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,22 @@ def _row(url: str, table: str, number: int) -> dict[str, Any]:
 
 def _renamed(number: int, name: str, *, version: int) -> Record:
     return label(number, version=version, name=name)
+
+
+async def test_single_writes_go_on_after_a_transaction_was_rolled_back(
+    store: PostgresRecordStore, prepared_url: str
+) -> None:
+    """A rollback has the server forget what it planned; what is planned next must not get in the way."""
+    newcomers = (put("tasks", task(31)), put("projects", project(32)), put("users", user(33)))
+    for number, newcomer in enumerate(newcomers, start=1):
+        await store.commit(change_set(put("labels", label(number))))
+        await store.apply([change_set(put("labels", label(10 + number)))])
+        with pytest.raises(VersionConflict):
+            await store.commit(change_set(put("labels", label(20)), put("labels", label(number))))
+        await store.commit(change_set(newcomer))
+    with psycopg.connect(prepared_url) as connection:
+        stored = connection.execute("SELECT mongo_id FROM postgres_labels ORDER BY mongo_id").fetchall()
+    assert stored == [(numbered_id(number),) for number in (1, 2, 3, 11, 12, 13)]
 
 
 async def test_only_mirrored_rows_say_when_they_were_mirrored(

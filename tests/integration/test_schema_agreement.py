@@ -23,8 +23,9 @@ COLUMNS = """
     LEFT JOIN pg_collation l ON l.oid = a.attcollation
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version'
-    ORDER BY c.relname, a.attnum
+    ORDER BY c.relname, a.attname
 """
+"""By name: a column that came later stands last, and no statement relies on where."""
 INDEXES = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2

@@ -1,6 +1,7 @@
 """Entities with honest defaults: name what matters to the test, leave the rest."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from application.actor import Actor
 from domain.entity import Stamp
@@ -11,6 +12,25 @@ from domain.task import Task, TaskChanges
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ANNA = "a" * 24
 BEN = "b" * 24
+
+
+class CountingNumbers:
+    """The port DisplayNumbers, for all tests of the process, so that no two use cases give one number."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    async def next(self) -> int:
+        return next(self._numbers)
+
+    async def several(self, count: int) -> list[int]:
+        return [next(self._numbers) for _ in range(count)]
+
+    def start_over(self) -> None:
+        return
+
+
+NUMBERS = CountingNumbers()
 
 
 def stamp(minutes: float = 0, *, by: str = ANNA) -> Stamp:

@@ -1,7 +1,7 @@
 """A record store that fails on command: down, frozen, slow, crashing at any step, or refusing what it dislikes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -144,6 +144,9 @@ class FaultyStore:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._pass("fetch", lambda: self._store.fetch(collection, ids))
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return await self._pass("gather", lambda: self._store.gather(wanted))
 
     async def find(self, question: Question) -> list[Record]:
         return await self._pass("find", lambda: self._store.find(question))

@@ -3,12 +3,13 @@
 It is what decorators are tested over; it passes the contract suite like the real ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from adapters.records.change_set import ChangeSet, Guard, Put, Refusal, Settlement
 from adapters.records.criteria import (
+    RELEVANCE,
     AllOf,
     AnyOf,
     Criterion,
@@ -16,6 +17,7 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
+    Lead,
     NotNull,
     OneOf,
     Question,
@@ -24,9 +26,10 @@ from adapters.records.criteria import (
     words_of,
 )
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
+from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import AUDIT_LOGS, SPECS, UniqueKey
 from domain.audit import SyncStatus
-from domain.errors import AlreadyExists, VersionConflict
+from domain.errors import AlreadyExists, RuleBroken, VersionConflict
 
 Collections = dict[str, dict[str, Record]]
 Holding = tuple[str, tuple[Any, ...]]
@@ -63,7 +66,12 @@ class MemoryRecordStore:
         kept = self._collections[collection]
         return {id_: copied(kept[id_]) for id_ in ids if id_ in kept}
 
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return {collection: await self.fetch(collection, ids) for collection, ids in wanted.items()}
+
     async def find(self, question: Question) -> list[Record]:
+        if question.order.field == RELEVANCE:
+            return await found_by_relevance(self.find, question)
         where = question.where
         if question.after is not None:
             where = AllOf((where, after_position(question.order, question.after)))
@@ -92,7 +100,7 @@ class MemoryRecordStore:
             for entry in change_set.entries:
                 self._require_new(entry)
                 self._write(AUDIT_LOGS.collection, entry, undone)
-        except (AlreadyExists, VersionConflict):
+        except (AlreadyExists, RuleBroken, VersionConflict):
             self._undo(undone)
             raise
 
@@ -115,6 +123,21 @@ class MemoryRecordStore:
         """Loses one record, as a store does that was put back from an old copy."""
         self._replace(collection, id_, None)
 
+    def snapshot(self) -> Collections:
+        """Everything it holds, sharing nothing with it."""
+        return {
+            name: {id_: copied(record) for id_, record in kept.items()}
+            for name, kept in self._collections.items()
+        }
+
+    def put_back(self, snapshot: Collections) -> None:
+        """Holds exactly what it held then."""
+        self._collections = {collection: {} for collection in SPECS}
+        self._holders = {}
+        for name, kept in snapshot.items():
+            for id_, record in kept.items():
+                self._replace(name, id_, copied(record))
+
     def _apply(self, change_set: ChangeSet) -> Refusal | None:
         undone: list[Written] = []
         try:
@@ -128,6 +151,9 @@ class MemoryRecordStore:
         except AlreadyExists as taken:
             self._undo(undone)
             return Refusal(f"{', '.join(taken.fields)} is taken")
+        except RuleBroken as broken:
+            self._undo(undone)
+            return Refusal(broken.message)
         return None
 
     def _version(self, of: Put | Guard) -> int:
@@ -144,7 +170,10 @@ class MemoryRecordStore:
             raise AlreadyExists(fields=(ID,))
 
     def _write(self, collection: str, record: Record, undone: list[Written]) -> None:
-        """Stores one record and notes what was there. Raises AlreadyExists where a unique key is taken."""
+        """Stores one record and notes what was there. Raises AlreadyExists where a unique key is taken, RuleBroken
+        where the record does not fit.
+        """
+        SPECS[collection].shape.require(record)
         id_, before = record[ID], self._collections[collection].get(record[ID])
         keys = SPECS[collection].unique_keys
         for key in keys:
@@ -203,13 +232,19 @@ def matches(where: Criterion, record: Record, text_fields: Sequence[str] = ()) -
             return all(matches(criterion, record, text_fields) for criterion in criteria)
         case AnyOf(criteria):
             return any(matches(criterion, record, text_fields) for criterion in criteria)
-        case HasWords(text):
+        case HasWords(text, lead):
             written = {word for field in text_fields for word in words_of(record.get(field) or "")}
-            return written.issuperset(words_of(text))
+            words = set(words_of(text))
+            return words <= written and lead in (None, _lead(words, record, text_fields))
         case Range():
             return _within(where, record.get(where.field))
         case _:
             return _value_matches(where, record.get(where.field))
+
+
+def _lead(words: set[str], record: Record, text_fields: Sequence[str]) -> Lead:
+    leading = words.intersection(words_of(record.get(text_fields[0]) or "")) if text_fields else set()
+    return Lead.ALL if leading == words else Lead.SOME if leading else Lead.NONE
 
 
 def _value_matches(where: Equals | OneOf | IsNull | NotNull | Holds, value: Any) -> bool:

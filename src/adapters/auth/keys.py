@@ -1,9 +1,11 @@
-"""The RS256 key pair: from the settings, or made once and kept in the data directory."""
+"""The RS256 keys: from the settings, or one made once and kept in the data directory."""
 
 import hashlib
 import hmac
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
 
 KEY_BITS_MIN = 2048
 KEY_FILE = "signing-key.pem"
+PUBLIC_KEYS_MAX = 8
 _KEY_ID_LENGTH = 16
 _PUBLIC_EXPONENT = 65_537
+_PUBLIC_PEM = re.compile(rb"-----BEGIN [A-Z ]*PUBLIC KEY-----.*?-----END [A-Z ]*PUBLIC KEY-----", re.DOTALL)
 
 
 class UnusableKey(Exception):
@@ -27,47 +31,70 @@ class UnusableKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """What signs and what verifies. `key_id` is a digest of the public key, so every process names it alike."""
+    """What signs, and by its id every public key that is believed: the signing one, earlier ones, the next one.
+
+    A key's id is a digest of its public half, so every process names it alike.
+    """
 
     private: RSAPrivateKey
-    public: RSAPublicKey
     key_id: str
+    accepted: Mapping[str, RSAPublicKey]
     seed: bytes
 
+    @property
+    def public(self) -> RSAPublicKey:
+        """The public half of what signs."""
+        return self.accepted[self.key_id]
+
     def derived_secret(self, purpose: str) -> bytes:
-        """32 secret bytes for another purpose; the same in every process that holds this key pair."""
+        """32 secret bytes for another purpose; the same in every process that signs with this key."""
         return hmac.digest(self.seed, purpose.encode(), "sha256")
 
 
 def load_key_pair(
-    private_key: str | None, public_key: str | None, *, directory: Path | None = None
+    private_key: str | None, public_keys: str | None, *, directory: Path | None = None
 ) -> KeyPair:
-    """The pair of these PEM texts; without a private key, the one kept in the directory, made there if it is missing.
+    """The keys of these PEM texts; without a private key, the one kept in the directory, made there if it is missing.
 
-    Without a directory a fresh pair lives as long as the process. Raises UnusableKey for keys that are malformed,
-    weaker than KEY_BITS_MIN bits, or no pair.
+    `public_keys` holds one PEM after the other: the private key's own, and up to PUBLIC_KEYS_MAX in all whose tokens
+    are believed as well. Without a directory a fresh key lives as long as the process. Raises UnusableKey for keys
+    that are malformed, weaker than KEY_BITS_MIN bits, or among which the private key's own is missing.
     """
     if private_key is not None:
-        pair = _pair(_private_key(_pem(private_key)))
-    elif public_key is not None:
+        private = _private_key(_pem(private_key))
+    elif public_keys is not None:
         raise UnusableKey("PRIVATE_KEY is missing: PUBLIC_KEY alone cannot sign tokens.")
     elif directory is not None:
-        pair = _pair(_private_key(_kept_pem(directory)))
+        private = _private_key(_kept_pem(directory))
     else:
-        pair = _pair(_fresh_key())
-    if public_key is not None and _public_bytes(_public_key(_pem(public_key))) != _public_bytes(pair.public):
+        private = _fresh_key()
+    _require_strong(private, "PRIVATE_KEY")
+    own = private.public_key()
+    accepted = {_key_id(own): own} if public_keys is None else _public_keys(public_keys)
+    if _key_id(own) not in accepted:
         raise UnusableKey("PUBLIC_KEY does not belong to PRIVATE_KEY.")
-    return pair
-
-
-def _pair(private: RSAPrivateKey) -> KeyPair:
-    if private.key_size < KEY_BITS_MIN:
-        raise UnusableKey(f"PRIVATE_KEY has {private.key_size} bits; at least {KEY_BITS_MIN} are needed.")
-    public = private.public_key()
-    key_id = hashlib.sha256(_public_bytes(public)).hexdigest()[:_KEY_ID_LENGTH]
     numbers = private.private_numbers()
     seed = hashlib.sha256(f"{numbers.p}:{numbers.q}".encode()).digest()
-    return KeyPair(private, public, key_id, seed)
+    return KeyPair(private, _key_id(own), accepted, seed)
+
+
+def _public_keys(text: str) -> dict[str, RSAPublicKey]:
+    pems = _PUBLIC_PEM.findall(_pem(text))
+    if not 1 <= len(pems) <= PUBLIC_KEYS_MAX or _PUBLIC_PEM.sub(b"", _pem(text)).strip():
+        raise UnusableKey(
+            f"PUBLIC_KEY is not 1 to {PUBLIC_KEYS_MAX} public keys in PEM, one after the other."
+        )
+    keys = [_public_key(pem) for pem in pems]
+    return {_key_id(key): key for key in keys}
+
+
+def _key_id(key: RSAPublicKey) -> str:
+    return hashlib.sha256(_public_bytes(key)).hexdigest()[:_KEY_ID_LENGTH]
+
+
+def _require_strong(key: RSAPrivateKey | RSAPublicKey, variable: str) -> None:
+    if key.key_size < KEY_BITS_MIN:
+        raise UnusableKey(f"{variable} has {key.key_size} bits; at least {KEY_BITS_MIN} are needed.")
 
 
 def _pem(text: str) -> bytes:
@@ -92,6 +119,7 @@ def _public_key(pem: bytes) -> RSAPublicKey:
         raise UnusableKey("PUBLIC_KEY is not a public key in PEM.") from error
     if not isinstance(key, RSAPublicKey):
         raise UnusableKey("PUBLIC_KEY is not an RSA key.")
+    _require_strong(key, "PUBLIC_KEY")
     return key
 
 

@@ -1,6 +1,7 @@
 """A record store that answers reads by id from a cache."""
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.cache.record_cache import RecordCache
@@ -89,6 +90,10 @@ class CachedStore:
             unknown = [record for record_id, record in records.items() if record_id not in known.records]
             await self._cache.fill(collection, unknown, lease=known.lease)
         return records
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
+        return dict(zip(wanted, answers, strict=True))
 
     async def find(self, question: Question) -> list[Record]:
         return await self._store.find(question)

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.criteria import AllOf, Equals, Order, Question, Range
+from adapters.records.fields import FieldKind
 from adapters.records.record import VERSION, Record, is_tombstone
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, SPECS, FieldKind
+from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import undo
 
 STEPS_MAX = 200
@@ -66,7 +67,9 @@ async def _as_of(source: RecordStore, entry: Record, current: Record) -> Record:
         state = undo(
             state, {name: _sides(collection, name, change) for name, change in step["changes"].items()}
         )
-    return {**state, VERSION: entry[VERSION], "updatedAt": entry["at"], "updatedBy": entry["actorId"]}
+    stamps = {VERSION: entry[VERSION], "updatedAt": entry["at"], "updatedBy": entry["actorId"]}
+    # Before its first change under today's rules a record may have lacked what is required now.
+    return SPECS[collection].upgraded({**state, **stamps})
 
 
 def _sides(collection: str, name: str, change: Mapping[str, object]) -> dict[str, object]:

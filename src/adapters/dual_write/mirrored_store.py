@@ -1,6 +1,6 @@
 """A record store whose every commit also reaches a second store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from adapters.dual_write import intents
 from adapters.dual_write.batcher import Confirmation, MirrorBatcher
@@ -70,6 +70,9 @@ class MirroredStore:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._source.fetch(collection, ids)
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return await self._source.gather(wanted)
 
     async def find(self, question: Question) -> list[Record]:
         return await self._source.find(question)

@@ -1,1 +1,1 @@
-"""Formats of other trackers, read into Tandem's words."""
+"""Formats of other trackers, read into Tandem's words and written from them."""

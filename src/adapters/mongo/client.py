@@ -10,6 +10,7 @@ import pymongo
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.int64 import Int64
+from bson.objectid import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError
@@ -50,12 +51,21 @@ class PlainIntegers(TypeDecoder):
         return int(value)
 
 
+class PlainIds(TypeDecoder):
+    """ObjectIds come back as their 24 digits: records know ids as text, wherever they stand."""
+
+    bson_type = ObjectId
+
+    def transform_bson(self, value: Any) -> str:
+        return str(value)
+
+
 CODEC: CodecOptions[Document] = CodecOptions(
     document_class=dict,
     tz_aware=True,
     tzinfo=UTC,
     uuid_representation=UuidRepresentation.STANDARD,
-    type_registry=TypeRegistry([PlainIntegers()]),
+    type_registry=TypeRegistry([PlainIntegers(), PlainIds()]),
 )
 
 

@@ -1,9 +1,9 @@
 """Criteria as MongoDB filters. Sorting, ranges and equality of BSON text go by bytes, which is by code point."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-from adapters.mongo.documents import DOCUMENT_ID, WORDS
+from adapters.mongo.documents import DOCUMENT_ID, WORDS, WORDS_SEPARATOR
 from adapters.records.criteria import (
     AllOf,
     AnyOf,
@@ -12,12 +12,14 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
+    Lead,
     NotNull,
     OneOf,
     Order,
     Question,
     Range,
     after_position,
+    conjuncts_of,
     words_of,
 )
 from adapters.records.record import ID, IS_ERASED
@@ -35,7 +37,8 @@ def filter_of(where: Criterion, *, has_text_index: bool) -> Filter:
     allows one such question in a query and none below an `$or`.
     """
     query = _compiled(AllOf((where, _NO_TOMBSTONE)))
-    words = [word for criterion in _conjuncts(where) for word in words_of(criterion.text)]
+    searches = [criterion.text for criterion in conjuncts_of(where) if isinstance(criterion, HasWords)]
+    words = words_of(" ".join(searches))
     if has_text_index and words:
         return {"$text": {"$search": max(words, key=len)}, **query}
     return query
@@ -57,23 +60,14 @@ def sort_of(order: Order) -> list[tuple[str, int]]:
     return [(order.field, direction), (DOCUMENT_ID, direction)]
 
 
-def _conjuncts(where: Criterion) -> Iterator[HasWords]:
-    """The word criteria that every match fulfils."""
-    if isinstance(where, HasWords):
-        yield where
-    elif isinstance(where, AllOf):
-        for criterion in where.criteria:
-            yield from _conjuncts(criterion)
-
-
 def _compiled(where: Criterion) -> Filter:
     match where:
         case AllOf(criteria):
             return _joined("$and", criteria, otherwise={})
         case AnyOf(criteria):
             return _joined("$or", criteria, otherwise=_NOTHING)
-        case HasWords(text):
-            return _all_words(text)
+        case HasWords(text, lead):
+            return _all_words(words_of(text), lead)
         case _:
             return {_path(where.field): _condition(where)}
 
@@ -103,12 +97,22 @@ def _joined(operator: str, criteria: tuple[Criterion, ...], *, otherwise: Filter
     return _compiled(criteria[0]) if len(criteria) == 1 else {operator: [_compiled(one) for one in criteria]}
 
 
-def _all_words(text: str) -> Filter:
+def _all_words(words: Sequence[str], lead: Lead | None) -> Filter:
     # Words are letters and digits only, so nothing in them means something in an expression.
-    expressions = [{WORDS: {"$regex": f"(?:^| ){word}(?: |$)"}} for word in words_of(text)]
-    if not expressions:
+    found: list[Filter] = [{WORDS: {"$regex": f"(?:^| ){word}(?: |$)"}} for word in words]
+    leading: list[Filter] = [
+        {WORDS: {"$regex": f"(?:^| ){word} [^{WORDS_SEPARATOR}]*[{WORDS_SEPARATOR}]"}} for word in words
+    ]
+    match lead:
+        case Lead.ALL:
+            found = leading
+        case Lead.SOME:
+            found += [{"$or": leading}, {"$nor": [{"$and": leading}]}] if words else [_NOTHING]
+        case Lead.NONE:
+            found += [{"$nor": leading}] if words else [_NOTHING]
+    if not found:
         return {}
-    return expressions[0] if len(expressions) == 1 else {"$and": expressions}
+    return found[0] if len(found) == 1 else {"$and": found}
 
 
 def _path(name: str) -> str:

@@ -10,11 +10,14 @@ Document = dict[str, Any]
 
 DOCUMENT_ID = "_id"
 WORDS = "_words"
-"""The distinct words of a record's text fields, lower case, between single spaces.
+"""The distinct words of a record's text fields, lower case, between single spaces: those of the first field, then the
+separator, then those that stand in the others only.
 
 MongoDB's own idea of a word keeps `snake_case` in one piece and drops accents; this field holds ours, so that a text
 index and a plain expression answer alike, on every server.
 """
+WORDS_SEPARATOR = "."
+"""Stands where no word can: words are letters and digits."""
 GUARDED = "_guarded"
 """Counts the change sets that relied on this very version of a record.
 
@@ -27,12 +30,34 @@ def to_document(collection: str, record: Record) -> Document:
     """The document of a record of this collection; the record stays as it is."""
     document = {DOCUMENT_ID: record[ID], **record}
     del document[ID]
-    texts = [record.get(name) for name in SPECS[collection].text_fields]
-    if words := words_of(" ".join(text for text in texts if isinstance(text, str))):
-        document[WORDS] = " ".join(words)
+    if words := _words(record, SPECS[collection].text_fields):
+        document[WORDS] = words
     return document
 
 
-def to_record(document: Document) -> Record:
-    """The record of a document, which was read without the hidden fields and is given up."""
-    return {ID: document.pop(DOCUMENT_ID), **document}
+def to_record(collection: str, document: Document) -> Record:
+    """The record of a document in today's form; the document was read without the hidden fields and is given up."""
+    document[ID] = document.pop(DOCUMENT_ID)
+    return SPECS[collection].upgraded(document)
+
+
+def stored_record(document: Document) -> Record:
+    """The record of a document that was read whole, in the form in which it is stored."""
+    hidden = (DOCUMENT_ID, WORDS, GUARDED)
+    fields = {name: value for name, value in document.items() if name not in hidden}
+    return {**fields, ID: document[DOCUMENT_ID]}
+
+
+def has_todays_words(collection: str, document: Document) -> bool:
+    """Whether a document that was read whole is found by the words it should be found by."""
+    return bool(document.get(WORDS, "") == _words(document, SPECS[collection].text_fields))
+
+
+def _words(record: Record, text_fields: tuple[str, ...]) -> str:
+    texts = [text if isinstance(text := record.get(name), str) else "" for name in text_fields]
+    words = words_of(" ".join(texts))
+    if not words:
+        return ""
+    leading = words_of(texts[0])
+    # Words are told apart in the order of the fields, so those of the first come first.
+    return " ".join((*leading, WORDS_SEPARATOR, *words[len(leading) :]))

@@ -18,6 +18,9 @@ from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 DUPLICATE_KEY = 11_000
 WRITE_CONFLICT = 112
+INVALID_DOCUMENT = 121
+NOT_SUPPORTED = frozenset({59, 67, 115, 238})
+"""How servers that are not quite MongoDB refuse a command or a kind of index."""
 _CREDENTIALS_REFUSED = frozenset({13, 18, 8000})
 _TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
 _RECORD_REFUSED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
@@ -35,6 +38,14 @@ class DuplicateKey(Exception):
 
 class StaleVersion(Exception):
     """A write met another version than the one it replaces."""
+
+
+class ValidatorRefused(Exception):
+    """A validator refused a write. Records fit before they are sent, so it met a document from before the validator."""
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(collection)
+        self.collection = collection
 
 
 @contextmanager
@@ -99,6 +110,8 @@ def _server_refusal(error: OperationFailure) -> Exception:
         return AlreadyExists(fields=duplicate_fields(first_write_error(error) or dict(error.details or {})))
     if code in _CREDENTIALS_REFUSED:
         return StoreUnavailable("MongoDB refuses the credentials or the rights they give; check MONGODB_URI.")
+    if code == INVALID_DOCUMENT:
+        return RuleBroken("MongoDB refuses this record: it does not fit the validator of its collection.")
     if code in _TOO_LARGE:
         return RuleBroken("MongoDB cannot hold this record: it is larger than 16 MB.")
     if code in _RECORD_REFUSED and first_write_error(error):

@@ -1,4 +1,4 @@
-"""Collections and indexes as the specs declare them: created when missing, rebuilt when their definition changed."""
+"""Collections, validators and indexes as the specs declare them: made when missing, changed when their spec has."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from adapters.mongo.documents import DOCUMENT_ID, WORDS, Document
+from adapters.mongo.errors import NOT_SUPPORTED
+from adapters.mongo.validators import ensure_validator
+from adapters.records.fields import FieldKind
 from adapters.records.record import ID
-from adapters.records.specs import FieldKind, Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey
 from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
-_NOT_SUPPORTED = frozenset({59, 67, 115, 238})
-"""How servers that are not quite MongoDB refuse an index kind."""
-
 _LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.INTEGER: INTEGER_MIN}
 """What every value of a kind is at least, so that `$gte` leaves out nulls.
 
@@ -25,12 +25,13 @@ the index.
 
 
 async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
-    """Makes the collection fit its spec. Returns whether the server keeps a text index on its words.
+    """Makes the collection fit its spec, validator included. Returns whether the server keeps an index on its words.
 
     Indexes that no spec names are left alone: they belong to whoever made them.
     """
     if spec.collection not in await database.list_collection_names():
         await database.create_collection(spec.collection, check_exists=False)
+    await ensure_validator(database, spec)
     collection = database[spec.collection]
     existing = {index["name"]: _definition(index) async for index in await collection.list_indexes()}
     indexes = [_index(spec, index) for index in spec.indexes]
@@ -51,7 +52,7 @@ async def ensure_text_index(collection: AsyncCollection[Document]) -> bool:
     try:
         await collection.create_indexes([model])
     except OperationFailure as error:
-        if error.code not in _NOT_SUPPORTED:
+        if error.code not in NOT_SUPPORTED:
             raise
         return False
     return True
@@ -89,7 +90,9 @@ def _unique(spec: RecordSpec[Any], key: UniqueKey) -> IndexModel:
 
 
 def _present(spec: RecordSpec[Any], index: Index) -> Document:
-    return {name: {"$gte": _LOWEST[spec.field(name).kind]} for name in spec.present_in(index)}
+    """What leaves out nulls. Instants have no lowest that a question for a range would be seen to lie above."""
+    kinds = {name: spec.field(name).kind for name in spec.present_in(index)}
+    return {name: {"$gte": _LOWEST[kind]} for name, kind in kinds.items() if kind in _LOWEST}
 
 
 def _held(scope: Scope) -> Document:

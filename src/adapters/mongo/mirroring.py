@@ -1,44 +1,49 @@
 """Which writes bring mirrored states into the store: only what is newer than what it holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, Document, to_document
-from adapters.mongo.writes import Write
+from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.old_documents import object_ids
+from adapters.mongo.writes import Write, document_write
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS
+from adapters.records.upgrades import FIRST_VERSION
 from domain.audit import SyncStatus
 
 Versions = dict[str, int]
 
 
 async def mirror_writes(
-    database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
+    database: AsyncDatabase[Document],
+    change_sets: Sequence[ChangeSet],
+    session: AsyncClientSession,
+    *,
+    with_object_ids: Container[str] = (),
 ) -> list[Write]:
     """What of the change sets is new here, read in the transaction that is to write it.
 
-    Whoever changes one of these documents in the meantime makes the server refuse that transaction.
+    Whoever changes one of these documents in the meantime makes the server refuse that transaction. The collections
+    `with_object_ids` are those that hold any. Raises RuleBroken for a record that does not fit.
     """
     newest = _newest(put for change_set in change_sets for put in change_set.puts)
     entries = {entry[ID]: entry for change_set in change_sets for entry in change_set.entries}
     stored: dict[str, Versions] = {}
     for collection in dict.fromkeys(collection for collection, _ in newest):
         ids = [put.record_id for put in newest.values() if put.collection == collection]
-        stored[collection] = await stored_versions(database, collection, ids, session=session)
+        stored[collection] = await stored_versions(
+            database, collection, ids, session=session, has_object_ids=collection in with_object_ids
+        )
     known = (
         await stored_versions(database, AUDIT_LOGS.collection, list(entries), session=session)
         if entries
         else {}
     )
     puts = [
-        Write(
-            put.collection,
-            to_document(put.collection, put.record),
-            stored[put.collection].get(put.record_id, 0),
-        )
+        document_write(put.collection, put.record, stored[put.collection].get(put.record_id, 0))
         for put in newest.values()
         if put.version > stored[put.collection].get(put.record_id, 0)
     ]
@@ -51,11 +56,18 @@ async def stored_versions(
     ids: Sequence[str],
     *,
     session: AsyncClientSession | None = None,
+    has_object_ids: bool = False,
 ) -> Versions:
-    """The version of each document that exists, by id."""
-    wanted = {DOCUMENT_ID: {"$in": list(ids)}}
-    cursor = database[collection].find(wanted, {VERSION: True}, batch_size=len(ids) + 1, session=session)
-    return {document[DOCUMENT_ID]: document[VERSION] async for document in cursor}
+    """The version of each document that exists, by id; the first one of those from before there were versions."""
+    keys = [*ids, *(object_ids(ids) if has_object_ids else ())]
+    cursor = database[collection].find(
+        {DOCUMENT_ID: {"$in": keys}}, {VERSION: True}, batch_size=len(keys) + 1, session=session
+    )
+    versions: Versions = {}
+    async for document in cursor:
+        # Text comes before ObjectIds, and counts where both are there.
+        versions.setdefault(document[DOCUMENT_ID], document.get(VERSION) or FIRST_VERSION)
+    return versions
 
 
 def _newest(puts: Iterable[Put]) -> dict[tuple[str, str], Put]:
@@ -70,4 +82,4 @@ def _newest(puts: Iterable[Put]) -> dict[tuple[str, str], Put]:
 
 def _entry_write(entry: Record) -> Write:
     mirrored = {**entry, "syncStatus": SyncStatus.SYNCED.value}
-    return Write(AUDIT_LOGS.collection, to_document(AUDIT_LOGS.collection, mirrored), 0)
+    return document_write(AUDIT_LOGS.collection, mirrored, 0)

@@ -1,5 +1,6 @@
 """The port RecordStore over MongoDB: one transaction per change set, on a replica set."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
@@ -11,21 +12,25 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.client import MongoConnection
-from adapters.mongo.document_query import filter_of, question_filter, sort_of
-from adapters.mongo.documents import DOCUMENT_ID, WITHOUT_HIDDEN, Document, to_record
-from adapters.mongo.errors import DuplicateKey, StaleVersion
+from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, told_of, unfit
+from adapters.mongo.document_reader import DocumentReader
+from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidatorRefused
 from adapters.mongo.indexes import has_text_index, prepare_collection
-from adapters.mongo.mirroring import mirror_writes, stored_versions
+from adapters.mongo.mirroring import mirror_writes
+from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
+from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
-from adapters.records.criteria import Criterion, Question
-from adapters.records.record import ID, Record
-from adapters.records.record_store import REASON_LENGTH_MAX
+from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.old_records import StoredForm
+from adapters.records.record import Record
+from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
-from domain.errors import AlreadyExists, Conflict, RuleBroken, VersionConflict
+from domain.errors import AlreadyExists, RuleBroken
 
 APPLY_BATCH_MAX = 200
 """Change sets that share a transaction while all goes well."""
@@ -43,7 +48,7 @@ class MongoRecordStore:
 
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
-        self._text_indexed: frozenset[str] = frozenset()
+        self._reader = DocumentReader(self._connection)
         self._has_warned = False
 
     @property
@@ -56,7 +61,8 @@ class MongoRecordStore:
             indexed = [
                 spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
             ]
-        self._text_indexed = frozenset(indexed)
+        self._reader.text_indexed = frozenset(indexed)
+        await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
         await self._connection.close()
@@ -64,7 +70,11 @@ class MongoRecordStore:
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
             indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            if not await has_validator(database, AUDIT_LOGS):
+                logger.warning("This MongoDB server knows no validators: Tandem alone checks what is stored.")
         self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
+        # From now on no more can come: the validators refuse them.
+        await self._reader.look_for_object_ids()
 
     async def ping(self) -> None:
         await self._connection.ping()
@@ -79,34 +89,36 @@ class MongoRecordStore:
         return StoreFacts(f"MongoDB {build['version']}", topology, hello["localTime"].replace(tzinfo=UTC))
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        if not ids:
-            return {}
-        async with self._connection.call() as database:
-            cursor = database[collection].find(
-                {DOCUMENT_ID: {"$in": list(ids)}}, WITHOUT_HIDDEN, batch_size=len(ids) + 1
-            )
-            return {document[DOCUMENT_ID]: to_record(document) async for document in cursor}
+        return await self._reader.fetch(collection, ids)
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
+        return dict(zip(wanted, answers, strict=True))
 
     async def find(self, question: Question) -> list[Record]:
-        if question.limit < 1:
-            return []
-        query = question_filter(question, has_text_index=question.collection in self._text_indexed)
-        async with self._connection.call() as database:
-            cursor = database[question.collection].find(query, WITHOUT_HIDDEN, batch_size=question.limit + 1)
-            ordered = cursor.sort(sort_of(question.order)).limit(question.limit)
-            return [to_record(document) async for document in ordered]
+        if question.order.field == RELEVANCE:
+            return await found_by_relevance(self.find, question)
+        return await self._reader.find(question)
 
     async def count(self, collection: str, where: Criterion) -> int:
-        query = filter_of(where, has_text_index=collection in self._text_indexed)
-        async with self._connection.call() as database:
-            return await database[collection].count_documents(query)
+        return await self._reader.count(collection, where)
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
-        query = {} if after is None else {DOCUMENT_ID: {"$gt": after}}
-        async with self._connection.call() as database:
-            cursor = database[collection].find(query, WITHOUT_HIDDEN, batch_size=limit + 1)
-            ordered = cursor.sort(DOCUMENT_ID, 1).limit(limit)
-            return [to_record(document) async for document in ordered]
+        return await self._reader.scan(collection, after=after, limit=limit)
+
+    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
+        """See Upgradable."""
+        return await self._reader.forms(collection, after=after, limit=limit)
+
+    async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
+        """See Upgradable."""
+        async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
+            try:
+                return await Transaction(database.client, ReadConcern("snapshot")).run(
+                    lambda session: rewrite_documents(database, collection, ids, session)
+                )
+            finally:
+                await self._reader.look_for_object_ids()
 
     async def commit(self, change_set: ChangeSet) -> None:
         writes = commit_writes(change_set)
@@ -117,10 +129,13 @@ class MongoRecordStore:
             transaction = Transaction(database.client, ReadConcern())
             try:
                 await transaction.run(lambda session: self._write(database, writes, session))
-            except (DuplicateKey, StaleVersion) as refusal:
-                if transaction.is_answer_lost and await _is_stored(database, writes):
+            except (DuplicateKey, StaleVersion, ValidatorRefused) as refusal:
+                if transaction.is_answer_lost and await is_stored(database, writes):
                     return
-                raise await _conflict(database, change_set, refusal) from refusal
+                with_object_ids = self._reader.with_object_ids
+                told = await told_of(database, change_set, refusal, with_object_ids=with_object_ids)
+                if not may_be_old(told) or not await self._stored_after_rewrite(database, change_set, writes):
+                    raise told from refusal
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
         outcomes: list[Refusal | None] = []
@@ -140,15 +155,20 @@ class MongoRecordStore:
             await self._mirror(batch)
         except (AlreadyExists, RuleBroken) as error:
             if len(batch) == 1:
-                return [Refusal(_reason(error))]
+                return [Refusal(reason_of(error))]
             return [outcome for one in batch for outcome in await self._apply_batch([one])]
         return [None] * len(batch)
 
     async def _mirror(self, change_sets: Sequence[ChangeSet]) -> None:
+        old_first = False
         async with self._connection.call() as database:
 
             async def bring_in(session: AsyncClientSession) -> None:
-                writes = await mirror_writes(database, change_sets, session)
+                if old_first:
+                    await _rewrite_old(database, change_sets, session)
+                writes = await mirror_writes(
+                    database, change_sets, session, with_object_ids=self._reader.with_object_ids
+                )
                 if writes:
                     await self._write(database, writes, session)
 
@@ -158,9 +178,34 @@ class MongoRecordStore:
                     return
                 except (DuplicateKey, StaleVersion) as refusal:
                     # Another mirror may have been faster with the same documents: then the next look finds them.
+                    # Or they are old, and lie where no write looks for them.
+                    old_first = True
                     if race == RACES_MAX:
-                        fields = refusal.fields if isinstance(refusal, DuplicateKey) else ()
-                        raise AlreadyExists(fields=_names(fields)) from refusal
+                        fields = record_fields(refusal) if isinstance(refusal, DuplicateKey) else ()
+                        raise AlreadyExists(fields=fields) from refusal
+                except ValidatorRefused as refusal:
+                    raise unfit(refusal) from refusal
+
+    async def _stored_after_rewrite(
+        self,
+        database: AsyncDatabase[Document],
+        change_set: ChangeSet,
+        writes: Sequence[Write | Reliance],
+    ) -> bool:
+        """Whether the change set could be stored once the documents it touches had today's form, all in one
+        transaction.
+        """
+
+        async def write_after(session: AsyncClientSession) -> None:
+            if not await _rewrite_old(database, [change_set], session):
+                raise StaleVersion
+            await self._write(database, writes, session)
+
+        try:
+            await Transaction(database.client, ReadConcern()).run(write_after)
+        except (DuplicateKey, StaleVersion, ValidatorRefused):
+            return False
+        return True
 
     async def _write(
         self,
@@ -168,11 +213,15 @@ class MongoRecordStore:
         writes: Sequence[Write | Reliance],
         session: AsyncClientSession,
     ) -> None:
+        if self._reader.with_object_ids:
+            await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
 
     def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
         """Remembers which collections have one, and says once when a server has none."""
-        self._text_indexed = frozenset(collection for collection, is_indexed in states.items() if is_indexed)
+        self._reader.text_indexed = frozenset(
+            collection for collection, is_indexed in states.items() if is_indexed
+        )
         if False in states.values() and not self._has_warned:
             self._has_warned = True
             logger.warning(
@@ -180,48 +229,20 @@ class MongoRecordStore:
             )
 
 
-async def _is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | Reliance]) -> bool:
-    """Whether this very change set is there. Entries are new in each commit, so theirs are the ids that tell."""
-    documents = [write for write in writes if isinstance(write, Write)]
-    entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]
-    for write in entries or documents:
-        stored = await database[write.collection].find_one({DOCUMENT_ID: write.document[DOCUMENT_ID]})
-        if stored is None or (not entries and stored != write.document):
-            return False
-    return True
-
-
-async def _conflict(
-    database: AsyncDatabase[Document], change_set: ChangeSet, refusal: DuplicateKey | StaleVersion
-) -> Conflict:
-    """What the writer is told: the first record whose version is another, or else the value that is taken."""
-    expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
-    guarded = [(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
-    for collection, record_id, version in guarded + expected:
-        versions = await stored_versions(database, collection, [record_id])
-        current = versions.get(record_id, 0)
-        if current != version:
-            return VersionConflict(current_version=current, collection=collection, entity_id=record_id)
-    if isinstance(refusal, DuplicateKey) and not _is_doubled_put(change_set, refusal):
-        return AlreadyExists(fields=_names(refusal.fields))
-    return VersionConflict()
-
-
-def _is_doubled_put(change_set: ChangeSet, refusal: DuplicateKey) -> bool:
-    return refusal.fields == (DOCUMENT_ID,) and any(
-        put.collection == refusal.collection for put in change_set.puts
-    )
-
-
-def _names(fields: Sequence[str]) -> tuple[str, ...]:
-    return tuple(ID if name == DOCUMENT_ID else name for name in fields)
-
-
-def _reason(error: AlreadyExists | RuleBroken) -> str:
-    if isinstance(error, AlreadyExists):
-        taken = ", ".join(error.fields) or "an id"
-        return f"Another record holds the same value of {taken}."[:REASON_LENGTH_MAX]
-    return error.message[:REASON_LENGTH_MAX]
+async def _rewrite_old(
+    database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
+) -> int:
+    """Gives the documents that these change sets touch or rely on today's form; returns how many had another."""
+    touched: dict[str, list[str]] = {}
+    for change_set in change_sets:
+        guarded = [(guard.collection, guard.record_id) for guard in change_set.guards]
+        for collection, record_id in (*change_set.touched(), *guarded):
+            if collection in UPGRADED:
+                touched.setdefault(collection, []).append(record_id)
+    rewritten = 0
+    for collection, ids in touched.items():
+        rewritten += await rewrite_documents(database, collection, ids, session)
+    return rewritten
 
 
 def _settling(settlement: Settlement) -> UpdateOne:

@@ -12,14 +12,16 @@ from pymongo.errors import BulkWriteError, ClientBulkWriteException
 from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document, to_document
 from adapters.mongo.errors import (
     DUPLICATE_KEY,
+    INVALID_DOCUMENT,
     DuplicateKey,
     StaleVersion,
+    ValidatorRefused,
     duplicate_fields,
     first_write_error,
 )
 from adapters.records.change_set import ChangeSet
-from adapters.records.record import VERSION
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.record import VERSION, Record
+from adapters.records.specs import AUDIT_LOGS, SPECS
 
 TOGETHER_MAX = 16
 """Up to so many writes a round trip less is worth more than the server's separate work on each of them."""
@@ -58,18 +60,20 @@ class Reliance:
 
 
 def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
-    """What a change set asks of the versions it expects: guards, puts in their order, entries."""
+    """What a change set asks of the versions it expects: guards, puts in their order, entries.
+
+    Raises RuleBroken for a record that does not fit.
+    """
     guards = [Reliance(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
-    puts = [
-        Write(put.collection, to_document(put.collection, put.record), put.expected_version)
-        for put in change_set.puts
-    ]
-    entries = change_set.entries
-    return [
-        *guards,
-        *puts,
-        *(Write(AUDIT_LOGS.collection, to_document(AUDIT_LOGS.collection, entry), 0) for entry in entries),
-    ]
+    puts = [document_write(put.collection, put.record, put.expected_version) for put in change_set.puts]
+    entries = [document_write(AUDIT_LOGS.collection, entry, 0) for entry in change_set.entries]
+    return [*guards, *puts, *entries]
+
+
+def document_write(collection: str, record: Record, replaces: int) -> Write:
+    """The write of a record over the version it replaces. Raises RuleBroken for one that does not fit."""
+    SPECS[collection].shape.require(record)
+    return Write(collection, to_document(collection, record), replaces)
 
 
 async def write_all(
@@ -79,7 +83,10 @@ async def write_all(
     *,
     has_bulk_write: bool,
 ) -> None:
-    """The writes in their order, as few round trips as pay. Raises DuplicateKey, StaleVersion, or pymongo's errors."""
+    """The writes in their order, as few round trips as pay.
+
+    Raises DuplicateKey, StaleVersion, ValidatorRefused, or pymongo's errors.
+    """
     if has_bulk_write and len(writes) <= TOGETHER_MAX:
         await write_together(database, writes, session)
     else:
@@ -94,7 +101,7 @@ async def write_together(
     try:
         result = await database.client.bulk_write(operations, session=session, ordered=True)
     except ClientBulkWriteException as error:
-        _raise_duplicate(error, writes)
+        _raise_refusal(error, writes)
         if isinstance(error.error, Exception):
             raise error.error from error
         raise
@@ -111,7 +118,7 @@ async def write_in_turn(
                 [write.operation() for write in run], session=session
             )
         except BulkWriteError as error:
-            _raise_duplicate(error, run)
+            _raise_refusal(error, run)
             raise
         _require_matches(result.matched_count, run)
 
@@ -126,12 +133,15 @@ def _require_matches(matched: int, writes: Sequence[Write | Reliance]) -> None:
         raise StaleVersion
 
 
-def _raise_duplicate(
+def _raise_refusal(
     error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write | Reliance]
 ) -> None:
     report = first_write_error(error)
-    if report is None or report["code"] != DUPLICATE_KEY:
+    if report is None:
         return
     # The two commands count their operations under different names.
     position: int = report["idx"] if "idx" in report else report["index"]
-    raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error
+    if report["code"] == DUPLICATE_KEY:
+        raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error
+    if report["code"] == INVALID_DOCUMENT:
+        raise ValidatorRefused(writes[position].collection) from error

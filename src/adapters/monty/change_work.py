@@ -7,7 +7,7 @@ from adapters.monty.document import encoded
 from adapters.monty.stored_state import StoredState, Write
 from adapters.records.change_set import ChangeSet, Put, Settlement
 from adapters.records.record import ID, VERSION, Record
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, VersionConflict
 
@@ -151,11 +151,17 @@ def _require_version(touched: Touched, stored: Record | None, expected: int) -> 
 
 
 def _put(put: Put) -> _Encoded:
-    return _Encoded(put.collection, dict(put.record), encoded(put.record), put.expected_version)
+    return _checked(put.collection, put.record, put.expected_version)
 
 
 def _entry(entry: Record) -> _Encoded:
-    return _Encoded(ENTRIES, dict(entry), encoded(entry), 0)
+    return _checked(ENTRIES, entry, 0)
+
+
+def _checked(collection: str, record: Record, expected_version: int) -> _Encoded:
+    """Raises RuleBroken for a record that does not fit, or that no document can hold."""
+    SPECS[collection].shape.require(record)
+    return _Encoded(collection, dict(record), encoded(record), expected_version)
 
 
 def _touched(parts: Iterable[_Encoded]) -> frozenset[Touched]:

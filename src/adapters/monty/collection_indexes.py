@@ -1,6 +1,6 @@
 """What the store knows of a collection without reading it: its keys in every order the spec names."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -100,16 +100,36 @@ class CollectionIndexes:
         self._concerns = tuple((index, index.concerns) for index in self.orders)
         erased = [(rank(record[ID]),) for record in records if is_tombstone(record)]
         self._all = SortedKeys([*erased, *self.orders[0].keys.between((), (TOP,))])
+        self._unique = tuple((key, (*key.fields, IS_DELETED)) for key in spec.unique_keys)
+        self._by_fields = {index.fields: index for index in reversed(self.orders)}
 
     def replace(self, before: Record | None, after: Record) -> None:
         """Takes note that a record has a new state."""
         if before is None:
             self._all.add((rank(after[ID]),))
-        old_ranks = None if before is None or is_tombstone(before) else self._ranks(before)
-        new_ranks = None if is_tombstone(after) else self._ranks(after)
-        for index in self._concerned(old_ranks, new_ranks):
-            old_key = None if old_ranks is None else index.key(old_ranks)
-            new_key = None if new_ranks is None else index.key(new_ranks)
+        if before is None or is_tombstone(before) or is_tombstone(after):
+            self._move(self.orders, self._ranks_of_living(before), self._ranks_of_living(after))
+            return
+        changed = {
+            name: (rank(old), rank(new))
+            for name in self._names
+            if (old := before.get(name)) is not (new := after.get(name))
+        }
+        # By rank: 1 equals True, and stands elsewhere.
+        moved = [name for name, (old, new) in changed.items() if old != new]
+        concerned = [index for index, concerns in self._concerns if not concerns.isdisjoint(moved)]
+        if concerned:
+            self._move(concerned, self._ranks(before), self._ranks(after))
+
+    def _move(
+        self,
+        indexes: Iterable[OrderedIndex],
+        before: Mapping[str, Rank] | None,
+        after: Mapping[str, Rank] | None,
+    ) -> None:
+        for index in indexes:
+            old_key = None if before is None else index.key(before)
+            new_key = None if after is None else index.key(after)
             if old_key == new_key:
                 continue
             if old_key is not None:
@@ -124,16 +144,20 @@ class CollectionIndexes:
 
     def moves(self, before: Record | None, after: Record) -> list[Move]:
         """Where the record's next state holds other values alone than the former did; what it keeps is no move."""
-        pairs = [
-            (None if before is None else self._claim(key, before), self._claim(key, after))
-            for key in self._spec.unique_keys
-        ]
-        return [Move(gained=new, given_up=old) for old, new in pairs if old != new]
+        moves = []
+        for key, names in self._unique:
+            if before is not None and all(before.get(name) is after.get(name) for name in names):
+                continue
+            old = None if before is None else self._claim(key, before)
+            new = self._claim(key, after)
+            if old != new:
+                moves.append(Move(gained=new, given_up=old))
+        return moves
 
     def holder(self, claim: Claim) -> str | None:
         """The id of the record that holds these values alone, if any does."""
         fields = _fields(claim.key.fields, live_only=claim.key.live_only)
-        index = next(index for index in self.orders if index.fields == fields)
+        index = self._by_fields[fields]
         alive: list[Key] = [(rank(False),), (NOTHING,)] if claim.key.live_only else [()]  # noqa: FBT003 - a value
         for state in alive:
             prefix = (*state, *claim.values)
@@ -149,17 +173,11 @@ class CollectionIndexes:
         values = [record.get(name) for name in key.fields]
         return None if None in values else Claim(self._spec.collection, key, tuple(map(rank, values)))
 
-    def _concerned(
-        self, before: Mapping[str, Rank] | None, after: Mapping[str, Rank] | None
-    ) -> Sequence[OrderedIndex]:
-        """The indexes whose keys may differ between two states. By rank: 1 equals True, and stands elsewhere."""
-        if before is None or after is None:
-            return self.orders
-        changed = [name for name in self._names if before[name] != after[name]]
-        return [index for index, concerns in self._concerns if not concerns.isdisjoint(changed)]
-
     def _ranks(self, record: Record) -> dict[str, Rank]:
         return {name: rank(record.get(name)) for name in self._names}
+
+    def _ranks_of_living(self, record: Record | None) -> dict[str, Rank] | None:
+        return None if record is None or is_tombstone(record) else self._ranks(record)
 
 
 def indexed_fields(spec: RecordSpec[Any]) -> frozenset[str]:
@@ -203,6 +221,11 @@ def _ordered(form: IndexForm, known: Sequence[Mapping[str, Rank]]) -> OrderedInd
     empty = OrderedIndex(form, pick, SortedKeys())
     keys = SortedKeys(key for ranks in known if (key := empty.key(ranks)) is not None)
     return OrderedIndex(form, pick, keys)
+
+
+def late_order(form: IndexForm) -> OrderedIndex:
+    """An order without a record in it yet."""
+    return _ordered(form, ())
 
 
 def _only(name: str) -> Callable[[Mapping[str, Rank]], Key]:

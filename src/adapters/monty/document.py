@@ -9,6 +9,7 @@ import bson
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.errors import BSONError
 from bson.int64 import Int64
+from bson.objectid import ObjectId
 
 from adapters.records.record import ID, Record
 from domain.errors import Fault, RuleBroken
@@ -29,7 +30,16 @@ class _PlainInteger(TypeDecoder):
         return int(value)
 
 
-CODEC_FACTS = {"tz_aware": True, "tzinfo": UTC, "type_registry": TypeRegistry([_PlainInteger()])}
+class _PlainId(TypeDecoder):
+    """ObjectIds come back as their 24 digits: records know ids as text, wherever they stand."""
+
+    bson_type = ObjectId
+
+    def transform_bson(self, value: ObjectId) -> str:
+        return str(value)
+
+
+CODEC_FACTS = {"tz_aware": True, "tzinfo": UTC, "type_registry": TypeRegistry([_PlainInteger(), _PlainId()])}
 """How documents are decoded, as MontyClient takes it."""
 
 CODEC: CodecOptions[MutableMapping[str, Any]] = CodecOptions(**CODEC_FACTS)  # type: ignore[arg-type]
@@ -39,6 +49,11 @@ def key_of(record_id: str) -> bytes:
     """The key under which MontyDB keeps a document with this text as its `_id`: the BSON of the text."""
     text = record_id.encode("utf-8", "surrogatepass")
     return b"\x02" + _LENGTH.pack(len(text) + 1) + text + b"\x00"
+
+
+def object_key_of(record_id: str) -> bytes:
+    """The key under which MontyDB keeps a document whose `_id` is the ObjectId of these digits."""
+    return b"\x07" + bytes.fromhex(record_id)
 
 
 def encoded(record: Record) -> bytes:

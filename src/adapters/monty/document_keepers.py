@@ -41,6 +41,10 @@ class DocumentKeeper(Protocol):
         """Stores all of them, over those with the same keys. Where it raises, some may be stored: write them again."""
         ...
 
+    def remove(self, collection: str, keys: Sequence[bytes]) -> None:
+        """Forgets the documents with these keys; those that do not exist are forgotten already."""
+        ...
+
     def make_lasting(self) -> None:
         """Returns when what was written before survives a power cut. May run beside reads and writes."""
         ...
@@ -70,6 +74,10 @@ class MemoryKeeper:
     def write(self, documents: Sequence[StoredDocument]) -> None:
         for collection, key, data in documents:
             self._collections[collection][key] = data
+
+    def remove(self, collection: str, keys: Sequence[bytes]) -> None:
+        for key in keys:
+            self._collections[collection].pop(key, None)
 
     def make_lasting(self) -> None:
         """Memory does not outlive the process."""
@@ -123,6 +131,12 @@ class FileKeeper:
             for name in touched:
                 if self._connections[name].in_transaction:
                     self._connections[name].rollback()
+
+    def remove(self, collection: str, keys: Sequence[bytes]) -> None:
+        connection = self._open_connection(collection)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("DELETE FROM documents WHERE k = ?", [(key,) for key in keys])
+        connection.execute("COMMIT")
 
     def make_lasting(self) -> None:
         # Connections of its own: this runs in another thread while the others read and write.

@@ -12,6 +12,7 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
+    Lead,
     NotNull,
     OneOf,
     Range,
@@ -37,8 +38,9 @@ def document_query(criterion: Criterion, text_fields: tuple[str, ...]) -> Docume
             return _all([document_query(inner, text_fields) for inner in criteria])
         case AnyOf(criteria):
             return _any([document_query(inner, text_fields) for inner in criteria])
-        case HasWords(text):
-            return _all([_has_word(word, text_fields) for word in words_of(text)])
+        case HasWords(text, lead):
+            found = [_has_word(word, text_fields) for word in words_of(text)]
+            return _all(found) if lead is None else _all([*found, *_led(text, lead, text_fields[:1])])
         case _:
             return {_path(criterion.field): _condition(criterion)}
 
@@ -82,6 +84,18 @@ def _any(queries: list[DocumentQuery]) -> DocumentQuery:
 def _has_word(word: str, text_fields: tuple[str, ...]) -> DocumentQuery:
     pattern = word_pattern(word)
     return _any([{_path(name): {"$regex": pattern}} for name in text_fields])
+
+
+def _led(text: str, lead: Lead, first_field: tuple[str, ...]) -> list[DocumentQuery]:
+    """What else holds where this many of the words stand in the first field."""
+    leading = [_has_word(word, first_field) for word in words_of(text)]
+    match lead:
+        case Lead.ALL:
+            return leading
+        case Lead.SOME:
+            return [_any(leading), {"$nor": [_all(leading)]}]
+        case Lead.NONE:
+            return [{"$nor": leading}] if leading else [NOTHING_MATCHES]
 
 
 def word_pattern(word: str) -> str:

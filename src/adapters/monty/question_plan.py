@@ -1,113 +1,89 @@
 """Which records may answer a question, and in which order to look at them."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from heapq import merge
-from itertools import islice, product
-from math import prod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 from adapters.monty.collection_indexes import NOTHING, TOP, OrderedIndex, Rank, rank
+from adapters.monty.index_walk import Plan, Stretch
 from adapters.monty.sorted_keys import Key
+from adapters.monty.word_search import FoundByWords
 from adapters.records.criteria import (
-    AllOf,
+    AnyOf,
     Criterion,
     Equals,
     HasWords,
     IsNull,
+    Lead,
     OneOf,
     Order,
     Range,
+    conjuncts_of,
     words_of,
 )
 from adapters.records.record import ID
 
-PREFIXES_MAX = 1_000
-"""The most separate stretches of an index that one question walks."""
+STRETCHES_MAX = 1_000
+"""The most separate stretches of indexes that one question walks."""
+KEYS_PER_DOCUMENT = 20
+"""How many keys of an index are passed in the time in which one document is read."""
+KEYS_PER_MATCH = 60
+"""How many in the time in which one is read and matched."""
 
-_PINNING = Equals | OneOf | IsNull
+_PINNING = (Equals, OneOf, IsNull)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Stretches of one index that hold every match, perhaps with others.
+class _Wanted:
+    """Criteria that must hold all at once, and what they say of single fields."""
 
-    `rest`: what the stretches do not decide; where nothing is left, everything in them matches.
-    `is_ordered`: the index stands in the question's order behind the prefixes, so a page costs the page.
-    """
-
-    index: OrderedIndex
-    prefixes: tuple[Key, ...]
-    rest: tuple[Criterion, ...]
-    low: Key = ()
-    high: Key = (TOP,)
-    is_ordered: bool = False
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether everything in the stretches matches."""
-        return not self.rest
-
-    @property
-    def size(self) -> int:
-        """How many records the stretches hold."""
-        keys = self.index.keys
-        return sum(keys.count((*prefix, *self.low), (*prefix, *self.high)) for prefix in self.prefixes)
-
-    def ids(self) -> list[str]:
-        """All of them, in no order that means anything."""
-        between = self.index.keys.between
-        stretches = (between((*prefix, *self.low), (*prefix, *self.high)) for prefix in self.prefixes)
-        return [key[-1][1] for stretch in stretches for key in stretch]
-
-    def walk(self, position: Key | None, limit: int, *, descending: bool) -> list[Key]:
-        """At most `limit` positions after one, in the question's order; their last part holds the id."""
-        low, high = self.low, self.high
-        if position is not None and descending:
-            high = min(high, position)
-        elif position is not None:
-            low = max(low, (*position, TOP))
-        return list(islice(self._stretches(low, high, descending=descending), limit))
-
-    def _stretches(self, low: Key, high: Key, *, descending: bool) -> Iterator[Key]:
-        if not self.prefixes:
-            return iter(())
-        between, width = self.index.keys.between, len(self.prefixes[0])
-        walks = [
-            (key[width:] for key in between((*prefix, *low), (*prefix, *high), descending=descending))
-            for prefix in self.prefixes
-        ]
-        return walks[0] if len(walks) == 1 else merge(*walks, reverse=descending)
+    criteria: tuple[Criterion, ...]
+    pins: Mapping[str, tuple[Rank, ...]]
+    ranges: Mapping[str, tuple[Rank, Rank]]
 
 
-def plan(orders: Sequence[OrderedIndex], where: Criterion, *, order: Order, limit: int) -> Plan:
+def plan(
+    orders: Sequence[OrderedIndex],
+    where: Criterion,
+    *,
+    order: Order,
+    limit: int,
+    words: FoundByWords | None = None,
+) -> Plan:
     """The cheapest way: along the order where that ends soon, otherwise through the fewest candidates.
 
-    The first index must be the one by id, which holds everything.
+    The first index must be the one by id, which holds everything. `words` is what the searches come to.
     """
-    wanted = _conjuncts(where)
-    pins, ranges = _pins(wanted), _ranges(wanted)
-    orders = [index for index in orders if _serves(index, pins=pins, ranges=ranges)]
-    fewest = _fewest(orders, wanted, pins=pins, ranges=ranges)
-    in_order = [
-        made
-        for index in orders
-        if (made := _along(index, wanted, pins=pins, ranges=ranges, order=order)) is not None
-    ]
-    if not in_order:
-        return fewest
-    along = min(in_order, key=lambda made: (made.size, not made.is_exact))
-    # A page needs this many steps along the order, where all candidates match and lie evenly.
-    steps = limit if along.is_exact else limit * along.size // max(1, fewest.size)
-    return along if min(steps, along.size) <= fewest.size else fewest
+    wanted = _conjuncts(where, words)
+    along = _best_along(orders, wanted, order)
+    if along is not None and along.is_exact and words is None:
+        return along
+    fewest = _fewest_by_any(orders, wanted, words)
+    ways = [(_reading_cost(fewest), fewest)]
+    if along is not None:
+        along = replace(along, words=words)
+        ways.append((_walking_cost(along, fewest, limit), along))
+    if words is not None and order.field == ID:
+        by_words = replace(_by_words(wanted, words), is_ordered=True)
+        ways.append((_walking_cost(by_words, fewest, limit) + words.estimate, by_words))
+    return min(reversed(ways), key=lambda priced: priced[0])[1]
 
 
-def plan_unordered(orders: Sequence[OrderedIndex], where: Criterion) -> Plan:
+def plan_unordered(
+    orders: Sequence[OrderedIndex], where: Criterion, *, words: FoundByWords | None = None
+) -> Plan:
     """The way through the fewest candidates, in any order."""
-    wanted = _conjuncts(where)
-    pins, ranges = _pins(wanted), _ranges(wanted)
-    orders = [index for index in orders if _serves(index, pins=pins, ranges=ranges)]
-    return _fewest(orders, wanted, pins=pins, ranges=ranges)
+    return _fewest_by_any(orders, _conjuncts(where, words), words)
+
+
+def has_order(orders: Sequence[OrderedIndex], where: Criterion, order: Order) -> bool:
+    """Whether the matches can be walked in this order."""
+    return _best_along(orders, _conjuncts(where), order) is not None
+
+
+def searches_in(where: Criterion) -> list[HasWords]:
+    """The searches for words that every match fulfils."""
+    return [one for one in conjuncts_of(where) if isinstance(one, HasWords) and words_of(one.text)]
 
 
 def position_of(order: Order, record_id: str, value: object) -> Key:
@@ -115,16 +91,106 @@ def position_of(order: Order, record_id: str, value: object) -> Key:
     return (rank(record_id),) if order.field == ID else (rank(value), rank(record_id))
 
 
-def _conjuncts(where: Criterion) -> list[Criterion]:
-    """What must hold all at once."""
-    if isinstance(where, AllOf):
-        return [inner for criterion in where.criteria for inner in _conjuncts(criterion)]
-    if isinstance(where, HasWords) and not words_of(where.text):
-        return []
-    return [where]
+def _walking_cost(along: Plan, fewest: Plan, limit: int) -> int:
+    """What a page along the order costs, in keys, where the matches are as many as may be and lie evenly."""
+    matches = max(1, min(fewest.candidates_max, along.candidates_max))
+    keys = along.size if matches < limit else min(along.size, limit * along.size // matches)
+    if along.is_exact:
+        return keys + min(limit, matches) * KEYS_PER_DOCUMENT
+    held = keys if along.words is None else keys * along.candidates_max // max(1, along.size)
+    return keys + held * KEYS_PER_MATCH
 
 
-def _pins(wanted: Sequence[Criterion]) -> dict[str, tuple[Rank, ...]]:
+def _reading_cost(way: Plan) -> int:
+    """What it costs to read every candidate, in keys."""
+    return way.size + way.candidates_max * (KEYS_PER_DOCUMENT if way.is_exact else KEYS_PER_MATCH)
+
+
+def _fewest_by_any(
+    orders: Sequence[OrderedIndex], wanted: Sequence[Criterion], words: FoundByWords | None
+) -> Plan:
+    """The fewest candidates of the indexes and the words together."""
+    by_index = _smallest(_unions(wanted, lambda criteria: _fewest(orders, _told(criteria))))
+    if by_index is None:
+        raise LookupError("the index by id serves every question")
+    if words is None:
+        return by_index
+    return min(replace(by_index, words=words), _by_words(wanted, words), key=_reading_cost)
+
+
+def _by_words(wanted: Sequence[Criterion], words: FoundByWords) -> Plan:
+    """What holds the words, whatever the indexes say."""
+    rest = tuple(criterion for criterion in wanted if criterion not in words.decided)
+    return Plan(None, rest, words=words)
+
+
+def _best_along(orders: Sequence[OrderedIndex], wanted: Sequence[Criterion], order: Order) -> Plan | None:
+    """A way in the question's order that leaves nothing to check, however much it holds: a page of it costs the page.
+    Where there is none, the smallest.
+    """
+    tail = (ID,) if order.field == ID else (order.field, ID)
+    standing = [index for index in orders if index.fields[-len(tail) :] == tail]
+    return _exact_or_smallest(_unions(wanted, lambda criteria: _along(standing, _told(criteria), order)))
+
+
+def _exact_or_smallest(ways: Sequence[Plan]) -> Plan | None:
+    return _smallest([way for way in ways if way.is_exact] or ways)
+
+
+def _smallest(ways: Sequence[Plan]) -> Plan | None:
+    # Sizes have to be looked up: a way without a rival is not asked for its own.
+    if len(ways) < 2:
+        return ways[0] if ways else None
+    return min(ways, key=lambda way: (way.size, len(way.rest)))
+
+
+def _unions(wanted: Sequence[Criterion], way_of: Callable[[Sequence[Criterion]], Plan | None]) -> list[Plan]:
+    """The plain way, and the ways that go through the branches of one "any of" after another."""
+    ways = [way_of(wanted)]
+    for at, criterion in enumerate(wanted):
+        if isinstance(criterion, AnyOf) and criterion.criteria:
+            others = [*wanted[:at], *wanted[at + 1 :]]
+            branches = [way_of([*others, *_conjuncts(branch)]) for branch in criterion.criteria]
+            ways.append(_union(criterion, others, branches))
+    return [way for way in ways if way is not None]
+
+
+def _union(any_of: AnyOf, others: Sequence[Criterion], branches: Sequence[Plan | None]) -> Plan | None:
+    """All branches together, or None where one of them has no such way."""
+    stretches: dict[tuple[int, Key, Key, Key], Stretch] = {}
+    undecided: list[Criterion] = []
+    for branch in branches:
+        if branch is None or branch.stretches is None:
+            return None
+        undecided += branch.rest
+        for one in branch.stretches:
+            stretches[id(one.index), one.prefix, one.low, one.high] = one
+    if len(stretches) > STRETCHES_MAX:
+        return None
+    rest = [criterion for criterion in others if criterion in undecided]
+    if any(criterion not in others for criterion in undecided):
+        rest.append(any_of)
+    is_ordered = all(branch is not None and branch.is_ordered for branch in branches)
+    return Plan(tuple(stretches.values()), tuple(rest), is_ordered=is_ordered)
+
+
+def _conjuncts(where: Criterion, words: FoundByWords | None = None) -> list[Criterion]:
+    """What must hold all at once, less the searches that are done."""
+    done = [] if words is None else searches_in(where)
+    return [one for one in conjuncts_of(where) if one not in done and not _is_no_search(one)]
+
+
+def _is_no_search(criterion: Criterion) -> bool:
+    if not isinstance(criterion, HasWords) or criterion.lead not in (None, Lead.ALL):
+        return False
+    return not words_of(criterion.text)
+
+
+def _told(criteria: Sequence[Criterion]) -> _Wanted:
+    return _Wanted(tuple(criteria), _pins(criteria), _ranges(criteria))
+
+
+def _pins(wanted: Iterable[Criterion]) -> dict[str, tuple[Rank, ...]]:
     """For each field that can hold a few values only, those. Where a field is pinned twice, once is enough."""
     pins: dict[str, tuple[Rank, ...]] = {}
     for criterion in wanted:
@@ -138,7 +204,7 @@ def _pins(wanted: Sequence[Criterion]) -> dict[str, tuple[Rank, ...]]:
     return pins
 
 
-def _ranges(wanted: Sequence[Criterion]) -> dict[str, tuple[Rank, Rank]]:
+def _ranges(wanted: Iterable[Criterion]) -> dict[str, tuple[Rank, Rank]]:
     """For each field that lies within bounds, the ranks at both ends, which belong to it."""
     ranges: dict[str, tuple[Rank, Rank]] = {}
     for criterion in wanted:
@@ -151,93 +217,78 @@ def _ranges(wanted: Sequence[Criterion]) -> dict[str, tuple[Rank, Rank]]:
     return ranges
 
 
-def _serves(
-    index: OrderedIndex, *, pins: Mapping[str, tuple[Rank, ...]], ranges: Mapping[str, tuple[Rank, Rank]]
-) -> bool:
+def _serves(index: OrderedIndex, wanted: _Wanted) -> bool:
     """Whether the index holds everything that may match."""
     for name, values in index.form.held:
-        asked = pins.get(name)
+        asked = wanted.pins.get(name)
         if asked is None:
             # A range leaves out nulls.
-            if values or name not in ranges:
+            if values or name not in wanted.ranges:
                 return False
         elif not values.issuperset(asked) if values else NOTHING in asked:
             return False
     return True
 
 
-def _fewest(
-    orders: Sequence[OrderedIndex],
-    wanted: Sequence[Criterion],
-    *,
-    pins: Mapping[str, tuple[Rank, ...]],
-    ranges: Mapping[str, tuple[Rank, Rank]],
-) -> Plan:
-    led = [index for index in orders[1:] if index.fields[0] in pins or index.fields[0] in ranges]
-    candidates = [_narrowest(index, wanted, pins=pins, ranges=ranges) for index in (orders[0], *led)]
+def _fewest(orders: Sequence[OrderedIndex], wanted: _Wanted) -> Plan:
+    led = [
+        index
+        for index in orders[1:]
+        if (index.fields[0] in wanted.pins or index.fields[0] in wanted.ranges) and _serves(index, wanted)
+    ]
+    candidates = [_narrowest(index, wanted) for index in (orders[0], *led)]
     return min(candidates, key=lambda made: (made.size, not made.is_exact))
 
 
-def _narrowest(
-    index: OrderedIndex,
-    wanted: Sequence[Criterion],
-    *,
-    pins: Mapping[str, tuple[Rank, ...]],
-    ranges: Mapping[str, tuple[Rank, Rank]],
-) -> Plan:
+def _narrowest(index: OrderedIndex, wanted: _Wanted) -> Plan:
     """The fewest records of this index that hold every match."""
-    width = _pinned_width(index.fields, pins)
-    rest = _undecided(index.fields[:width], wanted)
-    prefixes = _prefixes(index.fields[:width], pins)
-    bounds = ranges.get(index.fields[width]) if width < len(index.fields) else None
-    if bounds is None:
-        return Plan(index, prefixes, rest)
-    return Plan(index, prefixes, rest, low=(bounds[0],), high=(bounds[1], TOP))
+    width = _pinned_width(index.fields, wanted.pins)
+    bounds = wanted.ranges.get(index.fields[width]) if width < len(index.fields) else None
+    return _bounded(index, index.fields[:width], wanted, bounds)
 
 
-def _along(
+def _along(standing: Sequence[OrderedIndex], wanted: _Wanted, order: Order) -> Plan | None:
+    """The best of the indexes that end in the question's order, or None where none of them serves."""
+    bounds = wanted.ranges.get(order.field)
+    if (values := wanted.pins.get(order.field)) is not None:
+        bounds = (min(values, default=TOP), max(values, default=TOP))
+    ways = []
+    for index in standing:
+        lead = index.fields[: -1 if order.field == ID else -2]
+        if _pinned_width(lead, wanted.pins) == len(lead) and _serves(index, wanted):
+            ways.append(_bounded(index, lead, wanted, bounds, is_ordered=True))
+    return _exact_or_smallest(ways)
+
+
+def _bounded(
     index: OrderedIndex,
-    wanted: Sequence[Criterion],
+    lead: Sequence[str],
+    wanted: _Wanted,
+    bounds: tuple[Rank, Rank] | None,
     *,
-    pins: Mapping[str, tuple[Rank, ...]],
-    ranges: Mapping[str, tuple[Rank, Rank]],
-    order: Order,
-) -> Plan | None:
-    """The part of this index that stands in the question's order, or None where it does not."""
-    tail = (ID,) if order.field == ID else (order.field, ID)
-    lead = index.fields[: -len(tail)]
-    if index.fields[-len(tail) :] != tail or _pinned_width(lead, pins) < len(lead):
-        return None
-    prefixes = _prefixes(lead, pins)
-    rest = _undecided(lead, wanted)
-    if (values := pins.get(order.field)) is not None:
-        bounds: tuple[Rank, Rank] | None = (min(values, default=TOP), max(values, default=TOP))
-    else:
-        bounds = ranges.get(order.field)
-    if bounds is None:
-        return Plan(index, prefixes, rest, is_ordered=True)
-    return Plan(index, prefixes, rest, low=(bounds[0],), high=(bounds[1], TOP), is_ordered=True)
+    is_ordered: bool = False,
+) -> Plan:
+    """The stretches of an index where its leading fields are pinned and the next lies within bounds."""
+    ends = {} if bounds is None else {"low": (bounds[0],), "high": (bounds[1], TOP)}
+    prefixes = product(*(wanted.pins[name] for name in lead))
+    stretches = tuple(Stretch(index, prefix, **ends) for prefix in prefixes)
+    return Plan(stretches, _undecided(lead, wanted.criteria), is_ordered=is_ordered)
 
 
 def _pinned_width(fields: Sequence[str], pins: Mapping[str, tuple[Rank, ...]]) -> int:
     """How many leading fields are pinned without making too many stretches."""
-    width = 0
-    while width < len(fields) and fields[width] in pins:
+    width, stretches = 0, 1
+    for name in fields:
+        if name not in pins:
+            break
+        stretches *= len(pins[name])
+        if stretches > STRETCHES_MAX:
+            break
         width += 1
-    while prod(len(pins[name]) for name in fields[:width]) > PREFIXES_MAX:
-        width -= 1
     return width
-
-
-def _prefixes(fields: Sequence[str], pins: Mapping[str, tuple[Rank, ...]]) -> tuple[Key, ...]:
-    return tuple(product(*(pins[name] for name in fields)))
 
 
 def _undecided(fields: Sequence[str], wanted: Sequence[Criterion]) -> tuple[Criterion, ...]:
     """What is left to check where these fields are pinned; of a field that is asked about twice, everything."""
-    asked = Counter(criterion.field for criterion in wanted if isinstance(criterion, _PINNING))
-    return tuple(
-        criterion
-        for criterion in wanted
-        if not isinstance(criterion, _PINNING) or criterion.field not in fields or asked[criterion.field] > 1
-    )
+    pinned = [one.field for one in wanted if isinstance(one, _PINNING) and one.field in fields]
+    return tuple(one for one in wanted if not isinstance(one, _PINNING) or pinned.count(one.field) != 1)

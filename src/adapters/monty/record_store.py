@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from domain.errors import StoreUnavailable, TandemError
 class MontyRecordStore:
     """The port RecordStore over MontyDB: in memory where no directory is given, otherwise in sqlite files there.
 
-    For one process: a directory that another one has open is refused. Reads and changes run on the event loop, which
-    is what makes them safe; only the journal's wait for the disk runs in a thread.
+    Old documents get today's form when it opens. For one process: a directory that another one has open is refused.
+    Reads and changes run on the event loop, which is what makes them safe; only the journal's wait for the disk runs
+    in a thread.
     """
 
     name = "monty"
@@ -82,6 +83,10 @@ class MontyRecordStore:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return self._open_reader().fetch(collection, ids)
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        fetch = self._open_reader().fetch
+        return {collection: fetch(collection, ids) for collection, ids in wanted.items()}
 
     async def find(self, question: Question) -> list[Record]:
         return await self._open_reader().find(question)

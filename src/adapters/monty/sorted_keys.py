@@ -47,9 +47,9 @@ class SortedKeys:
 
     def remove(self, key: Key) -> None:
         """Removes a key. Raises KeyError where it is not there."""
-        if key not in self:
-            raise KeyError(key)
         at, offset = self._place(key)
+        if at == len(self._blocks) or self._blocks[at][offset] != key:
+            raise KeyError(key)
         block = self._blocks[at]
         del block[offset]
         self._size -= 1

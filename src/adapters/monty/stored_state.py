@@ -1,7 +1,8 @@
 """The present state of all collections: documents and indexes, changed together."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from adapters.monty.collection_indexes import Claim, CollectionIndexes, Move, in
 from adapters.monty.document import decoded, key_of
 from adapters.monty.document_keepers import DocumentKeeper, StoredDocument
 from adapters.monty.errors import DRIVER_ERRORS, unavailable
+from adapters.monty.late_index import LateIndexes
+from adapters.monty.old_documents import OldDocuments
 from adapters.records.record import ID, Record
 from adapters.records.specs import RecordSpec
 
@@ -38,24 +41,38 @@ class StoredState:
         self._keeper = keeper
         self._specs = specs
         self._indexes: dict[str, CollectionIndexes] = {}
+        self._late = {name: LateIndexes(spec, _Collection(self, name)) for name, spec in specs.items()}
+        self._changes: Counter[str] = Counter()
         self._owed: list[Write] = []
 
     async def load(self) -> None:
-        """Builds the indexes from the documents."""
+        """Builds the indexes from the documents, and stores old documents in today's form while it is at it."""
         for name, spec in self._specs.items():
             records: list[Record] = []
             kept = indexed_fields(spec)
+            old = OldDocuments(self._keeper, spec)
             for data in self._keeper.documents(name, None):
-                record = decoded(data)
-                records.append({field: record[field] for field in kept if field in record})
+                record = old.read(data)
+                if record is not None:
+                    records.append({field: record[field] for field in kept if field in record})
                 if len(records) % LOAD_PAUSE_RECORDS == 0:
                     await asyncio.sleep(0)
+            old.store()
             self._indexes[name] = CollectionIndexes(spec, records)
 
     def indexes(self, collection: str) -> CollectionIndexes:
         """The indexes of a collection. Raises StoreUnavailable while durable changes wait to be written."""
         self.require_whole()
         return self._indexes[collection]
+
+    def late(self, collection: str) -> LateIndexes:
+        """The indexes that are made when they are needed. Raises StoreUnavailable likewise."""
+        self.require_whole()
+        return self._late[collection]
+
+    def changes(self, collection: str) -> int:
+        """A number that grows with every change of the collection."""
+        return self._changes[collection]
 
     def current(self, collection: str, record_id: str) -> Record | None:
         """The stored state of one record."""
@@ -105,3 +122,19 @@ class StoredState:
     def _note(self, writes: Iterable[Write]) -> None:
         for write in writes:
             self._indexes[write.collection].replace(write.before, write.record)
+            self._late[write.collection].note(write.before, write.record)
+            self._changes[write.collection] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """One collection of the state."""
+
+    state: StoredState
+    name: str
+
+    def ids_after(self, last_id: str | None) -> Iterator[str]:
+        return self.state.indexes(self.name).ids_after(last_id)
+
+    def records(self, ids: Sequence[str]) -> list[Record]:
+        return self.state.records(self.name, ids)

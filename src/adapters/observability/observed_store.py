@@ -1,6 +1,6 @@
 """A record store that counts and times what it is asked."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -55,6 +55,9 @@ class ObservedStore:
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
         return self._timed("fetch", collection, self._store.fetch(collection, ids))
+
+    def gather(self, wanted: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
+        return self._timed("gather", SEVERAL, self._store.gather(wanted))
 
     def find(self, question: Question) -> Answer[list[Record]]:
         return self._timed("find", question.collection, self._store.find(question))

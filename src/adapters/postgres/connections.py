@@ -3,22 +3,19 @@
 import asyncio
 import contextlib
 import math
-import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.abc import PQGen
+from psycopg import AsyncConnection, AsyncCursor, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import FeatureNotSupported
-from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
-from psycopg.waiting import wait_async
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.errors import ConnectionBroken, translated
+from adapters.postgres.prompt_connection import PromptConnection, Row, Texts
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 1_000
@@ -36,8 +33,6 @@ KEEPALIVE_IDLE_SECONDS = 10
 KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVES_MAX = 3
 
-R = TypeVar("R")
-Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
@@ -48,35 +43,6 @@ class Bounds:
     pool_max: int
     connect_timeout_ms: int
     statement_timeout_ms: int
-
-
-class PromptConnection(AsyncConnection[Row]):
-    """A connection that a cancelled caller leaves at once.
-
-    psycopg asks the server to cancel and waits for its answer, up to ten seconds when the server is frozen. Here the
-    connection is dropped instead: the server notices, or ends the statement by its own time-out.
-    """
-
-    async def wait(
-        self,
-        gen: PQGen[R],
-        interval: float = 0.1,
-        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
-    ) -> R:
-        """Runs one exchange with the server; the connection does not outlive an interrupted one."""
-        try:
-            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            self.pgconn.finish()
-            raise
-
-    def is_stale(self) -> bool:
-        """Whether the server said something unasked, which it only does when it hangs up."""
-        if self.closed:
-            return True
-        poll = select.poll()
-        poll.register(self.pgconn.socket, select.POLLIN)
-        return bool(poll.poll(0))
 
 
 def conninfo_of(url: str, bounds: Bounds) -> str:
@@ -178,6 +144,19 @@ class Connections:
             async with asyncio.timeout(seconds_max or self._answer_seconds), self._held() as connection:
                 return await _execute(connection, statement, parameters)
 
+    async def change(self, statement: str, values: Texts) -> int:
+        """`PromptConnection.change` where it is harmless to repeat: done once more where the connection broke."""
+        try:
+            return await self.change_once(statement, values)
+        except ConnectionBroken:
+            return await self.change_once(statement, values)
+
+    async def change_once(self, statement: str, values: Texts) -> int:
+        """`PromptConnection.change`, committed by itself: one round trip. AnswerLost leaves its outcome open."""
+        with translated():
+            async with asyncio.timeout(self._answer_seconds), self._held() as connection:
+                return await connection.change(statement, values)
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """Statements that are kept together, or not at all."""
@@ -242,8 +221,8 @@ async def _execute(connection: PromptConnection, statement: str, parameters: Par
         return await cursor.execute(statement, parameters, prepare=True)
     except FeatureNotSupported:
         # Planned before a migration changed the columns; the plan would fail on this connection for ever.
-        if connection.info.transaction_status is not TransactionStatus.IDLE:
+        if connection.info.transaction_status is not pq.TransactionStatus.IDLE:
             await connection.close()
             raise
-        await connection.execute("DEALLOCATE ALL")
+        await connection.forget_plans()
         return await cursor.execute(statement, parameters, prepare=True)

@@ -6,7 +6,7 @@ planning.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
@@ -20,7 +20,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.types import Text
 
-from adapters.postgres.rows import FORMS, lexemes
+from adapters.postgres.rows import FORMS, lead_word, lexemes
 from adapters.postgres.tables import IS_ERASED_COLUMN, KEY_COLUMN, NEVER_NULL, TABLES, WORDS
 from adapters.records.criteria import (
     AllOf,
@@ -30,6 +30,7 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
+    Lead,
     NotNull,
     OneOf,
     Question,
@@ -99,9 +100,8 @@ class _Abstraction:
                 shape = self._choice(field, options)
             case Holds(field, value):
                 shape = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
-            case HasWords(text):
-                wanted = lexemes(text)
-                shape = HasWords(self.name(" & ".join(wanted)) if wanted else "")
+            case HasWords(text, lead):
+                shape = self._search(lexemes(text), lead)
             case Range():
                 shape = self._range(criterion)
         return shape
@@ -124,6 +124,11 @@ class _Abstraction:
             return OneOf(field, fitting)
         return OneOf(field, (self.name(list(fitting)),))
 
+    def _search(self, words: Collection[str], lead: Lead | None) -> Criterion:
+        if not words:
+            return NOTHING if lead in (Lead.NONE, Lead.SOME) else HasWords("")
+        return HasWords(self.name(_text_query(words, lead)))
+
     def _range(self, criterion: Range) -> Criterion:
         bounds = {bound: getattr(criterion, bound) for bound in _RANGE_BOUNDS}
         given = {bound: value for bound, value in bounds.items() if value is not None}
@@ -134,6 +139,20 @@ class _Abstraction:
     def _fits(self, field: str, value: Scalar) -> bool:
         kind = self._type_of[field]
         return isinstance(value, kind) and (kind is bool) is isinstance(value, bool) and _is_storable(value)
+
+
+def _text_query(words: Collection[str], lead: Lead | None) -> str:
+    """The words as a `tsquery`."""
+    found, leading = " & ".join(words), [lead_word(word) for word in words]
+    match lead:
+        case Lead.ALL:
+            return " & ".join(leading)
+        case Lead.SOME:
+            return f"{found} & ({' | '.join(leading)}) & !({' & '.join(leading)})"
+        case Lead.NONE:
+            return f"{found} & !({' | '.join(leading)})"
+        case None:
+            return found
 
 
 def _plain(value: Scalar) -> Scalar:

@@ -14,11 +14,11 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.rows import Unstorable
-from adapters.postgres.tables import unique_keys_by_constraint
+from adapters.postgres.rows import NUL_FAULT, Unstorable
+from adapters.postgres.tables import fields_by_constraint, unique_keys_by_constraint
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
-from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError
+from domain.errors import AlreadyExists, Fault, RuleBroken, StoreUnavailable, TandemError
 
 
 class Contention(StoreUnavailable):
@@ -42,6 +42,7 @@ class TookTooLong(StoreUnavailable):
 
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
+_CHECKED_FIELDS = fields_by_constraint()
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
@@ -67,7 +68,6 @@ _RECORD_FAULTS = (
     OverflowError,
     RecursionError,
 )
-NUL_FAULT = "A text contains the NUL character."
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (driver.UntranslatableCharacter, NUL_FAULT),
     (driver.ProgramLimitExceeded, "A value is longer than PostgreSQL can index."),
@@ -93,6 +93,8 @@ def translation_of(error: Exception) -> TandemError:
     """Our word for an error of the driver, or of a value on its way to it."""
     if isinstance(error, driver.UniqueViolation):
         return _taken(error)
+    if isinstance(error, driver.CheckViolation):
+        return _unfit(error)
     if isinstance(error, _RECORD_FAULTS):
         return RuleBroken(_fault_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -120,11 +122,23 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
     return Contention()
 
 
+def _unfit(error: driver.CheckViolation) -> RuleBroken:
+    """A row that breaks a check. Records are compared with their shape before, so this is another program's idea of
+    it.
+    """
+    constraint = error.diag.constraint_name or ""
+    if constraint in _CHECKED_FIELDS:
+        name = _CHECKED_FIELDS[constraint]
+        fault = Fault(f"/{name}", "is not one of the values it may have")
+        return RuleBroken(f"This does not fit its table: {name}.", faults=[fault])
+    if constraint.endswith("_erased"):
+        return RuleBroken("A record that was removed for good must keep nothing.")
+    return RuleBroken("A required field is missing.")
+
+
 def _fault_of(error: Exception) -> str:
     if isinstance(error, Unstorable):
         return str(error)
-    if isinstance(error, driver.CheckViolation):
-        return "A record that was removed for good must keep nothing."
     if isinstance(error, driver.NotNullViolation):
         return "A required field is missing."
     for kind, words in _FAULTS:

@@ -1,22 +1,24 @@
 """The one mapping between records and rows, written for the hot path: no schema layer, values checked and never bent.
 
 Values travel as text or inside one JSON parameter, so every statement has the same parameter types and is planned
-once. PostgreSQL would turn `5` into the text "5" and 3.0 into 3 without a word; `RowForm` refuses such a value instead.
+once. PostgreSQL would turn `5` into the text "5" and 3.0 into 3 without a word; before it can, the record's shape
+refuses such a value.
 """
 
 import hashlib
 import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from adapters.postgres.tables import EXTRA, IS_ERASED_COLUMN, SYNCED_AT, WORDS, column_of
+from adapters.records.criteria import words_of
+from adapters.records.fields import FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone, tombstone
-from adapters.records.specs import ALL_SPECS, FieldKind, RecordSpec
+from adapters.records.specs import ALL_SPECS, RecordSpec
 
 WORD_LENGTH_MAX = 256
 """Longer words are searched by their digest: a lexeme holds 2 KB."""
@@ -30,12 +32,6 @@ _TYPES: dict[FieldKind, type[object]] = {
     FieldKind.BOOLEAN: bool,
     FieldKind.INSTANT: datetime,
 }
-_CHECKED: dict[FieldKind, Any] = {
-    FieldKind.TEXT: str | None,
-    FieldKind.INTEGER: int | None,
-    FieldKind.BOOLEAN: bool | None,
-    FieldKind.INSTANT: Annotated[datetime, msgspec.Meta(tz=True)] | None,
-}
 _SQL_TYPES = {
     FieldKind.TEXT: "text",
     FieldKind.INTEGER: "bigint",
@@ -43,9 +39,10 @@ _SQL_TYPES = {
     FieldKind.INSTANT: "timestamptz",
     FieldKind.JSON: "jsonb",
 }
-_WORD = re.compile(r"[^\W_]+")
-_SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
 _encode = msgspec.json.Encoder().encode
+
+
+NUL_FAULT = "A text contains the NUL character."
 
 
 class Unstorable(Exception):
@@ -76,16 +73,16 @@ class RowForm:
         self.keeps_synced_at = all(field.column != SYNCED_AT for field in spec.fields)
         self._names = tuple(field.name for field in spec.fields)
         self._known = frozenset(self._names)
-        self._checked = _checked_struct(spec)
         self._trees = tuple(field.name for field in spec.fields if field.kind is FieldKind.JSON)
         self._texts = spec.text_fields
+        self._written = tuple((column.key, _WRITTEN[column.sql_type]) for column in self.columns)
         self._id_at, self._version_at = self._names.index(ID), self._names.index(VERSION)
 
     def json_row(self, record: Record) -> dict[str, Any]:
-        """The row as JSON values by column key. Raises Unstorable."""
+        """The row as JSON values by column key. Raises RuleBroken for a record that does not fit, or Unstorable."""
+        self.spec.shape.require(record)
         if is_tombstone(record):
             return self._erased(record)
-        self._check(record)
         row = dict(record)
         unknown = record.keys() - self._known
         if unknown:
@@ -95,16 +92,14 @@ class RowForm:
             if type(row.get(name)) in _NESTED:
                 row[name] = storable_tree(row[name], name)
         if self._texts:
-            row[WORDS] = search_words(record[name] for name in self._texts if record.get(name))
+            lead, *others = map(record.get, self._texts)
+            row[WORDS] = search_words(lead, filter(None, others))
         return row
 
-    def values(self, record: Record) -> list[str | None]:
-        """The row as texts in the order of `columns`. Raises Unstorable."""
-        row = self.json_row(record)
-        return [
-            None if (value := row.get(column.key)) is None else _text(value, column)
-            for column in self.columns
-        ]
+    def values(self, record: Record) -> list[bytes | None]:
+        """The row as texts in the order of `columns`. Raises as `json_row` does."""
+        get = self.json_row(record).get
+        return [None if (value := get(key)) is None else written(value) for key, written in self._written]
 
     def record(self, row: Sequence[Any]) -> Record:
         """The record of a row of `read_columns`."""
@@ -121,12 +116,6 @@ class RowForm:
         row = {ID: record[ID], VERSION: record[VERSION], IS_ERASED: True}
         return {**row, IS_DELETED: True} if IS_DELETED in self._known else row
 
-    def _check(self, record: Record) -> None:
-        try:
-            msgspec.convert(record, self._checked, builtin_types=(datetime,))
-        except msgspec.ValidationError as error:
-            raise Unstorable(f"A field does not hold what its column holds: {error}.") from error
-
 
 def _columns_of(spec: RecordSpec[Any]) -> Iterator[RowColumn]:
     for field in spec.fields:
@@ -137,18 +126,22 @@ def _columns_of(spec: RecordSpec[Any]) -> Iterator[RowColumn]:
         yield RowColumn(WORDS, WORDS, "tsvector")
 
 
-def _checked_struct(spec: RecordSpec[Any]) -> type[msgspec.Struct]:
-    """What the typed columns hold, for msgspec to compare a record with; every field may be missing."""
-    members = [(field.name, _CHECKED[field.kind], None) for field in spec.fields if field.kind in _CHECKED]
-    return msgspec.defstruct(f"{spec.collection}_row", members, kw_only=True)
+def _text(value: str) -> bytes:
+    """What ends a text in the protocol may not stand in one: the rest would be cut off."""
+    if "\0" in value:
+        raise Unstorable(NUL_FAULT)
+    return value.encode()
 
 
-def _text(value: object, column: RowColumn) -> str:
-    if column.sql_type == "jsonb":
-        return _encode(value).decode()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
+_WRITTEN: dict[str, Callable[[Any], bytes]] = {
+    "text": _text,
+    "bigint": lambda value: b"%d" % value,
+    "boolean": lambda value: b"t" if value else b"f",
+    "timestamptz": lambda value: value.isoformat().encode(),
+    "jsonb": _encode,
+    "tsvector": str.encode,
+}
+"""A value in PostgreSQL's own notation, by the type of its column."""
 
 
 def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
@@ -161,17 +154,27 @@ def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
     return {"values": plain, "instants": instants}
 
 
-def search_words(texts: Iterable[str]) -> str:
-    """The distinct words of the texts as the literal of a `tsvector`. Letters and digits need no quotes there."""
-    return " ".join(lexemes(" ".join(texts)))
+def search_words(lead: str | None, texts: Iterable[str]) -> str:
+    """The distinct words of the texts as the literal of a `tsvector`; those of the first text stand there once more,
+    as lead words. Letters and digits need no quotes there.
+    """
+    leading = lexemes(lead) if lead else set()
+    return " ".join((*leading.union(lexemes(" ".join(texts))), *map(lead_word, leading)))
+
+
+def lead_word(lexeme: str) -> str:
+    """How a word of the first text field is written beside the word itself, in a `tsvector` and in a `tsquery`.
+
+    The weights of `tsvector` would say the same, but an index does not know them, and neither does the planner.
+    """
+    return f"'^{lexeme}'"
 
 
 def lexemes(text: str) -> set[str]:
     """The words that `criteria.words_of` finds, as they are indexed. PostgreSQL's own parser would see addresses and
     numbers instead, and its idea of letters depends on the database's locale.
     """
-    # Most texts are ASCII, for which a table finds the same words in a quarter of the time.
-    words = set(text.translate(_SPACED).split() if text.isascii() else _WORD.findall(text.lower()))
+    words = set(words_of(text))
     if len(text) > WORD_LENGTH_MAX and any(len(word) > WORD_LENGTH_MAX for word in words):
         return {word if len(word) <= WORD_LENGTH_MAX else _digest(word) for word in words}
     return words
@@ -181,12 +184,13 @@ def _digest(word: str) -> str:
     return hashlib.sha256(word.encode()).hexdigest()
 
 
-_NESTED = (dict, list, tuple, float)
+_NESTED = frozenset((dict, list, tuple, float))
+"""The types that need a look before they become JSON."""
 
 
 def storable_tree(value: Any, name: str) -> Any:
     """The tree as jsonb gives it back. Raises Unstorable for NaN and infinities, which msgspec would write as null."""
-    pending = [value]
+    pending = [value] if type(value) in _NESTED else []
     is_exact = True
     while pending:
         item = pending.pop()
@@ -194,10 +198,9 @@ def storable_tree(value: Any, name: str) -> Any:
             if not math.isfinite(item):
                 raise Unstorable(f"The field {name} holds a number that is not finite.")
             is_exact = is_exact and abs(item) < EXACT_FLOAT_MAX
-        elif type(item) is dict:
-            pending.extend(item.values())
-        elif type(item) in _NESTED:
-            pending.extend(item)
+        else:
+            parts = item.values() if type(item) is dict else item
+            pending += [part for part in parts if type(part) in _NESTED]
     return value if is_exact else _with_long_floats(value)
 
 
@@ -217,6 +220,6 @@ FORMS: dict[str, RowForm] = {spec.collection: RowForm(spec) for spec in ALL_SPEC
 
 
 def encoded_rows(collection: str, records: Iterable[Record]) -> str:
-    """Rows as the one JSON parameter of a statement. Raises Unstorable."""
+    """Rows as the one JSON parameter of a statement. Raises as `json_row` does."""
     row_of = FORMS[collection].json_row
     return _encode([row_of(record) for record in records]).decode()

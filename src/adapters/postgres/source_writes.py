@@ -49,12 +49,11 @@ class SourceWrites:
         with translated():
             parameters = FORMS[put.collection].values(put.record)
             if not is_new:
-                parameters += [put.record_id, str(put.expected_version)]
+                parameters += [put.record_id.encode(), b"%d" % put.expected_version]
             for entry in change_set.entries:
                 parameters += FORMS[AUDIT_LOGS.collection].values(entry)
         statement = commit_one(put.collection, is_new=is_new, entry_count=len(change_set.entries))
-        answer = await self._connections.run_once(statement, parameters)
-        if answer.rowcount == 0:
+        if await self._connections.change_once(statement, parameters) == 0:
             raise _conflict(put, await self._stored_version(put))
 
     async def _commit_many(self, change_set: ChangeSet) -> None:

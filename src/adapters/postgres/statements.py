@@ -1,7 +1,7 @@
 """The SQL of the hot path, written once per table. Only names from the specs ever become part of a statement.
 
-`%s` stands for one text, which PostgreSQL reads as the column's type. A set of rows is one JSON parameter. Every write
-carries a whole state: a row is inserted, replaced where its version allows it, or left alone.
+A parameter stands for one text, which PostgreSQL reads as the column's type. A set of rows is one JSON parameter. Every
+write carries a whole state: a row is inserted, replaced where its version allows it, or left alone.
 """
 # ruff: noqa: S608 - statements are put together from the specs, at import; values are parameters
 
@@ -44,6 +44,12 @@ def _assignments(form: RowForm) -> str:
 
 def _insert_into(form: RowForm) -> str:
     return f"INSERT INTO {form.table} AS stored ({_list(map(_quoted, _written(form)))})"
+
+
+def numbered(statement: str) -> str:
+    """The statement with `$1`, `$2`, … for its marks."""
+    first, *others = statement.split("%s")
+    return "".join((first, *(f"${number}{part}" for number, part in enumerate(others, 1))))
 
 
 def _parameters(form: RowForm, synced_at: str) -> str:
@@ -94,9 +100,9 @@ def commit_one(collection: str, *, is_new: bool, entry_count: int) -> str:
     form = FORMS[collection]
     put = _insert_new(form) if is_new else _replace(form)
     if entry_count == 0:
-        return put
+        return numbered(put)
     rows = " UNION ALL ".join(f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put" for _ in range(entry_count))
-    return f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}"
+    return numbered(f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}")
 
 
 def _insert_new(form: RowForm) -> str:
@@ -150,7 +156,8 @@ def mirror_one(collection: str) -> str:
         f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
     )
     values = _list(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
-    return f"WITH put AS ({put}) {_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    entry = f"{_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    return numbered(f"WITH put AS ({put}) {entry}")
 
 
 MIRRORED_ENTRY_AT: Sequence[int] = tuple(

@@ -7,13 +7,13 @@
     extra       fields the spec does not know, kept and given back
     words       the words of the text fields, for search
 
-Columns other than the key and the version may be null: a tombstone keeps nothing else, which a check demands, and old
-records may lack fields that came later, which must not keep them from being mirrored. Text sorts by code point (the C
-collation). Instants are `timestamptz` without a precision: `timestamptz(3)` would round what it cannot hold, and
-nothing here is altered quietly.
+Columns other than the key and the version may be null, since a tombstone keeps nothing else; one check demands that of
+tombstones, and one demands of every other row what its spec requires. More checks hold fields to the values and the
+kinds of JSON they may have. Text sorts by code point (the C collation). Instants are `timestamptz` without a precision:
+`timestamptz(3)` would round what it cannot hold, and nothing here is altered quietly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -32,8 +32,9 @@ from sqlalchemy.sql.expression import ColumnElement, TextClause
 from sqlalchemy.types import TypeEngine
 
 from adapters.records.criteria import Scalar
+from adapters.records.fields import Field, FieldKind
 from adapters.records.record import ID, IS_DELETED, VERSION
-from adapters.records.specs import ALL_SPECS, Field, FieldKind, Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import ALL_SPECS, Index, RecordSpec, Scope, UniqueKey
 
 KEY_COLUMN = "mongo_id"
 SYNCED_AT = "synced_at"
@@ -42,6 +43,7 @@ EXTRA = "extra"
 WORDS = "words"
 NEVER_NULL = frozenset({ID, VERSION})
 """What a tombstone keeps, besides saying that it is one."""
+NEVER_NULL_COLUMNS = frozenset({KEY_COLUMN, VERSION})
 
 metadata = MetaData()
 
@@ -54,6 +56,15 @@ def column_of(field: Field) -> str:
 def unique_keys_by_constraint() -> dict[str, UniqueKey]:
     """Each unique key by the name PostgreSQL reports when it is violated."""
     return {key.name: key for spec in ALL_SPECS for key in spec.unique_keys}
+
+
+def fields_by_constraint() -> dict[str, str]:
+    """The field that each check on values is about, by the name PostgreSQL reports when it is violated."""
+    return {_check_name(spec, field): field.name for spec in ALL_SPECS for field in spec.fields}
+
+
+def _check_name(spec: RecordSpec[Any], field: Field) -> str:
+    return f"{spec.table}_{column_of(field)}_{'kind' if field.kind is FieldKind.JSON else 'known'}"
 
 
 def _type_of(kind: FieldKind) -> TypeEngine[Any]:
@@ -95,6 +106,24 @@ def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
     return CheckConstraint(f"{IS_ERASED_COLUMN} IS NOT TRUE OR ({kept_empty})", name=f"{spec.table}_erased")
 
 
+def _completeness(spec: RecordSpec[Any]) -> CheckConstraint:
+    """What is not removed for good has all that its spec requires."""
+    required = [column_of(field) for field in spec.fields if not field.nullable]
+    there = " AND ".join(f"{name} IS NOT NULL" for name in required if name not in NEVER_NULL_COLUMNS)
+    return CheckConstraint(f"{IS_ERASED_COLUMN} IS TRUE OR ({there})", name=f"{spec.table}_required")
+
+
+def _limits(spec: RecordSpec[Any]) -> Iterator[CheckConstraint]:
+    """What fields with few values, or with JSON, may hold. Nulls pass: whether they may be is said elsewhere."""
+    for field in spec.fields:
+        column, name = column_of(field), _check_name(spec, field)
+        if field.values:
+            yield CheckConstraint(_one_of(column, field.values), name=name)
+        elif field.kind is FieldKind.JSON:
+            kind = "array" if field.is_list else "object"
+            yield CheckConstraint(f"jsonb_typeof({column}) = '{kind}'", name=name)
+
+
 def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | None:
     """What the rows of a partial index have in common, as the clauses of questions say it."""
     held = (
@@ -134,7 +163,7 @@ def _index_all(spec: RecordSpec[Any], table: Table) -> None:
 
 def _table_of(spec: RecordSpec[Any]) -> Table:
     columns = [*map(_field_column, spec.fields), *_own_columns(spec)]
-    table = Table(spec.table, metadata, *columns, _emptiness(spec))
+    table = Table(spec.table, metadata, *columns, _emptiness(spec), _completeness(spec), *_limits(spec))
     _index_all(spec, table)
     return table
 

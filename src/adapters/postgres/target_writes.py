@@ -103,7 +103,7 @@ class TargetWrites:
             entry_values = FORMS[AUDIT_LOGS.collection].values(entry)
             values = FORMS[put.collection].values(put.record)
         values += [entry_values[place] for place in MIRRORED_ENTRY_AT]
-        await self._connections.run(mirror_one(put.collection), values)
+        await self._connections.change(mirror_one(put.collection), values)
 
     async def _write_released(self, change_sets: Sequence[ChangeSet]) -> None:
         with translated():

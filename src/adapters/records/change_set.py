@@ -1,14 +1,15 @@
 """What one use case commits, and what the mirror carries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from adapters.records.record import ID, VERSION, Record
 from domain.audit import SyncStatus
 
-VALUE_BYTES = 16
-"""What a value counts beside its text: its name and its punctuation."""
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,14 @@ class ChangeSet:
 
     @property
     def rough_bytes(self) -> int:
-        """About how much it is to send: characters of text and a little for each value. Cheap, to bound batches by."""
-        size = 0
-        left: list[object] = [*(put.record for put in self.puts), *self.entries]
-        while left:
-            value = left.pop()
-            size += VALUE_BYTES
-            if isinstance(value, str):
-                size += len(value)
-            elif isinstance(value, Mapping):
-                left.extend(value.values())
-            elif isinstance(value, list | tuple):
-                left.extend(value)
-        return size
+        """About how many bytes it is to send: its length as JSON. Cheap, to bound batches by.
+
+        0 for what JSON cannot hold: no store takes it either.
+        """
+        try:
+            return sum(len(_encode(put.record)) for put in self.puts) + len(_encode(self.entries))
+        except (TypeError, ValueError, RecursionError):
+            return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,10 @@ Null and missing are the same thing in a question. Text compares by code point, 
 ascending and last in descending order. Fields are record names.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 
 Scalar = str | int | bool | datetime
 
@@ -59,14 +61,25 @@ class Holds:
     value: str
 
 
+class Lead(IntEnum):
+    """How many of the words that were asked for stand in the first of the text fields, the title or the name."""
+
+    NONE = 0
+    SOME = 1
+    """At least one, but not all."""
+    ALL = 2
+
+
 @dataclass(frozen=True, slots=True)
 class HasWords:
     """Each word (runs of letters and digits, any case) stands as a whole word in one of the spec's text fields.
 
-    With no word in the text everything matches.
+    With no word in the text everything matches. `lead` asks as well how many of them stand in the first text field;
+    without a word that is ALL of them.
     """
 
     text: str
+    lead: Lead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +101,21 @@ Criterion = Equals | OneOf | IsNull | NotNull | Range | Holds | HasWords | AllOf
 EVERYTHING = AllOf(())
 
 
+def conjuncts_of(where: Criterion) -> list[Criterion]:
+    """What must hold all at once; nothing where everything matches."""
+    if isinstance(where, AllOf):
+        return [inner for criterion in where.criteria for inner in conjuncts_of(criterion)]
+    return [where]
+
+
+RELEVANCE = "$relevance"
+"""The order of a search instead of a field: see `relevance`. Records that were found in it say their place in it, under
+a name that no field can have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sort by; the id, ascending or descending alike, always breaks ties."""
+    """What to sort by, a field or RELEVANCE; the id, ascending or descending alike, always breaks ties."""
 
     field: str
     descending: bool = False
@@ -122,7 +147,12 @@ def after_position(order: Order, after: tuple[Scalar | None, str]) -> Criterion:
     return AnyOf((Range(field=order.field, above=value), tie))
 
 
+_WORD = re.compile(r"[^\W_]+")
+_SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The distinct words of a text, lower case: runs of letters and digits."""
-    spaced = "".join(char if char.isalnum() else " " for char in text.lower())
-    return tuple(dict.fromkeys(spaced.split()))
+    # Most texts are ASCII, for which a table finds the same words in a quarter of the time.
+    found = text.translate(_SPACED).split() if text.isascii() else _WORD.findall(text.lower())
+    return tuple(dict.fromkeys(found))

@@ -1,6 +1,6 @@
 """The port every store implements and every decorator wraps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
@@ -47,6 +47,10 @@ class RecordStore(Protocol):
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """Those of the ids (at most FETCH_MAX) that exist, by id, as of the last commit."""
+        ...
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        """What `fetch` answers for the ids of each collection, asked for together: every collection has its key."""
         ...
 
     async def find(self, question: Question) -> list[Record]:

@@ -1,18 +1,27 @@
 """One declaration per collection: what a store must know to hold its records."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from enum import Enum, IntEnum, StrEnum
-from typing import Any, Generic, TypeVar, get_type_hints
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from operator import not_
+from typing import Any, Generic, TypeVar
 
 from adapters.records.criteria import Scalar
-from adapters.records.record import IS_DELETED, RecordMapping, camel, mapping_of, optional_of
+from adapters.records.fields import Field, fields_of
+from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
+from adapters.records.shape import Shape
+from adapters.records.upgrades import Former, Upgrades, defaults_of
+from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
 from domain.project import Project
+from domain.role import Role
+from domain.session import Session
 from domain.task import Task
+from domain.team import Membership, Team
 from domain.timeline import Timeline
 from domain.user import User
+from domain.watch import Watch
 
 E = TypeVar("E")
 
@@ -20,26 +29,6 @@ UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKE
 """What an entry says that is still to be mirrored."""
 
 Held = dict[str, tuple[Scalar, ...]]
-
-
-class FieldKind(Enum):
-    """What a field holds; each store has one type for each kind."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    INSTANT = "instant"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a record: `name` camelCase in records and documents, `column` snake_case in rows."""
-
-    name: str
-    column: str
-    kind: FieldKind
-    nullable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +86,27 @@ class RecordSpec(Generic[E]):
     table: str
     mapping: RecordMapping[E]
     fields: tuple[Field, ...]
+    shape: Shape
+    upgrades: Upgrades
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
     is_local: bool = False
+
+    def upgraded(self, record: Record) -> Record:
+        """The record as this program writes it; the same object where it is already."""
+        return self.upgrades.upgraded(record)
+
+    def entity(self, record: Record) -> E:
+        """The entity of a record. Raises CorruptRecord where it does not fit, upgraded or not."""
+        try:
+            return self.mapping.from_record(record)
+        except CorruptRecord:
+            # Stores upgrade what they read; an earlier state that the audit trail tells is still an old one.
+            upgraded = self.upgraded(record)
+            if upgraded is record:
+                raise
+            return self.mapping.from_record(upgraded)
 
     def field(self, name: str) -> Field:
         """The field with this record name. Raises KeyError: questions about unknown fields are programming errors."""
@@ -126,45 +132,87 @@ class ControlRecord:
     value: dict[str, object]
 
 
-def _fields_of(entity: type[Any]) -> tuple[Field, ...]:
-    hints = get_type_hints(entity)
-    return tuple(_field(field.name, hints[field.name]) for field in fields(entity))
+STAND_INS = (
+    ("createdAt", "updatedAt"),
+    ("updatedAt", "createdAt"),
+    ("createdBy", "updatedBy"),
+    ("updatedBy", "createdBy"),
+    ("ownerId", "createdBy"),
+)
+"""Required fields, each with the one that says the same in a record that lacks it."""
 
 
-def _field(name: str, hint: Any) -> Field:
-    kind, nullable = optional_of(hint)
-    return Field(camel(name), name.strip("_"), _kind_of(kind), nullable)
-
-
-def _kind_of(kind: Any) -> FieldKind:
-    if not isinstance(kind, type):
-        return FieldKind.JSON
-    if issubclass(kind, bool):
-        return FieldKind.BOOLEAN
-    if issubclass(kind, IntEnum | int):
-        return FieldKind.INTEGER
-    if issubclass(kind, StrEnum | str):
-        return FieldKind.TEXT
-    return FieldKind.INSTANT if issubclass(kind, datetime) else FieldKind.JSON
-
-
-def _spec(entity: type[E], collection: str, **facts: Any) -> RecordSpec[E]:
-    table = facts.pop("table", f"postgres_{collection}")
+def _spec(
+    entity: type[E],
+    collection: str,
+    *,
+    formers: Sequence[Former] = (),
+    **facts: Any,
+) -> RecordSpec[E]:
+    mapping, fields = mapping_of(entity), fields_of(entity)
+    shape = Shape(collection, fields)
+    columns = [Former(field.column, field.name) for field in fields if field.column != field.name]
+    upgrades = Upgrades(
+        shape,
+        fields,
+        defaults=defaults_of(mapping.struct),
+        formers=(*columns, *formers),
+        stand_ins=STAND_INS,
+    )
     return RecordSpec(
         collection=collection,
-        table=table,
-        mapping=mapping_of(entity),
-        fields=_fields_of(entity),
+        table=facts.pop("table", f"postgres_{collection}"),
+        mapping=mapping,
+        fields=fields,
+        shape=shape,
+        upgrades=upgrades,
         **facts,
     )
 
+
+def _till(details: Any) -> Any:
+    return details.get("deferredTill") if isinstance(details, dict) else None
+
+
+_ACTIVE = (Former("isActive", IS_DELETED, not_), Former("is_active", IS_DELETED, not_))
+"""What was there before the trash: records that were not active any more."""
 
 USERS = _spec(
     User,
     "users",
     unique_keys=(UniqueKey("users_email", ("email",), live_only=True),),
     indexes=(Index("users_created", ("createdAt",)),),
-    text_fields=("name", "email"),
+    text_fields=("name",),
+    formers=(Former("emailId", "email"), Former("email_id", "email")),
+)
+
+ROLES = _spec(
+    Role,
+    "roles",
+    unique_keys=(UniqueKey("roles_name", ("scope", "name"), live_only=True),),
+    indexes=(Index("roles_created", ("createdAt",), Scope.LIVE),),
+    formers=_ACTIVE,
+)
+
+TEAMS = _spec(
+    Team,
+    "teams",
+    indexes=(
+        Index("teams_created", ("createdAt",), Scope.LIVE),
+        Index("teams_owner", ("ownerId", "createdAt"), Scope.LIVE),
+        Index("teams_deleted", ("deletedAt",), Scope.TRASH),
+    ),
+    text_fields=("name", "description"),
+)
+
+TEAM_MEMBERS = _spec(
+    Membership,
+    "team_members",
+    indexes=(
+        Index("team_members_team", ("teamId", "createdAt")),
+        Index("team_members_user", ("userId", "createdAt"), Scope.LIVE),
+    ),
+    formers=_ACTIVE,
 )
 
 PROJECTS = _spec(
@@ -176,6 +224,7 @@ PROJECTS = _spec(
         Index("projects_owner_updated", ("ownerId", "updatedAt"), Scope.LIVE),
         Index("projects_created", ("createdAt",), Scope.LIVE),
         Index("projects_team", ("teamId", "createdAt"), Scope.LIVE),
+        Index("projects_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("name", "description"),
 )
@@ -185,24 +234,67 @@ TIMELINES = _spec(Timeline, "timelines")
 TASKS = _spec(
     Task,
     "tasks",
-    unique_keys=(UniqueKey("tasks_external_key", ("externalKey",)),),
+    unique_keys=(
+        UniqueKey("tasks_external_key", ("externalKey",)),
+        UniqueKey("tasks_display_id", ("displayId",)),
+    ),
     indexes=(
-        Index("tasks_creator_created", ("createdBy", "createdAt"), Scope.LIVE),
-        Index("tasks_creator_updated", ("createdBy", "updatedAt"), Scope.LIVE),
+        Index("tasks_owner_created", ("ownerId", "createdAt"), Scope.LIVE),
+        Index("tasks_owner_updated", ("ownerId", "updatedAt"), Scope.LIVE),
+        Index("tasks_team_created", ("teamId", "createdAt"), Scope.LIVE),
+        Index("tasks_assignee_created", ("assigneeId", "createdAt"), Scope.LIVE),
+        Index("tasks_executor_created", ("executorId", "createdAt"), Scope.LIVE),
         Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
         Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
         Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
         Index("tasks_created", ("createdAt",), Scope.LIVE),
+        Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
+    formers=(Former("labels", "labelIds"), Former("deferredDetails", "deferredTill", _till)),
+)
+
+TASK_ASSIGNMENTS = _spec(
+    TaskAssignment,
+    "task_assignments",
+    unique_keys=(UniqueKey("task_assignments_task", ("taskId",), live_only=True),),
+    indexes=(
+        Index("task_assignments_assignee", ("assigneeId", "createdAt"), Scope.LIVE),
+        Index("task_assignments_executor", ("executorId", "createdAt"), Scope.LIVE),
+        Index("task_assignments_created", ("createdAt",), Scope.LIVE),
+        Index("task_assignments_history", ("taskId", "createdAt")),
+    ),
+    formers=(*_ACTIVE, Former("userType", "assigneeType"), Former("user_type", "assigneeType")),
+)
+
+WATCHLISTS = _spec(
+    Watch,
+    "watchlists",
+    indexes=(
+        Index("watchlists_user", ("userId", "updatedAt"), Scope.LIVE),
+        Index("watchlists_task", ("taskId", "createdAt")),
+    ),
+    formers=_ACTIVE,
 )
 
 LABELS = _spec(
     Label,
     "labels",
     unique_keys=(UniqueKey("labels_name", ("name",), live_only=True),),
-    indexes=(Index("labels_created", ("createdAt",), Scope.LIVE),),
+    indexes=(
+        Index("labels_created", ("createdAt",), Scope.LIVE),
+        Index("labels_deleted", ("deletedAt",), Scope.TRASH),
+    ),
     text_fields=("name",),
+)
+
+SESSIONS = _spec(
+    Session,
+    "sessions",
+    indexes=(
+        Index("sessions_user", ("userId", "createdAt")),
+        Index("sessions_expires", ("expiresAt",)),
+    ),
 )
 
 AUDIT_LOGS = _spec(
@@ -222,7 +314,19 @@ AUDIT_LOGS = _spec(
 
 CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 
-ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (USERS, PROJECTS, TIMELINES, TASKS, LABELS)
+ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
+    USERS,
+    SESSIONS,
+    ROLES,
+    TEAMS,
+    TEAM_MEMBERS,
+    PROJECTS,
+    TIMELINES,
+    LABELS,
+    TASKS,
+    TASK_ASSIGNMENTS,
+    WATCHLISTS,
+)
 """The collections that hold entities, in the order in which references point backwards."""
 
 ALL_SPECS: tuple[RecordSpec[Any], ...] = (*ENTITY_SPECS, AUDIT_LOGS, CONTROL)

@@ -1,6 +1,6 @@
 """A record store around another one, for decorators that change little of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Criterion, Question
@@ -32,6 +32,9 @@ class WrappedStore:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._inner.fetch(collection, ids)
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return await self._inner.gather(wanted)
 
     async def find(self, question: Question) -> list[Record]:
         return await self._inner.find(question)

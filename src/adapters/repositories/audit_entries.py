@@ -1,13 +1,23 @@
 """The audit trail: questions about entries."""
 
-from adapters.records.criteria import AllOf, Criterion, Equals, Question, Range
-from adapters.records.record import ID
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Question, Range
+from adapters.records.record import ID, Record, is_tombstone
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import AUDIT_LOGS, TIMELINES
 from adapters.repositories.generic import page_question
 from application.paging import Page, PageRequest, Position
 from application.ports.repositories import AuditFilter
 from domain.audit import AuditEntry
+
+LARGE_ENTRIES_AT_ONCE = 5
+"""How many entries are read at once where each may hold a whole plan twice: megabytes."""
+CHANGES_BYTES_MAX = 4 * 1024 * 1024
+_LARGE = TIMELINES.collection
 
 
 class StoredAuditTrail:
@@ -18,13 +28,42 @@ class StoredAuditTrail:
 
     async def matching(self, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         where = AllOf(tuple(_criteria(wanted)))
-        records = await self._store.find(page_question(AUDIT_LOGS.collection, where, page))
-        shown = records[: page.limit]
-        last = shown[-1] if len(records) > page.limit else None
-        position = None if last is None else Position(last[page.sort.field], last[ID])
+        question = page_question(AUDIT_LOGS.collection, where, page)
+        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(wanted) else question.limit
+        records, is_last = await self._read(question, at_once)
+        positions = [Position(record[page.sort.field], record[ID]) for record in records]
         total = await self._store.count(AUDIT_LOGS.collection, where) if page.with_total else None
-        items = [AUDIT_LOGS.mapping.from_record(record) for record in shown]
-        return Page(items=items, next=position, total=total)
+        items = [AUDIT_LOGS.mapping.from_record(record) for record in records]
+        return Page(items=items, next=None if is_last else positions[-1], total=total, positions=positions)
+
+    async def _read(self, question: Question, at_once: int) -> tuple[list[Record], bool]:
+        """What is found without the last record that the question asks for, and whether that is all there is.
+
+        Once CHANGES_BYTES_MAX are read nothing more is: the page ends early.
+        """
+        records: list[Record] = []
+        size = 0
+        while size < CHANGES_BYTES_MAX and len(records) < question.limit:
+            wanted = min(at_once, question.limit - len(records))
+            part = await self._store.find(replace(question, limit=wanted))
+            records += part
+            if len(part) < wanted:
+                return records, True
+            size += _size(part)
+            question = replace(question, after=(part[-1][question.order.field], part[-1][ID]))
+        return records[:-1], False
+
+    async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
+        told = [(entry.id, entry.collection, entry.entity_id) for entry in entries]
+        wanted: dict[str, list[str]] = {}
+        for _, collection, entity_id in told:
+            wanted.setdefault(collection, []).append(entity_id)
+        found = await self._store.gather(wanted) if wanted else {}
+        return frozenset(
+            entry_id
+            for entry_id, collection, entity_id in told
+            if is_tombstone(found[collection].get(entity_id, {}))
+        )
 
     async def of_version(self, collection: str, entity_id: str, version: int) -> AuditEntry | None:
         wanted = (Equals("collection", collection), Equals("entityId", entity_id), Equals("version", version))
@@ -38,6 +77,16 @@ class StoredAuditTrail:
         return AUDIT_LOGS.mapping.from_record(records[0]) if records else None
 
 
+def _may_be_large(wanted: AuditFilter) -> bool:
+    if wanted.collection is None:
+        return wanted.collections is None or _LARGE in wanted.collections
+    return wanted.collection == _LARGE
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum(len(msgspec.json.encode(record["changes"])) for record in records)
+
+
 def _criteria(wanted: AuditFilter) -> list[Criterion]:
     pinned = {
         "collection": wanted.collection,
@@ -46,6 +95,10 @@ def _criteria(wanted: AuditFilter) -> list[Criterion]:
         "action": wanted.action,
     }
     criteria: list[Criterion] = [Equals(name, value) for name, value in pinned.items() if value is not None]
+    if wanted.collections is not None:
+        criteria.append(OneOf("collection", wanted.collections))
+    if wanted.entity_ids is not None:
+        criteria.append(OneOf("entityId", wanted.entity_ids))
     if wanted.since is not None or wanted.until is not None:
         criteria.append(Range(field="at", at_least=wanted.since, below=wanted.until))
     return criteria

@@ -1,27 +1,31 @@
 """What every typed repository does the same way: read by id, page, go back in time, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
 
-from adapters.records.criteria import AllOf, Criterion, Equals, IsNull, Order, Question, Range
+from adapters.records.criteria import RELEVANCE, AllOf, Criterion, Equals, IsNull, Order, Question, Range
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, RecordSpec
 from adapters.repositories.pending import Pending
-from application.paging import Page, PageRequest, Position
+from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
 from domain.audit import Action, undo
-from domain.entity import Entity
+from domain.entity import Entity, Stamp
 from domain.errors import Conflict, NotFound, Purged
 
 E = TypeVar("E", bound=Entity)
 
 UNDO_PAGE = 200
+"""How many entries are read at once to go back in time; a repository whose entries are large says less."""
 ALL_MAX = 20_000
 """The most records a question without a page may answer."""
 
 
 class StoredRepository(Generic[E]):
     """A typed repository over a record store, inside one unit of work."""
+
+    undo_page = UNDO_PAGE
 
     def __init__(self, spec: RecordSpec[E], store: RecordStore, pending: Pending) -> None:
         self._spec = spec
@@ -35,12 +39,18 @@ class StoredRepository(Generic[E]):
             raise NotFound
         if is_tombstone(record):
             raise Purged
-        return self._spec.mapping.from_record(record)
+        return self._spec.entity(record)
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
         records = await self._fetch(list(dict.fromkeys(ids)))
-        read = self._spec.mapping.from_record
+        read = self._spec.entity
         return {id_: read(record) for id_, record in records.items() if not is_tombstone(record)}
+
+    async def changed_since(self, instant: datetime, page: PageRequest) -> Page[E]:
+        where = AllOf((Range(field="updatedAt", at_least=instant), IsNull(IS_ERASED)))
+        records, positions, is_last = await self._ordered(where, page)
+        items = [self._spec.entity(record) for record in records]
+        return Page(items=items, next=None if is_last else positions[-1], positions=positions)
 
     async def at_version(self, id: str, version: int) -> E:
         current = (await self._fetch([id])).get(id)
@@ -49,11 +59,29 @@ class StoredRepository(Generic[E]):
         if is_tombstone(current):
             raise Purged
         if version == current[VERSION]:
-            return self._spec.mapping.from_record(current)
-        return self._spec.mapping.from_record(await self._undone(current, version))
+            return self._spec.entity(current)
+        return self._spec.entity(await self._undone(current, version))
 
     def save(self, entity: E, *, action: Action | None = None) -> None:
         self._pending.put(self._spec.collection, self._spec.mapping.to_record(entity), action)
+
+    async def purged(self, ids: Iterable[str]) -> frozenset[str]:
+        records = await self._fetch(list(dict.fromkeys(ids)))
+        return frozenset(id_ for id_, record in records.items() if is_tombstone(record))
+
+    async def trashed_before(self, instant: datetime, page: PageRequest) -> Page[E]:
+        return await self._page([Range(field="deletedAt", below=instant)], page, deleted=True)
+
+    def erase(self, entity: E, stamp: Stamp) -> None:
+        self._pending.erase(self._spec.collection, entity.id, stamp.at)
+
+    def save_under_new_id(self, former: E, successor: E) -> None:
+        """Takes a thing into the unit of work under another id, with all that its record holds beyond what it is known
+        to hold. The former one must have been read in the same unit of work.
+        """
+        collection = self._spec.collection
+        held = self._pending.seen[collection, former.id]
+        self._pending.put(collection, {**held, **self._spec.mapping.to_record(successor)}, Action.IMPORTED)
 
     def rely_on(self, entity: E) -> None:
         self._pending.rely_on(self._spec.collection, entity.id, entity.version)
@@ -83,40 +111,55 @@ class StoredRepository(Generic[E]):
             )
         )
         order = Order(VERSION, descending=True)
-        question = Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=UNDO_PAGE)
+        question = Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=self.undo_page)
         return await self._store.find(question)
 
     async def _fetch(self, ids: Sequence[str]) -> dict[str, Record]:
         collection, seen = self._spec.collection, self._pending.seen
-        missing = [id_ for id_ in ids if (collection, id_) not in seen]
+        missing = self._pending.unknown(collection, ids)
         for start in range(0, len(missing), FETCH_MAX):
-            for record in (await self._store.fetch(collection, missing[start : start + FETCH_MAX])).values():
-                self._pending.remember(collection, record)
+            part = missing[start : start + FETCH_MAX]
+            self._pending.remember_answer(collection, part, await self._store.fetch(collection, part))
         return {id_: seen[collection, id_] for id_ in ids if (collection, id_) in seen}
 
     async def _page(self, where: Sequence[Criterion], page: PageRequest, *, deleted: bool) -> Page[E]:
         scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
         criterion = AllOf((*scope, *where))
-        records, next_position = await self._ordered(criterion, page)
+        records, positions, is_last = await self._ordered(criterion, page)
         total = await self._store.count(self._spec.collection, criterion) if page.with_total else None
-        read = self._spec.mapping.from_record
-        return Page(items=[read(record) for record in records], next=next_position, total=total)
+        read = self._spec.entity
+        return Page(
+            items=[read(record) for record in records],
+            next=None if is_last else positions[-1],
+            total=total,
+            positions=positions,
+        )
 
-    async def _ordered(self, where: Criterion, page: PageRequest) -> tuple[list[Record], Position | None]:
+    async def _ordered(
+        self, where: Criterion, page: PageRequest
+    ) -> tuple[list[Record], list[Position], bool]:
+        """The records of a page, where each stands, and whether nothing follows."""
         records = await self._store.find(page_question(self._spec.collection, where, page))
-        more = len(records) > page.limit
+        by = _ordering(page.sort)
+        positions = [Position(record[by], record[ID]) for record in records[: page.limit]]
+        for record in records:
+            # Its place in a search belongs to the search and not to the record.
+            record.pop(RELEVANCE, None)
         shown = [self._pending.remember(self._spec.collection, record) for record in records[: page.limit]]
-        last = records[page.limit - 1] if more else None
-        return shown, None if last is None else Position(last[page.sort.field], last[ID])
+        return shown, positions, len(records) <= page.limit
 
     async def _all(self, *where: Criterion) -> list[E]:
-        question = Question(collection=self._spec.collection, where=AllOf(where), limit=ALL_MAX + 1)
-        records = await self._store.find(question)
-        if len(records) > ALL_MAX:
+        found = await self._some(*where, limit=ALL_MAX + 1)
+        if len(found) > ALL_MAX:
             raise Conflict(
                 f"More than {ALL_MAX} {self._spec.collection} belong together; move some of them first."
             )
-        read, remember = self._spec.mapping.from_record, self._pending.remember
+        return found
+
+    async def _some(self, *where: Criterion, limit: int) -> list[E]:
+        question = Question(collection=self._spec.collection, where=AllOf(where), limit=limit)
+        records = await self._store.find(question)
+        read, remember = self._spec.entity, self._pending.remember
         return [read(remember(self._spec.collection, record)) for record in records]
 
 
@@ -125,8 +168,17 @@ def trash_scope() -> tuple[Criterion, ...]:
     return (Equals(IS_DELETED, True), IsNull(IS_ERASED))  # noqa: FBT003 - a value
 
 
+def trashed_under(stamp: Stamp) -> tuple[Criterion, ...]:
+    """What went to the trash under one stamp, and can still come back."""
+    return (Equals("deletedAt", stamp.at), Equals("deletedBy", stamp.by), *trash_scope())
+
+
 def page_question(collection: str, where: Criterion, page: PageRequest) -> Question:
     """The question for one page and the first record after it, which tells whether there is more."""
     after = None if page.after is None else (page.after.value, page.after.id)
-    order = Order(page.sort.field, page.sort.descending)
+    order = Order(_ordering(page.sort), page.sort.descending)
     return Question(collection=collection, where=where, order=order, after=after, limit=page.limit + 1)
+
+
+def _ordering(sort: Sort) -> str:
+    return RELEVANCE if sort.field == BY_RELEVANCE.field else sort.field

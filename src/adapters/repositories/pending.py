@@ -1,10 +1,11 @@
 """What one unit of work has read and is about to commit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from adapters.records.change_set import Guard, Put
-from adapters.records.record import ID, IS_DELETED, VERSION, Record
+from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone, tombstone
 from domain.audit import Action
 from domain.errors import Conflict
 
@@ -14,11 +15,12 @@ CHANGES_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """A put, what was there before, and how the audit trail calls it."""
+    """A put, what was there before, how the audit trail calls it, and when it happened."""
 
     put: Put
     before: Record | None
     action: Action
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -26,8 +28,25 @@ class Pending:
     """Records read, by collection and id, and the changes made to them, in order. Saving twice keeps the last."""
 
     seen: dict[tuple[str, str], Record] = field(default_factory=dict)
+    absent: set[tuple[str, str]] = field(default_factory=set)
     _changes: dict[tuple[str, str], PendingChange] = field(default_factory=dict)
     _relied_on: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
+        """Those of the ids that nobody asked the store for yet, each once."""
+        return [
+            id_
+            for id_ in dict.fromkeys(ids)
+            if (collection, id_) not in self.seen and (collection, id_) not in self.absent
+        ]
+
+    def remember_answer(self, collection: str, ids: Iterable[str], found: Mapping[str, Record]) -> None:
+        """Keeps what the store answered for these ids, also that some do not exist."""
+        for id_ in ids:
+            if id_ in found:
+                self.remember(collection, found[id_])
+            else:
+                self.absent.add((collection, id_))
 
     def remember(self, collection: str, record: Record) -> Record:
         """Keeps the record as first read, so that one unit of work sees one state."""
@@ -41,14 +60,30 @@ class Pending:
             raise LookupError(f"{collection} {record[ID]} is saved without having been read")
         if before is not None and record[VERSION] == before[VERSION]:
             return
-        if len(self._changes) >= CHANGES_MAX:
-            raise Conflict(f"One change may touch at most {CHANGES_MAX} records.")
         # What the spec does not know stays: a record is never written back with less than was read.
         full = record if before is None else {**before, **record}
         expected = 0 if before is None else int(before[VERSION])
-        self._changes[key] = PendingChange(
-            Put(collection, full, expected), before, action or _action(before, full)
+        self._take(
+            PendingChange(
+                Put(collection, full, expected), before, action or _action(before, full), record["updatedAt"]
+            )
         )
+
+    def erase(self, collection: str, id_: str, at: datetime) -> None:
+        """Takes the removal of a record for good. Raises LookupError for one that was never read here."""
+        before = self.seen.get((collection, id_))
+        if before is None:
+            raise LookupError(f"{collection} {id_} is removed without having been read")
+        if is_tombstone(before):
+            return
+        version = int(before[VERSION])
+        left = Put(collection, tombstone(id_, version + 1), version)
+        self._take(PendingChange(left, before, Action.PURGED, at))
+
+    def _take(self, change: PendingChange) -> None:
+        if len(self._changes) >= CHANGES_MAX:
+            raise Conflict(f"One change may touch at most {CHANGES_MAX} records.")
+        self._changes[change.put.collection, change.put.record_id] = change
 
     def rely_on(self, collection: str, id_: str, version: int) -> None:
         """Makes the commit depend on a record that it does not change."""
@@ -68,6 +103,7 @@ class Pending:
         """Forgets the changes once they are committed; what was read stays as it is stored now."""
         for key, change in self._changes.items():
             self.seen[key] = change.put.record
+            self.absent.discard(key)
         self._changes.clear()
         self._relied_on.clear()
 

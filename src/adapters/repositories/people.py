@@ -1,9 +1,13 @@
-"""Users: their questions as criteria."""
+"""Users and their sessions: their questions as criteria."""
 
-from adapters.records.criteria import EVERYTHING, Equals, HasWords, Question
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, IsNull, Question, Range
 from adapters.records.record import IS_DELETED
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
+from domain.session import Session
 from domain.user import User
 
 
@@ -18,5 +22,28 @@ class StoredUsers(StoredRepository[User]):
         question = Question(collection=self._spec.collection, where=EVERYTHING, limit=1)
         return not await self._store.find(question)
 
+    async def holding(self, grant: str) -> Sequence[User]:
+        return await self._all(Holds("grants", grant), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
+
     async def search(self, text: str, page: PageRequest) -> Page[User]:
-        return await self._page([HasWords(text)] if text else [], page, deleted=False)
+        return await self._page(list(_named(text)), page, deleted=False)
+
+
+def _named(text: str) -> Iterator[Criterion]:
+    """Words of a name; an address only as a whole, so that nobody learns addresses by guessing parts of them."""
+    wanted = text.strip()
+    if "@" in wanted and not any(char.isspace() for char in wanted):
+        # Beyond ASCII, lower case would make one address of two.
+        yield Equals("email", wanted.lower() if wanted.isascii() else wanted)
+    elif wanted:
+        yield HasWords(wanted)
+
+
+class StoredSessions(StoredRepository[Session]):
+    """The port Sessions."""
+
+    async def of_user(self, user_id: str) -> Sequence[Session]:
+        return await self._all(Equals("userId", user_id), IsNull("endedBecause"))
+
+    async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
+        return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)

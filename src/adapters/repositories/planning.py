@@ -1,18 +1,35 @@
 """Projects, timelines, tasks and labels: their questions as criteria."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from adapters.records.criteria import AllOf, Criterion, Equals, HasWords, Holds, OneOf, Order, Question, Range
-from adapters.records.record import IS_DELETED, VERSION
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    NotNull,
+    OneOf,
+    Order,
+    Question,
+    Range,
+)
+from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
 from adapters.records.specs import AUDIT_LOGS
-from adapters.repositories.generic import StoredRepository
+from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
+from adapters.repositories.generic import StoredRepository, trashed_under
 from application.paging import Page, PageRequest
-from application.ports.repositories import ProjectFilter, TaskFilter
+from application.ports.repositories import Audience, ProjectFilter, TaskFilter
+from domain.entity import Stamp
 from domain.label import Label
 from domain.project import Project
 from domain.task import Task
 from domain.timeline import Timeline
+
+LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 
 def _pinned(**values: str | int | None) -> list[Criterion]:
@@ -20,21 +37,36 @@ def _pinned(**values: str | int | None) -> list[Criterion]:
     return [Equals(name, value) for name, value in values.items() if value is not None]
 
 
+def _homes_of(audience: Audience) -> tuple[Criterion, ...]:
+    """What belongs to the user or to one of his teams."""
+    own = Equals("ownerId", audience.user_id)
+    return (own, OneOf("teamId", audience.team_ids)) if audience.team_ids else (own,)
+
+
+def _seen_by(audience: Audience) -> Criterion:
+    """The tasks that `domain.permissions.may_see_task` shows this audience."""
+    return AnyOf((*_homes_of(audience), OneOf("assigneeId", (audience.user_id, *audience.team_ids))))
+
+
 class StoredProjects(StoredRepository[Project]):
     """The port Projects."""
 
     async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
-        where = _pinned(teamId=wanted.team_id, status=wanted.status)
-        where += [
-            Equals("ownerId", owner) for owner in {wanted.owner_id, wanted.visible_to} if owner is not None
-        ]
+        where = _pinned(ownerId=wanted.owner_id, teamId=wanted.team_id, status=wanted.status)
+        if (audience := wanted.visible_to) is not None:
+            where.append(AnyOf(_homes_of(audience)))
         if wanted.text:
             where.append(HasWords(wanted.text))
         return await self._page(where, page, deleted=wanted.deleted)
 
+    async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
+        return await self._some(Equals("teamId", team_id), limit=limit)
+
 
 class StoredTimelines(StoredRepository[Timeline]):
-    """The port Timelines."""
+    """The port Timelines. Each entry holds a whole plan twice, as it was before and after."""
+
+    undo_page = LARGE_ENTRIES_AT_ONCE
 
     async def of_project(self, project_id: str) -> Timeline | None:
         return (await self.get_many([project_id])).get(project_id)
@@ -55,26 +87,66 @@ class StoredTasks(StoredRepository[Task]):
     """The port Tasks."""
 
     async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
-        where = _pinned(
-            createdBy=wanted.created_by,
-            projectId=wanted.project_id,
-            status=wanted.status,
-            priority=wanted.priority,
-        )
-        if wanted.label_id is not None:
-            where.append(Holds("labelIds", wanted.label_id))
-        if wanted.due_before is not None or wanted.due_after is not None:
-            where.append(Range(field="dueAt", below=wanted.due_before, above=wanted.due_after))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+        return await self._page(list(_task_criteria(wanted)), page, deleted=wanted.deleted)
+
+    async def of_project(self, project_id: str) -> Sequence[Task]:
+        return await self._all(Equals("projectId", project_id), IsNull(IS_ERASED))
+
+    async def some_of_project(self, project_id: str, *, limit: int) -> Sequence[Task]:
+        return await self._some(Equals("projectId", project_id), limit=limit)
 
     async def live_in_project(self, project_id: str) -> Sequence[Task]:
-        return await self._all(Equals("projectId", project_id), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
+        return await self._all(Equals("projectId", project_id), LIVE)
 
-    async def trashed_with_project(self, project_id: str, deleted_at: datetime) -> Sequence[Task]:
-        of_project = Equals("projectId", project_id)
-        return await self._all(of_project, Equals("deletedAt", deleted_at), Equals(IS_DELETED, True))  # noqa: FBT003 - a value
+    async def children_of(self, task_ids: Sequence[str]) -> Sequence[Task]:
+        return await self._all(OneOf("parentId", tuple(task_ids)))
+
+    async def carrying(self, label_id: str, *, limit: int) -> Sequence[Task]:
+        return await self._some(Holds("labelIds", label_id), limit=limit)
+
+    async def of_team(self, team_id: str, *, limit: int) -> Sequence[Task]:
+        return await self._some(
+            AnyOf((Equals("teamId", team_id), Equals("assigneeId", team_id))), limit=limit
+        )
+
+    async def given_in_team(self, user_id: str, team_id: str) -> Sequence[Task]:
+        return await self._all(Equals("assigneeId", user_id), Equals("teamId", team_id), IsNull(IS_ERASED))
+
+    async def trashed_by(self, project_id: str, stamp: Stamp) -> Sequence[Task]:
+        return await self._all(Equals("projectId", project_id), *trashed_under(stamp))
+
+
+def _task_criteria(wanted: TaskFilter) -> Iterator[Criterion]:
+    yield from _pinned(
+        createdBy=wanted.created_by,
+        projectId=wanted.project_id,
+        assigneeId=wanted.assignee_id,
+        executorId=wanted.executor_id,
+        status=wanted.status,
+        priority=wanted.priority,
+    )
+    if wanted.ids is not None:
+        yield OneOf(ID, wanted.ids)
+    if wanted.visible_to is not None:
+        yield _seen_by(wanted.visible_to)
+    if wanted.team_id is not None:
+        yield AnyOf((Equals("teamId", wanted.team_id), Equals("assigneeId", wanted.team_id)))
+    if wanted.is_assigned:
+        yield NotNull("assigneeId")
+    if wanted.deferred is not None:
+        yield _deferred(wanted.deferred, wanted.now)
+    if wanted.label_id is not None:
+        yield Holds("labelIds", wanted.label_id)
+    if wanted.due_before is not None or wanted.due_after is not None:
+        yield Range(field="dueAt", below=wanted.due_before, above=wanted.due_after)
+    if wanted.text:
+        yield HasWords(wanted.text)
+
+
+def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FBT001 - a value
+    if is_deferred:
+        return Range(field="deferredTill", above=now)
+    return AnyOf((IsNull("deferredTill"), Range(field="deferredTill", at_most=now)))
 
 
 class StoredLabels(StoredRepository[Label]):
@@ -85,6 +157,5 @@ class StoredLabels(StoredRepository[Label]):
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
         wanted = tuple(dict.fromkeys(names))
-        live = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
-        labels = await self._all(OneOf("name", wanted), live) if wanted else []
+        labels = await self._all(OneOf("name", wanted), LIVE) if wanted else []
         return {label.name: label for label in labels}

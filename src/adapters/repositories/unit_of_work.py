@@ -1,18 +1,34 @@
 """Collects what a use case saves and commits it as one change set with its audit entries."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import ID, VERSION, Record, instant_text
-from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES, USERS
+from adapters.records.record_store import FETCH_MAX, RecordStore
+from adapters.records.specs import (
+    AUDIT_LOGS,
+    LABELS,
+    PROJECTS,
+    ROLES,
+    SESSIONS,
+    TASK_ASSIGNMENTS,
+    TASKS,
+    TEAM_MEMBERS,
+    TEAMS,
+    TIMELINES,
+    USERS,
+    WATCHLISTS,
+)
+from adapters.repositories.assignments import StoredAssignments, StoredWatches
 from adapters.repositories.audit_entries import StoredAuditTrail
 from adapters.repositories.pending import Pending, PendingChange
-from adapters.repositories.people import StoredUsers
+from adapters.repositories.people import StoredSessions, StoredUsers
 from adapters.repositories.planning import StoredLabels, StoredProjects, StoredTasks, StoredTimelines
+from adapters.repositories.teams import StoredMemberships, StoredRoles, StoredTeams
 from application.actor import Actor
 from application.ports.identifiers import Identifiers
-from domain.audit import AuditEntry, changes_between
+from domain.audit import Action, AuditEntry, changes_between
 
 
 class StoredUnitOfWork:
@@ -29,6 +45,22 @@ class StoredUnitOfWork:
         return StoredUsers(USERS, self._store, self._pending)
 
     @property
+    def sessions(self) -> StoredSessions:
+        return StoredSessions(SESSIONS, self._store, self._pending)
+
+    @property
+    def roles(self) -> StoredRoles:
+        return StoredRoles(ROLES, self._store, self._pending)
+
+    @property
+    def teams(self) -> StoredTeams:
+        return StoredTeams(TEAMS, self._store, self._pending)
+
+    @property
+    def memberships(self) -> StoredMemberships:
+        return StoredMemberships(TEAM_MEMBERS, self._store, self._pending)
+
+    @property
     def projects(self) -> StoredProjects:
         return StoredProjects(PROJECTS, self._store, self._pending)
 
@@ -41,12 +73,34 @@ class StoredUnitOfWork:
         return StoredTasks(TASKS, self._store, self._pending)
 
     @property
+    def assignments(self) -> StoredAssignments:
+        return StoredAssignments(TASK_ASSIGNMENTS, self._store, self._pending)
+
+    @property
+    def watches(self) -> StoredWatches:
+        return StoredWatches(WATCHLISTS, self._store, self._pending)
+
+    @property
     def labels(self) -> StoredLabels:
         return StoredLabels(LABELS, self._store, self._pending)
 
     @property
     def audit(self) -> StoredAuditTrail:
         return StoredAuditTrail(self._store)
+
+    async def load(self, **ids_by_kind: Iterable[str]) -> None:
+        wanted = {_COLLECTIONS[kind]: list(ids) for kind, ids in ids_by_kind.items()}
+        while asked := self._still_unknown(wanted):
+            for collection, found in (await self._store.gather(asked)).items():
+                self._pending.remember_answer(collection, asked[collection], found)
+
+    def _still_unknown(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """What one call may ask for at most of what nobody asked for yet."""
+        return {
+            collection: unknown[:FETCH_MAX]
+            for collection, ids in wanted.items()
+            if (unknown := self._pending.unknown(collection, ids))
+        }
 
     async def commit(self) -> None:
         changes = list(self._pending)
@@ -69,7 +123,7 @@ class StoredUnitOfWork:
             version=record[VERSION],
             action=change.action,
             actor_id=self._actor.id,
-            at=record["updatedAt"],
+            at=change.at,
             request_id=self._actor.request_id,
             change_set_id=change_set_id,
             changes=_json_changes(change),
@@ -79,8 +133,24 @@ class StoredUnitOfWork:
         return AUDIT_LOGS.mapping.to_record(entry)
 
 
+_COLLECTIONS = {
+    "users": USERS.collection,
+    "roles": ROLES.collection,
+    "teams": TEAMS.collection,
+    "memberships": TEAM_MEMBERS.collection,
+    "projects": PROJECTS.collection,
+    "timelines": TIMELINES.collection,
+    "tasks": TASKS.collection,
+    "watches": WATCHLISTS.collection,
+    "labels": LABELS.collection,
+}
+"""The collection of each kind that `load` takes by name."""
+
+
 def _json_changes(change: PendingChange) -> dict[str, dict[str, object]]:
-    """What changed, instants as text: entries hold JSON values."""
+    """What changed, instants as text: entries hold JSON values. A removal for good repeats nothing of it."""
+    if change.action is Action.PURGED:
+        return {}
     changes = changes_between(change.before, change.put.record)
     for sides in changes.values():
         for side, value in sides.items():

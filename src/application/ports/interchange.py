@@ -1,11 +1,11 @@
-"""What other trackers export, in Tandem's words."""
+"""Files of other trackers: their issues in Tandem's words, and Tandem's tasks in theirs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.task import Priority, TaskStatus
+from domain.task import Priority, Task, TaskStatus
 
 CONTENT_BYTES_MAX = 32 * 1024 * 1024
 ISSUES_MAX = 50_000
@@ -62,4 +62,22 @@ class IssueReader(Protocol):
 
         Raises Invalid with every fault of the file, each with its place; then nothing of the file may be imported.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedIssue:
+    """A task, live or in the trash, as it leaves Tandem. Keys are unique in a file; a parent is in the file, too."""
+
+    key: str
+    task: Task
+    parent_key: str | None
+    label_names: tuple[str, ...]
+
+
+class IssueWriter(Protocol):
+    """Writes one format."""
+
+    def write(self, issues: Sequence[ExportedIssue]) -> bytes:
+        """A file that the reader of the same format reads without fault. What the format cannot hold is left out."""
         ...

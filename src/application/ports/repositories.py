@@ -10,13 +10,18 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from application.paging import Page, PageRequest
+from domain.assignment import TaskAssignment
 from domain.audit import Action, AuditEntry
-from domain.entity import Entity
+from domain.entity import Entity, Stamp
 from domain.label import Label
 from domain.project import Project, ProjectStatus
+from domain.role import Role, RoleScope
+from domain.session import Session
 from domain.task import Priority, Task, TaskStatus
+from domain.team import Membership, Team
 from domain.timeline import Timeline
 from domain.user import User
+from domain.watch import Watch
 
 E = TypeVar("E", bound=Entity)
 
@@ -32,6 +37,10 @@ class Repository(Protocol[E]):
         """Those of the ids that exist, trash included, by id."""
         ...
 
+    async def changed_since(self, instant: datetime, page: PageRequest) -> Page[E]:
+        """A page of what was changed at or after an instant, trash included; sorts by updatedAt."""
+        ...
+
     async def at_version(self, id: str, version: int) -> E:
         """The entity as it was at an earlier version. Raises NotFound for a version that never was."""
         ...
@@ -41,6 +50,21 @@ class Repository(Protocol[E]):
 
         A new entity has version 1; any other must have been read in the same unit of work. The audit action follows
         from what changed unless it is named.
+        """
+        ...
+
+    async def purged(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids that were removed for good."""
+        ...
+
+    async def trashed_before(self, instant: datetime, page: PageRequest) -> Page[E]:
+        """A page of what went into the trash before an instant; sorts by deletedAt."""
+        ...
+
+    def erase(self, entity: E, stamp: Stamp) -> None:
+        """Takes the removal of an entity for good into the unit of work: it never comes back, whatever is replayed.
+
+        The entity must have been read in the same unit of work.
         """
         ...
 
@@ -60,16 +84,100 @@ class Users(Repository[User], Protocol):
         """Whether nobody ever signed in."""
         ...
 
+    async def holding(self, grant: str) -> Sequence[User]:
+        """Every live user who holds this grant."""
+        ...
+
     async def search(self, text: str, page: PageRequest) -> Page[User]:
-        """Live users whose name or address holds every word of the text; all where it is empty."""
+        """Live users whose name holds every word of the text, or the one whose whole address it is; all where it is
+        empty. Sorts by createdAt.
+        """
+        ...
+
+
+class Sessions(Repository[Session], Protocol):
+    """Sign-ins."""
+
+    async def of_user(self, user_id: str) -> Sequence[Session]:
+        """Every session of a user that has not ended, whether or not its time is over."""
+        ...
+
+    async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
+        """A page of sessions whose time was over before an instant; sorts by expiresAt."""
+        ...
+
+
+class Roles(Repository[Role], Protocol):
+    """Roles."""
+
+    async def matching(self, scope: RoleScope | None, page: PageRequest) -> Page[Role]:
+        """A page of live roles; sorts by createdAt, updatedAt or name."""
+        ...
+
+    async def of_scope(self, scope: RoleScope) -> Sequence[Role]:
+        """Every live role of a scope."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectFilter:
-    """Which projects; None means whichever."""
+class TeamFilter:
+    """Which teams; None means whichever. `ids` restricts to these teams."""
 
-    visible_to: str | None = None
+    ids: tuple[str, ...] | None = None
+    owner_id: str | None = None
+    text: str | None = None
+    deleted: bool = False
+
+
+class Teams(Repository[Team], Protocol):
+    """Teams."""
+
+    async def matching(self, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+        """A page of teams; sorts by createdAt, updatedAt or name."""
+        ...
+
+
+class Memberships(Repository[Membership], Protocol):
+    """Who belongs to which team; the id follows from both (`domain.team.membership_id`)."""
+
+    async def of_user(self, user_id: str) -> Sequence[Membership]:
+        """Every live membership of a user."""
+        ...
+
+    async def of_team(self, team_id: str) -> Sequence[Membership]:
+        """Every live membership of a team; a team has at most MEMBERS_MAX."""
+        ...
+
+    async def count_of_team(self, team_id: str) -> int:
+        """How many members a team has at present."""
+        ...
+
+    async def trashed_by(self, team_id: str, stamp: Stamp) -> Sequence[Membership]:
+        """The memberships of a team that went into the trash under this stamp, as they do together with it."""
+        ...
+
+    async def ever_of_team(self, team_id: str) -> Sequence[Membership]:
+        """Every membership of a team, also of those who left."""
+        ...
+
+    async def page_of_team(self, team_id: str, page: PageRequest) -> Page[Membership]:
+        """A page of the live memberships of a team; sorts by createdAt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """For whom a list is made: one user and the teams he belongs to."""
+
+    user_id: str
+    team_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFilter:
+    """Which projects; None means whichever. `visible_to` keeps those that the audience owns or has in a team."""
+
+    visible_to: Audience | None = None
     owner_id: str | None = None
     team_id: str | None = None
     status: ProjectStatus | None = None
@@ -79,6 +187,10 @@ class ProjectFilter:
 
 class Projects(Repository[Project], Protocol):
     """Projects."""
+
+    async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
+        """Some of the projects of a team, also from the trash; none where it has none."""
+        ...
 
     async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
         """A page of projects; sorts by createdAt, updatedAt or name."""
@@ -99,8 +211,21 @@ class Timelines(Repository[Timeline], Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks; None means whichever."""
+    """Which tasks; None means whichever.
 
+    `visible_to` keeps those that are the audience's or its teams' own, assigned to it or taken over by it. `ids`
+    restricts to these tasks. `team_id` finds what is a team's own or assigned to it. `now` decides what is deferred:
+    with `deferred` True only that, with False nothing of it. `is_assigned` keeps what is given to somebody.
+    """
+
+    visible_to: Audience | None = None
+    ids: tuple[str, ...] | None = None
+    team_id: str | None = None
+    assignee_id: str | None = None
+    executor_id: str | None = None
+    is_assigned: bool = False
+    deferred: bool | None = None
+    now: datetime | None = None
     created_by: str | None = None
     project_id: str | None = None
     status: TaskStatus | None = None
@@ -116,15 +241,39 @@ class Tasks(Repository[Task], Protocol):
     """Tasks."""
 
     async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
-        """A page of tasks; sorts by createdAt, updatedAt, dueAt or priority."""
+        """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId."""
+        ...
+
+    async def of_project(self, project_id: str) -> Sequence[Task]:
+        """Every task of a project, also from the trash."""
+        ...
+
+    async def some_of_project(self, project_id: str, *, limit: int) -> Sequence[Task]:
+        """Some of the tasks of a project, also from the trash; none where it has none."""
         ...
 
     async def live_in_project(self, project_id: str) -> Sequence[Task]:
         """Every live task of a project."""
         ...
 
-    async def trashed_with_project(self, project_id: str, deleted_at: datetime) -> Sequence[Task]:
-        """The tasks that went into the trash together with their project."""
+    async def children_of(self, task_ids: Sequence[str]) -> Sequence[Task]:
+        """Every task below one of these, also from the trash."""
+        ...
+
+    async def carrying(self, label_id: str, *, limit: int) -> Sequence[Task]:
+        """Some of the tasks that carry a label, also from the trash; none where none does."""
+        ...
+
+    async def of_team(self, team_id: str, *, limit: int) -> Sequence[Task]:
+        """Some of the tasks that are a team's own or assigned to it, also from the trash; none where none is."""
+        ...
+
+    async def given_in_team(self, user_id: str, team_id: str) -> Sequence[Task]:
+        """Every task of a team that is assigned to this user himself, also from the trash."""
+        ...
+
+    async def trashed_by(self, project_id: str, stamp: Stamp) -> Sequence[Task]:
+        """The tasks of a project that went into the trash under this stamp, as they do together with it."""
         ...
 
 
@@ -140,12 +289,57 @@ class Labels(Repository[Label], Protocol):
         ...
 
 
+class Assignments(Repository[TaskAssignment], Protocol):
+    """Assignments of tasks."""
+
+    async def executed_by(self, user_id: str, team_id: str) -> Sequence[TaskAssignment]:
+        """The live assignments to a team that this member took over, also of tasks in the trash."""
+        ...
+
+    async def of_task(self, task_id: str) -> TaskAssignment | None:
+        """The one live assignment of a task."""
+        ...
+
+    async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[TaskAssignment]:
+        """Every assignment of these tasks, also those that are over."""
+        ...
+
+    async def of_tasks(self, task_ids: Iterable[str]) -> dict[str, TaskAssignment]:
+        """The live assignments of these tasks, by task."""
+        ...
+
+
+class Watches(Repository[Watch], Protocol):
+    """Who follows which task; the id follows from both (`domain.watch.watch_id`)."""
+
+    async def page_of_user(self, user_id: str, page: PageRequest) -> Page[Watch]:
+        """A page of what a user watches at present; sorts by updatedAt, which is when he began to."""
+        ...
+
+    async def task_ids_of_user(self, user_id: str) -> tuple[str, ...]:
+        """Every task that a user watches at present."""
+        ...
+
+    async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[Watch]:
+        """Every watch over these tasks, also those given up."""
+        ...
+
+    async def of_task(self, task_id: str) -> Sequence[Watch]:
+        """Every watch over a task, also those given up."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which audit entries; None means whichever. `since` and `until` bound the instant, inclusive and exclusive."""
+    """Which audit entries; None means whichever. `since` and `until` bound the instant, inclusive and exclusive.
+
+    `collections` and `entity_ids` keep the entries of several things of several kinds.
+    """
 
     collection: str | None = None
     entity_id: str | None = None
+    collections: tuple[str, ...] | None = None
+    entity_ids: tuple[str, ...] | None = None
     actor_id: str | None = None
     action: Action | None = None
     since: datetime | None = None
@@ -157,6 +351,10 @@ class AuditTrail(Protocol):
 
     async def matching(self, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         """A page of entries; sorts by at."""
+        ...
+
+    async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
+        """The ids of those entries that tell of something that was removed for good since."""
         ...
 
     async def of_version(self, collection: str, entity_id: str, version: int) -> AuditEntry | None:

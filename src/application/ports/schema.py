@@ -19,6 +19,38 @@ class SchemaState:
         return self.revision == self.expected
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRecords:
+    """What one collection of one store holds in older forms, of the records that were looked at.
+
+    `waiting` are read in today's form and stored so with their next change; `unfit` cannot be read at all, because
+    something required is missing or unknown. Not complete means that the collection holds more than was looked at.
+    """
+
+    store: str
+    collection: str
+    looked_at: int
+    waiting: int
+    unfit: int
+    rewritten: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfPlace:
+    """What one collection holds where this program does not look for it, of the records that were looked at: tasks that
+    do not repeat whose they are or who does them, watches and memberships under ids of an older version.
+
+    `waiting` are out of place still, `placed` were put in place. Not complete means that the collection holds more.
+    """
+
+    collection: str
+    looked_at: int
+    waiting: int
+    placed: int
+    is_complete: bool
+
+
 class Schema(Protocol):
     """The schema of every store in use. All methods raise StoreUnavailable where a store does not answer."""
 
@@ -28,6 +60,24 @@ class Schema(Protocol):
 
     async def upgrade(self) -> Sequence[SchemaState]:
         """Brings each store to what this program expects, creating what is missing. Harmless when done already."""
+        ...
+
+    async def waiting(self) -> Sequence[OldRecords]:
+        """How many records of each collection wait for an upgrade, in each store whose schema can be read; a bounded
+        number of them is looked at.
+        """
+        ...
+
+    async def out_of_place(self) -> Sequence[OutOfPlace]:
+        """What is out of place in the store that owns the writes, where its schema can be read; a bounded number of
+        records is looked at.
+        """
+        ...
+
+    async def rewrite(self) -> Sequence[OldRecords]:
+        """Stores every old record in today's form under its present version, and says what is left. May be repeated,
+        and run beside writers.
+        """
         ...
 
     async def downgrade(self) -> Sequence[SchemaState]:

@@ -1,9 +1,23 @@
 """One use case, one change set."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from application.actor import Actor
-from application.ports.repositories import AuditTrail, Labels, Projects, Tasks, Timelines, Users
+from application.ports.repositories import (
+    Assignments,
+    AuditTrail,
+    Labels,
+    Memberships,
+    Projects,
+    Roles,
+    Sessions,
+    Tasks,
+    Teams,
+    Timelines,
+    Users,
+    Watches,
+)
 
 
 class UnitOfWork(Protocol):
@@ -11,6 +25,18 @@ class UnitOfWork(Protocol):
 
     @property
     def users(self) -> Users: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def roles(self) -> Roles: ...
+
+    @property
+    def teams(self) -> Teams: ...
+
+    @property
+    def memberships(self) -> Memberships: ...
 
     @property
     def projects(self) -> Projects: ...
@@ -22,10 +48,34 @@ class UnitOfWork(Protocol):
     def tasks(self) -> Tasks: ...
 
     @property
+    def assignments(self) -> Assignments: ...
+
+    @property
+    def watches(self) -> Watches: ...
+
+    @property
     def labels(self) -> Labels: ...
 
     @property
     def audit(self) -> AuditTrail: ...
+
+    async def load(  # noqa: PLR0913 - one name for each kind
+        self,
+        *,
+        users: Iterable[str] = (),
+        roles: Iterable[str] = (),
+        teams: Iterable[str] = (),
+        memberships: Iterable[str] = (),
+        projects: Iterable[str] = (),
+        timelines: Iterable[str] = (),
+        tasks: Iterable[str] = (),
+        watches: Iterable[str] = (),
+        labels: Iterable[str] = (),
+    ) -> None:
+        """Reads entities of several kinds in one call to the store, so that `get` and `get_many` need none for them,
+        nor for those that do not exist. Raises StoreUnavailable where the store does not answer.
+        """
+        ...
 
     async def commit(self) -> None:
         """Stores every saved entity and one audit entry for each, all or nothing, also when the process dies.

@@ -1,12 +1,16 @@
 """`tandem admin` and `tandem demo`: accounts, tokens, and something to look at."""
 
+from collections.abc import Mapping
+from typing import cast
+
 import click
 
-from application.ports.tokens import TokenPair
+from application.ports.retention_runs import RetentionRun
+from application.ports.tokens import AccessToken, Identity
 from domain.user import User
-from entrypoints.cli.console import Console
+from entrypoints.cli.console import Console, View
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_in_the_way
+from entrypoints.cli.running_service import ServiceClient, service_in_the_way, token_issuer
 from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 
@@ -19,15 +23,20 @@ def admin() -> None:
 @admin.command()
 @click.argument("email")
 async def token(console: Console, email: str) -> ExitCode:
-    """Print an access token for EMAIL; the account is made where there is none. Asks for no proof."""
+    """Print an access token for an existing account, good for some minutes; no proof is asked for, nobody is made."""
     settings = current_settings()
     service = await service_in_the_way(settings)
     if service is not None:
-        view = await ServiceClient(service, settings).ask("POST", "/v1/auth/dev/token", {"email": email})
+        user = await ServiceClient(service, settings).account(email)
+        issued = token_issuer(settings).issue(Identity(str(user["id"]), frozenset(_grants(user))))
+        view = _view(user, issued)
     else:
         async with opened(settings) as container:
-            view = _signed_in(*await container.sign_in_by_email()(operator(container), email))
-    console.show(view, lambda: console.line(str(view["accessToken"])))
+            found, issued = await container.issue_access_token()(operator(container), email)
+        view = _view(
+            {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
+        )
+    console.show(view, lambda: console.line(issued.access_token))
     return ExitCode.FINE
 
 
@@ -41,6 +50,24 @@ async def grant(console: Console, email: str) -> ExitCode:
         user: User = await container.grant_administration()(operator(container), email)
     view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
     console.show(view, lambda: console.line(f"{user.email} administers this installation now."))
+    return ExitCode.FINE
+
+
+@admin.command()
+@click.option("--dry-run", is_flag=True, help="Count what is due; remove nothing.")
+async def purge(console: Console, *, dry_run: bool) -> ExitCode:
+    """Remove for good what has been in the trash for more than RETENTION_DAYS. The service does so every hour."""
+    settings = current_settings()
+    service = await service_in_the_way(settings)
+    view: View
+    if service is not None:
+        path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
+        view = await ServiceClient(service, settings).ask("POST", path)
+    else:
+        async with opened(settings) as container:
+            run: RetentionRun = await container.purge_expired()(operator(container), is_dry_run=dry_run)
+        view = _retention_view(run)
+    console.show(view, lambda: _print_run(console, view))
     return ExitCode.FINE
 
 
@@ -59,12 +86,42 @@ async def demo(console: Console) -> ExitCode:
     return ExitCode.FINE
 
 
-def _signed_in(user: User, tokens: TokenPair) -> dict[str, object]:
-    """The same keys as the service's answer, the user in short."""
+def _grants(user: Mapping[str, object]) -> list[str]:
+    grants = user.get("grants")
+    return [str(grant) for grant in grants] if isinstance(grants, list) else []
+
+
+def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
+    """The same keys as the service's answer to a sign-in, without a refresh token, and the user in short."""
     return {
-        "accessToken": tokens.access_token,
-        "refreshToken": tokens.refresh_token,
+        "accessToken": issued.access_token,
         "tokenType": "Bearer",
-        "expiresInSeconds": tokens.expires_in_seconds,
-        "user": {"id": user.id, "email": user.email, "name": user.name, "grants": list(user.grants)},
+        "expiresInSeconds": issued.expires_in_seconds,
+        "user": {name: user[name] for name in ("id", "email", "name", "grants")},
     }
+
+
+def _retention_view(run: RetentionRun) -> View:
+    """The same keys as the service's answer."""
+    return {
+        "at": run.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "cutoff": run.cutoff.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "removed": dict(run.removed),
+        "detached": run.detached,
+        "kept": run.kept,
+        "isComplete": run.is_complete,
+        "isDryRun": run.is_dry_run,
+    }
+
+
+def _print_run(console: Console, view: View) -> None:
+    removed = cast("Mapping[str, int]", view["removed"])
+    counted = ", ".join(f"{count} {collection}" for collection, count in sorted(removed.items()) if count)
+    said = "Due to be removed" if view["isDryRun"] else "Removed for good"
+    console.line(f"{said} (in the trash since before {view['cutoff']}): {counted or 'nothing'}.")
+    if view["kept"]:
+        console.line(
+            f"{view['kept']} things are still needed or were being changed, and stay until the next run."
+        )
+    if not view["isComplete"]:
+        console.line("There is more; the next run goes on.")

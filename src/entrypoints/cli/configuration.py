@@ -37,7 +37,7 @@ def described(settings: Settings) -> dict[str, object]:
         "address": f"http://{settings.http.host}:{settings.http.port}",
         "cache": "memory" if settings.cache_url in (None, "memory") else "redis",
         "signingKeys": "settings" if settings.private_key else "data directory",
-        "googleSignIn": settings.google_client_id is not None,
+        "googleSignIn": settings.google is not None,
         "logs": f"{settings.log_level} {settings.log_format}",
     }
 

@@ -76,10 +76,10 @@ async def _importer(container: Container, owner: str | None) -> Actor:
         return actor
     address = normal_email(owner)
     found = await container.search_users()(actor, address, PageRequest(limit=LIMIT_MAX))
-    for user in found.items:
-        if user.email == address:
-            return Actor(id=user.id, grants=frozenset(user.grants), request_id=actor.request_id)
-    raise NotFound(f"Nobody has the address {address}. Make the account with: tandem admin token {address}")
+    for seen in found.items:
+        if seen.user.email == address:
+            return Actor(id=seen.id, grants=frozenset(seen.user.grants), request_id=actor.request_id)
+    raise NotFound(f"Nobody has the address {address}: whoever it belongs to must sign in once.")
 
 
 def _view(report: ImportReport) -> dict[str, object]:

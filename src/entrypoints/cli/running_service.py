@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from loguru import logger
 
 from application.actor import SYSTEM_ID
-from application.ports.tokens import Identity
+from application.ports.tokens import Identity, TokenIssuer
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -30,6 +30,7 @@ from domain.errors import (
     Unavailable,
 )
 from domain.permissions import Grant
+from domain.user import normal_email
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import Settings
 
@@ -125,8 +126,18 @@ class ServiceClient:
 
     def __init__(self, service: RunningService, settings: Settings) -> None:
         self.service = service
-        tokens = build_container(settings).token_reader()
-        self._token = tokens.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))).access_token
+        self._token = (
+            token_issuer(settings).issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))).access_token
+        )
+
+    async def account(self, email: str) -> dict[str, object]:
+        """The account with exactly this address. Raises NotFound where nobody has it."""
+        address = normal_email(email)
+        found = (await self.ask("GET", f"/v1/users?search={quote(address, safe='')}")).get("items")
+        for user in found if isinstance(found, list) else ():
+            if isinstance(user, dict) and user.get("email") == address:
+                return user
+        raise NotFound("Nobody has this address.")
 
     async def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
         """The JSON answer. Raises the domain's error that the answer stands for, StoreUnavailable without an answer."""
@@ -145,6 +156,11 @@ class ServiceClient:
             detail = str(view.get("detail") or f"The service answered {status}.")
             raise _ERRORS.get(status, Unavailable)(detail)
         return view
+
+
+def token_issuer(settings: Settings) -> TokenIssuer:
+    """Makes tokens that every process with the same keys believes."""
+    return build_container(settings).token_reader()
 
 
 def _exchange(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from application.ports.schema import SchemaState
+from application.ports.schema import OldRecords, OutOfPlace, SchemaState
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.session import current_settings, schema_of
+from entrypoints.cli.session import STORE_WAIT_SECONDS_MAX, current_settings, opened, schema_of
 from entrypoints.cli.tree import TandemGroup
+from entrypoints.composition.start import bring_roles, put_in_place
 
 
 @click.group(cls=TandemGroup)
@@ -18,9 +19,19 @@ def migrate() -> None:
 
 @migrate.command()
 async def up(console: Console) -> ExitCode:
-    """Bring every store to what this program expects; harmless when done already."""
-    async with schema_of(current_settings()) as schema:
-        return _shown(console, await schema.upgrade())
+    """Bring every store to what this program expects, old records included; harmless when done already.
+
+    May run beside the service: old records are stored anew in small batches, under the versions they have. What an
+    older version left where this one does not look for it is put in place: changes like others, in the audit trail.
+    """
+    settings = current_settings()
+    async with schema_of(settings) as schema:
+        states = await schema.upgrade()
+        old = await schema.rewrite()
+    async with opened(settings) as container:
+        await bring_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
+        placed = await put_in_place(container, within_seconds=STORE_WAIT_SECONDS_MAX)
+    return _shown(console, states, old, placed)
 
 
 @migrate.command()
@@ -30,18 +41,28 @@ async def down(console: Console, *, yes: bool) -> ExitCode:
     if not yes:
         raise click.UsageError("A step back drops the tables and columns it had added. Say --yes to do it.")
     async with schema_of(current_settings()) as schema:
-        _shown(console, await schema.downgrade())
+        _shown(console, await schema.downgrade(), await schema.waiting(), await schema.out_of_place())
     return ExitCode.FINE
 
 
 @migrate.command()
 async def status(console: Console) -> ExitCode:
-    """Show where every store stands. Exits with 1 where one is behind."""
+    """Show where every store stands, and how many old records wait for an upgrade. Exits with 1 where one is behind.
+
+    Records that wait are read as they should be; `migrate up` stores them so. What is out of place is not: tasks are
+    seen by their makers alone, and watches cannot be given up, until `migrate up` has put them in place. Of large
+    collections the first part is counted, and the answer says so.
+    """
     async with schema_of(current_settings()) as schema:
-        return _shown(console, await schema.states())
+        return _shown(console, await schema.states(), await schema.waiting(), await schema.out_of_place())
 
 
-def _shown(console: Console, states: Sequence[SchemaState]) -> ExitCode:
+def _shown(
+    console: Console,
+    states: Sequence[SchemaState],
+    old: Sequence[OldRecords],
+    places: Sequence[OutOfPlace],
+) -> ExitCode:
     rows = [
         {
             "store": state.store,
@@ -55,8 +76,69 @@ def _shown(console: Console, states: Sequence[SchemaState]) -> ExitCode:
 
     def people() -> None:
         console.table(("store", "revision", "expected"), [(s.store, s.revision, s.expected) for s in states])
-        if not are_current:
+        _tell_of_records(console, old)
+        _tell_of_places(console, places)
+        waiting = sum(one.waiting for one in old) + sum(one.waiting for one in places)
+        if waiting or not are_current:
             console.line("Type: tandem migrate up")
 
-    console.show({"stores": rows, "isCurrent": are_current}, people)
+    view = {
+        "stores": rows,
+        "isCurrent": are_current,
+        "records": list(map(_row, old)),
+        "outOfPlace": list(map(_place_row, places)),
+    }
+    console.show(view, people)
     return ExitCode.FINE if are_current else ExitCode.DIFFERENCE
+
+
+def _row(old: OldRecords) -> dict[str, object]:
+    return {
+        "store": old.store,
+        "collection": old.collection,
+        "lookedAt": old.looked_at,
+        "waiting": old.waiting,
+        "unfit": old.unfit,
+        "rewritten": old.rewritten,
+        "isComplete": old.is_complete,
+    }
+
+
+def _place_row(place: OutOfPlace) -> dict[str, object]:
+    return {
+        "collection": place.collection,
+        "lookedAt": place.looked_at,
+        "waiting": place.waiting,
+        "placed": place.placed,
+        "isComplete": place.is_complete,
+    }
+
+
+def _tell_of_records(console: Console, old: Sequence[OldRecords]) -> None:
+    told = [one for one in old if one.waiting or one.unfit or one.rewritten]
+    if told:
+        columns = ("store", "collection", "records looked at", "waiting", "unfit", "rewritten")
+        console.table(
+            columns,
+            [
+                (one.store, one.collection, _looked_at(one), one.waiting, one.unfit, one.rewritten)
+                for one in told
+            ],
+        )
+    elif old:
+        looked_at = sum(one.looked_at for one in old)
+        more = "" if all(one.is_complete for one in old) else " of more"
+        console.line(f"No record waits for an upgrade ({looked_at}{more} looked at).")
+
+
+def _tell_of_places(console: Console, places: Sequence[OutOfPlace]) -> None:
+    told = [one for one in places if one.waiting or one.placed]
+    if told:
+        console.table(
+            ("collection", "records looked at", "out of place", "put in place"),
+            [(one.collection, _looked_at(one), one.waiting, one.placed) for one in told],
+        )
+
+
+def _looked_at(one: OldRecords | OutOfPlace) -> str:
+    return str(one.looked_at) if one.is_complete else f"the first {one.looked_at}"

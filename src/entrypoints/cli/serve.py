@@ -25,9 +25,13 @@ from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
+from entrypoints.composition.start import start
+from entrypoints.worker.jobs import retention_of
+from entrypoints.worker.main import run_jobs
 
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
+TIDYING_SECONDS_MAX = 2.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what people write to listen everywhere
 
@@ -86,7 +90,9 @@ class _Service:
             loop.add_signal_handler(number, server.handle_exit, number, None)
         stack = self.container.stack()
         with ExitStack() as notes:
+            stopping = asyncio.Event()
             opening = asyncio.create_task(self._open(notes), name="opening the stores")
+            tidying = asyncio.create_task(self._tidy(opening, stopping), name="emptying old trash")
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
             try:
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +101,8 @@ class _Service:
                 await serving
             finally:
                 opening.cancel()
-                await asyncio.wait({opening})
+                stopping.set()
+                await asyncio.wait({opening, tidying})
                 await stack.close()
         if not opening.cancelled():
             opening.result()
@@ -105,7 +112,7 @@ class _Service:
     async def _open(self, notes: ExitStack) -> None:
         """Opens the stores, however long that takes, and says that the service is ready."""
         stack = self.container.stack()
-        await stack.open()
+        await start(self.container)
         # What the start has made stays for good. Left to the collector, it would make each full collection stop all
         # requests for a tenth of a second and more.
         gc.freeze()
@@ -114,6 +121,12 @@ class _Service:
         notes.enter_context(announced(settings.stores.data_dir, self.url))
         demo_email = await self._seed() if self.with_demo else None
         self._say_ready(settings, demo_email)
+
+    async def _tidy(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
+        """A worker's jobs beside the mirror, once the stores are open, until the service stops."""
+        await asyncio.wait({opening})
+        if not opening.cancelled() and opening.exception() is None:
+            await run_jobs([retention_of(self.container)], stopping, drain_seconds_max=TIDYING_SECONDS_MAX)
 
     async def _seed(self) -> str | None:
         try:

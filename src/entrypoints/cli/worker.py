@@ -4,6 +4,7 @@ import click
 
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
+from entrypoints.cli.running_service import MONTY
 from entrypoints.cli.session import current_settings
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.logs import start_logging
@@ -12,11 +13,13 @@ from entrypoints.worker.main import run_worker
 
 @click.command(cls=TandemCommand)
 async def worker(console: Console) -> ExitCode:
-    """Mend the mirror until a signal comes. The service does the same; a worker is for when that is not enough."""
+    """Mend the mirror and empty old trash until a signal comes. The service does the same; a worker is for when that is
+    not enough.
+    """
     settings = current_settings()
-    if settings.stores.target is None:
+    if settings.stores.named == (MONTY,):
         raise click.UsageError(
-            "STORE names a single store: nothing is mirrored, so a worker has nothing to do."
+            "MontyDB serves one process at a time, and the service does a worker's jobs by itself."
         )
     start_logging(settings)
 

@@ -4,24 +4,44 @@ from functools import partial
 
 from dependency_injector import containers, providers
 
+from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import load_key_pair
+from adapters.auth.refresh_tokens import OpaqueRefreshTokens
 from adapters.interchange.beads import BeadsReader
+from adapters.interchange.beads_writer import BeadsWriter
 from adapters.observability.request_metrics import RequestMetrics
+from adapters.repositories.display_numbers import StoredDisplayNumbers
+from adapters.repositories.placing import Placing
+from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
+from adapters.system.threads import Threads
 from application import (
+    administration,
+    assignments,
     audit_trail,
+    bulk_tasks,
     demonstration,
+    exports,
+    granting,
     imports,
     labels,
     operating,
     projects,
+    retention,
+    roles,
+    sessions,
+    task_reading,
     tasks,
+    team_members,
+    teams,
     timelines,
     users,
+    watchlists,
 )
+from entrypoints.composition.identity import identity_provider
 from entrypoints.composition.logs import access_log
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
@@ -33,6 +53,7 @@ class Container(containers.DeclarativeContainer):
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
 
     clock = providers.Singleton(SystemClock)
+    aside = providers.Singleton(Threads)
     identifiers = providers.Singleton(SortableIdentifiers)
     stack = providers.Singleton(StoreStack, settings=settings, clock=clock)
     synchronisation = stack.provided.synchronisation
@@ -47,8 +68,19 @@ class Container(containers.DeclarativeContainer):
         directory=settings.provided.stores.data_dir,
     )
     token_reader = providers.Singleton(JwtTokens, keys, clock=clock)
+    refresh_tokens = providers.Singleton(
+        OpaqueRefreshTokens, token_reader.provided.derived_secret.call("refresh")
+    )
+
+    identity_provider = providers.Singleton(
+        identity_provider,
+        settings,
+        secret=token_reader.provided.derived_secret.call("identity provider"),
+        clock=clock,
+    )
 
     begin = providers.Singleton(partial, StoredUnitOfWork, stack.provided.store, identifiers)
+    placing = providers.Singleton(Placing, stack.provided.store, identifiers, clock)
 
     create_project = providers.Singleton(
         projects.CreateProject, begin=begin, clock=clock, identifiers=identifiers
@@ -60,13 +92,42 @@ class Container(containers.DeclarativeContainer):
     restore_project = providers.Singleton(projects.RestoreProject, begin=begin, clock=clock)
     roll_back_project = providers.Singleton(projects.RollBackProject, begin=begin, clock=clock)
 
-    create_task = providers.Singleton(tasks.CreateTask, begin=begin, clock=clock, identifiers=identifiers)
-    get_task = providers.Singleton(tasks.GetTask, begin=begin)
-    list_tasks = providers.Singleton(tasks.ListTasks, begin=begin)
-    edit_task = providers.Singleton(tasks.EditTask, begin=begin, clock=clock)
-    delete_task = providers.Singleton(tasks.DeleteTask, begin=begin, clock=clock)
-    restore_task = providers.Singleton(tasks.RestoreTask, begin=begin, clock=clock)
-    roll_back_task = providers.Singleton(tasks.RollBackTask, begin=begin, clock=clock)
+    numbers = providers.Singleton(StoredDisplayNumbers, stack.provided.store)
+    create_task = providers.Singleton(
+        tasks.CreateTask, begin=begin, clock=clock, identifiers=identifiers, numbers=numbers
+    )
+    get_task = providers.Singleton(task_reading.GetTask, begin=begin, clock=clock)
+    list_tasks = providers.Singleton(task_reading.ListTasks, begin=begin, clock=clock)
+    edit_task = providers.Singleton(tasks.EditTask, begin=begin, clock=clock, numbers=numbers)
+    defer_task = providers.Singleton(tasks.DeferTask, begin=begin, clock=clock, numbers=numbers)
+    delete_task = providers.Singleton(tasks.DeleteTask, begin=begin, clock=clock, numbers=numbers)
+    restore_task = providers.Singleton(tasks.RestoreTask, begin=begin, clock=clock, numbers=numbers)
+    roll_back_task = providers.Singleton(tasks.RollBackTask, begin=begin, clock=clock, numbers=numbers)
+
+    assign_task = providers.Singleton(assignments.AssignTask, begin=begin, clock=clock, numbers=numbers)
+    unassign_task = providers.Singleton(assignments.UnassignTask, begin=begin, clock=clock, numbers=numbers)
+    create_assignment = providers.Singleton(
+        assignments.CreateAssignment, begin=begin, clock=clock, numbers=numbers
+    )
+    get_made_assignment = providers.Singleton(assignments.GetMadeAssignment, begin=begin)
+    get_assignment = providers.Singleton(assignments.GetAssignment, begin=begin)
+    list_assignments = providers.Singleton(assignments.ListAssignments, begin=begin)
+    choose_executor = providers.Singleton(
+        assignments.ChooseExecutor, begin=begin, clock=clock, numbers=numbers
+    )
+    end_assignment = providers.Singleton(assignments.EndAssignment, begin=begin, clock=clock, numbers=numbers)
+
+    write_tasks_together = providers.Singleton(
+        bulk_tasks.WriteTasksTogether, begin=begin, clock=clock, identifiers=identifiers, numbers=numbers
+    )
+    read_tasks_written = providers.Singleton(bulk_tasks.ReadTasksWritten, begin=begin)
+    write_tasks_each = providers.Singleton(
+        bulk_tasks.WriteTasksEach, begin=begin, clock=clock, identifiers=identifiers, numbers=numbers
+    )
+
+    list_watched = providers.Singleton(watchlists.ListWatched, begin=begin, clock=clock)
+    watch_task = providers.Singleton(watchlists.WatchTask, begin=begin, clock=clock)
+    unwatch_task = providers.Singleton(watchlists.UnwatchTask, begin=begin, clock=clock)
 
     get_timeline = providers.Singleton(timelines.GetTimeline, begin=begin)
     save_timeline = providers.Singleton(timelines.SaveTimeline, begin=begin, clock=clock)
@@ -79,9 +140,73 @@ class Container(containers.DeclarativeContainer):
     delete_label = providers.Singleton(labels.DeleteLabel, begin=begin, clock=clock)
     restore_label = providers.Singleton(labels.RestoreLabel, begin=begin, clock=clock)
 
-    sign_in_by_email = providers.Singleton(
-        users.SignInByEmail, begin=begin, clock=clock, identifiers=identifiers, tokens=token_reader
+    invitations = providers.Singleton(InviteCodes, token_reader.provided.derived_secret.call("invite-codes"))
+    create_team = providers.Singleton(teams.CreateTeam, begin=begin, clock=clock, identifiers=identifiers)
+    get_team = providers.Singleton(teams.GetTeam, begin=begin)
+    list_teams = providers.Singleton(teams.ListTeams, begin=begin)
+    edit_team = providers.Singleton(teams.EditTeam, begin=begin, clock=clock)
+    delete_team = providers.Singleton(teams.DeleteTeam, begin=begin, clock=clock)
+    restore_team = providers.Singleton(teams.RestoreTeam, begin=begin, clock=clock)
+    roll_back_team = providers.Singleton(teams.RollBackTeam, begin=begin, clock=clock)
+
+    list_members = providers.Singleton(team_members.ListMembers, begin=begin)
+    add_members = providers.Singleton(team_members.AddMembers, begin=begin, clock=clock)
+    remove_member = providers.Singleton(team_members.RemoveMember, begin=begin, clock=clock)
+    invite_to_team = providers.Singleton(
+        team_members.InviteToTeam, begin=begin, clock=clock, invitations=invitations
     )
+    revoke_invitations = providers.Singleton(team_members.RevokeInvitations, begin=begin, clock=clock)
+    join_team = providers.Singleton(team_members.JoinTeam, begin=begin, clock=clock, invitations=invitations)
+    get_membership = providers.Singleton(team_members.GetMembership, begin=begin)
+    get_joined_team = providers.Singleton(team_members.GetJoinedTeam, begin=begin)
+    list_team_activity = providers.Singleton(team_members.ListTeamActivity, begin=begin)
+
+    create_role = providers.Singleton(roles.CreateRole, begin=begin, clock=clock, identifiers=identifiers)
+    get_role = providers.Singleton(roles.GetRole, begin=begin)
+    list_roles = providers.Singleton(roles.ListRoles, begin=begin)
+    edit_role = providers.Singleton(roles.EditRole, begin=begin, clock=clock)
+    delete_role = providers.Singleton(roles.DeleteRole, begin=begin, clock=clock)
+    seed_roles = providers.Singleton(roles.SeedRoles, begin=begin, clock=clock)
+    seed_labels = providers.Singleton(labels.SeedLabels, begin=begin, clock=clock)
+
+    list_roles_of_user = providers.Singleton(granting.ListRolesOfUser, begin=begin)
+    grant_global_role = providers.Singleton(granting.GrantGlobalRole, begin=begin, clock=clock)
+    take_global_role = providers.Singleton(granting.TakeGlobalRole, begin=begin, clock=clock)
+    grant_team_role = providers.Singleton(granting.GrantTeamRole, begin=begin, clock=clock)
+    take_team_role = providers.Singleton(granting.TakeTeamRole, begin=begin, clock=clock)
+
+    sign_in_by_email = providers.Singleton(
+        sessions.SignInByEmail,
+        begin=begin,
+        clock=clock,
+        identifiers=identifiers,
+        tokens=token_reader,
+        refresh_tokens=refresh_tokens,
+    )
+    sign_in_with_provider = providers.Singleton(
+        sessions.SignInWithProvider,
+        begin=begin,
+        clock=clock,
+        identifiers=identifiers,
+        tokens=token_reader,
+        refresh_tokens=refresh_tokens,
+        provider=identity_provider,
+    )
+    refresh_session = providers.Singleton(
+        sessions.RefreshSession,
+        begin=begin,
+        clock=clock,
+        tokens=token_reader,
+        refresh_tokens=refresh_tokens,
+    )
+    end_session = providers.Singleton(
+        sessions.EndSession,
+        begin=begin,
+        clock=clock,
+        tokens=token_reader,
+        refresh_tokens=refresh_tokens,
+    )
+    issue_access_token = providers.Singleton(sessions.IssueAccessToken, begin=begin, tokens=token_reader)
     get_user = providers.Singleton(users.GetUser, begin=begin)
     search_users = providers.Singleton(users.SearchUsers, begin=begin)
     edit_user = providers.Singleton(users.EditUser, begin=begin, clock=clock)
@@ -92,6 +217,26 @@ class Container(containers.DeclarativeContainer):
     find_answer = providers.Singleton(
         audit_trail.FindAnswer, begin=begin, needs_mirror=settings.provided.needs_mirror
     )
+    read_trash = providers.Singleton(administration.ReadTrash, begin=begin, clock=clock)
+    list_trash = providers.Singleton(administration.ListTrash, begin=begin, clock=clock)
+    finish_projects = providers.Singleton(projects.FinishProjects, begin=begin, clock=clock)
+    finish_teams = providers.Singleton(teams.FinishTeams, begin=begin, clock=clock)
+    read_diagnostics = providers.Singleton(administration.ReadDiagnostics, diagnostics=stack)
+    retention_runs = providers.Singleton(StoredRetentionRuns, stack.provided.store)
+    read_retention = providers.Singleton(
+        retention.ReadRetention,
+        begin=begin,
+        clock=clock,
+        runs=retention_runs,
+        retention_days=settings.provided.retention_days,
+    )
+    purge_expired = providers.Singleton(
+        retention.PurgeExpired,
+        begin=begin,
+        clock=clock,
+        runs=retention_runs,
+        retention_days=settings.provided.retention_days,
+    )
     operate_sync = providers.Singleton(operating.OperateSync, synchronisation=synchronisation)
 
     import_issues = providers.Singleton(
@@ -99,9 +244,17 @@ class Container(containers.DeclarativeContainer):
         begin=begin,
         clock=clock,
         readers=providers.Dict(beads=providers.Factory(BeadsReader)),
+        numbers=numbers,
+        aside=aside,
+    )
+    export_tasks = providers.Singleton(
+        exports.ExportTasks,
+        begin=begin,
+        writers=providers.Dict(beads=providers.Factory(BeadsWriter)),
+        aside=aside,
     )
     seed_demonstration = providers.Singleton(
-        demonstration.SeedDemonstration, begin=begin, clock=clock, identifiers=identifiers
+        demonstration.SeedDemonstration, begin=begin, clock=clock, identifiers=identifiers, numbers=numbers
     )
 
 

@@ -1,14 +1,16 @@
-"""The schema of every store in use: PostgreSQL's by its migrations, document stores' by a digest of their indexes."""
+"""The schema of every store in use: PostgreSQL's by its migrations, other stores' by a digest of what the specs ask."""
 
 import hashlib
 from collections.abc import Sequence
 
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.old_records import rewritten_in, waiting_in
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Revisioned
-from adapters.records.specs import ALL_SPECS, CONTROL
-from application.ports.schema import SchemaState
+from adapters.records.specs import ALL_SPECS, CONTROL, ENTITY_SPECS
+from adapters.repositories.placing import Placing
+from application.ports.schema import OldRecords, OutOfPlace, SchemaState
 from domain.errors import Conflict, VersionConflict
 from entrypoints.composition.failures import UnmigratedStore
 
@@ -16,10 +18,11 @@ REVISION_ID = "schema"
 
 
 class StoreSchema:
-    """The port Schema over opened stores."""
+    """The port Schema over opened stores, the one that owns the writes first; `placing` goes through that one."""
 
-    def __init__(self, stores: Sequence[RecordStore]) -> None:
+    def __init__(self, stores: Sequence[RecordStore], placing: Placing) -> None:
         self._stores = stores
+        self._placing = placing
 
     async def states(self) -> Sequence[SchemaState]:
         return [await state_of(store) for store in self._stores]
@@ -28,6 +31,28 @@ class StoreSchema:
         for store in self._stores:
             await bring_up(store)
         return await self.states()
+
+    async def waiting(self) -> Sequence[OldRecords]:
+        return [
+            await waiting_in(store, spec.collection)
+            for store in await self._readable()
+            for spec in ENTITY_SPECS
+        ]
+
+    async def out_of_place(self) -> Sequence[OutOfPlace]:
+        return await self._placing.waiting() if self._stores[0] in await self._readable() else []
+
+    async def rewrite(self) -> Sequence[OldRecords]:
+        return [one for store in await self._readable() for one in await rewrite_all(store)]
+
+    async def _readable(self) -> list[RecordStore]:
+        """The stores that can be asked: where a schema has numbered steps, the tables must be today's."""
+        states = [await state_of(store) for store in self._stores]
+        return [
+            store
+            for store, state in zip(self._stores, states, strict=True)
+            if state.is_current or not isinstance(store, Revisioned)
+        ]
 
     async def downgrade(self) -> Sequence[SchemaState]:
         if len(self._stores) > 1:
@@ -42,6 +67,11 @@ class StoreSchema:
         for store in steps:
             await store.step_back()
         return await self.states()
+
+
+async def rewrite_all(store: RecordStore) -> Sequence[OldRecords]:
+    """Stores all old records of an opened store, whose schema is current, in today's form. May be repeated."""
+    return [await rewritten_in(store, spec.collection) for spec in ENTITY_SPECS]
 
 
 async def state_of(store: RecordStore) -> SchemaState:
@@ -83,7 +113,9 @@ async def require_current(store: RecordStore) -> None:
 
 def expected_digest() -> str:
     """What the specs ask of a document store, in twelve digits."""
-    asked = [(spec.collection, spec.unique_keys, spec.indexes, spec.text_fields) for spec in ALL_SPECS]
+    asked = [
+        (spec.collection, spec.fields, spec.unique_keys, spec.indexes, spec.text_fields) for spec in ALL_SPECS
+    ]
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
 
 

@@ -1,7 +1,7 @@
 """One frozen settings tree, read from the environment and `.env`; every fault is reported at once, by variable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -12,6 +12,7 @@ from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from entrypoints.composition.variables import SettingFault, SettingsFaulty, Variables
 
 EMBEDDED = "embedded"
+GOOGLE_ISSUER = "https://accounts.google.com"
 
 
 class Environment(StrEnum):
@@ -71,7 +72,28 @@ class HttpSettings:
     port: int
     require_if_match: bool
     rate_limit: RateLimit | None
-    ui_url: str
+    sign_in_rate_limit: RateLimit | None
+    public_url: str | None
+    ui_url: str | None
+
+    @property
+    def address(self) -> str:
+        """Where browsers reach the service, without a slash at its end."""
+        return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def ui_address(self) -> str:
+        """Where browsers go after sign-in."""
+        return self.ui_url or f"{self.address}/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleSettings:
+    """How Google, or another OpenID provider, knows this installation. `issuer` has no slash at its end."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    issuer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +107,7 @@ class Settings:
     cache_url: str | None
     private_key: str | None
     public_key: str | None
-    google_client_id: str | None
-    google_client_secret: str | None
+    google: GoogleSettings | None
     retention_days: int
     log_level: str
     log_format: str
@@ -124,12 +145,11 @@ def _settings(variables: Variables) -> Settings:
         environment=environment,
         stores=_stores(variables, is_production=is_production),
         dual_write=_dual_write(variables),
-        http=_http(variables),
+        http=_http(variables, is_production=is_production),
         cache_url=_cache_url(variables),
         private_key=private_key,
         public_key=public_key,
-        google_client_id=variables.text("GOOGLE_OAUTH_CLIENT_ID"),
-        google_client_secret=variables.text("GOOGLE_OAUTH_CLIENT_SECRET"),
+        google=_google(variables, is_production=is_production),
         retention_days=variables.integer("RETENTION_DAYS", default=30, least=1, most=36_500),
         log_level=variables.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
         log_format=variables.choice(
@@ -210,25 +230,46 @@ def _dual_write(variables: Variables) -> DualWriteSettings:
     )
 
 
-def _http(variables: Variables) -> HttpSettings:
+def _google(variables: Variables, *, is_production: bool) -> GoogleSettings | None:
+    client_id, secret = variables.text("GOOGLE_OAUTH_CLIENT_ID"), variables.text("GOOGLE_OAUTH_CLIENT_SECRET")
+    issuer = variables.web_address("GOOGLE_OAUTH_ISSUER") or GOOGLE_ISSUER
+    if client_id is None:
+        return None
+    if secret is None:
+        variables.fault("GOOGLE_OAUTH_CLIENT_SECRET", "must be set where GOOGLE_OAUTH_CLIENT_ID is")
+    if is_production:
+        if not issuer.startswith("https://"):
+            variables.fault("GOOGLE_OAUTH_ISSUER", "must start with https:// in production")
+        if not (variables.text("PUBLIC_URL") or "").startswith("https://"):
+            variables.fault(
+                "PUBLIC_URL", "must say the https:// address that browsers use, for sign-in with Google"
+            )
+    return GoogleSettings(client_id=client_id, client_secret=secret or "", issuer=issuer.rstrip("/"))
+
+
+def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
     port = variables.integer("PORT", default=8000, least=0, most=65_535)
     return HttpSettings(
         host=variables.text("HOST") or "127.0.0.1",
         port=port,
         require_if_match=variables.flag("REQUIRE_IF_MATCH", default=False),
-        rate_limit=_rate_limit(variables),
-        ui_url=variables.text("UI_URL") or f"http://127.0.0.1:{port}/",
+        rate_limit=_rate_limit(variables, "RATE_LIMIT", default="off"),
+        sign_in_rate_limit=_rate_limit(
+            variables, "SIGN_IN_RATE_LIMIT", default="120/minute" if is_production else "off"
+        ),
+        public_url=variables.web_address("PUBLIC_URL"),
+        ui_url=variables.web_address("UI_URL"),
     )
 
 
-def _rate_limit(variables: Variables) -> RateLimit | None:
-    text = variables.text("RATE_LIMIT") or "off"
+def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLimit | None:
+    text = variables.text(variable) or default
     if text == "off":
         return None
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
     if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.fault("RATE_LIMIT", "must be `off` or like `600/minute` (second, minute or hour)")
+        variables.fault(variable, "must be `off` or like `600/minute` (second, minute or hour)")
         return None
     return RateLimit(int(count), seconds)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,7 +28,10 @@ from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
 from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
+from adapters.repositories.placing import Placing
+from adapters.system.identifiers import SortableIdentifiers
 from application.ports.clock import Clock
+from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
 from entrypoints.composition.arrangement import enter_as_source
@@ -51,6 +54,7 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._dual_write = _with_time_to_start(settings)
         self._auto_migrate = settings.stores.auto_migrate
         self.source = build_store(settings.stores.source, settings.stores)
@@ -63,8 +67,10 @@ class StoreStack:
         )
         self._target = None if mirror is None else mirror.target
         self._cache = build_cache(settings.cache_url)
-        cached = self.store if self._cache is None else CachedStore(self.store, self._cache)
-        self._observed = ObservedStore(cached, slow_ms=settings.stores.slow_query_ms, clock=clock)
+        self._cached = None if self._cache is None else CachedStore(self.store, self._cache)
+        self._observed = ObservedStore(
+            self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
+        )
         self.store = self._observed
         self._relaying: asyncio.Task[None] | None = None
         self.is_open = False
@@ -133,6 +139,27 @@ class StoreStack:
         """What the store was asked so far, as Prometheus text."""
         return self._observed.metrics.render()
 
+    def slow_queries(self) -> Sequence[SlowQuery]:
+        """The port Diagnostics."""
+        return [
+            SlowQuery(
+                at=slow.at,
+                store=slow.store,
+                operation=slow.operation,
+                collection=slow.collection,
+                outcome=slow.outcome,
+                duration_ms=slow.duration_ms,
+            )
+            for slow in self._observed.slow_operations.newest()
+        ]
+
+    def cache_use(self) -> CacheUse | None:
+        """The port Diagnostics."""
+        if self._cached is None:
+            return None
+        statistics = self._cached.statistics
+        return CacheUse(statistics.hits, statistics.misses, statistics.in_use)
+
     async def facts(self) -> Mapping[str, StoreFacts]:
         """What each store that answers says of itself, by name; one that does not answer is missing."""
         told = {}
@@ -146,7 +173,7 @@ class StoreStack:
 
     def schema(self) -> StoreSchema:
         """The schema of the stores in use; they must be open."""
-        return StoreSchema(self.raw_stores)
+        return StoreSchema(self.raw_stores, Placing(self.source, SortableIdentifiers(), self._clock))
 
     async def _open_once(self) -> None:
         await self.source.open()

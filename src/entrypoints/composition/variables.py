@@ -1,7 +1,12 @@
 """Environment variables as typed values. A fault is noted and a safe value returned: all faults show at once."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+# What RFC 3986 allows in an address: nothing that could end a header line.
+_ADDRESS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2000}")
 
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})
@@ -40,6 +45,30 @@ class Variables:
     def text(self, variable: str) -> str | None:
         """The trimmed text, None where unset."""
         return self.values.get(variable, "").strip() or None
+
+    def web_address(self, variable: str) -> str | None:
+        """An absolute http:// or https:// address, fit for a header and to be given a query; None where unset."""
+        text = self.text(variable)
+        if text is None:
+            return None
+        try:
+            parts = urlsplit(text)
+            is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_fit = False
+        else:
+            is_fit = (
+                is_fit
+                and not parts.fragment
+                and parts.username is None
+                and _ADDRESS.fullmatch(text) is not None
+            )
+        if not is_fit:
+            self.fault(
+                variable, "must be an address like https://tandem.example.org/, without account or fragment"
+            )
+            return None
+        return text
 
     def choice(self, variable: str, allowed: Sequence[str], *, default: str) -> str:
         """One of the allowed words."""

@@ -1,20 +1,45 @@
 """The variable parts of addresses. What cannot be an id or a version names nothing: 404, never 400."""
 
+from collections.abc import Mapping
+
 from domain.entity import is_id
 from domain.errors import NotFound
+from domain.team import membership_id
 
-COLLECTIONS = frozenset({"users", "projects", "timelines", "tasks", "labels"})
-"""The collections whose records have versions and are mirrored."""
+COLLECTIONS = frozenset(
+    {
+        "users",
+        "projects",
+        "timelines",
+        "tasks",
+        "task_assignments",
+        "labels",
+        "teams",
+        "team_members",
+        "roles",
+    }
+)
+"""The collections whose records an address names by its `{id}`."""
+
+MIRRORED_COLLECTIONS = COLLECTIONS | {"sessions", "watchlists"}
+"""The collections of which `/v1/sync` can tell: all that are mirrored, also those whose records have no address."""
 
 _VERSION_DIGITS_MAX = 18
 
 
-def addressed_collection(route: str) -> str | None:
-    """The collection whose record a route template names by its `{id}`; a timeline stands below its project."""
-    parts = route.split("/")
+def addressed_record(route: str, parameters: Mapping[str, str]) -> tuple[str, str] | None:
+    """Collection and id of the record that a request is about: a timeline stands below its project, a membership below
+    its team.
+    """
+    if "id" not in parameters:
+        return None
+    if "user_id" in parameters:
+        return "team_members", membership_id(parameters["id"], parameters["user_id"])
+    parts = route.replace("-", "_").split("/")
     if "timeline" in parts:
-        return "timelines"
-    return next((part for part in parts if part in COLLECTIONS), None)
+        return "timelines", parameters["id"]
+    collection = next((part for part in parts if part in COLLECTIONS), None)
+    return None if collection is None else (collection, parameters["id"])
 
 
 def known_id(id: str) -> str:
@@ -33,6 +58,6 @@ def known_version(text: str) -> int:
 
 def known_collection(name: str) -> str:
     """The collection of an address. Raises NotFound for one that does not exist."""
-    if name not in COLLECTIONS:
+    if name not in MIRRORED_COLLECTIONS:
         raise NotFound("There is no such collection.")
     return name

@@ -6,23 +6,35 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from litestar import Controller, Litestar
 from loguru import logger
 
-from entrypoints.composition.settings import RateLimit
+from entrypoints.http.administration import AdministrationController
+from entrypoints.http.assignments import AssignmentController
 from entrypoints.http.audit import AuditController
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.body_reading import BODY_BYTES_MAX
+from entrypoints.http.conditional import refuse_unheard
+from entrypoints.http.cookies import SessionCookies
+from entrypoints.http.cross_site import CrossSiteGuard
 from entrypoints.http.dependencies import HttpContainer, dependencies_of
 from entrypoints.http.errors import answer_error
+from entrypoints.http.google import GoogleController
+from entrypoints.http.interchange import ExportController, ImportController
 from entrypoints.http.labels import LabelController
-from entrypoints.http.middleware import AccessLines, RequestLayer, name_request
+from entrypoints.http.middleware import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.operations import OperationsController
 from entrypoints.http.pages import PageController
 from entrypoints.http.projects import ProjectController, ProjectHistoryController
 from entrypoints.http.rate_limit import RateLimiter
+from entrypoints.http.roles import HeldRolesController, RoleController
 from entrypoints.http.sessions import SessionController
 from entrypoints.http.sync import SyncController
+from entrypoints.http.task_bulk import BulkController
+from entrypoints.http.task_work import TaskWorkController
 from entrypoints.http.tasks import TaskController, TaskHistoryController
+from entrypoints.http.team_members import InvitationController, MemberController
+from entrypoints.http.teams import TeamController, TeamHistoryController
 from entrypoints.http.timelines import TimelineController, TimelineHistoryController
 from entrypoints.http.users import UserController
+from entrypoints.http.watchlists import WatchlistController
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -33,11 +45,25 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     TimelineHistoryController,
     TaskController,
     TaskHistoryController,
+    TaskWorkController,
+    BulkController,
+    AssignmentController,
     LabelController,
+    TeamController,
+    TeamHistoryController,
+    MemberController,
+    InvitationController,
+    RoleController,
+    HeldRolesController,
     UserController,
+    WatchlistController,
     SessionController,
+    GoogleController,
+    ImportController,
+    ExportController,
     AuditController,
     SyncController,
+    AdministrationController,
     OperationsController,
     PageController,
 )
@@ -56,11 +82,13 @@ def create_app(
     """
     logger.configure(patcher=name_request)
     settings = container.settings()
-    authentication = Authentication(container.token_reader())
+    authentication = _authentication(container)
     access_lines = container.access_log()
     app = Litestar(
         route_handlers=CONTROLLERS,
-        dependencies=dependencies_of(container, is_started),
+        # Not one of the framework's guards: it copies the handler for each of them, at every request.
+        before_request=refuse_unheard,
+        dependencies=dependencies_of(container, authentication, is_started),
         exception_handlers={Exception: answer_error},
         lifespan=[*lifespan, _flushing(access_lines)],
         request_max_body_size=BODY_BYTES_MAX,
@@ -73,13 +101,20 @@ def create_app(
         counters=container.request_metrics(),
         access_lines=access_lines,
         authentication=authentication,
-        limiter=_limiter(settings.http.rate_limit),
+        limits=Limits(
+            per_caller=RateLimiter.of(settings.http.rate_limit),
+            sign_in=RateLimiter.of(settings.http.sign_in_rate_limit),
+        ),
     )
     return app
 
 
-def _limiter(limit: RateLimit | None) -> RateLimiter | None:
-    return None if limit is None else RateLimiter(limit.requests, limit.period_seconds)
+def _authentication(container: HttpContainer) -> Authentication:
+    settings, tokens = container.settings(), container.token_reader()
+    is_https = settings.is_production or settings.http.address.startswith("https://")
+    pages = (settings.http.address, settings.http.ui_address)
+    guard = CrossSiteGuard(tokens.derived_secret("csrf"), addresses=pages)
+    return Authentication(tokens, SessionCookies(always_secure=is_https), guard)
 
 
 def _flushing(access_lines: AccessLines) -> Lifespan:

@@ -171,13 +171,6 @@ class RollbackBody(_Body, rename="camel"):
     version: VersionNumber
 
 
-class DevTokenBody(_Body, rename="camel"):
-    """Who wants to sign in."""
-
-    email: Email
-    name: UserName | None = None
-
-
 def set_fields(body: Struct) -> dict[str, Any]:
     """The fields that the caller sent, by attribute name."""
     values = ((name, getattr(body, name)) for name in body.__struct_fields__)

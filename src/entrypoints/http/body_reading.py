@@ -1,14 +1,16 @@
 """Bytes to bodies: one decode when all is well, every fault by its pointer when not."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from domain.errors import Fault
+from domain.errors import FAULTS_MAX, Fault
 from entrypoints.http.bodies import TimelineBody
 from entrypoints.http.exchange import header
 from entrypoints.http.faults import faults_against, instant_faults
@@ -17,10 +19,13 @@ from entrypoints.http.refusals import UnsupportedMediaType
 from entrypoints.http.rendering import HttpRequest
 
 BODY_BYTES_MAX = 1024 * 1024
+LOOP_BYTES_MAX = 32 * 1024
+"""The largest body that is read on the event loop; a larger one would make all others wait."""
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 
 B = TypeVar("B", bound=msgspec.Struct)
+R = TypeVar("R")
 
 # Escapes that may stand for NUL or half a surrogate pair; whether they do is seen in the tree.
 _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -36,19 +41,18 @@ class BodyReader(Generic[B]):
     quoted_names: tuple[bytes, ...]
     is_flat: bool
 
-    def read(self, raw: bytes) -> B:
-        """The body. Raises Invalid with every fault."""
+    def read(self, raw: bytes, *, faults_max: int = FAULTS_MAX) -> B:
+        """The body. Raises Invalid with every fault, or as many as are asked for."""
         try:
             body = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             tree, faults = parse(raw)
-            faults += faults_against(tree, self.kind)
-            raise refusal(faults or [Fault("", "does not have the expected form")]) from error
+            raise refusal(chain(faults, faults_against(tree, self.kind)), most=faults_max) from error
         faults = parse(raw)[1] if self._is_suspect(raw) else []
         if self.instants:
             faults += self._settle_instants(body)
         if faults:
-            raise refusal(faults)
+            raise refusal(faults, most=faults_max)
         return body
 
     def from_tree(self, tree: object) -> B:
@@ -56,7 +60,7 @@ class BodyReader(Generic[B]):
         try:
             return msgspec.convert(tree, self.kind)
         except msgspec.ValidationError as error:
-            raise refusal([*faults_against(tree, self.kind)]) from error
+            raise refusal(faults_against(tree, self.kind)) from error
 
     def _is_suspect(self, raw: bytes) -> bool:
         """Whether something may be wrong that the decoder lets pass; where true, only the tree can tell."""
@@ -102,28 +106,40 @@ def _holds_instant(hint: Any) -> bool:
 
 async def read_body(request: HttpRequest, kind: type[B]) -> B:
     """The body of a request. Raises UnsupportedMediaType, or Invalid with every fault."""
-    _require_media_type(request, (JSON_TYPE,))
-    return reader_of(kind).read(await request.body())
+    return await read_with(request, reader_of(kind).read)
 
 
 async def read_patch(request: HttpRequest, kind: type[B]) -> B:
     """The body of a PATCH: a JSON merge patch (RFC 7396), its absent fields UNSET."""
-    _require_media_type(request, (MERGE_PATCH_TYPE, JSON_TYPE))
-    return reader_of(kind).read(await request.body())
+    return await read_with(request, reader_of(kind).read, accepted=(MERGE_PATCH_TYPE, JSON_TYPE))
+
+
+async def read_file(request: HttpRequest, media_types: tuple[str, ...]) -> bytes:
+    """A body that is a file, as it came. Raises UnsupportedMediaType for anything but these."""
+    _require_media_type(request, media_types)
+    return await request.body()
 
 
 async def read_tree(request: HttpRequest) -> dict[str, Any]:
     """The body of a PATCH that is merged into a tree, as JSON values that every store can hold."""
-    _require_media_type(request, (MERGE_PATCH_TYPE, JSON_TYPE))
-    tree, faults = parse(await request.body())
+    tree, faults = await read_with(request, parse, accepted=(MERGE_PATCH_TYPE, JSON_TYPE))
     if faults:
         raise refusal(faults)
     return tree
 
 
+async def read_with(
+    request: HttpRequest, read: Callable[[bytes], R], *, accepted: tuple[str, ...] = (JSON_TYPE,)
+) -> R:
+    """What `read` makes of the body, where it is of an accepted type. Raises UnsupportedMediaType."""
+    _require_media_type(request, accepted)
+    raw = await request.body()
+    return read(raw) if len(raw) <= LOOP_BYTES_MAX else await asyncio.to_thread(read, raw)
+
+
 def _require_media_type(request: HttpRequest, accepted: tuple[str, ...]) -> None:
     given = (header(request.scope, b"content-type") or b"").decode("latin-1").lower()
-    if given == JSON_TYPE:
+    if given == JSON_TYPE and JSON_TYPE in accepted:
         return
     media_type, *parameters = (part.strip().replace('"', "") for part in given.split(";"))
     charsets = [part for part in parameters if part.startswith("charset=")]

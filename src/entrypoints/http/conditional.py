@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from domain.entity import Entity
+from litestar import Request
+
 from domain.errors import Fault, Invalid
+from entrypoints.http.cross_site import SAFE_METHODS
+from entrypoints.http.documentation import OPERATION
 from entrypoints.http.exchange import joined_header
 from entrypoints.http.refusals import PreconditionMissing, Stale
 
@@ -13,6 +16,15 @@ TAGS_MAX = 100
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 _ANY = "*"
+
+
+class Tagged(Protocol):
+    """What is answered under an entity tag: an entity, or what one caller sees of one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
 
 
 def entity_tag(version: int) -> bytes:
@@ -35,10 +47,10 @@ class Preconditions:
     """What writers demand of the version they change. `mandatory` asks for a demand at every write."""
 
     def __init__(self, *, mandatory: bool) -> None:
-        self._mandatory = mandatory
+        self.mandatory = mandatory
 
     async def expected_version(
-        self, scope: Mapping[str, Any], current: Callable[[], Awaitable[Entity]]
+        self, scope: Mapping[str, Any], current: Callable[[], Awaitable[Tagged]]
     ) -> int | None:
         """The version the writer insists on, None where any will do.
 
@@ -47,7 +59,7 @@ class Preconditions:
         """
         given = joined_header(scope, b"if-match")
         if given is None:
-            if self._mandatory:
+            if self.mandatory:
                 raise PreconditionMissing
             return None
         if given.strip() == _ANY:
@@ -64,6 +76,19 @@ class Preconditions:
         if present not in named:
             raise Stale(current_version=present)
         return present
+
+
+async def refuse_unheard(request: Request[Any, Any, Any]) -> None:
+    """Refuses If-Match before an operation that changes something and means no one version of it: a condition that is
+    not heard must not be taken for one that held. Raises Invalid.
+    """
+    scope: Mapping[str, Any] = request.scope
+    if scope["method"] in SAFE_METHODS or joined_header(scope, b"if-match") is None:
+        return
+    operation = request.route_handler.opt.get(OPERATION)
+    if operation is None or not operation.is_guarded:
+        message = "is not heard here: this changes no one version that you could mean"
+        raise Invalid("Leave out the header If-Match.", faults=[Fault("/If-Match", message)])
 
 
 def _tags(text: str) -> list[tuple[bool, str]] | None:

@@ -8,27 +8,44 @@ from typing import Protocol
 
 from litestar.di import Provide
 
-from application import audit_trail, labels, operating, projects, tasks, timelines, users
+from application import (
+    administration,
+    audit_trail,
+    labels,
+    operating,
+    projects,
+    retention,
+    task_reading,
+    tasks,
+    timelines,
+    users,
+    watchlists,
+)
 from application.ports.health import HealthProbe
 from application.ports.synchronisation import SyncMetrics
 from entrypoints.composition.settings import Settings
-from entrypoints.http.authentication import TokenVerifier
+from entrypoints.http.authentication import Authentication, TokenVerifier
 from entrypoints.http.conditional import Preconditions
 from entrypoints.http.desks import (
+    AdministrationDesk,
     AuditDesk,
     LabelDesk,
     MirrorDesk,
     ProjectDesk,
-    SessionDesk,
     TaskDesk,
     TimelineDesk,
     UserDesk,
+    WatchlistDesk,
 )
 from entrypoints.http.idempotency import Answers
+from entrypoints.http.interchange_desk import InterchangeUseCases, interchange_desk
 from entrypoints.http.middleware import AccessLines, RequestCounters
 from entrypoints.http.operations import Operations
 from entrypoints.http.pages import Assets, Site
 from entrypoints.http.paging import Cursors, Pages
+from entrypoints.http.session_desk import SessionUseCases, session_desk
+from entrypoints.http.task_desks import TaskWorkUseCases, task_desks
+from entrypoints.http.team_desks import TeamUseCases, team_desks
 from entrypoints.http.writing import Writing
 
 
@@ -40,7 +57,7 @@ class Metrics(RequestCounters, Protocol):
         ...
 
 
-class HttpContainer(Protocol):
+class HttpContainer(SessionUseCases, TeamUseCases, TaskWorkUseCases, InterchangeUseCases, Protocol):
     """What the interface needs from the container: one provider per use case, and a few parts around them."""
 
     @property
@@ -72,9 +89,9 @@ class HttpContainer(Protocol):
     @property
     def create_task(self) -> Callable[[], tasks.CreateTask]: ...
     @property
-    def get_task(self) -> Callable[[], tasks.GetTask]: ...
+    def get_task(self) -> Callable[[], task_reading.GetTask]: ...
     @property
-    def list_tasks(self) -> Callable[[], tasks.ListTasks]: ...
+    def list_tasks(self) -> Callable[[], task_reading.ListTasks]: ...
     @property
     def edit_task(self) -> Callable[[], tasks.EditTask]: ...
     @property
@@ -105,13 +122,18 @@ class HttpContainer(Protocol):
     def restore_label(self) -> Callable[[], labels.RestoreLabel]: ...
 
     @property
-    def sign_in_by_email(self) -> Callable[[], users.SignInByEmail]: ...
-    @property
     def get_user(self) -> Callable[[], users.GetUser]: ...
     @property
     def search_users(self) -> Callable[[], users.SearchUsers]: ...
     @property
     def edit_user(self) -> Callable[[], users.EditUser]: ...
+
+    @property
+    def list_watched(self) -> Callable[[], watchlists.ListWatched]: ...
+    @property
+    def watch_task(self) -> Callable[[], watchlists.WatchTask]: ...
+    @property
+    def unwatch_task(self) -> Callable[[], watchlists.UnwatchTask]: ...
 
     @property
     def list_audit_entries(self) -> Callable[[], audit_trail.ListAuditEntries]: ...
@@ -120,10 +142,22 @@ class HttpContainer(Protocol):
     @property
     def find_answer(self) -> Callable[[], audit_trail.FindAnswer]: ...
     @property
+    def read_trash(self) -> Callable[[], administration.ReadTrash]: ...
+    @property
+    def list_trash(self) -> Callable[[], administration.ListTrash]: ...
+    @property
+    def read_diagnostics(self) -> Callable[[], administration.ReadDiagnostics]: ...
+    @property
+    def read_retention(self) -> Callable[[], retention.ReadRetention]: ...
+    @property
+    def purge_expired(self) -> Callable[[], retention.PurgeExpired]: ...
+    @property
     def operate_sync(self) -> Callable[[], operating.OperateSync]: ...
 
 
-def dependencies_of(container: HttpContainer, is_started: Callable[[], bool]) -> Mapping[str, Provide]:
+def dependencies_of(
+    container: HttpContainer, authentication: Authentication, is_started: Callable[[], bool]
+) -> Mapping[str, Provide]:
     """Every name a handler may ask for, and its desk."""
     settings = container.settings()
     pages = Pages(Cursors(container.token_reader().derived_secret("cursor")))
@@ -134,16 +168,21 @@ def dependencies_of(container: HttpContainer, is_started: Callable[[], bool]) ->
     )
     desks: dict[str, object] = {
         **_planning_desks(container, pages, writing),
-        "labels": _label_desk(container, pages, writing),
-        "users": UserDesk(
-            get=container.get_user(),
-            search=container.search_users(),
-            edit=container.edit_user(),
-            pages=pages,
-            writing=writing,
-        ),
-        "sessions": SessionDesk(sign_in=container.sign_in_by_email(), settings=settings),
+        **team_desks(container, pages, writing),
+        **task_desks(container, pages, writing),
+        **_personal_desks(container, pages, writing),
+        "sessions": session_desk(container, authentication),
+        "interchange": interchange_desk(container),
         "trail": AuditDesk(find=container.list_audit_entries(), pages=pages),
+        "administration": AdministrationDesk(
+            read_trash=container.read_trash(),
+            list_trash=container.list_trash(),
+            read_retention=container.read_retention(),
+            purge=container.purge_expired(),
+            diagnostics=container.read_diagnostics(),
+            retention_days=settings.retention_days,
+            pages=pages,
+        ),
         "mirror": MirrorDesk(operate=container.operate_sync(), pages=pages),
         "operations": operations,
         "site": Site(settings, operations, Assets()),
@@ -189,17 +228,33 @@ def _planning_desks(container: HttpContainer, pages: Pages, writing: Writing) ->
     }
 
 
-def _label_desk(container: HttpContainer, pages: Pages, writing: Writing) -> LabelDesk:
-    return LabelDesk(
-        create=container.create_label(),
-        get=container.get_label(),
-        find=container.list_labels(),
-        edit=container.edit_label(),
-        delete=container.delete_label(),
-        restore=container.restore_label(),
-        pages=pages,
-        writing=writing,
-    )
+def _personal_desks(container: HttpContainer, pages: Pages, writing: Writing) -> dict[str, object]:
+    """What people keep for themselves, and the labels they share."""
+    return {
+        "labels": LabelDesk(
+            create=container.create_label(),
+            get=container.get_label(),
+            find=container.list_labels(),
+            edit=container.edit_label(),
+            delete=container.delete_label(),
+            restore=container.restore_label(),
+            pages=pages,
+            writing=writing,
+        ),
+        "users": UserDesk(
+            get=container.get_user(),
+            search=container.search_users(),
+            edit=container.edit_user(),
+            pages=pages,
+            writing=writing,
+        ),
+        "watchlist": WatchlistDesk(
+            find=container.list_watched(),
+            watch=container.watch_task(),
+            unwatch=container.unwatch_task(),
+            pages=pages,
+        ),
+    }
 
 
 def _provided(desk: object) -> Provide:

@@ -6,6 +6,7 @@ request; so every handler asks for exactly one desk.
 
 from dataclasses import dataclass
 
+from application.administration import ListTrash, ReadDiagnostics, ReadTrash
 from application.audit_trail import ListAuditEntries, ListVersions
 from application.labels import CreateLabel, DeleteLabel, EditLabel, GetLabel, ListLabels, RestoreLabel
 from application.operating import OperateSync
@@ -18,18 +19,18 @@ from application.projects import (
     RestoreProject,
     RollBackProject,
 )
+from application.retention import PurgeExpired, ReadRetention
+from application.task_reading import GetTask, ListTasks
 from application.tasks import (
     CreateTask,
     DeleteTask,
     EditTask,
-    GetTask,
-    ListTasks,
     RestoreTask,
     RollBackTask,
 )
 from application.timelines import GetTimeline, RollBackTimeline, SaveTimeline
-from application.users import EditUser, GetUser, SearchUsers, SignInByEmail
-from entrypoints.composition.settings import Settings
+from application.users import EditUser, GetUser, SearchUsers
+from application.watchlists import ListWatched, UnwatchTask, WatchTask
 from entrypoints.http.paging import Pages
 from entrypoints.http.writing import Writing
 
@@ -64,6 +65,16 @@ class TaskDesk:
     list_versions: ListVersions
     pages: Pages
     writing: Writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchlistDesk:
+    """For what people follow."""
+
+    find: ListWatched
+    watch: WatchTask
+    unwatch: UnwatchTask
+    pages: Pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +115,23 @@ class UserDesk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionDesk:
-    """For signing in."""
-
-    sign_in: SignInByEmail
-    settings: Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditDesk:
     """For the audit trail."""
 
     find: ListAuditEntries
+    pages: Pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdministrationDesk:
+    """For administrators."""
+
+    read_trash: ReadTrash
+    list_trash: ListTrash
+    read_retention: ReadRetention
+    purge: PurgeExpired
+    diagnostics: ReadDiagnostics
+    retention_days: int
     pages: Pages
 
 

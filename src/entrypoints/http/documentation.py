@@ -15,7 +15,8 @@ class Documented:
     """One operation. `answer` is the view of a good answer, None for one without a body; `page_of` a page of views.
 
     `is_tagged`: the answer is an entity under its ETag. `is_guarded`: If-Match is heard. `is_repeatable`:
-    Idempotency-Key is heard. `also` names statuses beyond those that follow from the rest.
+    Idempotency-Key is heard. `needs_body`: the body must not be left out. `file_types`: the body is a file of one of
+    these media types. `also` names statuses beyond those that follow from the rest.
     """
 
     summary: str
@@ -24,6 +25,8 @@ class Documented:
     page_of: type[Struct] | None = None
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    needs_body: bool = True
+    file_types: tuple[str, ...] = ()
     is_public: bool = False
     is_tagged: bool = False
     is_guarded: bool = False

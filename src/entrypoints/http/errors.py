@@ -1,5 +1,7 @@
 """The edge where every exception becomes one problem document (RFC 9457)."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -8,6 +10,8 @@ from litestar.exceptions import HTTPException
 from loguru import logger
 
 from domain.errors import (
+    FAULTS_MAX,
+    Fault,
     Invalid,
     NotFound,
     TandemError,
@@ -15,7 +19,7 @@ from domain.errors import (
     Unavailable,
     VersionConflict,
 )
-from entrypoints.http.addresses import addressed_collection
+from entrypoints.http.addresses import addressed_record
 from entrypoints.http.exchange import exchange_of
 from entrypoints.http.refusals import (
     RETRY_SECONDS,
@@ -30,6 +34,9 @@ from entrypoints.http.refusals import (
 
 PROBLEM_TYPE = "application/problem+json"
 PROBLEMS_PATH = "/problems/"
+FAULTS_BYTES_MAX = 32 * 1024
+TEXT_LENGTH_MAX = 500
+"""The most characters of a pointer or a sentence; what is longer holds what came with the request, and is cut."""
 
 
 class FaultView(msgspec.Struct):
@@ -73,20 +80,32 @@ def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, byt
         type=PROBLEMS_PATH + error.code,
         title=outcome.title,
         status=outcome.status,
-        detail=error.message,
+        detail=_shown(error.message),
         # Bytes of a path that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
         instance=path.encode("utf-8", "replace").decode(),
         code=error.code,
         request_id=request_id,
-        errors=tuple(FaultView(_shown(fault.pointer), _shown(fault.message)) for fault in error.faults),
+        errors=tuple(_shown_faults(error.faults)),
         current_version=getattr(error, "current_version", None),
     )
     return outcome.status, msgspec.json.encode(view)
 
 
+def _shown_faults(faults: Sequence[Fault]) -> Iterator[FaultView]:
+    """The first faults, as many as fit: at least one."""
+    left = FAULTS_BYTES_MAX
+    for fault in islice(faults, FAULTS_MAX):
+        if left <= 0:
+            return
+        view = FaultView(_shown(fault.pointer), _shown(fault.message))
+        left -= len(msgspec.json.encode(view))
+        yield view
+
+
 def _shown(text: str) -> str:
-    """Names that came with the request may hold anything; what cannot be encoded is replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Names that came with the request may hold anything, and much of it; what cannot be encoded is replaced."""
+    shown = text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}…"
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()
 
 
 def _known(request: Request[Any, Any, Any], error: Exception) -> TandemError:
@@ -106,9 +125,9 @@ def _known(request: Request[Any, Any, Any], error: Exception) -> TandemError:
 
 def _is_addressed(request: Request[Any, Any, Any], conflict: VersionConflict) -> bool:
     """Whether what changed is what the address of this request names."""
-    collection = addressed_collection(exchange_of(request.scope).route(request.scope))
-    id_ = request.scope.get("path_params", {}).get("id")
-    return collection is not None and id_ is not None and conflict.concerns(collection, id_)
+    route = exchange_of(request.scope).route(request.scope)
+    addressed = addressed_record(route, request.scope.get("path_params", {}))
+    return addressed is not None and conflict.concerns(*addressed)
 
 
 def _stale(error: VersionConflict) -> Stale:

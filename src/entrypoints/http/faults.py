@@ -43,9 +43,8 @@ def faults_against(value: object, kind: Any, pointer: str = "") -> Iterator[Faul
     if struct is not None and isinstance(value, Mapping):
         yield from _struct_faults(value, struct, pointer)
     elif element is not None and isinstance(value, list):
-        yield from _fault_of(value, list[Any] if kind is _bare(kind) else _with_bounds(kind), pointer)
-        for index, item in enumerate(value):
-            yield from faults_against(item, element, f"{pointer}/{index}")
+        misfits = list(_fault_of(value, list[Any] if kind is _bare(kind) else _with_bounds(kind), pointer))
+        yield from misfits or _element_faults(value, element, pointer)
     else:
         yield from _fault_of(value, kind, pointer)
 
@@ -60,11 +59,20 @@ def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
         yield Fault(pointer, "lies outside the years 1 to 9999")
 
 
+def _element_faults(values: list[object], element: Any, pointer: str) -> Iterator[Fault]:
+    """The faults of the elements of a list that is not too long. What fits as a whole needs no closer look."""
+    for index, value in enumerate(values):
+        try:
+            msgspec.convert(value, element)
+        except msgspec.ValidationError:
+            yield from faults_against(value, element, f"{pointer}/{index}")
+
+
 def _struct_faults(
     value: Mapping[str, object], struct: type[msgspec.Struct], pointer: str
 ) -> Iterator[Fault]:
     fields, hints = _fields_of(struct)
-    known = {field.encode_name for field in fields}
+    known = {*(field.encode_name for field in fields), struct.__struct_config__.tag_field}
     for name in value:
         if name not in known:
             yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")

@@ -12,12 +12,12 @@ from litestar.params import FromPath
 from application.actor import Actor
 from application.audit_trail import ListVersions
 from domain.audit import changes_between
-from domain.entity import Entity
 from entrypoints.http.addresses import known_id, known_version
 from entrypoints.http.audit import NEWEST_FIRST, audit_view, version_view
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.bodies import RollbackBody
 from entrypoints.http.body_reading import read_body
+from entrypoints.http.conditional import Tagged
 from entrypoints.http.documentation import documented
 from entrypoints.http.paging import Pages
 from entrypoints.http.queries import DiffQuery, PageQuery, read_query, require_no_query
@@ -31,7 +31,7 @@ class RollBack(Protocol):
 
     def __call__(
         self, actor: Actor, id: str, /, *, version: int, expected_version: int | None
-    ) -> Awaitable[Entity]: ...
+    ) -> Awaitable[Tagged]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

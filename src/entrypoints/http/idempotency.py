@@ -2,7 +2,9 @@
 
 The answer is not kept as bytes: the audit entry that was committed together with the write names what it made, so a
 crash between the write and its answer loses nothing. Requests that wrote nothing (refused ones, changes that change
-nothing) are simply carried out again: that is the same answer as long as nobody else changed anything.
+nothing) are simply carried out again: that is the same answer as long as nobody else changed anything. Such a request
+has no entry that could hold its key, so the key stays free, also for another body: nothing was done that a second
+request could do twice. Keeping it would need a write for every request that changes nothing.
 """
 
 import hashlib
@@ -14,8 +16,7 @@ from typing import Generic, TypeVar
 from application.actor import Actor, IdempotencyClaim
 from application.audit_trail import FindAnswer
 from domain.audit import AuditEntry
-from domain.entity import Entity
-from domain.errors import AnswerPending, Conflict, Fault, Invalid
+from domain.errors import AnswerPending, Fault, Invalid, TandemError, Unavailable
 from entrypoints.http.exchange import header
 from entrypoints.http.refusals import KeyReused
 from entrypoints.http.rendering import HttpRequest, RawHeaders
@@ -23,7 +24,7 @@ from entrypoints.http.rendering import HttpRequest, RawHeaders
 KEY_LENGTH_MAX = 255
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
 
-E = TypeVar("E", bound=Entity)
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,14 @@ class Answers:
     async def _first(self, actor: Actor, work: Repeatable[E]) -> E:
         try:
             return await work.run(actor)
-        except Conflict as conflict:
-            # The same request may have been faster in another process: its key is taken then, or what it made is.
+        except Unavailable:
+            raise
+        except TandemError as refusal:
+            # The same request may have been faster in another process: then its key is taken, or what it made is,
+            # or what it changed is no longer what this one is about.
             if await self._find_answer(actor) is None:
                 raise
-            raise _OvertakenByTwin from conflict
+            raise _OvertakenByTwin from refusal
 
 
 class _OvertakenByTwin(Exception):

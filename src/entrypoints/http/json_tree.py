@@ -1,19 +1,18 @@
 """JSON as a tree that knows its own faults: the slow, thorough reading behind the fast one."""
 
 import json
-from itertools import islice
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Any
 
-from domain.errors import Fault, Invalid
+from domain.errors import FAULTS_MAX, Fault, Invalid
 from domain.storable import faults_in, pointer_token
-
-FAULTS_MAX = 100
 
 
 def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
     """A JSON object, and what is wrong in it by pointer: doubled keys, and values that no store can hold.
 
-    Raises Invalid for what is not JSON at all, or no object.
+    At most FAULTS_MAX of these. Raises Invalid for what is not JSON at all, or no object.
     """
     doubled: list[Fault] = []
     if not raw.strip():
@@ -28,17 +27,20 @@ def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
         raise refusal([Fault("", f"is not JSON: {_where(error)}")]) from error
     if not isinstance(tree, dict):
         raise refusal([Fault("", "must be a JSON object")])
-    return tree, [*doubled, *faults_in(tree)]
+    return tree, list(islice(chain(doubled, faults_in(tree)), FAULTS_MAX))
 
 
-def refusal(faults: list[Fault]) -> Invalid:
-    """The error that shows these faults: at most FAULTS_MAX, one for each pointer, as the first says what matters."""
+def refusal(faults: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
+    """The error that shows these faults, one for each pointer, as the first says what matters.
+
+    No more than `most` are asked for. Where there is none, what was refused is said to have the wrong form.
+    """
     by_pointer: dict[str, Fault] = {}
-    for fault in faults:
+    for fault in islice(faults, most):
         by_pointer.setdefault(fault.pointer, fault)
-    shown = list(islice(by_pointer.values(), FAULTS_MAX))
+    shown = list(by_pointer.values()) or [Fault("", "does not have the expected form")]
     first = shown[0]
-    more = f" (and {len(by_pointer) - 1} more)" if len(by_pointer) > 1 else ""
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
     return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", faults=shown)
 
 
@@ -60,7 +62,7 @@ def _object(pairs: list[tuple[str, Any]], doubled: list[Fault]) -> dict[str, Any
     if len(values) < len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
-            if name in seen:
+            if name in seen and len(doubled) < FAULTS_MAX:
                 doubled.append(Fault(f"/{pointer_token(name)}", "is given more than once"))
             seen.add(name)
     return values

@@ -17,6 +17,7 @@ from entrypoints.http.desks import LabelDesk
 from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.queries import LabelQuery, TrashQuery, read_query, require_no_query
 from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.searching import order_of
 from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import LabelView
 
@@ -53,7 +54,7 @@ class LabelController(TrashController):
     async def list_all(self, request: HttpRequest, labels: NamedDependency[LabelDesk]) -> Answer:
         actor = actor_of(request)
         query = read_query(request, LabelQuery)
-        wanted = labels.pages.wanted(request, query, sort=query.sort)
+        wanted = labels.pages.wanted(request, query, sort=order_of(query))
         return labels.pages.answer(request, await labels.find(actor, query.q or None, wanted), view_of)
 
     @get("/trash", opt=documented("List deleted labels", page_of=LabelView, query=TrashQuery))

@@ -6,6 +6,8 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from loguru import logger
 
 from domain.errors import TandemError
-from entrypoints.http.authentication import Authentication
+from entrypoints.http.authentication import Authentication, address_of
 from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.errors import PROBLEM_TYPE, problem
 from entrypoints.http.exchange import EXCHANGE, Exchange, header
@@ -28,6 +30,8 @@ REQUEST_SECONDS_MAX = 30.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LIMITED_PREFIX = "/v1/"
 _UNLIMITED = frozenset({"/v1/health"})
+SIGN_IN_PATHS = frozenset({"/v1/auth/dev/token", "/v1/auth/google/login", "/v1/auth/google/callback"})
+"""Where sessions begin; counted by address, apart from everything else."""
 
 # What an answer may itself say otherwise.
 _DEFAULT_HEADERS = (
@@ -73,6 +77,15 @@ class AccessLines(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a caller may ask and how long an answer may take."""
+
+    per_caller: RateLimiter | None = None
+    sign_in: RateLimiter | None = None
+    deadlines: Deadlines = field(default_factory=partial(Deadlines, REQUEST_SECONDS_MAX))
+
+
 class RequestLayer:
     """Wraps the application's ASGI callable. Everything here happens on every request, so it is kept thin."""
 
@@ -83,15 +96,14 @@ class RequestLayer:
         counters: RequestCounters,
         access_lines: AccessLines,
         authentication: Authentication,
-        limiter: RateLimiter | None,
-        deadlines: Deadlines | None = None,
+        limits: Limits,
     ) -> None:
         self._app = app
         self._counters = counters
         self._access_lines = access_lines
         self._authentication = authentication
-        self._limiter = limiter
-        self._deadlines = deadlines or Deadlines(REQUEST_SECONDS_MAX)
+        self._limits = limits
+        self._is_limited = limits.per_caller is not None or limits.sign_in is not None
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
@@ -128,33 +140,41 @@ class RequestLayer:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are answered inside tasks")
-        self._deadlines.enter(task, started)
+        self._limits.deadlines.enter(task, started)
         is_overdue = False
         try:
-            if self._limiter is not None:
+            if self._is_limited:
                 self._take(scope, answering.exchange)
             await self._app(scope, receive, answering.send)
         except TooManyRequests as refusal:
             retry_after = str(refusal.retry_after_seconds).encode()
             await answering.refuse(refusal, scope, ((b"retry-after", retry_after),))
         except asyncio.CancelledError:
-            is_overdue = self._deadlines.leave(task)
+            is_overdue = self._limits.deadlines.leave(task)
             if not is_overdue:
                 raise
         except Exception:  # noqa: BLE001 - the last line of defence: what the application's handler could not answer
             logger.exception("unanswered {}", scope["path"])
             await answering.refuse(InternalFault(), scope)
         finally:
-            self._deadlines.leave(task)
+            self._limits.deadlines.leave(task)
         if is_overdue:
             logger.error("gave up {}", scope["path"])
             await answering.refuse(DeadlinePassed(), scope, ((b"retry-after", b"%d" % RETRY_SECONDS),))
 
     def _take(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
         path: str = scope["path"]
-        if self._limiter is None or not path.startswith(_LIMITED_PREFIX) or path in _UNLIMITED:
+        if path in SIGN_IN_PATHS and self._limits.sign_in is not None:
+            # Whoever signs in is nobody yet, whatever he carries.
+            allowance = self._limits.sign_in.take(address_of(scope), monotonic())
+        elif (
+            self._limits.per_caller is not None
+            and path.startswith(_LIMITED_PREFIX)
+            and path not in _UNLIMITED
+        ):
+            allowance = self._limits.per_caller.take(self._authentication.caller(scope), monotonic())
+        else:
             return
-        allowance = self._limiter.take(self._authentication.caller(scope), monotonic())
         exchange.rate_headers = allowance.headers()
         if allowance.retry_after_seconds:
             raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
+from entrypoints.http.addresses import MIRRORED_COLLECTIONS
 from entrypoints.http.body_reading import JSON_TYPE, MERGE_PATCH_TYPE
 from entrypoints.http.documentation import OPERATION, VIEW, Documented
 from entrypoints.http.errors import PROBLEM_TYPE, ProblemView
@@ -19,6 +20,16 @@ INTERFACE_VERSION = "1"
 
 _REF = "#/components/schemas/{name}"
 _BEARER = "bearer"
+_COOKIE = "cookie"
+_COOKIE_WORDS = (
+    "Set by the sign-in with Google. What changes something must come from a page of ours and carry the value of the"
+    " cookie `__Host-tandem-csrf` in the header `X-CSRF-Token`, else it is answered with 403. Over plain HTTP, in"
+    " development, the names have no `__Host-`. A header Authorization wins."
+)
+_UNGUARDED_WORDS = (
+    "Changes no one version that you could mean: If-Match is refused with 400, and `REQUIRE_IF_MATCH` does not ask"
+    " for it."
+)
 _PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
 
 Json = dict[str, Any]
@@ -53,7 +64,13 @@ def openapi_document(app: Litestar) -> Json:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
-                }
+                },
+                _COOKIE: {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "__Host-tandem-access",
+                    "description": _COOKIE_WORDS,
+                },
             },
             "headers": _HEADERS,
             "responses": {f"Problem{status}": _problem_response(status) for status in _PROBLEM_STATUSES},
@@ -123,11 +140,16 @@ def _operation(path: str, method: str, operation: Documented) -> Json:
             *_query_parameters(operation),
             *_header_parameters(operation, method),
         ],
-        "responses": _responses(path, operation),
-        "security": [] if operation.is_public else [{_BEARER: []}],
+        "responses": _responses(path, method, operation),
+        "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
     }
-    if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _contents(method, operation)}
+    if method != "get" and not operation.is_guarded:
+        described["description"] = _UNGUARDED_WORDS
+    if operation.body is not None or operation.file_types:
+        described["requestBody"] = {
+            "required": operation.needs_body,
+            "content": _contents(method, operation),
+        }
     return described
 
 
@@ -136,6 +158,8 @@ def _words(path: str) -> str:
 
 
 def _contents(method: str, operation: Documented) -> Json:
+    if operation.file_types:
+        return {media_type: {"schema": {"type": "string"}} for media_type in operation.file_types}
     schema = {"schema": _ref(operation.body)} if operation.body is not None else {}
     types = (JSON_TYPE, MERGE_PATCH_TYPE) if method == "patch" else (JSON_TYPE,)
     return dict.fromkeys(types, schema)
@@ -186,9 +210,9 @@ def _header_parameters(operation: Documented, method: str) -> Iterator[Json]:
         yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
 
 
-def _responses(path: str, operation: Documented) -> Json:
+def _responses(path: str, method: str, operation: Documented) -> Json:
     good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation)}
-    if operation.status != 204:
+    if operation.status not in (204, 302):
         good["content"] = {operation.media_type: {"schema": _answer_schema(operation)}}
     responses = {str(operation.status): good}
     if (
@@ -198,7 +222,7 @@ def _responses(path: str, operation: Documented) -> Json:
         and not operation.is_guarded
     ):
         responses["304"] = {"description": phrase(304), "headers": {"ETag": _header("ETag")}}
-    for status in sorted(_refusals(path, operation)):
+    for status in sorted(_refusals(path, method, operation)):
         responses[str(status)] = _refusal(status, operation)
     return responses
 
@@ -209,15 +233,16 @@ def _answer_schema(operation: Documented) -> Json:
     return {"type": "string"} if operation.answer is None else _ref(operation.answer)
 
 
-def _refusals(path: str, operation: Documented) -> set[int]:
+def _refusals(path: str, method: str, operation: Documented) -> set[int]:
     if not path.startswith("/v1/"):
         return {500, 503}
     statuses = {400, 429, 500, 503, *operation.also}
     if not operation.is_public:
-        statuses.add(401)
+        # Whatever changes something may be refused because a cookie signs it and a foreign page sends it.
+        statuses |= {401} if method == "get" else {401, 403}
     if "{" in path:
         statuses |= {404, 410}
-    if operation.body is not None:
+    if operation.body is not None or operation.file_types:
         statuses |= {413, 415, 422}
     if operation.is_repeatable:
         statuses |= {409, 422}
@@ -250,7 +275,7 @@ def _response_headers(operation: Documented) -> Json:
     names = ["X-Request-ID"]
     if operation.is_tagged or operation.status == 204:
         names.append("ETag")
-    if operation.status == 201:
+    if operation.status in (201, 302):
         names.append("Location")
     if operation.is_repeatable:
         names.append("Idempotency-Replayed")
@@ -293,6 +318,8 @@ _PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429,
 _ID_SCHEMA: Json = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 _PATH_SCHEMAS: dict[str, Json] = {
     "id": _ID_SCHEMA,
+    "user_id": _ID_SCHEMA,
+    "role_id": _ID_SCHEMA,
     "version": {"type": "integer", "minimum": 1},
-    "collection": {"type": "string", "enum": ["users", "projects", "timelines", "tasks", "labels"]},
+    "collection": {"type": "string", "enum": sorted(MIRRORED_COLLECTIONS)},
 }

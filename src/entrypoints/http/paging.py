@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from application.paging import Page, PageRequest, Position, Sort
+from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
 from domain.errors import Fault, Invalid
 from entrypoints.http.queries import ListQuery, PageQuery
 from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, encoded
 
 SIGNATURE_LENGTH = 16
+PAGE_BYTES_MAX = 4 * 1024 * 1024
 # What may differ between the pages of one list.
 _UNBOUND = frozenset({"cursor", "limit", "count"})
 
@@ -42,7 +43,7 @@ class Cursors:
         is_instant = isinstance(value, datetime)
         plain = value.isoformat() if isinstance(value, datetime) else value
         payload = msgspec.json.encode(_Place(plain, position.id, is_instant))
-        return base64.urlsafe_b64encode(self._signature(scope, payload) + payload).decode().rstrip("=")
+        return _spelt(self._signature(scope, payload) + payload)
 
     def read(self, scope: Mapping[str, Any], cursor: str) -> Position:
         """The position. Raises Invalid for a cursor of another list, or one that was tampered with."""
@@ -50,6 +51,9 @@ class Cursors:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         except (ValueError, binascii.Error) as error:
             raise _foreign() from error
+        # The decoder skips what is outside its alphabet: a cursor has one spelling.
+        if _spelt(raw) != cursor:
+            raise _foreign()
         signature, payload = raw[:SIGNATURE_LENGTH], raw[SIGNATURE_LENGTH:]
         if not hmac.compare_digest(signature, self._signature(scope, payload)):
             raise _foreign()
@@ -60,6 +64,10 @@ class Cursors:
     def _signature(self, scope: Mapping[str, Any], payload: bytes) -> bytes:
         bound = b"\0".join((scope["path"].encode("utf-8", "replace"), _bound_query(scope), payload))
         return hmac.digest(self._secret, bound, "sha256")[:SIGNATURE_LENGTH]
+
+
+def _spelt(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _foreign() -> Invalid:
@@ -83,11 +91,15 @@ class Pages:
         self._cursors = cursors
 
     def wanted(self, request: HttpRequest, query: PageQuery, *, sort: str) -> PageRequest:
-        """The page that the query asks for, in the order `field` or `-field`."""
+        """The page that the query asks for, in the order `field`, `-field` or `relevance`."""
         after = None if query.cursor is None else self._cursors.read(request.scope, query.cursor)
+        wanted_sort = _sort_named(sort)
+        if wanted_sort is BY_RELEVANCE and after is not None and not isinstance(after.value, int):
+            # Issued by a release in which the same address meant another order.
+            raise _foreign()
         return PageRequest(
             limit=query.limit,
-            sort=Sort(sort.removeprefix("-"), descending=sort.startswith("-")),
+            sort=wanted_sort,
             after=after,
             with_total=isinstance(query, ListQuery) and query.count == "exact",
         )
@@ -100,15 +112,40 @@ class Pages:
         *,
         headers: RawHeaders = (),
     ) -> Answer:
-        """The envelope of a page and the link to the next one."""
-        body: dict[str, object] = {"items": [view(item) for item in page.items], "nextCursor": None}
-        if page.next is not None:
-            cursor = self._cursors.issue(request.scope, page.next)
+        """The envelope of a page and the link to the next one.
+
+        The page ends early, though never before its first item, where more would be larger than PAGE_BYTES_MAX.
+        """
+        items = _fitting(page, view)
+        is_whole = len(items) == len(page.items)
+        following = page.next if is_whole else page.positions[len(items) - 1]
+        body: dict[str, object] = {"items": items, "nextCursor": None}
+        if following is not None:
+            cursor = self._cursors.issue(request.scope, following)
             body["nextCursor"] = cursor
             headers = (*headers, (b"link", _next_link(request.scope, cursor)))
         if page.total is not None:
             body["total"] = page.total
         return Answer(encoded(body), headers=headers)
+
+
+def _fitting(page: Page[T], view: Callable[[T], object]) -> list[msgspec.Raw]:
+    """The items as JSON: as many as fit, or all where the page cannot be continued within."""
+    items: list[msgspec.Raw] = []
+    left = PAGE_BYTES_MAX
+    for item in page.items:
+        rendered = encoded(view(item))
+        left -= len(rendered)
+        if left < 0 and items and page.positions:
+            break
+        items.append(msgspec.Raw(rendered))
+    return items
+
+
+def _sort_named(name: str) -> Sort:
+    if name == BY_RELEVANCE.field:
+        return BY_RELEVANCE
+    return Sort(name.removeprefix("-"), descending=name.startswith("-"))
 
 
 def _next_link(scope: Mapping[str, Any], cursor: str) -> bytes:

@@ -19,6 +19,7 @@ from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
 from entrypoints.http.queries import ProjectQuery, TrashQuery, read_query, require_no_query
 from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.searching import order_of
 from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import ProjectView
 
@@ -87,7 +88,7 @@ class ProjectController(TrashController):
         wanted = ProjectFilter(
             owner_id=query.owner_id, team_id=query.team_id, status=query.status, text=query.q or None
         )
-        page = await projects.find(actor, wanted, projects.pages.wanted(request, query, sort=query.sort))
+        page = await projects.find(actor, wanted, projects.pages.wanted(request, query, sort=order_of(query)))
         return projects.pages.answer(request, page, view_of)
 
     @get("/trash", opt=documented("List deleted projects", page_of=ProjectView, query=TrashQuery))

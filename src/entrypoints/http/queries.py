@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,16 +12,16 @@ from application.paging import LIMIT_DEFAULT, LIMIT_MAX
 from domain.audit import Action
 from domain.errors import Fault
 from domain.project import ProjectStatus
+from domain.role import RoleScope
 from domain.storable import INTEGER_MAX, faults_in
-from domain.task import TaskStatus
 from entrypoints.http.bodies import Instant
 from entrypoints.http.faults import faults_against, instant_faults
 from entrypoints.http.json_tree import refusal
 from entrypoints.http.rendering import HttpRequest
-from entrypoints.http.views import Id, PriorityName
+from entrypoints.http.searching import TEXT_LENGTH_MAX, Search, Text, order_told, search_faults
+from entrypoints.http.views import Id, PriorityName, ShownStatus
 
 PARAMETERS_MAX = 50
-TEXT_LENGTH_MAX = 500
 CURSOR_LENGTH_MAX = 4_096
 _NUMBER_LENGTH_MAX = 20
 
@@ -31,7 +31,29 @@ Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many items at m
 Cursor = Annotated[
     str, Meta(max_length=CURSOR_LENGTH_MAX, description="Where the next page starts: `nextCursor`.")
 ]
-Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX, description="Words that must all occur.")]
+Expand = Annotated[
+    str,
+    Meta(
+        pattern=r"^(labels|assignee)(,(labels|assignee))*$",
+        max_length=TEXT_LENGTH_MAX,
+        description="What to show in full beside each task, separated by commas.",
+        examples=["labels,assignee"],
+    ),
+]
+SearchOrder = Literal["relevance", "createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"]
+TaskOrder = Literal[
+    "relevance",
+    "createdAt",
+    "-createdAt",
+    "updatedAt",
+    "-updatedAt",
+    "dueAt",
+    "-dueAt",
+    "priority",
+    "-priority",
+    "displayId",
+    "-displayId",
+]
 Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 
 
@@ -59,33 +81,87 @@ class ListQuery(PageQuery):
 class ProjectQuery(ListQuery, rename="camel"):
     """Which projects, in which order."""
 
+    usual_order: ClassVar[str] = "-createdAt"
+
     q: Text | None = None
     owner_id: Id | None = None
     team_id: Id | None = None
     status: ProjectStatus | None = None
-    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "-createdAt"
+    sort: Annotated[SearchOrder, order_told("-createdAt")] | None = None
 
 
 class TaskQuery(ListQuery, rename="camel"):
-    """Which tasks, in which order."""
+    """Which tasks, in which order. A task that is put off at present is DEFERRED and nothing else."""
+
+    usual_order: ClassVar[str] = "-createdAt"
 
     q: Text | None = None
     project_id: Id | None = None
+    team_id: (
+        Annotated[Id, Meta(description="Tasks of the team's projects, and those given to it.")] | None
+    ) = None
+    assignee_id: Annotated[Id, Meta(description="Tasks given to this user or team.")] | None = None
     created_by: Id | None = None
-    status: TaskStatus | None = None
+    watching: Annotated[bool, Meta(description="Only what you watch.")] = False
+    status: ShownStatus | None = None
     priority: PriorityName | None = None
     label_id: Id | None = None
     due_before: Instant | None = None
     due_after: Instant | None = None
-    sort: Literal[
-        "createdAt", "-createdAt", "updatedAt", "-updatedAt", "dueAt", "-dueAt", "priority", "-priority"
-    ] = "-createdAt"
+    sort: Annotated[TaskOrder, order_told("-createdAt")] | None = None
+    expand: Expand | None = None
+
+
+class TaskViewQuery(_Query):
+    """How to show a task."""
+
+    expand: Expand | None = None
+
+
+class TaskTrashQuery(ListQuery, rename="camel"):
+    """Which deleted tasks, and how to show them."""
+
+    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt"] = "-updatedAt"
+    expand: Expand | None = None
+
+
+class WatchlistQuery(ListQuery):
+    """How to show what you watch."""
+
+    expand: Expand | None = None
+
+
+class AssignmentQuery(ListQuery, rename="camel"):
+    """Which live assignments; those of the newest tasks come first."""
+
+    task_id: Id | None = None
+    assignee_id: Id | None = None
+    executor_id: Id | None = None
 
 
 class LabelQuery(ListQuery, rename="camel"):
     """Which labels, in which order."""
 
+    usual_order: ClassVar[str] = "name"
+
     q: Text | None = None
+    sort: Annotated[SearchOrder, order_told("name")] | None = None
+
+
+class TeamQuery(ListQuery, rename="camel"):
+    """Which of your teams, in which order."""
+
+    usual_order: ClassVar[str] = "-createdAt"
+
+    q: Text | None = None
+    owner_id: Id | None = None
+    sort: Annotated[SearchOrder, order_told("-createdAt")] | None = None
+
+
+class RoleQuery(ListQuery):
+    """Which roles, in which order."""
+
+    scope: RoleScope | None = None
     sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "name"
 
 
@@ -98,7 +174,7 @@ class TrashQuery(ListQuery, rename="camel"):
 class UserQuery(ListQuery, rename="camel"):
     """Which users."""
 
-    search: Text | None = None
+    search: Search | None = None
 
 
 class AuditQuery(ListQuery, rename="camel"):
@@ -135,7 +211,7 @@ class DiffQuery(_Query):
 def read_query(request: HttpRequest, kind: type[Q]) -> Q:
     """The query parameters of a request. Raises Invalid naming every unknown, doubled or unfit one."""
     raw: bytes = request.scope["query_string"]
-    if not raw and kind not in _WITH_REQUIRED:
+    if not raw and not _has_required(kind):
         return kind()
     values, faults = _values(raw, kind)
     try:
@@ -143,7 +219,7 @@ def read_query(request: HttpRequest, kind: type[Q]) -> Q:
     except msgspec.ValidationError:
         query, faults = None, [*faults, *_unfit(values, kind)]
     if query is not None:
-        faults += _settled(query)
+        faults += [*_settled(query), *search_faults(query)]
     if query is None or faults:
         raise refusal(faults)
     return query
@@ -194,14 +270,25 @@ def _unfit(values: dict[str, object], kind: type[Struct]) -> list[Fault]:
 def _settled(query: Struct) -> list[Fault]:
     """Puts instants into UTC; answers a fault for each that cannot be kept as it is."""
     faults: list[Fault] = []
-    for field in msgspec.structs.fields(type(query)):
-        value = getattr(query, field.name)
-        if isinstance(value, datetime):
-            found = list(instant_faults(value, f"/{field.encode_name}"))
+    for name, parameter in _instant_names(type(query)):
+        value = getattr(query, name)
+        if value is not None:
+            found = list(instant_faults(value, f"/{parameter}"))
             faults += found
             if not found:
-                setattr(query, field.name, value.astimezone(UTC))
+                setattr(query, name, value.astimezone(UTC))
     return faults
+
+
+@lru_cache(maxsize=64)
+def _instant_names(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """The attributes that hold instants, with the parameters they come from."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (field.name, field.encode_name)
+        for field in msgspec.structs.fields(kind)
+        if datetime in (hints[field.name], *get_args(hints[field.name]))
+    )
 
 
 @lru_cache(maxsize=64)
@@ -216,4 +303,6 @@ def _number_and_flag_names(kind: type[Struct]) -> tuple[frozenset[str], frozense
     return frozenset(by_kind[int]), frozenset(by_kind[bool])
 
 
-_WITH_REQUIRED = frozenset({DiffQuery})
+@lru_cache(maxsize=64)
+def _has_required(kind: type[Struct]) -> bool:
+    return any(field.required for field in msgspec.structs.fields(kind))

@@ -3,6 +3,11 @@
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
+from typing import Self
+
+from entrypoints.composition.settings import RateLimit
+from entrypoints.http.refusals import TooManyRequests
 
 BUCKETS_MAX = 10_000
 
@@ -35,6 +40,17 @@ class RateLimiter:
         self._requests = requests
         self._per_second = requests / period_seconds
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    @classmethod
+    def of(cls, limit: RateLimit | None) -> Self | None:
+        """The limiter that a setting asks for; None where it asks for none."""
+        return None if limit is None else cls(limit.requests, limit.period_seconds)
+
+    def require(self, caller: str) -> None:
+        """Takes one request from the caller's bucket now. Raises TooManyRequests where it is empty."""
+        allowance = self.take(caller, monotonic())
+        if allowance.retry_after_seconds:
+            raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)
 
     def take(self, caller: str, now_seconds: float) -> Allowance:
         """Takes one request from the caller's bucket; `now_seconds` is a monotonic clock."""

@@ -73,6 +73,12 @@ class TooManyRequests(TandemError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class CrossSiteRefused(Forbidden):
+    """A cookie signs this request, and nothing shows that a page of ours has sent it."""
+
+    code = "cross_site_refused"
+
+
 class DeadlinePassed(Unavailable):
     """This took longer than a request may take and was given up; ask again, with the same Idempotency-Key."""
 
@@ -98,6 +104,7 @@ _OUTCOMES: dict[type[TandemError], Outcome] = {
     Purged: Outcome(410, "Removed for good"),
     Unauthenticated: Outcome(401, "Not signed in"),
     Forbidden: Outcome(403, "Not allowed"),
+    CrossSiteRefused: Outcome(403, "Not from a page of ours"),
     Conflict: Outcome(409, "Conflict with the present state"),
     VersionConflict: Outcome(409, "Changed in the meantime"),
     AlreadyExists: Outcome(409, "Already taken"),

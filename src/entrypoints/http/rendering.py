@@ -5,20 +5,36 @@ from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from litestar import Request
 from litestar.types import Receive, Scope, Send
 
+from application.seen_task import NamedAssignee, Part, SeenTask
+from application.users import SeenUser
+from domain.assignment import TaskAssignment
 from domain.entity import Entity
 from domain.label import Label
 from domain.project import Project
+from domain.role import Role
 from domain.task import Task
+from domain.team import Membership, Team
 from domain.timeline import Timeline
 from domain.user import User
-from entrypoints.http.conditional import entity_tag, has_seen
-from entrypoints.http.views import LabelView, ProjectView, TaskView, TimelineView, UserView
+from entrypoints.http.conditional import Tagged, entity_tag, has_seen
+from entrypoints.http.task_shapes import AssignmentView
+from entrypoints.http.team_shapes import MembershipView, RoleView, TeamView
+from entrypoints.http.views import (
+    AssigneeView,
+    LabelView,
+    ProjectView,
+    ShownStatus,
+    TaskLabelView,
+    TaskView,
+    TimelineView,
+    UserView,
+)
 
 HttpRequest = Request[Any, Any, Any]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -28,6 +44,7 @@ V = TypeVar("V", bound=msgspec.Struct)
 JSON = b"application/json"
 NO_STORE: RawHeaders = ((b"cache-control", b"no-store"),)
 _ENCODER = msgspec.json.Encoder()
+_WITH_FRACTION = len('"2026-01-31T12:00:00.123456Z"')
 
 
 class Answer:
@@ -53,7 +70,14 @@ class Answer:
 
 def instant_text(instant: datetime) -> str:
     """RFC 3339 in UTC with exactly three digits of milliseconds and `Z`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    # msgspec writes it in half the time that `isoformat` takes, in quotes and with six digits or none.
+    text = _ENCODER.encode(instant.astimezone(UTC)).decode("ascii")
+    return f"{text[1:24]}Z" if len(text) == _WITH_FRACTION else f"{text[1:20]}.000Z"
+
+
+def display_text(number: int) -> str:
+    """The short number of a task as people write it."""
+    return f"#{number}"
 
 
 def encoded(view: object) -> bytes:
@@ -69,21 +93,28 @@ def view_answer(
 
 
 def entity_answer(
-    request: HttpRequest, entity: Entity, *, status: int = 200, headers: RawHeaders = ()
+    request: HttpRequest,
+    entity: Tagged,
+    *,
+    status: int = 200,
+    headers: RawHeaders = (),
+    is_told_by_version: bool = True,
 ) -> Answer:
-    """An entity's view under its tag; 304 without a body where a reader has this version already."""
+    """An entity's view under its tag; 304 without a body where a reader has this version already, unless the view
+    shows more than the version tells.
+    """
     tagged = ((b"etag", entity_tag(entity.version)), *headers)
-    if request.method == "GET" and has_seen(request.scope, entity.version):
+    if is_told_by_version and request.method == "GET" and has_seen(request.scope, entity.version):
         return Answer(status=304, headers=tagged)
     return Answer(_ENCODER.encode(view_of(entity)), status=status, headers=tagged)
 
 
-def view_of(entity: Entity) -> msgspec.Struct:
-    """The view of an entity of any kind."""
+def view_of(entity: Tagged) -> msgspec.Struct:
+    """The view of an entity of any kind, or of what one caller sees of it."""
     return _VIEW_MAKERS[type(entity)](entity)
 
 
-def shown(entity: Entity) -> dict[str, object]:
+def shown(entity: Tagged) -> dict[str, object]:
     """The view of an entity as JSON values."""
     values: dict[str, object] = msgspec.to_builtins(view_of(entity))
     return values
@@ -98,9 +129,11 @@ def made_view(source: object, view: type[V], **replaced: object) -> V:
     return view(**plain, **replaced)
 
 
-def _view_maker(entity: type[Any], view: type[V]) -> Callable[[Any], V]:
-    """A function from entities to views, prepared once: it knows which fields need another form."""
-    names = view.__struct_fields__
+def _view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = ()) -> Callable[[Any], V]:
+    """A function from entities to views, prepared once: it knows which fields need another form. Those in `without`,
+    which are the view's last, keep their defaults.
+    """
+    names = view.__struct_fields__[: len(view.__struct_fields__) - len(without)]
     read = attrgetter(*names)
     hints, shown_as = get_type_hints(entity), get_type_hints(view, include_extras=True)
     found = [(place, _other_form(hints[name], shown_as[name])) for place, name in enumerate(names)]
@@ -116,6 +149,10 @@ def _view_maker(entity: type[Any], view: type[V]) -> Callable[[Any], V]:
     return make
 
 
+def _bare_parts(hint: Any) -> list[Any]:
+    return [get_args(part)[0] if get_origin(part) is Annotated else part for part in (hint, *get_args(hint))]
+
+
 def _other_form(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
     """How values of this type are shown, None where they are shown as they are."""
     kinds = [hint, *get_args(hint)]
@@ -123,19 +160,50 @@ def _other_form(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
         return instant_text
     if any(isinstance(kind, type) and issubclass(kind, IntEnum) for kind in kinds):
         return attrgetter("name")
+    if int in kinds and str in _bare_parts(shown_as):
+        return display_text
     if any(is_dataclass(kind) for kind in kinds):
         return lambda value: msgspec.convert(value, shown_as, from_attributes=True)
     return None
 
 
+_task_alone = _view_maker(Task, TaskView, without=("in_watchlist", "labels", "assignee"))
+_assignee_view = _view_maker(NamedAssignee, AssigneeView)
+_whole_user = _view_maker(User, UserView)
+
+
+def _task_view(seen: SeenTask) -> TaskView:
+    view = _task_alone(seen.task)
+    view.in_watchlist = seen.in_watchlist
+    if seen.is_deferred:
+        view.status = ShownStatus.DEFERRED
+    if Part.LABELS in seen.parts:
+        view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in seen.labels)
+    if Part.ASSIGNEE in seen.parts:
+        view.assignee = None if seen.assignee is None else _assignee_view(seen.assignee)
+    return view
+
+
+def _user_view(seen: SeenUser) -> UserView:
+    view = _whole_user(seen.user)
+    if not seen.shows_contact:
+        view.email = view.grants = None
+    return view
+
+
 VIEWS: dict[type[Entity], type[msgspec.Struct]] = {
     Project: ProjectView,
-    Task: TaskView,
     Label: LabelView,
     User: UserView,
     Timeline: TimelineView,
+    Team: TeamView,
+    Membership: MembershipView,
+    Role: RoleView,
+    TaskAssignment: AssignmentView,
 }
 
-_VIEW_MAKERS: dict[type[Entity], Callable[[Any], msgspec.Struct]] = {
-    entity: _view_maker(entity, view) for entity, view in VIEWS.items()
+_VIEW_MAKERS: dict[type[Any], Callable[[Any], msgspec.Struct]] = {
+    **{entity: _view_maker(entity, view) for entity, view in VIEWS.items()},
+    SeenTask: _task_view,
+    SeenUser: _user_view,
 }

@@ -1,6 +1,6 @@
 """/v1/tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -10,7 +10,8 @@ from litestar.params import FromPath
 from litestar.types import AnyCallable
 
 from application.ports.repositories import TaskFilter
-from domain.task import Priority, TaskChanges
+from application.seen_task import NO_PARTS, Part, Parts
+from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.addresses import known_id
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.bodies import TaskBody, TaskPatch, set_fields
@@ -18,19 +19,49 @@ from entrypoints.http.body_reading import read_body, read_patch
 from entrypoints.http.desks import TaskDesk
 from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
-from entrypoints.http.queries import TaskQuery, TrashQuery, read_query, require_no_query
+from entrypoints.http.queries import (
+    TaskQuery,
+    TaskTrashQuery,
+    TaskViewQuery,
+    read_query,
+    require_no_query,
+)
 from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.searching import order_of
 from entrypoints.http.trash import Trashable, TrashController
-from entrypoints.http.views import TaskView
+from entrypoints.http.views import ShownStatus, TaskView
 
 PATH = "/v1/tasks"
 
 
-def _changes(body: msgspec.Struct) -> TaskChanges:
-    fields = set_fields(body)
+def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskChanges:
+    """The changes that a body asks for; some of its fields may be about something else."""
+    fields = {name: value for name, value in set_fields(body).items() if name not in without}
     if "priority" in fields:
         fields["priority"] = Priority[fields["priority"]]
     return cast("TaskChanges", fields)
+
+
+def parts_of(expand: str | None) -> Parts:
+    """The parts that a checked list of words names."""
+    return NO_PARTS if expand is None else frozenset(map(Part, expand.strip().split(",")))
+
+
+def _filter_of(query: TaskQuery) -> TaskFilter:
+    is_about_deferred = query.status is ShownStatus.DEFERRED
+    return TaskFilter(
+        created_by=query.created_by,
+        project_id=query.project_id,
+        team_id=query.team_id,
+        assignee_id=query.assignee_id,
+        status=None if query.status is None or is_about_deferred else TaskStatus(query.status),
+        deferred=None if query.status is None else is_about_deferred,
+        priority=None if query.priority is None else Priority[query.priority],
+        label_id=query.label_id,
+        due_before=query.due_before,
+        due_after=query.due_after,
+        text=query.q or None,
+    )
 
 
 def _trashable(tasks: NamedDependency[TaskDesk]) -> Trashable:
@@ -75,7 +106,7 @@ class TaskController(TrashController):
     async def create(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
         actor = actor_of(request)
         require_no_query(request)
-        changes = _changes(await read_body(request, TaskBody))
+        changes = changes_of(await read_body(request, TaskBody))
         return await tasks.writing.create(
             request, actor, load=tasks.get, run=lambda claimed: tasks.create(claimed, changes)
         )
@@ -84,32 +115,29 @@ class TaskController(TrashController):
     async def list_all(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
         actor = actor_of(request)
         query = read_query(request, TaskQuery)
-        wanted = TaskFilter(
-            created_by=query.created_by,
-            project_id=query.project_id,
-            status=query.status,
-            priority=None if query.priority is None else Priority[query.priority],
-            label_id=query.label_id,
-            due_before=query.due_before,
-            due_after=query.due_after,
-            text=query.q or None,
+        page = await tasks.find(
+            actor,
+            _filter_of(query),
+            tasks.pages.wanted(request, query, sort=order_of(query)),
+            watching=query.watching,
+            parts=parts_of(query.expand),
         )
-        page = await tasks.find(actor, wanted, tasks.pages.wanted(request, query, sort=query.sort))
         return tasks.pages.answer(request, page, view_of)
 
-    @get("/trash", opt=documented("List deleted tasks", page_of=TaskView, query=TrashQuery))
+    @get("/trash", opt=documented("List deleted tasks", page_of=TaskView, query=TaskTrashQuery))
     async def trash(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
         actor = actor_of(request)
-        query = read_query(request, TrashQuery)
+        query = read_query(request, TaskTrashQuery)
         wanted = tasks.pages.wanted(request, query, sort=query.sort)
-        page = await tasks.find(actor, TaskFilter(deleted=True), wanted)
+        page = await tasks.find(actor, TaskFilter(deleted=True), wanted, parts=parts_of(query.expand))
         return tasks.pages.answer(request, page, view_of)
 
-    @get("/{id:str}", opt=documented("Read a task", answer=TaskView, is_tagged=True))
+    @get("/{id:str}", opt=documented("Read a task", answer=TaskView, query=TaskViewQuery, is_tagged=True))
     async def read(self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]) -> Answer:
         actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await tasks.get(actor, known_id(id)))
+        query = read_query(request, TaskViewQuery)
+        seen = await tasks.get(actor, known_id(id), parts=parts_of(query.expand))
+        return entity_answer(request, seen, is_told_by_version=seen.is_told_by_version)
 
     @patch(
         "/{id:str}",
@@ -128,7 +156,7 @@ class TaskController(TrashController):
     ) -> Answer:
         actor = actor_of(request)
         require_no_query(request)
-        changes = _changes(await read_patch(request, TaskPatch))
+        changes = changes_of(await read_patch(request, TaskPatch))
         return await tasks.writing.change(
             request,
             actor,

@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from application.actor import Actor
-from domain.entity import Entity
 from entrypoints.http.authentication import actor_of
+from entrypoints.http.conditional import Tagged
 from entrypoints.http.documentation import documented
 from entrypoints.http.queries import require_no_query
 from entrypoints.http.rendering import Answer, HttpRequest
@@ -21,7 +21,7 @@ from entrypoints.http.writing import Load, Writing
 class Move(Protocol):
     """Moves one entity into the trash or out of it."""
 
-    def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Entity]: ...
+    def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Tagged]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

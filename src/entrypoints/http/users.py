@@ -25,7 +25,13 @@ class UserController(Controller):
 
     path = "/v1/users"
 
-    @get(opt=documented("Search users by name or address", page_of=UserView, query=UserQuery))
+    @get(
+        opt=documented(
+            "Search users by words of their names, or one by his whole address",
+            page_of=UserView,
+            query=UserQuery,
+        )
+    )
     async def search(self, request: HttpRequest, users: NamedDependency[UserDesk]) -> Answer:
         actor = actor_of(request)
         query = read_query(request, UserQuery)

@@ -4,11 +4,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from domain.assignment import AssigneeType
 from domain.audit import Action, SyncStatus
 from domain.project import ProjectStatus
-from domain.task import TaskStatus
 from domain.timeline import DependencyKind, ItemKind, ItemMode, Weekday
 
 Id = Annotated[
@@ -23,6 +23,8 @@ InstantText = Annotated[
     ),
 ]
 
+DisplayId = Annotated[str, Meta(pattern="^#[1-9][0-9]*$", examples=["#17"])]
+
 
 class PriorityName(StrEnum):
     """Priorities by name; stores keep their rank."""
@@ -30,6 +32,16 @@ class PriorityName(StrEnum):
     HIGH = "HIGH"
     MEDIUM = "MEDIUM"
     LOW = "LOW"
+
+
+class ShownStatus(StrEnum):
+    """Where a task stands; DEFERRED as long as it is put off."""
+
+    TODO = "TODO"
+    IN_PROGRESS = "IN_PROGRESS"
+    BLOCKED = "BLOCKED"
+    DONE = "DONE"
+    DEFERRED = "DEFERRED"
 
 
 class EntityView(Struct, rename="camel"):
@@ -57,12 +69,35 @@ class ProjectView(EntityView, rename="camel"):
     color: str | None
 
 
-class TaskView(EntityView, rename="camel"):
-    """A task."""
+class TaskLabelView(Struct):
+    """A label as its tasks show it."""
 
+    id: Id
+    name: str
+    color: str
+
+
+class AssigneeView(Struct, rename="camel"):
+    """Whom a task is given to, and which member of a team took it over. A name is null where nobody has the id."""
+
+    id: Id
+    type: AssigneeType
+    name: str | None
+    executor_id: Id | None
+    executor_name: str | None
+
+
+class TaskView(EntityView, rename="camel"):
+    """A task as its reader sees it.
+
+    `inWatchlist` is about the reader. `labels` (without those in the trash) and `assignee` are there where `expand`
+    names them.
+    """
+
+    display_id: DisplayId | None
     title: str
     description: str | None
-    status: TaskStatus
+    status: ShownStatus
     priority: PriorityName
     project_id: Id | None
     parent_id: Id | None
@@ -70,7 +105,16 @@ class TaskView(EntityView, rename="camel"):
     started_at: InstantText | None
     due_at: InstantText | None
     is_acknowledged: bool
+    deferred_till: InstantText | None
+    owner_id: Id
+    team_id: Id | None
+    assignee_id: Id | None
+    assignee_type: AssigneeType | None
+    executor_id: Id | None
     deleted_reason: str | None
+    in_watchlist: bool = False
+    labels: tuple[TaskLabelView, ...] | UnsetType = UNSET
+    assignee: AssigneeView | UnsetType | None = UNSET
 
 
 class LabelView(EntityView, rename="camel"):
@@ -81,11 +125,11 @@ class LabelView(EntityView, rename="camel"):
 
 
 class UserView(EntityView, rename="camel"):
-    """Somebody who signs in."""
+    """Somebody who signs in. `email` and `grants` are null for all but himself and administrators."""
 
-    email: str
+    email: str | None
     name: str
-    grants: tuple[str, ...]
+    grants: tuple[str, ...] | None
 
 
 class CalendarView(Struct, rename="camel"):
@@ -166,16 +210,6 @@ class DiffView(Struct, rename="camel"):
     from_: int = field(name="from")
     to: int
     changes: dict[str, ChangeView]
-
-
-class SignedInView(Struct, rename="camel"):
-    """Tokens and whom they speak for."""
-
-    access_token: str
-    refresh_token: str
-    token_type: str
-    expires_in_seconds: int
-    user: UserView
 
 
 class ComponentView(Struct, omit_defaults=True):

@@ -1,23 +1,24 @@
 """How every write goes: conditions heard, carried out once per key, answered with what it made."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from application.actor import Actor
-from domain.entity import Entity
 from entrypoints.http.addresses import known_id
-from entrypoints.http.conditional import Preconditions, entity_tag
+from entrypoints.http.conditional import Preconditions, Tagged, entity_tag
 from entrypoints.http.idempotency import Answers, Repeatable
 from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, entity_answer
+
+T = TypeVar("T")
 
 
 class Load(Protocol):
     """Reads one entity, as it is or as it was."""
 
-    def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Entity]: ...
+    def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Tagged]: ...
 
 
-Change = Callable[[Actor, int | None], Awaitable[Entity]]
+Change = Callable[[Actor, int | None], Awaitable[Tagged]]
 """Carries a change out for an actor who insists on a version, or on none."""
 
 
@@ -29,7 +30,7 @@ class Writing:
         self._preconditions = preconditions
 
     async def create(
-        self, request: HttpRequest, actor: Actor, *, load: Load, run: Callable[[Actor], Awaitable[Entity]]
+        self, request: HttpRequest, actor: Actor, *, load: Load, run: Callable[[Actor], Awaitable[Tagged]]
     ) -> Answer:
         """Carries a creation out, or answers what the same request created before; its address is in Location."""
         entity, headers = await self._answers.once(request, actor, _repeatable(actor, load, run))
@@ -49,11 +50,44 @@ class Writing:
         """Carries a change out under its conditions, or answers the version that the same request made before."""
         known_id(id)
 
-        async def conditional(claimed: Actor) -> Entity:
+        async def conditional(claimed: Actor) -> Tagged:
             return await run(claimed, await self.expected_version(request, actor, id, load=load))
 
         entity, replayed = await self._answers.once(request, actor, _repeatable(actor, load, conditional))
         return entity_answer(request, entity, headers=(*headers, *replayed))
+
+    async def act(
+        self,
+        request: HttpRequest,
+        actor: Actor,
+        *,
+        run: Callable[[Actor], Awaitable[Tagged]],
+        again: Callable[[str], Awaitable[Tagged]],
+    ) -> Answer:
+        """Carries out what changes something beside the entity it is answered with; `again` finds that entity for a
+        repetition, by the id of what the same request made first.
+        """
+        work = Repeatable(run, lambda id, _: again(id))
+        entity, replayed = await self._answers.once(request, actor, work)
+        return entity_answer(request, entity, headers=replayed)
+
+    async def once(
+        self,
+        request: HttpRequest,
+        actor: Actor,
+        *,
+        run: Callable[[Actor], Awaitable[T]],
+        again: Callable[[str, int], Awaitable[T]],
+    ) -> tuple[T, RawHeaders]:
+        """What a request makes that is about several things, and the headers of the answer; `again` finds it for a
+        repetition, by id and version of what the same request made first.
+        """
+        return await self._answers.once(request, actor, Repeatable(run, again))
+
+    @property
+    def needs_versions(self) -> bool:
+        """Whether every change has to name the version it means."""
+        return self._preconditions.mandatory
 
     async def remove(self, request: HttpRequest, actor: Actor, id: str, *, load: Load, run: Change) -> Answer:
         """Carries a deletion out under its conditions; the tag is what a restore may insist on."""
@@ -68,5 +102,5 @@ class Writing:
         return await self._preconditions.expected_version(request.scope, lambda: load(actor, id))
 
 
-def _repeatable(actor: Actor, load: Load, run: Callable[[Actor], Awaitable[Entity]]) -> Repeatable[Entity]:
+def _repeatable(actor: Actor, load: Load, run: Callable[[Actor], Awaitable[Tagged]]) -> Repeatable[Tagged]:
     return Repeatable(run, lambda id, version: load(actor, id, version=version))

@@ -4,21 +4,32 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from loguru import logger
 
-from entrypoints.composition.store_stack import StoreStack
+from application.actor import system_actor
+from application.ports.retention_runs import RetentionRun
+from entrypoints.composition.container import Container
 
 BACK_OFF_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 60.0
 RELAY_INTERVAL_SECONDS = 1.0
+RETENTION_INTERVAL_SECONDS = 3_600.0
+RETENTION_DELAY_SECONDS = 60.0
+"""A process that has just started has better things to do."""
+RETENTION_SECONDS_MAX = 1_800.0
+OVERLAP = timedelta(hours=1)
+"""How long before the last run a change may have begun whose process died during that run."""
+BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Work that is done again and again, `interval_seconds` after it ended.
 
-    `timeout_seconds` bounds one turn; None is for work that paces itself and goes on until `stop` is called.
+    `timeout_seconds` bounds one turn; None is for work that paces itself and goes on until `stop` is called. The first
+    turn begins after `delay_seconds`.
     """
 
     name: str
@@ -26,27 +37,55 @@ class Job:
     interval_seconds: float
     timeout_seconds: float | None
     stop: Callable[[], None] | None = None
+    delay_seconds: float = 0.0
 
 
-def jobs_of(stack: StoreStack) -> Sequence[Job]:
-    """The jobs that these settings call for; none where a single store needs no mirror."""
-    relay = stack.relay
+def jobs_of(container: Container) -> Sequence[Job]:
+    """The jobs that these settings call for: a single store needs no mirror mended."""
+    relay = container.stack().relay
     if relay is None:
-        return ()
-    return (
-        Job(
-            name="relay",
-            work=relay.run,
-            interval_seconds=RELAY_INTERVAL_SECONDS,
-            timeout_seconds=None,
-            stop=relay.stop,
-        ),
+        return (retention_of(container),)
+    mending = Job(
+        name="relay",
+        work=relay.run,
+        interval_seconds=RELAY_INTERVAL_SECONDS,
+        timeout_seconds=None,
+        stop=relay.stop,
+    )
+    return (mending, retention_of(container))
+
+
+def retention_of(container: Container) -> Job:
+    """Finishes what a crash cut short, and removes for good what has been in the trash for too long; several processes
+    may do it at once.
+    """
+
+    async def purge() -> None:
+        actor = system_actor(f"retention-{container.identifiers().fresh()}")
+        last = await container.retention_runs().last()
+        since = BEGINNING if last is None else last.at - OVERLAP
+        await container.finish_projects()(actor, since=since)
+        await container.finish_teams()(actor, since=since)
+        run: RetentionRun = await container.purge_expired()(actor)
+        if run.removed or run.kept:
+            logger.bind(removed=dict(run.removed), detached=run.detached, kept=run.kept).info(
+                "What was in the trash since before {} is removed for good.", run.cutoff.isoformat()
+            )
+
+    return Job(
+        name="retention",
+        work=purge,
+        interval_seconds=RETENTION_INTERVAL_SECONDS,
+        timeout_seconds=RETENTION_SECONDS_MAX,
+        delay_seconds=RETENTION_DELAY_SECONDS,
     )
 
 
 async def keep_going(job: Job, stopping: asyncio.Event) -> None:
     """Does the job until stopping is set. Whatever it raises is logged, and it is tried again with back-off."""
     failures = 0
+    if job.delay_seconds:
+        await _pause(job.delay_seconds, stopping)
     while not stopping.is_set():
         try:
             async with asyncio.timeout(job.timeout_seconds):

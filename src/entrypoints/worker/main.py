@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from entrypoints.composition.container import build_container
+from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import StoreRefused
 from entrypoints.composition.settings import Settings
-from entrypoints.composition.store_stack import StoreStack
+from entrypoints.composition.start import start
 from entrypoints.worker.jobs import Job, jobs_of, keep_going
 
 DRAIN_SECONDS_MAX = 20.0
@@ -23,19 +23,20 @@ async def run_worker(settings: Settings, *, say_ready: Callable[[list[str]], Non
     """
     stopping = asyncio.Event()
     stop_on_signals(stopping)
-    stack = build_container(settings).stack()
+    container = build_container(settings)
+    stack = container.stack()
     try:
-        if not await _open_unless_stopped(stack, stopping, source=settings.stores.source):
+        if not await _open_unless_stopped(container, stopping, source=settings.stores.source):
             return True
-        jobs = jobs_of(stack)
+        jobs = jobs_of(container)
         say_ready([job.name for job in jobs])
         return await run_jobs(jobs, stopping)
     finally:
         await stack.close()
 
 
-async def _open_unless_stopped(stack: StoreStack, stopping: asyncio.Event, *, source: str) -> bool:
-    opening = asyncio.create_task(stack.open(), name="opening the stores")
+async def _open_unless_stopped(container: Container, stopping: asyncio.Event, *, source: str) -> bool:
+    opening = asyncio.create_task(start(container), name="opening the stores")
     waiting = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait({opening, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -46,7 +47,9 @@ async def _open_unless_stopped(stack: StoreStack, stopping: asyncio.Event, *, so
     except StoreRefused as error:
         if source != SINGLE_PROCESS_SOURCE:
             raise
-        raise StoreRefused(f"{error} The service mends the mirror by itself; no worker is needed.") from error
+        raise StoreRefused(
+            f"{error} The service does a worker's jobs by itself; no worker is needed."
+        ) from error
     finally:
         opening.cancel()
         waiting.cancel()

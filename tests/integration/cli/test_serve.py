@@ -170,7 +170,7 @@ def test_a_second_service_on_the_same_directory_is_refused(service: Process, bes
 def test_a_worker_beside_a_service_on_montydb_is_not_needed(service: Process, beside: Tandem) -> None:
     ended = beside("worker")
     assert ended.code == 3
-    assert "The service mends the mirror by itself" in ended.err
+    assert "The service does a worker's jobs by itself" in ended.err
 
 
 def test_a_service_that_ended_leaves_the_store_to_commands(

@@ -9,7 +9,6 @@ import pytest
 from adapters.records.record import VERSION
 from adapters.records.specs import AUDIT_LOGS, TASKS
 from domain.audit import SyncStatus
-from entrypoints.http.rendering import encoded, view_of
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.store_comparison import (
     COLLECTIONS,
@@ -18,6 +17,7 @@ from tests.integration.crash.store_comparison import (
     attempted,
     differences,
     require_sound,
+    shown,
 )
 from tests.unit.contracts.builders import entry, numbered_id, put, task
 
@@ -39,7 +39,7 @@ def _answer(version: int, *, title: str = TITLE) -> httpx.Response:
     entity = TASKS.mapping.from_record(task(1, version=version, title=title))
     return httpx.Response(
         200,
-        content=encoded(view_of(entity)),
+        content=shown(entity),
         headers={"etag": f'"{version}"'},
         request=httpx.Request("PATCH", f"http://127.0.0.1/v1/tasks/{TASK}"),
     )

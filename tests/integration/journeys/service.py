@@ -16,6 +16,7 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.audit import SyncStatus
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
+from entrypoints.composition.start import start
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.http.app import create_app
 from tests.integration.crash.store_comparison import (
@@ -143,7 +144,7 @@ async def running(variables: Mapping[str, str]) -> AsyncIterator[JourneyService]
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://tandem.test") as client:
         try:
-            await stack.open(within_seconds=SETTLED_SECONDS_MAX)
+            await start(container, within_seconds=SETTLED_SECONDS_MAX)
             stack.start_relay()
             yield JourneyService(client, stack, await sign_in(client, "admin@example.org"))
         finally:

@@ -1,6 +1,7 @@
 """Lists: every order, pages to the end, filters and words, the same in every store mode."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 
 from entrypoints.http.queries import LabelQuery, ProjectQuery, TaskQuery, TrashQuery
 from tests.integration.journeys.service import JourneyService, Person
-from tests.unit.entrypoints.http.service import Json
+from tests.unit.entrypoints.http.service import Json, pointers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,10 +37,19 @@ async def project_id(service: JourneyService, anna: Person) -> str:
 
 
 def orders_of(query: type[Any]) -> Sequence[str]:
-    """Every order that a list offers."""
-    orders: Sequence[str] = get_args(get_type_hints(query)["sort"])
+    """Every order by a field that a list offers; relevance is no field and needs words."""
+    hint = get_type_hints(query)["sort"]
+    offered = [*get_args(hint), *chain.from_iterable(map(get_args, get_args(hint)))]
+    orders = [order for order in offered if isinstance(order, str) and order != "relevance"]
     assert len(orders) >= 4
     return orders
+
+
+def _sorted_by(item: Json, field: str) -> Any:
+    """What a field is sorted by, which for some is not what it shows."""
+    if field == "priority":
+        return RANKS[item[field]]
+    return int(item[field].removeprefix("#")) if field == "displayId" else item[field]
 
 
 def in_order(items: Sequence[Json], order: str) -> list[Json]:
@@ -47,7 +57,7 @@ def in_order(items: Sequence[Json], order: str) -> list[Json]:
     field = order.removeprefix("-")
 
     def key(item: Json) -> tuple[bool, Any, str]:
-        value = RANKS[item[field]] if field == "priority" else item[field]
+        value = _sorted_by(item, field)
         return value is not None, value if value is not None else "", item["id"]
 
     return sorted(items, key=key, reverse=order.startswith("-"))
@@ -129,6 +139,8 @@ FILTERS: list[tuple[str, Callable[[Json], bool]]] = [
     ("q=TASK", lambda task: True),
     ("q=tas", lambda task: False),
     ("status=BLOCKED", lambda task: False),
+    ("status=DEFERRED", lambda task: False),
+    ("watching=true", lambda task: False),
 ]
 
 
@@ -163,4 +175,25 @@ async def test_words_are_found_whole_in_any_case_and_all_of_them(
     assert await found("garten") == set()
     assert await found("case") == {"Gärten gießen"}
     assert await found("%22fence%22%20-") == {"Paint the FENCE", "Mend it"}
-    assert await found("%25") == {"Paint the FENCE", "Mend it", "Gärten gießen", "fences"}
+    assert await found("") == {"Paint the FENCE", "Mend it", "Gärten gießen", "fences"}
+    refused = await service.call(anna, "GET", "/v1/tasks?q=%25", expect=400)
+    assert pointers(refused) == ["/q"]
+
+
+async def test_what_is_searched_comes_best_first_page_by_page(service: JourneyService, anna: Person) -> None:
+    for title, description in (
+        ("Roof", "with new tiles"),
+        ("Roof tiles", None),
+        ("Garden", "tiles, as on the roof"),
+        ("TILES of the ROOF", "blue"),
+        ("Roof of the shed", "no bricks"),
+    ):
+        await service.view(anna, "POST", "/v1/tasks", {"title": title, "description": description})
+    expected = ["TILES of the ROOF", "Roof tiles", "Roof", "Garden"]
+
+    for query in ("q=roof%20tiles", "q=tiles%20roof&sort=relevance"):
+        for limit in (1, 3, 20):
+            found = await service.items(anna, f"/v1/tasks?{query}&limit={limit}")
+            assert [task["title"] for task in found] == expected, (query, limit)
+    newest_last = await service.items(anna, "/v1/tasks?q=roof%20tiles&sort=createdAt&limit=3")
+    assert [task["title"] for task in newest_last] == ["Roof", "Roof tiles", "Garden", "TILES of the ROOF"]

@@ -1,4 +1,4 @@
-"""Tasks and labels: what they keep, whom they refer to, how they change, in every store mode."""
+"""Tasks and labels: what they keep, whom they refer to and are given to, how they change, in every store mode."""
 
 import asyncio
 from collections import Counter
@@ -13,6 +13,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOBODY = "f" * 24
 TASKS_AT_ONCE = 24
+ASSIGNERS = 16
+BULK = 60
 
 
 async def test_a_task_keeps_every_field_to_the_last_character(service: JourneyService, anna: Person) -> None:
@@ -96,6 +98,94 @@ async def test_many_writers_at_once_lose_nothing(service: JourneyService, anna: 
     listed = await service.items(anna, f"/v1/tasks?projectId={project['id']}")
     assert {task["id"]: task for task in listed} == {task["id"]: task for task in done}
     assert len(listed) == TASKS_AT_ONCE
+    await service.require_sound()
+
+
+async def test_many_who_assign_at_once_leave_one_assignment(
+    service: JourneyService, anna: Person, ben: Person
+) -> None:
+    carl = await service.newcomer()
+    task = await service.view(anna, "POST", "/v1/tasks", {"title": "Dig"})
+    people = (ben.id, carl.id)
+
+    async def give(number: int) -> int:
+        body = {"assigneeId": people[number % 2], "assigneeType": "USER"}
+        if number % 4 < 2:
+            path = f"/v1/tasks/{task['id']}/assign"
+            return (await service.call(anna, "POST", path, body)).status_code
+        body["taskId"] = task["id"]
+        return (await service.call(anna, "POST", "/v1/task-assignments", body)).status_code
+
+    statuses = Counter(await asyncio.gather(*(give(number) for number in range(ASSIGNERS))))
+
+    assert set(statuses) <= {200, 201, 409}
+    live = await service.items(anna, f"/v1/task-assignments?taskId={task['id']}")
+    shown = await service.view(anna, "GET", f"/v1/tasks/{task['id']}")
+    assert [(one["assigneeId"], one["assigneeType"]) for one in live] == [(shown["assigneeId"], "USER")]
+    others = await service.items(carl if shown["assigneeId"] == ben.id else ben, "/v1/task-assignments")
+    assert others == []
+    await service.require_sound()
+
+
+async def test_a_teams_task_is_taken_over_put_off_and_given_back(
+    service: JourneyService, anna: Person, ben: Person
+) -> None:
+    team = await service.view(anna, "POST", "/v1/teams", {"name": "Gardeners"})
+    await service.call(anna, "POST", f"/v1/teams/{team['id']}/members", {"userIds": [ben.id]}, expect=200)
+    task = await service.view(anna, "POST", "/v1/tasks", {"title": "Dig"})
+    body = {"taskId": task["id"], "assigneeId": team["id"], "assigneeType": "TEAM"}
+    assignment = await service.view(anna, "POST", "/v1/task-assignments", body)
+    path = f"/v1/tasks/{task['id']}"
+
+    await service.view(
+        ben, "PATCH", f"/v1/task-assignments/{assignment['id']}", {"executorId": ben.id}, If_Match='"1"'
+    )
+    put_off = await service.view(ben, "POST", f"{path}/defer", {"deferredTill": "2900-01-01T00:00:00Z"})
+
+    assert (put_off["status"], put_off["executorId"]) == ("DEFERRED", ben.id)
+    assert [one["id"] for one in await service.items(ben, "/v1/tasks?status=DEFERRED")] == [task["id"]]
+    taken_over = await service.items(ben, f"/v1/task-assignments?executorId={ben.id}")
+    assert [one["id"] for one in taken_over] == [assignment["id"]]
+    await service.call(anna, "DELETE", path, expect=204)
+    assert await service.items(ben, "/v1/task-assignments") == []
+    await service.view(anna, "POST", f"{path}/restore")
+    assert len(await service.items(ben, "/v1/task-assignments")) == 1
+    await service.call(anna, "DELETE", f"{path}/assignment", expect=204)
+    freed = await service.view(anna, "GET", path)
+    assert (freed["assigneeId"], freed["executorId"], freed["displayId"]) == (None, None, task["displayId"])
+    assert (await service.call(ben, "GET", path)).status_code == 404
+    await service.require_sound()
+
+
+async def test_many_operations_are_one_change_set_or_stand_by_themselves(
+    service: JourneyService, anna: Person
+) -> None:
+    first = await service.view(anna, "POST", "/v1/tasks", {"title": "First"})
+    second = await service.view(anna, "POST", "/v1/tasks", {"title": "Second"})
+    operations: list[Json] = [{"op": "create", "title": f"Task {number}"} for number in range(BULK)]
+    operations.append({"op": "update", "id": first["id"], "version": 1, "parentId": second["id"]})
+    before = await service.stored()
+    stale = {"op": "delete", "id": second["id"], "version": 5}
+
+    refused = await service.call(anna, "POST", "/v1/tasks/bulk", {"operations": [*operations, stale]})
+    assert (refused.status_code, pointers(refused)) == (412, [f"/operations/{len(operations)}"])
+    assert await service.stored() == before
+    done = await service.view(
+        anna, "POST", "/v1/tasks/bulk", {"operations": operations}, Idempotency_Key="many"
+    )
+    again = await service.view(
+        anna, "POST", "/v1/tasks/bulk", {"operations": operations}, Idempotency_Key="many"
+    )
+    each = await service.view(
+        anna, "POST", "/v1/tasks/bulk", {"operations": [stale, *operations[:1]], "atomic": False}
+    )
+
+    assert again == done
+    assert [outcome["status"] for outcome in each["outcomes"]] == [412, 201]
+    listed = await service.items(anna, "/v1/tasks?sort=displayId")
+    assert len(listed) == BULK + 3
+    assert len({task["displayId"] for task in listed}) == len(listed)
+    assert len(await service.items(anna, f"/v1/tasks/{second['id']}/versions")) == 1
     await service.require_sound()
 
 

@@ -13,6 +13,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin
+from tests.unit.application.clubhouse import Clubhouse
 from tests.unit.builders import NOON
 
 
@@ -49,3 +50,10 @@ async def store() -> AsyncIterator[RecordStore]:
 @pytest.fixture
 def begin(store: RecordStore, identifiers: Identifiers) -> Begin:
     return partial(StoredUnitOfWork, store, identifiers)
+
+
+@pytest.fixture
+async def house() -> Clubhouse:
+    opened = Clubhouse()
+    await opened.open()
+    return opened

@@ -10,13 +10,22 @@ import pytest
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.clock import Clock
-from application.projects import CreateProject, DeleteProject, EditProject, GetProject, RestoreProject
-from application.tasks import CreateTask, DeleteTask, EditTask, GetTask, RestoreTask, RollBackTask
+from application.projects import (
+    CreateProject,
+    DeleteProject,
+    EditProject,
+    GetProject,
+    RestoreProject,
+    RollBackProject,
+)
+from application.task_reading import GetTask
+from application.tasks import CreateTask, DeleteTask, EditTask, RestoreTask, RollBackTask
 from application.timelines import SaveTimeline
 from domain.errors import Conflict, RuleBroken, VersionConflict
 from domain.project import Project
 from domain.timeline import Plan, TimelineItem
-from tests.unit.builders import actor
+from domain.user import User
+from tests.unit.builders import ANNA, BEN, NUMBERS, actor, stamp
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -33,19 +42,27 @@ class Desk:
         self.crossing: Crossing | None = None
         self.times = 0
         undisturbed = partial(StoredUnitOfWork, self.memory, identifiers)
+        self.begin = undisturbed
         crossed = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
         self.new_project = CreateProject(undisturbed, clock, identifiers)
         self.rename = EditProject(undisturbed, clock)
         self.delete_now = DeleteProject(undisturbed, clock)
-        self.new_task_now = CreateTask(undisturbed, clock, identifiers)
-        self.edit_now = EditTask(undisturbed, clock)
-        self.trash_task = DeleteTask(undisturbed, clock)
+        self.new_task_now = CreateTask(undisturbed, clock, identifiers, NUMBERS)
+        self.edit_now = EditTask(undisturbed, clock, NUMBERS)
+        self.trash_task = DeleteTask(undisturbed, clock, NUMBERS)
         self.save_plan_now = SaveTimeline(undisturbed, clock)
-        self.task, self.project = GetTask(undisturbed), GetProject(undisturbed)
+        self.give, self.roll_back = EditProject(crossed, clock), RollBackProject(crossed, clock)
+        self.task, self.project = GetTask(undisturbed, clock), GetProject(undisturbed)
         self.delete, self.restore = DeleteProject(crossed, clock), RestoreProject(crossed, clock)
-        self.new_task = CreateTask(crossed, clock, identifiers)
-        self.edit_task, self.restore_task = EditTask(crossed, clock), RestoreTask(crossed, clock)
-        self.roll_back_task, self.save_plan = RollBackTask(crossed, clock), SaveTimeline(crossed, clock)
+        self.new_task = CreateTask(crossed, clock, identifiers, NUMBERS)
+        self.edit_task, self.restore_task = (
+            EditTask(crossed, clock, NUMBERS),
+            RestoreTask(crossed, clock, NUMBERS),
+        )
+        self.roll_back_task, self.save_plan = (
+            RollBackTask(crossed, clock, NUMBERS),
+            SaveTimeline(crossed, clock),
+        )
 
     def cross(self, crossing: Crossing, *, times: int = 1) -> None:
         self.crossing, self.times = crossing, times
@@ -68,8 +85,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(clock: Clock) -> Desk:
-    return Desk(clock)
+async def desk(clock: Clock) -> Desk:
+    made = Desk(clock)
+    work = made.begin(actor())
+    for id_, name in ((ANNA, "anna"), (BEN, "ben")):
+        work.users.save(User.create(id_, stamp(), email=f"{name}@example.org", name=name))
+    await work.commit()
+    return made
 
 
 async def _garden(desk: Desk) -> Project:
@@ -121,12 +143,44 @@ async def test_what_joins_while_a_project_is_deleted_goes_and_comes_back_with_it
 
     desk.cross(join)
     await desk.delete(actor(), garden.id, expected_version=1)
-    assert (await desk.task(actor(), joined[0])).is_deleted
+    assert (await desk.task(actor(), joined[0])).task.is_deleted
     assert await desk.live_in_trash() == []
     await desk.restore(actor(), garden.id, expected_version=2)
-    assert not (await desk.task(actor(), joined[0])).is_deleted
+    assert not (await desk.task(actor(), joined[0])).task.is_deleted
     plans = await desk.memory.fetch("timelines", [garden.id])
     assert not plans[garden.id]["isDeleted"]
+
+
+async def test_what_joins_while_a_project_changes_hands_goes_along(desk: Desk) -> None:
+    for way in ("edit", "roll back"):
+        garden = await desk.new_project(actor(), {"name": f"Garden to {way}"})
+        there = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+        if way == "roll back":
+            await desk.rename(actor(ANNA, admin=True), garden.id, {"owner_id": BEN}, expected_version=1)
+        joined: list[str] = []
+
+        async def join(project_id: str = garden.id, joined: list[str] = joined) -> None:
+            made = await desk.new_task_now(actor(ANNA, admin=True), {"title": "y", "project_id": project_id})
+            joined.append(made.id)
+
+        desk.cross(join)
+        admin = actor(ANNA, admin=True)
+        if way == "edit":
+            await desk.give(admin, garden.id, {"owner_id": BEN}, expected_version=1)
+        else:
+            await desk.roll_back(admin, garden.id, version=1, expected_version=2)
+        owner_id = BEN if way == "edit" else ANNA
+        found = await desk.memory.fetch("tasks", [there.id, *joined])
+        assert {record["ownerId"] for record in found.values()} == {owner_id}, way
+        assert len(found) == 2, way
+
+
+async def test_a_project_that_keeps_its_hands_leaves_its_tasks_alone(desk: Desk) -> None:
+    garden = await _garden(desk)
+    there = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+    await desk.rename(actor(), garden.id, {"name": "Park", "owner_id": ANNA}, expected_version=1)
+    await desk.roll_back(actor(), garden.id, version=1, expected_version=2)
+    assert (await desk.task(actor(), there.id)).task.version == 1
 
 
 async def test_creations_and_a_deletion_at_once_leave_nothing_live_in_the_trash(desk: Desk) -> None:
@@ -156,7 +210,7 @@ async def test_a_renamed_project_hinders_nobody_who_joins_it(desk: Desk) -> None
     made = await desk.new_task(actor(), {"title": "x", "project_id": garden.id})
     desk.cross(rename, times=3)
     await desk.save_plan(actor(), garden.id, PLAN, expected_version=0)
-    assert (await desk.task(actor(), made.id)).project_id == garden.id
+    assert (await desk.task(actor(), made.id)).task.project_id == garden.id
     desk.cross(rename, times=4)
     with pytest.raises(VersionConflict) as refusal:
         await desk.new_task(actor(), {"title": "y", "project_id": garden.id})
@@ -173,7 +227,7 @@ async def test_a_busy_task_does_not_hinder_the_deletion_of_its_project(desk: Des
 
     desk.cross(edit, times=3)
     deleted = await desk.delete(actor(), garden.id, expected_version=1)
-    assert (deleted.version, (await desk.task(actor(), busy.id)).title) == (2, "c")
+    assert (deleted.version, (await desk.task(actor(), busy.id)).task.title) == (2, "c")
     assert await desk.live_in_trash() == []
 
 

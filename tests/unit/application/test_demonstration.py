@@ -12,12 +12,12 @@ from application.ports.unit_of_work import Begin
 from application.projects import DeleteProject
 from domain.audit import Action
 from domain.user import User
-from tests.unit.builders import actor, stamp
+from tests.unit.builders import NUMBERS, actor, stamp
 
 
 @pytest.fixture
 def seed(begin: Begin, clock: Clock, identifiers: Identifiers) -> SeedDemonstration:
-    return SeedDemonstration(begin, clock, identifiers)
+    return SeedDemonstration(begin, clock, identifiers, NUMBERS)
 
 
 async def everything(store: RecordStore) -> dict[str, list[object]]:

@@ -14,6 +14,7 @@ from adapters.records.criteria import EVERYTHING
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.threads import Threads
 from application.import_report import ImportReport
 from application.imports import TASKS_PER_CHANGE_SET_MAX, ImportIssues, ImportRequest
 from application.labels import EditLabel
@@ -27,7 +28,7 @@ from application.tasks import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
 from domain.errors import Conflict, Invalid, StoreUnavailable
 from domain.task import Task, TaskStatus
-from tests.unit.builders import actor
+from tests.unit.builders import NUMBERS, actor, stamp
 
 COLLECTIONS = ("projects", "labels", "tasks", "audit_logs")
 REAL_FILE = (
@@ -54,7 +55,7 @@ Import = Callable[..., Any]
 
 @pytest.fixture
 def bring(begin: Begin, clock: Clock) -> Import:
-    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()})
+    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
 
     async def bring(content: bytes, *, is_dry_run: bool = False, name: str = "Beads") -> ImportReport:
         request = ImportRequest(content=content, format="beads", project_name=name, is_dry_run=is_dry_run)
@@ -164,7 +165,7 @@ async def test_what_people_changed_here_stays_and_a_clash_is_reported(
 ) -> None:
     await bring(beads({"id": "bd-1"}))
     task = await task_named(begin, "Title of bd-1")
-    edit = EditTask(begin, clock)
+    edit = EditTask(begin, clock, NUMBERS)
     await edit(actor(), task.id, {"title": "Ours", "status": TaskStatus.BLOCKED}, expected_version=None)
     again = await bring(beads({"id": "bd-1"}))
     assert counts(again) == {"unchanged": 1}
@@ -182,7 +183,9 @@ async def test_a_field_people_changed_is_not_taken_for_an_imported_one_later(
 ) -> None:
     await bring(beads({"id": "bd-1"}))
     task = await task_named(begin, "Title of bd-1")
-    await EditTask(begin, clock)(actor(), task.id, {"status": TaskStatus.DONE}, expected_version=None)
+    await EditTask(begin, clock, NUMBERS)(
+        actor(), task.id, {"status": TaskStatus.DONE}, expected_version=None
+    )
     await bring(beads({"id": "bd-1", "priority": 4}))
     report = await bring(beads({"id": "bd-1", "priority": 4}))
     assert counts(report) == {"unchanged": 1}
@@ -192,7 +195,7 @@ async def test_a_field_people_changed_is_not_taken_for_an_imported_one_later(
 async def test_what_a_person_trashed_stays_in_the_trash(bring: Import, begin: Begin, clock: Clock) -> None:
     await bring(beads({"id": "bd-1"}))
     task = await task_named(begin, "Title of bd-1")
-    await DeleteTask(begin, clock)(actor(), task.id, expected_version=None)
+    await DeleteTask(begin, clock, NUMBERS)(actor(), task.id, expected_version=None)
     report = await bring(beads({"id": "bd-1", "title": "Changed there"}))
     assert counts(report) == {"skipped": 1}
     assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "is in the trash here")]
@@ -206,11 +209,45 @@ async def test_a_tombstone_that_came_back_there_stays_in_the_trash_here(bring: I
     assert (await task_named(begin, "Title of bd-1", deleted=True)).version == 1
 
 
+async def test_what_was_removed_for_good_does_not_come_back(
+    bring: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    issues: list[dict[str, Any]] = [
+        {"id": "bd-1", "labels": ["red"]},
+        {"id": "bd-2", "dependencies": child_of("bd-1")},
+    ]
+    await bring(beads(*issues))
+    work = begin(actor(admin=True))
+    parent = (await work.tasks.matching(TaskFilter(text="bd-1"), PageRequest())).items[0]
+    red = (await work.labels.named(["red"]))["red"]
+    work.tasks.erase(parent, stamp())
+    work.labels.erase(red, stamp())
+    await work.commit()
+    before = await contents(store)
+
+    newer = {"id": "bd-3", "dependencies": child_of("bd-1"), "labels": ["red"]}
+    for is_dry_run in (True, False):
+        report = await bring(beads(*issues, newer), is_dry_run=is_dry_run)
+        assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "was removed for good here")]
+        assert (counts(report)["created"], report.new_labels) == (1, ())
+        lost = {(loss.field, loss.why): loss.examples for loss in report.lost}
+        assert lost["parentId", "the parent was removed for good here"] == ("bd-2", "bd-3")
+        assert lost["labelIds", "the label was removed for good here"] == ("bd-3",)
+
+    after = await contents(store)
+    made = after["tasks"].keys() - before["tasks"].keys()
+    assert [(after["tasks"][id_]["parentId"], after["tasks"][id_]["labelIds"]) for id_ in made] == [
+        (None, [])
+    ]
+    assert after["tasks"][parent.id] == before["tasks"][parent.id]
+    assert after["labels"] == before["labels"]
+
+
 async def test_what_a_person_restored_is_not_trashed_again(bring: Import, begin: Begin, clock: Clock) -> None:
     content = beads({"id": "bd-1", **TOMBSTONE})
     await bring(content)
     task = await task_named(begin, "Title of bd-1", deleted=True)
-    await RestoreTask(begin, clock)(actor(), task.id, expected_version=None)
+    await RestoreTask(begin, clock, NUMBERS)(actor(), task.id, expected_version=None)
     report = await bring(content)
     assert counts(report) == {"skipped": 1}
     assert not (await begin(actor()).tasks.get(task.id)).is_deleted
@@ -290,7 +327,7 @@ async def test_a_faulty_file_is_refused_as_a_whole(
 
 
 async def test_an_unknown_format_is_refused(begin: Begin, clock: Clock) -> None:
-    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()})
+    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
     with pytest.raises(Invalid, match="known are beads"):
         await use_case(actor(), ImportRequest(content=b"", format="abacus", project_name="x"))
 
@@ -321,7 +358,7 @@ async def test_an_import_that_was_killed_is_completed_by_the_next(
         for number in range(1, 3 * TASKS_PER_CHANGE_SET_MAX)
     ]
     killed: Any = partial(StoredUnitOfWork, KilledStore(store, commits=commits), identifiers)
-    dying = ImportIssues(killed, clock, {"beads": BeadsReader()})
+    dying = ImportIssues(killed, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
     request = ImportRequest(content=beads(*issues), format="beads", project_name="Beads")
     with pytest.raises(StoreUnavailable):
         await dying(actor(), request)
@@ -343,7 +380,7 @@ class RacingStore:
     def __init__(self, store: RecordStore, begin: Begin, clock: Clock, *, task_id: str) -> None:
         self._store = store
         self._race: Callable[[], Any] | None = partial(
-            EditTask(begin, clock), actor(), task_id, {"title": "Ours"}, expected_version=None
+            EditTask(begin, clock, NUMBERS), actor(), task_id, {"title": "Ours"}, expected_version=None
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -364,7 +401,7 @@ async def test_an_edit_in_the_middle_of_an_import_is_not_lost(
     racing: Any = partial(StoredUnitOfWork, RacingStore(store, begin, clock, task_id=task.id), identifiers)
     changed = beads({"id": "bd-1", "priority": 0}, {"id": "bd-2", "priority": 0})
     request = ImportRequest(content=changed, format="beads", project_name="Beads")
-    report = await ImportIssues(racing, clock, {"beads": BeadsReader()})(actor(), request)
+    report = await ImportIssues(racing, clock, {"beads": BeadsReader()}, NUMBERS, Threads())(actor(), request)
     task = await task_named(begin, "Ours")
     assert counts(report) == {"changed": 2}
     assert (task.priority.name, task.version) == ("HIGH", 3)

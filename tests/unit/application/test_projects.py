@@ -20,7 +20,7 @@ from domain.audit import Action
 from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, VersionConflict
 from domain.project import Project
 from domain.timeline import Plan, TimelineItem
-from tests.unit.builders import ANNA, BEN, actor
+from tests.unit.builders import ANNA, BEN, NUMBERS, actor
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ async def test_a_project_goes_to_the_trash_and_comes_back_with_exactly_what_went
     create: CreateProject, begin: Begin, clock: Clock, identifiers: Identifiers
 ) -> None:
     garden = await create(actor(), {"name": "Garden"})
-    new_task = CreateTask(begin, clock, identifiers)
+    new_task = CreateTask(begin, clock, identifiers, NUMBERS)
     kept = await new_task(actor(), {"title": "Pond", "project_id": garden.id})
     gone = await new_task(actor(), {"title": "Fence", "project_id": garden.id})
-    await DeleteTask(begin, clock)(actor(), gone.id, expected_version=None)
+    await DeleteTask(begin, clock, NUMBERS)(actor(), gone.id, expected_version=None)
     plan = Plan(items=(TimelineItem(id="a"),))
     await SaveTimeline(begin, clock)(actor(), garden.id, plan, expected_version=None)
 
@@ -111,7 +111,7 @@ async def test_deleting_a_project_is_one_change_set(
     create: CreateProject, begin: Begin, clock: Clock, identifiers: Identifiers
 ) -> None:
     garden = await create(actor(), {"name": "Garden"})
-    await CreateTask(begin, clock, identifiers)(actor(), {"title": "Pond", "project_id": garden.id})
+    await CreateTask(begin, clock, identifiers, NUMBERS)(actor(), {"title": "Pond", "project_id": garden.id})
     await DeleteProject(begin, clock)(actor(), garden.id, expected_version=None)
     wanted = AuditFilter(action=Action.DELETED)
     entries = (await begin(actor()).audit.matching(wanted, by_time())).items
@@ -182,7 +182,7 @@ async def test_what_is_in_the_trash_is_listed_there_only(
 async def test_a_task_filter_by_text_finds_whole_words(
     create: CreateProject, begin: Begin, clock: Clock, identifiers: Identifiers
 ) -> None:
-    new_task = CreateTask(begin, clock, identifiers)
+    new_task = CreateTask(begin, clock, identifiers, NUMBERS)
     pond = await new_task(actor(), {"title": "Dig the pond", "description": "Two metres"})
     await new_task(actor(), {"title": "Ponder"})
     found = await begin(actor()).tasks.matching(TaskFilter(text="POND dig"), PageRequest())

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from adapters.records.criteria import EVERYTHING, AllOf, Criterion, Equals, Order, Question, after_position
+from adapters.records.criteria import (
+    EVERYTHING,
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    OneOf,
+    Order,
+    Question,
+    after_position,
+)
 from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
 from domain.storable import INTEGER_MAX, INTEGER_MIN
@@ -78,7 +88,7 @@ INSTANTS: list[Any] = [
     minutes(60 * 24 * 365 * 900),
 ]
 
-KINDS = {"text": ("externalKey", TEXTS), "integer": ("priority", INTEGERS), "instant": ("dueAt", INSTANTS)}
+KINDS = {"text": ("externalKey", TEXTS), "integer": ("displayId", INTEGERS), "instant": ("dueAt", INSTANTS)}
 
 
 def holding(number: int, name: str, value: Any) -> Record:
@@ -127,7 +137,9 @@ class OrderContract:
 
     @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
     async def test_the_id_breaks_ties(self, store: RecordStore, descending: bool) -> None:
-        await commit_all(store, "tasks", *(task(number, priority=number % 2) for number in (5, 2, 4, 1, 3)))
+        await commit_all(
+            store, "tasks", *(task(number, priority=1 + number % 2) for number in (5, 2, 4, 1, 3))
+        )
         found = await found_numbers(store, "tasks", order=Order("priority", descending))
         assert found == ([5, 3, 1, 4, 2] if descending else [2, 4, 1, 3, 5])
 
@@ -152,7 +164,7 @@ class PageContract:
                 "createdAt": minutes(number // 4),
                 "dueAt": None if number % 3 else minutes(number % 5),
                 "externalKey": None if number % 4 == 0 else f"key {number % 7} {number}",
-                "priority": number % 3,
+                "priority": 1 + number % 3,
             }
             await commit_all(store, "tasks", task(number, **values))
         order, seen, after, page = Order(name, descending), list[int](), None, 0
@@ -162,7 +174,7 @@ class PageContract:
             page += 1
             if page <= 5:
                 await commit_all(
-                    store, "tasks", task(page, dueAt=minutes(2)), task(1_000 + page, priority=page % 3)
+                    store, "tasks", task(page, dueAt=minutes(2)), task(1_000 + page, priority=1 + page % 3)
                 )
         assert len(seen) == len(set(seen))
         assert set(numbers) <= set(seen)
@@ -184,11 +196,55 @@ class PageContract:
         expected = list(range(1, 24, 2))
         assert seen == (expected[::-1] if descending else expected)
 
+    @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+    @pytest.mark.parametrize("name", ["createdAt", "updatedAt", "dueAt", "priority"])
+    async def test_pages_for_an_audience_show_each_record_once(
+        self, store: RecordStore, name: str, descending: bool
+    ) -> None:
+        """Whoever is owner, assignee and executor at once, or in a team that is two of them, sees a task once."""
+        records = [task(number, **_roles(number)) for number in range(60)]
+        await commit_all(store, "tasks", *records)
+        seen_by = (
+            Equals("ownerId", "me"),
+            OneOf("teamId", ("t1", "t2")),
+            OneOf("assigneeId", ("me", "t1", "t2")),
+            Equals("executorId", "me"),
+        )
+        where = AllOf((Equals("isDeleted", False), AnyOf(seen_by)))
+        found = await _all_pages(store, where, Order(name, descending))
+        visible = [record for record in records if not record["isDeleted"] and _is_visible(record)]
+        assert 20 < len(visible) < 50
+        visible.sort(
+            key=lambda one: (one[name] is not None, one[name] or minutes(0), one[ID]), reverse=descending
+        )
+        assert [record[ID] for record in found] == [record[ID] for record in visible]
+        assert await store.count("tasks", where) == len(visible)
+
     async def test_a_position_needs_no_record(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", *(task(number, createdAt=minutes(number)) for number in range(1, 6)))
         gone = (minutes(2.5), numbered_id(999))
         question = Question(collection="tasks", order=Order("createdAt"), after=gone, limit=9)
         assert [record[ID] for record in await store.find(question)] == [numbered_id(n) for n in (3, 4, 5)]
+
+
+def _roles(number: int) -> dict[str, Any]:
+    """What a task has of what makes it visible: nothing, something, or several at once."""
+    return {
+        "ownerId": "me" if number % 3 == 0 else "other",
+        "teamId": (None, "t1", "t3", "t2")[number % 4],
+        "assigneeId": ("me", "t1", None, "other", "t4")[number % 5],
+        "executorId": "me" if number % 7 == 0 else None,
+        "isDeleted": number % 11 == 0,
+        "createdAt": minutes(number // 8),
+        "updatedAt": minutes(-number // 4),
+        "dueAt": minutes(number % 6) if number % 2 else None,
+        "priority": 1 + number % 3,
+    }
+
+
+def _is_visible(record: Record) -> bool:
+    is_own = record["ownerId"] == "me" or record["executorId"] == "me"
+    return is_own or record["teamId"] in ("t1", "t2") or record["assigneeId"] in ("me", "t1", "t2")
 
 
 async def _all_pages(store: RecordStore, where: Criterion, order: Order) -> list[Record]:

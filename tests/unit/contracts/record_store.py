@@ -8,8 +8,10 @@ from tests.unit.contracts.commits import CommitContract, GuardContract, Tombston
 from tests.unit.contracts.concurrency import ConcurrencyContract, OwnershipContract
 from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, SettleContract
 from tests.unit.contracts.ordering import OrderContract, PageContract, ScanContract
-from tests.unit.contracts.questions import CriteriaContract, FetchContract, HasWordsContract
+from tests.unit.contracts.questions import CriteriaContract, FetchContract
+from tests.unit.contracts.searching import HasWordsContract, RelevanceContract, ScriptContract
 from tests.unit.contracts.unique_keys import UniqueKeyContract
+from tests.unit.contracts.validation import ValidationContract
 from tests.unit.contracts.values import LimitContract, ScalarContract, TextContract, TreeContract
 
 
@@ -24,6 +26,8 @@ class RecordStoreContract(
     FetchContract,
     CriteriaContract,
     HasWordsContract,
+    ScriptContract,
+    RelevanceContract,
     OrderContract,
     PageContract,
     ScanContract,
@@ -31,6 +35,7 @@ class RecordStoreContract(
     ScalarContract,
     TreeContract,
     LimitContract,
+    ValidationContract,
     ConcurrencyContract,
     OwnershipContract,
 ):

@@ -1,11 +1,13 @@
 import math
+from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import RuleBroken
-from domain.storable import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, faults_in, require_text
+from domain.storable import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, TOKEN_LENGTH_MAX, faults_in, require_text
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,25 @@ def test_what_a_store_could_not_hold_is_named_by_its_pointer(value: object, poin
 
 def test_every_fault_is_found_at_once() -> None:
     assert len(list(faults_in({"a": "\x00", "b": [math.inf, 2**80]}))) == 3
+
+
+def test_a_long_key_is_cut_in_pointers() -> None:
+    value = {"k" * 10_000: ["\x00"]}
+    assert [fault.pointer for fault in faults_in(value)] == [f"/{'k' * TOKEN_LENGTH_MAX}…/0"]
+
+
+def test_faults_are_looked_for_no_further_than_somebody_asks() -> None:
+    class Items(list[object]):
+        seen = 0
+
+        def __iter__(self) -> Iterator[object]:
+            for item in super().__iter__():
+                self.seen += 1
+                yield item
+
+    items = Items(["\x00"] * 1_000)
+    assert len(list(islice(faults_in({"items": items}), 10))) == 10
+    assert items.seen == 10
 
 
 def test_nesting_is_bounded() -> None:

@@ -1,8 +1,17 @@
+from datetime import timedelta
+
 import pytest
 
-from domain.errors import RuleBroken
+from domain.assignment import Assignee, AssigneeType, TaskAssignment
+from domain.errors import Conflict, RuleBroken
 from domain.task import LABELS_MAX, Priority, TaskStatus
-from tests.unit.builders import numbered_id, stamp, task
+from tests.unit.builders import ANNA, BEN, NOON, numbered_id, stamp, task
+
+TOMORROW = NOON + timedelta(days=1)
+
+
+def given(assignee: Assignee, number: int = 50) -> TaskAssignment:
+    return TaskAssignment.create(numbered_id(number), stamp(), task_id=numbered_id(1), assignee=assignee)
 
 
 def test_labels_are_kept_as_a_sorted_set() -> None:
@@ -53,3 +62,118 @@ def test_an_edit_touches_what_it_names_and_nothing_else() -> None:
     before = task(changes={"description": "deep", "due_at": stamp(9).at})
     after = before.edit(stamp(1), {"status": TaskStatus.DONE, "description": None})
     assert (after.status, after.description, after.due_at) == (TaskStatus.DONE, None, stamp(9).at)
+
+
+def test_a_task_is_deferred_until_an_instant_ahead_and_no_longer() -> None:
+    deferred = task().defer(stamp(1), TOMORROW)
+    assert (deferred.is_deferred(NOON), deferred.is_deferred(TOMORROW)) == (True, False)
+    assert (deferred.status, deferred.version) == (TaskStatus.TODO, 2)
+    assert deferred.defer(stamp(2), TOMORROW) is deferred
+    assert deferred.defer(stamp(2), None).deferred_till is None
+
+
+@pytest.mark.parametrize("until", [NOON, NOON - timedelta(days=1), TOMORROW + timedelta(milliseconds=1)])
+def test_a_task_is_deferred_neither_into_the_past_nor_beyond_its_due_date(until: object) -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        task(changes={"due_at": TOMORROW}).defer(stamp(), until)  # type: ignore[arg-type]
+    assert refusal.value.faults[0].pointer == "/deferredTill"
+
+
+def test_a_task_is_deferred_up_to_its_due_date() -> None:
+    assert task(changes={"due_at": TOMORROW}).defer(stamp(), TOMORROW).deferred_till == TOMORROW
+
+
+def test_what_is_done_is_not_deferred_and_what_gets_done_no_longer_is() -> None:
+    done = task(changes={"status": TaskStatus.DONE})
+    with pytest.raises(Conflict):
+        done.defer(stamp(1), TOMORROW)
+    finished = task().defer(stamp(1), TOMORROW).edit(stamp(2), {"status": TaskStatus.DONE})
+    assert finished.deferred_till is None
+
+
+def test_a_deferred_task_is_not_due_before_it_comes_back() -> None:
+    deferred = task().defer(stamp(1), TOMORROW)
+    with pytest.raises(RuleBroken) as refusal:
+        deferred.edit(stamp(2), {"due_at": TOMORROW - timedelta(hours=1)})
+    assert refusal.value.faults[0].pointer == "/dueAt"
+    assert deferred.edit(stamp(2), {"due_at": TOMORROW}).due_at == TOMORROW
+
+
+def test_a_deferral_that_is_over_binds_nobody() -> None:
+    deferred = task().defer(stamp(1), TOMORROW)
+    later = stamp(60 * 24 * 2)
+    early = TOMORROW - timedelta(hours=1)
+    assert deferred.edit(later, {"due_at": early}).due_at == early
+
+
+def test_work_begins_when_a_task_first_gets_into_progress() -> None:
+    begun = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS})
+    assert begun.started_at == stamp(3).at
+    again = begun.edit(stamp(4), {"status": TaskStatus.TODO}).edit(
+        stamp(5), {"status": TaskStatus.IN_PROGRESS}
+    )
+    assert again.started_at == stamp(3).at
+    assert task(changes={"status": TaskStatus.IN_PROGRESS}).started_at == NOON
+
+
+def test_who_says_when_work_began_is_believed() -> None:
+    said = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": TOMORROW})
+    unsaid = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": None})
+    assert (said.started_at, unsaid.started_at) == (TOMORROW, None)
+
+
+def test_work_may_begin_after_the_due_date() -> None:
+    late = task(changes={"due_at": TOMORROW, "started_at": TOMORROW + timedelta(days=1)})
+    assert late.started_at is not None
+    assert late.due_at is not None
+    assert late.started_at > late.due_at
+
+
+def test_a_new_assignee_has_yet_to_acknowledge() -> None:
+    to_anna, to_ben = Assignee(ANNA, AssigneeType.USER), Assignee(BEN, AssigneeType.USER)
+    acknowledged = task().assigned(stamp(1), given(to_anna)).edit(stamp(2), {"is_acknowledged": True})
+    assert acknowledged.is_acknowledged
+    passed_on = acknowledged.assigned(stamp(3), given(to_ben, 51))
+    assert (passed_on.assignee, passed_on.is_acknowledged) == (to_ben, False)
+    freed = passed_on.assigned(stamp(4), None)
+    assert (freed.assignee, freed.executor_id) == (None, None)
+
+
+def test_rolling_back_acknowledges_nothing_for_a_later_assignee() -> None:
+    to_anna, to_ben = Assignee(ANNA, AssigneeType.USER), Assignee(BEN, AssigneeType.USER)
+    acknowledged = task().assigned(stamp(1), given(to_anna)).edit(stamp(2), {"is_acknowledged": True})
+    passed_on = acknowledged.edit(stamp(3), {"title": "Fill it"}).assigned(stamp(4), given(to_ben, 51))
+    rolled_back = passed_on.roll_back_to(acknowledged, stamp(5))
+    assert (rolled_back.title, rolled_back.assignee, rolled_back.is_acknowledged) == (
+        acknowledged.title,
+        to_ben,
+        False,
+    )
+
+
+def test_an_executor_within_the_team_changes_no_acknowledgement() -> None:
+    to_team = given(Assignee(numbered_id(9), AssigneeType.TEAM))
+    acknowledged = task().assigned(stamp(1), to_team).edit(stamp(2), {"is_acknowledged": True})
+    taken = acknowledged.assigned(stamp(3), to_team.executed_by(stamp(3), BEN))
+    assert (taken.executor_id, taken.is_acknowledged) == (BEN, True)
+
+
+def test_a_number_once_given_stays() -> None:
+    numbered = task().numbered(7)
+    assert (numbered.display_id, numbered.version) == (7, 1)
+    assert numbered.numbered(8) is numbered
+    renamed = numbered.edit(stamp(1), {"title": "Fill the pond"})
+    assert renamed.roll_back_to(task(), stamp(2)).display_id == 7
+
+
+def test_an_assignment_that_is_over_does_not_come_back() -> None:
+    over = given(Assignee(numbered_id(9), AssigneeType.TEAM)).end(stamp(1))
+    with pytest.raises(Conflict):
+        over.end(stamp(2))
+    with pytest.raises(Conflict):
+        over.executed_by(stamp(2), BEN)
+
+
+def test_only_a_teams_task_is_taken_over() -> None:
+    with pytest.raises(Conflict):
+        given(Assignee(ANNA, AssigneeType.USER)).executed_by(stamp(1), BEN)

@@ -6,20 +6,29 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from adapters.auth.jwt_tokens import ACCESS_SECONDS, REFRESH_SECONDS, JwtTokens
+from adapters.auth.jwt_tokens import ACCESS_SECONDS, REFUSED_SESSIONS_MAX, JwtTokens
 from adapters.auth.keys import KeyPair, load_key_pair
 from application.ports.tokens import Identity
 from domain.errors import Unauthenticated
+from tests.unit.adapters.auth.test_keys import private_pem, public_pem
 from tests.unit.builders import ANNA
 from tests.unit.entrypoints.http.service import SteppingClock
 
-IDENTITY = Identity(ANNA, frozenset({"admin"}))
+SESSION = "5" * 24
+IDENTITY = Identity(ANNA, frozenset({"admin"}), SESSION)
 
 
 @pytest.fixture(scope="module")
 def keys() -> KeyPair:
     return load_key_pair(None, None)
+
+
+def pem_pair() -> tuple[str, str]:
+    """A private key and its public half."""
+    key = rsa.generate_private_key(65_537, 2_048)
+    return private_pem(key), public_pem(key)
 
 
 @pytest.fixture
@@ -32,8 +41,8 @@ def tokens(keys: KeyPair, clock: SteppingClock) -> JwtTokens:
     return JwtTokens(keys, clock=clock)
 
 
-def forged(keys: KeyPair, clock: SteppingClock, **changed: Any) -> str:
-    """A token signed with our key whose claims are changed; None removes one."""
+def forged(keys: KeyPair, clock: SteppingClock, *, kind: str | None = "at+jwt", **changed: Any) -> str:
+    """A token that another library signed with our key, with changed claims; None removes one."""
     now = int(clock.now().timestamp())
     claims = {
         "iss": "tandem",
@@ -41,12 +50,12 @@ def forged(keys: KeyPair, clock: SteppingClock, **changed: Any) -> str:
         "sub": ANNA,
         "iat": now,
         "exp": now + 60,
-        "typ": "access",
+        "jti": "1",
         "grants": [],
         **changed,
     }
     kept = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(kept, keys.private, "RS256", headers={"kid": keys.key_id})
+    return jwt.encode(kept, keys.private, "RS256", headers={"kid": keys.key_id, "typ": kind})
 
 
 def test_a_token_speaks_for_whom_it_was_issued(tokens: JwtTokens) -> None:
@@ -81,13 +90,63 @@ def test_a_token_expires_also_when_it_was_believed_before(tokens: JwtTokens, clo
             reader.read(access)
 
 
-def test_a_refresh_token_is_no_access_token(tokens: JwtTokens, keys: KeyPair) -> None:
-    refresh = tokens.issue(IDENTITY).refresh_token
+def test_another_library_reads_what_is_issued(tokens: JwtTokens, keys: KeyPair, clock: SteppingClock) -> None:
+    access = tokens.issue(IDENTITY).access_token
 
-    with pytest.raises(Unauthenticated, match="not an access token"):
-        tokens.read(refresh)
-    claims = jwt.decode(refresh, keys.public, ["RS256"], audience="tandem", options={"verify_exp": False})
-    assert claims["exp"] - claims["iat"] == REFRESH_SECONDS
+    claims = jwt.decode(access, keys.public, ["RS256"], audience="tandem", options={"verify_exp": False})
+
+    assert jwt.get_unverified_header(access) == {"alg": "RS256", "typ": "at+jwt", "kid": keys.key_id}
+    assert (claims["sub"], claims["sid"], claims["iss"]) == (ANNA, SESSION, "tandem")
+    assert claims["exp"] - claims["iat"] == ACCESS_SECONDS == 15 * 60
+
+
+def test_after_a_change_of_keys_tokens_of_the_earlier_one_still_count(clock: SteppingClock) -> None:
+    old_private, old_public = pem_pair()
+    new_private, new_public = pem_pair()
+    earlier = JwtTokens(load_key_pair(old_private, old_public), clock=clock)
+    prepared = JwtTokens(load_key_pair(old_private, old_public + new_public), clock=clock)
+    changed = JwtTokens(load_key_pair(new_private, new_public + old_public), clock=clock)
+    finished = JwtTokens(load_key_pair(new_private, new_public), clock=clock)
+
+    old_token, new_token = earlier.issue(IDENTITY).access_token, changed.issue(IDENTITY).access_token
+
+    assert changed.read(old_token) == prepared.read(new_token) == IDENTITY
+    assert jwt.get_unverified_header(new_token)["kid"] != jwt.get_unverified_header(old_token)["kid"]
+    for reader, token in ((earlier, new_token), (finished, old_token)):
+        with pytest.raises(Unauthenticated, match="not signed by us"):
+            reader.read(token)
+
+
+def test_a_session_that_has_ended_is_refused_also_for_tokens_believed_before(tokens: JwtTokens) -> None:
+    of_session, other = tokens.issue(IDENTITY).access_token, tokens.issue(Identity(ANNA, frozenset()))
+    tokens.read(of_session)
+
+    tokens.refuse_session(SESSION)
+
+    with pytest.raises(Unauthenticated, match="ended"):
+        tokens.read(of_session)
+    assert tokens.read(other.access_token).session_id is None
+
+
+def test_the_memory_of_ended_sessions_is_bounded_and_keeps_the_latest(tokens: JwtTokens) -> None:
+    token = tokens.issue(IDENTITY).access_token
+    for number in range(REFUSED_SESSIONS_MAX):
+        tokens.refuse_session(f"{number:024x}")
+    tokens.refuse_session(SESSION)
+
+    with pytest.raises(Unauthenticated):
+        tokens.read(token)
+    first = Identity(ANNA, frozenset(), f"{0:024x}")
+    assert tokens.read(tokens.issue(first).access_token) == first
+
+
+def test_the_session_of_an_expired_token_is_still_known(tokens: JwtTokens, clock: SteppingClock) -> None:
+    token = tokens.issue(IDENTITY).access_token
+    clock.pass_time(ACCESS_SECONDS + 1)
+
+    assert tokens.session_of(token) == SESSION
+    with pytest.raises(Unauthenticated):
+        tokens.session_of(token[:-8] + "AAAAAAAA")
 
 
 @pytest.mark.parametrize(
@@ -99,8 +158,13 @@ def test_a_refresh_token_is_no_access_token(tokens: JwtTokens, keys: KeyPair) ->
         {"sub": None},
         {"exp": None},
         {"iat": None},
-        {"typ": None},
-        {"typ": "refresh"},
+        {"jti": None},
+        {"kind": "JWT"},
+        {"kind": "refresh+jwt"},
+        {"kind": None},
+        {"aud": ["tandem"]},
+        {"sid": "1"},
+        {"sid": 5},
         {"grants": None},
         {"grants": "admin"},
         {"grants": [1]},
@@ -132,23 +196,30 @@ def test_foreign_signatures_and_algorithms_are_refused(
     admin = (
         base64.urlsafe_b64encode(json.dumps({**claims, "grants": ["admin"]}).encode()).decode().rstrip("=")
     )
-    hs256 = (
-        base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": keys.key_id}).encode())
-        .decode()
-        .rstrip("=")
-    )
+    named = {"kid": keys.key_id, "typ": "at+jwt"}
+    hs256 = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", **named}).encode()).decode().rstrip("=")
     mac = hmac.digest(pem, f"{hs256}.{payload}".encode(), "sha256")
     attempts = {
-        "stranger's key under our name": jwt.encode(
-            claims, stranger.private, "RS256", headers={"kid": keys.key_id}
+        "stranger's key under our name": jwt.encode(claims, stranger.private, "RS256", headers=named),
+        "stranger's key": jwt.encode(
+            claims, stranger.private, "RS256", headers={**named, "kid": stranger.key_id}
         ),
-        "stranger's key": jwt.encode(claims, stranger.private, "RS256", headers={"kid": stranger.key_id}),
-        "no key named": jwt.encode(claims, keys.private, "RS256"),
-        "other algorithm": jwt.encode(claims, keys.private, "PS256", headers={"kid": keys.key_id}),
-        "no signature": jwt.encode(claims, None, "none", headers={"kid": keys.key_id}),  # type: ignore[arg-type]
+        "no key named": jwt.encode(claims, keys.private, "RS256", headers={"typ": "at+jwt"}),
+        "other algorithm": jwt.encode(claims, keys.private, "PS256", headers=named),
+        "no signature": jwt.encode(claims, None, "none", headers=named),  # type: ignore[arg-type]
         "public key as a shared secret": f"{hs256}.{payload}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}",
         "changed claims": f"{header}.{admin}.{signature}",
         "cut off": f"{header}.{payload}.",
+        "padded": f"{header}.{payload}.{signature}==",
+        "plain base64": f"{header}.{payload}.{signature[:-4]}+/+/",
+        "not ASCII": f"{header}.{payload}.é{signature[1:]}",
+        "one part too many": f"{header}.{payload}.{signature}.{signature}",
+        "a key of its own": jwt.encode(
+            claims,
+            stranger.private,
+            "RS256",
+            headers={**named, "jwk": {"kty": "RSA"}, "jku": "https://e.org"},
+        ),
         "no token": "nonsense",
         "too long": "x" * 8_193,
     }

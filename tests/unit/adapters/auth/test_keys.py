@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from adapters.auth.keys import KEY_FILE, UnusableKey, load_key_pair
+from adapters.auth.keys import KEY_FILE, PUBLIC_KEYS_MAX, UnusableKey, load_key_pair
 
 
 def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -75,9 +75,22 @@ def test_keys_that_cannot_be_used_are_refused_without_being_shown(key: rsa.RSAPr
         (private_pem(key), public_pem(other), "does not belong"),
         (private_pem(key), "secret text", "PUBLIC_KEY is not"),
         (None, public_pem(key), "PRIVATE_KEY is missing"),
+        (private_pem(key), public_pem(key) + public_pem(weak), "1024 bits"),
+        (private_pem(key), public_pem(key) + "secret text", "one after the other"),
+        (private_pem(key), public_pem(key) * (PUBLIC_KEYS_MAX + 1), "one after the other"),
     ]
 
     for private, public, message in refused:
         with pytest.raises(UnusableKey, match=message) as caught:
             load_key_pair(private, public)
         assert "secret text" not in str(caught.value)
+
+
+def test_the_private_keys_own_half_signs_and_all_public_keys_are_believed(key: rsa.RSAPrivateKey) -> None:
+    other = rsa.generate_private_key(65_537, 2_048)
+    both = (public_pem(other) + public_pem(key)).replace("\n", "\\n")
+
+    pair = load_key_pair(private_pem(key), both)
+
+    assert pair.public.public_numbers() == key.public_key().public_numbers()
+    assert pair.accepted.keys() == {pair.key_id, load_key_pair(private_pem(other), None).key_id}

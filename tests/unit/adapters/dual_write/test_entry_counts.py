@@ -114,10 +114,10 @@ def test_totals_that_are_dear_are_counted_once_a_minute_and_what_waits_each_time
         await left_pending(stores, change_set_of(creation(2)))
         soon = (await counts.read())[LABEL]
         assert (soon[SyncStatus.SYNCED], soon[SyncStatus.PENDING]) == (1, 1)
-        assert len(store.counted) == (3 + 5) + (3 + 5)
+        assert len(store.counted) == 2 * (3 + len(ENTITY_SPECS))
         await asyncio.sleep(TOTALS_AGE_SECONDS_MAX)
         await counts.read()
-        assert len(store.counted) == (3 + 5) + (3 + 5) + (3 + 5 + 5)
+        assert len(store.counted) == 3 * (3 + len(ENTITY_SPECS)) + len(ENTITY_SPECS)
 
     simulate(check())
 

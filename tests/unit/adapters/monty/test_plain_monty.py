@@ -21,6 +21,7 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
+    Lead,
     NotNull,
     OneOf,
     Order,
@@ -60,7 +61,8 @@ class Chance(random.Random):
             fields["externalKey"] = None
         title = " ".join(self.sample(["Pond", "dig", "the", "rose", "garden", "Öl"], 3))
         labels = self.sample(["a", "b", "c"], self.randrange(3))
-        return task(number, version=version, title=title, labelIds=labels, **fields)
+        text = self.choice([None, "", "A rose by the pond", "Öl", "dig, dig and dig"])
+        return task(number, version=version, title=title, description=text, labelIds=labels, **fields)
 
     def criterion(self, depth: int = 0) -> Criterion:
         kind = self.randrange(11 if depth < 3 else 8)
@@ -70,7 +72,7 @@ class Chance(random.Random):
         if kind == 6:
             return Holds("labelIds", self.choice("abc"))
         if kind == 7:
-            return HasWords(self.choice(WORDS))
+            return HasWords(self.choice(WORDS), self.choice([None, *Lead]))
         return self.about(self.choice(list(VALUES)), kind)
 
     def about(self, name: str, kind: int) -> Criterion:
@@ -94,7 +96,8 @@ class Chance(random.Random):
             self.about(name, self.choice([0, 0, 2]))
             for name in self.sample(list(VALUES)[1:], self.randrange(4))
         ]
-        where = AllOf((*pinned, self.criterion())) if self.random() < 0.7 else AllOf(tuple(pinned))
+        inner = [self.criterion() for _ in range(self.choice([0, 1, 1, 2]))]
+        where = AllOf((*pinned, *inner))
         order = Order(self.choice(SORTABLE), descending=self.random() < 0.5)
         return Question(collection="tasks", where=where, order=order, limit=self.choice([1, 3, 10, 1_000]))
 

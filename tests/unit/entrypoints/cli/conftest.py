@@ -1,5 +1,6 @@
 """The command line in this process, over a DATA_DIR of its own."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from entrypoints.cli.main import run
+from entrypoints.cli.session import current_settings, opened, operator
 
 VARIABLES = (
     "APP_ENV",
@@ -20,6 +22,9 @@ VARIABLES = (
     "DUAL_WRITE_MODE",
     "DUAL_WRITE_SOURCE",
     "DUAL_WRITE_TARGET",
+    "GOOGLE_OAUTH_CLIENT_ID",
+    "GOOGLE_OAUTH_CLIENT_SECRET",
+    "GOOGLE_OAUTH_ISSUER",
     "HOST",
     "LOG_FORMAT",
     "LOG_LEVEL",
@@ -30,8 +35,11 @@ VARIABLES = (
     "POSTGRES_URL",
     "PRIVATE_KEY",
     "PUBLIC_KEY",
+    "PUBLIC_URL",
     "RATE_LIMIT",
+    "SIGN_IN_RATE_LIMIT",
     "STORE",
+    "UI_URL",
 )
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -87,6 +95,22 @@ def tandem(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Tandem:
         return Ended(code, said.out, said.err)
 
     return run_command
+
+
+Account = Callable[[str], str]
+
+
+@pytest.fixture
+def account(data_dir: Path) -> Account:
+    """Signs somebody in, who thereby has an account; answers his id."""
+
+    async def sign_in(email: str) -> str:
+        async with opened(current_settings()) as container:
+            user, _ = await container.sign_in_by_email()(operator(container), email)
+        id_: str = user.id
+        return id_
+
+    return lambda email: asyncio.run(sign_in(email))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from tests.unit.entrypoints.cli.conftest import ISSUE, Tandem
+from tests.unit.entrypoints.cli.conftest import ISSUE, Account, Tandem
 
 NO_ONE = {"created": 0, "createdInTrash": 0, "changed": 0, "trashed": 0, "unchanged": 0, "skipped": 0}
 
@@ -32,15 +32,15 @@ def test_people_read_what_was_lost_and_that_it_was_all_there(tandem: Tandem, bea
     assert "Everything was there already." in second.out
 
 
-def test_the_owner_must_be_somebody(tandem: Tandem, beads_file: Path) -> None:
+def test_the_owner_must_be_somebody(tandem: Tandem, beads_file: Path, account: Account) -> None:
     words = ("import", "--format", "beads", str(beads_file), "--owner", "anna@example.com")
     refused = tandem(*words)
-    user = tandem("admin", "token", "anna@example.com", "--json").view["user"]
+    user_id = account("anna@example.com")
     accepted = tandem(*words, "--json")
     story = tandem("story", "projects", accepted.view["project"]["id"], "--json")
     assert refused.code == 2
-    assert "tandem admin token anna@example.com" in refused.err
-    assert [chapter["actorId"] for chapter in story.view["items"]] == [user["id"]]
+    assert "anna@example.com" in refused.err
+    assert [chapter["actorId"] for chapter in story.view["items"]] == [user_id]
 
 
 def test_every_fault_of_a_file_is_named_with_its_line(tandem: Tandem, tmp_path: Path) -> None:

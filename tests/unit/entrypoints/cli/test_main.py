@@ -21,6 +21,7 @@ COMMANDS = [
     ("import",),
     ("admin", "token"),
     ("admin", "grant"),
+    ("admin", "purge"),
     ("demo",),
 ]
 

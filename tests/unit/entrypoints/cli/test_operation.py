@@ -1,12 +1,16 @@
+import asyncio
 import base64
 import json
 from pathlib import Path
 
 import pytest
 
+from adapters.records.change_set import ChangeSet, Put
 from domain.errors import StoreUnavailable
+from domain.role import BUILT_IN_ROLE_IDS
 from entrypoints.cli.session import current_settings, opened
-from tests.unit.entrypoints.cli.conftest import NOWHERE, Tandem
+from tests.unit.contracts.old_homes import old_records
+from tests.unit.entrypoints.cli.conftest import NOWHERE, Account, Tandem
 
 
 @pytest.fixture
@@ -33,7 +37,42 @@ def test_a_schema_is_behind_until_it_is_migrated(tandem: Tandem, monkeypatch: py
     assert refused.code == 1
     assert "tandem migrate up" in refused.err
     assert (up.code, after.code, after.view["isCurrent"]) == (0, 0, True)
+    tasks = next(one for one in after.view["records"] if one["collection"] == "tasks")
+    assert (tasks["store"], tasks["waiting"], tasks["unfit"], tasks["isComplete"]) == ("monty", 0, 0, True)
     assert tandem("sync", "status").code == 0
+
+
+def test_migrating_brings_the_roles_that_are_always_there(
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTO_MIGRATE", "false")
+
+    async def role_ids() -> set[str]:
+        async with opened(current_settings()) as container:
+            return set(await container.stack().store.fetch("roles", sorted(BUILT_IN_ROLE_IDS)))
+
+    for _ in range(2):
+        assert tandem("migrate", "up").code == 0
+        assert asyncio.run(role_ids()) == BUILT_IN_ROLE_IDS
+
+
+def test_migrating_puts_in_place_what_an_older_version_left_elsewhere(tandem: Tandem) -> None:
+    tandem("migrate", "up")
+
+    async def leave_a_watch() -> None:
+        async with opened(current_settings()) as container:
+            watch = Put("watchlists", old_records()["watchlists"][0], 0)
+            await container.stack().source.commit(ChangeSet((watch,)))
+
+    asyncio.run(leave_a_watch())
+    said = tandem("migrate", "status").out
+    assert ("out of place" in said, "Type: tandem migrate up" in said) == (True, True)
+    told = []
+    for word in ("status", "up", "status"):
+        view = tandem("migrate", word, "--json").view
+        watches = next(one for one in view["outOfPlace"] if one["collection"] == "watchlists")
+        told.append((watches["waiting"], watches["placed"], watches["isComplete"]))
+    assert told == [(1, 0, True), (0, 1, True), (0, 0, True)]
 
 
 def test_a_document_store_has_no_step_back(tandem: Tandem) -> None:
@@ -75,17 +114,32 @@ def test_a_story_tells_every_version(tandem: Tandem, beads_file: Path) -> None:
     assert tandem("story", "projects", "f" * 24).code == 2
 
 
-def test_the_first_token_is_an_administrators_and_the_next_ones_are_not(tandem: Tandem) -> None:
-    first = tandem("admin", "token", "anna@example.com")
+def test_a_token_is_for_an_existing_account_and_says_what_it_holds(tandem: Tandem, account: Account) -> None:
+    anna, ben = account("anna@example.com"), account("ben@example.com")
+    first = tandem("admin", "token", "Anna@example.com")
     second = tandem("admin", "token", "ben@example.com", "--json")
-    assert claims(first.out.strip())["grants"] == ["admin"]
-    assert second.view["user"]["grants"] == []
+    told = claims(first.out.strip())
+    assert (told["sub"], told["grants"], "sid" in told) == (anna, ["admin"], False)
+    assert claims(second.view["accessToken"])["sub"] == ben
+    assert second.view["user"] == {"id": ben, "email": "ben@example.com", "name": "ben", "grants": []}
+    assert (second.view["tokenType"], second.view["expiresInSeconds"]) == ("Bearer", 900)
+    assert "refreshToken" not in second.view
+
+
+def test_a_token_for_nobody_makes_nobody(tandem: Tandem) -> None:
+    assert tandem("admin", "token", "nobody@example.com").code == 2
+    assert tandem("admin", "token", "no address").code == 2
+    assert tandem("admin", "grant", "nobody@example.com").code == 2
+
+
+def test_administration_is_granted_once(tandem: Tandem, account: Account) -> None:
+    account("anna@example.com")
+    account("ben@example.com")
     granted = tandem("admin", "grant", "ben@example.com", "--json")
     again = tandem("admin", "grant", "ben@example.com")
     assert (granted.code, granted.view["grants"]) == (0, ["admin"])
     assert again.code == 1
-    assert tandem("admin", "grant", "nobody@example.com").code == 2
-    assert tandem("admin", "token", "no address").code == 2
+    assert claims(tandem("admin", "token", "ben@example.com").out.strip())["grants"] == ["admin"]
 
 
 def test_demo_data_is_added_once(tandem: Tandem) -> None:
@@ -94,9 +148,9 @@ def test_demo_data_is_added_once(tandem: Tandem) -> None:
 
 
 def test_demo_data_stays_out_of_production(
-    tandem: Tandem, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch, data_dir: Path, account: Account
 ) -> None:
-    tandem("admin", "token", "anna@example.com")
+    account("anna@example.com")
     monkeypatch.setenv("PRIVATE_KEY", (data_dir / "signing-key.pem").read_text())
     monkeypatch.setenv("PUBLIC_KEY", "")
     monkeypatch.setenv("APP_ENV", "production")

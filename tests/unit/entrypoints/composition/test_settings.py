@@ -29,6 +29,10 @@ def test_every_fault_is_told_at_once_by_its_variable() -> None:
         "DUAL_WRITE_RETRY_DELAY": "-1",
         "CACHE_URL": "memcached://x",
         "RATE_LIMIT": "many",
+        "SIGN_IN_RATE_LIMIT": "0/minute",
+        "PUBLIC_URL": "tandem.example",
+        "UI_URL": "javascript:alert(1)",
+        "GOOGLE_OAUTH_ISSUER": "ftp://provider.example",
         "RETENTION_DAYS": "0",
         "LOG_LEVEL": "LOUD",
         "PORT": "70000",
@@ -123,3 +127,59 @@ def test_every_setting_of_the_example_file_is_known_and_fine(tmp_path: Path) -> 
     file = tmp_path / ".env"
     file.write_text("\n".join(lines))
     assert read_settings({}, env_file=file).stores.named == ("monty",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://ui.example/\r\nSet-Cookie: x=1",
+        "https://ui.example/ x",
+        "https://ui.example/é",
+        "https://ui.example/#part",
+        "https://anna:secret@ui.example/",
+        "https://",
+        "//ui.example",
+        "https://ui.example:port/",
+        "https://[ui.example/",
+        "https://ui.example/" + "x" * 2_000,
+    ],
+    ids=ascii,
+)
+def test_an_address_that_could_lead_elsewhere_or_end_a_header_is_refused(address: str) -> None:
+    with pytest.raises(SettingsFaulty) as refusal:
+        read_settings({"UI_URL": address})
+    assert [fault.variable for fault in refusal.value.faults] == ["UI_URL"]
+    assert "secret" not in str(refusal.value)
+
+
+def test_addresses_follow_from_where_the_service_listens() -> None:
+    http = read_settings({"PORT": "9000"}).http
+    assert (http.address, http.ui_address) == ("http://127.0.0.1:9000", "http://127.0.0.1:9000/")
+    named = read_settings({"PUBLIC_URL": "https://tandem.example/"}).http
+    assert (named.address, named.ui_address) == ("https://tandem.example", "https://tandem.example/")
+
+
+def test_sign_in_with_google_needs_all_it_needs() -> None:
+    client = {"GOOGLE_OAUTH_CLIENT_ID": "c"}
+    production = {"APP_ENV": "production", "STORE": "monty", "PRIVATE_KEY": "k", "PUBLIC_KEY": "k"}
+    plain = {**client, "GOOGLE_OAUTH_CLIENT_SECRET": "s", "GOOGLE_OAUTH_ISSUER": "http://127.0.0.1:1"}
+
+    def faults(given: dict[str, str]) -> list[str]:
+        with pytest.raises(SettingsFaulty) as refusal:
+            read_settings(given)
+        return [fault.variable for fault in refusal.value.faults]
+
+    assert read_settings({}).google is None
+    assert faults(client) == ["GOOGLE_OAUTH_CLIENT_SECRET"]
+    assert faults({**production, **plain}) == ["GOOGLE_OAUTH_ISSUER", "PUBLIC_URL"]
+    google = read_settings({**client, "GOOGLE_OAUTH_CLIENT_SECRET": "s"}).google
+    assert google is not None
+    assert google.issuer == "https://accounts.google.com"
+    assert "'s'" not in repr(google)
+
+
+def test_sign_ins_are_limited_in_production_unless_told_otherwise() -> None:
+    production = {"APP_ENV": "production", "STORE": "monty", "PRIVATE_KEY": "k", "PUBLIC_KEY": "k"}
+    assert read_settings(production).http.sign_in_rate_limit == RateLimit(120, 60)
+    assert read_settings({**production, "SIGN_IN_RATE_LIMIT": "off"}).http.sign_in_rate_limit is None
+    assert read_settings({}).http.sign_in_rate_limit is None

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, cast
@@ -11,25 +11,76 @@ import httpx
 import msgspec
 from litestar import Litestar
 
+from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import KeyPair, load_key_pair
+from adapters.auth.refresh_tokens import OpaqueRefreshTokens
+from adapters.interchange.beads import BeadsReader
+from adapters.interchange.beads_writer import BeadsWriter
 from adapters.observability.access_log import AccessLog
 from adapters.observability.request_metrics import RequestMetrics
 from adapters.records.record import Record
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from adapters.repositories.display_numbers import StoredDisplayNumbers
+from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
-from application import audit_trail, labels, operating, projects, tasks, timelines, users
+from adapters.system.threads import Threads
+from application import (
+    administration,
+    assignments,
+    audit_trail,
+    bulk_tasks,
+    exports,
+    granting,
+    imports,
+    labels,
+    operating,
+    projects,
+    retention,
+    roles,
+    sessions,
+    task_reading,
+    tasks,
+    team_members,
+    teams,
+    timelines,
+    users,
+    watchlists,
+)
+from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
+from application.ports.sign_in import IdentityProvider
 from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
 from application.ports.tokens import Identity
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.errors import NotFound
+from entrypoints.composition.identity import identity_provider
 from entrypoints.composition.settings import Settings, read_settings
 from entrypoints.http.app import create_app
 from tests.unit.builders import ANNA, BEN, NOON
 from tests.unit.memory_store import MemoryRecordStore
 
 ADMIN = "d" * 24
+USE_CASES = (
+    assignments,
+    audit_trail,
+    bulk_tasks,
+    exports,
+    granting,
+    imports,
+    labels,
+    projects,
+    roles,
+    sessions,
+    task_reading,
+    tasks,
+    team_members,
+    teams,
+    timelines,
+    users,
+    watchlists,
+)
 Json = dict[str, Any]
 
 
@@ -68,6 +119,20 @@ class SettableHealth:
 
     async def components(self) -> dict[str, ComponentHealth]:
         return self.parts
+
+
+@dataclass
+class SettableDiagnostics:
+    """The port Diagnostics: says what the test wants said."""
+
+    slow: list[SlowQuery] = field(default_factory=list)
+    cache: CacheUse | None = None
+
+    def slow_queries(self) -> list[SlowQuery]:
+        return self.slow
+
+    def cache_use(self) -> CacheUse | None:
+        return self.cache
 
 
 def failed_entry(number: int) -> AuditEntry:
@@ -167,25 +232,48 @@ def _given(value: Any) -> Callable[[], Any]:
 class Parts:
     """A container with the providers that the interface asks for, made by hand over one store."""
 
-    def __init__(self, store: Any, settings: Settings, clock: SteppingClock) -> None:
+    def __init__(
+        self, store: Any, settings: Settings, clock: SteppingClock, provider: IdentityProvider | None
+    ) -> None:
         identifiers = SortableIdentifiers()
         self.tokens = JwtTokens(keys(), clock=clock)
         self.lines = io.BytesIO()
         self.health = SettableHealth()
         self.mirror = ScriptedSynchronisation()
+        self.diagnostics = SettableDiagnostics()
         begin = partial(StoredUnitOfWork, store, identifiers)
+        self.numbers = StoredDisplayNumbers(store)
+        secret = self.tokens.derived_secret("provider")
+        provider = provider or identity_provider(settings, secret=secret, clock=clock)
         facts = {
             "begin": begin,
             "clock": clock,
             "identifiers": identifiers,
+            "aside": Threads(),
+            "numbers": self.numbers,
             "tokens": self.tokens,
+            "refresh_tokens": OpaqueRefreshTokens(self.tokens.derived_secret("refresh")),
+            "provider": provider,
+            "invitations": InviteCodes(keys().derived_secret("invite-codes")),
             "needs_mirror": settings.needs_mirror,
+            "readers": {"beads": BeadsReader()},
+            "writers": {"beads": BeadsWriter()},
         }
-        for module in (projects, tasks, timelines, labels, users, audit_trail):
+        for module in USE_CASES:
             for name, use_case in vars(module).items():
                 if isinstance(use_case, type) and use_case.__module__ == module.__name__:
-                    wanted = {name: facts[name] for name in use_case.__dataclass_fields__}  # type: ignore[attr-defined]
+                    names = [one.name for one in fields(use_case)] if is_dataclass(use_case) else []
+                    if "begin" not in names:
+                        continue  # what use cases answer with
+                    wanted = {name: facts[name] for name in names}
                     setattr(self, _snake(name), _given(use_case(**wanted)))
+        self.identity_provider = _given(provider)
+        runs, days = StoredRetentionRuns(store), settings.retention_days
+        self.purge_expired = _given(retention.PurgeExpired(begin, clock, runs, days))
+        self.read_retention = _given(retention.ReadRetention(begin, clock, runs, days))
+        self.read_trash = _given(administration.ReadTrash(begin, clock))
+        self.list_trash = _given(administration.ListTrash(begin, clock))
+        self.read_diagnostics = _given(administration.ReadDiagnostics(self.diagnostics))
         self.operate_sync = _given(operating.OperateSync(self.mirror))
         self.settings = _given(settings)
         self.clock = _given(clock)
@@ -202,7 +290,14 @@ def _snake(name: str) -> str:
 class Service:
     """One application and its store. `variables` are settings; making one costs more than most tests."""
 
-    def __init__(self, store: Any = None, *, clock: SteppingClock | None = None, **variables: str) -> None:
+    def __init__(
+        self,
+        store: Any = None,
+        *,
+        clock: SteppingClock | None = None,
+        provider: IdentityProvider | None = None,
+        **variables: str,
+    ) -> None:
         self.store: Any = store or MemoryRecordStore()
         self.clock = clock or TickingClock()
         self.is_started = True
@@ -212,14 +307,22 @@ class Service:
             **(production if variables.get("APP_ENV") == "production" else {}),
             **variables,
         }
-        self.parts = Parts(self.store, read_settings(given), self.clock)
+        self.parts = Parts(self.store, read_settings(given), self.clock, provider)
         self.app: Litestar = create_app(cast("Any", self.parts), is_started=lambda: self.is_started)
         transport = httpx.ASGITransport(cast("Any", self.app), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://tandem.test")
 
+    def client_at(self, address: str) -> httpx.AsyncClient:
+        """A client of the same application with another address, and with cookies of its own."""
+        transport = httpx.ASGITransport(
+            cast("Any", self.app), raise_app_exceptions=False, client=(address, 50_000)
+        )
+        return httpx.AsyncClient(transport=transport, base_url="http://tandem.test")
+
     def renew(self) -> None:
         """Empties the store and sets everything back, so that the next test can use the same application."""
         self.store.__init__()
+        self.parts.numbers.start_over()
         self.clock.instant = NOON
         self.is_started = True
         self.parts.health.parts = {"db": ComponentHealth(up=True)}
@@ -255,7 +358,7 @@ class Service:
 
     async def stored(self) -> dict[str, list[Record]]:
         """Everything in the store: equal before and after means that nothing changed."""
-        names = ("users", "projects", "timelines", "tasks", "labels", "audit_logs")
+        names = [spec.collection for spec in (*ENTITY_SPECS, AUDIT_LOGS)]
         return {name: await self.store.scan(name, after=None, limit=5_000) for name in names}
 
 

@@ -1,8 +1,10 @@
+import json
 from typing import Any
 
 import pytest
 
-from tests.unit.entrypoints.http.service import Service, pointers
+from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.unit.entrypoints.http.service import ADMIN, Service, pointers
 
 SEEN = [
     ('"1"', 304),
@@ -94,3 +96,38 @@ async def test_writers_may_be_obliged_to_name_a_version() -> None:
         )
     assert await service.stored() == before
     assert (await service.call("DELETE", path, If_Match='"1"')).status_code == 204
+
+
+def unguarded() -> list[tuple[str, str]]:
+    """Method and path of what changes something and hears no If-Match, as the document says."""
+    paths = json.loads(COPY.read_text("utf-8"))["paths"]
+    return [
+        (method.upper(), path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if method != "get" and "If-Match" not in [one["name"] for one in operation["parameters"]]
+    ]
+
+
+@pytest.mark.parametrize(("method", "path"), unguarded())
+async def test_a_condition_that_would_not_be_heard_is_refused(
+    service: Service, method: str, path: str
+) -> None:
+    made = await service.made("/v1/tasks", {"title": "Dig"})
+    before = await service.stored()
+    address = path.replace("{id}", made["id"]).replace("{collection}", "tasks")
+
+    refused = await service.call(method, address, {}, by=ADMIN, If_Match="*")
+
+    assert (refused.status_code, pointers(refused)) == (400, ["/If-Match"]), refused.text
+    assert await service.stored() == before
+
+
+async def test_what_means_no_version_is_asked_for_none_where_writers_are_obliged() -> None:
+    service = Service(REQUIRE_IF_MATCH="true")
+    made = await service.made("/v1/tasks", {"title": "Dig"})
+
+    watched = await service.call("PUT", f"/v1/watchlist/{made['id']}")
+    given_up = await service.call("DELETE", f"/v1/watchlist/{made['id']}")
+
+    assert (watched.status_code, given_up.status_code) == (200, 204)

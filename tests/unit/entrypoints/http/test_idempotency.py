@@ -1,10 +1,12 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from adapters.records.change_set import ChangeSet
+from adapters.records.criteria import Question
+from adapters.records.record import Record
 from domain.errors import StoreUnavailable
 from tests.unit.entrypoints.http.service import BEN, Service, pointers
 from tests.unit.memory_store import MemoryRecordStore
@@ -104,7 +106,7 @@ async def test_a_refused_request_may_be_sent_again_with_its_key(service: Service
 
 
 class GatedStore(MemoryRecordStore):
-    """Commits wait at a gate; `after` runs once, right after a commit."""
+    """What tasks are written with waits at a gate, and may lose its answer; control records pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,10 +115,11 @@ class GatedStore(MemoryRecordStore):
         self.is_answer_lost = False
 
     async def commit(self, change_set: ChangeSet) -> None:
-        self.waiting.set()
-        await self.gate.wait()
+        if change_set.entries:
+            self.waiting.set()
+            await self.gate.wait()
         await super().commit(change_set)
-        if self.is_answer_lost:
+        if change_set.entries and self.is_answer_lost:
             raise StoreUnavailable
 
 
@@ -156,6 +159,50 @@ async def test_of_two_processes_with_one_key_one_writes_and_both_answer_the_same
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].content == answers[1].content
     assert len((await one.stored())["audit_logs"]) == 1
+
+
+class OvertakenStore(MemoryRecordStore):
+    """Whoever looks an answer up first learns that there is none, and somebody else is faster after that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtake: Callable[[], Awaitable[Any]] | None = None
+
+    async def find(self, question: Question) -> list[Record]:
+        found = await super().find(question)
+        if self.overtake is not None and "idempotencyKey" in repr(question.where):
+            overtake, self.overtake = self.overtake, None
+            await overtake()
+        return found
+
+
+@pytest.mark.parametrize("kind", ["tags", "deletion", "restore"])
+async def test_who_is_overtaken_by_the_same_request_is_told_its_answer_and_no_refusal(kind: str) -> None:
+    store = OvertakenStore()
+    one, other = Service(store), Service(store)
+    task = await one.made("/v1/tasks", {"title": "Dig"})
+    path = f"/v1/tasks/{task['id']}"
+    if kind == "restore":
+        await one.call("DELETE", path)
+    deletion = {"operations": [{"op": "create", "title": "Weed"}, {"op": "delete", "id": task["id"]}]}
+    asked: tuple[str, str, Any, dict[str, str]] = {
+        "tags": ("PATCH", path, {"title": "Weed"}, {"If_Match": '"1", "7"'}),
+        "deletion": ("POST", "/v1/tasks/bulk", deletion, {}),
+        "restore": ("POST", f"{path}/restore", None, {}),
+    }[kind]
+    *request, conditions = asked
+    faster: list[Any] = []
+
+    async def overtake() -> None:
+        faster.append(await other.call(*request, Idempotency_Key=KEY, **conditions))
+
+    store.overtake = overtake
+    answer = await one.call(*request, Idempotency_Key=KEY, **conditions)
+
+    assert (faster[0].status_code, answer.status_code) == (200, 200)
+    assert "idempotency-replayed" not in faster[0].headers
+    assert answer.headers["idempotency-replayed"] == "true"
+    assert answer.content == faster[0].content
 
 
 async def test_a_write_whose_answer_was_lost_is_found_again() -> None:

@@ -1,4 +1,12 @@
-from tests.unit.entrypoints.http.service import ADMIN, BEN, Service, pointers
+from functools import partial
+
+import pytest
+
+from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.identifiers import SortableIdentifiers
+from domain.user import User
+from tests.unit.builders import actor, numbered_id, stamp
+from tests.unit.entrypoints.http.service import ADMIN, BEN, Json, Service, pointers
 
 
 async def test_labels_are_shared_and_changed_by_their_makers(service: Service) -> None:
@@ -47,6 +55,19 @@ async def test_signing_in_for_development_makes_the_first_user_an_administrator(
     assert me.json()["id"] == second.json()["user"]["id"]
 
 
+async def test_the_sign_for_kelvin_opens_no_account_of_a_k(service: Service) -> None:
+    kate = (await service.client.post("/v1/auth/dev/token", json={"email": "kate@example.org"})).json()
+    before = await service.stored()
+    address = "\N{KELVIN SIGN}ate@example.org"
+
+    refused = await service.client.post("/v1/auth/dev/token", json={"email": address})
+
+    assert (refused.status_code, pointers(refused)) == (422, ["/email"])
+    assert await service.stored() == before
+    found = await service.call("GET", f"/v1/users?search={address}", by=kate["user"]["id"])
+    assert found.json()["items"] == []
+
+
 async def test_a_refresh_token_opens_nothing(service: Service) -> None:
     signed_in = (await service.client.post("/v1/auth/dev/token", json={"email": "ada@example.org"})).json()
 
@@ -83,14 +104,106 @@ async def test_everybody_edits_his_own_profile_only(service: Service) -> None:
     assert by_admin.json()["version"] == 3
 
 
-async def test_users_are_searched_by_name_and_address(service: Service) -> None:
-    for email in ("ada@example.org", "ben@sample.net"):
-        await service.client.post("/v1/auth/dev/token", json={"email": email})
+async def signed_in(service: Service, email: str, name: str) -> Json:
+    """The user with this address, made where nobody has it."""
+    answer = await service.client.post("/v1/auth/dev/token", json={"email": email, "name": name})
+    service.client.cookies.clear()
+    user: Json = answer.json()["user"]
+    return user
 
-    found = await service.call("GET", "/v1/users?search=sample&count=exact")
 
-    assert [user["email"] for user in found.json()["items"]] == ["ben@sample.net"]
-    assert found.json()["total"] == 1
+@pytest.fixture
+async def people(service: Service) -> tuple[Json, Json]:
+    """The administrator, who came first, and Ada, who holds nothing."""
+    admin = await signed_in(service, "first@sample.net", "First Berg")
+    return admin, await signed_in(service, "ada@example.org", "Ada Berg")
+
+
+async def found(service: Service, search: str, by: str) -> list[Json]:
+    answer = await service.call("GET", f"/v1/users?search={search}&count=exact", by=by)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"] == len(answer.json()["items"])
+    assert answer.headers["cache-control"] == "no-store"
+    items: list[Json] = answer.json()["items"]
+    return items
+
+
+async def test_users_are_searched_by_name_or_by_the_whole_address(
+    service: Service, people: tuple[Json, Json]
+) -> None:
+    admin, ada = people
+    for search, expected in (
+        ("berg", [admin["id"], ada["id"]]),
+        ("ada%20BERG", [ada["id"]]),
+        ("ADA%40example.org", [ada["id"]]),
+        ("example.org", []),
+        ("example", []),
+        ("%40example.org", []),
+        ("ada%40example.or", []),
+    ):
+        assert [user["id"] for user in await found(service, search, by=BEN)] == expected, search
+
+
+async def test_addresses_and_grants_are_shown_to_oneself_and_administrators(
+    service: Service, people: tuple[Json, Json]
+) -> None:
+    admin, ada = people
+    path = f"/v1/users/{admin['id']}"
+
+    by_stranger = (await service.call("GET", path, by=BEN)).json()
+    assert (by_stranger["name"], by_stranger["email"], by_stranger["grants"]) == ("First Berg", None, None)
+    assert (await service.call("GET", path, by=ADMIN)).json() == admin
+    assert (await service.call("GET", path, by=admin["id"])).json() == admin
+    # Whoever knows an address finds its user, and learns nothing more.
+    for search in ("berg", "first%40sample.net"):
+        for user in await found(service, search, by=ada["id"]):
+            is_she = user["id"] == ada["id"]
+            assert (user["email"], user["grants"]) == (("ada@example.org", []) if is_she else (None, None))
+    assert [user["email"] for user in await found(service, "berg", by=ADMIN)] == [
+        admin["email"],
+        ada["email"],
+    ]
+
+
+async def test_nobody_learns_of_users_from_the_audit_trail(
+    service: Service, people: tuple[Json, Json]
+) -> None:
+    _, ada = people
+    renamed = await service.call("PATCH", f"/v1/users/{ada['id']}", {"name": "Ada L."}, by=ADMIN)
+    assert renamed.json()["email"] == "ada@example.org"
+    query = f"/v1/audit?collection=users&entityId={ada['id']}"
+
+    whole = (await service.call("GET", query, by=ADMIN)).json()["items"]
+    assert [entry["action"] for entry in whole] == ["UPDATED", "CREATED"]
+    assert whole[1]["changes"]["email"]["after"] == "ada@example.org"
+    for reader in (BEN, ada["id"]):
+        assert (await service.call("GET", query, by=reader)).json()["items"] == []
+    # Whoever was an administrator keeps what he did, without the addresses he did it to.
+    begin = partial(StoredUnitOfWork, service.store, SortableIdentifiers())
+    work = begin(actor(BEN))
+    user = User.create(
+        numbered_id(5), stamp(by=BEN), email="cleo@example.org", name="Cleo", grants=("admin",)
+    )
+    work.users.save(user)
+    await work.commit()
+    (own,) = (await service.call("GET", "/v1/audit?collection=users", by=BEN)).json()["items"]
+    assert (own["entityId"], own["changes"]["name"]["after"]) == (user.id, "Cleo")
+    assert not {"email", "grants"} & set(own["changes"])
+    for way in ("versions", "versions/1", "audit", "diff?from=1&to=2"):
+        assert (await service.call("GET", f"/v1/users/{ada['id']}/{way}", by=BEN)).status_code == 404
+
+
+async def test_the_audit_trail_shows_no_token(service: Service, people: tuple[Json, Json]) -> None:
+    stored = await service.store.scan("sessions", after=None, limit=10)
+    assert stored[0]["tokenHash"]
+
+    answer = await service.call("GET", "/v1/audit?collection=sessions", by=ADMIN)
+
+    entries = answer.json()["items"]
+    assert {entry["entityId"] for entry in entries} == {record["id"] for record in stored}
+    assert all(entry["changes"]["userId"]["after"] for entry in entries)
+    assert "tokenHash" not in answer.text
+    assert not [record for record in stored if record["tokenHash"] in answer.text]
 
 
 async def test_a_profile_changed_twice_with_one_key_changes_once(service: Service) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.deadlines import Deadlines
-from entrypoints.http.middleware import RequestLayer
+from entrypoints.http.middleware import Limits, RequestLayer
 from entrypoints.http.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import BEN, Service
 
@@ -136,8 +136,7 @@ async def asked(app: Any, service: Service, *, allowed_seconds: float = 5.0) -> 
         counters=service.parts.request_metrics(),
         access_lines=service.parts.access_log(),
         authentication=Authentication(service.parts.tokens),
-        limiter=None,
-        deadlines=Deadlines(allowed_seconds, look_seconds=0.01),
+        limits=Limits(deadlines=Deadlines(allowed_seconds, look_seconds=0.01)),
     )
     sent: list[dict[str, Any]] = []
 

@@ -64,6 +64,6 @@ async def test_the_document_tells_parameters_as_they_are_read(service: Service) 
         "maximum": 200,
         "default": 20,
     }
-    assert listing["status"]["schema"]["enum"] == ["BLOCKED", "DONE", "IN_PROGRESS", "TODO"]
+    assert listing["status"]["schema"]["enum"] == ["BLOCKED", "DEFERRED", "DONE", "IN_PROGRESS", "TODO"]
     assert "-dueAt" in listing["sort"]["schema"]["enum"]
     assert listing["dueBefore"]["schema"]["format"] == "date-time"

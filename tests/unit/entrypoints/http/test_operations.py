@@ -1,5 +1,10 @@
+from dataclasses import replace
+
+import pytest
+
+from adapters.records.specs import ENTITY_SPECS
 from application.ports.health import ComponentHealth
-from tests.unit.entrypoints.http.service import ADMIN, Service
+from tests.unit.entrypoints.http.service import ADMIN, Service, failed_entry
 
 
 async def test_health_is_up_while_the_store_is(service: Service) -> None:
@@ -117,3 +122,17 @@ async def test_collections_and_records_that_do_not_exist_are_not_found(service: 
         f"story/tasks/{'a' * 24}",
     ):
         assert (await service.call("GET", f"/v1/sync/{path}", by=ADMIN)).status_code == 404, path
+
+
+@pytest.mark.parametrize("collection", [spec.collection for spec in ENTITY_SPECS])
+async def test_whatever_is_mirrored_can_be_looked_at_and_retried(service: Service, collection: str) -> None:
+    entry = replace(failed_entry(7), collection=collection)
+    service.parts.mirror.entries = [entry]
+    address = f"{collection}/{entry.entity_id}"
+
+    for path in (f"status/{address}", f"story/{address}"):
+        assert (await service.call("GET", f"/v1/sync/{path}", by=ADMIN)).status_code == 200, path
+    retried = await service.call("POST", f"/v1/sync/failures/{address}/retry", by=ADMIN)
+
+    assert (retried.status_code, retried.json()["collection"]) == (200, collection)
+    assert service.parts.mirror.entries == []

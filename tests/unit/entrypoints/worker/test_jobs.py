@@ -2,14 +2,30 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from loguru import logger
 
-from entrypoints.worker.jobs import BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX, Job, back_off_seconds
+from adapters.records.record import is_tombstone
+from domain.entity import Stamp
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import read_settings
+from entrypoints.worker.jobs import (
+    BACK_OFF_SECONDS,
+    BACK_OFF_SECONDS_MAX,
+    Job,
+    back_off_seconds,
+    jobs_of,
+    retention_of,
+)
 from entrypoints.worker.main import run_jobs, stop_on_signals
+from tests.unit.builders import ANNA, actor, task
 
 SECONDS_MAX = 10.0
+TWO_MONTHS = timedelta(days=60)
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 class Work:
@@ -110,6 +126,49 @@ async def test_work_that_does_not_finish_is_given_up_and_named(log: Log) -> None
         stopping.set()
         assert not await running
     assert log.lines[-1].startswith("The job deaf did not finish in time")
+
+
+async def test_work_that_waits_for_its_first_turn_is_not_done_by_a_process_that_ends() -> None:
+    stopping, work = asyncio.Event(), Work()
+    waiting = replace(job(work), delay_seconds=SECONDS_MAX * 10)
+    running = asyncio.create_task(run_jobs([waiting, job(prompt := Work())], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await prompt.reached.wait()
+        stopping.set()
+        assert await running
+    assert work.turns == 0
+
+
+async def test_a_single_store_has_its_trash_emptied_and_two_are_mended_as_well() -> None:
+    single = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory"}
+    dual = {**single, "STORE": "dual", "POSTGRES_URL": NOWHERE}
+    named = [[job.name for job in jobs_of(build_container(read_settings(each)))] for each in (single, dual)]
+    assert named == [["retention"], ["relay", "retention"]]
+
+
+async def test_the_retention_removes_what_is_due_and_says_so(log: Log) -> None:
+    variables = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory", "DB_NAME": "test_retention"}
+    container = build_container(read_settings(variables))
+    stack = container.stack()
+    await stack.open(within_seconds=SECONDS_MAX)
+    try:
+        work = container.begin()(actor())
+        old = task(1, changes={"title": "Dig"})
+        work.tasks.save(old)
+        await work.commit()
+        work = container.begin()(actor())
+        work.tasks.save(
+            (await work.tasks.get(old.id)).delete(Stamp(container.clock().now() - TWO_MONTHS, ANNA))
+        )
+        await work.commit()
+        await retention_of(container).work()
+        assert is_tombstone((await stack.store.fetch("tasks", [old.id]))[old.id])
+        run = await container.retention_runs().last()
+    finally:
+        await stack.close()
+    assert run is not None
+    assert run.removed == {"tasks": 1}
+    assert log.lines[-1].startswith("What was in the trash since before")
 
 
 async def test_signals_stop_the_worker() -> None:

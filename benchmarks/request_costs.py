@@ -1,0 +1,204 @@
+"""What a request costs the service's process, beside what it costs a usual service of this kind: CPU, over HTTP.
+
+That service is Django over MongoDB and PostgreSQL. Its figures were taken on an ordinary machine, so each of ours is
+told twice: as measured here, and divided by how much slower this machine adds numbers, which is all that one loop can
+tell. What databases take in processes of their own is counted for neither; MontyDB works inside our process and is
+counted.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.load import LoadResult, MakeRequest, get, post, run_load
+from benchmarks.processes import ServerProcess, service, stand_in_mongo
+from benchmarks.report import Report, at_most, slowness
+from benchmarks.team_world import SHOWN, TeamWorld, team_at_work
+
+SECTION = "CPU of a request, beside a usual service"
+CONNECTIONS = 16
+ROUNDS = 5
+LIST_AGAINST_GET_MAX = 4.0
+
+DUAL = {"STORE": "dual", "POSTGRES_URL": "embedded", "DUAL_WRITE_TIMEOUT_MS": "10000"}
+MONTY = {**DUAL, "DUAL_WRITE_SOURCE": "monty", "MONTY_STORAGE": "sqlite"}
+EXPANDED = "expand=labels,assignee"
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What the usual service takes for a kind of request, and the share of it that ours may take."""
+
+    name: str
+    ms: float
+    share: int
+
+
+GET = Usual("GET a task with its labels and assignee", 2.7, 8)
+LIST = Usual(f"list of {SHOWN} with labels, assignee and watch flag", 28, 20)
+CREATE = Usual("create a task, mirrored", 5.3, 8)
+CREATE_AND_ASSIGN = Usual("create a task and assign it, two requests, mirrored", 8.2, 8)
+
+
+@dataclass(slots=True)
+class Machine:
+    """How many times slower than an ordinary machine this one was, asked again before every round."""
+
+    factors: list[float] = field(default_factory=list)
+
+    def note(self) -> None:
+        """Asks once more."""
+        self.factors.append(slowness())
+
+    @property
+    def factor(self) -> float:
+        """The median."""
+        return statistics.median(self.factors)
+
+    def __str__(self) -> str:
+        return f"{self.factor:.1f} (between {min(self.factors):.1f} and {max(self.factors):.1f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many requests of each kind make a round; as many of the smallest warm the service up."""
+
+    reads: int
+    lists: int
+    writes: int
+
+
+OVER_MONTY = Sizes(reads=1_500, lists=400, writes=600)
+OVER_STAND_IN = Sizes(reads=400, lists=60, writes=100)
+"""It sorts whole collections and takes a long time over transactions; that costs the service nothing but patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request: how to make the numbered one, and how many of them make a round."""
+
+    make: MakeRequest
+    requests: int
+
+
+Rounds = Sequence[float]
+"""CPU of the server for each request, in ms, round by round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Tells figures of one arrangement of stores beside those of the usual service."""
+
+    report: Report
+    stores: str
+    machine: Machine
+
+    def tell(self, usual: Usual, rounds: Rounds, raw: str) -> None:
+        """Two lines: what was measured, and the same for an ordinary machine."""
+        against = f"1/{usual.share} of the usual service's {usual.ms:g} ms"
+        each = ", ".join(f"{ms:.2f}" for ms in rounds)
+        here = f"{against}; as measured on this machine, rounds {each} ms; {raw}"
+        scaled = f"{against}; divided by {self.machine}, how much slower three million additions are here"
+        self._add(f"{usual.name}, here", usual, _median(rounds), here)
+        self._add(f"{usual.name}, scaled", usual, self.scaled_ms(rounds), scaled)
+
+    def scaled_ms(self, rounds: Rounds) -> float:
+        """What it would be on an ordinary machine, as far as the additions can tell."""
+        return _median(rounds) / self.machine.factor
+
+    def _add(self, name: str, usual: Usual, ms: float, raw: str) -> None:
+        figure = at_most(f"{self.stores}: {name}", ms, usual.ms / usual.share, unit="ms", raw=raw)
+        self.report.add(SECTION, figure)
+
+
+async def measure(report: Report) -> None:
+    """Each arrangement of two stores with everything that costs: permissions, audit, mirror, access lines."""
+    with service(MONTY) as server:
+        await measure_arrangement(report, server, "MontyDB on disk to PostgreSQL", OVER_MONTY)
+    with stand_in_mongo() as uri, service({**DUAL, "MONGODB_URI": uri}) as server:
+        await measure_arrangement(report, server, "stand-in for MongoDB to PostgreSQL", OVER_STAND_IN)
+
+
+async def measure_arrangement(report: Report, server: ServerProcess, stores: str, sizes: Sizes) -> None:
+    """Reads first: what is written afterwards changes what lists hold."""
+    world, machine = team_at_work(server), Machine()
+    one, bare, listed, bare_list = await _reading(server, world, machine, sizes)
+    created, assigned = await _writing(server, world, machine, sizes)
+    confirmed = server.confirmed(world.admin.token)
+    both = [make + give for make, give in zip(created, assigned, strict=True)]
+    beside = Comparison(report, stores, machine)
+    beside.tell(GET, one, f"without labels and assignee {beside.scaled_ms(bare):.3f} ms scaled")
+    beside.tell(LIST, listed, f"without labels and assignee {beside.scaled_ms(bare_list):.3f} ms scaled")
+    beside.tell(CREATE, created, f"by a member, in a project, with labels and due date; {confirmed}")
+    beside.tell(CREATE_AND_ASSIGN, both, f"the assignment alone {beside.scaled_ms(assigned):.3f} ms scaled")
+    for name, many, single in (
+        ("with labels and assignee", listed, one),
+        ("without them", bare_list, bare),
+    ):
+        ratio = _median([page / task for page, task in zip(many, single, strict=True)])
+        raw = f"{_median(many):.2f} ms and {_median(single):.2f} ms here, {ROUNDS} rounds in turn"
+        title = f"{stores}: list of {SHOWN} against a GET, both {name}"
+        report.add(SECTION, at_most(title, ratio, LIST_AGAINST_GET_MAX, raw=raw))
+
+
+async def _reading(server: ServerProcess, world: TeamWorld, machine: Machine, sizes: Sizes) -> list[Rounds]:
+    """All kinds in turn, so that a machine that drifts drifts for all."""
+    token = world.member.token
+    page = f"/v1/tasks?limit={SHOWN}"
+    whole = [get(f"/v1/tasks/{id_}?{EXPANDED}", token) for id_ in world.shown]
+    bare = [get(f"/v1/tasks/{id_}", token) for id_ in world.shown]
+    kinds = (
+        Kind(lambda number: whole[number % SHOWN], sizes.reads),
+        Kind(lambda number: bare[number % SHOWN], sizes.reads),
+        Kind(lambda _: get(f"{page}&{EXPANDED}", token), sizes.lists),
+        Kind(lambda _: get(page, token), sizes.lists),
+    )
+    for kind in kinds:
+        await run_load(server.port, kind.make, requests=sizes.lists, connections=CONNECTIONS)
+    rounds: list[list[float]] = [[] for _ in kinds]
+    for _ in range(ROUNDS):
+        for kind, found in zip(kinds, rounds, strict=True):
+            found.append((await _round(server, kind, machine))[0])
+    return list(rounds)
+
+
+async def _writing(
+    server: ServerProcess, world: TeamWorld, machine: Machine, sizes: Sizes
+) -> tuple[Rounds, Rounds]:
+    """Tasks made, then exactly these assigned; each round ends when all of it is mirrored."""
+    token, admin = world.member.token, world.admin.token
+    new = [post("/v1/tasks", json.dumps(world.task_body(n)).encode(), token) for n in range(SHOWN)]
+    assignee = json.dumps({"assigneeId": world.owner.id, "assigneeType": "USER"}).encode()
+    creating = Kind(lambda number: new[number % SHOWN], sizes.writes)
+    await run_load(server.port, creating.make, requests=sizes.lists, connections=CONNECTIONS)
+    server.confirmed(admin)
+    created, assigned = [], []
+    for _ in range(ROUNDS):
+        cpu_ms, result = await _round(server, creating, machine, admin=admin)
+        created.append(cpu_ms)
+        given = [post(f"{location}/assign", assignee, token) for location in result.locations]
+        cpu_ms, _ = await _round(server, Kind(given.__getitem__, sizes.writes), machine, admin=admin)
+        assigned.append(cpu_ms)
+    return created, assigned
+
+
+async def _round(
+    server: ServerProcess, kind: Kind, machine: Machine, *, admin: str | None = None
+) -> tuple[float, LoadResult]:
+    """CPU of each request in ms, and what came of them. With an administrator's token the round ends when everything is
+    mirrored.
+    """
+    machine.note()
+    began = server.cpu_seconds()
+    result = await run_load(server.port, kind.make, requests=kind.requests, connections=CONNECTIONS)
+    if admin is not None:
+        server.confirmed(admin)
+    cpu_ms = (server.cpu_seconds() - began) / result.requests * 1_000
+    if result.refused:
+        raise RuntimeError(f"the server refused requests: {result.refused}")
+    return cpu_ms, result
+
+
+def _median(values: Rounds) -> float:
+    return statistics.median(values)

@@ -1,0 +1,85 @@
+"""What a writer is told whose transaction the server refused, and whether it was stored all the same."""
+
+from collections.abc import Container, Sequence
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidatorRefused
+from adapters.mongo.mirroring import stored_versions
+from adapters.mongo.writes import Reliance, Write
+from adapters.records.change_set import ChangeSet
+from adapters.records.record import ID
+from adapters.records.record_store import REASON_LENGTH_MAX
+from adapters.records.specs import AUDIT_LOGS
+from domain.errors import AlreadyExists, Conflict, RuleBroken, VersionConflict
+
+Refused = DuplicateKey | StaleVersion | ValidatorRefused
+"""How the server's refusal of a write reaches us."""
+
+
+async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | Reliance]) -> bool:
+    """Whether this very change set is there. Entries are new in each commit, so theirs are the ids that tell."""
+    documents = [write for write in writes if isinstance(write, Write)]
+    entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]
+    for write in entries or documents:
+        stored = await database[write.collection].find_one({DOCUMENT_ID: write.document[DOCUMENT_ID]})
+        if stored is None or (not entries and stored != write.document):
+            return False
+    return True
+
+
+async def told_of(
+    database: AsyncDatabase[Document],
+    change_set: ChangeSet,
+    refusal: Refused,
+    *,
+    with_object_ids: Container[str],
+) -> Conflict | RuleBroken:
+    """The first record whose version is another, or the value that is taken, or a document that does not fit."""
+    expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
+    guarded = [(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
+    for collection, record_id, version in guarded + expected:
+        has_object_ids = collection in with_object_ids
+        versions = await stored_versions(database, collection, [record_id], has_object_ids=has_object_ids)
+        current = versions.get(record_id, 0)
+        if current != version:
+            return VersionConflict(current_version=current, collection=collection, entity_id=record_id)
+    if isinstance(refusal, ValidatorRefused):
+        return unfit(refusal)
+    if isinstance(refusal, DuplicateKey) and not _is_doubled_put(change_set, refusal):
+        return AlreadyExists(fields=record_fields(refusal))
+    return VersionConflict()
+
+
+def may_be_old(told: Conflict | RuleBroken) -> bool:
+    """Whether nothing explains the refusal but a document in an old form, or under an ObjectId."""
+    return isinstance(told, RuleBroken) or (
+        isinstance(told, VersionConflict) and told.current_version is None
+    )
+
+
+def unfit(refusal: ValidatorRefused) -> RuleBroken:
+    """What is said of a document that the server's validator refuses."""
+    return RuleBroken(
+        f"This does not fit the validator of {refusal.collection}; see `tandem migrate status`."
+    )
+
+
+def record_fields(refusal: DuplicateKey) -> tuple[str, ...]:
+    """The fields of the key that is taken, as records name them."""
+    return tuple(ID if name == DOCUMENT_ID else name for name in refusal.fields)
+
+
+def reason_of(error: AlreadyExists | RuleBroken) -> str:
+    """What a Refusal says."""
+    if isinstance(error, AlreadyExists):
+        taken = ", ".join(error.fields) or "an id"
+        return f"Another record holds the same value of {taken}."[:REASON_LENGTH_MAX]
+    return error.message[:REASON_LENGTH_MAX]
+
+
+def _is_doubled_put(change_set: ChangeSet, refusal: DuplicateKey) -> bool:
+    return refusal.fields == (DOCUMENT_ID,) and any(
+        put.collection == refusal.collection for put in change_set.puts
+    )

@@ -1,0 +1,95 @@
+"""What MongoDB itself demands of documents, derived from the specs: nobody gets past it, whatever program he uses.
+
+Fields that no spec names are allowed, because they are kept; so are the hidden ones. Of a tombstone nothing may be
+left but that it is one. Ids are text: an ObjectId and the same digits as text would be two documents.
+"""
+
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+
+from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document
+from adapters.mongo.errors import NOT_SUPPORTED
+from adapters.records.fields import Field, FieldKind
+from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
+from adapters.records.specs import RecordSpec
+
+_TYPES: dict[FieldKind, tuple[str, ...]] = {
+    FieldKind.TEXT: ("string",),
+    FieldKind.INTEGER: ("int", "long"),
+    FieldKind.BOOLEAN: ("bool",),
+    FieldKind.INSTANT: ("date",),
+}
+_LEVEL = "strict"
+_ACTION = "error"
+_TEXT_ID: Document = {"bsonType": ["string"]}
+_WHOLE_NUMBER: Document = {"bsonType": ["int", "long"]}
+
+
+async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> None:
+    """Makes the existing collection refuse documents that do not fit, from now on; what it holds stays.
+
+    Does nothing on a server that knows no validators; `has_validator` tells.
+    """
+    if await has_validator(database, spec):
+        return
+    try:
+        await database.command("collMod", spec.collection, **_options_of(spec))
+    except OperationFailure as error:
+        if error.code not in NOT_SUPPORTED:
+            raise
+
+
+async def has_validator(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
+    """Whether the server says that it holds the collection to its spec."""
+    options = await database[spec.collection].options()
+    return all(options.get(name) == value for name, value in _options_of(spec).items())
+
+
+def _options_of(spec: RecordSpec[Any]) -> Document:
+    return {"validator": validator_of(spec), "validationLevel": _LEVEL, "validationAction": _ACTION}
+
+
+def validator_of(spec: RecordSpec[Any]) -> Document:
+    """The validator of a collection."""
+    return {"$jsonSchema": {"bsonType": "object", "anyOf": [_live(spec), _tombstone()]}}
+
+
+def _live(spec: RecordSpec[Any]) -> Document:
+    return {
+        "required": [_name(field) for field in spec.fields if not field.nullable],
+        "properties": {_name(field): _demand(field) for field in spec.fields},
+    }
+
+
+def _tombstone() -> Document:
+    return {
+        "required": [DOCUMENT_ID, VERSION, IS_ERASED],
+        "properties": {
+            DOCUMENT_ID: _TEXT_ID,
+            VERSION: _WHOLE_NUMBER,
+            IS_DELETED: {"enum": [True]},
+            IS_ERASED: {"enum": [True]},
+            GUARDED: _WHOLE_NUMBER,
+        },
+        "additionalProperties": False,
+    }
+
+
+def _name(field: Field) -> str:
+    return DOCUMENT_ID if field.name == ID else field.name
+
+
+def _demand(field: Field) -> Document:
+    null = ["null"] if field.nullable else []
+    demand: Document = {"bsonType": [*_types_of(field), *null]}
+    if field.values:
+        demand["enum"] = [*field.values, *([None] if field.nullable else [])]
+    return demand
+
+
+def _types_of(field: Field) -> tuple[str, ...]:
+    if field.kind is FieldKind.JSON:
+        return ("array",) if field.is_list else ("object",)
+    return _TYPES[field.kind]

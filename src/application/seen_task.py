@@ -1,0 +1,160 @@
+"""A task as one caller sees it: whether he watches it, whether it is put off, and what he asked to see beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from application.actor import Actor
+from application.ports.unit_of_work import UnitOfWork
+from domain.assignment import AssigneeType
+from domain.label import Label
+from domain.task import Task
+from domain.watch import Watch, watch_id
+
+
+class Part(StrEnum):
+    """What may be shown in full beside a task."""
+
+    LABELS = "labels"
+    ASSIGNEE = "assignee"
+
+
+Parts = frozenset[Part]
+NO_PARTS: Parts = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAssignee:
+    """Whom a task is given to. A name is None where nobody has the id any more."""
+
+    id: str
+    type: AssigneeType
+    name: str | None
+    executor_id: str | None
+    executor_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenTask:
+    """A task as one caller sees it at one moment.
+
+    `is_told_by_version`: nothing of it changed since the task's version was made, so whoever has seen that version
+    knows it all. `labels` (live ones) and `assignee` are filled for the `parts` that were asked for.
+    """
+
+    task: Task
+    in_watchlist: bool
+    is_deferred: bool
+    is_told_by_version: bool = True
+    parts: Parts = NO_PARTS
+    labels: tuple[Label, ...] = ()
+    assignee: NamedAssignee | None = None
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.task.id
+
+    @property
+    def version(self) -> int:
+        """The task's version."""
+        return self.task.version
+
+
+async def seen_task(
+    work: UnitOfWork, actor: Actor, task: Task, *, now: datetime, parts: Parts = NO_PARTS
+) -> SeenTask:
+    """The task as the actor sees it now. After `visible_task` only parts need a call to the store."""
+    return (await seen_tasks(work, actor, [task], now=now, parts=parts))[0]
+
+
+async def seen_tasks(
+    work: UnitOfWork, actor: Actor, tasks: Sequence[Task], *, now: datetime, parts: Parts = NO_PARTS
+) -> list[SeenTask]:
+    """The tasks as the actor sees them now, in one call to the store however many they are."""
+    beside = await _loaded(work, actor, tasks, parts)
+    return [_seen(task, beside, now=now, parts=parts) for task in tasks]
+
+
+async def seen_as_it_was(work: UnitOfWork, actor: Actor, task: Task) -> SeenTask:
+    """An earlier version as it was seen when it was made, which is also the answer to a request that is repeated."""
+    watch = (await _loaded(work, actor, [task], NO_PARTS)).watches.get(task.id)
+    at = task.updated_at
+    had_begun = watch is not None and watch.created_at <= at
+    had_ended = watch is not None and watch.deleted_at is not None and watch.deleted_at <= at
+    return SeenTask(task=task, in_watchlist=had_begun and not had_ended, is_deferred=task.is_deferred(at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands beside tasks: the caller's watches by task, labels by id, names by the id of user or team."""
+
+    watches: Mapping[str, Watch]
+    labels: Mapping[str, Label]
+    names: Mapping[str, str]
+
+
+async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], parts: Parts) -> _Beside:
+    watch_ids = [watch_id(actor.id, task.id) for task in tasks]
+    label_ids = _label_ids(tasks) if Part.LABELS in parts else []
+    user_ids, team_ids = _assigned_ids(tasks) if Part.ASSIGNEE in parts else ([], [])
+    await work.load(watches=watch_ids, labels=label_ids, users=user_ids, teams=team_ids)
+    watches = await work.watches.get_many(watch_ids)
+    labels = await work.labels.get_many(label_ids) if label_ids else {}
+    users = await work.users.get_many(user_ids) if user_ids else {}
+    teams = await work.teams.get_many(team_ids) if team_ids else {}
+    return _Beside(
+        watches={watch.task_id: watch for watch in watches.values()},
+        labels={label.id: label for label in labels.values() if not label.is_deleted},
+        names={
+            **{id_: user.name for id_, user in users.items()},
+            **{id_: team.name for id_, team in teams.items()},
+        },
+    )
+
+
+def _seen(task: Task, beside: _Beside, *, now: datetime, parts: Parts) -> SeenTask:
+    watch, is_deferred = beside.watches.get(task.id), task.is_deferred(now)
+    # A deferral ends by itself, and a watch belongs to its watcher: neither makes a version of the task.
+    is_deferred_still = is_deferred == task.is_deferred(task.updated_at)
+    is_watched_still = watch is None or watch.updated_at < task.updated_at
+    return SeenTask(
+        task=task,
+        in_watchlist=watch is not None and not watch.is_deleted,
+        is_deferred=is_deferred,
+        is_told_by_version=is_deferred_still and is_watched_still and not parts,
+        parts=parts,
+        labels=tuple(beside.labels[id_] for id_ in task.label_ids if id_ in beside.labels),
+        assignee=_named(task, beside.names) if Part.ASSIGNEE in parts else None,
+    )
+
+
+def _named(task: Task, names: Mapping[str, str]) -> NamedAssignee | None:
+    assignee, executor_id = task.assignee, task.executor_id
+    if assignee is None:
+        return None
+    return NamedAssignee(
+        id=assignee.id,
+        type=assignee.type,
+        name=names.get(assignee.id),
+        executor_id=executor_id,
+        executor_name=None if executor_id is None else names.get(executor_id),
+    )
+
+
+def _label_ids(tasks: Sequence[Task]) -> list[str]:
+    return list(dict.fromkeys(label_id for task in tasks for label_id in task.label_ids))
+
+
+def _assigned_ids(tasks: Sequence[Task]) -> tuple[list[str], list[str]]:
+    """The users and the teams that these tasks are given to or taken over by."""
+    users: dict[str, None] = {}
+    teams: dict[str, None] = {}
+    for task in tasks:
+        if (assignee := task.assignee) is not None:
+            kind = teams if assignee.type is AssigneeType.TEAM else users
+            kind[assignee.id] = None
+        if task.executor_id is not None:
+            users[task.executor_id] = None
+    return list(users), list(teams)

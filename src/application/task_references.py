@@ -1,0 +1,142 @@
+"""What a task refers to: whether it is there for whoever writes the task, and whose the task is by it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from application.actor import Actor
+from application.history import missing_faults
+from application.ports.unit_of_work import UnitOfWork
+from application.standing import belonging_in
+from application.task_access import standing_for
+from domain.errors import Fault, RuleBroken
+from domain.permissions import may_add_task, may_see_task
+from domain.task import Home, Task, TaskChanges, home_in
+
+PARENT_DEPTH_MAX = 100
+
+Moved = Mapping[str, str | None]
+"""The parents that tasks get in the same change set, by task."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReferences:
+    """What a change refers to that its task did not refer to before; None is no reference.
+
+    What a task refers to already stays, also when it went to the trash meanwhile, and is whole again once restored.
+    """
+
+    project_id: str | None
+    parent_id: str | None
+    labels: Mapping[int, str]
+    """Each new label by its place in the list that was sent."""
+
+
+def new_references(changes: TaskChanges, before: Task | None) -> NewReferences:
+    """What these changes newly refer to, of a task that was thus before, or of a new one."""
+    known = frozenset(before.label_ids) if before is not None else frozenset[str]()
+    wanted = enumerate(changes.get("label_ids", ()))
+    project_id, parent_id = changes.get("project_id"), changes.get("parent_id")
+    return NewReferences(
+        project_id=None if before is not None and before.project_id == project_id else project_id,
+        parent_id=None if before is not None and before.parent_id == parent_id else parent_id,
+        labels={place: label_id for place, label_id in wanted if label_id not in known},
+    )
+
+
+async def home_after(
+    work: UnitOfWork,
+    actor: Actor,
+    changes: TaskChanges,
+    *,
+    before: Task | None,
+    moved: Moved | None = None,
+) -> Home:
+    """Whose a task is after these changes: in a project its owner and team, else who made it. Taken out of a project
+    it stays its owner's.
+
+    The commit relies on a new project (a live task in a trashed one would never come back or go with it), and, for a
+    task that may have children, on all its new ancestors (two tasks that move under each other at once would be each
+    other's ancestors). Raises RuleBroken naming every new label, project and parent that is not there for this actor.
+    """
+    new = new_references(changes, before)
+    parents = [new.parent_id] if new.parent_id else []
+    projects = [new.project_id] if new.project_id else []
+    await work.load(projects=projects, tasks=parents, labels=new.labels.values())
+    home = await _project_home(work, actor, new.project_id) if new.project_id else None
+    faults: list[Fault] = []
+    if new.project_id and home is None:
+        faults += await missing_faults(
+            work.projects, {"/projectId": new.project_id}, "is no project of yours"
+        )
+    faults += await _label_faults(work, new.labels)
+    if new.parent_id is not None:
+        faults += await _parent_faults(work, actor, new.parent_id, before=before, moved=moved or {})
+    if faults:
+        raise RuleBroken("The task refers to something that is not there.", faults=faults)
+    if home is not None:
+        return home
+    if before is None:
+        return Home(actor.id)
+    stays = "project_id" not in changes or changes["project_id"] == before.project_id
+    return before.home if stays else Home(before.owner_id)
+
+
+async def _project_home(work: UnitOfWork, actor: Actor, project_id: str) -> Home | None:
+    project = (await work.projects.get_many([project_id])).get(project_id)
+    if project is None or project.is_deleted:
+        return None
+    if not may_add_task(await belonging_in(work, actor, [project.team_id]), project):
+        return None
+    work.projects.rely_on(project)
+    return home_in(project)
+
+
+async def _label_faults(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Fault]:
+    labels = await work.labels.get_many(wanted.values()) if wanted else {}
+    missing = {
+        f"/labelIds/{place}": label_id
+        for place, label_id in wanted.items()
+        if label_id not in labels or labels[label_id].is_deleted
+    }
+    return await missing_faults(work.labels, missing, "is no label")
+
+
+async def _parent_faults(
+    work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, moved: Moved
+) -> list[Fault]:
+    parent = (await work.tasks.get_many([parent_id])).get(parent_id)
+    if parent is None or parent.is_deleted:
+        return await missing_faults(work.tasks, {"/parentId": parent_id}, "is no task")
+    if not may_see_task(await standing_for(work, actor, parent), parent):
+        return [Fault("/parentId", "is no task")]
+    ancestor: Task | None = parent
+    for _ in range(PARENT_DEPTH_MAX):
+        if ancestor is None:
+            return []
+        if before is not None:
+            if ancestor.id == before.id:
+                return [Fault("/parentId", "would make the task its own ancestor")]
+            work.tasks.rely_on(ancestor)
+        ancestor = await _parent_of(work, ancestor, moved)
+    return [Fault("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
+
+
+async def _parent_of(work: UnitOfWork, task: Task, moved: Moved) -> Task | None:
+    parent_id = moved.get(task.id, task.parent_id)
+    if parent_id is None:
+        return None
+    return (await work.tasks.get_many([parent_id])).get(parent_id)
+
+
+async def load_ancestors(work: UnitOfWork, parent_ids: Iterable[str]) -> None:
+    """Reads these tasks and all above them, each level in one call, so that looking at lineages needs none."""
+    level, seen = set(parent_ids), set[str]()
+    for _ in range(PARENT_DEPTH_MAX):
+        if not level:
+            return
+        seen |= level
+        level = set(_parents(await work.tasks.get_many(sorted(level)))) - seen
+
+
+def _parents(tasks: Mapping[str, Task]) -> Iterator[str]:
+    return (task.parent_id for task in tasks.values() if task.parent_id is not None)

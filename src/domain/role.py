@@ -1,0 +1,138 @@
+"""A role: permissions under a name, held in one team or in the whole installation."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self, TypedDict
+
+from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.errors import Conflict, Fault, RuleBroken
+from domain.storable import require_text
+
+NAME_LENGTH_MAX = 100
+DESCRIPTION_LENGTH_MAX = 1_000
+
+
+class RoleScope(StrEnum):
+    """Where a role counts."""
+
+    GLOBAL = "GLOBAL"
+    TEAM = "TEAM"
+
+
+class Permission(StrEnum):
+    """What a role allows. The first two count everywhere, the others in the team where the role is held."""
+
+    ADMINISTER = "ADMINISTER"
+    """Everything."""
+    MODERATE = "MODERATE"
+    """See everything; change projects, tasks and labels of everybody."""
+    CHANGE_TEAM = "CHANGE_TEAM"
+    """Its name, description and contact."""
+    CHANGE_MEMBERS = "CHANGE_MEMBERS"
+    """Invite, add and remove members."""
+    GRANT_ROLES = "GRANT_ROLES"
+    """Give and take roles that one holds oneself."""
+    CHANGE_PROJECTS = "CHANGE_PROJECTS"
+    """Change, delete and restore the team's projects, their schedules, and delete their tasks."""
+    ASSIGN_TASKS = "ASSIGN_TASKS"
+    """Say who does the team's tasks."""
+
+
+GLOBAL_PERMISSIONS = frozenset({Permission.ADMINISTER, Permission.MODERATE})
+TEAM_PERMISSIONS = frozenset(Permission) - GLOBAL_PERMISSIONS
+PERMISSIONS_OF = {RoleScope.GLOBAL: GLOBAL_PERMISSIONS, RoleScope.TEAM: TEAM_PERMISSIONS}
+
+
+class RoleChanges(TypedDict, total=False):
+    """What may change; absent means unchanged, None clears."""
+
+    name: str
+    description: str | None
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role(Entity):
+    """Names are unique per scope among live roles. Built-in roles do not change."""
+
+    name: str
+    scope: RoleScope
+    permissions: tuple[Permission, ...] = ()
+    description: str | None = None
+    is_built_in: bool = False
+
+    @classmethod
+    def create(cls, id: str, stamp: Stamp, *, scope: RoleScope, changes: RoleChanges) -> Self:
+        """Version 1 of a role. Raises RuleBroken where a field does not fit, or a global role would allow nothing."""
+        fields: RoleChanges = {"permissions": (), **changes}
+        return cls(**first_stamps(id, stamp), scope=scope, **_checked(scope, fields))  # type: ignore[arg-type]
+
+    @classmethod
+    def built_in(cls, stamp: Stamp, definition: "BuiltIn") -> Self:
+        """Version 1 of a role that is always there."""
+        scope, name, description, permissions = definition
+        return cls(
+            **first_stamps(built_in_id(scope, name), stamp),  # type: ignore[arg-type]
+            scope=scope,
+            name=name,
+            description=description,
+            permissions=tuple(sorted(permissions)),
+            is_built_in=True,
+        )
+
+    def edit(self, stamp: Stamp, changes: RoleChanges) -> Self:
+        """The role with these changes. Raises Conflict for a built-in one."""
+        self.require_live()
+        self.require_own()
+        return self._next(stamp, **_checked(self.scope, changes))
+
+    def retire(self, stamp: Stamp) -> Self:
+        """The role that counts nowhere any more, whoever holds it. Raises Conflict for a built-in one."""
+        self.require_own()
+        return self.delete(stamp)
+
+    def require_own(self) -> None:
+        """Raises Conflict for a role that Tandem relies on."""
+        if self.is_built_in:
+            raise Conflict("Built-in roles stay as they are; make one of your own.")
+
+
+def built_in_id(scope: RoleScope, name: str) -> str:
+    """The id of a built-in role, the same in every installation."""
+    return derived_id("roles", scope, name)
+
+
+BuiltIn = tuple[RoleScope, str, str, frozenset[Permission]]
+"""Scope, name, description and permissions of a role that is always there."""
+
+BUILT_IN_ROLES: tuple[BuiltIn, ...] = (
+    (RoleScope.GLOBAL, "admin", "Does everything.", frozenset({Permission.ADMINISTER})),
+    (RoleScope.GLOBAL, "moderator", "Sees everything, tidies everywhere.", frozenset({Permission.MODERATE})),
+    (RoleScope.TEAM, "owner", "Holds everything in the team; comes with owning it.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "admin", "Runs the team beside its owner.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "member", "Works on the team's tasks; comes with belonging to it.", frozenset()),
+)
+
+BUILT_IN_ROLE_IDS = frozenset(built_in_id(scope, name) for scope, name, _, _ in BUILT_IN_ROLES)
+
+
+def _checked(scope: RoleScope, changes: RoleChanges) -> RoleChanges:
+    if "name" in changes:
+        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+    if (description := changes.get("description")) is not None:
+        require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
+    if "permissions" not in changes:
+        return changes
+    foreign = [
+        Fault(f"/permissions/{place}", f"does not count in scope {scope}")
+        for place, permission in enumerate(changes["permissions"])
+        if permission not in PERMISSIONS_OF[scope]
+    ]
+    if foreign:
+        raise RuleBroken("The role would hold what its scope does not know.", faults=foreign)
+    if scope is RoleScope.GLOBAL and not changes["permissions"]:
+        # It is held by what it allows: one that allows nothing could neither be given nor taken.
+        raise RuleBroken(
+            "A global role allows something.", faults=[Fault("/permissions", "must name at least one")]
+        )
+    return {**changes, "permissions": tuple(sorted(set(changes["permissions"])))}

@@ -1,0 +1,49 @@
+"""A watch: somebody follows a task."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+
+from domain.entity import Entity, Stamp, derived_id, first_stamps
+
+
+def watch_id(user_id: str, task_id: str) -> str:
+    """The one id of this user's watch over this task."""
+    return derived_id("watchlists", user_id, task_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch(Entity):
+    """In the trash while its user does not follow the task any more."""
+
+    user_id: str
+    task_id: str
+
+    @classmethod
+    def create(cls, stamp: Stamp, *, user_id: str, task_id: str) -> Self:
+        """Version 1 of a watch."""
+        stamps = first_stamps(watch_id(user_id, task_id), stamp)
+        return cls(**stamps, user_id=user_id, task_id=task_id)  # type: ignore[arg-type]
+
+    @property
+    def own_id(self) -> str:
+        """The one id of such a watch, which one from before ids were derived does not have."""
+        return watch_id(self.user_id, self.task_id)
+
+    def under_own_id(self, stamp: Stamp) -> Self:
+        """Version 1 of the same watch under its own id, as old as it is and in the trash where it is."""
+        return replace(
+            self,
+            id=self.own_id,
+            version=1,
+            created_at=self.began_at,
+            updated_at=stamp.at,
+            updated_by=stamp.by,
+        )
+
+    @property
+    def began_at(self) -> datetime:
+        """Since when the user follows the task: after its first version a watch changes only when it is taken up or
+        given up.
+        """
+        return self.created_at if self.version == 1 else self.updated_at

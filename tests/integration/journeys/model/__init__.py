@@ -1,0 +1,1 @@
+"""The service as dictionaries: what it promises about tasks, teams, projects and the trash, and nothing of how."""

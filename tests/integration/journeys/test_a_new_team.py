@@ -1,0 +1,104 @@
+"""A new team from its first sign-in to the day one of them leaves, over HTTP only; and then all that they can read,
+read once more: from the target, where there is one, and else from the same store by a service that has just started.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import VERSION
+from adapters.records.specs import CONTROL
+from entrypoints.composition.arrangement import ARRANGEMENT_ID
+from tests.integration.crash.service_client import SHARED_ANSWER_SECONDS
+from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.journeys.arrangements import MODES, variables_of
+from tests.integration.journeys.team_story import Company, Team
+from tests.integration.journeys.visitor import Visitor
+from tests.integration.test_google_sign_in import CALLBACK, settings_of
+from tests.servers.google import running_google
+
+SETTLED_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+
+
+@contextmanager
+def _company(url: str) -> Iterator[Company]:
+    with Visitor(url) as operator, Visitor(url) as anna, Visitor(url) as ben, Visitor(url) as carl:
+        operator.sign_in("operator@example.org")
+        assert "success=true" in anna.sign_in_with_google()
+        ben.sign_in("ben@example.org")
+        carl.sign_in("carl@example.org")
+        yield Company(operator, anna, ben, carl)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_new_team_does_all_its_work_and_any_of_its_stores_tells_it_the_same(
+    mode: str, request: pytest.FixtureRequest
+) -> None:
+    with variables_of(mode, request) as variables, running_google() as google:
+        google.redirect_uris.add(CALLBACK)
+        settings = {**variables, **settings_of(google)}
+        directory = Path(variables["DATA_DIR"])
+        with _running(settings, directory) as service, _company(service.url) as people:
+            team = Team(people)
+            team.plans()
+            team.shares_the_work()
+            team.finds_things()
+            team.regrets()
+            team.parts()
+            if "DUAL_WRITE_TARGET" in variables:
+                _wait_mirrored(people.operator)
+            told = team.readings(people)
+        if "DUAL_WRITE_TARGET" in variables:
+            settings = _as_target_alone(settings)
+        with _running(settings, directory) as successor:
+            assert team.readings(people.moved_to(successor.url)) == told
+
+
+@contextmanager
+def _running(settings: Mapping[str, str], directory: Path) -> Iterator[ServiceProcess]:
+    service = ServiceProcess("serving", environment=settings, directory=directory)
+    try:
+        service.start_ready()
+        yield service
+        assert service.stop() == 0
+    finally:
+        service.kill()
+
+
+def _wait_mirrored(operator: Visitor) -> None:
+    """Until no entry waits; an answer may be a second old, so one that says so is not enough."""
+    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    quiet_since: float | None = None
+    while quiet_since is None or time.monotonic() - quiet_since < SHARED_ANSWER_SECONDS:
+        totals = operator.view("GET", "/v1/sync/metrics")["totals"]
+        assert (totals["failed"], totals["parked"]) == (0, 0)
+        assert time.monotonic() < deadline, f"not mirrored: {totals}"
+        quiet_since = None if totals["pending"] else quiet_since or time.monotonic()
+        time.sleep(POLL_SECONDS)
+
+
+def _as_target_alone(settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a service that has nothing but the target. A target that mirrors another store refuses writers,
+    so it is told that it owns itself now, which is what a cut-over would tell it.
+    """
+    asyncio.run(_make_owner(PostgresRecordStore(settings["POSTGRES_URL"])))
+    alone = {name: value for name, value in settings.items() if not name.startswith("DUAL_WRITE_")}
+    return {**alone, "STORE": "postgres"}
+
+
+async def _make_owner(store: PostgresRecordStore) -> None:
+    await store.open()
+    try:
+        held = (await store.fetch(CONTROL.collection, [ARRANGEMENT_ID]))[ARRANGEMENT_ID]
+        value = {**held["value"], "owner": store.name, "target": None, "epoch": held["value"]["epoch"] + 1}
+        record = {**held, VERSION: held[VERSION] + 1, "value": value}
+        await store.commit(ChangeSet((Put(CONTROL.collection, record, held[VERSION]),)))
+    finally:
+        await store.close()

@@ -1,0 +1,157 @@
+"""Teams and roles over a store where others come between: every use case twice, undisturbed and crossed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from adapters.auth.invite_codes import InviteCodes
+from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.identifiers import SortableIdentifiers
+from application import granting, roles, team_members, teams
+from application.actor import Actor, system_actor
+from application.paging import PageRequest, Sort
+from application.ports.unit_of_work import Begin
+from domain.assignment import Assignee, AssigneeType, TaskAssignment
+from domain.entity import Stamp
+from domain.task import Task, TaskChanges
+from domain.team import Membership, Team, membership_id
+from domain.user import User
+from tests.unit.builders import ANNA, BEN, NOON, actor
+from tests.unit.faults import FaultyStore, Moment, Step, open_gate
+from tests.unit.memory_store import MemoryRecordStore
+
+CARL, DORA, EVE, ADMIN = "c" * 24, "1" * 24, "e" * 24, "d" * 24
+NAMES = {ANNA: "Anna", BEN: "Ben", CARL: "Carl", DORA: "Dora", EVE: "Eve", ADMIN: "Admin"}
+NEWEST = PageRequest(sort=Sort("at", descending=True), limit=100)
+BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
+
+Crossing = Callable[[], Awaitable[Any]]
+
+
+class SettableClock:
+    """The port Clock: a second passes with each look, more where the test says so."""
+
+    def __init__(self) -> None:
+        self.instant = NOON
+
+    def now(self) -> datetime:
+        self.instant += timedelta(seconds=1)
+        return self.instant
+
+
+class UseCases:
+    """Everything one can do with teams and roles."""
+
+    def __init__(self, begin: Begin, clock: SettableClock) -> None:
+        identifiers, invitations = SortableIdentifiers(), InviteCodes(b"secret of the clubhouse")
+        self.begin = begin
+        self.create = teams.CreateTeam(begin, clock, identifiers)
+        self.get, self.find = teams.GetTeam(begin), teams.ListTeams(begin)
+        self.edit, self.delete = teams.EditTeam(begin, clock), teams.DeleteTeam(begin, clock)
+        self.restore, self.roll_back = teams.RestoreTeam(begin, clock), teams.RollBackTeam(begin, clock)
+        self.members, self.add = team_members.ListMembers(begin), team_members.AddMembers(begin, clock)
+        self.remove = team_members.RemoveMember(begin, clock)
+        self.invite = team_members.InviteToTeam(begin, clock, invitations)
+        self.revoke = team_members.RevokeInvitations(begin, clock)
+        self.join = team_members.JoinTeam(begin, clock, invitations)
+        self.activity = team_members.ListTeamActivity(begin)
+        self.new_role = roles.CreateRole(begin, clock, identifiers)
+        self.edit_role, self.delete_role = roles.EditRole(begin, clock), roles.DeleteRole(begin, clock)
+        self.roles, self.seed = roles.ListRoles(begin), roles.SeedRoles(begin, clock)
+        self.held = granting.ListRolesOfUser(begin)
+        self.grant_global = granting.GrantGlobalRole(begin, clock)
+        self.take_global = granting.TakeGlobalRole(begin, clock)
+        self.grant = granting.GrantTeamRole(begin, clock)
+        self.take = granting.TakeTeamRole(begin, clock)
+
+
+class Clubhouse:
+    """The use cases: `now` undisturbed, `crossed` with `crossing` right before a commit, `times` times."""
+
+    def __init__(self) -> None:
+        self.memory, self.clock = MemoryRecordStore(), SettableClock()
+        self.crossing: Crossing | None = None
+        self.times = 0
+        identifiers = SortableIdentifiers()
+        self.now = UseCases(partial(StoredUnitOfWork, self.memory, identifiers), self.clock)
+        crossed = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
+        self.crossed = UseCases(crossed, self.clock)
+
+    async def open(self) -> None:
+        """The roles are there, and so is everybody; only the administrator holds a grant."""
+        await self.now.seed(system_actor("start"))
+        work = self.now.begin(actor())
+        for id, name in NAMES.items():
+            grants = ("admin",) if id == ADMIN else ()
+            email = f"{name.lower()}@example.org"
+            work.users.save(User.create(id, Stamp(NOON, id), email=email, name=name, grants=grants))
+        await work.commit()
+
+    async def team(self, *member_ids: str) -> Team:
+        """Anna's team, with these members as well."""
+        made = await self.now.create(actor(), {"name": "Gardeners"})
+        if member_ids:
+            await self.now.add(actor(), made.id, member_ids)
+        return made
+
+    async def taken_task(
+        self, id: str, team: Team, executor_id: str, changes: TaskChanges | None = None
+    ) -> None:
+        """Stores a task of Anna's, given to the team and taken over by a member."""
+        stamp = Stamp(self.clock.now(), ANNA)
+        assignee = Assignee(team.id, AssigneeType.TEAM)
+        assignment = TaskAssignment.create(id[::-1], stamp, task_id=id, assignee=assignee)
+        work = self.now.begin(actor())
+        work.tasks.save(Task.create(id, stamp, {"title": "Dig", **(changes or {})}))
+        work.assignments.save(assignment)
+        await work.commit()
+        work = self.now.begin(actor())
+        taken = (await work.assignments.get(assignment.id)).executed_by(stamp, executor_id)
+        work.assignments.save(taken)
+        work.tasks.save((await work.tasks.get(id)).assigned(stamp, taken))
+        await work.commit()
+
+    async def executors(self, id: str) -> tuple[str | None, str | None]:
+        """Who does a task, as the task says and as its assignment says."""
+        work = self.now.begin(actor())
+        assignment = await work.assignments.of_task(id)
+        assert assignment is not None
+        return (await work.tasks.get(id)).executor_id, assignment.executor_id
+
+    async def membership(self, team: Team, user_id: str) -> Membership:
+        return await self.now.begin(actor()).memberships.get(membership_id(team.id, user_id))
+
+    async def member_ids(self, team: Team) -> set[str]:
+        """Who belongs to the team at present."""
+        return {one.user_id for one in await self.now.begin(actor()).memberships.of_team(team.id)}
+
+    async def stored(self) -> dict[str, Any]:
+        """Everything that a refused request must leave as it was."""
+        names = ("users", "roles", "teams", "team_members", "tasks", "task_assignments", "audit_logs")
+        return {name: await self.memory.scan(name, after=None, limit=5_000) for name in names}
+
+    def cross(self, crossing: Crossing, *, times: int = 1) -> None:
+        """Somebody else acts before the next commits of the crossed use cases."""
+        self.crossing, self.times = crossing, times
+
+    async def _gate(self, step: Step) -> None:
+        await open_gate(step)
+        if step == BEFORE_COMMIT and self.times and self.crossing is not None:
+            self.times -= 1
+            await self.crossing()
+
+
+def admin() -> Actor:
+    return actor(ADMIN, admin=True)
+
+
+def moderator() -> Actor:
+    return Actor(id=EVE, grants=frozenset({"moderator"}), request_id="request-1")
+
+
+async def at_once(*requests: Awaitable[Any]) -> list[BaseException]:
+    """What of several requests made at the same time was refused."""
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    return [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

@@ -1,0 +1,91 @@
+"""A process that dies between a change and what follows it leaves nothing half done for long."""
+
+from functools import partial
+
+import pytest
+
+from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.identifiers import SortableIdentifiers
+from application.actor import system_actor
+from application.ports.clock import Clock
+from application.projects import CreateProject, DeleteProject, EditProject, FinishProjects, RestoreProject
+from application.tasks import CreateTask
+from domain.task import Task
+from tests.unit.application.clubhouse import Clubhouse
+from tests.unit.builders import BEN, NOON, NUMBERS, actor
+from tests.unit.faults import FaultyStore, Moment, Step, open_gate
+from tests.unit.memory_store import MemoryRecordStore
+
+BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
+FINISHER = system_actor("finishing")
+
+
+class Died(BaseException):
+    """What no use case survives."""
+
+
+class Garden:
+    """A project of which a task slips in right before a change of it is committed; what would follow is cut off."""
+
+    def __init__(self, memory: MemoryRecordStore, clock: Clock) -> None:
+        self.commits, self.late_task_id = 0, ""
+        identifiers = SortableIdentifiers()
+        self.begin = partial(StoredUnitOfWork, memory, identifiers)
+        cut_off = partial(StoredUnitOfWork, FaultyStore(memory, self._gate), identifiers)
+        self.make, self.add = (
+            CreateProject(self.begin, clock, identifiers),
+            CreateTask(self.begin, clock, identifiers, NUMBERS),
+        )
+        self.restore, self.finish = RestoreProject(self.begin, clock), FinishProjects(self.begin, clock)
+        self.edit, self.delete = EditProject(cut_off, clock), DeleteProject(cut_off, clock)
+        self.project_id = ""
+
+    async def open(self) -> None:
+        self.project_id = (await self.make(actor(), {"name": "Garden"})).id
+        await self.add(actor(), {"title": "early", "project_id": self.project_id})
+
+    async def late_task(self) -> Task:
+        return await self.begin(FINISHER).tasks.get(self.late_task_id)
+
+    async def _gate(self, step: Step) -> None:
+        await open_gate(step)
+        if step != BEFORE_COMMIT:
+            return
+        self.commits += 1
+        if self.commits > 1:
+            raise Died
+        self.late_task_id = (await self.add(actor(), {"title": "late", "project_id": self.project_id})).id
+
+
+@pytest.fixture
+async def garden(house: Clubhouse) -> Garden:
+    made = Garden(house.memory, house.clock)
+    await made.open()
+    return made
+
+
+async def test_a_task_that_was_cut_off_from_a_project_in_other_hands_follows_it(garden: Garden) -> None:
+    with pytest.raises(Died):
+        await garden.edit(actor(), garden.project_id, {"owner_id": BEN}, expected_version=None)
+    assert (await garden.late_task()).owner_id != BEN
+
+    await garden.finish(FINISHER, since=NOON)
+
+    assert (await garden.late_task()).owner_id == BEN
+    finished = await garden.late_task()
+    await garden.finish(FINISHER, since=NOON)
+    assert await garden.late_task() == finished
+
+
+async def test_a_task_that_was_cut_off_from_a_project_in_the_trash_goes_and_comes_back_with_it(
+    garden: Garden,
+) -> None:
+    with pytest.raises(Died):
+        await garden.delete(actor(), garden.project_id, expected_version=None)
+    assert not (await garden.late_task()).is_deleted
+
+    await garden.finish(FINISHER, since=NOON)
+    assert (await garden.late_task()).is_deleted
+
+    await garden.restore(actor(), garden.project_id, expected_version=None)
+    assert not (await garden.late_task()).is_deleted
