@@ -22,7 +22,7 @@ ARRANGEMENTS: Final = (
 PROCESSES: Final = 2
 TWINS: Final = 4
 """How often each request is sent at once, in turns to each process."""
-ROUNDS, ROUNDS_LONG = 1, 60
+ROUNDS, ROUNDS_LONG = 1, 30
 LATER = "2099-01-01T00:00:00.000Z"
 
 

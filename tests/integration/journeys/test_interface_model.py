@@ -24,8 +24,8 @@ from tests.integration.journeys.service import running
 MEMORY = "memory"
 SEED_VARIABLE = "JOURNEY_SEED"
 STEPS = 40
-SEED_SHORT = 3
-JOURNEYS_SHORT = {MEMORY: 10, **dict.fromkeys(MODES, 4)}
+SEED_SHORT = 1
+JOURNEYS_SHORT = {MEMORY: 8, **dict.fromkeys(MODES, 4)}
 """The first of a seed is a dull one: the same simple thing again and again."""
 JOURNEYS_LONG = 10
 """Of one seed: from the eleventh on, Hypothesis varies those before instead of making new ones."""

@@ -90,8 +90,11 @@ class Journey(RuleBasedStateMachine):
         return self.people[name].id
 
     def whoever_may(self, act: Callable[[str], None], first: int) -> str:
-        """The first, counted round from one of them, who would not be refused; that one where everybody would."""
-        names = [*NAMES[first % len(NAMES) :], *NAMES[: first % len(NAMES)]]
+        """The first who would not be refused, counted round and for most numbers from Carl, who may least of those who
+        work; where everybody would be, the first of all.
+        """
+        begin = (first + NAMES.index("carl")) % len(NAMES)
+        names = [*NAMES[begin:], *NAMES[:begin]]
         return next((name for name in names if self._is_granted(act, name)), names[0])
 
     def _is_granted(self, act: Callable[[str], None], name: str) -> bool:
