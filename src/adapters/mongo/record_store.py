@@ -20,6 +20,7 @@ from adapters.mongo.indexes import has_text_index, prepare_collection
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
+from adapters.mongo.turns import Turns
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
@@ -49,6 +50,7 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        self._turns = Turns()
         self._has_warned = False
 
     @property
@@ -124,7 +126,10 @@ class MongoRecordStore:
         writes = commit_writes(change_set)
         if not writes:
             return
-        async with self._connection.call(seconds=self._connection.seconds_for(len(writes))) as database:
+        async with (
+            self._connection.call(seconds=self._connection.seconds_for(len(writes))) as database,
+            self._turns.at(change_set.guards),
+        ):
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
             transaction = Transaction(database.client, ReadConcern())
             try:

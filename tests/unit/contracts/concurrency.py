@@ -110,6 +110,18 @@ class ConcurrencyContract:
                 for loss in losses
             )
 
+    async def test_many_that_rely_on_one_record_all_get_through(self, store: RecordStore) -> None:
+        await commit_all(store, "projects", project(1))
+        guard = Guard("projects", numbered_id(1), 1)
+        joining = [
+            replace(change_set(put("tasks", task(number))), guards=(guard,)) for number in range(4 * WRITERS)
+        ]
+
+        outcomes = await asyncio.gather(*(_attempt(store, one) for one in joining))
+
+        assert outcomes == [None] * len(joining)
+        assert await found_numbers(store, "tasks") == list(range(4 * WRITERS))
+
     async def test_a_reader_never_sees_half_a_change_set(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1), task(2))
         done = asyncio.Event()

@@ -1,0 +1,30 @@
+"""Turns of this process at the documents that change sets rely on.
+
+A change set relies on a document by counting on it, so that a change of it conflicts. Two that merely rely on the same
+one conflict as well, and the server lets only one of them go on; here the other waits instead of trying again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from weakref import WeakValueDictionary
+
+from adapters.records.change_set import Guard
+
+
+class Turns:
+    """One turn at a time for each document; documents nobody waits for are forgotten."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def at(self, guards: Sequence[Guard]) -> AsyncIterator[None]:
+        """Holds the turn at all of these documents, taken in one order so that nobody waits in a circle."""
+        async with contextlib.AsyncExitStack() as held:
+            for document in sorted({(guard.collection, guard.record_id) for guard in guards}):
+                lock = self._locks.get(document)
+                if lock is None:
+                    lock = self._locks[document] = asyncio.Lock()
+                await held.enter_async_context(lock)
+            yield
