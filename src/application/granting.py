@@ -8,15 +8,8 @@ from application.authorization import require, require_present_admin
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
-from application.standing import belonging_in
-from application.team_access import (
-    RolesHeld,
-    RolesInTeam,
-    is_crossed_beside,
-    member_of,
-    rely_on_standing,
-    seen_team,
-)
+from application.standing import alone, belonging_in, rely_on_standing
+from application.team_access import RolesHeld, RolesInTeam, is_crossed_beside, member_of, seen_team
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, NotFound, RuleBroken
 from domain.permissions import (
@@ -238,4 +231,5 @@ async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: 
     allowed = may_grant(standing, team, role.permissions)
     require(allowed, "Roles are given and taken by who grants roles here and holds what they allow.")
     work.roles.rely_on(role)
-    await rely_on_standing(work, actor, team_id)
+    if not may_grant(alone(actor), team, role.permissions):
+        await rely_on_standing(work, actor, [team_id])

@@ -11,7 +11,7 @@ from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated, with_latecomers
-from application.standing import alone, audience_of, standing_in
+from application.standing import alone, audience_of, rely_on_standing, standing_in
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
 from domain.errors import Fault, RuleBroken
@@ -38,7 +38,9 @@ async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
 
 async def _changeable_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
     project = await visible_project(work, actor, id)
-    require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
+    if not may_change_project(alone(actor), project):
+        require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
+        await rely_on_standing(work, actor, [project.team_id])
     return project
 
 
@@ -68,12 +70,16 @@ def _are_other_hands(project: Project, changes: ProjectChanges) -> bool:
 
 
 async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fault]:
-    """What is wrong with a team that a project is put in; the commit relies on one that is right."""
+    """What is wrong with a team that a project is put in; the commit relies on one that is right, and on it that the
+    actor belongs to it.
+    """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
     team = (await work.teams.get_many([team_id])).get(team_id)
     is_his = may_put_in_team(await standing_in(work, actor, [team_id]), team_id)
     if team is not None and not team.is_deleted and is_his:
         work.teams.rely_on(team)
+        if not may_put_in_team(alone(actor), team_id):
+            await rely_on_standing(work, actor, [team_id])
         return []
     return await missing_faults(work.teams, {"/teamId": team_id}, "is no team of yours")
 
@@ -87,6 +93,9 @@ class CreateProject:
     identifiers: Identifiers
 
     async def __call__(self, actor: Actor, changes: ProjectChanges) -> Project:
+        return await repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
+
+    async def _attempt(self, actor: Actor, changes: ProjectChanges) -> Project:
         work = self.begin(actor)
         is_for_himself = changes.get("owner_id", actor.id) == actor.id
         require(is_for_himself or is_admin(actor.grants), "You may create projects for yourself only.")

@@ -52,8 +52,3 @@ async def with_latecomers(
         raise
     await repeated(follow, where=lambda _: True)
     return changed
-
-
-def is_of_project(conflict: VersionConflict) -> bool:
-    """Whether the project changed that a task or timeline relies on: a new name must not make saving these fail."""
-    return conflict.collection == "projects"

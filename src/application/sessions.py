@@ -21,6 +21,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
 from domain.entity import Stamp, derived_id
 from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, Unauthenticated, VersionConflict
+from domain.name import shown_name
 from domain.permissions import Grant
 from domain.session import REUSED, SIGNED_OUT, USER_GONE, Session
 from domain.user import NAME_LENGTH_MAX, User, normal_email
@@ -94,7 +95,7 @@ class SignInWithProvider(_SignIn):
         person = await self.provider.finish(ticket=ticket, state=state, code=code)
         try:
             address = normal_email(person.email)
-            name = (person.name or "").strip()[:NAME_LENGTH_MAX] or address.partition("@")[0]
+            name = shown_name(person.name or "", longest=NAME_LENGTH_MAX) or address.partition("@")[0]
             return await self._signed_in(actor, address, name)
         except RuleBroken as error:
             raise SignInFailed(SignInFailure.IDENTITY, error.message) from error

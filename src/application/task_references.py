@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from application.actor import Actor
 from application.history import missing_faults
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import belonging_in
+from application.standing import alone, belonging_in, rely_on_standing
 from application.task_access import standing_for
 from domain.errors import Fault, RuleBroken
 from domain.permissions import may_add_task, may_see_task
@@ -54,15 +54,18 @@ async def home_after(
     """Whose a task is after these changes: in a project its owner and team, else who made it. Taken out of a project
     it stays its owner's.
 
-    The commit relies on a new project (a live task in a trashed one would never come back or go with it), and, for a
-    task that may have children, on all its new ancestors (two tasks that move under each other at once would be each
-    other's ancestors). Raises RuleBroken naming every new label, project and parent that is not there for this actor.
+    The commit relies on a new project (a live task in a trashed one would never come back or go with it) and, where a
+    task moves there, on the teams that let the actor; on a new parent and, for a task that may have children, on all
+    above it (two tasks that move under each other at once would be each other's ancestors). Raises RuleBroken naming
+    every new label, project and parent that is not there for this actor.
     """
     new = new_references(changes, before)
     parents = [new.parent_id] if new.parent_id else []
     projects = [new.project_id] if new.project_id else []
     await work.load(projects=projects, tasks=parents, labels=new.labels.values())
-    home = await _project_home(work, actor, new.project_id) if new.project_id else None
+    home: Home | None = None
+    if new.project_id:
+        home = await _project_home(work, actor, new.project_id, is_move=before is not None)
     faults: list[Fault] = []
     if new.project_id and home is None:
         faults += await missing_faults(
@@ -81,13 +84,15 @@ async def home_after(
     return before.home if stays else Home(before.owner_id)
 
 
-async def _project_home(work: UnitOfWork, actor: Actor, project_id: str) -> Home | None:
+async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool) -> Home | None:
     project = (await work.projects.get_many([project_id])).get(project_id)
     if project is None or project.is_deleted:
         return None
     if not may_add_task(await belonging_in(work, actor, [project.team_id]), project):
         return None
     work.projects.rely_on(project)
+    if is_move and not may_add_task(alone(actor), project):
+        await rely_on_standing(work, actor, [project.team_id])
     return home_in(project)
 
 
@@ -109,6 +114,7 @@ async def _parent_faults(
         return await missing_faults(work.tasks, {"/parentId": parent_id}, "is no task")
     if not may_see_task(await standing_for(work, actor, parent), parent):
         return [Fault("/parentId", "is no task")]
+    work.tasks.rely_on(parent)
     ancestor: Task | None = parent
     for _ in range(PARENT_DEPTH_MAX):
         if ancestor is None:

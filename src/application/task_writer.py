@@ -5,17 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from application.actor import Actor
-from application.authorization import require
 from application.handing_back import waiting_again
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.unit_of_work import UnitOfWork
-from application.task_access import changeable_task, deletable_task, standing_for
+from application.task_access import changeable_task, deletable_task, require_movable
 from application.task_references import home_after
 from domain.assignment import TaskAssignment
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import AlreadyExists, Fault, RuleBroken
-from domain.permissions import may_move_task
 from domain.task import Task, TaskChanges, TaskStatus
 
 CLASHES_MAX = 3
@@ -54,8 +52,7 @@ class TaskWriter:
         task = await changeable_task(self.work, self.actor, id)
         task.require_version(expected_version)
         if changes.get("project_id", task.project_id) != task.project_id:
-            standing = await standing_for(self.work, self.actor, task)
-            require(may_move_task(standing, task), "Which project a task belongs to is not yours to say.")
+            await require_movable(self.work, self.actor, task)
         return await self.moved(task, task.edit(self.stamp, changes), changes)
 
     async def moved(self, before: Task, after: Task, changes: TaskChanges) -> TaskChange:

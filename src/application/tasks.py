@@ -8,7 +8,7 @@ from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.repetition import is_of_project, repeated
+from application.repetition import repeated
 from application.seen_task import SeenTask, seen_task
 from application.task_access import changeable_task, deletable_task
 from application.task_writer import TaskChange, TaskWriter, with_free_numbers
@@ -29,7 +29,7 @@ class CreateTask:
 
     async def __call__(self, actor: Actor, changes: TaskChanges) -> SeenTask:
         return await with_free_numbers(
-            self.numbers, lambda: repeated(lambda: self._attempt(actor, changes), where=is_of_project)
+            self.numbers, lambda: repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
         )
 
     async def _attempt(self, actor: Actor, changes: TaskChanges) -> SeenTask:
@@ -93,6 +93,12 @@ class DeleteTask:
     numbers: DisplayNumbers
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+        return await repeated(
+            lambda: self._attempt(actor, id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("tasks", id),
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         return await _committed(writer, await writer.delete(id, expected_version=expected_version))
@@ -109,7 +115,7 @@ class RestoreTask:
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
         return await repeated(
             lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=is_of_project,
+            where=lambda conflict: not conflict.concerns("tasks", id),
         )
 
     async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:

@@ -61,14 +61,6 @@ async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:
     return membership
 
 
-async def rely_on_standing(work: UnitOfWork, actor: Actor, team_id: str) -> None:
-    """The commit fails if the actor leaves the team, or loses or wins a role there, before it."""
-    id = membership_id(team_id, actor.id)
-    membership = (await work.memberships.get_many([id])).get(id)
-    if membership is not None:
-        work.memberships.rely_on(membership)
-
-
 def is_crossed_beside(membership_id: str, expected_version: int | None) -> Callable[[VersionConflict], bool]:
     """Whether a change of this membership is worth another attempt: at any conflict but one about the version that its
     caller named.

@@ -13,11 +13,12 @@ from application.ports.invitations import Invitation, Invitations
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated, with_latecomers
-from application.team_access import Member, is_crossed_beside, member_of, rely_on_standing, seen_team
+from application.standing import alone, rely_on_standing
+from application.team_access import Member, is_crossed_beside, member_of, seen_team
 from domain.audit import AuditEntry
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, RuleBroken
-from domain.permissions import may_change_members
+from domain.permissions import Standing, may_change_members
 from domain.role import BUILT_IN_ROLE_IDS
 from domain.team import INVITATION_DAYS, MEMBERS_MAX, Membership, Team, membership_id
 
@@ -66,6 +67,13 @@ class GetMembership:
         return membership
 
 
+async def _require_running(work: UnitOfWork, actor: Actor, team: Team, standing: Standing) -> None:
+    """Raises Forbidden unless the actor changes the members of the team; the commit relies on what lets him."""
+    require(may_change_members(standing, team), _NOT_YOURS)
+    if not may_change_members(alone(actor), team):
+        await rely_on_standing(work, actor, [team.id])
+
+
 @dataclass(frozen=True, slots=True)
 class AddMembers:
     """Makes users members of a team; who is one already stays as he is."""
@@ -79,11 +87,10 @@ class AddMembers:
     async def _attempt(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
         work = self.begin(actor)
         team, standing = await seen_team(work, actor, id)
-        require(may_change_members(standing, team), _NOT_YOURS)
+        await _require_running(work, actor, team, standing)
         team.require_live()
         await work.load(users=user_ids, memberships=[membership_id(id, user_id) for user_id in user_ids])
         await _require_users(work, user_ids)
-        await rely_on_standing(work, actor, id)
         await _let_in(work, team, user_ids, stamp=Stamp(self.clock.now(), actor.id))
         await work.commit()
         return team
@@ -152,13 +159,13 @@ class RemoveMember:
     ) -> Membership:
         work = self.begin(actor)
         team, standing = await seen_team(work, actor, id)
-        require(user_id == actor.id or may_change_members(standing, team), _NOT_YOURS)
+        if user_id != actor.id:
+            await _require_running(work, actor, team, standing)
         team.require_live()
         membership = await member_of(work, id, user_id)
         membership.require_version(expected_version)
         if team.cannot_lose(user_id):
             raise Conflict("Its owner and its contact cannot leave a team; name somebody else first.")
-        await rely_on_standing(work, actor, id)
         work.teams.rely_on(team)
         left = membership.leave(stamp)
         work.memberships.save(left)
@@ -192,9 +199,15 @@ class RevokeInvitations:
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
+        return await repeated(
+            lambda: self._attempt(actor, id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("teams", id),
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
         work = self.begin(actor)
         team, standing = await seen_team(work, actor, id)
-        require(may_change_members(standing, team), _NOT_YOURS)
+        await _require_running(work, actor, team, standing)
         team.require_version(expected_version)
         revoked = team.revoke_invitations(Stamp(self.clock.now(), actor.id))
         work.teams.save(revoked)

@@ -11,7 +11,7 @@ from application.ports.identifiers import Identifiers
 from application.ports.repositories import TeamFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
-from application.standing import alone, audience_of
+from application.standing import alone, audience_of, rely_on_standing
 from application.team_access import seen_team
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
@@ -72,6 +72,8 @@ class ListTeams:
 async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
     team, standing = await seen_team(work, actor, id)
     require(may_change_team(standing, team), "Only who runs the team changes it.")
+    if not may_change_team(alone(actor), team):
+        await rely_on_standing(work, actor, [id])
     return team
 
 

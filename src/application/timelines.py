@@ -8,8 +8,8 @@ from application.authorization import require, require_visible
 from application.history import RollBack
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.repetition import is_of_project, repeated
-from application.standing import standing_in
+from application.repetition import repeated
+from application.standing import alone, rely_on_standing, standing_in
 from application.trash import Kind
 from domain.entity import Stamp
 from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
@@ -28,8 +28,12 @@ async def _visible_project(work: UnitOfWork, actor: Actor, project_id: str) -> P
 
 
 async def _changeable_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
+    """The project, where the actor may change it; the commit relies on that."""
     project = await _visible_project(work, actor, project_id)
-    require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
+    if not may_change_project(alone(actor), project):
+        require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
+        await rely_on_standing(work, actor, [project.team_id])
+    work.projects.rely_on(project)
     return project
 
 
@@ -90,7 +94,7 @@ class SaveTimeline:
             lambda: self._attempt(
                 actor, project_id, plan, expected_version=expected_version, dry_run=dry_run
             ),
-            where=is_of_project,
+            where=lambda conflict: not conflict.concerns("timelines", project_id),
         )
 
     async def _attempt(
@@ -105,7 +109,6 @@ class SaveTimeline:
         work = self.begin(actor)
         project = await _changeable_project(work, actor, project_id)
         project.require_live()
-        work.projects.rely_on(project)
         stamp = Stamp(self.clock.now(), actor.id)
         timeline = await work.timelines.of_project(project_id)
         if timeline is None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.name import require_name
 from domain.project import require_color
-from domain.storable import require_text
 
 NAME_LENGTH_MAX = 100
 DEFAULT_COLOR = "#6b7280"
@@ -37,14 +37,12 @@ class Label(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, changes: LabelChanges) -> Self:
         """Version 1 of a label. Raises RuleBroken where a field does not fit."""
-        _check(changes)
-        return cls(**first_stamps(id, stamp), **changes)  # type: ignore[arg-type]
+        return cls(**first_stamps(id, stamp), **_checked(changes))  # type: ignore[arg-type]
 
     def edit(self, stamp: Stamp, changes: LabelChanges) -> Self:
         """The label with these changes; the same object where they change nothing."""
         self.require_live()
-        _check(changes)
-        return self._next(stamp, **changes)
+        return self._next(stamp, **_checked(changes))
 
 
 def first_label_id(name: str) -> str:
@@ -52,8 +50,9 @@ def first_label_id(name: str) -> str:
     return derived_id("labels", name)
 
 
-def _check(changes: LabelChanges) -> None:
-    if "name" in changes:
-        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+def _checked(changes: LabelChanges) -> LabelChanges:
     if "color" in changes:
         require_color(changes["color"])
+    if "name" not in changes:
+        return changes
+    return {**changes, "name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}

@@ -7,6 +7,7 @@ from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, first_stamps
 from domain.errors import Fault, RuleBroken
+from domain.name import require_name
 from domain.storable import require_text
 
 NAME_LENGTH_MAX = 200
@@ -46,28 +47,27 @@ class Project(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, owner_id: str, changes: ProjectChanges) -> Self:
         """Version 1 of a project. Raises RuleBroken where a field does not fit."""
-        _check(changes)
-        fields: dict[str, object] = {"owner_id": owner_id, **changes}
+        fields: dict[str, object] = {"owner_id": owner_id, **_checked(changes)}
         return cls(**first_stamps(id, stamp), **fields)  # type: ignore[arg-type]
 
     def edit(self, stamp: Stamp, changes: ProjectChanges) -> Self:
         """The project with these changes; the same object where they change nothing."""
         self.require_live()
-        _check(changes)
-        return self._next(stamp, **changes)
+        return self._next(stamp, **_checked(changes))
 
     def lose_team(self, stamp: Stamp) -> Self:
         """The project with its owner alone, its team removed for good, also while the project is in the trash."""
         return self._next(stamp, team_id=None)
 
 
-def _check(changes: ProjectChanges) -> None:
-    if "name" in changes:
-        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+def _checked(changes: ProjectChanges) -> ProjectChanges:
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
     if (color := changes.get("color")) is not None:
         require_color(color)
+    if "name" not in changes:
+        return changes
+    return {**changes, "name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
 
 
 def require_color(color: str) -> str:

@@ -6,6 +6,7 @@ from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id, first_stamps
 from domain.errors import Conflict, Fault, RuleBroken
+from domain.name import require_name
 from domain.storable import require_text
 
 NAME_LENGTH_MAX = 100
@@ -118,7 +119,7 @@ BUILT_IN_ROLE_IDS = frozenset(built_in_id(scope, name) for scope, name, _, _ in 
 
 def _checked(scope: RoleScope, changes: RoleChanges) -> RoleChanges:
     if "name" in changes:
-        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+        changes = {**changes, "name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
     if "permissions" not in changes:

@@ -5,6 +5,7 @@ from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id, first_stamps
 from domain.errors import Conflict
+from domain.name import require_name
 from domain.role import RoleScope, built_in_id
 from domain.storable import require_text
 
@@ -45,15 +46,13 @@ class Team(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, owner_id: str, changes: TeamChanges) -> Self:
         """Version 1 of a team. Raises RuleBroken where a field does not fit."""
-        _check(changes)
-        fields: dict[str, object] = {"owner_id": owner_id, **changes}
+        fields: dict[str, object] = {"owner_id": owner_id, **_checked(changes)}
         return cls(**first_stamps(id, stamp), **fields)  # type: ignore[arg-type]
 
     def edit(self, stamp: Stamp, changes: TeamChanges) -> Self:
         """The team with these changes; the same object where they change nothing."""
         self.require_live()
-        _check(changes)
-        return self._next(stamp, **changes)
+        return self._next(stamp, **_checked(changes))
 
     def revoke_invitations(self, stamp: Stamp) -> Self:
         """The team after which no invitation made so far opens its door."""
@@ -155,8 +154,9 @@ class Membership(Entity):
         return self._next(stamp, role_ids=tuple(sorted({*granted, role_id})))
 
 
-def _check(changes: TeamChanges) -> None:
-    if "name" in changes:
-        require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+def _checked(changes: TeamChanges) -> TeamChanges:
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
+    if "name" not in changes:
+        return changes
+    return {**changes, "name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}

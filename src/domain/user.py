@@ -6,6 +6,7 @@ from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, first_stamps
 from domain.errors import Fault, RuleBroken
+from domain.name import require_name
 from domain.storable import require_text
 
 NAME_LENGTH_MAX = 200
@@ -51,7 +52,7 @@ class User(Entity):
         return cls(
             **first_stamps(id, stamp),  # type: ignore[arg-type]
             email=normal_email(email),
-            name=require_text(name, "/name", shortest=1, longest=NAME_LENGTH_MAX),
+            name=require_name(name, "/name", longest=NAME_LENGTH_MAX),
             grants=tuple(sorted(grants)),
         )
 
@@ -59,7 +60,7 @@ class User(Entity):
         """The profile with these changes. Raises RuleBroken for a name that does not fit."""
         self.require_live()
         if "name" in changes:
-            require_text(changes["name"], "/name", shortest=1, longest=NAME_LENGTH_MAX)
+            changes = {"name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
         return self._next(stamp, **changes)
 
     def grant(self, stamp: Stamp, grant: str) -> Self:

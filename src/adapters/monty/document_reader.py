@@ -54,7 +54,10 @@ class DocumentReader:
     def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         """The records with the next ids, tombstones included."""
         ids = list(islice(self._state.indexes(collection).ids_after(after), limit))
-        return self._records(collection, ids)
+        try:
+            return self._state.walked(collection, ids)
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
 
     async def find(self, question: Question) -> list[Record]:
         """The matching records in the question's order."""

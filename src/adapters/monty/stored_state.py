@@ -12,6 +12,7 @@ from adapters.monty.document_keepers import DocumentKeeper, StoredDocument
 from adapters.monty.errors import DRIVER_ERRORS, unavailable
 from adapters.monty.late_index import LateIndexes
 from adapters.monty.old_documents import OldDocuments
+from adapters.monty.recent_records import RecentRecords
 from adapters.records.record import ID, Record
 from adapters.records.specs import RecordSpec
 
@@ -43,6 +44,7 @@ class StoredState:
         self._indexes: dict[str, CollectionIndexes] = {}
         self._late = {name: LateIndexes(spec, _Collection(self, name)) for name, spec in specs.items()}
         self._changes: Counter[str] = Counter()
+        self._recent = RecentRecords()
         self._owed: list[Write] = []
 
     async def load(self) -> None:
@@ -76,15 +78,24 @@ class StoredState:
 
     def current(self, collection: str, record_id: str) -> Record | None:
         """The stored state of one record."""
-        for record in self.records(collection, [record_id]):
+        record = self._recent.get(collection, record_id)
+        if record is not None:
             return record
-        return None
+        for data in self._keeper.documents(collection, (key_of(record_id),)):
+            record = decoded(data)
+            self._recent.keep(collection, record_id, record, size=len(data))
+        return record
 
     def records(self, collection: str, ids: Iterable[str]) -> list[Record]:
         """The stored records with these ids, in their order, read past MontyDB: its matcher has nothing to check.
 
         Raises the keeper's errors as they are.
         """
+        found = (self.current(collection, record_id) for record_id in ids)
+        return [record for record in found if record is not None]
+
+    def walked(self, collection: str, ids: Iterable[str]) -> list[Record]:
+        """What `records` answers to somebody who goes through all of them, and has no use for one twice."""
         return [decoded(data) for data in self._keeper.documents(collection, map(key_of, ids))]
 
     def moves(self, write: Write) -> list[Move]:
@@ -100,6 +111,8 @@ class StoredState:
 
         Raises StoreUnavailable where the keeper fails; they are owed from then on, and nobody is shown half of them.
         """
+        for write in writes:
+            self._recent.forget(write.collection, write.record[ID])
         self._owed.extend(writes)
         self.require_whole()
 
@@ -123,6 +136,7 @@ class StoredState:
         for write in writes:
             self._indexes[write.collection].replace(write.before, write.record)
             self._late[write.collection].note(write.before, write.record)
+            self._recent.keep(write.collection, write.record[ID], write.record, size=len(write.data))
             self._changes[write.collection] += 1
 
 
@@ -137,4 +151,4 @@ class _Collection:
         return self.state.indexes(self.name).ids_after(last_id)
 
     def records(self, ids: Sequence[str]) -> list[Record]:
-        return self.state.records(self.name, ids)
+        return self.state.walked(self.name, ids)

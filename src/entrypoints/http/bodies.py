@@ -43,6 +43,9 @@ Email = Annotated[
     ),
 ]
 ItemId = Annotated[str, Meta(min_length=1, max_length=timeline.ITEM_ID_LENGTH_MAX, examples=["a"])]
+WorkingDays = Annotated[tuple[Weekday, ...], Meta(max_length=7)]
+Holidays = Annotated[tuple[date, ...], Meta(max_length=timeline.HOLIDAYS_MAX)]
+SaveMessage = Annotated[str, Meta(max_length=timeline.MESSAGE_LENGTH_MAX)]
 ItemTitle = Annotated[str, Meta(max_length=timeline.TITLE_LENGTH_MAX)]
 Duration = Annotated[int, Meta(ge=0, le=timeline.DURATION_MAX)]
 Lag = Annotated[int, Meta(ge=-timeline.LAG_MAX, le=timeline.LAG_MAX)]
@@ -128,8 +131,8 @@ class UserPatch(_Body, rename="camel"):
 class CalendarBody(_Body, rename="camel"):
     """Which days are worked."""
 
-    working_days: Annotated[tuple[Weekday, ...], Meta(max_length=7)] = timeline.WORKING_WEEK
-    holidays: Annotated[tuple[date, ...], Meta(max_length=timeline.HOLIDAYS_MAX)] = ()
+    working_days: WorkingDays = timeline.WORKING_WEEK
+    holidays: Holidays = ()
 
 
 class TimelineItemBody(_Body, rename="camel"):
@@ -156,13 +159,33 @@ class DependencyBody(_Body, kw_only=True):
     lag: Lag = 0
 
 
+Items = Annotated[tuple[TimelineItemBody, ...], Meta(max_length=timeline.ITEMS_MAX)]
+Dependencies = Annotated[tuple[DependencyBody, ...], Meta(max_length=timeline.DEPENDENCIES_MAX)]
+
+
 class TimelineBody(_Body, rename="camel"):
     """A whole plan."""
 
     calendar: CalendarBody = field(default_factory=CalendarBody)
-    items: Annotated[tuple[TimelineItemBody, ...], Meta(max_length=timeline.ITEMS_MAX)] = ()
-    dependencies: Annotated[tuple[DependencyBody, ...], Meta(max_length=timeline.DEPENDENCIES_MAX)] = ()
-    message: Annotated[str, Meta(max_length=timeline.MESSAGE_LENGTH_MAX)] | None = None
+    items: Items = ()
+    dependencies: Dependencies = ()
+    message: SaveMessage | None = None
+
+
+class CalendarPatch(_Body, rename="camel"):
+    """Changes of a calendar (merge patch)."""
+
+    working_days: WorkingDays | UnsetType | None = UNSET
+    holidays: Holidays | UnsetType | None = UNSET
+
+
+class TimelinePatch(_Body, rename="camel"):
+    """Changes of a plan (merge patch): each list as a whole. The message is about the change, so none is carried on."""
+
+    calendar: CalendarPatch | UnsetType | None = UNSET
+    items: Items | UnsetType | None = UNSET
+    dependencies: Dependencies | UnsetType | None = UNSET
+    message: SaveMessage | UnsetType | None = UNSET
 
 
 class RollbackBody(_Body, rename="camel"):

@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from domain.errors import FAULTS_MAX, Fault
-from entrypoints.http.bodies import TimelineBody
+from domain.storable import faults_in
+from entrypoints.http.bodies import TimelineBody, TimelinePatch
 from entrypoints.http.exchange import header
 from entrypoints.http.faults import faults_against, instant_faults
 from entrypoints.http.json_tree import parse, refusal
@@ -46,21 +47,14 @@ class BodyReader(Generic[B]):
         try:
             body = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            tree, faults = parse(raw)
-            raise refusal(chain(faults, faults_against(tree, self.kind)), most=faults_max) from error
-        faults = parse(raw)[1] if self._is_suspect(raw) else []
+            tree, doubled = parse(raw)
+            raise refusal(chain(doubled, faults_against(tree, self.kind)), most=faults_max) from error
+        faults = _hidden_faults(raw) if self._is_suspect(raw) else []
         if self.instants:
             faults += self._settle_instants(body)
         if faults:
             raise refusal(faults, most=faults_max)
         return body
-
-    def from_tree(self, tree: object) -> B:
-        """The body of JSON values. Raises Invalid with every fault."""
-        try:
-            return msgspec.convert(tree, self.kind)
-        except msgspec.ValidationError as error:
-            raise refusal(faults_against(tree, self.kind)) from error
 
     def _is_suspect(self, raw: bytes) -> bool:
         """Whether something may be wrong that the decoder lets pass; where true, only the tree can tell."""
@@ -80,6 +74,12 @@ class BodyReader(Generic[B]):
                     setattr(body, name, value.astimezone(UTC))
 
 
+def _hidden_faults(raw: bytes) -> list[Fault]:
+    """What is wrong with a body that the decoder let pass. It has the shape of its kind, so its tree is no larger."""
+    tree, doubled = parse(raw)
+    return list(islice(chain(doubled, faults_in(tree)), FAULTS_MAX))
+
+
 _READERS: dict[type[msgspec.Struct], BodyReader[Any]] = {}
 
 
@@ -95,7 +95,7 @@ def reader_of(kind: type[B]) -> BodyReader[B]:
                 (field.name, f"/{field.encode_name}") for field in fields if _holds_instant(hints[field.name])
             ),
             quoted_names=tuple(f'"{field.encode_name}"'.encode() for field in fields),
-            is_flat=kind is not TimelineBody,
+            is_flat=kind not in (TimelineBody, TimelinePatch),
         )
     return _READERS[kind]
 
@@ -118,14 +118,6 @@ async def read_file(request: HttpRequest, media_types: tuple[str, ...]) -> bytes
     """A body that is a file, as it came. Raises UnsupportedMediaType for anything but these."""
     _require_media_type(request, media_types)
     return await request.body()
-
-
-async def read_tree(request: HttpRequest) -> dict[str, Any]:
-    """The body of a PATCH that is merged into a tree, as JSON values that every store can hold."""
-    tree, faults = await read_with(request, parse, accepted=(MERGE_PATCH_TYPE, JSON_TYPE))
-    if faults:
-        raise refusal(faults)
-    return tree
 
 
 async def read_with(

@@ -17,7 +17,7 @@ from application.task_operations import (
     merged_error,
     placed,
 )
-from domain.errors import FAULTS_MAX, Fault, Invalid, TandemError
+from domain.errors import FAULTS_MAX, Fault, Invalid, RuleBroken, TandemError
 from entrypoints.http.body_reading import reader_of
 from entrypoints.http.bulk_shapes import (
     CreateOperationBody,
@@ -88,10 +88,10 @@ def read_bulk(raw: bytes, *, needs_versions: bool) -> Asked:
     try:
         envelope = _ENVELOPES.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        tree, faults = parse(raw)
-        raise refusal(chain(faults, faults_against(tree, _Outline))) from error
-    if _may_be_doubled(raw, b'"operations"', b'"atomic"') and (faults := parse(raw)[1]):
-        raise refusal(faults)
+        tree, doubled = parse(raw)
+        raise refusal(chain(doubled, faults_against(tree, _Outline))) from error
+    if _may_be_doubled(raw, b'"operations"', b'"atomic"') and (doubled := parse(raw)[1]):
+        raise refusal(doubled)
     return Asked(tuple(_items(envelope.operations, needs_versions=needs_versions)), envelope.atomic)
 
 
@@ -101,7 +101,7 @@ def _items(operations: list[msgspec.Raw], *, needs_versions: bool) -> Iterator[T
     for raw in operations:
         try:
             yield _operation(bytes(raw), needs_versions=needs_versions, faults_max=max(left, 1))
-        except (Invalid, PreconditionMissing) as error:
+        except (Invalid, PreconditionMissing, RuleBroken) as error:
             left -= len(error.faults)
             yield error
 
@@ -128,8 +128,8 @@ def _kind_of(raw: bytes) -> type[OperationBody]:
         name = _NAMED.decode(raw).op
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(_nameless(raw)) from error
-    if _may_be_doubled(raw, b'"op"') and (faults := parse(raw)[1]):
-        raise refusal(faults)
+    if _may_be_doubled(raw, b'"op"') and (doubled := parse(raw)[1]):
+        raise refusal(doubled)
     if name not in _KINDS:
         raise refusal([Fault("/op", _UNKNOWN)])
     return _KINDS[name]

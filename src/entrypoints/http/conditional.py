@@ -9,7 +9,7 @@ from litestar import Request
 from domain.errors import Fault, Invalid
 from entrypoints.http.cross_site import SAFE_METHODS
 from entrypoints.http.documentation import OPERATION
-from entrypoints.http.exchange import joined_header
+from entrypoints.http.exchange import exchange_of, joined_header
 from entrypoints.http.refusals import PreconditionMissing, Stale
 
 TAGS_MAX = 100
@@ -80,13 +80,16 @@ class Preconditions:
 
 async def refuse_unheard(request: Request[Any, Any, Any]) -> None:
     """Refuses If-Match before an operation that changes something and means no one version of it: a condition that is
-    not heard must not be taken for one that held. Raises Invalid.
+    not heard must not be taken for one that held. Raises Invalid, and before that whatever the caller's sign-in
+    raises: who is nobody is told that first, as without the header.
     """
     scope: Mapping[str, Any] = request.scope
     if scope["method"] in SAFE_METHODS or joined_header(scope, b"if-match") is None:
         return
     operation = request.route_handler.opt.get(OPERATION)
     if operation is None or not operation.is_guarded:
+        if operation is None or not operation.is_public:
+            exchange_of(scope).authentication.actor(scope)
         message = "is not heard here: this changes no one version that you could mean"
         raise Invalid("Leave out the header If-Match.", faults=[Fault("/If-Match", message)])
 

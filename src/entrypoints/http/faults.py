@@ -1,4 +1,8 @@
-"""Finds everything that is wrong with an input at once. Runs only after the one fast decode has failed."""
+"""Finds everything that is wrong with an input at once. Runs only after the one fast decode has failed.
+
+What cannot be meant is refused as a whole, and nobody looks into it: an unknown field, a list that is too long, a list
+where a word belongs. So it takes no longer to refuse an input than to read it.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from domain.errors import Fault
-from domain.storable import pointer_token
+from domain.storable import faults_in, pointer_token
 
 _NAMES = {
     "str": "text",
@@ -39,14 +43,14 @@ def faults_against(value: object, kind: Any, pointer: str = "") -> Iterator[Faul
     """Each fault of a tree of JSON values against a type: unknown, missing and unfit fields, with their pointers."""
     kind = _plain(kind)
     struct = _struct_in(kind)
-    element = _element_of(kind)
+    list_kind = _list_in(kind)
     if struct is not None and isinstance(value, Mapping):
         yield from _struct_faults(value, struct, pointer)
-    elif element is not None and isinstance(value, list):
-        misfits = list(_fault_of(value, list[Any] if kind is _bare(kind) else _with_bounds(kind), pointer))
-        yield from misfits or _element_faults(value, element, pointer)
+    elif list_kind is not None and isinstance(value, list):
+        misfit = _misfit(value, _with_bounds(list_kind), pointer)
+        yield from [misfit] if misfit else _element_faults(value, get_args(_bare(list_kind))[0], pointer)
     else:
-        yield from _fault_of(value, kind, pointer)
+        yield from _value_faults(value, kind, pointer)
 
 
 def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
@@ -60,12 +64,17 @@ def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
 
 
 def _element_faults(values: list[object], element: Any, pointer: str) -> Iterator[Fault]:
-    """The faults of the elements of a list that is not too long. What fits as a whole needs no closer look."""
+    """The faults of the elements of a list that is not too long. What fits may still be more than a store can hold;
+    only what may be anything is not looked into here.
+    """
     for index, value in enumerate(values):
         try:
             msgspec.convert(value, element)
         except msgspec.ValidationError:
             yield from faults_against(value, element, f"{pointer}/{index}")
+        else:
+            if element is not object:
+                yield from _unstorable(value, f"{pointer}/{index}")
 
 
 def _struct_faults(
@@ -75,6 +84,7 @@ def _struct_faults(
     known = {*(field.encode_name for field in fields), struct.__struct_config__.tag_field}
     for name in value:
         if name not in known:
+            yield from _unstorable({name: None}, pointer)
             yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
     for field in fields:
         at = f"{pointer}/{pointer_token(field.encode_name)}"
@@ -89,14 +99,27 @@ def _fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[msgspec.structs.Fiel
     return msgspec.structs.fields(struct), get_type_hints(struct, include_extras=True)
 
 
-def _fault_of(value: object, kind: Any, pointer: str) -> Iterator[Fault]:
-    try:
-        converted = msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        yield Fault(pointer, _sentence(str(error), value, kind))
+def _value_faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:
+    if misfit := _misfit(value, kind, pointer):
+        yield misfit
         return
+    yield from _unstorable(value, pointer)
+    converted = msgspec.convert(value, kind)
     if isinstance(converted, datetime):
         yield from instant_faults(converted, pointer)
+
+
+def _misfit(value: object, kind: Any, pointer: str) -> Fault | None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return Fault(pointer, _sentence(str(error), value, kind))
+    return None
+
+
+def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
+    for fault in faults_in(value):
+        yield Fault(pointer + fault.pointer, fault.message)
 
 
 def _sentence(message: str, value: object, kind: Any) -> str:
@@ -163,27 +186,24 @@ def _bare(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
-def _parts(kind: Any) -> list[Any]:
-    bare = _bare(kind)
-    members = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
-    return [_bare(member) for member in members]
+def _parts(kind: Any) -> tuple[Any, ...]:
+    """What a union is made of; anything else is the one part of itself."""
+    return get_args(_bare(kind)) if get_origin(_bare(kind)) in (Union, UnionType) else (kind,)
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
-    for part in _parts(kind):
+    for part in map(_bare, _parts(kind)):
         if isinstance(part, type) and issubclass(part, msgspec.Struct):
             return part
     return None
 
 
-def _element_of(kind: Any) -> Any:
-    """The type of a list's elements, None for what is no list."""
-    for part in _parts(kind):
-        if get_origin(part) in (list, tuple):
-            return get_args(part)[0]
-    return None
+def _list_in(kind: Any) -> Any:
+    """The list type that a value may have, with its bounds; None where it may have none."""
+    return next((part for part in _parts(kind) if get_origin(_bare(part)) in (list, tuple)), None)
 
 
-def _with_bounds(kind: Any) -> Any:
+def _with_bounds(list_kind: Any) -> Any:
     """A list type that keeps its bounds and lets every element pass: those are looked at one by one."""
-    return Annotated[list[Any], *(part for part in get_args(kind)[1:] if isinstance(part, msgspec.Meta))]
+    bounds = [part for part in get_args(list_kind)[1:] if isinstance(part, msgspec.Meta)]
+    return Annotated[list[Any], *bounds] if bounds else list[Any]

@@ -1,18 +1,18 @@
-"""JSON as a tree that knows its own faults: the slow, thorough reading behind the fast one."""
+"""JSON as a tree that knows which of its keys are doubled: the slow, thorough reading behind the fast one."""
 
 import json
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from domain.errors import FAULTS_MAX, Fault, Invalid
-from domain.storable import faults_in, pointer_token
+from domain.storable import pointer_token
 
 
 def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
-    """A JSON object, and what is wrong in it by pointer: doubled keys, and values that no store can hold.
+    """A JSON object, and the keys that are given more than once in it, FAULTS_MAX of them at most.
 
-    At most FAULTS_MAX of these. Raises Invalid for what is not JSON at all, or no object.
+    Raises Invalid for what is not JSON at all, or no object.
     """
     doubled: list[Fault] = []
     if not raw.strip():
@@ -27,7 +27,7 @@ def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
         raise refusal([Fault("", f"is not JSON: {_where(error)}")]) from error
     if not isinstance(tree, dict):
         raise refusal([Fault("", "must be a JSON object")])
-    return tree, list(islice(chain(doubled, faults_in(tree)), FAULTS_MAX))
+    return tree, doubled
 
 
 def refusal(faults: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
@@ -42,19 +42,6 @@ def refusal(faults: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
     first = shown[0]
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
     return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", faults=shown)
-
-
-def merged(target: object, patch: object) -> object:
-    """The target with a merge patch applied (RFC 7396): null removes, objects merge, everything else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), value)
-    return result
 
 
 def _object(pairs: list[tuple[str, Any]], doubled: list[Fault]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from litestar.types import AnyCallable
 
 from application.ports.repositories import TaskFilter
 from application.seen_task import NO_PARTS, Part, Parts
+from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.addresses import known_id
 from entrypoints.http.authentication import actor_of
@@ -35,8 +36,12 @@ PATH = "/v1/tasks"
 
 
 def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskChanges:
-    """The changes that a body asks for; some of its fields may be about something else."""
+    """The changes that a body asks for; some of its fields may be about something else. Raises RuleBroken for a title
+    of several lines: people write none, while one that comes with an import stays as it is.
+    """
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
+    if "title" in fields:
+        require_one_line(fields["title"], "/title")
     if "priority" in fields:
         fields["priority"] = Priority[fields["priority"]]
     return cast("TaskChanges", fields)

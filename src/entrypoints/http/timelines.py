@@ -1,6 +1,7 @@
 """/v1/projects/{id}/timeline: load, save whole, change in part."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,42 +9,71 @@ from litestar import Controller, get, patch, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 from litestar.types import AnyCallable
+from msgspec import UNSET, UnsetType
 
 from application.actor import Actor
 from domain.timeline import Calendar, Dependency, Plan, Timeline, TimelineItem
 from entrypoints.http.addresses import known_id
 from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import TimelineBody
-from entrypoints.http.body_reading import read_body, read_tree, reader_of
+from entrypoints.http.bodies import (
+    CalendarPatch,
+    DependencyBody,
+    TimelineBody,
+    TimelineItemBody,
+    TimelinePatch,
+    set_fields,
+)
+from entrypoints.http.body_reading import read_body, read_patch
 from entrypoints.http.desks import TimelineDesk
 from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
-from entrypoints.http.json_tree import merged
 from entrypoints.http.queries import SaveQuery, TimelineQuery, read_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, shown
+from entrypoints.http.rendering import Answer, HttpRequest, entity_answer
 from entrypoints.http.views import TimelineView
 
 PATH = "/v1/projects/{id:str}/timeline"
-_PLAN_FIELDS = ("calendar", "items", "dependencies")
 
 
 def _plan(body: TimelineBody) -> Plan:
     return Plan(
         calendar=msgspec.convert(body.calendar, Calendar, from_attributes=True),
-        items=msgspec.convert(body.items, tuple[TimelineItem, ...], from_attributes=True),
-        dependencies=tuple(
-            Dependency(from_=link.from_, to=link.to, kind=link.kind, lag=link.lag)
-            for link in body.dependencies
-        ),
+        items=_items(body.items),
+        dependencies=_dependencies(body.dependencies),
         message=body.message,
     )
 
 
-def _patched(timeline: Timeline, patch: dict[str, object]) -> Plan:
+def _items(bodies: Iterable[TimelineItemBody]) -> tuple[TimelineItem, ...]:
+    return msgspec.convert(bodies, tuple[TimelineItem, ...], from_attributes=True)
+
+
+def _dependencies(bodies: Iterable[DependencyBody]) -> tuple[Dependency, ...]:
+    return tuple(Dependency(from_=link.from_, to=link.to, kind=link.kind, lag=link.lag) for link in bodies)
+
+
+def _patched(timeline: Timeline, patch: TimelinePatch) -> Plan:
     """The plan with a merge patch applied. The message belonged to the version before, so it is not carried on."""
-    view = shown(timeline)
-    tree = merged({name: view[name] for name in _PLAN_FIELDS}, patch)
-    return _plan(reader_of(TimelineBody).from_tree(tree))
+    return Plan(
+        calendar=_patched_calendar(timeline.calendar, patch.calendar),
+        items=timeline.items if patch.items is UNSET else _items(patch.items or ()),
+        dependencies=(
+            timeline.dependencies if patch.dependencies is UNSET else _dependencies(patch.dependencies or ())
+        ),
+        message=None if patch.message is UNSET else patch.message,
+    )
+
+
+def _patched_calendar(calendar: Calendar, patch: CalendarPatch | UnsetType | None) -> Calendar:
+    if patch is UNSET:
+        return calendar
+    if patch is None:
+        return Calendar()
+    usual = Calendar()
+    fields = set_fields(patch)
+    return replace(
+        calendar,
+        **{name: getattr(usual, name) if value is None else value for name, value in fields.items()},
+    )
 
 
 def _versioned(timelines: NamedDependency[TimelineDesk]) -> Versioned:
@@ -108,7 +138,7 @@ class TimelineController(Controller):
             "Change parts of the plan",
             answer=TimelineView,
             query=SaveQuery,
-            body=TimelineBody,
+            body=TimelinePatch,
             is_tagged=True,
             is_guarded=True,
             is_repeatable=True,
@@ -120,7 +150,7 @@ class TimelineController(Controller):
     ) -> Answer:
         actor = actor_of(request)
         query = read_query(request, SaveQuery)
-        patch = await read_tree(request)
+        patch = await read_patch(request, TimelinePatch)
 
         async def run(claimed: Actor, expected: int | None) -> Timeline:
             present = await timelines.get(actor, id)

@@ -63,6 +63,7 @@ def travel(world: World, *, from_seed: int, journeys: int) -> None:
 
     Travelling.world = world
     world.outcomes.clear()
+    world.sign_admin_in()
     started = time.monotonic()
     try:
         run_state_machine_as_test(

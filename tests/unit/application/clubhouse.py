@@ -129,7 +129,8 @@ class Clubhouse:
 
     async def stored(self) -> dict[str, Any]:
         """Everything that a refused request must leave as it was."""
-        names = ("users", "roles", "teams", "team_members", "tasks", "task_assignments", "audit_logs")
+        people = ("users", "roles", "teams", "team_members")
+        names = (*people, "projects", "timelines", "tasks", "task_assignments", "audit_logs")
         return {name: await self.memory.scan(name, after=None, limit=5_000) for name in names}
 
     def cross(self, crossing: Crossing, *, times: int = 1) -> None:

@@ -217,6 +217,28 @@ async def test_a_renamed_project_hinders_nobody_who_joins_it(desk: Desk) -> None
     assert refusal.value.concerns("projects", garden.id)
 
 
+async def test_nothing_new_hangs_below_what_goes_to_the_trash_meanwhile(desk: Desk) -> None:
+    above = await desk.new_task_now(actor(), {"title": "x"})
+    desk.cross(lambda: desk.trash_task(actor(), above.id, expected_version=None))
+    with pytest.raises(RuleBroken) as refusal:
+        await desk.new_task(actor(), {"title": "y", "parent_id": above.id})
+    assert [fault.pointer for fault in refusal.value.faults] == ["/parentId"]
+    stored = await desk.memory.scan("tasks", after=None, limit=10)
+    assert [(record["id"], record["isDeleted"]) for record in stored] == [(above.id, True)]
+
+
+async def test_a_busy_task_hinders_nobody_who_hangs_one_below_it(desk: Desk) -> None:
+    above, titles = await desk.new_task_now(actor(), {"title": "x"}), iter("abc")
+
+    async def edit() -> None:
+        await desk.edit_now(actor(), above.id, {"title": next(titles)}, expected_version=None)
+
+    desk.cross(edit, times=3)
+    made = await desk.new_task(actor(), {"title": "y", "parent_id": above.id})
+    found = (await desk.memory.fetch("tasks", [made.id, above.id])).values()
+    assert {(record["title"], record["parentId"]) for record in found} == {("y", above.id), ("c", None)}
+
+
 async def test_a_busy_task_does_not_hinder_the_deletion_of_its_project(desk: Desk) -> None:
     garden = await _garden(desk)
     busy = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})

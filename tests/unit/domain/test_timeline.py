@@ -1,8 +1,9 @@
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
 
-from domain.errors import RuleBroken
+from domain.errors import FAULTS_MAX, RuleBroken
 from domain.timeline import (
     ITEMS_MAX,
     Calendar,
@@ -61,6 +62,29 @@ def test_a_plan_that_contradicts_itself_is_refused_with_its_place(plan: Plan, po
     with pytest.raises(RuleBroken) as refusal:
         Timeline.create(numbered_id(1), stamp(), plan)
     assert pointer in [fault.pointer for fault in refusal.value.faults]
+
+
+def test_a_plan_that_is_too_large_is_refused_before_anything_else_is_looked_at() -> None:
+    plan = Plan(items=items(*["a"] * (ITEMS_MAX + 1)), dependencies=(link("a", "z"),))
+    with pytest.raises(RuleBroken) as refusal:
+        plan.check()
+    assert [fault.pointer for fault in refusal.value.faults] == ["/items"]
+
+
+def test_no_more_contradictions_are_looked_for_than_are_shown() -> None:
+    class Links(tuple[Dependency, ...]):
+        seen = 0
+
+        def __iter__(self) -> Iterator[Dependency]:
+            for dependency in super().__iter__():
+                Links.seen += 1
+                yield dependency
+
+    plan = Plan(items=items("a"), dependencies=Links([link("y", "a")] * 20_000))
+    with pytest.raises(RuleBroken) as refusal:
+        plan.check()
+    assert len(refusal.value.faults) == FAULTS_MAX
+    assert Links.seen <= FAULTS_MAX
 
 
 def test_a_cycle_is_named() -> None:

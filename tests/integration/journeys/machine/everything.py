@@ -115,7 +115,7 @@ class Comparison(Journey):
 
     def _require_repetition(self, id: str) -> None:
         """What a task repeats is what its project and its live assignment say: all as they are read."""
-        admin = self.world.served.admin
+        admin = self.world.admin
         task = self.world.read(admin, f"/v1/tasks/{id}")
         project_id, live = task["projectId"], self.model.assignment_of(id)
         home: View = {"ownerId": task["ownerId"], "teamId": None}
@@ -134,7 +134,7 @@ class Comparison(Journey):
         path = f"/v1/tasks/{id}"
         reader = next(
             (one for one in self.people.values() if sees(self.model, one.id, "tasks", id)),
-            self.world.served.admin,
+            self.world.admin,
         )
         versions = self.model.tasks.versions[id]
         assert self.world.versions(reader, path) == list(range(len(versions), 0, -1))

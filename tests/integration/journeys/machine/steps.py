@@ -170,7 +170,7 @@ class Journey(RuleBasedStateMachine):
                 (versions[-2]["updatedAt"] for versions in self._histories(changed) if len(versions) > 1),
                 default="",
             )
-            at = self.world.read(self.world.served.admin, f"{PATHS[kind]}/{id_}")["updatedAt"]
+            at = self.world.read(self.world.admin, f"{PATHS[kind]}/{id_}")["updatedAt"]
             assert at >= before, "time went back"
             self.model.settle(at)
         return changed
@@ -214,7 +214,7 @@ class Journey(RuleBasedStateMachine):
         assert answer.json()["status"] == answer.status_code, told
         if about is not None:
             kind, id_ = about
-            admin = self.world.served.admin
+            admin = self.world.admin
             present = self.world.read(admin, f"{PATHS[kind]}/{id_}")
             require_equal(present, shown(self.model, admin.id, kind, id_), f"{told} and changed {kind} {id_}")
         if request.key is not None:

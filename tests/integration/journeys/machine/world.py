@@ -86,6 +86,14 @@ class World:
     runner: asyncio.Runner
     served: Served
     outcomes: Counter[tuple[str, int]] = field(default_factory=Counter)
+    admin: Person = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admin = self.served.admin
+
+    def sign_admin_in(self) -> None:
+        """Journeys may take longer than an access token lasts; those of one seed do not."""
+        self.admin = self.runner.run(sign_in(self.served.client, self.admin.email))
 
     def newcomers(self, count: int) -> list[Person]:
         async def sign_all_in() -> list[Person]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+from adapters.records.record_store import RecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.actor import system_actor
@@ -19,7 +20,6 @@ from domain.user import User
 from domain.watch import Watch
 from tests.unit.builders import NOON, numbered_id
 from tests.unit.entrypoints.http.service import failed_entry
-from tests.unit.memory_store import MemoryRecordStore
 
 EARLIER = NOON.replace(year=2025)
 STAMP = Stamp(EARLIER, numbered_id(0xFF))
@@ -92,13 +92,13 @@ OWNERS = {
 class _Maker:
     """Makes things in the name of whoever they belong to."""
 
-    store: MemoryRecordStore
+    store: RecordStore
 
     def begin(self) -> UnitOfWork:
         return StoredUnitOfWork(self.store, SortableIdentifiers(), system_actor("world"))
 
 
-async def make_world(store: MemoryRecordStore) -> None:
+async def make_world(store: RecordStore) -> None:
     """Fills an empty store."""
     begin = partial(_Maker(store).begin)
     work = begin()

@@ -31,7 +31,7 @@ MALFORMED: list[tuple[str, bytes, list[str]]] = [
     ("overflowing number", b'{"name": 1e999}', ["/name"]),
     ("integer beyond 63 bits", b'{"name": 9223372036854775808}', ["/name"]),
     ("integer of five thousand digits", b'{"name": ' + b"9" * 5_000 + b"}", [""]),
-    ("nested too deeply", DEEP, ["/name" + "/0" * 32, "/name"]),
+    ("nested too deeply", DEEP, ["/name"]),
     ("recursion bomb", b'{"name":' * 100_000, [""]),
     ("doubled key", b'{"name": "a", "name": "b"}', ["/name"]),
     ("doubled key behind an escape", b'{"name": "a", "n\\u0061me": "b"}', ["/name"]),

@@ -4,13 +4,18 @@ import asyncio
 import json
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
-from domain.errors import FAULTS_MAX
+from domain.errors import FAULTS_MAX, Fault
+from entrypoints.http.bodies import TaskBody, TimelineBody, TimelinePatch
 from entrypoints.http.body_reading import BODY_BYTES_MAX
+from entrypoints.http.bulk_shapes import BulkBody
+from entrypoints.http.faults import faults_against
+from entrypoints.http.json_tree import refusal
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 ANSWER_BYTES_MAX = 48 * 1024
@@ -96,19 +101,72 @@ async def test_others_are_answered_while_a_large_body_is_read(service: Service) 
     assert answered == ["small", "large"]
 
 
-async def test_a_list_that_is_too_long_is_refused_as_a_whole(service: Service) -> None:
-    body = {"title": "x", "labelIds": [1] * 300_000}
+class Uncounted(list[object]):
+    """A list that says how long it is and shows none of its elements one by one."""
 
-    refused = await service.call("POST", "/v1/tasks", body)
+    def __iter__(self) -> Iterator[object]:
+        raise AssertionError("somebody looked at the elements of a list that is too long")
 
-    assert (refused.status_code, pointers(refused)) == (400, ["/labelIds"])
+
+TOO_LONG: list[tuple[type[Struct], object, str]] = [
+    (TaskBody, {"title": "x", "labelIds": Uncounted([1] * 300_000)}, "/labelIds"),
+    (TimelineBody, {"items": Uncounted([1] * 300_000)}, "/items"),
+    (TimelineBody, {"dependencies": Uncounted([{}] * 300_000)}, "/dependencies"),
+    (TimelineBody, {"calendar": {"holidays": Uncounted([1] * 300_000)}}, "/calendar/holidays"),
+    (TimelinePatch, {"items": Uncounted([1] * 300_000)}, "/items"),
+    (BulkBody, {"operations": Uncounted([1] * 300_000)}, "/operations"),
+]
 
 
-async def test_a_name_too_long_is_cut_in_the_pointers_below_it(service: Service) -> None:
+@pytest.mark.parametrize(("kind", "tree", "pointer"), TOO_LONG, ids=[row[2] for row in TOO_LONG])
+def test_a_list_that_is_too_long_is_refused_as_a_whole(
+    kind: type[Struct], tree: object, pointer: str
+) -> None:
+    assert [fault.pointer for fault in faults_against(tree, kind)] == [pointer]
+
+
+def test_no_more_faults_are_looked_for_than_are_shown() -> None:
+    looked_at = 0
+
+    def elements() -> Iterator[Fault]:
+        nonlocal looked_at
+        for fault in faults_against({"items": [{}] * 5_000}, TimelineBody):
+            looked_at += 1
+            yield fault
+
+    assert len(refusal(elements()).faults) == looked_at == FAULTS_MAX
+
+
+ONES = b",".join([b"1"] * 500_000)
+LONG_LISTS: list[tuple[str, str, bytes, str]] = [
+    ("PUT", "timeline", b'{"items":[%s]}' % ONES, "/items"),
+    ("PATCH", "timeline", b'{"items":[%s]}' % ONES, "/items"),
+    ("PUT", "timeline", b'{"calendar":{"holidays":[%s]}}' % ONES, "/calendar/holidays"),
+    ("PATCH", "timeline", b'{"calendar":{"holidays":[%s]}}' % ONES, "/calendar/holidays"),
+    ("POST", "bulk", b'{"operations":[%s]}' % ONES, "/operations"),
+    ("POST", "bulk", b'{"operations":[%s],"atomic":false}' % ONES, "/operations"),
+]
+
+
+@pytest.mark.parametrize(("method", "what", "raw", "pointer"), LONG_LISTS, ids=lambda part: str(part)[:20])
+async def test_half_a_million_elements_are_one_fault(
+    service: Service, *, method: str, what: str, raw: bytes, pointer: str
+) -> None:
+    project = await service.made("/v1/projects", {"name": "Garden"})
+    before = await service.stored()
+
+    path = BULK if what == "bulk" else f"/v1/projects/{project['id']}/timeline"
+    refused = await service.call(method, path, raw=raw)
+
+    assert (refused.status_code, pointers(refused)) == (400, [pointer])
+    assert await service.stored() == before
+
+
+async def test_a_name_too_long_is_cut_in_pointers_and_nobody_looks_below_it(service: Service) -> None:
     refused = await service.call("POST", "/v1/tasks", raw=b'{"%s": ["\\u0000"]}' % (b"k" * 5_000))
 
     assert pointers(refused)[0].startswith("/kkkk")
-    assert pointers(refused)[0].endswith("…/0")
+    assert pointers(refused)[0].endswith("k…")
     assert all(len(pointer) < 200 for pointer in pointers(refused))
     assert "/title" in pointers(refused)
 

@@ -123,6 +123,33 @@ async def test_a_condition_that_would_not_be_heard_is_refused(
     assert await service.stored() == before
 
 
+@pytest.mark.parametrize(("method", "path"), [each for each in unguarded() if "/auth/" not in each[1]])
+async def test_a_stranger_is_asked_to_sign_in_before_his_condition_is_looked_at(
+    service: Service, method: str, path: str
+) -> None:
+    before = await service.stored()
+    address = path.replace("{id}", "a" * 24).replace("{collection}", "tasks")
+
+    refused = await service.client.request(method, address, json={}, headers={"If-Match": "*"})
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated"), refused.text
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert await service.stored() == before
+
+
+async def test_a_cookie_from_a_foreign_page_is_refused_before_its_condition_is_looked_at(
+    service: Service,
+) -> None:
+    await service.client.post("/v1/auth/dev/token", json={"email": "ada@example.org"})
+    before = await service.stored()
+    headers = {"If-Match": "*", "Origin": "https://foreign.example"}
+
+    refused = await service.client.post("/v1/labels", json={"name": "a"}, headers=headers)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "cross_site_refused"), refused.text
+    assert await service.stored() == before
+
+
 async def test_what_means_no_version_is_asked_for_none_where_writers_are_obliged() -> None:
     service = Service(REQUIRE_IF_MATCH="true")
     made = await service.made("/v1/tasks", {"title": "Dig"})

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 PLAN: Json = {
@@ -90,6 +92,58 @@ async def test_a_merge_patch_replaces_lists_and_merges_objects(service: Service)
     assert changed.json()["dependencies"] == []
     assert [item["id"] for item in changed.json()["items"]] == ["a", "b"]
     assert changed.json()["message"] is None
+
+
+async def test_what_a_merge_patch_clears_is_as_in_a_new_plan(service: Service) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+
+    body = {"calendar": {"workingDays": None}, "items": None, "dependencies": None, "message": None}
+    changed = await service.call("PATCH", path, body)
+
+    assert changed.status_code == 200, changed.text
+    stored = (await service.call("GET", path)).json()
+    assert (stored["items"], stored["dependencies"], stored["message"]) == ([], [], None)
+    assert stored["calendar"] == {
+        "workingDays": ["MON", "TUE", "WED", "THU", "FRI"],
+        "holidays": PLAN["calendar"]["holidays"],
+    }
+    cleared = await service.call("PATCH", path, {"calendar": None})
+    assert cleared.json()["calendar"]["holidays"] == []
+
+
+async def test_a_merge_patch_of_nothing_keeps_the_plan(service: Service) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+    before = await service.stored()
+
+    for body in ({}, {"calendar": {}}, {"message": "Again"}):
+        assert (await service.call("PATCH", path, body)).json()["version"] == 1
+    assert await service.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"items": [{"id": "a", "title": "x\\u0000"}]}', ["/items/0/title"]),
+        (b'{"items": [{"id": "a", "id": "b"}]}', ["/id"]),
+        (b'{"calendar": {"workingDays": ["MON"], "more": 1}}', ["/calendar/more"]),
+        (b'{"items": [{"id": "a", "title": "x\\u0000"}, {"id": 1}]}', ["/items/0/title", "/items/1/id"]),
+        (b'{"items": {"0": {"id": "a"}}}', ["/items"]),
+        (b'{"calendar": {"workingDays": []}, "version": 1}', ["/version"]),
+    ],
+)
+async def test_what_is_wrong_in_a_merge_patch_is_named_and_changes_nothing(
+    service: Service, raw: bytes, expected: list[str]
+) -> None:
+    path = await planned(service)
+    await service.call("PUT", path, PLAN)
+    before = await service.stored()
+
+    refused = await service.call("PATCH", path, raw=raw)
+
+    assert (refused.status_code, pointers(refused)) == (400, expected), refused.text
+    assert await service.stored() == before
 
 
 async def test_every_fault_of_a_plan_is_named_at_once(service: Service) -> None:

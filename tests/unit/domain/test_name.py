@@ -1,0 +1,158 @@
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import RuleBroken
+from domain.label import Label
+from domain.name import require_name, require_one_line, shown_name
+from domain.project import Project
+from domain.role import Role, RoleScope
+from domain.team import Team
+from domain.user import User
+from tests.unit.builders import ANNA, numbered_id, stamp
+
+LENGTH_MAX = 100
+UNSEEN = "cannot be seen"
+CONTROL = "one line without control characters"
+TURNING = "direction of writing"
+
+BAD_NAMES: list[tuple[str, str, str]] = [
+    ("escape", "a\x1b[31mb", CONTROL),
+    ("delete", "a\x7fb", CONTROL),
+    ("line feed", "a\nb", CONTROL),
+    ("carriage return", "a\r\nb", CONTROL),
+    ("tab", "a\tb", CONTROL),
+    ("next line", "a\x85b", CONTROL),
+    ("line separator", "a\u2028b", CONTROL),
+    ("paragraph separator", "a\u2029b", CONTROL),
+    ("right-to-left override", "invoice\u202egpj.exe", TURNING),
+    ("left-to-right embedding", "a\u202ab", TURNING),
+    ("pop of a direction", "a\u202cb", TURNING),
+    ("isolate", "a\u2066b\u2069", TURNING),
+    ("zero-width spaces", "\u200b\u200b", UNSEEN),
+    ("joiners", "\u200d\u2060\ufeff", UNSEEN),
+    ("soft hyphen", "\u00ad", UNSEEN),
+    ("joiners among spaces", " \u200d \u00a0", UNSEEN),
+    ("filler letter", "\u3164", UNSEEN),
+    ("empty braille pattern", "\u2800\u2800", UNSEEN),
+    ("selector of a variant", "\ufe0f", UNSEEN),
+]
+"""What is wrong, a name, and what the refusal says."""
+
+GOOD_NAMES = [
+    "Garden",
+    "Größe: 100 % – „Übung“",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "❤\ufe0f",
+    "1\ufe0f\u20e3",
+    "क्\u200dष",
+    "می\u200cخواهم",
+    "עברית\u200f (1)",
+    "日本語\u3000の庭",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+]
+"""Joiners, selectors and marks of direction that belong to visible text."""
+
+DECOMPOSED, COMPOSED = "Ga\u0308rten", "Gärten"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [row[1:] for row in BAD_NAMES], ids=[row[0] for row in BAD_NAMES]
+)
+def test_a_name_that_hides_or_turns_something_is_refused_and_told_why(name: str, sentence: str) -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        require_name(name, "/name", longest=LENGTH_MAX)
+    (fault,) = refusal.value.faults
+    assert (fault.pointer, sentence in fault.message) == ("/name", True), fault.message
+
+
+def test_a_refusal_names_the_character() -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        require_name("a\x1b\u202eb", "/name", longest=LENGTH_MAX)
+    said = [fault.message for fault in refusal.value.faults]
+    assert ["U+001B" in said[0], "U+202E" in said[1]] == [True, True]
+
+
+@pytest.mark.parametrize("name", GOOD_NAMES)
+def test_names_in_every_script_stay_as_they_are(name: str) -> None:
+    assert require_name(name, "/name", longest=LENGTH_MAX) == name
+    assert shown_name(name, longest=LENGTH_MAX) == name
+
+
+def test_both_spellings_of_a_letter_are_one_name() -> None:
+    assert DECOMPOSED != COMPOSED
+    assert require_name(DECOMPOSED, "/name", longest=LENGTH_MAX) == COMPOSED
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * (LENGTH_MAX + 1), "\ufb2c" * 40])
+def test_the_length_counts_as_it_is_kept(name: str) -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        require_name(name, "/name", longest=LENGTH_MAX)
+    assert [fault.pointer for fault in refusal.value.faults] == ["/name"]
+    assert "1 to 100 characters" in refusal.value.faults[0].message
+
+
+@given(st.text(max_size=LENGTH_MAX))
+def test_a_name_that_is_kept_is_one_line_that_stays_the_same_when_it_is_given_again(text: str) -> None:
+    try:
+        name = require_name(text, "/name", longest=LENGTH_MAX)
+    except RuleBroken as refusal:
+        assert refusal.faults
+        return
+    assert require_name(name, "/name", longest=LENGTH_MAX) == name
+    assert len(name.splitlines()) == 1
+    assert not any(unicodedata.category(character) == "Cc" for character in name)
+
+
+NAMED: dict[str, Callable[[str], Label | Project | Team | Role | User]] = {
+    "label": lambda name: Label.create(numbered_id(1), stamp(), {"name": name}),
+    "project": lambda name: Project.create(numbered_id(1), stamp(), owner_id=ANNA, changes={"name": name}),
+    "team": lambda name: Team.create(numbered_id(1), stamp(), owner_id=ANNA, changes={"name": name}),
+    "role": lambda name: Role.create(numbered_id(1), stamp(), scope=RoleScope.TEAM, changes={"name": name}),
+    "user": lambda name: User.create(numbered_id(1), stamp(), email="a@example.org", name=name),
+}
+
+
+@pytest.mark.parametrize("create", NAMED.values(), ids=NAMED.keys())
+def test_everything_with_a_name_keeps_the_one_rule(
+    create: Callable[[str], Label | Project | Team | Role | User],
+) -> None:
+    made = create(DECOMPOSED)
+    assert made.name == COMPOSED
+    assert made.edit(stamp(1), {"name": DECOMPOSED}) is made
+    assert made.edit(stamp(1), {"name": "Pa\u0301rk"}).name == "Párk"
+    for bad in ("a\x1bb", "\u202ea", "\u200b"):
+        with pytest.raises(RuleBroken) as new:
+            create(bad)
+        with pytest.raises(RuleBroken) as changed:
+            made.edit(stamp(1), {"name": bad})
+        faults = (*new.value.faults, *changed.value.faults)
+        assert [fault.pointer for fault in faults] == ["/name", "/name"]
+
+
+def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
+    assert require_one_line(DECOMPOSED, "/title") == DECOMPOSED
+    for title in ("a\nb", "a\u202eb"):
+        with pytest.raises(RuleBroken) as refusal:
+            require_one_line(title, "/title")
+        assert [fault.pointer for fault in refusal.value.faults] == ["/title"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("  Ada\tLovelace\n", "Ada Lovelace"),
+        ("\u202eAda", "Ada"),
+        (f"{DECOMPOSED}  ", COMPOSED),
+        ("x" * 150, "x" * LENGTH_MAX),
+        ("\u200b \n", ""),
+        ("", ""),
+    ],
+)
+def test_of_a_name_that_others_vouch_for_the_visible_line_is_kept(text: str, name: str) -> None:
+    assert shown_name(text, longest=LENGTH_MAX) == name
+    if name:
+        assert require_name(name, "/name", longest=LENGTH_MAX) == name
