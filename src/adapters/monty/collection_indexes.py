@@ -19,19 +19,24 @@ TOP: Rank = (9,)
 """Above every rank, so that (*prefix, TOP) ends the keys that begin with the prefix."""
 
 
+_KINDS: dict[type, int] = {int: 1, float: 1, str: 2, bool: 4}
+_INSTANT, _TREE = 5, 3
+
+
 def rank(value: object) -> Rank:
     """A value as something that compares with every other value: nulls, numbers, text, trees, booleans, instants."""
+    kind = _KINDS.get(type(value))
+    if kind is not None:
+        return (kind, value)
     if value is None:
         return NOTHING
-    if isinstance(value, str):
-        return (2, value)
-    if isinstance(value, bool):
-        return (4, value)
-    if isinstance(value, int | float):
-        return (1, value)
     if isinstance(value, datetime):
-        return (5, value.timestamp())
-    return (3, repr(value))
+        return (_INSTANT, value.timestamp())
+    for plain, of_plain in _KINDS.items():
+        # A member of an enumeration, and the like.
+        if isinstance(value, plain):
+            return (of_plain, value)
+    return (_TREE, repr(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,8 @@ class CollectionIndexes:
         moved = [name for name, (old, new) in changed.items() if old != new]
         concerned = [index for index, concerns in self._concerns if not concerns.isdisjoint(moved)]
         if concerned:
-            self._move(concerned, self._ranks(before), self._ranks(after))
+            former = self._ranks(before)
+            self._move(concerned, former, {**former, **{name: new for name, (_, new) in changed.items()}})
 
     def _move(
         self,

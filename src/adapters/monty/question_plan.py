@@ -194,13 +194,12 @@ def _pins(wanted: Iterable[Criterion]) -> dict[str, tuple[Rank, ...]]:
     """For each field that can hold a few values only, those. Where a field is pinned twice, once is enough."""
     pins: dict[str, tuple[Rank, ...]] = {}
     for criterion in wanted:
-        match criterion:
-            case Equals(field, value):
-                pins[field] = (rank(value),)
-            case IsNull(field):
-                pins[field] = (NOTHING,)
-            case OneOf(field, values):
-                pins.setdefault(field, tuple(dict.fromkeys(rank(value) for value in values)))
+        if isinstance(criterion, Equals):
+            pins[criterion.field] = (rank(criterion.value),)
+        elif isinstance(criterion, IsNull):
+            pins[criterion.field] = (NOTHING,)
+        elif isinstance(criterion, OneOf):
+            pins.setdefault(criterion.field, tuple(dict.fromkeys(map(rank, criterion.values))))
     return pins
 
 
@@ -249,13 +248,17 @@ def _narrowest(index: OrderedIndex, wanted: _Wanted) -> Plan:
 
 def _along(standing: Sequence[OrderedIndex], wanted: _Wanted, order: Order) -> Plan | None:
     """The best of the indexes that end in the question's order, or None where none of them serves."""
-    bounds = wanted.ranges.get(order.field)
-    if (values := wanted.pins.get(order.field)) is not None:
+    pins, bounds = wanted.pins, wanted.ranges.get(order.field)
+    if (values := pins.get(order.field)) is not None:
         bounds = (min(values, default=TOP), max(values, default=TOP))
+    behind = -1 if order.field == ID else -2
     ways = []
     for index in standing:
-        lead = index.fields[: -1 if order.field == ID else -2]
-        if _pinned_width(lead, wanted.pins) == len(lead) and _serves(index, wanted):
+        lead = index.fields[:behind]
+        # Most are passed over here, and at once: every page of every list comes by.
+        if lead and (lead[0] not in pins or lead[-1] not in pins):
+            continue
+        if _pinned_width(lead, pins) == len(lead) and _serves(index, wanted):
             ways.append(_bounded(index, lead, wanted, bounds, is_ordered=True))
     return _exact_or_smallest(ways)
 
@@ -269,9 +272,9 @@ def _bounded(
     is_ordered: bool = False,
 ) -> Plan:
     """The stretches of an index where its leading fields are pinned and the next lies within bounds."""
-    ends = {} if bounds is None else {"low": (bounds[0],), "high": (bounds[1], TOP)}
-    prefixes = product(*(wanted.pins[name] for name in lead))
-    stretches = tuple(Stretch(index, prefix, **ends) for prefix in prefixes)
+    low, high = ((), (TOP,)) if bounds is None else ((bounds[0],), (bounds[1], TOP))
+    prefixes = product(*[wanted.pins[name] for name in lead])
+    stretches = tuple([Stretch(index, prefix, low, high) for prefix in prefixes])
     return Plan(stretches, _undecided(lead, wanted.criteria), is_ordered=is_ordered)
 
 
@@ -291,4 +294,4 @@ def _pinned_width(fields: Sequence[str], pins: Mapping[str, tuple[Rank, ...]]) -
 def _undecided(fields: Sequence[str], wanted: Sequence[Criterion]) -> tuple[Criterion, ...]:
     """What is left to check where these fields are pinned; of a field that is asked about twice, everything."""
     pinned = [one.field for one in wanted if isinstance(one, _PINNING) and one.field in fields]
-    return tuple(one for one in wanted if not isinstance(one, _PINNING) or pinned.count(one.field) != 1)
+    return tuple([one for one in wanted if not isinstance(one, _PINNING) or pinned.count(one.field) != 1])

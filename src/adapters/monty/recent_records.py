@@ -1,25 +1,37 @@
 """Records that were read or written lately, so that one that many ask for is not decoded for each of them."""
 
 from collections import OrderedDict
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from adapters.monty.document import decoded
 from adapters.records.record import Record
 
 KEPT_BYTES_MAX = 4 * 1024 * 1024
 """Encoded; in memory a record takes four or five times as much."""
-RECORD_BYTES_MAX = 32 * 1024
+DOCUMENT_BYTES_MAX = 32 * 1024
 """Larger ones are rare, and few of them would be everything that is kept."""
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
 
+class _Kept:
+    """One document, and from the first reader on its record, which of its fields can be changed in place."""
 
-class _Kept(NamedTuple):
-    """A record that nobody else holds, which of its fields can be changed in place, and how large it is encoded."""
+    __slots__ = ("data", "nested", "record", "size")
 
-    record: Record
-    nested: tuple[str, ...]
-    size: int
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+        self.record: Record | None = None
+        self.nested: tuple[str, ...] = ()
+
+    def copy(self) -> Record:
+        """The record, sharing nothing that can change."""
+        if self.record is None:
+            self.record, self.data = decoded(self.data), b""
+            self.nested = tuple(name for name, value in self.record.items() if type(value) in (dict, list))
+        copy = self.record.copy()
+        for name in self.nested:
+            copy[name] = _copied(copy[name])
+        return copy
 
 
 class RecentRecords:
@@ -35,20 +47,15 @@ class RecentRecords:
         if kept is None:
             return None
         self._kept.move_to_end((collection, record_id))
-        record = kept.record.copy()
-        for field in kept.nested:
-            record[field] = _copied(record[field])
-        return record
+        return kept.copy()
 
-    def keep(self, collection: str, record_id: str, record: Record, *, size: int) -> None:
-        """Keeps a copy of the record as the present one, where it is one that decoding its document would give."""
+    def keep(self, collection: str, record_id: str, data: bytes) -> None:
+        """Keeps the record of a document as the present one, unless it is too large."""
         self.forget(collection, record_id)
-        if size > RECORD_BYTES_MAX or not _is_decoded(record):
+        if len(data) > DOCUMENT_BYTES_MAX:
             return
-        nested = tuple(field for field, value in record.items() if type(value) in (dict, list))
-        kept = {field: _copied(record[field]) if field in nested else record[field] for field in record}
-        self._kept[collection, record_id] = _Kept(kept, nested, size)
-        self._size += size
+        self._kept[collection, record_id] = _Kept(data)
+        self._size += len(data)
         while self._size > KEPT_BYTES_MAX:
             self._size -= self._kept.popitem(last=False)[1].size
 
@@ -60,22 +67,8 @@ class RecentRecords:
 
 
 def _copied(value: Any) -> Any:
-    """The same value, sharing nothing that can change."""
-    kind = type(value)
-    if kind is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if kind is list:
+    if type(value) is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    if type(value) is list:
         return [item if type(item) is str else _copied(item) for item in value]
     return value
-
-
-def _is_decoded(value: Any) -> bool:
-    """Whether decoding gives exactly such values: plain ones, instants in UTC."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return True
-    if kind is dict:
-        return all(type(key) is str and _is_decoded(item) for key, item in value.items())
-    if kind is list:
-        return all(map(_is_decoded, value))
-    return kind is datetime and value.tzinfo is UTC

@@ -82,9 +82,9 @@ class StoredState:
         if record is not None:
             return record
         for data in self._keeper.documents(collection, (key_of(record_id),)):
-            record = decoded(data)
-            self._recent.keep(collection, record_id, record, size=len(data))
-        return record
+            self._recent.keep(collection, record_id, data)
+            return self._recent.get(collection, record_id) or decoded(data)
+        return None
 
     def records(self, collection: str, ids: Iterable[str]) -> list[Record]:
         """The stored records with these ids, in their order, read past MontyDB: its matcher has nothing to check.
@@ -136,7 +136,7 @@ class StoredState:
         for write in writes:
             self._indexes[write.collection].replace(write.before, write.record)
             self._late[write.collection].note(write.before, write.record)
-            self._recent.keep(write.collection, write.record[ID], write.record, size=len(write.data))
+            self._recent.keep(write.collection, write.record[ID], write.data)
             self._changes[write.collection] += 1
 
 

@@ -96,11 +96,17 @@ async def _read_documents(uri: str, database: str) -> Documents:
 
 
 async def _replace_documents(uri: str, database: str, documents: Documents) -> None:
+    """Removes what is new, and puts back what is another: a stand-in takes a second to insert them all."""
     async with AsyncMongoClient[dict[str, Any]](uri) as client:
         for name, kept in documents.items():
-            await client[database][name].delete_many({})
-            if kept:
-                await client[database][name].insert_many(kept)
+            collection = client[database][name]
+            found = await collection.find().to_list()
+            others = [document for document in found if document not in kept]
+            if others:
+                await collection.delete_many({"_id": {"$in": [document["_id"] for document in others]}})
+            lost = [document for document in kept if document not in found]
+            if lost:
+                await collection.insert_many(lost)
 
 
 async def _empty_tables(url: str) -> None:
