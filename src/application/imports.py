@@ -26,6 +26,7 @@ from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, Fault, Invalid, NotFound, Purged, RuleBroken, VersionConflict
 from domain.label import Label
+from domain.name import spelt
 from domain.permissions import may_change_project
 from domain.project import Project
 from domain.task import Task, home_in
@@ -66,6 +67,7 @@ class ImportIssues:
     async def __call__(
         self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
     ) -> ImportReport:
+        request = replace(request, project_name=spelt(request.project_name))
         # A large file takes seconds: nobody else waits for that.
         read = await self.aside.run(lambda: self._read(request))
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
@@ -110,7 +112,8 @@ class ImportIssues:
             )
         if len(request.content) > CONTENT_BYTES_MAX:
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
-        return reader.read(request.content)
+        read = reader.read(request.content)
+        return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
 
     async def _bring(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
@@ -151,6 +154,12 @@ class ImportIssues:
             await TaskWriter(work, actor, stamp, self.numbers).save_all(changes, action=Action.IMPORTED)
             await work.commit()
         return outcomes
+
+
+def _with_spelt_labels(issue: ImportedIssue) -> ImportedIssue:
+    """The issue with the names of its labels as labels have them: two spellings of one name are one label."""
+    names = tuple(dict.fromkeys(map(spelt, issue.label_names)))
+    return issue if names == issue.label_names else replace(issue, label_names=names)
 
 
 async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:

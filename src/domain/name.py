@@ -26,7 +26,7 @@ _BLANK_LETTERS = re.compile(
 
 def require_name(text: str, pointer: str, *, longest: int) -> str:
     """The name as it is kept. Raises RuleBroken with the pointer, saying which kind of character does not belong."""
-    name = unicodedata.normalize("NFC", require_text(text, pointer, shortest=1, longest=longest))
+    name = spelt(require_text(text, pointer, shortest=1, longest=longest))
     require_one_line(name, pointer)
     if not _is_visible(name):
         raise RuleBroken(
@@ -35,6 +35,11 @@ def require_name(text: str, pointer: str, *, longest: int) -> str:
         )
     # A few letters are spelt with more characters in NFC.
     return require_text(name, pointer, shortest=1, longest=longest)
+
+
+def spelt(name: str) -> str:
+    """The name in the spelling in which names are kept and compared."""
+    return unicodedata.normalize("NFC", name)
 
 
 def require_one_line(text: str, pointer: str) -> str:
@@ -47,7 +52,7 @@ def require_one_line(text: str, pointer: str) -> str:
 def shown_name(text: str, *, longest: int) -> str:
     """What can be kept of a name that somebody else vouches for, "" for nothing: who bears it cannot mend it here."""
     plain = _TURNING.sub("", _LINE_BREAKING.sub(" ", text))
-    name = unicodedata.normalize("NFC", plain)[:longest].strip()
+    name = spelt(plain)[:longest].strip()
     return name if _is_visible(name) else ""
 
 

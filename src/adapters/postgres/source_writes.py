@@ -64,7 +64,8 @@ class SourceWrites:
         for put in change_set.puts:
             groups[put.collection].append(put)
         async with self._connections.transaction() as transaction:
-            # In one order for all: where rows are locked for change or kept as they are, no two writers cross.
+            # Collections in one order for all. Two writers who each keep the row that the other changes, in one
+            # collection, still cross: the server refuses one of them after its deadlock_timeout, and it tries again.
             for collection in sorted({*groups, *(guard.collection for guard in change_set.guards)}):
                 guards = [guard for guard in change_set.guards if guard.collection == collection]
                 await self._keep_guarded(transaction, collection, guards)

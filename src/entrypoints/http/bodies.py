@@ -24,15 +24,32 @@ Instant = Annotated[
     ),
 ]
 
+NAMING = (
+    "One visible line: no control characters, nothing that changes the direction of writing. "
+    "Kept in Unicode's form NFC."
+)
 ProjectName = Annotated[
-    str, Meta(min_length=1, max_length=project.NAME_LENGTH_MAX, examples=["Moon landing"])
+    str,
+    Meta(min_length=1, max_length=project.NAME_LENGTH_MAX, description=NAMING, examples=["Moon landing"]),
 ]
 ProjectDescription = Annotated[str, Meta(max_length=project.DESCRIPTION_LENGTH_MAX)]
-TaskTitle = Annotated[str, Meta(min_length=1, max_length=task.TITLE_LENGTH_MAX, examples=["Fuel the rocket"])]
+TaskTitle = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=task.TITLE_LENGTH_MAX,
+        description="One line: no control characters, nothing that changes the direction of writing.",
+        examples=["Fuel the rocket"],
+    ),
+]
 TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
 LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
-LabelName = Annotated[str, Meta(min_length=1, max_length=label.NAME_LENGTH_MAX, examples=["urgent"])]
-UserName = Annotated[str, Meta(min_length=1, max_length=user.NAME_LENGTH_MAX, examples=["Ada"])]
+LabelName = Annotated[
+    str, Meta(min_length=1, max_length=label.NAME_LENGTH_MAX, description=NAMING, examples=["urgent"])
+]
+UserName = Annotated[
+    str, Meta(min_length=1, max_length=user.NAME_LENGTH_MAX, description=NAMING, examples=["Ada"])
+]
 Email = Annotated[
     str,
     Meta(

@@ -307,7 +307,7 @@ _HEADERS: Json = {
 _REQUEST_HEADERS: dict[str, Json] = {
     "Idempotency-Key": {
         "description": "A key of your choice: the same request with the same key is carried out once, and answered "
-        "again however late it is repeated. A request that is refused, or finds nothing to change, leaves its key free.",
+        "again however late it is repeated. One that is refused, or finds nothing to change, leaves its key free.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
     "If-Match": _text_header('The version you mean to change, as its ETag: `"3"`; any with `*`.'),

@@ -6,15 +6,20 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain import role, team
 from domain.role import Permission, RoleScope
+from entrypoints.http.bodies import NAMING
 from entrypoints.http.views import EntityView, Id, InstantText
 
 USERS_MAX = 100
 """How many users join a team with one request at most."""
 CODE_LENGTH_MAX = 200
 
-TeamName = Annotated[str, Meta(min_length=1, max_length=team.NAME_LENGTH_MAX, examples=["Gardeners"])]
+TeamName = Annotated[
+    str, Meta(min_length=1, max_length=team.NAME_LENGTH_MAX, description=NAMING, examples=["Gardeners"])
+]
 TeamDescription = Annotated[str, Meta(max_length=team.DESCRIPTION_LENGTH_MAX)]
-RoleName = Annotated[str, Meta(min_length=1, max_length=role.NAME_LENGTH_MAX, examples=["planner"])]
+RoleName = Annotated[
+    str, Meta(min_length=1, max_length=role.NAME_LENGTH_MAX, description=NAMING, examples=["planner"])
+]
 RoleDescription = Annotated[str, Meta(max_length=role.DESCRIPTION_LENGTH_MAX)]
 Permissions = Annotated[tuple[Permission, ...], Meta(max_length=len(Permission))]
 

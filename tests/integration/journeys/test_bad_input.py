@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.integration.journeys.arrangements import DUAL
 from tests.integration.journeys.refused_requests import CODES, ID, REFUSED_REQUESTS, RefusedRequest
 from tests.integration.journeys.service import JourneyService, Person
+from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED
 from tests.unit.entrypoints.http.service import Json, pointers
 from tests.unit.entrypoints.http.test_bodies import BAD_TASKS, MALFORMED
 
@@ -100,6 +101,38 @@ async def test_what_is_refused_changes_neither_store(
 
     require_problem(refused, status=wrong.status, code=CODES[wrong.status])
     assert sorted(pointers(refused)) == sorted(wrong.at)
+    assert await service.stored() == before
+
+
+@pytest.mark.parametrize("name", [row[1] for row in BAD_NAMES], ids=[row[0] for row in BAD_NAMES])
+async def test_a_name_that_hides_or_turns_something_changes_neither_store(
+    service: JourneyService, gardener: Person, project: Json, name: str
+) -> None:
+    before = await service.stored()
+
+    for path in ("/v1/projects", "/v1/labels", "/v1/teams"):
+        require_problem(
+            await service.call(gardener, "POST", path, {"name": name}), status=422, code="rule_broken"
+        )
+    changed = await service.call(gardener, "PATCH", f"/v1/projects/{project['id']}", {"name": name})
+    profile = await service.call(gardener, "PATCH", f"/v1/users/{gardener.id}", {"name": name})
+
+    for refused in (changed, profile):
+        require_problem(refused, status=422, code="rule_broken")
+        assert pointers(refused) == ["/name"]
+    assert await service.stored() == before
+
+
+async def test_the_other_spelling_of_a_name_is_taken_in_both_stores(
+    service: JourneyService, anna: Person
+) -> None:
+    made = await service.view(anna, "POST", "/v1/projects", {"name": DECOMPOSED})
+    before = await service.stored()
+
+    refused = await service.call(anna, "POST", "/v1/projects", {"name": COMPOSED})
+
+    assert made["name"] == COMPOSED
+    require_problem(refused, status=409, code="already_exists")
     assert await service.stored() == before
 
 

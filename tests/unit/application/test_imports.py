@@ -469,3 +469,19 @@ async def test_the_project_of_that_name_receives_the_tasks(bring: Import, begin:
     }
     assert first.project_id != second.project_id
     assert counts(second) == {"created": 1}
+
+
+async def test_two_spellings_of_one_name_are_one_label_and_one_project(
+    bring: Import, begin: Begin, store: RecordStore
+) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    report = await bring(
+        beads({"id": "a", "labels": [composed, apart]}, {"id": "b", "labels": [apart]}), name=apart
+    )
+    assert report.new_labels == (composed,)
+    assert report.project_name == composed
+    again = await bring(beads({"id": "c", "labels": [composed]}), name=composed)
+    assert (again.new_labels, again.project_id) == ((), report.project_id)
+    (label_id,) = (await contents(store))["labels"]
+    tasks = (await contents(store))["tasks"].values()
+    assert [task["labelIds"] for task in tasks] == [[label_id]] * 3

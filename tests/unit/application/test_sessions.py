@@ -319,6 +319,13 @@ async def test_whom_the_provider_vouches_for_is_found_by_address_or_made(sign_in
     assert (fresh.name, nameless.name) == ("B" * 200, "cleo")
 
 
+async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sign_in: SignInByEmail) -> None:
+    spoiled = await with_provider(sign_in, ProvenPerson("ada@example.org", "\u202eAda\tL.\n"))
+    unseen = await with_provider(sign_in, ProvenPerson("ben@example.org", "\u200b"))
+
+    assert (spoiled.name, unseen.name) == ("Ada L.", "ben")
+
+
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [

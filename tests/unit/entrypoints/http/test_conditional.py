@@ -140,9 +140,9 @@ async def test_a_stranger_is_asked_to_sign_in_before_his_condition_is_looked_at(
 async def test_a_cookie_from_a_foreign_page_is_refused_before_its_condition_is_looked_at(
     service: Service,
 ) -> None:
-    await service.client.post("/v1/auth/dev/token", json={"email": "ada@example.org"})
     before = await service.stored()
-    headers = {"If-Match": "*", "Origin": "https://foreign.example"}
+    token = service.headers()["Authorization"].removeprefix("Bearer ")
+    headers = {"If-Match": "*", "Origin": "https://foreign.example", "Cookie": f"tandem-access={token}"}
 
     refused = await service.client.post("/v1/labels", json={"name": "a"}, headers=headers)
 

@@ -12,7 +12,8 @@ from adapters.system.identifiers import SortableIdentifiers
 from application.ports.unit_of_work import UnitOfWork
 from tests.unit.builders import actor, label, numbered_id, project
 from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED, GOOD_NAMES
-from tests.unit.entrypoints.http.service import ADMIN, Json, Service, pointers
+from tests.unit.entrypoints.http.company import gather
+from tests.unit.entrypoints.http.service import ADMIN, ANNA, Json, Service, pointers
 
 ROLE: Json = {"scope": "TEAM", "permissions": ["ASSIGN_TASKS"]}
 NAMED: list[tuple[str, Json]] = [
@@ -24,6 +25,11 @@ NAMED: list[tuple[str, Json]] = [
 NAMES_OF = {"/v1/projects": "projects", "/v1/labels": "labels", "/v1/teams": "teams", "/v1/roles": "roles"}
 OLD_NAME = "old\x1b[31m\u202e"
 PLAIN, OVERTURNED = "Dig", "Dig\u202e"
+
+
+@pytest.fixture(autouse=True)
+async def _everybody(service: Service) -> None:
+    await gather(service)
 
 
 @pytest.mark.parametrize(("path", "more"), NAMED, ids=[path for path, _ in NAMED])
@@ -47,12 +53,10 @@ async def test_a_name_that_hides_or_turns_something_is_neither_made_nor_given(
 async def test_nobody_gets_such_a_name_by_signing_in_or_editing_his_profile(
     service: Service, name: str
 ) -> None:
-    ada = (await service.client.post("/v1/auth/dev/token", json={"email": "ada@example.org"})).json()["user"]
-    service.client.cookies.clear()
     before = await service.stored()
 
     signed_in = await service.client.post("/v1/auth/dev/token", json={"email": "e@example.org", "name": name})
-    edited = await service.call("PATCH", f"/v1/users/{ada['id']}", {"name": name}, by=ada["id"])
+    edited = await service.call("PATCH", f"/v1/users/{ANNA}", {"name": name})
 
     for refused in (signed_in, edited):
         assert (refused.status_code, pointers(refused)) == (422, ["/name"]), refused.text

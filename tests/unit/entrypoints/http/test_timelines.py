@@ -117,7 +117,8 @@ async def test_a_merge_patch_of_nothing_keeps_the_plan(service: Service) -> None
     await service.call("PUT", path, PLAN)
     before = await service.stored()
 
-    for body in ({}, {"calendar": {}}, {"message": "Again"}):
+    bodies: list[Json] = [{}, {"calendar": {}}, {"message": "Again"}]
+    for body in bodies:
         assert (await service.call("PATCH", path, body)).json()["version"] == 1
     assert await service.stored() == before
 
