@@ -1,7 +1,7 @@
 """Issues as the tasks they become where there are none yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from application.ports.interchange import ImportedIssue, Loss
 from domain.entity import Stamp, derived_id
@@ -12,10 +12,17 @@ from domain.timeline import first_cycle
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An issue and its task, version 1."""
+    """An issue and its task in the receiving project, version 1."""
 
+    project_id: str
     issue: ImportedIssue
     task: Task
+
+    def at_home(self, home: Home) -> "Draft":
+        """The same where the task belongs elsewhere by now."""
+        if home == self.task.home:
+            return self
+        return replace(self, task=replace(self.task, owner_id=home.owner_id, team_id=home.team_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Drafting:
             self.losses.extend(_losses(issue, known, gone))
             self.losses.extend(self._label_losses(issue))
             try:
-                drafts.append(Draft(issue, self._task(issue, known)))
+                drafts.append(Draft(self.project_id, issue, self._task(issue, known)))
             except RuleBroken as error:
                 faults += [_placed(issue, fault) for fault in error.faults]
         if faults:

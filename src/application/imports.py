@@ -20,7 +20,8 @@ from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
 from application.ports.repositories import AuditFilter, ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.standing import standing_in
+from application.repetition import repeated
+from application.standing import alone, rely_on_standing, standing_in
 from application.task_writer import TaskChange, TaskWriter, with_free_numbers
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
@@ -121,7 +122,11 @@ class ImportIssues:
         """Stores a batch in one change set."""
         try:
             return await with_free_numbers(
-                self.numbers, lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run)
+                self.numbers,
+                lambda: repeated(
+                    lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
+                    where=lambda conflict: conflict.collection != "tasks",
+                ),
             )
         except VersionConflict:
             # Somebody changes one of them right now, or it was removed for good: one at a time shows which.
@@ -142,6 +147,8 @@ class ImportIssues:
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
     ) -> list[Outcome]:
         work = self.begin(actor)
+        if not is_dry_run:
+            drafts = await _at_home(work, actor, drafts)
         present = await work.tasks.get_many([draft.task.id for draft in drafts])
         changes: list[TaskChange] = []
         outcomes: list[Outcome] = []
@@ -191,11 +198,30 @@ async def _receiving_project(
         project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": request.project_name})
         work.projects.save(project, action=Action.IMPORTED)
         return project, True
-    standing = await standing_in(work, actor, [project.team_id])
-    require(may_change_project(standing, project), "You may not change the project.")
+    await _require_receiving(work, actor, project)
+    return project, False
+
+
+async def _require_receiving(work: UnitOfWork, actor: Actor, project: Project) -> None:
+    """Raises Forbidden where the project is not the actor's to change, Conflict where it is in the trash. The commit
+    relies on what a team allows.
+    """
+    if not may_change_project(alone(actor), project):
+        standing = await standing_in(work, actor, [project.team_id])
+        require(may_change_project(standing, project), "You may not change the project.")
+        await rely_on_standing(work, actor, [project.team_id])
     if project.is_deleted:
         raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
-    return project, False
+
+
+async def _at_home(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """The drafts where their project is at home by now: a large import takes a while. Raises as `_require_receiving`;
+    the commit relies on the project.
+    """
+    project = await work.projects.get(drafts[0].project_id)
+    await _require_receiving(work, actor, project)
+    work.projects.rely_on(project)
+    return [draft.at_home(home_in(project)) for draft in drafts]
 
 
 async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:

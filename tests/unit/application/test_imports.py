@@ -26,8 +26,9 @@ from application.ports.unit_of_work import Begin
 from application.projects import DeleteProject, EditProject
 from application.tasks import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
-from domain.errors import Conflict, Invalid, StoreUnavailable
+from domain.errors import Conflict, Forbidden, Invalid, StoreUnavailable
 from domain.task import Task, TaskStatus
+from domain.team import Team
 from tests.unit.builders import NUMBERS, actor, stamp
 
 COLLECTIONS = ("projects", "labels", "tasks", "audit_logs")
@@ -485,3 +486,80 @@ async def test_two_spellings_of_one_name_are_one_label_and_one_project(
     (label_id,) = (await contents(store))["labels"]
     tasks = (await contents(store))["tasks"].values()
     assert [task["labelIds"] for task in tasks] == [[label_id]] * 3
+
+
+Meanwhile = Callable[[str], Any]
+"""What somebody does to the receiving project."""
+
+
+class CrossedStore:
+    """A store in which somebody does something to the receiving project before the first tasks come."""
+
+    def __init__(self, store: RecordStore, meanwhile: Meanwhile) -> None:
+        self._store = store
+        self._meanwhile: Meanwhile | None = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, change_set: ChangeSet) -> None:
+        tasks = [put.record for put in change_set.puts if put.collection == "tasks"]
+        if tasks and self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            await meanwhile(tasks[0]["projectId"])
+        await self._store.commit(change_set)
+
+
+@pytest.fixture
+def bring_crossed(store: RecordStore, identifiers: Identifiers, clock: Clock) -> Import:
+    async def bring(meanwhile: Meanwhile) -> ImportReport:
+        begin: Any = partial(StoredUnitOfWork, CrossedStore(store, meanwhile), identifiers)
+        request = ImportRequest(content=beads({"id": "bd-1"}), format="beads", project_name="Beads")
+        return await ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())(
+            actor(), request
+        )
+
+    return bring
+
+
+async def test_a_project_that_goes_to_the_trash_meanwhile_receives_nothing(
+    bring_crossed: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    async def trash(project_id: str) -> None:
+        await DeleteProject(begin, clock)(actor(), project_id, expected_version=None)
+
+    with pytest.raises(Conflict):
+        await bring_crossed(trash)
+    stored = await contents(store)
+    assert [project["isDeleted"] for project in stored["projects"].values()] == [True]
+    assert stored["tasks"] == {}
+
+
+async def test_tasks_come_to_where_their_project_has_moved_meanwhile(
+    bring_crossed: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    async def put_in_team(project_id: str) -> None:
+        work = begin(actor())
+        team = Team.create("7" * 24, stamp(), owner_id=actor().id, changes={"name": "Gardeners"})
+        work.teams.save(team)
+        project = await work.projects.get(project_id)
+        work.projects.save(project.edit(stamp(), {"team_id": team.id}))
+        await work.commit()
+
+    await bring_crossed(put_in_team)
+    (task,) = (await contents(store))["tasks"].values()
+    assert task["teamId"] == "7" * 24
+
+
+async def test_a_project_that_is_given_away_meanwhile_receives_nothing(
+    bring_crossed: Import, begin: Begin, store: RecordStore
+) -> None:
+    async def give_away(project_id: str) -> None:
+        work = begin(actor())
+        project = await work.projects.get(project_id)
+        work.projects.save(project.edit(stamp(), {"owner_id": "8" * 24}))
+        await work.commit()
+
+    with pytest.raises(Forbidden):
+        await bring_crossed(give_away)
+    assert (await contents(store))["tasks"] == {}
