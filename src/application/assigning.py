@@ -3,7 +3,7 @@
 from application.actor import Actor
 from application.authorization import require
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import belonging_in, standing_in
+from application.standing import alone, belonging_in, rely_on_standing, standing_in
 from application.task_access import visible_task
 from application.task_writer import TaskChange, TaskWriter
 from domain.assignment import Assignee, AssigneeType, TaskAssignment, assignment_id
@@ -34,8 +34,12 @@ async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple
         return task, current
     given_now = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
     await _load_assignee(work, writer.actor, assignee)
-    standing = await standing_in(work, writer.actor, [task.team_id, given_now])
-    require(may_give_task(standing, task, assignee), "Who does this task is not yours to say.")
+    teams = [task.team_id, given_now]
+    if not may_give_task(alone(writer.actor), task, assignee):
+        standing = await standing_in(work, writer.actor, teams)
+        require(may_give_task(standing, task, assignee), "Who does this task is not yours to say.")
+        # Who takes a task while he is removed from its team would keep it.
+        await rely_on_standing(work, writer.actor, teams)
     await _require_assignee(writer, task, assignee)
     id_ = assignment_id(task.id, task.version + 1)
     assignment = TaskAssignment.create(id_, stamp, task_id=task.id, assignee=assignee)

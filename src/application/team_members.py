@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from application.actor import Actor
 from application.authorization import require
@@ -15,6 +16,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated, with_latecomers
 from application.standing import alone, rely_on_standing
 from application.team_access import Member, is_crossed_beside, member_of, seen_team
+from application.trash import changed_since
 from domain.audit import AuditEntry
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, RuleBroken
@@ -172,6 +174,30 @@ class RemoveMember:
         await hand_back(work, id, user_id, stamp)
         await work.commit()
         return left
+
+
+@dataclass(frozen=True, slots=True)
+class FinishLeavings:
+    """Hands back what somebody took over in the very moment he left, where the process died in between.
+
+    Who went to the trash with his team keeps what he does there: both come back together.
+    """
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(self, actor: Actor, *, since: datetime) -> None:
+        async for membership in changed_since(since, lambda: self.begin(actor).memberships):
+            if membership.is_deleted:
+                await repeated(partial(self._attempt, actor, membership), where=lambda _: True)
+
+    async def _attempt(self, actor: Actor, left: Membership) -> None:
+        work = self.begin(actor)
+        team = (await work.teams.get_many([left.team_id])).get(left.team_id)
+        if team is None or team.trash_stamp == left.trash_stamp:
+            return
+        await hand_back_late(work, team.id, left.user_id, Stamp(self.clock.now(), actor.id))
+        await work.commit()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Each noun describes itself once as a `Kind`; its use cases inherit from here and from `application.history`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -110,6 +110,16 @@ class Delete(Generic[E]):
             await self.kind.delete_content(work, id, stamp)
 
 
+async def changed_since(since: datetime, of: Callable[[], Repository[E]]) -> AsyncIterator[E]:
+    """Everything that changed since an instant, the newest first, each page from a unit of work of its own."""
+    page: PageRequest | None = PageRequest(limit=LIMIT_MAX, sort=Sort("updatedAt", descending=True))
+    while page is not None:
+        found = await of().changed_since(since, page)
+        for thing in found.items:
+            yield thing
+        page = None if found.next is None else replace(page, after=found.next)
+
+
 @dataclass(frozen=True, slots=True)
 class Finish(Generic[E]):
     """Takes along what should have followed things that moved or went to the trash, where the process died in between.
@@ -122,12 +132,8 @@ class Finish(Generic[E]):
     kind: ClassVar[Kind[Any]]
 
     async def __call__(self, actor: Actor, *, since: datetime) -> None:
-        page: PageRequest | None = PageRequest(limit=LIMIT_MAX, sort=Sort("updatedAt", descending=True))
-        while page is not None:
-            found = await self.kind.of(self.begin(actor)).changed_since(since, page)
-            for thing in found.items:
-                await repeated(partial(self._attempt, actor, thing.id), where=lambda _: True)
-            page = None if found.next is None else replace(page, after=found.next)
+        async for thing in changed_since(since, lambda: self.kind.of(self.begin(actor))):
+            await repeated(partial(self._attempt, actor, thing.id), where=lambda _: True)
 
     async def _attempt(self, actor: Actor, id: str) -> None:
         work = self.begin(actor)

@@ -221,6 +221,7 @@ class Container(containers.DeclarativeContainer):
     list_trash = providers.Singleton(administration.ListTrash, begin=begin, clock=clock)
     finish_projects = providers.Singleton(projects.FinishProjects, begin=begin, clock=clock)
     finish_teams = providers.Singleton(teams.FinishTeams, begin=begin, clock=clock)
+    finish_leavings = providers.Singleton(team_members.FinishLeavings, begin=begin, clock=clock)
     read_diagnostics = providers.Singleton(administration.ReadDiagnostics, diagnostics=stack)
     retention_runs = providers.Singleton(StoredRetentionRuns, stack.provided.store)
     read_retention = providers.Singleton(

@@ -66,6 +66,7 @@ def retention_of(container: Container) -> Job:
         since = BEGINNING if last is None else last.at - OVERLAP
         await container.finish_projects()(actor, since=since)
         await container.finish_teams()(actor, since=since)
+        await container.finish_leavings()(actor, since=since)
         run: RetentionRun = await container.purge_expired()(actor)
         if run.removed or run.kept:
             logger.bind(removed=dict(run.removed), detached=run.detached, kept=run.kept).info(

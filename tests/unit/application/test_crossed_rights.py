@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.system.identifiers import SortableIdentifiers
+from application.assignments import AssignTask
 from application.bulk_tasks import WriteTasksEach, WriteTasksTogether
 from application.ports.unit_of_work import Begin
 from application.projects import CreateProject, DeleteProject, EditProject, RestoreProject, RollBackProject
@@ -14,6 +15,7 @@ from application.repetition import REPEATS_MAX
 from application.task_operations import DeleteOperation
 from application.tasks import CreateTask, DeleteTask, EditTask, RestoreTask, RollBackTask
 from application.timelines import RollBackTimeline, SaveTimeline
+from domain.assignment import Assignee, AssigneeType
 from domain.errors import Forbidden, NotFound, RuleBroken, TandemError
 from domain.project import Project
 from domain.role import TEAM_PERMISSIONS, Role, RoleScope, built_in_id
@@ -45,6 +47,7 @@ class Desk:
         self.edit_task, self.delete_task = EditTask(begin, clock, NUMBERS), DeleteTask(begin, clock, NUMBERS)
         self.restore_task = RestoreTask(begin, clock, NUMBERS)
         self.roll_back_task = RollBackTask(begin, clock, NUMBERS)
+        self.assign = AssignTask(begin, clock, NUMBERS)
         self.together = WriteTasksTogether(begin, clock, identifiers, NUMBERS)
         self.each = WriteTasksEach(begin, clock, identifiers, NUMBERS)
 
@@ -124,6 +127,10 @@ async def allotment(house: Clubhouse) -> Allotment:
     )
 
 
+def _user(id: str) -> Assignee:
+    return Assignee(id, AssigneeType.USER)
+
+
 Deed = Callable[[Allotment, Desk], Awaitable[Any]]
 BY = actor(BEN)
 
@@ -149,6 +156,7 @@ BY_PERMISSION: dict[str, Deed] = {
     "restore task": lambda at, do: do.restore_task(BY, at.trashed_task.id, expected_version=None),
     "roll back task": lambda at, do: do.roll_back_task(BY, at.task.id, version=1, expected_version=None),
     "take task out": lambda at, do: do.edit_task(BY, at.task.id, {"project_id": None}, expected_version=None),
+    "assign task": lambda at, do: do.assign(BY, at.task.id, _user(CARL), expected_version=None),
     "delete tasks together": lambda at, do: do.together(BY, [DeleteOperation(at.task.id)]),
     "delete tasks each": lambda at, do: _first(do.each(BY, [DeleteOperation(at.task.id)])),
 }
@@ -159,6 +167,7 @@ BY_BELONGING: dict[str, Deed] = {
     "share project": lambda at, do: do.edit_project(
         BY, at.shed.id, {"team_id": at.team.id}, expected_version=None
     ),
+    "take task": lambda at, do: do.assign(BY, at.task.id, _user(BEN), expected_version=None),
     "delete made task": lambda at, do: do.delete_task(BY, at.made.id, expected_version=None),
     "move own task": lambda at, do: do.edit_task(
         BY, at.own.id, {"project_id": at.project.id}, expected_version=None

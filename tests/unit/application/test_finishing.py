@@ -10,9 +10,10 @@ from application.actor import system_actor
 from application.ports.clock import Clock
 from application.projects import CreateProject, DeleteProject, EditProject, FinishProjects, RestoreProject
 from application.tasks import CreateTask
+from application.team_members import FinishLeavings, RemoveMember
 from domain.task import Task
 from tests.unit.application.clubhouse import Clubhouse
-from tests.unit.builders import BEN, NOON, NUMBERS, actor
+from tests.unit.builders import BEN, NOON, NUMBERS, actor, numbered_id
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -89,3 +90,48 @@ async def test_a_task_that_was_cut_off_from_a_project_in_the_trash_goes_and_come
 
     await garden.restore(actor(), garden.project_id, expected_version=None)
     assert not (await garden.late_task()).is_deleted
+
+
+LATE_TASK = numbered_id(81)
+
+
+async def test_what_somebody_took_over_while_he_left_is_handed_back_after_a_crash(house: Clubhouse) -> None:
+    team = await house.team(BEN)
+    commits = 0
+
+    async def gate(step: Step) -> None:
+        nonlocal commits
+        await open_gate(step)
+        if step == BEFORE_COMMIT:
+            commits += 1
+            if commits > 1:
+                raise Died
+            await house.taken_task(LATE_TASK, team, BEN)
+
+    cut_off = partial(StoredUnitOfWork, FaultyStore(house.memory, gate), SortableIdentifiers())
+    with pytest.raises(Died):
+        await RemoveMember(cut_off, house.clock)(actor(), team.id, BEN)
+    assert await house.executors(LATE_TASK) == (BEN, BEN)
+
+    finish = FinishLeavings(house.now.begin, house.clock)
+    await finish(FINISHER, since=NOON)
+    assert await house.executors(LATE_TASK) == (None, None)
+    handed_back = await house.now.begin(FINISHER).tasks.get(LATE_TASK)
+    await finish(FINISHER, since=NOON)
+    assert await house.now.begin(FINISHER).tasks.get(LATE_TASK) == handed_back
+
+
+async def test_who_came_back_meanwhile_and_who_is_in_the_trash_with_his_team_keep_what_they_do(
+    house: Clubhouse,
+) -> None:
+    team, trashed = await house.team(BEN), await house.team(BEN)
+    await house.now.remove(actor(), team.id, BEN)
+    await house.now.add(actor(), team.id, [BEN])
+    await house.taken_task(LATE_TASK, team, BEN)
+    await house.taken_task(numbered_id(82), trashed, BEN)
+    await house.now.delete(actor(), trashed.id, expected_version=None)
+
+    await FinishLeavings(house.now.begin, house.clock)(FINISHER, since=NOON)
+
+    assert await house.executors(LATE_TASK) == (BEN, BEN)
+    assert await house.executors(numbered_id(82)) == (BEN, BEN)
