@@ -15,7 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from loguru import logger
 
-from domain.errors import TandemError
+from domain.errors import NotFound, TandemError
 from entrypoints.http.authentication import Authentication, address_of
 from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.errors import PROBLEM_TYPE, problem
@@ -145,10 +145,13 @@ class RequestLayer:
         try:
             if self._is_limited:
                 self._take(scope, answering.exchange)
+            _require_one_spelling(scope["path"])
             await self._app(scope, receive, answering.send)
         except TooManyRequests as refusal:
             retry_after = str(refusal.retry_after_seconds).encode()
             await answering.refuse(refusal, scope, ((b"retry-after", retry_after),))
+        except NotFound as refusal:
+            await answering.refuse(refusal, scope)
         except asyncio.CancelledError:
             is_overdue = self._limits.deadlines.leave(task)
             if not is_overdue:
@@ -184,6 +187,14 @@ class RequestLayer:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
         return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def _require_one_spelling(path: str) -> None:
+    """Raises NotFound where the router would read another address: limits, keys and cursors go by the one that stands
+    there.
+    """
+    if "//" in path or (path.endswith("/") and len(path) > 1):
+        raise NotFound("There is nothing at this address; it has a slash too many.")
 
 
 class Answering:

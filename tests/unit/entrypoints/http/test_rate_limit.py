@@ -78,3 +78,23 @@ async def test_sign_ins_to_one_address_are_counted_wherever_they_come_from() -> 
 async def test_nothing_is_counted_in_tests_unless_asked_for() -> None:
     service = Service()
     assert {await sign_in(service, "anna@example.org") for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize(
+    "address", ["/v1/auth/dev/token/", "//v1/auth/dev/token", "/v1//auth/dev/token", "/v1/auth/dev/token//"]
+)
+async def test_no_other_spelling_of_an_address_is_a_way_around_its_limit(address: str) -> None:
+    service = Service(SIGN_IN_RATE_LIMIT="1/hour")
+    answers = [
+        await service.client.post(f"http://tandem.test{address}", json={"email": "anna@example.org"})
+        for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert answers[0].json()["code"] == "not_found"
+    assert (await service.stored())["users"] == []
+
+
+@pytest.mark.parametrize("address", ["/v1/projects/", "//v1/projects", "/v1//projects"])
+async def test_an_address_has_one_spelling(service: Service, address: str) -> None:
+    for method in ("GET", "POST", "HEAD"):
+        assert (await service.call(method, f"http://tandem.test{address}")).status_code == 404
