@@ -12,7 +12,7 @@ from adapters.monty.collection_indexes import OrderedIndex
 from adapters.monty.document import record_of
 from adapters.monty.document_query import DocumentQuery, document_query
 from adapters.monty.errors import DRIVER_ERRORS, unavailable
-from adapters.monty.index_walk import Plan
+from adapters.monty.index_walk import Found, FoundByIndex, Plan
 from adapters.monty.keyed_storage import CandidateQuery
 from adapters.monty.question_plan import has_order, plan, plan_unordered, position_of, searches_in
 from adapters.monty.sorted_keys import Key
@@ -116,8 +116,8 @@ class DocumentReader:
             position, wanted = keys[-1], 2 * wanted
             await asyncio.sleep(0)
             self._state.require_whole()
-            if way.words is not None and changes != self._state.changes(collection):
-                way = replace(way, words=self._found_by_words(collection, question.where))
+            if way.found is not None and changes != self._state.changes(collection):
+                way = replace(way, found=self._found_again(way.found, question))
         return list(found.values())[: question.limit]
 
     async def _all(self, collection: str, where: Criterion, way: Plan) -> list[Record]:
@@ -163,6 +163,12 @@ class DocumentReader:
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
+    def _found_again(self, found: Found, question: Question) -> Found | None:
+        """The same after a change."""
+        if isinstance(found, FoundByIndex):
+            return FoundByIndex(found.way)
+        return self._found_by_words(question.collection, question.where)
+
     @staticmethod
     def _is_search(collection: str, where: Criterion) -> bool:
         return bool(SPECS[collection].text_fields and searches_in(where))
@@ -205,9 +211,9 @@ def _is_deleted(where: Criterion) -> bool | None:
 
 def _keys_for(way: Plan, wanted: int) -> int:
     """How many keys to pass at once, so that about this many candidates are among them."""
-    if way.words is None or way.stretches is None:
+    if way.found is None or way.stretches is None:
         return min(wanted, MATCHED_AT_ONCE_MAX)
-    keys = min(wanted, MATCHED_AT_ONCE_MAX) * way.size // max(1, way.words.estimate)
+    keys = min(wanted, MATCHED_AT_ONCE_MAX) * way.size // max(1, way.found.estimate)
     return max(1, min(wanted, MATCHED_AT_ONCE_MAX), min(keys, PASSED_AT_ONCE_MAX))
 
 

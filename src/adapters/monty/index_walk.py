@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import islice
+from typing import Protocol
 
 from adapters.monty.collection_indexes import TOP, OrderedIndex, rank
 from adapters.monty.sorted_keys import Key
-from adapters.monty.word_search import FoundByWords
 from adapters.records.criteria import Criterion
+
+
+class Found(Protocol):
+    """Ids that were found by themselves, asked one by one or told all at once. Valid until the next change."""
+
+    @property
+    def estimate(self) -> int:
+        """About how many there are, known at once."""
+        ...
+
+    def __contains__(self, record_id: str) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +59,15 @@ class Stretch:
 class Plan:
     """Stretches that hold every match, perhaps with others, and perhaps some records more than once.
 
-    `rest`: what the stretches and the words do not decide; where nothing is left, everything in them matches.
-    `words`: what a record must be among as well; where `stretches` is None, nothing else narrows the candidates.
+    `rest`: what the stretches and what was found do not decide; where nothing is left, everything in them matches.
+    `found`: what a record must be among as well; where `stretches` is None, nothing else narrows the candidates.
     `is_ordered`: each stretch stands in the question's order behind its prefix, so a page costs the page.
     """
 
     stretches: tuple[Stretch, ...] | None
     rest: tuple[Criterion, ...]
     is_ordered: bool = False
-    words: FoundByWords | None = None
+    found: Found | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -63,45 +76,45 @@ class Plan:
 
     @cached_property
     def size(self) -> int:
-        """How many keys the stretches hold: no fewer than there are candidates. Of words it is an estimate. Looked up
-        once: ways are compared by it again and again.
+        """How many keys the stretches hold: no fewer than there are candidates. Of what was found it is an estimate.
+        Looked up once: ways are compared by it again and again.
         """
         if self.stretches is None:
-            return 0 if self.words is None else self.words.estimate
+            return 0 if self.found is None else self.found.estimate
         return sum(stretch.size for stretch in self.stretches)
 
     @property
     def candidates_max(self) -> int:
         """About how many records it may come to at most."""
-        return self.size if self.words is None else min(self.size, self.words.estimate)
+        return self.size if self.found is None else min(self.size, self.found.estimate)
 
     def ids(self) -> list[str]:
         """All candidates once, in no order that means anything."""
-        words, stretches = self.words, self.stretches
+        among, stretches = self.found, self.stretches
         if stretches is None:
-            return list(words or ())
+            return list(among or ())
         found = (one for stretch in stretches for one in stretch.ids())
         distinct = found if self._is_apart else dict.fromkeys(found)
-        return list(distinct) if words is None else [one for one in distinct if one in words]
+        return list(distinct) if among is None else [one for one in distinct if one in among]
 
     def count(self) -> int:
         """How many candidates there are."""
         if self.stretches is None:
-            return 0 if self.words is None else len(self.words)
-        return self.size if self.words is None and self._is_apart else len(self.ids())
+            return 0 if self.found is None else len(self.found)
+        return self.size if self.found is None and self._is_apart else len(self.ids())
 
     def walk(self, position: Key | None, limit: int, *, descending: bool) -> list[Key]:
-        """At most `limit` places after one, in the question's order, whatever words stand there."""
+        """At most `limit` places after one, in the question's order, whatever was found there."""
         if self.stretches is None:
-            return self._walk_words(position, limit, descending=descending)
+            return self._walk_found(position, limit, descending=descending)
         walks = [stretch.tails(position, descending=descending) for stretch in self.stretches]
         if len(walks) == 1:
             return list(islice(walks[0], limit))
         return list(islice(_distinct(merge(*walks, reverse=descending)), limit))
 
-    def _walk_words(self, position: Key | None, limit: int, *, descending: bool) -> list[Key]:
-        """The same through what holds the words, in the order of their ids."""
-        ids: Iterable[str] = self.words or ()
+    def _walk_found(self, position: Key | None, limit: int, *, descending: bool) -> list[Key]:
+        """The same through what was found, in the order of their ids."""
+        ids: Iterable[str] = self.found or ()
         if position is not None:
             last = position[-1][1]
             ids = [one for one in ids if (one < last if descending else one > last)]
@@ -113,10 +126,34 @@ class Plan:
         return len({id(stretch.index) for stretch in self.stretches or ()}) < 2
 
     def among(self, keys: Sequence[Key]) -> list[str]:
-        """The ids of those places where the words stand, too."""
+        """The ids of those places that were found, too."""
         ids = [key[-1][1] for key in keys]
-        words = None if self.stretches is None else self.words
-        return ids if words is None else [one for one in ids if one in words]
+        among = None if self.stretches is None else self.found
+        return ids if among is None else [one for one in ids if one in among]
+
+
+class FoundByIndex:
+    """What an exact way comes to, to be looked up while walking in another order."""
+
+    def __init__(self, way: Plan) -> None:
+        self.way = way
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(self.way.ids())
+
+    @property
+    def estimate(self) -> int:
+        return self.way.size
+
+    def __contains__(self, record_id: str) -> bool:
+        return record_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 def _distinct(keys: Iterator[Key]) -> Iterator[Key]:

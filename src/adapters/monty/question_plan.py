@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from adapters.monty.collection_indexes import NOTHING, TOP, OrderedIndex, Rank, rank
-from adapters.monty.index_walk import Plan, Stretch
+from adapters.monty.index_walk import FoundByIndex, Plan, Stretch
 from adapters.monty.sorted_keys import Key
 from adapters.monty.word_search import FoundByWords
 from adapters.records.criteria import (
@@ -60,8 +60,11 @@ def plan(
         return along
     fewest = _fewest_by_any(orders, wanted, words)
     ways = [(_reading_cost(fewest), fewest)]
-    if along is not None:
-        along = replace(along, words=words)
+    if along is not None and words is None and fewest.is_exact:
+        along = replace(along, rest=(), found=FoundByIndex(fewest))
+        ways.append((fewest.size + _walking_cost(along, fewest, limit), along))
+    elif along is not None:
+        along = replace(along, found=words)
         ways.append((_walking_cost(along, fewest, limit), along))
     if words is not None and order.field == ID:
         by_words = replace(_by_words(wanted, words), is_ordered=True)
@@ -97,7 +100,7 @@ def _walking_cost(along: Plan, fewest: Plan, limit: int) -> int:
     keys = along.size if matches < limit else min(along.size, limit * along.size // matches)
     if along.is_exact:
         return keys + min(limit, matches) * KEYS_PER_DOCUMENT
-    held = keys if along.words is None else keys * along.candidates_max // max(1, along.size)
+    held = keys if along.found is None else keys * along.candidates_max // max(1, along.size)
     return keys + held * KEYS_PER_MATCH
 
 
@@ -115,13 +118,13 @@ def _fewest_by_any(
         raise LookupError("the index by id serves every question")
     if words is None:
         return by_index
-    return min(replace(by_index, words=words), _by_words(wanted, words), key=_reading_cost)
+    return min(replace(by_index, found=words), _by_words(wanted, words), key=_reading_cost)
 
 
 def _by_words(wanted: Sequence[Criterion], words: FoundByWords) -> Plan:
     """What holds the words, whatever the indexes say."""
     rest = tuple(criterion for criterion in wanted if criterion not in words.decided)
-    return Plan(None, rest, words=words)
+    return Plan(None, rest, found=words)
 
 
 def _best_along(orders: Sequence[OrderedIndex], wanted: Sequence[Criterion], order: Order) -> Plan | None:

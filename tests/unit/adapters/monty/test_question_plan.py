@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.monty.collection_indexes import CollectionIndexes
+from adapters.monty.collection_indexes import CollectionIndexes, IndexForm, late_order, rank
 from adapters.monty.index_walk import Plan
 from adapters.monty.question_plan import STRETCHES_MAX, plan
 from adapters.records.criteria import AllOf, AnyOf, Criterion, Equals, OneOf, Order
@@ -47,3 +47,28 @@ def test_a_question_with_too_many_values_is_walked_along_one_index() -> None:
 
 def test_a_question_for_none_of_no_values_has_no_candidates() -> None:
     assert _newest(AllOf((LIVE, OneOf("teamId", ()))), BEN, teamId=TEAM).size == 0
+
+
+def test_an_order_without_its_own_index_is_walked_among_what_matches() -> None:
+    records = [task(number, ownerId=BEN if number % 4 else ANNA, dueAt=None) for number in range(1, 400)]
+    indexes = CollectionIndexes(SPECS["tasks"], records)
+    by_due = late_order(IndexForm(("isDeleted", "dueAt", "id")))
+    for record in records:
+        by_due.keys.add(by_due.pick({name: rank(record.get(name)) for name in by_due.fields}))
+    where = AllOf((LIVE, AnyOf((Equals("ownerId", BEN), OneOf("assigneeId", (BEN, TEAM))))))
+    way = plan([*indexes.orders, by_due], where, order=Order("dueAt"), limit=20)
+    assert (way.is_ordered, way.is_exact) == (True, True)
+    among = way.among(way.walk(None, 20, descending=False))
+    assert among == [record["id"] for record in records[:20] if record["ownerId"] == BEN]
+
+
+def test_few_matches_are_read_and_sorted_rather_than_looked_for_along_an_order() -> None:
+    records = [task(number, ownerId=BEN if number == 7 else ANNA) for number in range(1, 400)]
+    indexes = CollectionIndexes(SPECS["tasks"], records)
+    by_due = late_order(IndexForm(("isDeleted", "dueAt", "id")))
+    for record in records:
+        by_due.keys.add(by_due.pick({name: rank(record.get(name)) for name in by_due.fields}))
+    way = plan(
+        [*indexes.orders, by_due], AllOf((LIVE, Equals("ownerId", BEN))), order=Order("dueAt"), limit=20
+    )
+    assert (way.is_ordered, way.size) == (False, 1)
