@@ -126,9 +126,11 @@ class MongoRecordStore:
         writes = commit_writes(change_set)
         if not writes:
             return
+        seconds = self._connection.seconds_for(len(writes))
+        # Waiting is not counted against the time that the server has.
         async with (
-            self._connection.call(seconds=self._connection.seconds_for(len(writes))) as database,
-            self._turns.at(change_set.guards),
+            self._turns.at(change_set.guards, wait_seconds=seconds),
+            self._connection.call(seconds=seconds) as database,
         ):
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
             transaction = Transaction(database.client, ReadConcern())

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from weakref import WeakValueDictionary
 
 from adapters.records.change_set import Guard
+from domain.errors import StoreUnavailable
 
 
 class Turns:
@@ -19,12 +20,22 @@ class Turns:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def at(self, guards: Sequence[Guard]) -> AsyncIterator[None]:
-        """Holds the turn at all of these documents, taken in one order so that nobody waits in a circle."""
+    async def at(self, guards: Sequence[Guard], *, wait_seconds: float) -> AsyncIterator[None]:
+        """Holds the turn at all of these documents, taken in one order so that nobody waits in a circle.
+
+        Raises StoreUnavailable where its turn does not come in time.
+        """
         async with contextlib.AsyncExitStack() as held:
-            for document in sorted({(guard.collection, guard.record_id) for guard in guards}):
-                lock = self._locks.get(document)
-                if lock is None:
-                    lock = self._locks[document] = asyncio.Lock()
-                await held.enter_async_context(lock)
+            try:
+                async with asyncio.timeout(wait_seconds):
+                    await self._take(guards, held)
+            except TimeoutError as error:
+                raise StoreUnavailable("Too many rely on the same thing at this moment.") from error
             yield
+
+    async def _take(self, guards: Sequence[Guard], held: contextlib.AsyncExitStack) -> None:
+        for document in sorted({(guard.collection, guard.record_id) for guard in guards}):
+            lock = self._locks.get(document)
+            if lock is None:
+                lock = self._locks[document] = asyncio.Lock()
+            await held.enter_async_context(lock)

@@ -1,0 +1,1 @@
+"""The MongoDB adapter's parts that need no server."""
