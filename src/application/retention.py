@@ -2,7 +2,8 @@
 
 Each change set removes a thing together with all that means nothing without it, and names the versions it read: where
 somebody restores it in that very moment one of the two finds the other's version and gives way. So several workers may
-do this at once, and a killed one leaves nothing half done. What is too large for one change set loses its parts first.
+do this at once, and a killed one leaves nothing half done. Of what is too large for one change set the first makes sure
+that nobody restores the rest: it follows in this run, or in the next.
 """
 
 from collections import Counter
@@ -180,8 +181,14 @@ class _Sweep:
 
 
 async def gather_tasks(removal: Removal, ids: Sequence[str]) -> bool:
-    """Tasks, with who was to do them and who watched them; tasks below them stand on their own from now on."""
-    await _take_tasks(removal, await removal.expired(removal.work.tasks, ids))
+    """Tasks, with who was to do them and who watched them; tasks below them stand on their own from now on.
+
+    What is in the trash with its project waits for it: whoever restores a project finds all of it.
+    """
+    tasks: list[Task] = await removal.expired(removal.work.tasks, ids)
+    projects = await removal.work.projects.get_many(task.project_id for task in tasks if task.project_id)
+    waiting = {project.id for project in projects.values() if project.is_deleted}
+    await _take_tasks(removal, [task for task in tasks if task.project_id not in waiting])
     return True
 
 
@@ -199,20 +206,18 @@ async def _take_tasks(removal: Removal, tasks: Sequence[Task]) -> None:
 
 
 async def gather_project(removal: Removal, ids: Sequence[str]) -> bool:
-    """A project, with its timeline and all its tasks."""
+    """A project, with its timeline and its tasks; those beyond PARTS_MAX are removed as tasks that have expired."""
     work = removal.work
     for project in await removal.expired(work.projects, ids):
-        tasks = await work.tasks.some_of_project(project.id, limit=PARTS_MAX + 1)
-        if any(not removal.has_expired(task) for task in tasks):
+        lasting = await work.tasks.of_project_since(project.id, removal.cutoff, limit=PARTS_MAX)
+        if lasting:
             # A process that died while it deleted the project left them live: they get their own time in the trash.
-            for task in tasks:
+            for task in lasting:
                 if not task.is_deleted:
                     work.tasks.save(task.delete(removal.stamp))
             removal.kept += 1
             return True
-        await _take_tasks(removal, tasks[:PARTS_MAX])
-        if len(tasks) > PARTS_MAX:
-            return False
+        await _take_tasks(removal, await work.tasks.some_of_project(project.id, limit=PARTS_MAX))
         timeline = await work.timelines.of_project(project.id)
         removal.erase("timelines", work.timelines, [] if timeline is None else [timeline])
         removal.erase("projects", work.projects, [project])
@@ -236,7 +241,12 @@ async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
     """A team, with its memberships; its projects stay with their owners, and its tasks are nobody's to do."""
     work, stamp = removal.work, removal.stamp
     for team in await removal.expired(work.teams, ids):
-        # Before their tasks, which follow a project: who restores the team in the middle finds both of one mind.
+        memberships = await work.memberships.ever_of_team(team.id)
+        if memberships:
+            # First of all, since nobody restores a team without its owner.
+            removal.erase("team_members", work.memberships, memberships)
+            work.teams.rely_on(team)
+            return False
         projects = await work.projects.of_team(team.id, limit=PARTS_MAX)
         if projects:
             removal.detach(work.projects, [project.lose_team(stamp) for project in projects])
@@ -251,7 +261,6 @@ async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
         if len(tasks) > PARTS_MAX:
             work.teams.rely_on(team)
             return False
-        removal.erase("team_members", work.memberships, await work.memberships.ever_of_team(team.id))
         removal.erase("teams", work.teams, [team])
     return True
 

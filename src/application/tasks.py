@@ -162,11 +162,13 @@ class RollBackTask:
 
 
 async def _require_live_project(work: UnitOfWork, task: Task) -> None:
-    """Raises Conflict where the task's project is in the trash; the commit relies on that it is not."""
+    """Raises Conflict where the task's project is in the trash or gone; the commit relies on that it is not."""
     if task.project_id is None:
         return
     project = (await work.projects.get_many([task.project_id])).get(task.project_id)
     if project is None:
+        if await work.projects.purged([task.project_id]):
+            raise Conflict("Its project was removed for good, and what was in it goes, too.")
         return
     if project.is_deleted:
         raise Conflict("Its project is in the trash; restore that first.")

@@ -1,32 +1,47 @@
-"""The last run of the retention, in a control record of the store."""
+"""The last run of the retention, and how far what was cut off is finished, in control records of the store."""
 
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, json_value, mapping_of
+from adapters.records.record import ID, VERSION, instant_text, json_value, mapping_of
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
 from application.ports.retention_runs import RetentionRun
 from domain.errors import Conflict
 
-RUN_ID = "retention-run"
+RUN_ID, FINISHED_ID = "retention-run", "finished"
 _MAPPING = mapping_of(RetentionRun)
 
 
 class StoredRetentionRuns:
-    """The port RetentionRuns. The record belongs to one store and is never mirrored."""
+    """The port RetentionRuns. The records belong to one store and are never mirrored."""
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
 
     async def note(self, run: RetentionRun) -> None:
-        present = (await self._store.fetch(CONTROL.collection, (RUN_ID,))).get(RUN_ID)
+        await self._keep(RUN_ID, {name: json_value(field) for name, field in _MAPPING.to_record(run).items()})
+
+    async def last(self) -> RetentionRun | None:
+        value = await self._kept(RUN_ID)
+        return None if value is None else _MAPPING.from_record(value)
+
+    async def note_finished(self, at: datetime) -> None:
+        await self._keep(FINISHED_ID, {"at": instant_text(at)})
+
+    async def finished_until(self) -> datetime | None:
+        value = await self._kept(FINISHED_ID)
+        return None if value is None else datetime.fromisoformat(value["at"])
+
+    async def _keep(self, id: str, value: dict[str, Any]) -> None:
+        present = (await self._store.fetch(CONTROL.collection, (id,))).get(id)
         version = 0 if present is None else int(present[VERSION])
-        value = {name: json_value(field) for name, field in _MAPPING.to_record(run).items()}
-        record = {ID: RUN_ID, VERSION: version + 1, "value": value}
+        record = {ID: id, VERSION: version + 1, "value": value}
         with suppress(Conflict):
             await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
 
-    async def last(self) -> RetentionRun | None:
-        record = (await self._store.fetch(CONTROL.collection, (RUN_ID,))).get(RUN_ID)
-        return None if record is None else _MAPPING.from_record(record["value"])
+    async def _kept(self, id: str) -> dict[str, Any] | None:
+        record = (await self._store.fetch(CONTROL.collection, (id,))).get(id)
+        return None if record is None else record["value"]

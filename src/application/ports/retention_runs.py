@@ -1,4 +1,4 @@
-"""What the last removal of expired things did, for whoever asks from another process."""
+"""What the last removal of expired things did, and how far what crashes cut off is finished, for every process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class RetentionRun:
 
 
 class RetentionRuns(Protocol):
-    """Remembers the last run of the installation."""
+    """Remembers the last run of the installation, and until when everything that was cut off is finished."""
 
     async def note(self, run: RetentionRun) -> None:
         """Keeps this run as the last one. Of two at the same moment either may win. Raises StoreUnavailable."""
@@ -33,4 +33,12 @@ class RetentionRuns(Protocol):
 
     async def last(self) -> RetentionRun | None:
         """The last run, None before the first. Raises StoreUnavailable."""
+        ...
+
+    async def note_finished(self, at: datetime) -> None:
+        """Keeps that what was cut off before this instant is finished. Raises StoreUnavailable."""
+        ...
+
+    async def finished_until(self) -> datetime | None:
+        """That instant, None before the first time. Raises StoreUnavailable."""
         ...

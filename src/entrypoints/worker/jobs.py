@@ -20,7 +20,7 @@ RETENTION_DELAY_SECONDS = 60.0
 """A process that has just started has better things to do."""
 RETENTION_SECONDS_MAX = 1_800.0
 OVERLAP = timedelta(hours=1)
-"""How long before the last run a change may have begun whose process died during that run."""
+"""How long before the last time a change may have begun whose process died at that time."""
 BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
@@ -62,11 +62,14 @@ def retention_of(container: Container) -> Job:
 
     async def purge() -> None:
         actor = system_actor(f"retention-{container.identifiers().fresh()}")
-        last = await container.retention_runs().last()
-        since = BEGINNING if last is None else last.at - OVERLAP
+        runs, began = container.retention_runs(), container.clock().now()
+        # A purge that somebody asked for finishes nothing, so its own mark says how far to look back.
+        finished = await runs.finished_until()
+        since = BEGINNING if finished is None else finished - OVERLAP
         await container.finish_projects()(actor, since=since)
         await container.finish_teams()(actor, since=since)
         await container.finish_leavings()(actor, since=since)
+        await runs.note_finished(began)
         run: RetentionRun = await container.purge_expired()(actor)
         if run.removed or run.kept:
             logger.bind(removed=dict(run.removed), detached=run.detached, kept=run.kept).info(

@@ -18,11 +18,13 @@ from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import UnitOfWork
 from application.projects import CreateProject, DeleteProject, RestoreProject, RollBackProject
 from application.retention import PurgeExpired, ReadRetention
+from application.tasks import RestoreTask
+from application.teams import DeleteTeam, RestoreTeam
 from application.timelines import RollBackTimeline, SaveTimeline
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.audit import Action
 from domain.entity import Entity, Stamp
-from domain.errors import Forbidden, NotFound, Purged, RuleBroken
+from domain.errors import Conflict, Forbidden, NotFound, Purged, RuleBroken
 from domain.label import Label
 from domain.project import Project
 from domain.session import Session
@@ -30,7 +32,7 @@ from domain.task import Task
 from domain.team import Membership, Team
 from domain.timeline import Plan, TimelineItem
 from domain.watch import Watch
-from tests.unit.builders import ANNA, BEN, NOON, actor, label, numbered_id, project, task
+from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, label, numbered_id, project, task
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -173,7 +175,9 @@ async def test_a_removal_is_one_change_set_whose_entries_repeat_nothing(world: W
     assert records[garden.id] == {"id": garden.id, "version": 3, "isDeleted": True, IS_ERASED: True}
 
 
-async def test_a_large_project_goes_in_bounded_change_sets_its_tasks_first(world: World) -> None:
+async def test_a_large_project_goes_in_bounded_change_sets_and_nobody_restores_what_is_left(
+    world: World,
+) -> None:
     count = retention.PARTS_MAX * 2 + 3
     garden = await _garden(world, tasks=count)
     await world.delete_project(actor(), garden.id, expected_version=None)
@@ -189,9 +193,14 @@ async def test_a_large_project_goes_in_bounded_change_sets_its_tasks_first(world
     with pytest.raises(ConnectionError):
         await world.purge(actor(admin=True))
     assert sum((await world.left("tasks")).values()) == retention.PARTS_MAX
-    assert await world.left("projects") == {garden.id: False}
+    assert await world.left("projects") == {garden.id: True}
+    with pytest.raises(Purged):
+        await world.restore_project(actor(), garden.id, expected_version=None)
+    rest = next(id_ for id_, is_gone in (await world.left("tasks")).items() if not is_gone)
+    with pytest.raises(Conflict):
+        await RestoreTask(world.begin, world.clock, NUMBERS)(actor(), rest, expected_version=None)
     run = await world.purge(actor(admin=True))
-    assert run.removed == {"projects": 1, "timelines": 1, "tasks": count - retention.PARTS_MAX}
+    assert run.removed == {"tasks": count - retention.PARTS_MAX}
     assert set((await world.left("tasks")).values()) == {True}
 
 
@@ -302,6 +311,51 @@ async def test_a_team_leaves_its_projects_to_their_owners_and_its_tasks_to_nobod
     assert (left.assignee, left.executor_id) == (None, None)
     assert await world.work.assignments.of_task(left.id) is None
     assert (await world.work.projects.get(garden.id)).team_id is None
+
+
+async def test_a_large_team_is_restored_by_nobody_once_its_removal_has_begun(world: World) -> None:
+    noon, count = Stamp(NOON, ANNA), retention.PARTS_MAX + 5
+    team = Team.create(numbered_id(2), noon, owner_id=ANNA, changes={"name": "Gardeners"})
+    place = Membership.create(noon, team_id=team.id, user_id=ANNA, owns=True)
+    tasks = [replace(task(number), team_id=team.id) for number in range(10, 10 + count)]
+    await world.keep(teams=[team], memberships=[place], tasks=tasks)
+    await DeleteTeam(world.begin, world.clock)(actor(), team.id, expected_version=None)
+    world.clock.days = DAYS + 1
+    restore = RestoreTeam(world.begin, world.clock)
+    refusals: list[type[Exception]] = []
+
+    async def try_to_restore() -> None:
+        try:
+            await restore(actor(), team.id, expected_version=None)
+        except Purged as refusal:
+            refusals.append(type(refusal))
+        world.crossing = try_to_restore
+
+    async def begin_trying() -> None:
+        world.crossing = try_to_restore
+
+    world.crossing = begin_trying
+    run = await world.purge(actor(admin=True))
+    assert dict(run.removed) == {"teams": 1, "team_members": 1}
+    assert len(refusals) >= 2
+    stored = await world.store.scan("tasks", after=None, limit=5_000)
+    assert {record["teamId"] for record in stored} == {None}
+
+
+async def test_what_went_to_the_trash_with_a_project_that_stays_stays_with_it(world: World) -> None:
+    garden = await _garden(world)
+    await world.delete_project(actor(), garden.id, expected_version=None)
+    work = world.work
+    one, *others = await work.tasks.of_project(garden.id)
+    work.tasks.save(one.restore(Stamp(NOON, ANNA)))
+    await work.commit()
+    world.clock.days = DAYS + 1
+    run = await world.purge(actor(admin=True))
+    assert (dict(run.removed), run.kept) == ({}, 1)
+    await world.restore_project(actor(), garden.id, expected_version=None)
+    assert {task.id for task in await world.work.tasks.live_in_project(garden.id)} == {
+        task.id for task in others
+    }
 
 
 async def test_a_task_left_live_in_a_trashed_project_gets_its_own_time(world: World) -> None:

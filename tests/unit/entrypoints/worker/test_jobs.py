@@ -21,7 +21,7 @@ from entrypoints.worker.jobs import (
     retention_of,
 )
 from entrypoints.worker.main import run_jobs, stop_on_signals
-from tests.unit.builders import ANNA, actor, task
+from tests.unit.builders import ANNA, BEN, actor, numbered_id, project, task
 
 SECONDS_MAX = 10.0
 TWO_MONTHS = timedelta(days=60)
@@ -169,6 +169,35 @@ async def test_the_retention_removes_what_is_due_and_says_so(log: Log) -> None:
     assert run is not None
     assert run.removed == {"tasks": 1}
     assert log.lines[-1].startswith("What was in the trash since before")
+
+
+async def test_what_a_crash_cut_off_is_finished_although_somebody_emptied_the_trash_since(log: Log) -> None:
+    variables = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory", "DB_NAME": "test_finishing"}
+    container = build_container(read_settings(variables))
+    stack = container.stack()
+    await stack.open(within_seconds=SECONDS_MAX)
+    try:
+        await retention_of(container).work()
+        earlier = Stamp(container.clock().now() - TWO_MONTHS, ANNA)
+        garden = project(2)
+        work = container.begin()(actor())
+        work.projects.save(garden)
+        work.tasks.save(task(1, changes={"project_id": garden.id}))
+        await work.commit()
+        work = container.begin()(actor())
+        work.projects.save((await work.projects.get(garden.id)).edit(earlier, {"owner_id": BEN}))
+        await work.commit()
+        await container.purge_expired()(actor(admin=True))
+        await container.retention_runs().note_finished(earlier.at)
+
+        await retention_of(container).work()
+        moved = await container.begin()(actor()).tasks.get(numbered_id(1))
+        until = await container.retention_runs().finished_until()
+    finally:
+        await stack.close()
+    assert moved.owner_id == BEN
+    assert until is not None
+    assert until > earlier.at
 
 
 async def test_signals_stop_the_worker() -> None:
