@@ -1,9 +1,8 @@
 """The steps that use cases of assignments have in common, within one unit of work."""
 
 from application.actor import Actor
-from application.authorization import require
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import alone, belonging_in, rely_on_standing, standing_in
+from application.standing import is_allowed, require_allowed
 from application.task_access import visible_task
 from application.task_writer import TaskChange, TaskWriter
 from domain.assignment import Assignee, AssigneeType, TaskAssignment, assignment_id
@@ -34,12 +33,14 @@ async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple
         return task, current
     given_now = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
     await _load_assignee(work, writer.actor, assignee)
-    teams = [task.team_id, given_now]
-    if not may_give_task(alone(writer.actor), task, assignee):
-        standing = await standing_in(work, writer.actor, teams)
-        require(may_give_task(standing, task, assignee), "Who does this task is not yours to say.")
-        # Who takes a task while he is removed from its team would keep it.
-        await rely_on_standing(work, writer.actor, teams)
+    # Relied upon, since who takes a task while he is removed from its team would keep it.
+    await require_allowed(
+        work,
+        writer.actor,
+        lambda standing: may_give_task(standing, task, assignee),
+        teams=[task.team_id, given_now],
+        message="Who does this task is not yours to say.",
+    )
     await _require_assignee(writer, task, assignee)
     id_ = assignment_id(task.id, task.version + 1)
     assignment = TaskAssignment.create(id_, stamp, task_id=task.id, assignee=assignee)
@@ -75,7 +76,9 @@ async def _load_assignee(work: UnitOfWork, actor: Actor, assignee: Assignee) -> 
 
 
 async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) -> None:
-    """Raises RuleBroken unless it is a live user, or a live team that this actor may give the task to."""
+    """Raises RuleBroken unless it is a live user, or a live team that this actor may give the task to; the commit
+    relies on the team, and on what lets him.
+    """
     work = writer.work
     if assignee.type is AssigneeType.USER:
         user = (await work.users.get_many([assignee.id])).get(assignee.id)
@@ -83,8 +86,13 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
             raise _nobody("is no user")
         return
     team = (await work.teams.get_many([assignee.id])).get(assignee.id)
-    standing = await belonging_in(work, writer.actor, [assignee.id])
-    if team is None or team.is_deleted or not may_give_to_team(standing, task, team.id):
+    is_his = await is_allowed(
+        work,
+        writer.actor,
+        lambda standing: may_give_to_team(standing, task, assignee.id),
+        teams=[assignee.id],
+    )
+    if team is None or team.is_deleted or not is_his:
         raise _nobody("is no team of yours")
     work.teams.rely_on(team)
 

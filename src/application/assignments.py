@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from application.actor import Actor
 from application.assigning import free_task, give_task, require_member, visible_assignment
-from application.authorization import require
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
@@ -16,12 +15,12 @@ from application.ports.unit_of_work import Begin
 from application.repetition import repeated
 from application.seen_task import SeenTask, seen_task
 from application.standing import audience_of
-from application.task_access import standing_for, visible_task
+from application.task_access import require_executor_choosable, require_freeable, visible_task
 from application.task_writer import TaskChange, TaskWriter
 from domain.assignment import Assignee, TaskAssignment, assignment_id
 from domain.entity import Stamp
 from domain.errors import Fault, NotFound, RuleBroken
-from domain.permissions import may_choose_executor, may_end_assignment, sees_everything
+from domain.permissions import sees_everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +60,19 @@ class UnassignTask:
     numbers: DisplayNumbers
 
     async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
+        return await repeated(
+            lambda: self._attempt(actor, task_id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("tasks", task_id),
+        )
+
+    async def _attempt(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
         assignment = None if task.assignee is None else await work.assignments.of_task(task_id)
         if assignment is None:
             raise NotFound("This task is assigned to nobody.")
-        require(may_end_assignment(await standing_for(work, actor, task), task))
+        await require_freeable(work, actor, task)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         freed = await free_task(writer, task)
         work.assignments.save(assignment.end(writer.stamp))
@@ -167,7 +172,7 @@ class ChooseExecutor:
         assignment.require_version(expected_version)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         changed = assignment.executed_by(writer.stamp, executor_id)
-        require(may_choose_executor(await standing_for(work, actor, task), task, executor_id))
+        await require_executor_choosable(work, actor, task, executor_id)
         if executor_id is not None and changed is not assignment:
             await require_member(work, assignment.assignee_id, executor_id)
         work.assignments.save(changed)
@@ -194,7 +199,7 @@ class EndAssignment:
         work = self.begin(actor)
         assignment, task = await visible_assignment(work, actor, id)
         assignment.require_version(expected_version)
-        require(may_end_assignment(await standing_for(work, actor, task), task))
+        await require_freeable(work, actor, task)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         ended = assignment.end(writer.stamp)
         work.assignments.save(ended)

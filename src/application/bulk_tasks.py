@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
@@ -30,7 +30,8 @@ from application.task_operations import (
 from application.task_writer import TaskChange, TaskWriter, with_free_numbers
 from domain.audit import Action, AuditEntry
 from domain.entity import Stamp
-from domain.errors import TandemError, Unavailable, VersionConflict
+from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
+from domain.task import Task
 
 _ENTRY_PAGES_MAX = OPERATIONS_MAX // LIMIT_MAX * 2
 _ONE_MILLISECOND = timedelta(milliseconds=1)
@@ -83,22 +84,24 @@ class ReadTasksWritten:
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation], *, id: str, version: int
     ) -> list[SeenTask]:
-        """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one."""
+        """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one, and
+        where the trail does not tell any more what was made.
+        """
         work = self.begin(actor)
         entries = await _entries_made_with(work, id, version)
-        created = iter([entry for entry in entries if entry.action is Action.CREATED])
+        made_ids = [entry.entity_id for entry in entries if entry.action is Action.CREATED]
+        if not entries or len(made_ids) != sum(isinstance(each, CreateOperation) for each in operations):
+            raise NotFound("The audit trail does not tell any more what this request made.")
+        created, at = iter(made_ids), entries[0].at
+        ids = [next(created) if isinstance(each, CreateOperation) else each.id for each in operations]
         versions = {entry.entity_id: entry.version for entry in entries}
-        ids = [
-            next(created).entity_id if isinstance(operation, CreateOperation) else operation.id
-            for operation in operations
-        ]
         await load_tasks(work, actor, ids)
         tasks = []
         for task_id in ids:
             current = await visible_task(work, actor, task_id)
-            made = versions.get(task_id, current.version)
+            made = versions.get(task_id) or await _version_at(work, current, at)
             task = current if made == current.version else await work.tasks.at_version(task_id, made)
-            tasks.append(await seen_as_it_was(work, actor, task))
+            tasks.append(await seen_as_it_was(work, actor, task, at=at))
         return tasks
 
 
@@ -181,6 +184,17 @@ async def _change(writer: TaskWriter, operation: TaskOperation) -> TaskChange:
     if isinstance(operation, UpdateOperation):
         return await writer.edit(operation.id, operation.changes, expected_version=operation.expected_version)
     return await writer.delete(operation.id, expected_version=operation.expected_version)
+
+
+async def _version_at(work: UnitOfWork, task: Task, at: datetime) -> int:
+    """The version that a task had at an instant: the one before the first change since. It is asked for where a request
+    found a task as it wanted it, which no entry tells.
+    """
+    if task.updated_at <= at:
+        return task.version
+    since = AuditFilter(collection="tasks", entity_id=task.id, since=at + _ONE_MILLISECOND)
+    later = await work.audit.matching(since, PageRequest(limit=1, sort=Sort("at")))
+    return later.items[0].version - 1 if later.items else task.version
 
 
 async def _entries_made_with(work: UnitOfWork, id: str, version: int) -> list[AuditEntry]:

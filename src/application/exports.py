@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
-from application.authorization import require_visible
 from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.aside import Aside
 from application.ports.interchange import CONTENT_BYTES_MAX, ISSUES_MAX, ExportedIssue, IssueWriter
 from application.ports.repositories import TaskFilter
 from application.ports.unit_of_work import Begin
-from application.standing import audience_of, standing_in
+from application.project_access import visible_project
+from application.standing import audience_of
 from domain.errors import Fault, Invalid, RuleBroken
 from domain.label import Label
-from domain.permissions import may_see_project, sees_everything
+from domain.permissions import sees_everything
 from domain.task import Task
 
 TASKS_MAX = ISSUES_MAX
@@ -42,8 +42,7 @@ class ExportTasks:
             raise Invalid(f"“{format_name}” is no known format; known are {', '.join(sorted(self.writers))}.")
         work = self.begin(actor)
         if project_id is not None:
-            project = await work.projects.get(project_id)
-            require_visible(may_see_project(await standing_in(work, actor, [project.team_id]), project))
+            await visible_project(work, actor, project_id)
         wanted = TaskFilter(project_id=project_id)
         if not sees_everything(actor.grants):
             wanted = replace(wanted, visible_to=await audience_of(work, actor))

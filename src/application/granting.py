@@ -8,7 +8,7 @@ from application.authorization import require, require_present_admin
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
-from application.standing import alone, belonging_in, rely_on_standing
+from application.standing import belonging_in, require_allowed
 from application.team_access import RolesHeld, RolesInTeam, is_crossed_beside, member_of, seen_team
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, NotFound, RuleBroken
@@ -95,6 +95,14 @@ class GrantGlobalRole:
     clock: Clock
 
     async def __call__(
+        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
+    ) -> User:
+        return await repeated(
+            lambda: self._attempt(actor, user_id, role_id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("users", user_id),
+        )
+
+    async def _attempt(
         self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
     ) -> User:
         work = self.begin(actor)
@@ -227,9 +235,12 @@ async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: 
     """
     if role.id in STANDING_ROLE_IDS:
         raise Conflict("This role comes with the team: with belonging to it, or with owning it.")
-    team, standing = await seen_team(work, actor, team_id)
-    allowed = may_grant(standing, team, role.permissions)
-    require(allowed, "Roles are given and taken by who grants roles here and holds what they allow.")
+    team, _ = await seen_team(work, actor, team_id)
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_grant(standing, team, role.permissions),
+        teams=[team_id],
+        message="Roles are given and taken by who grants roles here and holds what they allow.",
+    )
     work.roles.rely_on(role)
-    if not may_grant(alone(actor), team, role.permissions):
-        await rely_on_standing(work, actor, [team_id])

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
-from application.authorization import require
 from application.import_drafts import Draft, Drafting
+from application.import_project import receiving_project, require_receiving
 from application.import_report import Fate, ImportReport, Outcome, Tally
 from application.import_revision import Revision, is_settled, revision, settled
 from application.paging import LIMIT_MAX, PageRequest, Sort
@@ -18,27 +18,24 @@ from application.ports.aside import Aside
 from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
-from application.ports.repositories import AuditFilter, ProjectFilter
+from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
-from application.standing import alone, rely_on_standing, standing_in
 from application.task_writer import TaskChange, TaskWriter, with_free_numbers
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
-from domain.errors import Conflict, Fault, Invalid, NotFound, Purged, RuleBroken, VersionConflict
+from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
 from domain.label import Label
 from domain.name import spelt
-from domain.permissions import may_change_project
 from domain.project import Project
 from domain.task import Task, home_in
 
 TASKS_PER_CHANGE_SET_MAX = 100
-ATTEMPTS_MAX = 3
-NAMESAKE_PAGES_MAX = 100
 
 Progress = Callable[[int, int], None]
 """Told how many issues are done, and of how many."""
 REMOVED = "was removed for good here"
+CROSSED = "it or its project keeps being changed here; import again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +46,17 @@ class ImportRequest:
     format: str
     project_name: str
     is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An import whose project and labels are there, and what it is to bring."""
+
+    project: Project
+    is_new_project: bool
+    new_labels: tuple[str, ...]
+    drafts: Sequence[Draft]
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +82,8 @@ class ImportIssues:
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
         actor = replace(actor, claim=None)
         stamp = Stamp(self.clock.now(), actor.id)
-        work = self.begin(actor)
-        project, is_new_project = await _receiving_project(work, actor, request, stamp)
-        labels, new_labels = await _labels(work, read.issues, project.id, stamp)
-        tally = Tally()
-        tally.lose(read.losses)
-        drafting = Drafting(request.format, project.id, labels, stamp, home_in(project))
-        gone = await _removed_keys(work, drafting, read.issues)
-        elsewhere = await _parents_elsewhere(work, drafting, read.issues)
-        drafts = await self.aside.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
-        tally.lose(drafting.losses)
-        left_out = [issue.key for issue in read.issues if issue.key in gone]
-        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
-        if not request.is_dry_run:
-            await work.commit()
+        begun = await repeated(lambda: self._start(actor, request, read, stamp), where=lambda _: True)
+        tally, drafts = begun.tally, begun.drafts
         for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
             batch = drafts[done : done + TASKS_PER_CHANGE_SET_MAX]
             tally.count(await self._bring(actor, batch, stamp, is_dry_run=request.is_dry_run))
@@ -95,11 +91,11 @@ class ImportIssues:
                 progress(done + len(batch), len(drafts))
         return ImportReport(
             format=request.format,
-            project_id=project.id,
-            project_name=project.name,
+            project_id=begun.project.id,
+            project_name=begun.project.name,
             is_dry_run=request.is_dry_run,
-            is_new_project=is_new_project,
-            new_labels=new_labels,
+            is_new_project=begun.is_new_project,
+            new_labels=begun.new_labels,
             fates=tally.fate_counts(),
             skipped=tuple(tally.skipped),
             lost=tally.loss_counts(),
@@ -116,32 +112,57 @@ class ImportIssues:
         read = reader.read(request.content)
         return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
 
+    async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
+        """Stores project and labels, once every issue has become a draft."""
+        work = self.begin(actor)
+        project, is_new_project = await receiving_project(
+            work, actor, stamp, format_name=request.format, name=request.project_name
+        )
+        labels, new_labels = await _labels(work, read.issues, project.id, stamp)
+        tally = Tally()
+        tally.lose(read.losses)
+        drafting = Drafting(request.format, project.id, labels, stamp, home_in(project))
+        gone = await _removed_keys(work, drafting, read.issues)
+        elsewhere = await _parents_elsewhere(work, drafting, read.issues)
+        drafts = await self.aside.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
+        tally.lose(drafting.losses)
+        left_out = [issue.key for issue in read.issues if issue.key in gone]
+        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
+        if not request.is_dry_run:
+            await work.commit()
+        return _Begun(project, is_new_project, new_labels, drafts, tally)
+
     async def _bring(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
     ) -> list[Outcome]:
         """Stores a batch in one change set."""
         try:
-            return await with_free_numbers(
-                self.numbers,
-                lambda: repeated(
-                    lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
-                    where=lambda conflict: conflict.collection != "tasks",
-                ),
-            )
+            return await self._store(actor, drafts, stamp, is_dry_run=is_dry_run)
         except VersionConflict:
-            # Somebody changes one of them right now, or it was removed for good: one at a time shows which.
+            # Somebody changes one of them right now: one at a time shows which.
             return [await self._bring_one(actor, draft, stamp) for draft in drafts]
 
     async def _bring_one(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
-        for _ in range(ATTEMPTS_MAX):
-            try:
-                return (await self._attempt(actor, [draft], stamp, is_dry_run=False))[0]
-            except VersionConflict:
-                try:
-                    await self.begin(actor).tasks.get(draft.task.id)
-                except Purged:
-                    return Outcome(draft.issue.key, Fate.SKIPPED, REMOVED)
-        return Outcome(draft.issue.key, Fate.SKIPPED, "keeps being changed here; import again")
+        """Stores one alone. What changes all the while is left out, and the import goes on."""
+        try:
+            (outcome,) = await repeated(
+                lambda: self._store(actor, [draft], stamp, is_dry_run=False), where=lambda _: True
+            )
+        except VersionConflict:
+            return Outcome(draft.issue.key, Fate.SKIPPED, CROSSED)
+        return outcome
+
+    async def _store(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        """Decides again where something beside the tasks is changed meanwhile: their project, what lets the actor."""
+        return await with_free_numbers(
+            self.numbers,
+            lambda: repeated(
+                lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
+                where=lambda conflict: conflict.collection != "tasks",
+            ),
+        )
 
     async def _attempt(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
@@ -149,10 +170,14 @@ class ImportIssues:
         work = self.begin(actor)
         if not is_dry_run:
             drafts = await _at_home(work, actor, drafts)
-        present = await work.tasks.get_many([draft.task.id for draft in drafts])
+        ids = [draft.task.id for draft in drafts]
+        present, gone = await work.tasks.get_many(ids), await work.tasks.purged(ids)
         changes: list[TaskChange] = []
         outcomes: list[Outcome] = []
         for draft in drafts:
+            if draft.task.id in gone:
+                outcomes.append(Outcome(draft.issue.key, Fate.SKIPPED, REMOVED))
+                continue
             current = present.get(draft.task.id)
             revised = await _revised(work, draft, current, stamp)
             changes.append(TaskChange(current, revised.task))
@@ -182,60 +207,14 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
     return revision(key, current, draft.task, imports=imports, stamp=stamp)
 
 
-async def _receiving_project(
-    work: UnitOfWork, actor: Actor, request: ImportRequest, stamp: Stamp
-) -> tuple[Project, bool]:
-    """The project that an earlier import made, or the actor's live project of that name, or a new one (True)."""
-    id_ = derived_id(request.format, "project", actor.id, request.project_name)
-    try:
-        project: Project | None = await work.projects.get(id_)
-    except Purged as error:
-        raise Conflict("The project of this name was removed for good; choose another name.") from error
-    except NotFound:
-        project = await _namesake(work, actor, request.project_name, deleted=False)
-        project = project or await _namesake(work, actor, request.project_name, deleted=True)
-    if project is None:
-        project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": request.project_name})
-        work.projects.save(project, action=Action.IMPORTED)
-        return project, True
-    await _require_receiving(work, actor, project)
-    return project, False
-
-
-async def _require_receiving(work: UnitOfWork, actor: Actor, project: Project) -> None:
-    """Raises Forbidden where the project is not the actor's to change, Conflict where it is in the trash. The commit
-    relies on what a team allows.
-    """
-    if not may_change_project(alone(actor), project):
-        standing = await standing_in(work, actor, [project.team_id])
-        require(may_change_project(standing, project), "You may not change the project.")
-        await rely_on_standing(work, actor, [project.team_id])
-    if project.is_deleted:
-        raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
-
-
 async def _at_home(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
-    """The drafts where their project is at home by now: a large import takes a while. Raises as `_require_receiving`;
+    """The drafts where their project is at home by now: a large import takes a while. Raises as `require_receiving`;
     the commit relies on the project.
     """
     project = await work.projects.get(drafts[0].project_id)
-    await _require_receiving(work, actor, project)
+    await require_receiving(work, actor, project)
     work.projects.rely_on(project)
     return [draft.at_home(home_in(project)) for draft in drafts]
-
-
-async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:
-    wanted = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
-    page = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
-    for _ in range(NAMESAKE_PAGES_MAX):
-        answer = await work.projects.matching(wanted, page)
-        for project in answer.items:
-            if project.name == name:
-                return project
-        if answer.next is None:
-            return None
-        page = replace(page, after=answer.next)
-    raise Conflict("Too many projects have names like this one; choose another name.")
 
 
 async def _removed_keys(

@@ -3,45 +3,28 @@
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
-from application.authorization import require, require_visible
+from application.authorization import require
 from application.history import RollBack, missing_faults
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.project_access import changeable_project, visible_project
 from application.repetition import repeated, with_latecomers
-from application.standing import alone, audience_of, rely_on_standing, standing_in
+from application.standing import alone, audience_of, is_allowed
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
 from domain.errors import Fault, RuleBroken
 from domain.permissions import (
     is_admin,
-    may_change_project,
     may_give_project,
     may_put_in_team,
-    may_see_project,
     sees_everything,
 )
 from domain.project import Project, ProjectChanges
 from domain.task import home_in
 from domain.team import membership_id
-
-
-async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
-    """The project, where the actor may know of it. Raises NotFound."""
-    project = await work.projects.get(id)
-    if project.owner_id != actor.id:
-        require_visible(may_see_project(await standing_in(work, actor, [project.team_id]), project))
-    return project
-
-
-async def _changeable_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
-    project = await visible_project(work, actor, id)
-    if not may_change_project(alone(actor), project):
-        require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
-        await rely_on_standing(work, actor, [project.team_id])
-    return project
 
 
 async def _require_hands(
@@ -75,18 +58,18 @@ async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fau
     """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
     team = (await work.teams.get_many([team_id])).get(team_id)
-    is_his = may_put_in_team(await standing_in(work, actor, [team_id]), team_id)
+    is_his = await is_allowed(
+        work, actor, lambda standing: may_put_in_team(standing, team_id), teams=[team_id]
+    )
     if team is not None and not team.is_deleted and is_his:
         work.teams.rely_on(team)
-        if not may_put_in_team(alone(actor), team_id):
-            await rely_on_standing(work, actor, [team_id])
         return []
     return await missing_faults(work.teams, {"/teamId": team_id}, "is no team of yours")
 
 
 @dataclass(frozen=True, slots=True)
 class CreateProject:
-    """A new project, owned by the actor."""
+    """A new project, owned by the actor unless an administrator names another owner."""
 
     begin: Begin
     clock: Clock
@@ -174,7 +157,7 @@ async def _restore_content(work: UnitOfWork, deleted: Project, stamp: Stamp) -> 
 PROJECTS = Kind(
     collection="projects",
     of=lambda work: work.projects,
-    reach=_changeable_project,
+    reach=changeable_project,
     delete_content=_delete_content,
     restore_content=_restore_content,
     trashed_content=lambda work, id, stamp: work.tasks.trashed_by(id, stamp),
@@ -220,7 +203,7 @@ class EditProject:
         expected_version: int | None,
     ) -> Project:
         work = self.begin(actor)
-        project = await _changeable_project(work, actor, id)
+        project = await changeable_project(work, actor, id)
         project.require_version(expected_version)
         await _require_hands(work, actor, changes, project=project)
         edited = project.edit(stamp, changes)

@@ -8,6 +8,7 @@ from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.repetition import repeated
 from domain.entity import Stamp
 from domain.errors import Conflict
 from domain.role import BUILT_IN_ROLE_IDS, BUILT_IN_ROLES, BuiltIn, Role, RoleChanges, RoleScope, built_in_id
@@ -22,6 +23,9 @@ class CreateRole:
     identifiers: Identifiers
 
     async def __call__(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
+        return await repeated(lambda: self._attempt(actor, scope, changes), where=lambda _: True)
+
+    async def _attempt(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -62,6 +66,14 @@ class EditRole:
     async def __call__(
         self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
     ) -> Role:
+        return await repeated(
+            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("roles", id),
+        )
+
+    async def _attempt(
+        self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
+    ) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         role = await work.roles.get(id)
@@ -80,6 +92,12 @@ class DeleteRole:
     clock: Clock
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
+        return await repeated(
+            lambda: self._attempt(actor, id, expected_version=expected_version),
+            where=lambda conflict: not conflict.concerns("roles", id),
+        )
+
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         role = await work.roles.get(id)

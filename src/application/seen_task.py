@@ -77,10 +77,14 @@ async def seen_tasks(
     return [_seen(task, beside, now=now, parts=parts) for task in tasks]
 
 
-async def seen_as_it_was(work: UnitOfWork, actor: Actor, task: Task) -> SeenTask:
-    """An earlier version as it was seen when it was made, which is also the answer to a request that is repeated."""
+async def seen_as_it_was(
+    work: UnitOfWork, actor: Actor, task: Task, *, at: datetime | None = None
+) -> SeenTask:
+    """An earlier version as it was seen at an instant, or when it was made, which is also the answer to a request that
+    is repeated.
+    """
     watch = (await _loaded(work, actor, [task], NO_PARTS)).watches.get(task.id)
-    at = task.updated_at
+    at = at or task.updated_at
     had_begun = watch is not None and watch.created_at <= at
     had_ended = watch is not None and watch.deleted_at is not None and watch.deleted_at <= at
     return SeenTask(task=task, in_watchlist=had_begun and not had_ended, is_deferred=task.is_deferred(at))

@@ -80,7 +80,7 @@ class SignInByEmail(_SignIn):
 
     async def __call__(self, actor: Actor, email: str, name: str | None = None) -> tuple[User, TokenPair]:
         address = normal_email(email)
-        return await self._signed_in(actor, address, name or address.partition("@")[0])
+        return await self._signed_in(actor, address, name or _name_in(address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class SignInWithProvider(_SignIn):
         person = await self.provider.finish(ticket=ticket, state=state, code=code)
         try:
             address = normal_email(person.email)
-            name = shown_name(person.name or "", longest=NAME_LENGTH_MAX) or address.partition("@")[0]
+            name = shown_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
             return await self._signed_in(actor, address, name)
         except RuleBroken as error:
             raise SignInFailed(SignInFailure.IDENTITY, error.message) from error
@@ -192,6 +192,11 @@ class IssueAccessToken:
         if user is None:
             raise NotFound("Nobody has this address.")
         return user, self.tokens.issue(Identity(user.id, frozenset(user.grants)))
+
+
+def _name_in(address: str) -> str:
+    """Who has no name is called what stands before the @, as much of it as a name may have."""
+    return address.partition("@")[0][:NAME_LENGTH_MAX]
 
 
 async def _open_session(work: UnitOfWork, id: str, now: datetime) -> Session:

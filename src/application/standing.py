@@ -1,13 +1,17 @@
-"""Loads what decisions about somebody need: his teams, and what he holds in them."""
+"""What decisions about somebody need, his teams and what he holds in them: loaded, and relied upon by the commit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from application.actor import Actor
+from application.authorization import require
 from application.ports.repositories import Audience
 from application.ports.unit_of_work import UnitOfWork
 from domain.permissions import Held, Standing
 from domain.role import BUILT_IN_ROLES, Permission, Role, built_in_id
 from domain.team import Membership, membership_id
+
+Decision = Callable[[Standing], bool]
+"""Whether somebody with this standing may do something; who holds more may do no less."""
 
 _BUILT_IN: dict[str, Held] = {
     built_in_id(scope, name): permissions for scope, name, _, permissions in BUILT_IN_ROLES
@@ -21,33 +25,56 @@ def alone(actor: Actor) -> Standing:
 
 async def standing_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Standing:
     """The actor before a decision that only these teams matter to: one call to the store, two for roles people made."""
-    return await _standing(work, actor, await _memberships_in(work, actor, team_ids))
+    memberships = await _memberships_in(work, actor, team_ids)
+    return _standing(actor, memberships, await _own_roles(work, memberships))
 
 
 async def belonging_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Standing:
     """The actor and which of these teams he belongs to, for decisions that what he holds there cannot change: one call
     to the store at most.
     """
-    memberships = await _memberships_in(work, actor, team_ids)
-    return Standing(actor.id, actor.grants, {one.team_id: frozenset() for one in memberships})
+    return _belonging(actor, await _memberships_in(work, actor, team_ids))
 
 
-async def rely_on_standing(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> None:
-    """The commit fails if the actor leaves one of these teams, or loses or wins a role there, or a role that he holds
-    there changes, before it. After `standing_in` it asks the store for nothing.
+async def is_allowed(
+    work: UnitOfWork, actor: Actor, decision: Decision, *, teams: Iterable[str | None]
+) -> bool:
+    """Whether a decision to which only these teams matter is in the actor's favour; the commit relies on what it took.
 
-    For what he may do by his teams alone: what is his own, and what his grants allow, depends on none of this.
+    What he may do without his teams relies on none of them. What all members may do fails at the commit if he left, or
+    won or lost a role, before it; what takes more than that also if a role changed that people made and he holds there.
     """
-    memberships = await _memberships_in(work, actor, team_ids)
+    if decision(alone(actor)):
+        return True
+    memberships = await _memberships_in(work, actor, teams)
+    roles: Sequence[Role] = ()
+    if not decision(_belonging(actor, memberships)):
+        roles = await _own_roles(work, memberships)
+        if not decision(_standing(actor, memberships, roles)):
+            return False
     for membership in memberships:
         work.memberships.rely_on(membership)
-    for role in await _own_roles(work, memberships):
+    for role in roles:
         work.roles.rely_on(role)
+    return True
+
+
+async def require_allowed(
+    work: UnitOfWork,
+    actor: Actor,
+    decision: Decision,
+    *,
+    teams: Iterable[str | None],
+    message: str | None = None,
+) -> None:
+    """Raises Forbidden, with the message, unless the decision is in the actor's favour; relied upon as `is_allowed`."""
+    require(await is_allowed(work, actor, decision, teams=teams), message)
 
 
 async def full_standing(work: UnitOfWork, actor: Actor) -> Standing:
     """The actor with all his teams."""
-    return await _standing(work, actor, await work.memberships.of_user(actor.id))
+    memberships = await work.memberships.of_user(actor.id)
+    return _standing(actor, memberships, await _own_roles(work, memberships))
 
 
 async def audience_of(work: UnitOfWork, actor: Actor) -> Audience:
@@ -69,8 +96,12 @@ async def _own_roles(work: UnitOfWork, memberships: Iterable[Membership]) -> lis
     return [role for role in roles.values() if not role.is_deleted]
 
 
-async def _standing(work: UnitOfWork, actor: Actor, memberships: Sequence[Membership]) -> Standing:
-    held = {role.id: frozenset(role.permissions) for role in await _own_roles(work, memberships)}
+def _belonging(actor: Actor, memberships: Iterable[Membership]) -> Standing:
+    return Standing(actor.id, actor.grants, {one.team_id: frozenset() for one in memberships})
+
+
+def _standing(actor: Actor, memberships: Iterable[Membership], own_roles: Iterable[Role]) -> Standing:
+    held = {role.id: frozenset(role.permissions) for role in own_roles}
     known = {**held, **_BUILT_IN}
     nothing: frozenset[Permission] = frozenset()
     teams = {

@@ -3,9 +3,17 @@
 from application.actor import Actor
 from application.authorization import require, require_visible
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import alone, belonging_in, rely_on_standing, standing_in
+from application.standing import alone, belonging_in, require_allowed, standing_in
 from domain.assignment import AssigneeType
-from domain.permissions import Standing, may_change_task, may_delete_task, may_move_task, may_see_task
+from domain.permissions import (
+    Standing,
+    may_change_task,
+    may_choose_executor,
+    may_delete_task,
+    may_end_assignment,
+    may_move_task,
+    may_see_task,
+)
 from domain.task import Task
 from domain.watch import watch_id
 
@@ -32,19 +40,44 @@ async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
     that let him. Raises as `changeable_task` does.
     """
     task = await visible_task(work, actor, id)
-    if not may_delete_task(alone(actor), task):
-        may_delete = may_delete_task(await standing_for(work, actor, task), task)
-        require(may_delete, "Only who made a task, and whose it is, may do this.")
-        await rely_on_standing(work, actor, _teams_of(task))
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_delete_task(standing, task),
+        teams=_teams_of(task),
+        message="Only who made a task, and whose it is, may do this.",
+    )
     return task
+
+
+async def require_freeable(work: UnitOfWork, actor: Actor, task: Task) -> None:
+    """Raises Forbidden unless the actor may end the task's assignment; relied upon as in `deletable_task`."""
+    await require_allowed(
+        work, actor, lambda standing: may_end_assignment(standing, task), teams=_teams_of(task)
+    )
+
+
+async def require_executor_choosable(
+    work: UnitOfWork, actor: Actor, task: Task, executor_id: str | None
+) -> None:
+    """Raises Forbidden unless the actor may say that this member does the task, or nobody; relied upon likewise."""
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_choose_executor(standing, task, executor_id),
+        teams=_teams_of(task),
+    )
 
 
 async def require_movable(work: UnitOfWork, actor: Actor, task: Task) -> None:
     """Raises Forbidden unless the actor may take the task into another project; relied upon as in `deletable_task`."""
-    if not may_move_task(alone(actor), task):
-        may_move = may_move_task(await standing_for(work, actor, task), task)
-        require(may_move, "Which project a task belongs to is not yours to say.")
-        await rely_on_standing(work, actor, _teams_of(task))
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_move_task(standing, task),
+        teams=_teams_of(task),
+        message="Which project a task belongs to is not yours to say.",
+    )
 
 
 async def standing_for(work: UnitOfWork, actor: Actor, task: Task) -> Standing:

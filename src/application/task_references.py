@@ -1,12 +1,12 @@
 """What a task refers to: whether it is there for whoever writes the task, and whose the task is by it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from application.actor import Actor
 from application.history import missing_faults
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import alone, belonging_in, rely_on_standing
+from application.standing import belonging_in, is_allowed
 from application.task_access import standing_for
 from domain.errors import Fault, RuleBroken
 from domain.permissions import may_add_task, may_see_task
@@ -14,8 +14,30 @@ from domain.task import Home, Task, TaskChanges, home_in
 
 PARENT_DEPTH_MAX = 100
 
-Moved = Mapping[str, str | None]
-"""The parents that tasks get in the same change set, by task."""
+
+@dataclass(frozen=True, slots=True)
+class Lineages:
+    """What is above a task, itself first, once everything that moves in the same change set is where it goes."""
+
+    _moved: dict[str, str | None] = field(default_factory=dict)
+    _read: dict[str, Task | None] = field(default_factory=dict)
+    """By id: a task that many go under is made an entity once."""
+
+    def move(self, task_id: str, parent_id: str | None) -> None:
+        """Takes note of the parent that a task gets."""
+        self._moved[task_id] = parent_id
+
+    async def of(self, work: UnitOfWork, task: Task) -> list[Task]:
+        """The task and what is above it, at most PARENT_DEPTH_MAX tasks."""
+        lineage: list[Task] = []
+        ancestor: Task | None = task
+        while ancestor is not None and len(lineage) < PARENT_DEPTH_MAX:
+            lineage.append(ancestor)
+            parent_id = self._moved.get(ancestor.id, ancestor.parent_id)
+            if parent_id is not None and parent_id not in self._read:
+                self._read.update({parent_id: None, **await work.tasks.get_many([parent_id])})
+            ancestor = None if parent_id is None else self._read[parent_id]
+        return lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +71,10 @@ async def home_after(
     changes: TaskChanges,
     *,
     before: Task | None,
-    moved: Moved | None = None,
+    lineages: Lineages | None = None,
 ) -> Home:
-    """Whose a task is after these changes: in a project its owner and team, else who made it. Taken out of a project
-    it stays its owner's.
+    """Whose a task is after these changes: in a project its owner and team, without one the owner it has, for a new
+    task the actor.
 
     The commit relies on a new project (a live task in a trashed one would never come back or go with it) and, where a
     task moves there, on the teams that let the actor; on a new parent and, for a task that may have children, on all
@@ -73,7 +95,9 @@ async def home_after(
         )
     faults += await _label_faults(work, new.labels)
     if new.parent_id is not None:
-        faults += await _parent_faults(work, actor, new.parent_id, before=before, moved=moved or {})
+        faults += await _parent_faults(
+            work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
+        )
     if faults:
         raise RuleBroken("The task refers to something that is not there.", faults=faults)
     if home is not None:
@@ -88,11 +112,14 @@ async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_m
     project = (await work.projects.get_many([project_id])).get(project_id)
     if project is None or project.is_deleted:
         return None
-    if not may_add_task(await belonging_in(work, actor, [project.team_id]), project):
+    teams = [project.team_id]
+    if is_move:
+        may_add = await is_allowed(work, actor, lambda standing: may_add_task(standing, project), teams=teams)
+    else:
+        may_add = may_add_task(await belonging_in(work, actor, teams), project)
+    if not may_add:
         return None
     work.projects.rely_on(project)
-    if is_move and not may_add_task(alone(actor), project):
-        await rely_on_standing(work, actor, [project.team_id])
     return home_in(project)
 
 
@@ -107,7 +134,7 @@ async def _label_faults(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Fau
 
 
 async def _parent_faults(
-    work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, moved: Moved
+    work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, lineages: Lineages
 ) -> list[Fault]:
     parent = (await work.tasks.get_many([parent_id])).get(parent_id)
     if parent is None or parent.is_deleted:
@@ -115,23 +142,15 @@ async def _parent_faults(
     if not may_see_task(await standing_for(work, actor, parent), parent):
         return [Fault("/parentId", "is no task")]
     work.tasks.rely_on(parent)
-    ancestor: Task | None = parent
-    for _ in range(PARENT_DEPTH_MAX):
-        if ancestor is None:
-            return []
-        if before is not None:
-            if ancestor.id == before.id:
-                return [Fault("/parentId", "would make the task its own ancestor")]
+    lineage = await lineages.of(work, parent)
+    if before is not None and any(ancestor.id == before.id for ancestor in lineage):
+        return [Fault("/parentId", "would make the task its own ancestor")]
+    if len(lineage) >= PARENT_DEPTH_MAX:
+        return [Fault("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
+    if before is not None:
+        for ancestor in lineage:
             work.tasks.rely_on(ancestor)
-        ancestor = await _parent_of(work, ancestor, moved)
-    return [Fault("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
-
-
-async def _parent_of(work: UnitOfWork, task: Task, moved: Moved) -> Task | None:
-    parent_id = moved.get(task.id, task.parent_id)
-    if parent_id is None:
-        return None
-    return (await work.tasks.get_many([parent_id])).get(parent_id)
+    return []
 
 
 async def load_ancestors(work: UnitOfWork, parent_ids: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from application.handing_back import waiting_again
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.unit_of_work import UnitOfWork
 from application.task_access import changeable_task, deletable_task, require_movable
-from application.task_references import home_after
+from application.task_references import Lineages, home_after
 from domain.assignment import TaskAssignment
 from domain.audit import Action
 from domain.entity import Stamp
@@ -38,7 +38,7 @@ class TaskWriter:
     actor: Actor
     stamp: Stamp
     numbers: DisplayNumbers
-    _moved: dict[str, str | None] = field(default_factory=dict)
+    _lineages: Lineages = field(default_factory=Lineages)
     _discarded: set[str] = field(default_factory=set)
 
     async def create(self, id: str, changes: TaskChanges) -> TaskChange:
@@ -58,9 +58,9 @@ class TaskWriter:
     async def moved(self, before: Task, after: Task, changes: TaskChanges) -> TaskChange:
         """The change of a task, at home where what it refers to now belongs. Raises RuleBroken."""
         self._require_parent_that_stays(changes)
-        home = await home_after(self.work, self.actor, changes, before=before, moved=self._moved)
+        home = await home_after(self.work, self.actor, changes, before=before, lineages=self._lineages)
         if after.parent_id != before.parent_id:
-            self._moved[before.id] = after.parent_id
+            self._lineages.move(before.id, after.parent_id)
         if home != after.home:
             after = replace(after, owner_id=home.owner_id, team_id=home.team_id)
         if before.status is not TaskStatus.DONE or after.status is TaskStatus.DONE:

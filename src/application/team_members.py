@@ -14,13 +14,13 @@ from application.ports.invitations import Invitation, Invitations
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated, with_latecomers
-from application.standing import alone, rely_on_standing
+from application.standing import require_allowed
 from application.team_access import Member, is_crossed_beside, member_of, seen_team
 from application.trash import changed_since
 from domain.audit import AuditEntry
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, RuleBroken
-from domain.permissions import Standing, may_change_members
+from domain.permissions import may_change_members
 from domain.role import BUILT_IN_ROLE_IDS
 from domain.team import INVITATION_DAYS, MEMBERS_MAX, Membership, Team, membership_id
 
@@ -69,11 +69,15 @@ class GetMembership:
         return membership
 
 
-async def _require_running(work: UnitOfWork, actor: Actor, team: Team, standing: Standing) -> None:
+async def _require_running(work: UnitOfWork, actor: Actor, team: Team) -> None:
     """Raises Forbidden unless the actor changes the members of the team; the commit relies on what lets him."""
-    require(may_change_members(standing, team), _NOT_YOURS)
-    if not may_change_members(alone(actor), team):
-        await rely_on_standing(work, actor, [team.id])
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_change_members(standing, team),
+        teams=[team.id],
+        message=_NOT_YOURS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class AddMembers:
 
     async def _attempt(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
         work = self.begin(actor)
-        team, standing = await seen_team(work, actor, id)
-        await _require_running(work, actor, team, standing)
+        team, _ = await seen_team(work, actor, id)
+        await _require_running(work, actor, team)
         team.require_live()
         await work.load(users=user_ids, memberships=[membership_id(id, user_id) for user_id in user_ids])
         await _require_users(work, user_ids)
@@ -160,9 +164,9 @@ class RemoveMember:
         self, actor: Actor, id: str, user_id: str, stamp: Stamp, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
-        team, standing = await seen_team(work, actor, id)
+        team, _ = await seen_team(work, actor, id)
         if user_id != actor.id:
-            await _require_running(work, actor, team, standing)
+            await _require_running(work, actor, team)
         team.require_live()
         membership = await member_of(work, id, user_id)
         membership.require_version(expected_version)
@@ -232,8 +236,8 @@ class RevokeInvitations:
 
     async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
         work = self.begin(actor)
-        team, standing = await seen_team(work, actor, id)
-        await _require_running(work, actor, team, standing)
+        team, _ = await seen_team(work, actor, id)
+        await _require_running(work, actor, team)
         team.require_version(expected_version)
         revoked = team.revoke_invitations(Stamp(self.clock.now(), actor.id))
         work.teams.save(revoked)

@@ -11,11 +11,11 @@ from application.ports.identifiers import Identifiers
 from application.ports.repositories import TeamFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
-from application.standing import alone, audience_of, rely_on_standing
+from application.standing import alone, audience_of, require_allowed
 from application.team_access import seen_team
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import Fault, Purged, RuleBroken
 from domain.permissions import may_change_team, may_give_team, sees_everything
 from domain.team import Membership, Team, TeamChanges, membership_id
 
@@ -70,10 +70,15 @@ class ListTeams:
 
 
 async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
-    team, standing = await seen_team(work, actor, id)
-    require(may_change_team(standing, team), "Only who runs the team changes it.")
-    if not may_change_team(alone(actor), team):
-        await rely_on_standing(work, actor, [id])
+    """The team, where the actor may change it; the commit relies on what lets him. Raises NotFound or Forbidden."""
+    team, _ = await seen_team(work, actor, id)
+    await require_allowed(
+        work,
+        actor,
+        lambda standing: may_change_team(standing, team),
+        teams=[id],
+        message="Only who runs the team changes it.",
+    )
     return team
 
 
@@ -150,6 +155,8 @@ async def _delete_memberships(work: UnitOfWork, id: str, stamp: Stamp) -> None:
 
 
 async def _restore_memberships(work: UnitOfWork, team: Team, stamp: Stamp) -> None:
+    if await work.memberships.purged([membership_id(team.id, team.owner_id)]):
+        raise Purged("The removal of this team has begun.")
     if team.trash_stamp is not None:
         for membership in await work.memberships.trashed_by(team.id, team.trash_stamp):
             work.memberships.save(membership.restore(stamp))

@@ -4,35 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from application.actor import Actor
-from application.authorization import require, require_visible
 from application.history import RollBack
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
+from application.project_access import changeable_project, visible_project
 from application.repetition import repeated
-from application.standing import alone, rely_on_standing, standing_in
 from application.trash import Kind
 from domain.entity import Stamp
 from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
-from domain.permissions import may_change_project, may_see_project
 from domain.project import Project
 from domain.timeline import Plan, Timeline
 
 UNSAVED_VERSION = 0
 
 
-async def _visible_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
-    project = await work.projects.get(project_id)
-    if project.owner_id != actor.id:
-        require_visible(may_see_project(await standing_in(work, actor, [project.team_id]), project))
-    return project
-
-
-async def _changeable_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
-    """The project, where the actor may change it; the commit relies on that."""
-    project = await _visible_project(work, actor, project_id)
-    if not may_change_project(alone(actor), project):
-        require(may_change_project(await standing_in(work, actor, [project.team_id]), project))
-        await rely_on_standing(work, actor, [project.team_id])
+async def _planned_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
+    """The project, where the actor may change its plan; the commit relies on it, too."""
+    project = await changeable_project(work, actor, project_id)
     work.projects.rely_on(project)
     return project
 
@@ -59,7 +47,7 @@ class GetTimeline:
         self, actor: Actor, project_id: str, *, version: int | None = None, at: datetime | None = None
     ) -> Timeline:
         work = self.begin(actor)
-        project = await _visible_project(work, actor, project_id)
+        project = await visible_project(work, actor, project_id)
         timeline = await work.timelines.of_project(project_id)
         if at is not None:
             version = await work.timelines.version_at(project_id, at)
@@ -107,7 +95,7 @@ class SaveTimeline:
         dry_run: bool,
     ) -> Timeline:
         work = self.begin(actor)
-        project = await _changeable_project(work, actor, project_id)
+        project = await _planned_project(work, actor, project_id)
         project.require_live()
         stamp = Stamp(self.clock.now(), actor.id)
         timeline = await work.timelines.of_project(project_id)
@@ -127,7 +115,7 @@ class SaveTimeline:
 
 
 async def _changeable_timeline(work: UnitOfWork, actor: Actor, project_id: str) -> Timeline:
-    await _changeable_project(work, actor, project_id)
+    await _planned_project(work, actor, project_id)
     timeline = await work.timelines.of_project(project_id)
     if timeline is None:
         raise NotFound("The timeline has no such version.")

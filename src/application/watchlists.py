@@ -1,11 +1,13 @@
 """Watchlists: follow a task, give it up, list what one follows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from application.actor import Actor
-from application.paging import Page, PageRequest
+from application.paging import Page, PageRequest, Position, Sort
 from application.ports.clock import Clock
+from application.ports.repositories import Audience, TaskFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.repetition import repeated
 from application.seen_task import NO_PARTS, Parts, SeenTask, seen_task, seen_tasks
@@ -13,9 +15,14 @@ from application.standing import audience_of
 from application.task_access import visible_task
 from domain.entity import Stamp
 from domain.errors import VersionConflict
-from domain.permissions import Standing, may_see_task
+from domain.permissions import Standing, may_see_task, sees_everything
 from domain.task import Task
 from domain.watch import Watch, watch_id
+
+WATCHES_MAX = 20_000
+"""The most watches of one user that his watchlist looks at."""
+LOOKED_AT_ONCE = 1_000
+"""How many of them are looked at together once some could not be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +35,10 @@ class WatchedTask:
 
 @dataclass(frozen=True, slots=True)
 class ListWatched:
-    """What the actor watches, as long as he may see it; what is in the trash is left out.
+    """What the actor watches and may see, the latest first; what is in the trash is left out.
 
-    The page counts watches, so it may show fewer tasks than it was asked for; so may its total.
+    The page, its total and whether more follows count what is shown and nothing else. Of somebody who watches more
+    than WATCHES_MAX tasks these are the latest.
     """
 
     begin: Begin
@@ -40,24 +48,66 @@ class ListWatched:
         self, actor: Actor, page: PageRequest, *, parts: Parts = NO_PARTS
     ) -> Page[WatchedTask]:
         work = self.begin(actor)
-        found = await work.watches.page_of_user(actor.id, page)
-        tasks = await _visible_tasks(work, actor, [watch.task_id for watch in found.items])
-        seen = await seen_tasks(work, actor, tasks, now=self.clock.now(), parts=parts)
-        by_id = {one.id: one for one in seen}
-        return found.showing(lambda watch: _watched(watch, by_id.get(watch.task_id)))
+        audience = await audience_of(work, actor)
+        watches = await _watches_of(work, actor)
+        total = await _total(work, actor, audience, watches) if page.with_total else None
+        following = [watch for watch in watches if _is_after(watch, page.after)]
+        # One more than is shown tells whether there is more.
+        found = await _visible_tasks(work, actor, audience, following, enough=page.limit + 1)
+        shown = list(found.items())[: page.limit]
+        seen = await seen_tasks(work, actor, [task for _, task in shown], now=self.clock.now(), parts=parts)
+        positions = [Position(watch.began_at, watch.id) for watch, _ in shown]
+        return Page(
+            items=[
+                WatchedTask(seen=one, watched_at=watch.began_at)
+                for (watch, _), one in zip(shown, seen, strict=True)
+            ],
+            next=positions[-1] if len(found) > page.limit else None,
+            total=total,
+            positions=positions,
+        )
 
 
-def _watched(watch: Watch, seen: SeenTask | None) -> WatchedTask | None:
-    return None if seen is None else WatchedTask(seen=seen, watched_at=watch.began_at)
+async def _watches_of(work: UnitOfWork, actor: Actor) -> list[Watch]:
+    """What the actor watches, the latest first: one call to the store."""
+    latest = PageRequest(sort=Sort("updatedAt", descending=True), limit=WATCHES_MAX)
+    watches = (await work.watches.page_of_user(actor.id, latest)).items
+    # One that was brought under its own id began before it was updated.
+    return sorted(watches, key=lambda watch: (watch.began_at, watch.id), reverse=True)
 
 
-async def _visible_tasks(work: UnitOfWork, actor: Actor, ids: list[str]) -> list[Task]:
-    """Those of the tasks that the actor may see, in this order, without the trash: two calls to the store."""
-    found = await work.tasks.get_many(ids)
-    audience = await audience_of(work, actor)
+def _is_after(watch: Watch, position: Position | None) -> bool:
+    return position is None or (watch.began_at, watch.id) < (position.value, position.id)
+
+
+async def _total(work: UnitOfWork, actor: Actor, audience: Audience, watches: Sequence[Watch]) -> int:
+    return await work.tasks.count(
+        TaskFilter(
+            ids=tuple(watch.task_id for watch in watches),
+            visible_to=None if sees_everything(actor.grants) else audience,
+        )
+    )
+
+
+async def _visible_tasks(
+    work: UnitOfWork, actor: Actor, audience: Audience, watches: Sequence[Watch], *, enough: int
+) -> dict[Watch, Task]:
+    """The first `enough` live tasks that the actor may see, by watch and in this order.
+
+    One call to the store where all of them may be seen, and one more for each LOOKED_AT_ONCE watches after those.
+    """
     standing = Standing(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
-    tasks = [found[id_] for id_ in ids if id_ in found]
-    return [task for task in tasks if not task.is_deleted and may_see_task(standing, task)]
+    visible: dict[Watch, Task] = {}
+    start, step = 0, enough
+    while start < len(watches) and len(visible) < enough:
+        part = watches[start : start + step]
+        start, step = start + step, LOOKED_AT_ONCE
+        tasks = await work.tasks.get_many(watch.task_id for watch in part)
+        for watch in part:
+            task = tasks.get(watch.task_id)
+            if task is not None and not task.is_deleted and may_see_task(standing, task):
+                visible[watch] = task
+    return visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,8 @@ class StoredRepository(Generic[E]):
         return {id_: seen[collection, id_] for id_ in ids if (collection, id_) in seen}
 
     async def _page(self, where: Sequence[Criterion], page: PageRequest, *, deleted: bool) -> Page[E]:
-        scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
-        criterion = AllOf((*scope, *where))
-        records, positions, is_last = await self._ordered(criterion, page)
-        total = await self._store.count(self._spec.collection, criterion) if page.with_total else None
+        records, positions, is_last = await self._ordered(_scoped(where, deleted=deleted), page)
+        total = await self._count(where, deleted=deleted) if page.with_total else None
         read = self._spec.entity
         return Page(
             items=[read(record) for record in records],
@@ -134,6 +132,9 @@ class StoredRepository(Generic[E]):
             total=total,
             positions=positions,
         )
+
+    async def _count(self, where: Sequence[Criterion], *, deleted: bool) -> int:
+        return await self._store.count(self._spec.collection, _scoped(where, deleted=deleted))
 
     async def _ordered(
         self, where: Criterion, page: PageRequest
@@ -161,6 +162,12 @@ class StoredRepository(Generic[E]):
         records = await self._store.find(question)
         read, remember = self._spec.entity, self._pending.remember
         return [read(remember(self._spec.collection, record)) for record in records]
+
+
+def _scoped(where: Sequence[Criterion], *, deleted: bool) -> Criterion:
+    """What fulfils all of it, in the trash or outside."""
+    scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
+    return AllOf((*scope, *where))
 
 
 def trash_scope() -> tuple[Criterion, ...]:

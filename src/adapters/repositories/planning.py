@@ -89,11 +89,18 @@ class StoredTasks(StoredRepository[Task]):
     async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
         return await self._page(list(_task_criteria(wanted)), page, deleted=wanted.deleted)
 
+    async def count(self, wanted: TaskFilter) -> int:
+        return await self._count(list(_task_criteria(wanted)), deleted=wanted.deleted)
+
     async def of_project(self, project_id: str) -> Sequence[Task]:
         return await self._all(Equals("projectId", project_id), IsNull(IS_ERASED))
 
     async def some_of_project(self, project_id: str, *, limit: int) -> Sequence[Task]:
         return await self._some(Equals("projectId", project_id), limit=limit)
+
+    async def of_project_since(self, project_id: str, instant: datetime, *, limit: int) -> Sequence[Task]:
+        lasting = AnyOf((LIVE, Range(field="deletedAt", at_least=instant)))
+        return await self._some(Equals("projectId", project_id), IsNull(IS_ERASED), lasting, limit=limit)
 
     async def live_in_project(self, project_id: str) -> Sequence[Task]:
         return await self._all(Equals("projectId", project_id), LIVE)

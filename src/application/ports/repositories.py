@@ -244,8 +244,16 @@ class Tasks(Repository[Task], Protocol):
         """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId."""
         ...
 
+    async def count(self, wanted: TaskFilter) -> int:
+        """How many tasks `matching` finds."""
+        ...
+
     async def of_project(self, project_id: str) -> Sequence[Task]:
         """Every task of a project, also from the trash."""
+        ...
+
+    async def of_project_since(self, project_id: str, instant: datetime, *, limit: int) -> Sequence[Task]:
+        """At most `limit` of a project's tasks that are live, or went to the trash at that instant or later."""
         ...
 
     async def some_of_project(self, project_id: str, *, limit: int) -> Sequence[Task]:

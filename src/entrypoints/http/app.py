@@ -11,10 +11,10 @@ from entrypoints.http.assignments import AssignmentController
 from entrypoints.http.audit import AuditController
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.body_reading import BODY_BYTES_MAX
-from entrypoints.http.conditional import refuse_unheard
 from entrypoints.http.cookies import SessionCookies
 from entrypoints.http.cross_site import CrossSiteGuard
 from entrypoints.http.dependencies import HttpContainer, dependencies_of
+from entrypoints.http.door import before_operation
 from entrypoints.http.errors import answer_error
 from entrypoints.http.google import GoogleController
 from entrypoints.http.interchange import ExportController, ImportController
@@ -87,7 +87,7 @@ def create_app(
     app = Litestar(
         route_handlers=CONTROLLERS,
         # Not one of the framework's guards: it copies the handler for each of them, at every request.
-        before_request=refuse_unheard,
+        before_request=before_operation,
         dependencies=dependencies_of(container, authentication, is_started),
         exception_handlers={Exception: answer_error},
         lifespan=[*lifespan, _flushing(access_lines)],

@@ -25,8 +25,8 @@ Instant = Annotated[
 ]
 
 NAMING = (
-    "One visible line: no control characters, nothing that changes the direction of writing. "
-    "Kept in Unicode's form NFC."
+    "One visible line: no control characters, nothing that hides or changes the direction of writing. "
+    "Kept in Unicode's form NFC, without white space at its ends."
 )
 ProjectName = Annotated[
     str,
@@ -44,6 +44,10 @@ TaskTitle = Annotated[
 ]
 TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
 LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
+ClearableLabelIds = Annotated[LabelIds, Meta(description="Null takes all labels away.")]
+ClearablePriority = Annotated[
+    PriorityName, Meta(description="Null puts back the priority of a task made without one: MEDIUM.")
+]
 LabelName = Annotated[
     str, Meta(min_length=1, max_length=label.NAME_LENGTH_MAX, description=NAMING, examples=["urgent"])
 ]
@@ -111,15 +115,15 @@ class TaskBody(_Body, rename="camel"):
 
 
 class TaskPatch(_Body, rename="camel"):
-    """Changes of a task (merge patch)."""
+    """Changes of a task (merge patch). What it is never without cannot be null."""
 
     title: TaskTitle | UnsetType = UNSET
     description: TaskDescription | UnsetType | None = UNSET
     status: TaskStatus | UnsetType = UNSET
-    priority: PriorityName | UnsetType = UNSET
+    priority: ClearablePriority | UnsetType | None = UNSET
     project_id: Id | UnsetType | None = UNSET
     parent_id: Id | UnsetType | None = UNSET
-    label_ids: LabelIds | UnsetType = UNSET
+    label_ids: ClearableLabelIds | UnsetType | None = UNSET
     started_at: Instant | UnsetType | None = UNSET
     due_at: Instant | UnsetType | None = UNSET
     is_acknowledged: bool | UnsetType = UNSET

@@ -4,12 +4,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from litestar import Request
-
 from domain.errors import Fault, Invalid
-from entrypoints.http.cross_site import SAFE_METHODS
-from entrypoints.http.documentation import OPERATION
-from entrypoints.http.exchange import exchange_of, joined_header
+from entrypoints.http.exchange import joined_header
 from entrypoints.http.refusals import PreconditionMissing, Stale
 
 TAGS_MAX = 100
@@ -76,22 +72,6 @@ class Preconditions:
         if present not in named:
             raise Stale(current_version=present)
         return present
-
-
-async def refuse_unheard(request: Request[Any, Any, Any]) -> None:
-    """Refuses If-Match before an operation that changes something and means no one version of it: a condition that is
-    not heard must not be taken for one that held. Raises Invalid, and before that whatever the caller's sign-in
-    raises: who is nobody is told that first, as without the header.
-    """
-    scope: Mapping[str, Any] = request.scope
-    if scope["method"] in SAFE_METHODS or joined_header(scope, b"if-match") is None:
-        return
-    operation = request.route_handler.opt.get(OPERATION)
-    if operation is None or not operation.is_guarded:
-        if operation is None or not operation.is_public:
-            exchange_of(scope).authentication.actor(scope)
-        message = "is not heard here: this changes no one version that you could mean"
-        raise Invalid("Leave out the header If-Match.", faults=[Fault("/If-Match", message)])
 
 
 def _tags(text: str) -> list[tuple[bool, str]] | None:

@@ -29,6 +29,7 @@ from entrypoints.http.refusals import (
     Stale,
     TooManyRequests,
     UnsupportedMediaType,
+    allow_header,
     outcome_of,
 )
 
@@ -160,11 +161,5 @@ def _headers(known: TandemError, error: Exception) -> dict[str, str]:
     if isinstance(known, TooManyRequests):
         return {"Retry-After": str(known.retry_after_seconds)}
     if isinstance(known, MethodNotAllowed) and isinstance(error, HTTPException):
-        return {"Allow": _allowed((error.headers or {}).get("allow", ""))}
+        return {"Allow": allow_header((error.headers or {}).get("allow", "").split(", "))}
     return {}
-
-
-def _allowed(methods: str) -> str:
-    """The methods of a route; HEAD is answered wherever GET is."""
-    names = {name.strip() for name in methods.split(",") if name.strip()}
-    return ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -33,9 +33,11 @@ _LENGTH = re.compile(r"Expected `(?P<kind>str|array)` of length (?P<sign>>=|<=|=
 _BOUND = re.compile(r"Expected `(?:int|float)` (?P<sign>>=|<=) (?P<bound>-?\d+)")
 _PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'")
 _PATTERNS = {
-    "^[0-9a-f]{24}$": "must be an id: 24 lower-case hex digits",
+    "^[0-9a-f]{24}$": "must be an id: 24 lower-case hexadecimal digits",
     "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
+    "^(labels|assignee)(,(labels|assignee))*$": "must be one or more of labels, assignee, separated by commas",
 }
+"""What a pattern means. It is said of every text that does not fit, be it only too short or too long."""
 _LENGTH_WORDS = {">=": "at least", "<=": "at most", "==": "exactly"}
 
 
@@ -129,6 +131,8 @@ def _sentence(message: str, value: object, kind: Any) -> str:
         return "cannot be null"
     if choices is not None:
         return f"must be one of {', '.join(choices)}"
+    if isinstance(value, str) and (meaning := _meaning(kind)):
+        return meaning
     for pattern, words in _SENTENCES:
         if found := pattern.search(message):
             return words(found)
@@ -145,7 +149,7 @@ def _bound_words(found: re.Match[str]) -> str:
 
 
 def _pattern_words(found: re.Match[str]) -> str:
-    return _PATTERNS.get(found["pattern"], f"must match {found['pattern']}")
+    return f"must match {found['pattern']}"
 
 
 def _expected_words(found: re.Match[str]) -> str:
@@ -168,10 +172,19 @@ def _named(kinds: str) -> str:
 
 
 def _choices(kind: Any) -> list[str] | None:
-    for part in (kind, *get_args(kind)):
+    """The values a type is made of, where it has a fixed set of them; null, which some may have besides, is none."""
+    for part in map(_bare, _parts(kind)):
         if isinstance(part, type) and issubclass(part, Enum):
             return [str(member.value) for member in part]
+        if get_origin(part) is Literal:
+            return [str(value) for value in get_args(part)]
     return None
+
+
+def _meaning(kind: Any) -> str | None:
+    """What the pattern of a text means, where people are told in other words."""
+    bounds = (bound for part in _parts(kind) for bound in get_args(part) if isinstance(bound, msgspec.Meta))
+    return next((_PATTERNS[bound.pattern] for bound in bounds if bound.pattern in _PATTERNS), None)
 
 
 def _plain(kind: Any) -> Any:

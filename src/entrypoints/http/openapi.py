@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from entrypoints.http.addresses import MIRRORED_COLLECTIONS
 from entrypoints.http.body_reading import JSON_TYPE, MERGE_PATCH_TYPE
 from entrypoints.http.documentation import OPERATION, VIEW, Documented
+from entrypoints.http.door import KEYED_METHODS
 from entrypoints.http.errors import PROBLEM_TYPE, ProblemView
 from entrypoints.http.refusals import phrase
 from entrypoints.http.views import EntityView
@@ -30,6 +31,7 @@ _UNGUARDED_WORDS = (
     "Changes no one version that you could mean: If-Match is refused with 400, and `REQUIRE_IF_MATCH` does not ask"
     " for it."
 )
+_UNREPEATABLE_WORDS = "Sent again, this is carried out again: Idempotency-Key is refused with 400."
 _PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
 
 Json = dict[str, Any]
@@ -143,14 +145,24 @@ def _operation(path: str, method: str, operation: Documented) -> Json:
         "responses": _responses(path, method, operation),
         "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
     }
-    if method != "get" and not operation.is_guarded:
-        described["description"] = _UNGUARDED_WORDS
+    if words := _unheard_words(method, operation):
+        described["description"] = words
     if operation.body is not None or operation.file_types:
         described["requestBody"] = {
             "required": operation.needs_body,
             "content": _contents(method, operation),
         }
     return described
+
+
+def _unheard_words(method: str, operation: Documented) -> str:
+    """Which headers `door.py` refuses here, and why."""
+    words = []
+    if method != "get" and not operation.is_guarded:
+        words.append(_UNGUARDED_WORDS)
+    if method.upper() in KEYED_METHODS and not operation.is_repeatable:
+        words.append(_UNREPEATABLE_WORDS)
+    return " ".join(words)
 
 
 def _words(path: str) -> str:

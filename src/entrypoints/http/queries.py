@@ -198,7 +198,13 @@ class TimelineQuery(_Query, rename="camel"):
 class SaveQuery(_Query, rename="camel"):
     """How to save."""
 
-    dry_run: bool = False
+    dry_run: Annotated[
+        bool,
+        Meta(
+            description="Show what would be stored, under the version that it would be, and store nothing. Without "
+            "ETag: there is no such version."
+        ),
+    ] = False
 
 
 class DiffQuery(_Query):

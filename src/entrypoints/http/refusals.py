@@ -1,5 +1,6 @@
 """What HTTP itself refuses, as members of the one tree of errors, and the table from error to status."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -133,6 +134,12 @@ KINDS: tuple[type[TandemError], ...] = tuple(kind for kind in _OUTCOMES if kind 
 def outcome_of(kind: type[TandemError]) -> Outcome:
     """The outcome of the nearest known class: a new domain error is answered like its parent."""
     return next(_OUTCOMES[ancestor] for ancestor in kind.__mro__ if ancestor in _OUTCOMES)
+
+
+def allow_header(methods: Iterable[str]) -> str:
+    """The methods of an address as Allow lists them; HEAD is answered wherever GET is."""
+    names = frozenset(methods)
+    return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
 
 
 def phrase(status: int) -> str:

@@ -33,6 +33,8 @@ from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import ShownStatus, TaskView
 
 PATH = "/v1/tasks"
+_CLEARED: TaskChanges = {"label_ids": (), "priority": Priority.MEDIUM}
+"""What null means for fields that a task always has: what they are in a task made without them."""
 
 
 def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskChanges:
@@ -42,9 +44,10 @@ def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskCh
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
     if "title" in fields:
         require_one_line(fields["title"], "/title")
-    if "priority" in fields:
+    if fields.get("priority") is not None:
         fields["priority"] = Priority[fields["priority"]]
-    return cast("TaskChanges", fields)
+    cleared = {name: value for name, value in _CLEARED.items() if name in fields and fields[name] is None}
+    return cast("TaskChanges", fields | cleared)
 
 
 def parts_of(expand: str | None) -> Parts:

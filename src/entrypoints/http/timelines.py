@@ -28,7 +28,7 @@ from entrypoints.http.desks import TimelineDesk
 from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
 from entrypoints.http.queries import SaveQuery, TimelineQuery, read_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer
+from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_answer, view_of
 from entrypoints.http.views import TimelineView
 
 PATH = "/v1/projects/{id:str}/timeline"
@@ -131,7 +131,8 @@ class TimelineController(Controller):
         plan = _plan(await read_body(request, TimelineBody))
         expected = await timelines.writing.expected_version(request, actor, id, load=timelines.get)
         timeline = await timelines.save(actor, id, plan, expected_version=expected, dry_run=query.dry_run)
-        return entity_answer(request, timeline)
+        # The version that would be made is none that somebody could name, so it is shown without a tag.
+        return view_answer(view_of(timeline)) if query.dry_run else entity_answer(request, timeline)
 
     @patch(
         opt=documented(
@@ -164,4 +165,5 @@ class TimelineController(Controller):
                 dry_run=query.dry_run,
             )
 
-        return await timelines.writing.change(request, actor, id, load=timelines.get, run=run)
+        answer = timelines.writing.show if query.dry_run else timelines.writing.change
+        return await answer(request, actor, id, load=timelines.get, run=run)

@@ -7,7 +7,7 @@ from application.actor import Actor
 from entrypoints.http.addresses import known_id
 from entrypoints.http.conditional import Preconditions, Tagged, entity_tag
 from entrypoints.http.idempotency import Answers, Repeatable
-from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, entity_answer
+from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, entity_answer, view_answer, view_of
 
 T = TypeVar("T")
 
@@ -48,13 +48,23 @@ class Writing:
         headers: RawHeaders = (),
     ) -> Answer:
         """Carries a change out under its conditions, or answers the version that the same request made before."""
+        entity, replayed = await self._changed(request, actor, id, load=load, run=run)
+        return entity_answer(request, entity, headers=(*headers, *replayed))
+
+    async def show(self, request: HttpRequest, actor: Actor, id: str, *, load: Load, run: Change) -> Answer:
+        """Answers what a change would make, under the same conditions; no tag, as there is no such version."""
+        entity, _ = await self._changed(request, actor, id, load=load, run=run)
+        return view_answer(view_of(entity))
+
+    async def _changed(
+        self, request: HttpRequest, actor: Actor, id: str, *, load: Load, run: Change
+    ) -> tuple[Tagged, RawHeaders]:
         known_id(id)
 
         async def conditional(claimed: Actor) -> Tagged:
             return await run(claimed, await self.expected_version(request, actor, id, load=load))
 
-        entity, replayed = await self._answers.once(request, actor, _repeatable(actor, load, conditional))
-        return entity_answer(request, entity, headers=(*headers, *replayed))
+        return await self._answers.once(request, actor, _repeatable(actor, load, conditional))
 
     async def act(
         self,

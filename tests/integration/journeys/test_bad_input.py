@@ -1,4 +1,4 @@
-"""Bad input while every write is mirrored: a clear answer each time, and nothing changed in either store."""
+"""Bad input in every store mode: a clear answer each time, and nothing changed in any store."""
 
 from typing import Any, Final
 
@@ -6,17 +6,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.integration.journeys.arrangements import DUAL
 from tests.integration.journeys.refused_requests import CODES, ID, REFUSED_REQUESTS, RefusedRequest
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED
 from tests.unit.entrypoints.http.service import Json, pointers
 from tests.unit.entrypoints.http.test_bodies import BAD_TASKS, MALFORMED
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.parametrize("service", [DUAL], indirect=True),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROBLEM_FIELDS: Final = {"type", "title", "status", "detail", "instance", "code", "requestId"}
 # What only somebody inside knows: drivers, stores, statements, places, code.
@@ -60,7 +56,7 @@ def require_problem(answer: httpx.Response, *, status: int, code: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"), [row[1:] for row in MALFORMED], ids=[row[0] for row in MALFORMED]
 )
-async def test_a_malformed_body_changes_neither_store(
+async def test_a_malformed_body_changes_no_store(
     service: JourneyService, gardener: Person, project: Json, raw: bytes, expected: list[str]
 ) -> None:
     before = await service.stored()
@@ -78,7 +74,7 @@ async def test_a_malformed_body_changes_neither_store(
 @pytest.mark.parametrize(
     ("body", "expected"), [row[1:] for row in BAD_TASKS], ids=[row[0] for row in BAD_TASKS]
 )
-async def test_a_bad_task_changes_neither_store(
+async def test_a_bad_task_changes_no_store(
     service: JourneyService, gardener: Person, body: Any, expected: list[str]
 ) -> None:
     before = await service.stored()
@@ -91,7 +87,7 @@ async def test_a_bad_task_changes_neither_store(
 
 
 @pytest.mark.parametrize("wrong", REFUSED_REQUESTS, ids=lambda wrong: wrong.what)
-async def test_what_is_refused_changes_neither_store(
+async def test_what_is_refused_changes_no_store(
     service: JourneyService, gardener: Person, project: Json, wrong: RefusedRequest
 ) -> None:
     before = await service.stored()
@@ -105,7 +101,7 @@ async def test_what_is_refused_changes_neither_store(
 
 
 @pytest.mark.parametrize("name", [row[1] for row in BAD_NAMES], ids=[row[0] for row in BAD_NAMES])
-async def test_a_name_that_hides_or_turns_something_changes_neither_store(
+async def test_a_name_that_hides_or_turns_something_changes_no_store(
     service: JourneyService, gardener: Person, project: Json, name: str
 ) -> None:
     before = await service.stored()
@@ -123,7 +119,7 @@ async def test_a_name_that_hides_or_turns_something_changes_neither_store(
     assert await service.stored() == before
 
 
-async def test_the_other_spelling_of_a_name_is_taken_in_both_stores(
+async def test_the_other_spelling_of_a_name_is_taken_in_every_store(
     service: JourneyService, anna: Person
 ) -> None:
     made = await service.view(anna, "POST", "/v1/projects", {"name": DECOMPOSED})
@@ -159,7 +155,7 @@ async def test_a_cursor_that_was_changed_or_belongs_elsewhere_is_refused(
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
-async def test_who_cannot_prove_who_he_is_changes_neither_store(
+async def test_who_cannot_prove_who_he_is_changes_no_store(
     service: JourneyService, project: Json, token: str
 ) -> None:
     nobody = Person("f" * 24, "nobody@example.org", token)

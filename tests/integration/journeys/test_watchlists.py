@@ -28,6 +28,18 @@ async def watched(service: JourneyService, person: Person) -> list[str]:
     return [item["id"] for item in await service.items(person, "/v1/watchlist?limit=2")]
 
 
+async def require_as_listed(service: JourneyService, person: Person) -> None:
+    """His watchlist has what his list of watched tasks has: full pages, as many things, and no more."""
+    pages = await service.pages(person, "/v1/watchlist?limit=2&count=exact")
+    listed = await service.view(person, "GET", "/v1/tasks?watching=true&count=exact")
+    total = (await service.view(person, "GET", "/v1/watchlist?limit=1&count=exact"))["total"]
+    assert sorted(item["id"] for page in pages for item in page) == sorted(
+        item["id"] for item in listed["items"]
+    )
+    assert total == listed["total"] == sum(map(len, pages))
+    assert len(pages) == max(1, -(-total // 2))
+
+
 async def found(service: JourneyService, person: Person, query: str) -> list[str]:
     return [item["id"] for item in await service.items(person, f"/v1/tasks?limit=3&sort=displayId&{query}")]
 
@@ -45,6 +57,8 @@ async def test_a_watchlist_holds_what_is_watched_the_latest_first(
 
     assert await watched(service, ben) == [tasks[4], tasks[1], tasks[0]]
     assert await watched(service, anna) == []
+    await require_as_listed(service, ben)
+    await require_as_listed(service, anna)
     assert await found(service, ben, "watching=true") == [tasks[0], tasks[1], tasks[4]]
     marked = {item["id"]: item["inWatchlist"] for item in await service.items(ben, "/v1/tasks?limit=4")}
     assert {id_ for id_, is_watched in marked.items() if is_watched} == {tasks[0], tasks[1], tasks[4]}
@@ -63,6 +77,7 @@ async def test_who_leaves_a_team_sees_nothing_of_it_and_may_still_give_up_watchi
     await service.call(ben, "DELETE", f"/v1/teams/{team_id}/members/{ben.id}", expect=204)
 
     assert await watched(service, ben) == []
+    await require_as_listed(service, ben)
     assert await found(service, ben, "watching=true") == await found(service, ben, f"teamId={team_id}") == []
     await service.call(ben, "GET", f"/v1/tasks/{tasks[0]}", expect=404)
     await service.call(ben, "PUT", f"/v1/watchlist/{tasks[2]}", expect=404)

@@ -96,6 +96,15 @@ class Clubhouse:
             await self.now.add(actor(), made.id, member_ids)
         return made
 
+    async def rename(self, user_id: str) -> None:
+        """Gives somebody another name, which concerns nothing that he may do."""
+        work = self.now.begin(actor())
+        user = await work.users.get(user_id)
+        work.users.save(
+            user.edit(Stamp(self.clock.now(), user_id), {"name": f"{NAMES[user_id]} {user.version}"})
+        )
+        await work.commit()
+
     async def taken_task(
         self, id: str, team: Team, executor_id: str, changes: TaskChanges | None = None
     ) -> None:

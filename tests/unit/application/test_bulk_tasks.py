@@ -242,6 +242,35 @@ async def test_what_the_same_request_made_before_is_found_again_as_it_was(desk: 
     assert [each.task for each in found] == [each.task for each in made]
 
 
+async def test_a_task_that_a_request_left_alone_is_found_again_as_it_was(desk: Desk) -> None:
+    operations: list[TaskOperation] = [
+        UpdateOperation(TASKS[3], {"status": TaskStatus.TODO}),
+        new("made"),
+        UpdateOperation(TASKS[4], {"status": TaskStatus.TODO}),
+    ]
+    told = await desk.together(actor(), operations)
+    made = told[1]
+    for title in ("Later", "Later still"):
+        await desk.together(actor(), [UpdateOperation(TASKS[3], {"title": title})])
+    assert (await desk.task(TASKS[3])).version == told[0].version + 2
+
+    found = await desk.written(actor(), operations, id=made.id, version=made.version)
+
+    assert [each.task for each in found] == [each.task for each in told]
+
+
+async def test_what_the_trail_does_not_tell_any_more_is_not_found(desk: Desk) -> None:
+    made = (await desk.together(actor(), [new("made")]))[0]
+    untold: list[tuple[list[TaskOperation], str]] = [
+        ([new("made")], NOTHING),
+        ([renamed(TASKS[3])], NOTHING),
+        ([new("made"), new("lost")], made.id),
+    ]
+    for operations, id in untold:
+        with pytest.raises(NotFound):
+            await desk.written(actor(), operations, id=id, version=1)
+
+
 async def test_a_task_from_before_numbers_gets_one_when_it_is_next_written(desk: Desk) -> None:
     work = desk.plain(actor())
     old = [Task.create(numbered_id(number), Stamp(NOON, ANNA), {"title": "Old"}) for number in (0x900, 0x901)]

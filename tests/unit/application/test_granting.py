@@ -1,6 +1,7 @@
 import pytest
 
 from application.actor import Actor, system_actor
+from application.repetition import REPEATS_MAX
 from application.team_access import RolesHeld
 from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConflict
 from domain.role import Permission, Role, RoleScope, built_in_id
@@ -76,6 +77,32 @@ async def test_a_role_of_the_wrong_scope_version_or_none_is_refused(house: Clubh
     with pytest.raises(VersionConflict):
         await house.now.grant_global(admin(), BEN, MODERATOR, expected_version=7)
     assert await house.stored() == before
+
+
+async def test_an_administrator_who_is_renamed_meanwhile_still_grants_and_takes(house: Clubhouse) -> None:
+    for change, left in (
+        (house.crossed.grant_global, ("moderator",)),
+        (house.crossed.take_global, ()),
+    ):
+        house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+        await change(admin(), BEN, MODERATOR, expected_version=None)
+        assert (house.times, await _grants(house, BEN)) == (0, left)
+
+
+async def test_what_a_grantee_became_meanwhile_stays(house: Clubhouse) -> None:
+    house.cross(lambda: house.rename(BEN))
+    with pytest.raises(VersionConflict):
+        await house.crossed.grant_global(admin(), BEN, MODERATOR, expected_version=1)
+    assert await _grants(house, BEN) == ()
+
+
+async def test_a_role_that_is_retired_meanwhile_is_granted_to_nobody(house: Clubhouse) -> None:
+    permissions = (Permission.MODERATE,)
+    role = await house.now.new_role(admin(), RoleScope.GLOBAL, {"name": "host", "permissions": permissions})
+    house.cross(lambda: house.now.delete_role(admin(), role.id, expected_version=None))
+    with pytest.raises(NotFound):
+        await house.crossed.grant_global(admin(), BEN, role.id, expected_version=None)
+    assert await _grants(house, BEN) == ()
 
 
 async def test_the_last_administrator_stays(house: Clubhouse) -> None:

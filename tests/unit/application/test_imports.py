@@ -1,88 +1,48 @@
-import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.interchange.beads import BeadsReader
-from adapters.records.change_set import ChangeSet
-from adapters.records.criteria import EVERYTHING
-from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
-from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.threads import Threads
-from application.import_report import ImportReport
-from application.imports import TASKS_PER_CHANGE_SET_MAX, ImportIssues, ImportRequest
+from application.imports import (
+    ImportIssues,
+    ImportRequest,
+)
 from application.labels import EditLabel
 from application.paging import PageRequest, Sort
 from application.ports.clock import Clock
-from application.ports.identifiers import Identifiers
 from application.ports.repositories import AuditFilter, ProjectFilter, TaskFilter
 from application.ports.unit_of_work import Begin
 from application.projects import DeleteProject, EditProject
 from application.tasks import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
-from domain.errors import Conflict, Forbidden, Invalid, StoreUnavailable
-from domain.task import Task, TaskStatus
-from domain.team import Team
+from domain.errors import Conflict, Invalid
+from domain.task import TaskStatus
+from tests.unit.application.importing import (
+    TOMBSTONE,
+    Import,
+    beads,
+    child_of,
+    contents,
+    counts,
+    importer,
+    task_named,
+)
 from tests.unit.builders import NUMBERS, actor, stamp
 
-COLLECTIONS = ("projects", "labels", "tasks", "audit_logs")
 REAL_FILE = (
     Path(os.environ.get("TANDEM_REAL_DATA") or Path(__file__).parents[4] / "shared" / "data")
     / "beads-2025-12-24.jsonl"
 )
 
 
-def beads(*issues: dict[str, Any]) -> bytes:
-    """A file with these issues, each with honest defaults."""
-    plain = {"status": "open", "priority": 2, "created_at": "2025-10-27T22:55:44.511-07:00"}
-    lines = [{"title": f"Title of {issue['id']}", **plain, **issue} for issue in issues]
-    return "\n".join(json.dumps(line) for line in lines).encode()
-
-
-def child_of(parent: str) -> list[dict[str, str]]:
-    return [{"type": "parent-child", "depends_on_id": parent}]
-
-
-TOMBSTONE = {"status": "tombstone", "deleted_at": "2025-12-01T00:00:00Z", "delete_reason": "done elsewhere"}
-
-Import = Callable[..., Any]
-
-
 @pytest.fixture
 def bring(begin: Begin, clock: Clock) -> Import:
-    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
-
-    async def bring(content: bytes, *, is_dry_run: bool = False, name: str = "Beads") -> ImportReport:
-        request = ImportRequest(content=content, format="beads", project_name=name, is_dry_run=is_dry_run)
-        return await use_case(actor(), request)
-
-    return bring
-
-
-async def contents(store: RecordStore) -> dict[str, dict[str, Record]]:
-    """Everything that is stored, by collection and id."""
-    return {
-        name: {record["id"]: record for record in await store.scan(name, after=None, limit=5_000)}
-        for name in COLLECTIONS
-    }
-
-
-async def task_named(begin: Begin, title: str, *, deleted: bool = False) -> Task:
-    found = await begin(actor()).tasks.matching(
-        TaskFilter(text=title, deleted=deleted), PageRequest(limit=200)
-    )
-    (task,) = [each for each in found.items if each.title == title]
-    return task
-
-
-def counts(report: ImportReport) -> dict[str, int]:
-    return {fate.value: count for fate, count in report.fates.items() if count}
+    return importer(begin, clock)
 
 
 async def test_an_issue_becomes_a_task_as_old_as_it_was(bring: Import, begin: Begin, clock: Clock) -> None:
@@ -333,81 +293,6 @@ async def test_an_unknown_format_is_refused(begin: Begin, clock: Clock) -> None:
         await use_case(actor(), ImportRequest(content=b"", format="abacus", project_name="x"))
 
 
-class KilledStore:
-    """The store of a process that dies: after some commits nothing reaches it any more."""
-
-    def __init__(self, store: RecordStore, *, commits: int) -> None:
-        self._store = store
-        self._left = commits
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, change_set: ChangeSet) -> None:
-        if self._left == 0:
-            raise StoreUnavailable
-        self._left -= 1
-        await self._store.commit(change_set)
-
-
-@pytest.mark.parametrize("commits", [0, 1, 2, 3])
-async def test_an_import_that_was_killed_is_completed_by_the_next(
-    store: RecordStore, identifiers: Identifiers, clock: Clock, begin: Begin, bring: Import, commits: int
-) -> None:
-    issues = [
-        {"id": f"bd-{number}", "dependencies": child_of(f"bd-{number // 2}") if number > 1 else []}
-        for number in range(1, 3 * TASKS_PER_CHANGE_SET_MAX)
-    ]
-    killed: Any = partial(StoredUnitOfWork, KilledStore(store, commits=commits), identifiers)
-    dying = ImportIssues(killed, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
-    request = ImportRequest(content=beads(*issues), format="beads", project_name="Beads")
-    with pytest.raises(StoreUnavailable):
-        await dying(actor(), request)
-    half_way = await store.count("tasks", EVERYTHING)
-    assert half_way == max(0, commits - 1) * TASKS_PER_CHANGE_SET_MAX
-    report = await bring(beads(*issues))
-    stored = await contents(store)
-    assert len(stored["projects"]) == 1
-    assert len(stored["tasks"]) == len(issues)
-    assert counts(report).get("created", 0) == len(issues) - half_way
-    assert all(task["version"] == 1 for task in stored["tasks"].values())
-    assert all(task["parentId"] in {None, *stored["tasks"]} for task in stored["tasks"].values())
-    assert sum(entry["collection"] == "tasks" for entry in stored["audit_logs"].values()) == len(issues)
-
-
-class RacingStore:
-    """A store in which somebody renames a task between an import's look and its commit, once."""
-
-    def __init__(self, store: RecordStore, begin: Begin, clock: Clock, *, task_id: str) -> None:
-        self._store = store
-        self._race: Callable[[], Any] | None = partial(
-            EditTask(begin, clock, NUMBERS), actor(), task_id, {"title": "Ours"}, expected_version=None
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, change_set: ChangeSet) -> None:
-        race, self._race = self._race, None
-        if race is not None:
-            await race()
-        await self._store.commit(change_set)
-
-
-async def test_an_edit_in_the_middle_of_an_import_is_not_lost(
-    store: RecordStore, identifiers: Identifiers, clock: Clock, begin: Begin, bring: Import
-) -> None:
-    await bring(beads({"id": "bd-1"}, {"id": "bd-2"}))
-    task = await task_named(begin, "Title of bd-1")
-    racing: Any = partial(StoredUnitOfWork, RacingStore(store, begin, clock, task_id=task.id), identifiers)
-    changed = beads({"id": "bd-1", "priority": 0}, {"id": "bd-2", "priority": 0})
-    request = ImportRequest(content=changed, format="beads", project_name="Beads")
-    report = await ImportIssues(racing, clock, {"beads": BeadsReader()}, NUMBERS, Threads())(actor(), request)
-    task = await task_named(begin, "Ours")
-    assert counts(report) == {"changed": 2}
-    assert (task.priority.name, task.version) == ("HIGH", 3)
-
-
 async def test_the_real_export_comes_over_completely(bring: Import, store: RecordStore, begin: Begin) -> None:
     if not REAL_FILE.is_file():
         pytest.skip(f"{REAL_FILE.name} is not on this machine; TANDEM_REAL_DATA names its directory")
@@ -488,78 +373,12 @@ async def test_two_spellings_of_one_name_are_one_label_and_one_project(
     assert [task["labelIds"] for task in tasks] == [[label_id]] * 3
 
 
-Meanwhile = Callable[[str], Any]
-"""What somebody does to the receiving project."""
-
-
-class CrossedStore:
-    """A store in which somebody does something to the receiving project before the first tasks come."""
-
-    def __init__(self, store: RecordStore, meanwhile: Meanwhile) -> None:
-        self._store = store
-        self._meanwhile: Meanwhile | None = meanwhile
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, change_set: ChangeSet) -> None:
-        tasks = [put.record for put in change_set.puts if put.collection == "tasks"]
-        if tasks and self._meanwhile is not None:
-            meanwhile, self._meanwhile = self._meanwhile, None
-            await meanwhile(tasks[0]["projectId"])
-        await self._store.commit(change_set)
-
-
-@pytest.fixture
-def bring_crossed(store: RecordStore, identifiers: Identifiers, clock: Clock) -> Import:
-    async def bring(meanwhile: Meanwhile) -> ImportReport:
-        begin: Any = partial(StoredUnitOfWork, CrossedStore(store, meanwhile), identifiers)
-        request = ImportRequest(content=beads({"id": "bd-1"}), format="beads", project_name="Beads")
-        return await ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())(
-            actor(), request
-        )
-
-    return bring
-
-
-async def test_a_project_that_goes_to_the_trash_meanwhile_receives_nothing(
-    bring_crossed: Import, begin: Begin, clock: Clock, store: RecordStore
+async def test_white_space_around_names_makes_no_other_label_and_no_other_project(
+    bring: Import, store: RecordStore
 ) -> None:
-    async def trash(project_id: str) -> None:
-        await DeleteProject(begin, clock)(actor(), project_id, expected_version=None)
-
-    with pytest.raises(Conflict):
-        await bring_crossed(trash)
+    await bring(beads({"id": "a", "labels": ["bug"]}), name="Pond")
+    await bring(beads({"id": "b", "labels": [" bug", "bug "]}), name=" Pond\u00a0")
     stored = await contents(store)
-    assert [project["isDeleted"] for project in stored["projects"].values()] == [True]
-    assert stored["tasks"] == {}
-
-
-async def test_tasks_come_to_where_their_project_has_moved_meanwhile(
-    bring_crossed: Import, begin: Begin, clock: Clock, store: RecordStore
-) -> None:
-    async def put_in_team(project_id: str) -> None:
-        work = begin(actor())
-        team = Team.create("7" * 24, stamp(), owner_id=actor().id, changes={"name": "Gardeners"})
-        work.teams.save(team)
-        project = await work.projects.get(project_id)
-        work.projects.save(project.edit(stamp(), {"team_id": team.id}))
-        await work.commit()
-
-    await bring_crossed(put_in_team)
-    (task,) = (await contents(store))["tasks"].values()
-    assert task["teamId"] == "7" * 24
-
-
-async def test_a_project_that_is_given_away_meanwhile_receives_nothing(
-    bring_crossed: Import, begin: Begin, store: RecordStore
-) -> None:
-    async def give_away(project_id: str) -> None:
-        work = begin(actor())
-        project = await work.projects.get(project_id)
-        work.projects.save(project.edit(stamp(), {"owner_id": "8" * 24}))
-        await work.commit()
-
-    with pytest.raises(Forbidden):
-        await bring_crossed(give_away)
-    assert (await contents(store))["tasks"] == {}
+    assert [label["name"] for label in stored["labels"].values()] == ["bug"]
+    assert [project["name"] for project in stored["projects"].values()] == ["Pond"]
+    assert [len(task["labelIds"]) for task in stored["tasks"].values()] == [1, 1]

@@ -1,13 +1,15 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from application.actor import SYSTEM_ID, system_actor
 from application.paging import PageRequest, Sort
+from application.repetition import REPEATS_MAX
 from domain.errors import AlreadyExists, Conflict, Forbidden, RuleBroken, VersionConflict
 from domain.role import BUILT_IN_ROLES, Permission, Role, RoleChanges, RoleScope, built_in_id
-from tests.unit.application.clubhouse import Clubhouse, admin, moderator
-from tests.unit.builders import actor, stamp
+from tests.unit.application.clubhouse import ADMIN, Clubhouse, admin, moderator
+from tests.unit.builders import BEN, actor, stamp
 
 BY_NAME = PageRequest(sort=Sort("name"), with_total=True)
 PLANNER: RoleChanges = {"name": "planner", "permissions": (Permission.ASSIGN_TASKS,)}
@@ -91,3 +93,57 @@ async def test_what_a_scope_does_not_know_is_refused_and_changes_nothing(house: 
     with pytest.raises(RuleBroken):
         await house.now.new_role(admin(), RoleScope.GLOBAL, {"name": "nothing"})
     assert await house.stored() == before
+
+
+Deed = Callable[[Clubhouse, str], Awaitable[Role]]
+CHANGES: dict[str, Deed] = {
+    "edit": lambda house, id: house.crossed.edit_role(
+        admin(), id, {"description": "Plans"}, expected_version=1
+    ),
+    "delete": lambda house, id: house.crossed.delete_role(admin(), id, expected_version=1),
+}
+DEEDS: dict[str, Deed] = {
+    "create": lambda house, _: house.crossed.new_role(admin(), RoleScope.TEAM, {"name": "waterer"}),
+    **CHANGES,
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+async def test_an_administrator_who_is_renamed_meanwhile_still_changes_roles(
+    house: Clubhouse, deed: Deed
+) -> None:
+    planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
+    house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+
+    done = await deed(house, planner.id)
+
+    assert house.times == 0
+    assert await house.now.begin(actor()).roles.get(done.id) == done
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+async def test_who_is_no_administrator_any_more_by_then_changes_no_role(house: Clubhouse, deed: Deed) -> None:
+    planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
+    administrator = built_in_id(RoleScope.GLOBAL, "admin")
+    await house.now.grant_global(admin(), BEN, administrator, expected_version=None)
+    before = (await house.stored())["roles"]
+    house.cross(lambda: house.now.take_global(admin(), ADMIN, administrator, expected_version=None))
+
+    with pytest.raises(Forbidden):
+        await deed(house, planner.id)
+
+    assert (await house.stored())["roles"] == before
+
+
+@pytest.mark.parametrize("deed", CHANGES.values(), ids=CHANGES)
+async def test_a_role_that_somebody_else_changes_meanwhile_stays_as_he_left_it(
+    house: Clubhouse, deed: Deed
+) -> None:
+    planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
+    house.cross(lambda: house.now.edit_role(admin(), planner.id, {"name": "keeper"}, expected_version=None))
+
+    with pytest.raises(VersionConflict):
+        await deed(house, planner.id)
+
+    stored = await house.now.begin(actor()).roles.get(planner.id)
+    assert (stored.name, stored.version, stored.is_deleted) == ("keeper", 2, False)

@@ -321,9 +321,12 @@ async def test_whom_the_provider_vouches_for_is_found_by_address_or_made(sign_in
 
 async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sign_in: SignInByEmail) -> None:
     spoiled = await with_provider(sign_in, ProvenPerson("ada@example.org", "\u202eAda\tL.\n"))
+    hiding = await with_provider(sign_in, ProvenPerson("cleo@example.org", "Cle\u200bo\u200e \ud800"))
     unseen = await with_provider(sign_in, ProvenPerson("ben@example.org", "\u200b"))
+    unstorable = await with_provider(sign_in, ProvenPerson("dora@example.org", "\x00"))
 
-    assert (spoiled.name, unseen.name) == ("Ada L.", "ben")
+    assert (spoiled.name, hiding.name) == ("Ada L.", "Cleo")
+    assert (unseen.name, unstorable.name) == ("ben", "dora")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +334,7 @@ async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sig
     [
         (SignInFailure.UNVERIFIED, SignInFailure.UNVERIFIED),
         (ProvenPerson("no address", None), SignInFailure.IDENTITY),
-        (ProvenPerson("anna@example.org", "\x00"), SignInFailure.IDENTITY),
+        (ProvenPerson("\u00e4nna@example.org", "Anna"), SignInFailure.IDENTITY),
     ],
 )
 async def test_who_is_not_vouched_for_changes_nothing(
@@ -357,3 +360,10 @@ async def test_a_token_is_made_for_an_existing_user_and_for_nobody_else(
 
     assert (found, issued.access_token) == (user, f"{user.id}:admin:None")
     assert await store.scan(AUDIT_LOGS.collection, after=None, limit=10) == before
+
+
+async def test_an_address_that_is_longer_than_a_name_may_be_still_gives_one(sign_in: SignInByEmail) -> None:
+    by_itself, _ = await sign_in(actor(), f"{'a' * 230}@example.org")
+    vouched_for = await with_provider(sign_in, ProvenPerson(f"{'b' * 230}@example.org", None))
+
+    assert (by_itself.name, vouched_for.name) == ("a" * 200, "b" * 200)

@@ -1,5 +1,7 @@
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,11 +10,11 @@ from application.ports.clock import Clock
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin
 from application.seen_task import Part
-from application.watchlists import ListWatched, UnwatchTask, WatchedTask, WatchTask
+from application.watchlists import LOOKED_AT_ONCE, ListWatched, UnwatchTask, WatchedTask, WatchTask
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Conflict, NotFound
-from domain.watch import watch_id
+from domain.watch import Watch, watch_id
 from tests.unit.builders import ANNA, BEN, NOON, actor, numbered_id
 from tests.unit.garden import LABELS, STRANGER, TASKS, TEAM, Garden
 
@@ -151,26 +153,79 @@ async def test_who_leaves_the_team_loses_sight_of_its_tasks_and_may_give_them_up
         await unwatch(actor(BEN), TASKS[2])
 
 
-async def test_pages_may_be_short_but_reach_the_end(
+async def test_pages_are_full_and_count_what_is_shown_alone(
     watch: WatchTask, listing: ListWatched, begin: Begin
 ) -> None:
     for task_id in TASKS[:8]:
         await watch(actor(), task_id)
-    for task_id in (TASKS[5], TASKS[6], TASKS[7], TASKS[3]):
+    for task_id in (TASKS[5], TASKS[6], TASKS[7], TASKS[3], TASKS[0]):
         await trash(begin, task_id)
-    pages: list[list[str]] = []
-    after = None
-    for _ in range(4):
-        page = await listing(
-            actor(), PageRequest(sort=NEWEST_FIRST.sort, limit=3, after=after, with_total=True)
-        )
-        pages.append(ids(page.items))
-        assert page.total == 8
-        after = page.next
-        if after is None:
-            break
 
-    assert pages == [[], [TASKS[4], TASKS[2]], [TASKS[1], TASKS[0]]]
+    first = await listing(actor(), replace(NEWEST_FIRST, limit=2, with_total=True))
+    last = await listing(actor(), replace(NEWEST_FIRST, limit=2, after=first.next))
+
+    assert (ids(first.items), first.total) == ([TASKS[4], TASKS[2]], 3)
+    assert (ids(last.items), last.next) == ([TASKS[1]], None)
+
+
+async def test_nothing_follows_where_only_what_is_hidden_would(
+    watch: WatchTask, listing: ListWatched, begin: Begin
+) -> None:
+    for task_id in TASKS[:4]:
+        await watch(actor(BEN), task_id)
+    for task_id in TASKS[:2]:
+        await trash(begin, task_id)
+
+    page = await listing(actor(BEN), replace(NEWEST_FIRST, limit=2, with_total=True))
+    assert (ids(page.items), page.next, page.total) == ([TASKS[3], TASKS[2]], None, 2)
+    await leave(begin, BEN)
+    page = await listing(actor(BEN), replace(NEWEST_FIRST, limit=2, with_total=True))
+    assert (ids(page.items), page.next, page.total) == ([], None, 0)
+
+
+async def test_a_page_goes_on_after_a_watch_that_was_given_up(
+    watch: WatchTask, unwatch: UnwatchTask, listing: ListWatched
+) -> None:
+    for task_id in TASKS[:5]:
+        await watch(actor(), task_id)
+    first = await listing(actor(), replace(NEWEST_FIRST, limit=2))
+    await unwatch(actor(), TASKS[3])
+
+    rest = await listing(actor(), replace(NEWEST_FIRST, limit=3, after=first.next))
+
+    assert (ids(first.items), ids(rest.items)) == ([TASKS[4], TASKS[3]], [TASKS[2], TASKS[1], TASKS[0]])
+
+
+async def test_one_task_is_found_behind_more_hidden_ones_than_are_looked_at_together(
+    watch: WatchTask, listing: ListWatched, begin: Begin
+) -> None:
+    await watch(actor(), TASKS[0])
+    work = begin(actor())
+    for number in range(LOOKED_AT_ONCE + 10):
+        stamp = Stamp(NOON + timedelta(hours=1, seconds=number), ANNA)
+        work.watches.save(Watch.create(stamp, user_id=ANNA, task_id=numbered_id(0xDEAD_0000 + number)))
+    await work.commit()
+
+    page = await listing(actor(), replace(NEWEST_FIRST, with_total=True))
+
+    assert (ids(page.items), page.next, page.total) == ([TASKS[0]], None, 1)
+
+
+async def test_a_watch_that_was_brought_under_its_own_id_keeps_its_place(
+    watch: WatchTask, listing: ListWatched, begin: Begin
+) -> None:
+    brought = Watch.create(Stamp(NOON - timedelta(days=9), ANNA), user_id=ANNA, task_id=TASKS[0])
+    work = begin(actor())
+    work.watches.save(brought.under_own_id(Stamp(NOON + timedelta(days=9), ANNA)))
+    await work.commit()
+    for task_id in TASKS[1:3]:
+        await watch(actor(), task_id)
+
+    first = await listing(actor(), replace(NEWEST_FIRST, limit=2))
+    last = await listing(actor(), replace(NEWEST_FIRST, limit=2, after=first.next))
+
+    assert ids(first.items) == [TASKS[2], TASKS[1]]
+    assert [(item.seen.id, item.watched_at) for item in last.items] == [(TASKS[0], brought.created_at)]
 
 
 async def test_parts_are_shown_where_they_are_asked_for(watch: WatchTask, listing: ListWatched) -> None:

@@ -125,9 +125,10 @@ class CommitContract:
     async def test_a_second_entry_for_one_version_leaves_nothing(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1))
         before = await everything(store, *BOTH)
+        second = put("tasks", task(2))
         again = entry(put("tasks", task(1)), id=numbered_id(99))
         with pytest.raises(AlreadyExists) as refused:
-            await store.commit(change_set(put("tasks", task(2)), entries=[again]))
+            await store.commit(change_set(second, entries=[entry(second), again]))
         assert set(refused.value.fields) == {"collection", "entityId", "version"}
         assert await everything(store, *BOTH) == before
 

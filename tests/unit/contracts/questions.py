@@ -60,7 +60,7 @@ class FetchContract:
 
     async def test_as_many_ids_as_allowed_are_fetched(self, store: RecordStore) -> None:
         stored = range(0, FETCH_MAX, 5)
-        await store.commit(change_set(*(put("timelines", timeline(number)) for number in stored), entries=[]))
+        await store.commit(change_set(*(put("timelines", timeline(number)) for number in stored)))
         found = await store.fetch("timelines", [numbered_id(number) for number in range(FETCH_MAX)])
         assert found.keys() == {numbered_id(number) for number in stored}
 

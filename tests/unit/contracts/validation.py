@@ -14,6 +14,7 @@ from tests.unit.contracts.builders import (
     commit_all,
     control,
     entry,
+    erasure,
     everything,
     fetched,
     label,
@@ -122,8 +123,9 @@ class ValidationContract:
     async def test_a_tombstone_that_lacks_its_version_is_refused(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1))
         left = {"id": numbered_id(1), "version": "two", IS_DELETED: True, IS_ERASED: True}
+        broken, told = put("tasks", left, expected=1), entry(erasure("tasks", 1, version=2), version="two")
         with pytest.raises(RuleBroken) as refused:
-            await store.commit(change_set(put("tasks", left, expected=1), entries=[]))
+            await store.commit(change_set(broken, entries=[told]))
         assert [fault.pointer for fault in refused.value.faults] == ["/version"]
         assert same(await fetched(store, "tasks", 1), task(1))
 

@@ -15,7 +15,8 @@ from domain.user import User
 from tests.unit.builders import ANNA, numbered_id, stamp
 
 LENGTH_MAX = 100
-UNSEEN = "cannot be seen"
+UNSEEN = "only characters that cannot be seen"
+HIDDEN = "must not hold what cannot be seen"
 CONTROL = "one line without control characters"
 TURNING = "direction of writing"
 
@@ -39,6 +40,29 @@ BAD_NAMES: list[tuple[str, str, str]] = [
     ("filler letter", "\u3164", UNSEEN),
     ("empty braille pattern", "\u2800\u2800", UNSEEN),
     ("selector of a variant", "\ufe0f", UNSEEN),
+    ("marks without a letter", "\u0301\u0300", UNSEEN),
+    ("zero-width space at the end", "bug\u200b", HIDDEN),
+    ("byte order mark", "bug\ufeff", HIDDEN),
+    ("soft hyphen in a word", "b\u00adug", HIDDEN),
+    ("word joiner", "b\u2060ug", HIDDEN),
+    ("joiner in a Latin word", "bu\u200dg", HIDDEN),
+    ("joiner in a Cyrillic word", "жу\u200dк", HIDDEN),
+    ("joiner at the end", "क्\u200d", HIDDEN),
+    ("joiner beside a space", "می\u200c خواهم", HIDDEN),
+    ("two joiners", "می\u200c\u200cخواهم", HIDDEN),  # noqa: RUF001 - as it is written
+    ("left-to-right mark", "bug\u200e", HIDDEN),
+    ("right-to-left mark", "bug\u200f", HIDDEN),
+    ("Arabic letter mark", "bug\u061c", HIDDEN),
+    ("tag", "bug\U000e0041", HIDDEN),
+    ("tags that nothing ends", "🏴\U000e0067\U000e0062", HIDDEN),
+    ("tag of a language", "bug\U000e0001", HIDDEN),
+    ("selector after a letter", "bug\ufe0f", HIDDEN),
+    ("selector after a digit that is no key", "1\ufe0f", HIDDEN),
+    ("two selectors", "❤\ufe0f\ufe0f", HIDDEN),
+    ("selector of a far plane", "bug\U000e0100", HIDDEN),
+    ("filler in a word", "b\u3164ug", HIDDEN),
+    ("grapheme joiner", "b\u034fug", HIDDEN),
+    ("what is set aside", "bug\u2065", HIDDEN),
 ]
 """What is wrong, a name, and what the refusal says."""
 
@@ -53,6 +77,13 @@ GOOD_NAMES = [
     "עברית\u200f (1)",
     "日本語\u3000の庭",
     "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "🏳\ufe0f\u200d🌈 and ❤\ufe0f\u200d🔥",
+    "👩🏽\u200d🚀",
+    "🏴\u200d☠\ufe0f",
+    "Why⁉\ufe0f",
+    "র\u200d্যাব",
+    "\u0600\u0661\u0662",
+    "b\u0430g",
 ]
 """Joiners, selectors and marks of direction that belong to visible text."""
 
@@ -87,6 +118,12 @@ def test_both_spellings_of_a_letter_are_one_name() -> None:
     assert require_name(DECOMPOSED, "/name", longest=LENGTH_MAX) == COMPOSED
 
 
+@pytest.mark.parametrize("around", [" ", "   ", "\u00a0", "\u3000", "\t", "\n"])
+def test_white_space_at_its_ends_is_no_part_of_a_name(around: str) -> None:
+    for text in (f"bug{around}", f"{around}bug", f"{around}bug{around}"):
+        assert require_name(text, "/name", longest=3) == "bug"
+
+
 @pytest.mark.parametrize("name", ["", "   ", "x" * (LENGTH_MAX + 1), "\ufb2c" * 40])
 def test_the_length_counts_as_it_is_kept(name: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
@@ -108,6 +145,7 @@ def test_a_name_that_is_kept_is_one_line_that_stays_the_same_when_it_is_given_ag
     name = require_name(text, "/name", longest=LENGTH_MAX)
     assert require_name(name, "/name", longest=LENGTH_MAX) == name
     assert len(name.splitlines()) == 1
+    assert name == name.strip()
     assert not any(unicodedata.category(character) == "Cc" for character in name)
 
 
@@ -154,9 +192,29 @@ def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
         ("x" * 150, "x" * LENGTH_MAX),
         ("\u200b \n", ""),
         ("", ""),
+        ("Ada\x00\ud800\u200b Love\u00adlace", "Ada Lovelace"),
+        ("Ada\u200e", "Ada"),
+        ("\u0301", ""),
+        ("x" * (LENGTH_MAX - 1) + "👩\u200d🚀", "x" * (LENGTH_MAX - 1) + "👩"),
+        ("x" * (LENGTH_MAX - 1) + " y", "x" * (LENGTH_MAX - 1)),
+        ("e\u200b\u0301", "é"),
     ],
 )
 def test_of_a_name_that_others_vouch_for_the_visible_line_is_kept(text: str, name: str) -> None:
     assert shown_name(text, longest=LENGTH_MAX) == name
     if name:
         assert require_name(name, "/name", longest=LENGTH_MAX) == name
+
+
+PIECES = (
+    [name for _, name, _ in BAD_NAMES]
+    + GOOD_NAMES
+    + [DECOMPOSED, " ", "\x00", "\ud800", "\u200d", "\ufe0f", "\u200f"]
+)
+
+
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.integers(0, 0x10FFFF).map(chr))).map("".join))
+def test_whatever_others_vouch_for_gives_a_name_that_is_kept_or_none(text: str) -> None:
+    for longest in (3, LENGTH_MAX):
+        name = shown_name(text, longest=longest)
+        assert name == "" or require_name(name, "/name", longest=longest) == name

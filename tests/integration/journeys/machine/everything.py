@@ -76,9 +76,11 @@ class Comparison(Journey):
             assert answer.json()["items"] == expected, f"{name} asks for {query}"
 
     def _require_watchlist(self, name: str) -> None:
-        items, _ = self.world.listed(self.people[name], "/v1/watchlist")
-        assert [item["id"] for item in items] == lists.watched(self.model, self.id_of(name)), name
-        assert all(item["inWatchlist"] for item in items)
+        expected = lists.watched(self.model, self.id_of(name))
+        for limit in (1, PAGE, 200):
+            items, total = self.world.listed(self.people[name], "/v1/watchlist", limit=limit)
+            assert ([item["id"] for item in items], total) == (expected, len(expected)), name
+            assert all(item["inWatchlist"] for item in items)
 
     def _require_assignments(self, name: str) -> None:
         items, total = self.world.listed(self.people[name], PATHS["assignments"], limit=PAGE)

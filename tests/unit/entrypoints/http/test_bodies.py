@@ -180,6 +180,6 @@ async def test_faults_are_told_in_words_of_people(service: Service) -> None:
         "/description": "must have at most 10000 characters",
         "/status": "must be one of ACTIVE, ARCHIVED",
         "/color": "must be a colour written #rrggbb, lower case",
-        "/ownerId": "must have at least 24 characters",
+        "/ownerId": "must be an id: 24 lower-case hexadecimal digits",
         "/teamId": "must be text or null, not a list",
     }

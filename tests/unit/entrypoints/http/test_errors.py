@@ -1,8 +1,11 @@
+import json
+
 import pytest
 from loguru import logger
 
 from domain import errors
 from entrypoints.http.refusals import KINDS, outcome_of
+from tests.unit.entrypoints.http.openapi_copy import COPY
 from tests.unit.entrypoints.http.service import Service
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -102,6 +105,24 @@ async def test_other_methods_are_refused_with_those_allowed(service: Service) ->
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert (await service.call("BREW", "/v1/projects")).status_code == 405
+
+
+@pytest.mark.parametrize("path", sorted(json.loads(COPY.read_text("utf-8"))["paths"]))
+async def test_an_address_names_all_its_methods_however_it_is_asked(service: Service, path: str) -> None:
+    address = path.replace("{id}", "a" * 24).replace("{collection}", "tasks").replace("{version}", "1")
+    documented = {method.upper() for method in json.loads(COPY.read_text("utf-8"))["paths"][path]}
+
+    told = await service.client.options(address)
+    refused = await service.call("BREW", address)
+
+    assert (told.status_code, told.content, refused.status_code) == (204, b"", 405)
+    assert told.headers["allow"] == refused.headers["allow"]
+    assert set(told.headers["allow"].split(", ")) - {"HEAD", "OPTIONS"} == documented
+
+
+async def test_an_address_that_does_not_exist_names_no_methods(service: Service) -> None:
+    answer = await service.client.options("/v1/nothing")
+    assert (answer.status_code, "allow" in answer.headers) == (404, False)
 
 
 async def test_every_kind_of_problem_is_explained_at_its_type(service: Service) -> None:

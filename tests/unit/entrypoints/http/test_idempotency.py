@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import Question
 from adapters.records.record import Record
 from domain.errors import StoreUnavailable
-from tests.unit.entrypoints.http.service import BEN, Service, pointers
+from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.unit.entrypoints.http.service import ADMIN, BEN, Service, pointers
 from tests.unit.memory_store import MemoryRecordStore
 
 KEY = "key-1"
@@ -93,6 +95,53 @@ async def test_malformed_keys_are_refused(service: Service, key: str) -> None:
 
     assert (refused.status_code, pointers(refused)) == (400, ["/Idempotency-Key"])
     assert (await service.stored())["tasks"] == []
+
+
+def keyless() -> list[tuple[str, str]]:
+    """Method and path of what hears no key though its method may need one, as the document says."""
+    paths = json.loads(COPY.read_text("utf-8"))["paths"]
+    return [
+        (method.upper(), path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if method in ("post", "patch")
+        and "Idempotency-Key" not in [one["name"] for one in operation["parameters"]]
+    ]
+
+
+@pytest.mark.parametrize(("method", "path"), keyless())
+async def test_a_key_that_would_not_be_heard_is_refused(service: Service, method: str, path: str) -> None:
+    team = await service.made("/v1/teams", {"name": "Gardeners"})
+    before = await service.stored()
+    address = path.replace("{id}", team["id"]).replace("{collection}", "tasks")
+
+    refused = await service.call(method, address, {}, by=ADMIN, Idempotency_Key="k1")
+    both = await service.call(method, address, {}, by=ADMIN, Idempotency_Key="k1", If_Match="*")
+
+    assert (refused.status_code, pointers(refused)) == (400, ["/Idempotency-Key"]), refused.text
+    assert (both.status_code, pointers(both)) == (400, ["/If-Match", "/Idempotency-Key"]), both.text
+    assert await service.stored() == before
+
+
+@pytest.mark.parametrize(("method", "path"), [each for each in keyless() if "/auth/" not in each[1]])
+async def test_a_stranger_is_asked_to_sign_in_before_his_key_is_looked_at(
+    service: Service, method: str, path: str
+) -> None:
+    address = path.replace("{id}", "a" * 24).replace("{collection}", "tasks")
+
+    refused = await service.client.request(method, address, json={}, headers={"Idempotency-Key": "k1"})
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated"), refused.text
+
+
+async def test_what_may_be_repeated_anyway_takes_a_key_and_needs_none(service: Service) -> None:
+    task = await service.made("/v1/tasks", {"title": "Dig"})
+
+    for _ in range(2):
+        watched = await service.call("PUT", f"/v1/watchlist/{task['id']}", Idempotency_Key="k1")
+        assert watched.status_code == 200
+    assert len((await service.stored())["watchlists"]) == 1
+    assert (await service.call("DELETE", f"/v1/tasks/{task['id']}", Idempotency_Key="k1")).status_code == 204
 
 
 async def test_a_refused_request_may_be_sent_again_with_its_key(service: Service) -> None:

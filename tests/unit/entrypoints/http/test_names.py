@@ -97,6 +97,24 @@ async def test_the_other_spelling_of_a_unique_name_is_taken(
     assert await service.stored() == before
 
 
+@pytest.mark.parametrize("name", [" bug", "bug ", "  bug\u00a0", "\u3000bug\n"])
+@pytest.mark.parametrize(("path", "more"), NAMED, ids=[path for path, _ in NAMED])
+async def test_white_space_around_a_name_makes_no_other_name(
+    service: Service, *, path: str, more: Json, name: str
+) -> None:
+    made = await service.made(path, {"name": name, **more}, by=ADMIN)
+    before = await service.stored()
+
+    again = await service.call("PATCH", f"{path}/{made['id']}", {"name": f" {name} "}, by=ADMIN)
+    if path != "/v1/teams":
+        refused = await service.call("POST", path, {"name": "bug", **more}, by=ADMIN)
+        assert (refused.status_code, refused.json()["code"]) == (409, "already_exists")
+
+    assert (made["name"], again.json()["version"]) == ("bug", 1)
+    assert [record["name"] for record in before[NAMES_OF[path]]].count("bug") == 1
+    assert await service.stored() == before
+
+
 async def kept_before(service: Service) -> tuple[str, str]:
     """The addresses of a label and a project of Anna's whose names nobody could give today."""
     begin = partial(StoredUnitOfWork, service.store, SortableIdentifiers())

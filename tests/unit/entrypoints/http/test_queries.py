@@ -1,6 +1,13 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.unit.entrypoints.http.service import Service, pointers
+from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.unit.entrypoints.http.service import ADMIN, Service, pointers
+
+ID_PATTERN = "^[0-9a-f]{24}$"
 
 BAD: list[tuple[str, str, list[str]]] = [
     ("/v1/projects", "surprise=1", ["/surprise"]),
@@ -72,3 +79,57 @@ async def test_the_word_null_is_a_word(service: Service) -> None:
     found = (await service.call("GET", "/v1/projects?q=null")).json()["items"]
 
     assert [item["name"] for item in found] == ["null"]
+
+
+def parameters(suits: Callable[[Any], bool]) -> list[tuple[str, str, Any]]:
+    """Path, name and schema of each query parameter whose schema suits, as the document says."""
+    paths = json.loads(COPY.read_text("utf-8"))["paths"]
+    return [
+        (path, parameter["name"], parameter["schema"])
+        for path, operations in paths.items()
+        for parameter in operations.get("get", {}).get("parameters", [])
+        if parameter["in"] == "query" and suits(parameter["schema"])
+    ]
+
+
+async def messages(service: Service, path: str, query: str) -> dict[str, str]:
+    address = path.replace("{id}", "a" * 24).replace("{collection}", "tasks")
+    refused = await service.call("GET", f"{address}?{query}", by=ADMIN)
+    assert refused.status_code == 400, refused.text
+    return {fault["pointer"]: fault["message"] for fault in refused.json()["errors"]}
+
+
+@pytest.mark.parametrize(("path", "name", "schema"), parameters(lambda schema: "enum" in schema))
+async def test_a_parameter_with_a_fixed_set_of_values_names_them(
+    service: Service, path: str, name: str, schema: Any
+) -> None:
+    for nonsense in ("nonsense", ""):
+        told = (await messages(service, path, f"{name}={nonsense}"))[f"/{name}"]
+        assert told.startswith("must be one of "), told
+        assert sorted(told.removeprefix("must be one of ").split(", ")) == sorted(schema["enum"])
+
+
+async def test_an_import_names_the_formats_it_reads(service: Service) -> None:
+    refused = await service.call("POST", "/v1/imports?format=trello", raw=b"{}", kind="text/plain")
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"] == [{"pointer": "/format", "message": "must be one of beads"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "schema"), parameters(lambda schema: schema.get("pattern") == ID_PATTERN)
+)
+async def test_a_parameter_that_is_an_id_says_what_an_id_is(
+    service: Service, path: str, name: str, schema: Any
+) -> None:
+    for nonsense in ("zz", "", "A" * 24, "a" * 25, "a" * 23 + "g"):
+        told = (await messages(service, path, f"{name}={nonsense}"))[f"/{name}"]
+        assert told == "must be an id: 24 lower-case hexadecimal digits", nonsense
+
+
+async def test_what_can_be_shown_beside_a_task_is_named(service: Service) -> None:
+    told = await messages(service, "/v1/tasks", "expand=everything&sort=title&count=yes")
+
+    assert told["/expand"] == "must be one or more of labels, assignee, separated by commas"
+    assert told["/count"] == "must be one of exact"
+    assert told["/sort"].startswith("must be one of relevance, createdAt, -createdAt")

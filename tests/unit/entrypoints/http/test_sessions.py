@@ -144,6 +144,12 @@ async def test_a_browser_refreshes_by_cookie_and_no_script_sees_its_tokens(servi
     assert (await refreshed(service, first["refreshToken"])).status_code == 401
 
 
+async def test_whoever_names_only_a_long_address_is_called_by_its_beginning(service: Service) -> None:
+    view = await signed_in(service, f"{'a' * 230}@example.org")
+
+    assert (view["user"]["email"], view["user"]["name"]) == (f"{'a' * 230}@example.org", "a" * 200)
+
+
 async def test_the_csrf_token_of_a_refresh_is_good_for_what_follows(service: Service) -> None:
     first = await signed_in(service)
     cookies = set_cookies(await service.client.post("/v1/auth/refresh", headers={**jar(first), **OWN_PAGE}))

@@ -1,4 +1,7 @@
-"""How often the store is asked: no operation asks for one thing after the other that it could ask for together."""
+"""How often the store is asked: no operation asks for one thing after the other that it could ask for together.
+
+Bounds of calls say how often somebody waits; bounds of statements, which are never fewer, what that is for a server.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +17,17 @@ from tests.unit.counting_store import CountingStore
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, Service
 from tests.unit.garden import ASSIGNEE, LABELS, MEMBER, PROJECT, STRANGER, TASKS, TEAM, Garden
 from tests.unit.memory_store import MemoryRecordStore
+
+ONE_TASK_STATEMENTS_MAX = 3
+"""The task, the reader's watch, and his membership where neither he nor his grants decide."""
+PARTS_STATEMENTS_MAX = 3
+"""Labels, users, teams."""
+CREATION_STATEMENTS_MAX = 3
+"""What is read for a new task: its project, its labels, the membership; reserving numbers comes on top."""
+CHANGE_STATEMENTS_MAX = 4
+"""What is read for a change: the task, the watch, the membership and a role that people made."""
+WATCHING_STATEMENTS_MAX = 7
+"""Watches, memberships, tasks, their number, and the parts of what is shown."""
 
 CALLERS = [
     pytest.param(ANNA, id="owner"),
@@ -31,7 +45,7 @@ class Counted:
 
     async def call(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
         """One request, counted alone."""
-        self.store.calls.clear()
+        self.store.clear()
         return await self.service.call(method, path, body, **more)
 
 
@@ -65,6 +79,7 @@ async def test_one_task_takes_two_calls(counted: Counted, caller: str, task_id: 
 
     assert answer.status_code == 200, answer.text
     assert len(counted.store.calls) <= 2, counted.store.calls
+    assert counted.store.statements <= ONE_TASK_STATEMENTS_MAX
 
 
 async def test_who_may_not_see_a_task_learns_that_in_two_calls(counted: Counted) -> None:
@@ -72,6 +87,7 @@ async def test_who_may_not_see_a_task_learns_that_in_two_calls(counted: Counted)
 
     assert answer.status_code == 404
     assert len(counted.store.calls) <= 2, counted.store.calls
+    assert counted.store.statements <= ONE_TASK_STATEMENTS_MAX
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -80,25 +96,39 @@ async def test_one_task_with_all_its_parts_takes_three_calls(counted: Counted, c
 
     assert answer.json()["assignee"]["executorName"] == "Ben Berg"
     assert len(counted.store.calls) <= 3, counted.store.calls
+    assert counted.store.statements <= ONE_TASK_STATEMENTS_MAX + PARTS_STATEMENTS_MAX
 
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize(
-    ("query", "calls_max"),
+    ("query", "calls_max", "statements_max"),
     [
-        ("", 3),
-        ("&expand=labels,assignee", 3),
-        ("&expand=labels,assignee&count=exact", 4),
-        (f"&projectId={PROJECT}&teamId={TEAM}&status=TODO&q=bed&expand=labels,assignee", 3),
+        ("", 3, 3),
+        ("&expand=labels,assignee", 3, 6),
+        ("&expand=labels,assignee&count=exact", 4, 7),
+        (f"&projectId={PROJECT}&teamId={TEAM}&status=TODO&q=bed&expand=labels,assignee", 3, 7),
     ],
 )
 async def test_a_list_of_twenty_takes_few_calls(
-    counted: Counted, caller: str, query: str, calls_max: int
+    counted: Counted, caller: str, query: str, calls_max: int, statements_max: int
 ) -> None:
     answer = await counted.call("GET", f"/v1/tasks?limit=20{query}", by=caller)
 
     assert len(answer.json()["items"]) == len(TASKS)
     assert len(counted.store.calls) <= calls_max, counted.store.calls
+    assert counted.store.statements <= statements_max
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(("text", "groups"), [("bed", 2), ("bed%204", 3)])
+async def test_a_search_asks_once_for_each_group_of_its_order(
+    counted: Counted, caller: str, text: str, groups: int
+) -> None:
+    answer = await counted.call("GET", f"/v1/tasks?q={text}", by=caller)
+
+    assert answer.json()["items"][0]["title"].startswith("Bed")
+    assert len(counted.store.calls) <= 3, counted.store.calls
+    assert groups < counted.store.statements <= groups + 2
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -111,9 +141,11 @@ async def test_what_one_watches_takes_five_calls(counted: Counted, caller: str) 
     )
     assert (len(in_list.json()["items"]), in_list.json()["total"]) == (20, 20)
     assert len(counted.store.calls) <= 5, counted.store.calls
+    assert counted.store.statements <= WATCHING_STATEMENTS_MAX
     watchlist = await counted.call("GET", "/v1/watchlist?expand=labels,assignee&count=exact", by=caller)
     assert len(watchlist.json()["items"]) == 20
     assert len(counted.store.calls) <= 5, counted.store.calls
+    assert counted.store.statements <= WATCHING_STATEMENTS_MAX
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -126,6 +158,7 @@ async def test_a_task_in_a_project_with_labels_takes_one_commit(counted: Counted
         assert (answer.status_code, answer.json()["inWatchlist"]) == (201, False), answer.text
         assert counted.store.commits == 1
         assert counted.store.reads <= 2 + counted.store.reservations * 2, counted.store.calls
+        assert counted.store.statements <= CREATION_STATEMENTS_MAX + counted.store.reservations * 2
         reservations += counted.store.reservations
     # Who makes many reserves more numbers each time.
     assert reservations <= 6
@@ -138,6 +171,7 @@ async def test_a_change_takes_one_commit(counted: Counted, caller: str) -> None:
     assert (answer.status_code, answer.json()["inWatchlist"]) == (200, False)
     assert counted.store.commits == 1
     assert counted.store.reads <= 3, counted.store.calls
+    assert counted.store.statements <= CHANGE_STATEMENTS_MAX
 
 
 @pytest.mark.parametrize("caller", CALLERS)

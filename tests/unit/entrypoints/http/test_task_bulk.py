@@ -153,6 +153,37 @@ async def test_the_same_operations_with_the_same_key_are_carried_out_once(
     assert await service.stored() == before
 
 
+async def test_a_replay_tells_of_unchanged_tasks_what_was_told_then(
+    service: Service, tasks: list[Json]
+) -> None:
+    await service.call("PATCH", f"/v1/tasks/{tasks[0]['id']}", {"title": "Named"})
+    await service.call("PUT", f"/v1/watchlist/{tasks[0]['id']}")
+    operations = [
+        {"op": "update", "id": tasks[0]["id"], "title": "Named"},
+        {"op": "update", "id": tasks[1]["id"], "title": "Task 1"},
+        {"op": "create", "title": "New"},
+    ]
+    first = await write(service, operations, Idempotency_Key="many")
+    assert [each["task"]["version"] for each in first.json()["outcomes"]] == [2, 1, 1]
+    for title in ("Later", "Later still"):
+        await service.call("PATCH", f"/v1/tasks/{tasks[0]['id']}", {"title": title})
+    await service.call("DELETE", f"/v1/watchlist/{tasks[0]['id']}")
+
+    again = await write(service, operations, Idempotency_Key="many")
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json() == first.json()
+
+
+async def test_a_change_of_many_clears_with_null_as_a_change_of_one_does(service: Service) -> None:
+    task = await service.made("/v1/tasks", {"title": "Dig", "priority": "LOW"})
+
+    answer = await write(service, [{"op": "update", "id": task["id"], "priority": None, "labelIds": None}])
+
+    changed = answer.json()["outcomes"][0]["task"]
+    assert (changed["priority"], changed["labelIds"], changed["version"]) == ("MEDIUM", [], 2)
+
+
 async def test_operations_that_stand_by_themselves_take_no_key(service: Service) -> None:
     refused = await write(service, [{"op": "create", "title": "New"}], atomic=False, Idempotency_Key="many")
     assert (refused.status_code, pointers(refused)) == (400, ["/Idempotency-Key"])

@@ -16,6 +16,34 @@ async def test_priorities_are_shown_and_taken_by_name(service: Service) -> None:
     assert audit[0]["changes"]["priority"] == {"before": "HIGH", "after": "LOW"}
 
 
+async def test_what_a_merge_patch_clears_is_as_in_a_new_task(service: Service) -> None:
+    label = await service.made("/v1/labels", {"name": "urgent"})
+    usual = await service.made("/v1/tasks", {"title": "Dig"})
+    task = await service.made(
+        "/v1/tasks",
+        {"title": "Dig", "priority": "HIGH", "labelIds": [label["id"]], "dueAt": "2027-01-01T00:00:00Z"},
+    )
+    cleared = {"priority": None, "labelIds": None, "dueAt": None}
+
+    answer = await service.call("PATCH", f"/v1/tasks/{task['id']}", cleared)
+
+    assert answer.status_code == 200, answer.text
+    assert {name: answer.json()[name] for name in cleared} == {name: usual[name] for name in cleared}
+    assert (answer.json()["labelIds"], answer.json()["priority"]) == ([], "MEDIUM")
+    assert (await service.call("GET", f"/v1/tasks/{task['id']}")).json() == answer.json()
+
+
+@pytest.mark.parametrize("name", ["title", "status", "isAcknowledged"])
+async def test_what_a_task_is_never_without_cannot_be_cleared(service: Service, name: str) -> None:
+    task = await service.made("/v1/tasks", {"title": "Dig"})
+    before = await service.stored()
+
+    refused = await service.call("PATCH", f"/v1/tasks/{task['id']}", {name: None})
+
+    assert (refused.status_code, pointers(refused)) == (400, [f"/{name}"])
+    assert await service.stored() == before
+
+
 async def test_instants_with_an_offset_are_stored_in_utc(service: Service) -> None:
     made = await service.made("/v1/tasks", {"title": "Dig", "dueAt": "2026-05-01T02:00:00.250+02:00"})
 

@@ -69,6 +69,21 @@ async def test_a_dry_run_shows_the_result_and_stores_nothing(service: Service) -
     assert await service.stored() == before
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_a_dry_run_tags_no_version_that_does_not_exist(service: Service, method: str) -> None:
+    path = await planned(service)
+    saved = await service.call("PUT", path, PLAN)
+    empty: Json = {"items": [], "dependencies": []}
+
+    tried = await service.call(method, f"{path}?dryRun=true", empty, If_Match=saved.headers["etag"])
+
+    assert (tried.status_code, tried.json()["items"], "etag" in tried.headers) == (200, [], False)
+    made = await service.call(method, path, empty, If_Match=saved.headers["etag"])
+    assert (made.status_code, made.headers["etag"]) == (200, '"2"')
+    stale = await service.call(method, f"{path}?dryRun=true", PLAN, If_Match=saved.headers["etag"])
+    assert stale.status_code == 412
+
+
 async def test_a_stale_plan_is_refused_with_the_current_version(service: Service) -> None:
     path = await planned(service)
     await service.call("PUT", path, PLAN)

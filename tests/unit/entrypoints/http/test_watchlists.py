@@ -7,7 +7,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from domain.watch import watch_id
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, BEN, Service, pointers
-from tests.unit.garden import ASSIGNEE, LABELS, STRANGER, TASKS, Garden
+from tests.unit.garden import ASSIGNEE, LABELS, MEMBER, STRANGER, TASKS, TEAM, Garden
 
 NOBODYS = "f" * 24
 
@@ -102,21 +102,32 @@ async def test_watchlists_are_everybodys_own_and_the_latest_comes_first(service:
     assert await watched(service) == await watched(service, by=ADMIN) == []
 
 
-async def test_the_cursor_moves_over_what_is_left_out(service: Service) -> None:
-    for task_id in TASKS[:6]:
+async def test_pages_are_full_however_much_is_hidden_between_what_is_shown(service: Service) -> None:
+    for task_id in TASKS[:8]:
         await service.call("PUT", f"/v1/watchlist/{task_id}")
-    for task_id in TASKS[2:6]:
-        await service.call("DELETE", f"/v1/tasks/{task_id}")
-    pages: list[list[str]] = []
-    address = "/v1/watchlist?limit=2&expand=labels"
-    for _ in range(4):
-        answer = await service.call("GET", address)
-        pages.append([item["id"] for item in answer.json()["items"]])
-        if "next" not in answer.links:
-            break
-        address = answer.links["next"]["url"]
+    for number in (1, 3, 4, 6, 7):
+        await service.call("DELETE", f"/v1/tasks/{TASKS[number]}")
 
-    assert pages == [[], [], [TASKS[1], TASKS[0]]]
+    first = await service.call("GET", "/v1/watchlist?limit=2&count=exact&expand=labels")
+    last = await service.call("GET", first.links["next"]["url"])
+
+    assert [[item["id"] for item in page.json()["items"]] for page in (first, last)] == [
+        [TASKS[5], TASKS[2]],
+        [TASKS[0]],
+    ]
+    assert (first.json()["total"], last.json()["total"]) == (3, 3)
+    assert (last.json()["nextCursor"], last.links) == (None, {})
+
+
+async def test_the_watchlist_tells_no_more_than_the_list_of_tasks(service: Service) -> None:
+    for task_id in TASKS[:5]:
+        assert (await service.call("PUT", f"/v1/watchlist/{task_id}", by=MEMBER)).status_code == 200
+    removed = await service.call("DELETE", f"/v1/teams/{TEAM}/members/{MEMBER}", by=ADMIN)
+    assert removed.status_code == 204, removed.text
+
+    for path in ("/v1/watchlist?", "/v1/tasks?watching=true&"):
+        answer = await service.call("GET", f"{path}limit=2&count=exact", by=MEMBER)
+        assert answer.json() == {"items": [], "total": 0, "nextCursor": None}
 
 
 async def test_what_is_asked_for_is_shown_and_nonsense_is_named(service: Service) -> None:

@@ -1,0 +1,88 @@
+"""The record store contract on MontyDB mirrored to PostgreSQL; what a test leaves is the same in both."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.mirrored_store import MirroredStore
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.monty.record_store import MontyRecordStore
+from adapters.postgres.migrate import upgrade
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.change_set import Refusal
+from adapters.records.record import Record
+from adapters.records.record_store import RecordStore
+from adapters.system.clock import SystemClock
+from tests.integration.crash.store_comparison import Stores, differences, read_open_store
+from tests.integration.test_postgres_record_store import empty
+from tests.servers.postgres import PostgresServer
+from tests.unit.contracts.builders import change_set, fetched, label, put, same, task
+from tests.unit.contracts.record_store import RecordStoreContract
+from tests.unit.contracts.values import UNHOLDABLE
+
+PATIENT = DualWriteSettings(timeout_ms=30_000, settle_interval_ms=60_000)
+"""A slow answer of a target that works is not what these tests are about, and no relay comes after them. What became of
+mirroring an entry is noted when the store is closed, not while a test compares what is stored.
+"""
+
+UNCOMPARED = frozenset(
+    {
+        "test_closing_finishes_what_runs",
+        "test_closing_twice_is_harmless",
+        "test_a_commit_refuses_or_keeps",
+        "test_a_mirror_refuses_or_keeps",
+    }
+)
+"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL refuses."""
+
+
+@pytest.fixture(scope="module")
+def target_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with tables, shared by the tests of this module; each of them finds it empty."""
+    url = postgres_server.create_database()
+    upgrade(url)
+    yield url
+    postgres_server.drop_database(url)
+
+
+class TestMontyMirroredToPostgres(RecordStoreContract):
+    """Everything every store promises, and the mirror."""
+
+    @pytest.fixture
+    async def store(self, target_url: str, request: pytest.FixtureRequest) -> AsyncIterator[RecordStore]:
+        source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
+        store = MirroredStore(
+            source,
+            MirrorTarget(target, settings=PATIENT),
+            settings=PATIENT,
+            clock=SystemClock(),
+            wake_relay=lambda: None,
+        )
+        await store.open()
+        await store.prepare()
+        yield store
+        findings = []
+        if request.function.__name__ not in UNCOMPARED:
+            left = Stores(await read_open_store(source), await read_open_store(target))
+            findings = list(differences(left))
+        await store.close()
+        empty(target_url)
+        assert findings == []
+
+    @pytest.mark.parametrize("record", UNHOLDABLE.values(), ids=UNHOLDABLE)
+    async def test_a_mirror_refuses_or_keeps(self, store: RecordStore, record: Record) -> None:
+        """What either store refuses is refused. Where the target alone does, the source keeps the whole change set."""
+        good, bad = (
+            change_set(put("tasks", task(9))),
+            change_set(put("labels", label(2)), put("tasks", record)),
+        )
+
+        first, refused, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
+
+        assert (first, last) == (None, None)
+        assert isinstance(refused, Refusal)
+        assert refused.reason.isprintable()
+        stored, beside = await fetched(store, "tasks", 1), await fetched(store, "labels", 2)
+        assert (stored is None) == (beside is None)
+        assert stored is None or same(stored, record)
