@@ -97,7 +97,10 @@ class MirroredStore:
             raise MirrorPending
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """In both stores, the source first. Where the target does not answer it raises; repeating is harmless."""
+        """In both stores, the source first. Where the target does not answer it raises; repeating is harmless.
+
+        What the target alone refuses the source keeps: the Refusal then says that the copy lacks it.
+        """
         outcomes = await self._source.apply(change_sets)
         taken = [index for index, refusal in enumerate(outcomes) if refusal is None]
         now = self._clock.now()
