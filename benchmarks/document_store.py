@@ -57,7 +57,7 @@ async def _filled(directory: Path | None, count: int) -> MontyRecordStore:
 
 
 def _owned(number: int) -> dict[str, object]:
-    return {**task_record(number), "createdBy": f"{number % OWNERS:024x}"}
+    return {**task_record(number), "ownerId": f"{number % OWNERS:024x}"}
 
 
 async def _timed(work: Callable[[int], Awaitable[object]], rounds: int) -> float:
@@ -85,7 +85,7 @@ async def _compare_and_set(store: MontyRecordStore) -> tuple[float, float]:
 
 
 async def _indexed(store: MontyRecordStore) -> tuple[float, int]:
-    where = AllOf((Equals("createdBy", f"{77:024x}"), Equals("isDeleted", False)))
+    where = AllOf((Equals("ownerId", f"{77:024x}"), Equals("isDeleted", False)))
     question = Question(collection=TASKS.collection, where=where, order=Order("createdAt"), limit=PAGE)
     matches = len(await store.find(question))
     whole = await _timed(lambda _: store.find(question), 15)

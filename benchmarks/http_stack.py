@@ -13,6 +13,8 @@ from benchmarks.report import Report, at_least, at_most, percentile
 
 SECTION = "Whole stack over HTTP"
 CONNECTIONS = 32
+STAND_IN_CONNECTIONS = 4
+"""The stand-in for MongoDB takes seconds over many transactions at once, and some of them then end at their time-out."""
 WARM_UP = 600
 REQUESTS = 6_000
 ROUNDS = 3
@@ -113,7 +115,12 @@ async def _over_mongo(report: Report, ceiling_get: Cost, ceiling_post: Cost) -> 
         with service(settings) as server:
             token, task_id = _prepared(server)
             reading = await _cost(server, lambda _: get(f"/v1/tasks/{task_id}", token), requests=2_000)
-            writing = await _cost(server, lambda _: post("/v1/tasks", BODY, token), requests=2_000)
+            writing = await _cost(
+                server,
+                lambda _: post("/v1/tasks", BODY, token),
+                requests=2_000,
+                connections=STAND_IN_CONNECTIONS,
+            )
     _add(
         report,
         "GET by id over pymongo (stand-in database)",
@@ -135,14 +142,20 @@ def _add(report: Report, name: str, *, ceiling: Cost, measured: Cost, bound: flo
     report.add(SECTION, at_least(f"{name}, by CPU", ceiling.cpu_us / measured.cpu_us, bound, raw=raw))
 
 
-async def _cost(server: ServerProcess, make_request: MakeRequest, *, requests: int = REQUESTS) -> Cost:
+async def _cost(
+    server: ServerProcess,
+    make_request: MakeRequest,
+    *,
+    requests: int = REQUESTS,
+    connections: int = CONNECTIONS,
+) -> Cost:
     """The round with the least CPU: what the machine does besides only ever adds."""
-    await run_load(server.port, make_request, requests=WARM_UP, connections=CONNECTIONS)
+    await run_load(server.port, make_request, requests=WARM_UP, connections=connections)
     costs = []
     for _ in range(ROUNDS):
         before = server.cpu_seconds()
         result: LoadResult = await run_load(
-            server.port, make_request, requests=requests, connections=CONNECTIONS
+            server.port, make_request, requests=requests, connections=connections
         )
         cpu_us = (server.cpu_seconds() - before) / result.requests * 1e6
         if result.refused:
