@@ -14,7 +14,7 @@ from benchmarks.report import Report, at_least, at_most, percentile
 SECTION = "Whole stack over HTTP"
 CONNECTIONS = 32
 STAND_IN_CONNECTIONS = 4
-"""The stand-in for MongoDB takes seconds over many transactions at once, and some of them then end at their time-out."""
+"""The stand-in for MongoDB takes seconds over many transactions at once; some of them then end at their time-out."""
 WARM_UP = 600
 REQUESTS = 6_000
 ROUNDS = 3

@@ -1,4 +1,7 @@
-"""Records that were read or written lately, so that one that many ask for is not decoded for each of them."""
+"""Records that were read or written lately, so that one that many ask for is not decoded for each of them.
+
+Bytes are kept, and decoded when they are asked for again: for what is read once a copy would cost more than it saves.
+"""
 
 from collections import OrderedDict
 from typing import Any
@@ -13,7 +16,7 @@ DOCUMENT_BYTES_MAX = 32 * 1024
 
 
 class _Kept:
-    """One document, and from the first reader on its record, which of its fields can be changed in place."""
+    """One document; once it was asked for its record instead, and which of its fields can be changed in place."""
 
     __slots__ = ("data", "nested", "record", "size")
 

@@ -83,7 +83,7 @@ class StoredState:
             return record
         for data in self._keeper.documents(collection, (key_of(record_id),)):
             self._recent.keep(collection, record_id, data)
-            return self._recent.get(collection, record_id) or decoded(data)
+            return decoded(data)
         return None
 
     def records(self, collection: str, ids: Iterable[str]) -> list[Record]:
