@@ -21,7 +21,7 @@ from adapters.records.wrapped_store import WrappedStore
 from adapters.repositories.display_numbers import StoredDisplayNumbers
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from application.actor import Actor, system_actor
-from application.tasks import CreateTask
+from application.tasks.commands import CreateTask
 from benchmarks.processes import stand_in_mongo
 from benchmarks.report import Report, at_most
 from domain.task import TaskChanges

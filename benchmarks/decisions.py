@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from adapters.monty.record_store import MontyRecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
+from application.access import alone
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
-from application.standing import alone
-from application.task_access import standing_for
+from application.tasks.access import standing_for
 from benchmarks.records import NOON
 from benchmarks.report import Report, at_most, slowness
 from domain import permissions

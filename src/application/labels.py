@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+from application.access import alone, require
 from application.actor import Actor
-from application.authorization import require
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.standing import alone
 from application.trash import Delete, Kind, Restore
 from domain.entity import Stamp
 from domain.errors import Conflict

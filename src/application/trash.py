@@ -1,6 +1,6 @@
 """The trash, alike for everything that has one: in, with what belongs to it, and out, with what went there with it.
 
-Each noun describes itself once as a `Kind`; its use cases inherit from here and from `application.history`.
+Each noun describes itself once as a `Kind`; its use cases inherit from here and from `application.rollback`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.clock import Clock
 from application.ports.repositories import Repository
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.repetition import repeated, with_latecomers
+from application.retrying import repeated, with_latecomers
 from domain.entity import Entity, Stamp
 from domain.errors import Conflict
 

@@ -1,4 +1,4 @@
-"""Who may do what. Decided here, raised in `application.authorization`; docs/permissions.md shows it as one table."""
+"""Who may do what. Decided here, raised in `application.access`; docs/permissions.md shows it as one table."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -27,7 +27,7 @@ from adapters.repositories.placing import Placing
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
-from application.tasks import EditTask
+from application.tasks.commands import EditTask
 from domain.errors import VersionConflict
 from domain.task import TaskChanges
 from entrypoints.composition.container import Container, build_container

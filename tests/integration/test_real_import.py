@@ -22,9 +22,9 @@ from tests.integration.crash.store_comparison import (
     unsettled,
 )
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
+from tests.real_exports import real_export
 from tests.servers.mongo import MongoDatabase
 from tests.servers.processes import wait_until
-from tests.unit.application.test_imports import REAL_FILE
 
 ISSUES = 527
 TRASHED = 99
@@ -39,9 +39,7 @@ StartCommand = Callable[..., TandemProcess]
 @pytest.fixture
 def real_file() -> Path:
     """The export; it is no part of the project, so a machine without it says so in the summary."""
-    if not REAL_FILE.is_file():
-        pytest.skip(f"{REAL_FILE.name} is not on this machine; TANDEM_REAL_DATA names its directory")
-    return REAL_FILE
+    return real_export("beads-2025-12-24.jsonl")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from application.actor import system_actor
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.schema import OutOfPlace
-from application.repetition import repeated
+from application.retrying import repeated
 from domain.entity import Stamp
 from domain.errors import Conflict, MirrorPending, RuleBroken
 

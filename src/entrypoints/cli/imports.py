@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from application.actor import Actor
-from application.import_report import Fate, ImportReport
-from application.imports import ImportRequest
+from application.interchange.imports import ImportRequest
+from application.interchange.report import Fate, ImportReport
 from application.paging import LIMIT_MAX, PageRequest
 from application.ports.interchange import CONTENT_BYTES_MAX
 from domain.errors import NotFound

@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from application.actor import Actor
-from application.operating import OperateSync
+from application.operations import OperateSync
 from application.ports.synchronisation import Chapter, CollectionSync, RecordSync
 from domain.audit import AuditEntry
 from entrypoints.cli.running_service import RunningService, ServiceClient, service_in_the_way

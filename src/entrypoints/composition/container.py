@@ -18,29 +18,21 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
 from adapters.system.threads import Threads
-from application import (
-    administration,
-    assignments,
-    audit_trail,
-    bulk_tasks,
-    demonstration,
-    exports,
-    granting,
-    imports,
-    labels,
-    operating,
-    projects,
-    retention,
-    roles,
-    sessions,
-    task_reading,
-    tasks,
-    team_members,
-    teams,
-    timelines,
-    users,
-    watchlists,
-)
+from application import demonstration, labels, operations
+from application.accounts import sessions, users
+from application.history import audit as audit_trail
+from application.history import retention, trash
+from application.interchange import exports, imports
+from application.projects import commands as projects
+from application.projects import timelines
+from application.tasks import assignments
+from application.tasks import bulk as bulk_tasks
+from application.tasks import commands as tasks
+from application.tasks import reading as task_reading
+from application.tasks import watchlist as watchlists
+from application.teams import commands as teams
+from application.teams import granting, roles
+from application.teams import members as team_members
 from entrypoints.composition.identity import identity_provider
 from entrypoints.composition.logs import access_log
 from entrypoints.composition.settings import Settings
@@ -217,12 +209,12 @@ class Container(containers.DeclarativeContainer):
     find_answer = providers.Singleton(
         audit_trail.FindAnswer, begin=begin, needs_mirror=settings.provided.needs_mirror
     )
-    read_trash = providers.Singleton(administration.ReadTrash, begin=begin, clock=clock)
-    list_trash = providers.Singleton(administration.ListTrash, begin=begin, clock=clock)
+    read_trash = providers.Singleton(trash.ReadTrash, begin=begin, clock=clock)
+    list_trash = providers.Singleton(trash.ListTrash, begin=begin, clock=clock)
     finish_projects = providers.Singleton(projects.FinishProjects, begin=begin, clock=clock)
     finish_teams = providers.Singleton(teams.FinishTeams, begin=begin, clock=clock)
     finish_leavings = providers.Singleton(team_members.FinishLeavings, begin=begin, clock=clock)
-    read_diagnostics = providers.Singleton(administration.ReadDiagnostics, diagnostics=stack)
+    read_diagnostics = providers.Singleton(operations.ReadDiagnostics, diagnostics=stack)
     retention_runs = providers.Singleton(StoredRetentionRuns, stack.provided.store)
     read_retention = providers.Singleton(
         retention.ReadRetention,
@@ -238,7 +230,7 @@ class Container(containers.DeclarativeContainer):
         runs=retention_runs,
         retention_days=settings.provided.retention_days,
     )
-    operate_sync = providers.Singleton(operating.OperateSync, synchronisation=synchronisation)
+    operate_sync = providers.Singleton(operations.OperateSync, synchronisation=synchronisation)
 
     import_issues = providers.Singleton(
         imports.ImportIssues,

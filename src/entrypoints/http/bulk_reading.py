@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from application.task_operations import (
+from application.tasks.bulk_operations import (
     OPERATIONS_MAX,
     CreateOperation,
     DeleteOperation,

@@ -8,21 +8,17 @@ from typing import Protocol
 
 from litestar.di import Provide
 
-from application import (
-    administration,
-    audit_trail,
-    labels,
-    operating,
-    projects,
-    retention,
-    task_reading,
-    tasks,
-    timelines,
-    users,
-    watchlists,
-)
+from application import labels, operations
+from application.accounts import users
+from application.history import audit as audit_trail
+from application.history import retention, trash
 from application.ports.health import HealthProbe
 from application.ports.synchronisation import SyncMetrics
+from application.projects import commands as projects
+from application.projects import timelines
+from application.tasks import commands as tasks
+from application.tasks import reading as task_reading
+from application.tasks import watchlist as watchlists
 from entrypoints.composition.settings import Settings
 from entrypoints.http.authentication import Authentication, TokenVerifier
 from entrypoints.http.conditional import Preconditions
@@ -142,17 +138,17 @@ class HttpContainer(SessionUseCases, TeamUseCases, TaskWorkUseCases, Interchange
     @property
     def find_answer(self) -> Callable[[], audit_trail.FindAnswer]: ...
     @property
-    def read_trash(self) -> Callable[[], administration.ReadTrash]: ...
+    def read_trash(self) -> Callable[[], trash.ReadTrash]: ...
     @property
-    def list_trash(self) -> Callable[[], administration.ListTrash]: ...
+    def list_trash(self) -> Callable[[], trash.ListTrash]: ...
     @property
-    def read_diagnostics(self) -> Callable[[], administration.ReadDiagnostics]: ...
+    def read_diagnostics(self) -> Callable[[], operations.ReadDiagnostics]: ...
     @property
     def read_retention(self) -> Callable[[], retention.ReadRetention]: ...
     @property
     def purge_expired(self) -> Callable[[], retention.PurgeExpired]: ...
     @property
-    def operate_sync(self) -> Callable[[], operating.OperateSync]: ...
+    def operate_sync(self) -> Callable[[], operations.OperateSync]: ...
 
 
 def dependencies_of(

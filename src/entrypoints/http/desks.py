@@ -6,11 +6,13 @@ request; so every handler asks for exactly one desk.
 
 from dataclasses import dataclass
 
-from application.administration import ListTrash, ReadDiagnostics, ReadTrash
-from application.audit_trail import ListAuditEntries, ListVersions
+from application.accounts.users import EditUser, GetUser, SearchUsers
+from application.history.audit import ListAuditEntries, ListVersions
+from application.history.retention import PurgeExpired, ReadRetention
+from application.history.trash import ListTrash, ReadTrash
 from application.labels import CreateLabel, DeleteLabel, EditLabel, GetLabel, ListLabels, RestoreLabel
-from application.operating import OperateSync
-from application.projects import (
+from application.operations import OperateSync, ReadDiagnostics
+from application.projects.commands import (
     CreateProject,
     DeleteProject,
     EditProject,
@@ -19,18 +21,16 @@ from application.projects import (
     RestoreProject,
     RollBackProject,
 )
-from application.retention import PurgeExpired, ReadRetention
-from application.task_reading import GetTask, ListTasks
-from application.tasks import (
+from application.projects.timelines import GetTimeline, RollBackTimeline, SaveTimeline
+from application.tasks.commands import (
     CreateTask,
     DeleteTask,
     EditTask,
     RestoreTask,
     RollBackTask,
 )
-from application.timelines import GetTimeline, RollBackTimeline, SaveTimeline
-from application.users import EditUser, GetUser, SearchUsers
-from application.watchlists import ListWatched, UnwatchTask, WatchTask
+from application.tasks.reading import GetTask, ListTasks
+from application.tasks.watchlist import ListWatched, UnwatchTask, WatchTask
 from entrypoints.http.paging import Pages
 from entrypoints.http.writing import Writing
 

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from application.actor import Actor
-from application.audit_trail import ListVersions
+from application.history.audit import ListVersions
 from domain.audit import changes_between
 from entrypoints.http.addresses import known_id, known_version
 from entrypoints.http.audit import NEWEST_FIRST, audit_view, version_view

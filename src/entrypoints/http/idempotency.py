@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from application.actor import Actor, IdempotencyClaim
-from application.audit_trail import FindAnswer
+from application.history.audit import FindAnswer
 from domain.audit import AuditEntry
 from domain.errors import AnswerPending, Fault, Invalid, TandemError, Unavailable
 from entrypoints.http.exchange import header

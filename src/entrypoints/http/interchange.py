@@ -3,8 +3,8 @@
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 
-from application.import_report import ImportReport
-from application.imports import ImportRequest
+from application.interchange.imports import ImportRequest
+from application.interchange.report import ImportReport
 from application.ports.interchange import CONTENT_BYTES_MAX
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.body_reading import read_file

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from application import exports, imports
+from application.interchange import exports, imports
 
 FILES_MAX = 2
 """How many files this process reads or writes at once: each may be large."""

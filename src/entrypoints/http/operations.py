@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from loguru import logger
 
 from application.actor import system_actor
-from application.operating import OperateSync
+from application.operations import OperateSync
 from application.ports.health import ComponentHealth, HealthProbe
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import TandemError

@@ -11,8 +11,8 @@ import msgspec
 from litestar import Request
 from litestar.types import Receive, Scope, Send
 
-from application.seen_task import NamedAssignee, Part, SeenTask
-from application.users import SeenUser
+from application.accounts.users import SeenUser
+from application.tasks.details import NamedAssignee, Part, SeenTask
 from domain.assignment import TaskAssignment
 from domain.entity import Entity
 from domain.label import Label

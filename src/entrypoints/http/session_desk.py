@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from application import sessions
+from application.accounts import sessions
 from application.ports.sign_in import IdentityProvider
 from application.ports.tokens import TokenPair
 from entrypoints.composition.settings import Settings

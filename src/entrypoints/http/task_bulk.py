@@ -9,8 +9,8 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 
 from application.actor import Actor
-from application.seen_task import SeenTask
-from application.task_operations import CreateOperation, TaskOperation, placed, shorten
+from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
+from application.tasks.details import SeenTask
 from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.body_reading import read_with

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from application import assignments, bulk_tasks, task_reading, tasks
+from application.tasks import assignments
+from application.tasks import bulk as bulk_tasks
+from application.tasks import commands as tasks
+from application.tasks import reading as task_reading
 from entrypoints.http.paging import Pages
 from entrypoints.http.writing import Writing
 

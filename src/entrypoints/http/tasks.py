@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.types import AnyCallable
 
 from application.ports.repositories import TaskFilter
-from application.seen_task import NO_PARTS, Part, Parts
+from application.tasks.details import NO_PARTS, Part, Parts
 from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.addresses import known_id

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from application import granting, roles, team_members, teams, users
-from application.audit_trail import ListVersions
+from application.accounts import users
+from application.history.audit import ListVersions
+from application.teams import commands as teams
+from application.teams import granting, roles
+from application.teams import members as team_members
 from entrypoints.http.paging import Pages
 from entrypoints.http.writing import Writing
 

@@ -5,7 +5,7 @@ from litestar import Controller, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from application.watchlists import WatchedTask
+from application.tasks.watchlist import WatchedTask
 from entrypoints.http.addresses import known_id
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.desks import WatchlistDesk

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import SCAN_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS, SYNC_FIELDS
-from application.seen_task import SeenTask
+from application.tasks.details import SeenTask
 from domain.audit import SyncStatus
 from domain.entity import Entity
 from domain.task import Task

@@ -13,7 +13,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.actor import Actor
 from application.labels import DeleteLabel
-from application.projects import DeleteProject
+from application.projects.commands import DeleteProject
 from tests.integration.journeys.arrangements import MODES, OTHER_WAYS
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.entrypoints.http.service import Json, pointers

@@ -9,10 +9,12 @@ from typing import Any
 from adapters.auth.invite_codes import InviteCodes
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
-from application import granting, roles, team_members, teams
 from application.actor import Actor, system_actor
 from application.paging import PageRequest, Sort
 from application.ports.unit_of_work import Begin
+from application.teams import commands as teams
+from application.teams import granting, roles
+from application.teams import members as team_members
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Stamp
 from domain.task import Task, TaskChanges

@@ -9,7 +9,7 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin
-from application.projects import DeleteProject
+from application.projects.commands import DeleteProject
 from domain.audit import Action
 from domain.user import User
 from tests.unit.builders import NUMBERS, actor, stamp

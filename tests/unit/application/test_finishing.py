@@ -8,9 +8,15 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.actor import system_actor
 from application.ports.clock import Clock
-from application.projects import CreateProject, DeleteProject, EditProject, FinishProjects, RestoreProject
-from application.tasks import CreateTask
-from application.team_members import FinishLeavings, RemoveMember
+from application.projects.commands import (
+    CreateProject,
+    DeleteProject,
+    EditProject,
+    FinishProjects,
+    RestoreProject,
+)
+from application.tasks.commands import CreateTask
+from application.teams.members import FinishLeavings, RemoveMember
 from domain.task import Task
 from tests.unit.application.clubhouse import Clubhouse
 from tests.unit.builders import BEN, NOON, NUMBERS, actor, numbered_id

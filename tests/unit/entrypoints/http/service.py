@@ -26,33 +26,26 @@ from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from adapters.system.threads import Threads
-from application import (
-    administration,
-    assignments,
-    audit_trail,
-    bulk_tasks,
-    exports,
-    granting,
-    imports,
-    labels,
-    operating,
-    projects,
-    retention,
-    roles,
-    sessions,
-    task_reading,
-    tasks,
-    team_members,
-    teams,
-    timelines,
-    users,
-    watchlists,
-)
+from application import labels, operations
+from application.accounts import sessions, users
+from application.history import audit as audit_trail
+from application.history import retention, trash
+from application.interchange import exports, imports
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from application.ports.sign_in import IdentityProvider
 from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
 from application.ports.tokens import Identity
+from application.projects import commands as projects
+from application.projects import timelines
+from application.tasks import assignments
+from application.tasks import bulk as bulk_tasks
+from application.tasks import commands as tasks
+from application.tasks import reading as task_reading
+from application.tasks import watchlist as watchlists
+from application.teams import commands as teams
+from application.teams import granting, roles
+from application.teams import members as team_members
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.errors import NotFound
 from entrypoints.composition.identity import identity_provider
@@ -271,10 +264,10 @@ class Parts:
         runs, days = StoredRetentionRuns(store), settings.retention_days
         self.purge_expired = _given(retention.PurgeExpired(begin, clock, runs, days))
         self.read_retention = _given(retention.ReadRetention(begin, clock, runs, days))
-        self.read_trash = _given(administration.ReadTrash(begin, clock))
-        self.list_trash = _given(administration.ListTrash(begin, clock))
-        self.read_diagnostics = _given(administration.ReadDiagnostics(self.diagnostics))
-        self.operate_sync = _given(operating.OperateSync(self.mirror))
+        self.read_trash = _given(trash.ReadTrash(begin, clock))
+        self.list_trash = _given(trash.ListTrash(begin, clock))
+        self.read_diagnostics = _given(operations.ReadDiagnostics(self.diagnostics))
+        self.operate_sync = _given(operations.OperateSync(self.mirror))
         self.settings = _given(settings)
         self.clock = _given(clock)
         self.token_reader = _given(self.tokens)

@@ -1,0 +1,1 @@
+"""Use cases of users and their sessions."""

@@ -1,0 +1,263 @@
+"""Imports: the issues of another tracker as tasks of one project, again and again, until both agree.
+
+Ids follow from format, project and key: an import that was cut short continues where it stopped, and an import of what
+is already there changes nothing. A field that people changed here meanwhile stays as they left it, and what is in the
+trash stays there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from application.actor import Actor
+from application.interchange.drafts import Draft, Drafting
+from application.interchange.receiving_project import receiving_project, require_receiving
+from application.interchange.report import Fate, ImportReport, Outcome, Tally
+from application.interchange.revision import Revision, is_settled, revision, settled
+from application.paging import LIMIT_MAX, PageRequest, Sort
+from application.ports.aside import Aside
+from application.ports.clock import Clock
+from application.ports.display_numbers import DisplayNumbers
+from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
+from application.ports.repositories import AuditFilter
+from application.ports.unit_of_work import Begin, UnitOfWork
+from application.retrying import repeated
+from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from domain.audit import Action
+from domain.entity import Stamp, derived_id
+from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
+from domain.label import Label
+from domain.name import spelt
+from domain.project import Project
+from domain.task import Task, home_in
+
+TASKS_PER_CHANGE_SET_MAX = 100
+
+Progress = Callable[[int, int], None]
+"""Told how many issues are done, and of how many."""
+REMOVED = "was removed for good here"
+CROSSED = "it or its project keeps being changed here; import again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """A file, its format, and the project of the actor that receives it, which is made where there is none."""
+
+    content: bytes
+    format: str
+    project_name: str
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An import whose project and labels are there, and what it is to bring."""
+
+    project: Project
+    is_new_project: bool
+    new_labels: tuple[str, ...]
+    drafts: Sequence[Draft]
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class ImportIssues:
+    """Imports a file. Raises Invalid with every fault of the file, and then nothing was imported.
+
+    One change set brings project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents before
+    children. Raises Conflict where the project is in the trash.
+    """
+
+    begin: Begin
+    clock: Clock
+    readers: Mapping[str, IssueReader]
+    numbers: DisplayNumbers
+    aside: Aside
+
+    async def __call__(
+        self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
+    ) -> ImportReport:
+        request = replace(request, project_name=spelt(request.project_name))
+        # A large file takes seconds: nobody else waits for that.
+        read = await self.aside.run(lambda: self._read(request))
+        # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
+        actor = replace(actor, claim=None)
+        stamp = Stamp(self.clock.now(), actor.id)
+        begun = await repeated(lambda: self._start(actor, request, read, stamp), where=lambda _: True)
+        tally, drafts = begun.tally, begun.drafts
+        for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
+            batch = drafts[done : done + TASKS_PER_CHANGE_SET_MAX]
+            tally.count(await self._bring(actor, batch, stamp, is_dry_run=request.is_dry_run))
+            if progress is not None:
+                progress(done + len(batch), len(drafts))
+        return ImportReport(
+            format=request.format,
+            project_id=begun.project.id,
+            project_name=begun.project.name,
+            is_dry_run=request.is_dry_run,
+            is_new_project=begun.is_new_project,
+            new_labels=begun.new_labels,
+            fates=tally.fate_counts(),
+            skipped=tuple(tally.skipped),
+            lost=tally.loss_counts(),
+        )
+
+    def _read(self, request: ImportRequest) -> ReadIssues:
+        reader = self.readers.get(request.format)
+        if reader is None:
+            raise Invalid(
+                f"“{request.format}” is no known format; known are {', '.join(sorted(self.readers))}."
+            )
+        if len(request.content) > CONTENT_BYTES_MAX:
+            raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
+        read = reader.read(request.content)
+        return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
+
+    async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
+        """Stores project and labels, once every issue has become a draft."""
+        work = self.begin(actor)
+        project, is_new_project = await receiving_project(
+            work, actor, stamp, format_name=request.format, name=request.project_name
+        )
+        labels, new_labels = await _labels(work, read.issues, project.id, stamp)
+        tally = Tally()
+        tally.lose(read.losses)
+        drafting = Drafting(request.format, project.id, labels, stamp, home_in(project))
+        gone = await _removed_keys(work, drafting, read.issues)
+        elsewhere = await _parents_elsewhere(work, drafting, read.issues)
+        drafts = await self.aside.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
+        tally.lose(drafting.losses)
+        left_out = [issue.key for issue in read.issues if issue.key in gone]
+        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
+        if not request.is_dry_run:
+            await work.commit()
+        return _Begun(project, is_new_project, new_labels, drafts, tally)
+
+    async def _bring(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        """Stores a batch in one change set."""
+        try:
+            return await self._store(actor, drafts, stamp, is_dry_run=is_dry_run)
+        except VersionConflict:
+            # Somebody changes one of them right now: one at a time shows which.
+            return [await self._bring_one(actor, draft, stamp) for draft in drafts]
+
+    async def _bring_one(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
+        """Stores one alone. What changes all the while is left out, and the import goes on."""
+        try:
+            (outcome,) = await repeated(
+                lambda: self._store(actor, [draft], stamp, is_dry_run=False), where=lambda _: True
+            )
+        except VersionConflict:
+            return Outcome(draft.issue.key, Fate.SKIPPED, CROSSED)
+        return outcome
+
+    async def _store(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        """Decides again where something beside the tasks is changed meanwhile: their project, what lets the actor."""
+        return await with_free_numbers(
+            self.numbers,
+            lambda: repeated(
+                lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
+                where=lambda conflict: conflict.collection != "tasks",
+            ),
+        )
+
+    async def _attempt(
+        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
+    ) -> list[Outcome]:
+        work = self.begin(actor)
+        if not is_dry_run:
+            drafts = await _at_home(work, actor, drafts)
+        ids = [draft.task.id for draft in drafts]
+        present, gone = await work.tasks.get_many(ids), await work.tasks.purged(ids)
+        changes: list[TaskChange] = []
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            if draft.task.id in gone:
+                outcomes.append(Outcome(draft.issue.key, Fate.SKIPPED, REMOVED))
+                continue
+            current = present.get(draft.task.id)
+            revised = await _revised(work, draft, current, stamp)
+            changes.append(TaskChange(current, revised.task))
+            outcomes.append(revised.outcome)
+        if not is_dry_run:
+            await TaskWriter(work, actor, stamp, self.numbers).save_all(changes, action=Action.IMPORTED)
+            await work.commit()
+        return outcomes
+
+
+def _with_spelt_labels(issue: ImportedIssue) -> ImportedIssue:
+    """The issue with the names of its labels as labels have them: two spellings of one name are one label."""
+    names = tuple(dict.fromkeys(map(spelt, issue.label_names)))
+    return issue if names == issue.label_names else replace(issue, label_names=names)
+
+
+async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:
+    key = draft.issue.key
+    if current is None:
+        fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
+        return Revision(draft.task, Outcome(key, fate))
+    if is_settled(current, draft.task):
+        return settled(key, current, draft.task)
+    wanted = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
+    newest_first = PageRequest(limit=LIMIT_MAX, sort=Sort("at", descending=True))
+    imports = (await work.audit.matching(wanted, newest_first)).items
+    return revision(key, current, draft.task, imports=imports, stamp=stamp)
+
+
+async def _at_home(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """The drafts where their project is at home by now: a large import takes a while. Raises as `require_receiving`;
+    the commit relies on the project.
+    """
+    project = await work.projects.get(drafts[0].project_id)
+    await require_receiving(work, actor, project)
+    work.projects.rely_on(project)
+    return [draft.at_home(home_in(project)) for draft in drafts]
+
+
+async def _removed_keys(
+    work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> frozenset[str]:
+    """The keys of issues, and of their parents, whose tasks were removed for good: they do not come back."""
+    keys = {key for issue in issues for key in (issue.key, issue.parent_key) if key is not None}
+    ids = {key: drafting.task_id(key) for key in sorted(keys)}
+    gone = await work.tasks.purged(ids.values())
+    return frozenset(key for key, id_ in ids.items() if id_ in gone)
+
+
+async def _parents_elsewhere(
+    work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> frozenset[str]:
+    """The keys of parents that are not in this file and came with an earlier one."""
+    foreign = {issue.parent_key for issue in issues if issue.parent_key} - {issue.key for issue in issues}
+    ids = {key: drafting.task_id(key) for key in foreign}
+    present = await work.tasks.get_many(ids.values()) if ids else {}
+    return frozenset(key for key, id_ in ids.items() if id_ in present)
+
+
+async def _labels(
+    work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The id of each label by name, and the names of those that are new.
+
+    A label that an earlier import made counts also when it was renamed or trashed here since; one that was removed for
+    good has no id any more.
+    """
+    names = sorted({name for issue in issues for name in issue.label_names})
+    ids = {name: label.id for name, label in (await work.labels.named(names)).items()}
+    derived = {name: derived_id("label", project_id, name) for name in names if name not in ids}
+    gone = await work.labels.purged(derived.values()) if derived else ()
+    derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
+    known = await work.labels.get_many(derived.values()) if derived else {}
+    new = tuple(name for name, id_ in derived.items() if id_ not in known)
+    faults: list[Fault] = []
+    for name in new:
+        try:
+            work.labels.save(Label.create(derived[name], stamp, {"name": name}), action=Action.IMPORTED)
+        except RuleBroken as error:
+            faults += [Fault("/labels", f"label “{name[:40]}”: {fault.message}") for fault in error.faults]
+    if faults:
+        raise Invalid("The file holds labels that cannot be stored; nothing was imported.", faults=faults)
+    return {**ids, **derived}, new

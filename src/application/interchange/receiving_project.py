@@ -1,0 +1,61 @@
+"""The project that an import brings its tasks to."""
+
+from dataclasses import replace
+
+from application.actor import Actor
+from application.paging import LIMIT_MAX, PageRequest, Sort
+from application.ports.repositories import ProjectFilter
+from application.ports.unit_of_work import UnitOfWork
+from application.projects.access import require_changeable
+from domain.audit import Action
+from domain.entity import Stamp, derived_id
+from domain.errors import Conflict, NotFound, Purged
+from domain.name import spelt
+from domain.project import Project
+
+NAMESAKE_PAGES_MAX = 100
+
+
+async def receiving_project(
+    work: UnitOfWork, actor: Actor, stamp: Stamp, *, format_name: str, name: str
+) -> tuple[Project, bool]:
+    """The project that an earlier import made, or the actor's live project of that name, or a new one (True).
+    Raises Conflict where it was removed for good, and as `require_receiving`.
+    """
+    id_ = derived_id(format_name, "project", actor.id, name)
+    try:
+        project: Project | None = await work.projects.get(id_)
+    except Purged as error:
+        raise Conflict("The project of this name was removed for good; choose another name.") from error
+    except NotFound:
+        project = await _namesake(work, actor, name, deleted=False)
+        project = project or await _namesake(work, actor, name, deleted=True)
+    if project is None:
+        project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": name})
+        work.projects.save(project, action=Action.IMPORTED)
+        return project, True
+    await require_receiving(work, actor, project)
+    return project, False
+
+
+async def require_receiving(work: UnitOfWork, actor: Actor, project: Project) -> None:
+    """Raises Forbidden where the project is not the actor's to change, Conflict where it is in the trash. The commit
+    relies on what lets him.
+    """
+    await require_changeable(work, actor, project)
+    if project.is_deleted:
+        raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
+
+
+async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:
+    wanted = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
+    page = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
+    for _ in range(NAMESAKE_PAGES_MAX):
+        answer = await work.projects.matching(wanted, page)
+        for project in answer.items:
+            if spelt(project.name) == name:
+                return project
+        if answer.next is None:
+            return None
+        page = replace(page, after=answer.next)
+    raise Conflict("Too many projects have names like this one; choose another name.")

@@ -1,0 +1,82 @@
+"""What an import may change on a task that is here: what changed there since, and where nobody changed it here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.interchange.report import Fate, Outcome
+from domain.audit import AuditEntry
+from domain.entity import Stamp
+from domain.task import Task, TaskChanges
+
+# The fields an import brings, and their names in audit entries.
+_FIELDS = {
+    "title": "title",
+    "description": "description",
+    "status": "status",
+    "priority": "priority",
+    "parent_id": "parentId",
+    "label_ids": "labelIds",
+    "started_at": "startedAt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The task as it should be, the very same object where nothing is to be stored, and what to report."""
+
+    task: Task
+    outcome: Outcome
+
+
+def is_settled(current: Task, draft: Task) -> bool:
+    """Whether no look at the past is needed: both are in the trash, or both are live and hold the same."""
+    if current.is_deleted:
+        return True
+    return not draft.is_deleted and not _differing(current, draft)
+
+
+def settled(key: str, current: Task, draft: Task) -> Revision:
+    """The revision of a settled task: none."""
+    if current.is_deleted and not draft.is_deleted:
+        return Revision(current, Outcome(key, Fate.SKIPPED, "is in the trash here"))
+    return Revision(current, Outcome(key, Fate.UNCHANGED))
+
+
+def revision(
+    key: str, current: Task, draft: Task, *, imports: Sequence[AuditEntry], stamp: Stamp
+) -> Revision:
+    """The revision of a live task, given the entries of earlier imports of it, newest first."""
+    if draft.is_deleted:
+        if _imported_value(imports, "isDeleted") is True:
+            return Revision(current, Outcome(key, Fate.SKIPPED, "was restored here from the trash"))
+        return Revision(current.discard(stamp, reason=draft.deleted_reason), Outcome(key, Fate.TRASHED))
+    changes: dict[str, object] = {}
+    kept: list[str] = []
+    for name in _differing(current, draft):
+        imported = _imported_value(imports, _FIELDS[name])
+        if _told(getattr(current, name)) == imported:
+            changes[name] = getattr(draft, name)
+        elif _told(getattr(draft, name)) != imported:
+            kept.append(_FIELDS[name])
+    fate = Fate.CHANGED if changes else Fate.UNCHANGED
+    revised = current.edit(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
+    return Revision(revised, Outcome(key, fate, kept=tuple(kept)))
+
+
+def _differing(current: Task, draft: Task) -> list[str]:
+    return [name for name in _FIELDS if getattr(current, name) != getattr(draft, name)]
+
+
+def _imported_value(imports: Sequence[AuditEntry], name: str) -> object:
+    """What the last import that touched a field left there; None where none did."""
+    return next((entry.changes[name]["after"] for entry in imports if name in entry.changes), None)
+
+
+def _told(value: object) -> object:
+    """A field's value as audit entries hold it."""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value

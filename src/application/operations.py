@@ -1,0 +1,58 @@
+"""The mirror and diagnostics, for administrators."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from application.access import require_admin
+from application.actor import Actor
+from application.ports.diagnostics import CacheUse, Diagnostics, SlowQuery
+from application.ports.synchronisation import Chapter, RecordSync, Synchronisation, SyncMetrics
+from domain.audit import AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class OperateSync:
+    """Lag, failures, retries and stories, for administrators."""
+
+    synchronisation: Synchronisation
+
+    async def metrics(self, actor: Actor) -> SyncMetrics:
+        require_admin(actor)
+        return await self.synchronisation.metrics()
+
+    async def status(self, actor: Actor, collection: str, id: str) -> RecordSync:
+        require_admin(actor)
+        return await self.synchronisation.status(collection, id)
+
+    async def failures(self, actor: Actor, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
+        require_admin(actor)
+        return await self.synchronisation.failures(limit=limit, after=after)
+
+    async def retry(self, actor: Actor, collection: str, id: str) -> RecordSync:
+        require_admin(actor)
+        return await self.synchronisation.retry(collection, id)
+
+    async def retry_all(self, actor: Actor) -> int:
+        require_admin(actor)
+        return await self.synchronisation.retry_all()
+
+    async def story(self, actor: Actor, collection: str, id: str) -> Sequence[Chapter]:
+        require_admin(actor)
+        return await self.synchronisation.story(collection, id)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDiagnostics:
+    """Slow queries and the cache, of the process that is asked."""
+
+    diagnostics: Diagnostics
+
+    def slow_queries(self, actor: Actor) -> Sequence[SlowQuery]:
+        """Newest first. Raises Forbidden unless an administrator asks."""
+        require_admin(actor)
+        return self.diagnostics.slow_queries()
+
+    def cache_use(self, actor: Actor) -> CacheUse | None:
+        """None without a cache. Raises Forbidden unless an administrator asks."""
+        require_admin(actor)
+        return self.diagnostics.cache_use()

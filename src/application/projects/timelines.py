@@ -1,0 +1,150 @@
+"""Timelines: load, save, roll back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.actor import Actor
+from application.ports.clock import Clock
+from application.ports.unit_of_work import Begin, UnitOfWork
+from application.projects.access import changeable_project, visible_project
+from application.retrying import repeated
+from application.rollback import RollBack
+from application.trash import Kind
+from domain.entity import Stamp
+from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
+from domain.project import Project
+from domain.timeline import Plan, Timeline
+
+UNSAVED_VERSION = 0
+
+
+async def _planned_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
+    """The project, where the actor may change its plan; the commit relies on it, too."""
+    project = await changeable_project(work, actor, project_id)
+    work.projects.rely_on(project)
+    return project
+
+
+def unsaved(project: Project) -> Timeline:
+    """What a project has before anybody plans: an empty timeline, version 0."""
+    return Timeline(
+        id=project.id,
+        version=UNSAVED_VERSION,
+        created_at=project.created_at,
+        created_by=project.created_by,
+        updated_at=project.created_at,
+        updated_by=project.created_by,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GetTimeline:
+    """The timeline of a project: current, by version, or as it was at an instant."""
+
+    begin: Begin
+
+    async def __call__(
+        self, actor: Actor, project_id: str, *, version: int | None = None, at: datetime | None = None
+    ) -> Timeline:
+        work = self.begin(actor)
+        project = await visible_project(work, actor, project_id)
+        timeline = await work.timelines.of_project(project_id)
+        if at is not None:
+            version = await work.timelines.version_at(project_id, at)
+            if version is None and at >= project.created_at:
+                return unsaved(project)
+            if version is None:
+                raise NotFound("The project did not exist at that time.")
+        if version is None or (timeline is None and version == UNSAVED_VERSION):
+            return timeline or unsaved(project)
+        if timeline is None:
+            raise NotFound("The timeline has no such version.")
+        return await work.timelines.at_version(project_id, version)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTimeline:
+    """Saves a whole plan. Saving what is already there makes no version; a dry run saves nothing."""
+
+    begin: Begin
+    clock: Clock
+
+    async def __call__(
+        self,
+        actor: Actor,
+        project_id: str,
+        plan: Plan,
+        *,
+        expected_version: int | None,
+        dry_run: bool = False,
+    ) -> Timeline:
+        return await repeated(
+            lambda: self._attempt(
+                actor, project_id, plan, expected_version=expected_version, dry_run=dry_run
+            ),
+            where=lambda conflict: not conflict.concerns("timelines", project_id),
+        )
+
+    async def _attempt(
+        self,
+        actor: Actor,
+        project_id: str,
+        plan: Plan,
+        *,
+        expected_version: int | None,
+        dry_run: bool,
+    ) -> Timeline:
+        work = self.begin(actor)
+        project = await _planned_project(work, actor, project_id)
+        project.require_live()
+        stamp = Stamp(self.clock.now(), actor.id)
+        timeline = await work.timelines.of_project(project_id)
+        if timeline is None:
+            if expected_version not in (None, UNSAVED_VERSION):
+                raise VersionConflict(
+                    current_version=UNSAVED_VERSION, collection="timelines", entity_id=project_id
+                )
+            saved = Timeline.create(project_id, stamp, plan)
+        else:
+            timeline.require_version(expected_version)
+            saved = timeline.save(stamp, plan)
+        if not dry_run:
+            work.timelines.save(saved)
+            await work.commit()
+        return saved
+
+
+async def _changeable_timeline(work: UnitOfWork, actor: Actor, project_id: str) -> Timeline:
+    await _planned_project(work, actor, project_id)
+    timeline = await work.timelines.of_project(project_id)
+    if timeline is None:
+        raise NotFound("The timeline has no such version.")
+    return timeline
+
+
+async def _require_tasks(work: UnitOfWork, _actor: Actor, before: Timeline, after: Timeline) -> None:
+    """Raises RuleBroken naming every item whose task was removed for good since the version that had it."""
+    present = {item.task_id for item in before.items}
+    planned = {item.task_id for item in after.items if item.task_id is not None}
+    gone = await work.tasks.purged(planned - present)
+    if gone:
+        faults = [
+            Fault(f"/items/{index}/taskId", "was removed for good")
+            for index, item in enumerate(after.items)
+            if item.task_id in gone
+        ]
+        raise RuleBroken("The version plans tasks that are not there any more.", faults=faults)
+
+
+TIMELINES = Kind(
+    collection="timelines",
+    of=lambda work: work.timelines,
+    reach=_changeable_timeline,
+    check=_require_tasks,
+)
+
+
+class RollBackTimeline(RollBack[Timeline]):
+    """The plan of an earlier version as a new version."""
+
+    kind = TIMELINES

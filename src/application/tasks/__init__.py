@@ -1,0 +1,1 @@
+"""Use cases of tasks, their assignments and the watchlist."""

@@ -1,0 +1,216 @@
+"""Many changes of tasks in one request: all or none, or each by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from application.actor import Actor
+from application.paging import LIMIT_MAX, PageRequest, Sort
+from application.ports.clock import Clock
+from application.ports.display_numbers import DisplayNumbers
+from application.ports.identifiers import Identifiers
+from application.ports.repositories import AuditFilter
+from application.ports.unit_of_work import Begin, UnitOfWork
+from application.retrying import repeated
+from application.tasks.access import visible_task
+from application.tasks.bulk_operations import (
+    OPERATIONS_MAX,
+    CreateOperation,
+    TaskOperation,
+    UpdateOperation,
+    doubled,
+    doubled_places,
+    identified,
+    load_for,
+    load_tasks,
+    merged_error,
+    placed,
+)
+from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.tasks.details import SeenTask, seen_as_it_was, seen_tasks
+from domain.audit import Action, AuditEntry
+from domain.entity import Stamp
+from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
+from domain.task import Task
+
+_ENTRY_PAGES_MAX = OPERATIONS_MAX // LIMIT_MAX * 2
+_ONE_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTasksTogether:
+    """Carries out all operations in one change set, or none. Raises the error of the first that cannot be carried out,
+    with the faults of all that fail alike, each under `/operations/<place>`.
+    """
+
+    begin: Begin
+    clock: Clock
+    identifiers: Identifiers
+    numbers: DisplayNumbers
+
+    async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+        named = identified(operations, self.identifiers)
+        places = {operation.id: place for place, operation in enumerate(named)}
+        try:
+            return await with_free_numbers(
+                self.numbers,
+                lambda: repeated(
+                    lambda: self._attempt(actor, named),
+                    where=lambda conflict: conflict.entity_id not in places,
+                ),
+            )
+        except VersionConflict as conflict:
+            if conflict.faults or conflict.entity_id not in places:
+                raise
+            raise placed(conflict, places[conflict.entity_id]) from conflict
+
+    async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+        work = self.begin(actor)
+        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        decided = await _decided(writer, operations)
+        if errors := [placed(each, at) for at, each in enumerate(decided) if isinstance(each, TandemError)]:
+            raise merged_error(errors)
+        tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
+        await work.commit()
+        return await seen_tasks(work, actor, tasks, now=writer.stamp.at)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTasksWritten:
+    """What WriteTasksTogether made of the same operations before: its tasks as they were then."""
+
+    begin: Begin
+
+    async def __call__(
+        self, actor: Actor, operations: Sequence[TaskOperation], *, id: str, version: int
+    ) -> list[SeenTask]:
+        """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one, and
+        where the trail does not tell any more what was made.
+        """
+        work = self.begin(actor)
+        entries = await _entries_made_with(work, id, version)
+        made_ids = [entry.entity_id for entry in entries if entry.action is Action.CREATED]
+        if not entries or len(made_ids) != sum(isinstance(each, CreateOperation) for each in operations):
+            raise NotFound("The audit trail does not tell any more what this request made.")
+        created, at = iter(made_ids), entries[0].at
+        ids = [next(created) if isinstance(each, CreateOperation) else each.id for each in operations]
+        versions = {entry.entity_id: entry.version for entry in entries}
+        await load_tasks(work, actor, ids)
+        tasks = []
+        for task_id in ids:
+            current = await visible_task(work, actor, task_id)
+            made = versions.get(task_id) or await _version_at(work, current, at)
+            task = current if made == current.version else await work.tasks.at_version(task_id, made)
+            tasks.append(await seen_as_it_was(work, actor, task, at=at))
+        return tasks
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTasksEach:
+    """Carries out each operation that can be, and answers the error of each that cannot, its faults pointing into that
+    operation.
+
+    Those that can be go into one change set; where somebody else is at one of them right now, into one each.
+    """
+
+    begin: Begin
+    clock: Clock
+    identifiers: Identifiers
+    numbers: DisplayNumbers
+
+    async def __call__(
+        self, actor: Actor, operations: Sequence[TaskOperation]
+    ) -> list[SeenTask | TandemError]:
+        named = identified(operations, self.identifiers)
+        try:
+            return await with_free_numbers(self.numbers, lambda: self._attempt(actor, named))
+        except VersionConflict:
+            return await self._one_by_one(actor, named)
+
+    async def _attempt(
+        self, actor: Actor, operations: Sequence[TaskOperation]
+    ) -> list[SeenTask | TandemError]:
+        work = self.begin(actor)
+        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        decided = await _decided(writer, operations)
+        tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
+        await work.commit()
+        seen = iter(await seen_tasks(work, actor, tasks, now=writer.stamp.at))
+        return [each if isinstance(each, TandemError) else next(seen) for each in decided]
+
+    async def _one_by_one(
+        self, actor: Actor, operations: Sequence[TaskOperation]
+    ) -> list[SeenTask | TandemError]:
+        refused = doubled_places(operations)
+        outcomes: list[SeenTask | TandemError] = []
+        for place, operation in enumerate(operations):
+            try:
+                outcomes.append(doubled() if place in refused else await self._alone(actor, operation))
+            except TandemError as error:
+                outcomes.append(error)
+        return outcomes
+
+    async def _alone(self, actor: Actor, operation: TaskOperation) -> SeenTask:
+        async def attempt() -> SeenTask:
+            outcome = (await self._attempt(actor, [operation]))[0]
+            if isinstance(outcome, TandemError):
+                raise outcome
+            return outcome
+
+        return await with_free_numbers(
+            self.numbers,
+            lambda: repeated(attempt, where=lambda conflict: not conflict.concerns("tasks", operation.id)),
+        )
+
+
+async def _decided(writer: TaskWriter, operations: Sequence[TaskOperation]) -> list[TaskChange | TandemError]:
+    """The change that each operation makes, or why it cannot be carried out. Raises Unavailable."""
+    await load_for(writer.work, writer.actor, operations)
+    refused = doubled_places(operations)
+    decided: list[TaskChange | TandemError] = []
+    for place, operation in enumerate(operations):
+        try:
+            decided.append(doubled() if place in refused else await _change(writer, operation))
+        except Unavailable:
+            raise
+        except TandemError as error:
+            decided.append(error)
+    return decided
+
+
+async def _change(writer: TaskWriter, operation: TaskOperation) -> TaskChange:
+    if isinstance(operation, CreateOperation):
+        return await writer.create(operation.id, operation.changes)
+    if isinstance(operation, UpdateOperation):
+        return await writer.edit(operation.id, operation.changes, expected_version=operation.expected_version)
+    return await writer.delete(operation.id, expected_version=operation.expected_version)
+
+
+async def _version_at(work: UnitOfWork, task: Task, at: datetime) -> int:
+    """The version that a task had at an instant: the one before the first change since. It is asked for where a request
+    found a task as it wanted it, which no entry tells.
+    """
+    if task.updated_at <= at:
+        return task.version
+    since = AuditFilter(collection="tasks", entity_id=task.id, since=at + _ONE_MILLISECOND)
+    later = await work.audit.matching(since, PageRequest(limit=1, sort=Sort("at")))
+    return later.items[0].version - 1 if later.items else task.version
+
+
+async def _entries_made_with(work: UnitOfWork, id: str, version: int) -> list[AuditEntry]:
+    """The entries of the change set that made this version of a task, in the order in which things were saved."""
+    first = await work.audit.of_version("tasks", id, version)
+    if first is None:
+        return []
+    at_that_instant = AuditFilter(
+        collection="tasks", actor_id=first.actor_id, since=first.at, until=first.at + _ONE_MILLISECOND
+    )
+    page: PageRequest | None = PageRequest(limit=LIMIT_MAX, sort=Sort("at"))
+    entries: list[AuditEntry] = []
+    for _ in range(_ENTRY_PAGES_MAX):
+        if page is None:
+            break
+        found = await work.audit.matching(at_that_instant, page)
+        entries += [entry for entry in found.items if entry.change_set_id == first.change_set_id]
+        page = None if found.next is None else replace(page, after=found.next)
+    return entries

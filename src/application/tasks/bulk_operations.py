@@ -1,0 +1,145 @@
+"""Many changes of tasks in one request: what each asks for, what all need read first, and what became of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from application.actor import Actor
+from application.ports.identifiers import Identifiers
+from application.ports.unit_of_work import UnitOfWork
+from application.tasks.references import load_ancestors
+from domain.assignment import AssigneeType
+from domain.errors import FAULTS_MAX, Fault, RuleBroken, TandemError
+from domain.project import Project
+from domain.task import Task, TaskChanges
+from domain.team import membership_id
+from domain.watch import watch_id
+
+OPERATIONS_MAX = 1_000
+IDS_PER_ROUND_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOperation:
+    """A new task. Its id is given when it is carried out."""
+
+    changes: TaskChanges
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOperation:
+    """Changes of a task. `expected_version` None means whichever is current."""
+
+    id: str
+    changes: TaskChanges
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOperation:
+    """A task into the trash. `expected_version` None means whichever is current."""
+
+    id: str
+    expected_version: int | None = None
+
+
+TaskOperation = CreateOperation | UpdateOperation | DeleteOperation
+
+
+def identified(operations: Sequence[TaskOperation], identifiers: Identifiers) -> list[TaskOperation]:
+    """The operations, each new task under an id."""
+    return [
+        replace(each, id=identifiers.fresh()) if isinstance(each, CreateOperation) else each
+        for each in operations
+    ]
+
+
+def doubled_places(operations: Sequence[TaskOperation]) -> frozenset[int]:
+    """The places of the operations whose task an earlier one changes already."""
+    first: dict[str, int] = {}
+    places = enumerate(operations)
+    return frozenset(place for place, operation in places if first.setdefault(operation.id, place) != place)
+
+
+def doubled() -> RuleBroken:
+    """The refusal of a second operation on one task."""
+    return RuleBroken(
+        "One request changes a task once.", faults=[Fault("/id", "is changed by an earlier operation")]
+    )
+
+
+def placed(error: TandemError, place: int) -> TandemError:
+    """The error of one operation, its faults pointing into the list of operations."""
+    at = f"/operations/{place}"
+    faults = [Fault(at + fault.pointer, fault.message) for fault in error.faults]
+    error.faults = tuple(faults or [Fault(at, error.message)])
+    return error
+
+
+def shorten(errors: Iterable[TandemError]) -> None:
+    """Leaves these errors FAULTS_MAX faults in all, and each that is beyond these its first."""
+    left = FAULTS_MAX
+    for error in errors:
+        error.faults = error.faults[: max(left, 1)]
+        left -= len(error.faults)
+
+
+def merged_error(errors: Sequence[TandemError]) -> TandemError:
+    """One error for all: the first, with the faults of those of its kind."""
+    first = errors[0]
+    alike = [fault for error in errors if type(error) is type(first) for fault in error.faults]
+    first.faults = tuple(alike[:FAULTS_MAX])
+    return first
+
+
+async def load_for(work: UnitOfWork, actor: Actor, operations: Sequence[TaskOperation]) -> None:
+    """Reads what the operations are about and refer to, all of them together, so that carrying each out asks for next
+    to nothing: the calls to the store do not grow with the number of operations.
+    """
+    changed = [each.id for each in operations if not isinstance(each, CreateOperation)]
+    wanted = [each.changes for each in operations if not isinstance(each, DeleteOperation)]
+    parents = _set(changes.get("parent_id") for changes in wanted)
+    projects = _set(changes.get("project_id") for changes in wanted)
+    labels = _set(label_id for changes in wanted for label_id in changes.get("label_ids", ()))
+    await _load_in_rounds(work, actor, tasks=_set([*changed, *parents]), projects=projects, labels=labels)
+    await load_ancestors(work, parents)
+    found = await work.tasks.get_many([*changed, *parents])
+    homes = await work.projects.get_many(projects)
+    await _load_memberships(work, actor, [*found.values(), *homes.values()])
+
+
+async def load_tasks(work: UnitOfWork, actor: Actor, ids: Sequence[str]) -> None:
+    """Reads these tasks and what seeing them depends on, together."""
+    await _load_in_rounds(work, actor, tasks=_set(ids), projects=[], labels=[])
+    await _load_memberships(work, actor, list((await work.tasks.get_many(ids)).values()))
+
+
+async def _load_memberships(work: UnitOfWork, actor: Actor, things: Sequence[Task | Project]) -> None:
+    teams = _set(_team_ids(things))
+    await work.memberships.get_many([membership_id(team_id, actor.id) for team_id in teams])
+
+
+async def _load_in_rounds(
+    work: UnitOfWork, actor: Actor, *, tasks: list[str], projects: list[str], labels: list[str]
+) -> None:
+    """One call for each IDS_PER_ROUND_MAX ids of the kind that has most."""
+    longest = max(len(tasks), len(projects), len(labels))
+    for start in range(0, longest, IDS_PER_ROUND_MAX):
+        part = slice(start, start + IDS_PER_ROUND_MAX)
+        await work.load(
+            tasks=tasks[part],
+            watches=[watch_id(actor.id, task_id) for task_id in tasks[part]],
+            projects=projects[part],
+            labels=labels[part],
+        )
+
+
+def _set(ids: Iterable[str | None]) -> list[str]:
+    return [id_ for id_ in dict.fromkeys(ids) if id_ is not None]
+
+
+def _team_ids(things: Iterable[Task | Project]) -> Iterable[str | None]:
+    for thing in things:
+        yield thing.team_id
+        if isinstance(thing, Task) and thing.assignee_type is AssigneeType.TEAM:
+            yield thing.assignee_id

@@ -1,0 +1,124 @@
+"""Changes of tasks within one unit of work, the same for one task and for many at once."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from application.actor import Actor
+from application.ports.display_numbers import DisplayNumbers
+from application.ports.unit_of_work import UnitOfWork
+from application.reassignment import waiting_again
+from application.tasks.access import changeable_task, deletable_task, require_movable
+from application.tasks.references import Lineages, home_after
+from domain.assignment import TaskAssignment
+from domain.audit import Action
+from domain.entity import Stamp
+from domain.errors import AlreadyExists, Fault, RuleBroken
+from domain.task import Task, TaskChanges, TaskStatus
+
+CLASHES_MAX = 3
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """A task before (None for a new one) and after, and its assignment where that changes with it."""
+
+    before: Task | None
+    after: Task
+    assignment: TaskAssignment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWriter:
+    """Decides changes for one actor under one stamp; nothing is saved before `save`."""
+
+    work: UnitOfWork
+    actor: Actor
+    stamp: Stamp
+    numbers: DisplayNumbers
+    _lineages: Lineages = field(default_factory=Lineages)
+    _discarded: set[str] = field(default_factory=set)
+
+    async def create(self, id: str, changes: TaskChanges) -> TaskChange:
+        """A new task. Raises RuleBroken where a field or a reference does not fit."""
+        self._require_parent_that_stays(changes)
+        home = await home_after(self.work, self.actor, changes, before=None)
+        return TaskChange(None, Task.create(id, self.stamp, changes, home=home))
+
+    async def edit(self, id: str, changes: TaskChanges, *, expected_version: int | None) -> TaskChange:
+        """The task with these changes. Raises NotFound, Forbidden, VersionConflict, Conflict or RuleBroken."""
+        task = await changeable_task(self.work, self.actor, id)
+        task.require_version(expected_version)
+        if changes.get("project_id", task.project_id) != task.project_id:
+            await require_movable(self.work, self.actor, task)
+        return await self.moved(task, task.edit(self.stamp, changes), changes)
+
+    async def moved(self, before: Task, after: Task, changes: TaskChanges) -> TaskChange:
+        """The change of a task, at home where what it refers to now belongs. Raises RuleBroken."""
+        self._require_parent_that_stays(changes)
+        home = await home_after(self.work, self.actor, changes, before=before, lineages=self._lineages)
+        if after.parent_id != before.parent_id:
+            self._lineages.move(before.id, after.parent_id)
+        if home != after.home:
+            after = replace(after, owner_id=home.owner_id, team_id=home.team_id)
+        if before.status is not TaskStatus.DONE or after.status is TaskStatus.DONE:
+            return TaskChange(before, after)
+        assignment = await waiting_again(self.work, after, self.stamp)
+        return TaskChange(
+            before, after if assignment is None else replace(after, executor_id=None), assignment
+        )
+
+    def _require_parent_that_stays(self, changes: TaskChanges) -> None:
+        if changes.get("parent_id") in self._discarded:
+            fault = Fault("/parentId", "goes to the trash by an earlier operation")
+            raise RuleBroken("The task refers to something that is not there.", faults=[fault])
+
+    async def delete(self, id: str, *, expected_version: int | None) -> TaskChange:
+        """The task in the trash; whom it is assigned to and who watches it stays. Raises as `edit` does."""
+        task = await deletable_task(self.work, self.actor, id)
+        task.require_version(expected_version)
+        self._discarded.add(id)
+        return TaskChange(task, task.discard(self.stamp))
+
+    async def save(self, change: TaskChange, *, action: Action | None = None) -> Task:
+        """Takes a change into the unit of work, and answers the task as it will be stored."""
+        return (await self.save_all([change], action=action))[0]
+
+    async def save_all(self, changes: Sequence[TaskChange], *, action: Action | None = None) -> list[Task]:
+        """Takes changes into the unit of work in their order; those that change something get the number they lack."""
+        lacking = [
+            change.after.id
+            for change in changes
+            if change.after.display_id is None and change.after is not change.before
+        ]
+        given = dict(zip(lacking, await self._fresh(len(lacking)), strict=True))
+        tasks = [
+            change.after.numbered(given[change.after.id]) if change.after.id in given else change.after
+            for change in changes
+        ]
+        for task in tasks:
+            self.work.tasks.save(task, action=action)
+        # After all tasks: what is saved first is what a repeated request finds again.
+        for change in changes:
+            if change.assignment is not None:
+                self.work.assignments.save(change.assignment)
+        return tasks
+
+    async def _fresh(self, count: int) -> Sequence[int]:
+        if count == 1:
+            return [await self.numbers.next()]
+        return await self.numbers.several(count) if count else ()
+
+
+async def with_free_numbers(numbers: DisplayNumbers, attempt: Callable[[], Awaitable[R]]) -> R:
+    """The result of the attempt, repeated where a number it was given turns out to be some other task's."""
+    for _ in range(CLASHES_MAX):
+        try:
+            return await attempt()
+        except AlreadyExists as taken:
+            if "displayId" not in taken.fields:
+                raise
+            numbers.start_over()
+    return await attempt()

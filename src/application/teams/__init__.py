@@ -1,0 +1,1 @@
+"""Use cases of teams, their members and roles."""

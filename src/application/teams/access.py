@@ -1,0 +1,67 @@
+"""A team before a use case: whether the actor may come to it, and how its members and their roles look."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.access import require_visible, standing_in
+from application.actor import Actor
+from application.ports.unit_of_work import UnitOfWork
+from domain.errors import NotFound, VersionConflict
+from domain.permissions import Standing, may_see_team
+from domain.role import Role
+from domain.team import Membership, Team, membership_id
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in a team, by name (None where nobody has the id any more). `joined_at`: when he first came; `version`:
+    of his membership.
+    """
+
+    user_id: str
+    name: str | None
+    role_ids: tuple[str, ...]
+    joined_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolesInTeam:
+    """What somebody holds in one team."""
+
+    team_id: str
+    roles: Sequence[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class RolesHeld:
+    """What somebody holds, as far as it concerns who asks; `global_roles` is None where that is not his business."""
+
+    global_roles: Sequence[Role] | None
+    teams: Sequence[RolesInTeam]
+
+
+async def seen_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Standing]:
+    """The team and the actor before it. Raises NotFound where he must not know of it."""
+    await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
+    team = await work.teams.get(id)
+    standing = await standing_in(work, actor, [id])
+    require_visible(may_see_team(standing, team))
+    return team, standing
+
+
+async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:
+    """The membership of somebody who belongs to the team. Raises NotFound where he does not."""
+    id = membership_id(team_id, user_id)
+    membership = (await work.memberships.get_many([id])).get(id)
+    if membership is None or membership.is_deleted:
+        raise NotFound("This user is no member of the team.")
+    return membership
+
+
+def is_crossed_beside(membership_id: str, expected_version: int | None) -> Callable[[VersionConflict], bool]:
+    """Whether a change of this membership is worth another attempt: at any conflict but one about the version that its
+    caller named.
+    """
+    return lambda conflict: expected_version is None or not conflict.concerns("team_members", membership_id)

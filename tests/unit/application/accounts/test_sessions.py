@@ -1,0 +1,369 @@
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.auth.refresh_tokens import OpaqueRefreshTokens
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS, SESSIONS
+from application.accounts.sessions import (
+    SESSION_LIFETIME,
+    EndSession,
+    IssueAccessToken,
+    RefreshSession,
+    SignInByEmail,
+    SignInWithProvider,
+)
+from application.ports.clock import Clock
+from application.ports.identifiers import Identifiers
+from application.ports.sign_in import ProvenPerson, SignInFailed, SignInFailure, SignInStart
+from application.ports.tokens import AccessToken, Identity, TokenPair
+from application.ports.unit_of_work import Begin
+from domain.entity import Stamp
+from domain.errors import NotFound, RuleBroken, Unauthenticated
+from domain.permissions import Grant
+from domain.session import REUSED, SIGNED_OUT, USER_GONE, Session
+from domain.user import User
+from tests.unit.builders import actor
+
+
+class SpelledTokens:
+    """The port AccessTokens for tests: tokens say whom they are for."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def issue(self, identity: Identity) -> AccessToken:
+        grants = "+".join(sorted(identity.grants))
+        return AccessToken(f"{identity.user_id}:{grants}:{identity.session_id}", 900)
+
+    def read(self, access_token: str) -> Identity:
+        user_id, grants, session_id = access_token.split(":")
+        return Identity(user_id, frozenset(grants.split("+")), session_id)
+
+    def session_of(self, access_token: str) -> str | None:
+        if access_token.count(":") != 2:
+            raise Unauthenticated
+        return self.read(access_token).session_id
+
+    def refuse_session(self, session_id: str) -> None:
+        self.refused.append(session_id)
+
+
+class VouchingProvider:
+    """The port IdentityProvider for tests: vouches for one person, or fails."""
+
+    def __init__(self, answer: ProvenPerson | SignInFailure) -> None:
+        self.answer = answer
+
+    async def start(self) -> SignInStart:
+        return SignInStart("https://provider.example", "ticket")
+
+    async def finish(self, *, ticket: str | None, state: str, code: str) -> ProvenPerson:
+        if isinstance(self.answer, SignInFailure):
+            raise SignInFailed(self.answer)
+        return self.answer
+
+
+@pytest.fixture
+def tokens() -> SpelledTokens:
+    return SpelledTokens()
+
+
+@pytest.fixture
+def refresh_tokens() -> OpaqueRefreshTokens:
+    return OpaqueRefreshTokens(b"k" * 32)
+
+
+@pytest.fixture
+def sign_in(
+    begin: Begin,
+    clock: Clock,
+    identifiers: Identifiers,
+    tokens: SpelledTokens,
+    refresh_tokens: OpaqueRefreshTokens,
+) -> SignInByEmail:
+    return SignInByEmail(begin, clock, identifiers, tokens, refresh_tokens)
+
+
+@pytest.fixture
+def refresh(
+    begin: Begin, clock: Clock, tokens: SpelledTokens, refresh_tokens: OpaqueRefreshTokens
+) -> RefreshSession:
+    return RefreshSession(begin, clock, tokens, refresh_tokens)
+
+
+@pytest.fixture
+def end(begin: Begin, clock: Clock, tokens: SpelledTokens, refresh_tokens: OpaqueRefreshTokens) -> EndSession:
+    return EndSession(begin, clock, tokens, refresh_tokens)
+
+
+async def session_of(begin: Begin, pair: TokenPair) -> Session:
+    return await begin(actor()).sessions.get(pair.session_id)
+
+
+async def test_the_first_user_administers_and_the_second_does_not(sign_in: SignInByEmail) -> None:
+    first, _ = await sign_in(actor(), "anna@example.org")
+    second, pair = await sign_in(actor(), "ben@example.org", "Ben")
+    assert (first.grants, second.grants) == (("admin",), ())
+    assert (second.name, pair.access_token) == ("Ben", f"{second.id}::{pair.session_id}")
+
+
+async def test_of_many_who_come_first_at_once_one_administers(sign_in: SignInByEmail) -> None:
+    addresses = [f"user{number}@example.org" for number in range(4)]
+    users = [user for user, _ in await asyncio.gather(*(sign_in(actor(), address) for address in addresses))]
+    assert sorted(user.grants for user in users) == [(), (), (), ("admin",)]
+
+
+async def test_one_address_at_once_is_one_user_with_a_session_each(sign_in: SignInByEmail) -> None:
+    await sign_in(actor(), "first@example.org")
+    found = await asyncio.gather(*(sign_in(actor(), "ben@example.org") for _ in range(3)))
+    assert len({user.id for user, _ in found}) == 1
+    assert len({pair.session_id for _, pair in found}) == 3
+
+
+async def test_signing_in_again_finds_the_same_user_and_begins_another_session(
+    sign_in: SignInByEmail,
+) -> None:
+    first, one = await sign_in(actor(), "anna@example.org")
+    again, other = await sign_in(actor(), " ANNA@example.org")
+    assert again == first
+    assert one.session_id != other.session_id
+
+
+async def test_an_address_that_is_none_begins_nothing(sign_in: SignInByEmail, store: RecordStore) -> None:
+    with pytest.raises(RuleBroken):
+        await sign_in(actor(), "nobody")
+    assert await store.scan(AUDIT_LOGS.collection, after=None, limit=10) == []
+
+
+async def test_what_is_stored_of_a_session_opens_nothing(
+    sign_in: SignInByEmail, refresh: RefreshSession, store: RecordStore
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+    await refresh(actor(), pair.refresh_token)
+    (record,) = await store.scan(SESSIONS.collection, after=None, limit=10)
+    entries = await store.scan(AUDIT_LOGS.collection, after=None, limit=10)
+    secret = pair.refresh_token.partition(".")[2]
+    assert secret not in str(record)
+    assert secret not in str(entries)
+    assert len([entry for entry in entries if entry["collection"] == "sessions"]) == 2
+    assert "tokenHash" not in str(entries)
+
+
+async def test_a_refresh_gives_new_tokens_and_keeps_the_end(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin
+) -> None:
+    user, pair = await sign_in(actor(), "anna@example.org")
+    before = await session_of(begin, pair)
+
+    same_user, renewed = await refresh(actor(), pair.refresh_token)
+    after = await session_of(begin, pair)
+
+    assert same_user == user
+    assert renewed.session_id == pair.session_id
+    assert renewed.refresh_token != pair.refresh_token
+    assert before.expires_at - before.created_at == SESSION_LIFETIME
+    assert (after.version, after.expires_at) == (2, before.expires_at)
+    assert renewed.refresh_expires_in_seconds < pair.refresh_expires_in_seconds == 7 * 24 * 3600
+    assert (await refresh(actor(), renewed.refresh_token))[1].session_id == pair.session_id
+
+
+async def test_a_refresh_reads_anew_what_the_user_holds(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin, clock: Clock
+) -> None:
+    await sign_in(actor(), "anna@example.org")
+    ben, pair = await sign_in(actor(), "ben@example.org")
+    work = begin(actor())
+    work.users.save((await work.users.get(ben.id)).grant(Stamp(clock.now(), ben.id), Grant.MODERATOR))
+    await work.commit()
+
+    _, renewed = await refresh(actor(), pair.refresh_token)
+
+    assert renewed.access_token.split(":")[1] == "moderator"
+
+
+async def test_an_older_token_shown_again_ends_the_session_for_everybody(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin, tokens: SpelledTokens
+) -> None:
+    _, first = await sign_in(actor(), "anna@example.org")
+    _, second = await refresh(actor(), first.refresh_token)
+    _, third = await refresh(actor(), second.refresh_token)
+
+    for shown in (first, third, second):
+        with pytest.raises(Unauthenticated):
+            await refresh(actor(), shown.refresh_token)
+
+    session = await session_of(begin, first)
+    assert (session.version, session.ended_because) == (4, REUSED)
+    assert tokens.refused == [first.session_id]
+
+
+async def test_of_many_who_refresh_at_once_one_gets_tokens_and_those_die_with_the_session(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+
+    outcomes = await asyncio.gather(
+        *(refresh(actor(), pair.refresh_token) for _ in range(8)), return_exceptions=True
+    )
+
+    won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    assert len(won) == 1
+    assert all(isinstance(one, Unauthenticated) for one in outcomes if isinstance(one, BaseException))
+    assert (await session_of(begin, pair)).ended_because == REUSED
+    with pytest.raises(Unauthenticated):
+        await refresh(actor(), won[0][1].refresh_token)
+
+
+async def test_text_that_somebody_made_up_ends_nobodys_session(
+    sign_in: SignInByEmail, refresh: RefreshSession, end: EndSession, begin: Begin
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+    made_up = f"{pair.session_id}.{'A' * 64}"
+
+    with pytest.raises(Unauthenticated):
+        await refresh(actor(), made_up)
+    with pytest.raises(Unauthenticated):
+        await end(actor(), access_token=None, refresh_token=made_up)
+
+    assert (await session_of(begin, pair)).version == 1
+    assert await refresh(actor(), pair.refresh_token)
+
+
+async def test_after_a_change_of_keys_the_present_token_still_counts(
+    sign_in: SignInByEmail, refresh: RefreshSession
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+    changed = replace(refresh, refresh_tokens=OpaqueRefreshTokens(b"l" * 32))
+
+    _, renewed = await changed(actor(), pair.refresh_token)
+
+    assert renewed.session_id == pair.session_id
+    with pytest.raises(Unauthenticated):
+        await changed(actor(), pair.refresh_token)
+
+
+async def test_a_session_ends_with_its_time(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin, clock: Clock
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+    session = await session_of(begin, pair)
+
+    assert session.is_open(session.expires_at - timedelta(milliseconds=1))
+    assert not session.is_open(session.expires_at)
+
+
+async def test_nobody_refreshes_for_a_user_who_is_gone(
+    sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin, clock: Clock
+) -> None:
+    user, pair = await sign_in(actor(), "anna@example.org")
+    work = begin(actor())
+    work.users.save((await work.users.get(user.id)).delete(Stamp(clock.now(), user.id)))
+    await work.commit()
+
+    with pytest.raises(Unauthenticated):
+        await refresh(actor(), pair.refresh_token)
+
+    assert (await session_of(begin, pair)).ended_because == USER_GONE
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh"])
+async def test_either_token_ends_its_session_and_doing_so_again_changes_nothing(
+    sign_in: SignInByEmail,
+    refresh: RefreshSession,
+    end: EndSession,
+    begin: Begin,
+    tokens: SpelledTokens,
+    kind: str,
+) -> None:
+    _, pair = await sign_in(actor(), "anna@example.org")
+    _, other = await sign_in(actor(), "anna@example.org")
+    shown = (pair.access_token, None) if kind == "access" else (None, pair.refresh_token)
+
+    for _ in range(2):
+        await end(actor(), access_token=shown[0], refresh_token=shown[1])
+
+    session = await session_of(begin, pair)
+    assert (session.version, session.ended_because) == (2, SIGNED_OUT)
+    assert pair.session_id in tokens.refused
+    with pytest.raises(Unauthenticated):
+        await refresh(actor(), pair.refresh_token)
+    assert await refresh(actor(), other.refresh_token)
+
+
+async def test_signing_out_needs_something_to_sign_out_of(end: EndSession) -> None:
+    with pytest.raises(Unauthenticated):
+        await end(actor(), access_token=None, refresh_token=None)
+    with pytest.raises(Unauthenticated):
+        await end(actor(), access_token="nonsense", refresh_token=None)
+
+
+async def with_provider(sign_in: SignInByEmail, answer: ProvenPerson | SignInFailure) -> User:
+    parts = {name: getattr(sign_in, name) for name in sign_in.__dataclass_fields__}
+    user, _ = await SignInWithProvider(**parts, provider=VouchingProvider(answer))(
+        actor(), ticket="t", state="s", code="c"
+    )
+    return user
+
+
+async def test_whom_the_provider_vouches_for_is_found_by_address_or_made(sign_in: SignInByEmail) -> None:
+    known, _ = await sign_in(actor(), "anna@example.org", "Anna B.")
+
+    again = await with_provider(sign_in, ProvenPerson("Anna@Example.org", "Somebody Else"))
+    fresh = await with_provider(sign_in, ProvenPerson("ben@example.org", "B" * 300))
+    nameless = await with_provider(sign_in, ProvenPerson("cleo@example.org", "  "))
+
+    assert (again.id, again.name) == (known.id, "Anna B.")
+    assert (fresh.name, nameless.name) == ("B" * 200, "cleo")
+
+
+async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sign_in: SignInByEmail) -> None:
+    spoiled = await with_provider(sign_in, ProvenPerson("ada@example.org", "\u202eAda\tL.\n"))
+    hiding = await with_provider(sign_in, ProvenPerson("cleo@example.org", "Cle\u200bo\u200e \ud800"))
+    unseen = await with_provider(sign_in, ProvenPerson("ben@example.org", "\u200b"))
+    unstorable = await with_provider(sign_in, ProvenPerson("dora@example.org", "\x00"))
+
+    assert (spoiled.name, hiding.name) == ("Ada L.", "Cleo")
+    assert (unseen.name, unstorable.name) == ("ben", "dora")
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (SignInFailure.UNVERIFIED, SignInFailure.UNVERIFIED),
+        (ProvenPerson("no address", None), SignInFailure.IDENTITY),
+        (ProvenPerson("\u00e4nna@example.org", "Anna"), SignInFailure.IDENTITY),
+    ],
+)
+async def test_who_is_not_vouched_for_changes_nothing(
+    sign_in: SignInByEmail, store: RecordStore, answer: ProvenPerson | SignInFailure, failure: SignInFailure
+) -> None:
+    with pytest.raises(SignInFailed) as caught:
+        await with_provider(sign_in, answer)
+
+    assert caught.value.failure is failure
+    assert await store.scan(AUDIT_LOGS.collection, after=None, limit=10) == []
+
+
+async def test_a_token_is_made_for_an_existing_user_and_for_nobody_else(
+    sign_in: SignInByEmail, begin: Begin, tokens: SpelledTokens, store: RecordStore
+) -> None:
+    user, _ = await sign_in(actor(), "anna@example.org")
+    issue = IssueAccessToken(begin, tokens)
+    before = await store.scan(AUDIT_LOGS.collection, after=None, limit=10)
+
+    found, issued = await issue(actor(), " Anna@example.org")
+    with pytest.raises(NotFound):
+        await issue(actor(), "ben@example.org")
+
+    assert (found, issued.access_token) == (user, f"{user.id}:admin:None")
+    assert await store.scan(AUDIT_LOGS.collection, after=None, limit=10) == before
+
+
+async def test_an_address_that_is_longer_than_a_name_may_be_still_gives_one(sign_in: SignInByEmail) -> None:
+    by_itself, _ = await sign_in(actor(), f"{'a' * 230}@example.org")
+    vouched_for = await with_provider(sign_in, ProvenPerson(f"{'b' * 230}@example.org", None))
+
+    assert (by_itself.name, vouched_for.name) == ("a" * 200, "b" * 200)

@@ -1,0 +1,376 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from adapters.interchange.beads import BeadsReader
+from adapters.records.record_store import RecordStore
+from adapters.system.threads import Threads
+from application.interchange.imports import (
+    ImportIssues,
+    ImportRequest,
+)
+from application.labels import EditLabel
+from application.paging import PageRequest, Sort
+from application.ports.clock import Clock
+from application.ports.repositories import AuditFilter, ProjectFilter, TaskFilter
+from application.ports.unit_of_work import Begin
+from application.projects.commands import DeleteProject, EditProject
+from application.tasks.commands import DeleteTask, EditTask, RestoreTask
+from domain.audit import Action
+from domain.errors import Conflict, Invalid
+from domain.task import TaskStatus
+from tests.real_exports import real_export
+from tests.unit.application.interchange.importing import (
+    TOMBSTONE,
+    Import,
+    beads,
+    child_of,
+    contents,
+    counts,
+    importer,
+    task_named,
+)
+from tests.unit.builders import NUMBERS, actor, stamp
+
+
+@pytest.fixture
+def bring(begin: Begin, clock: Clock) -> Import:
+    return importer(begin, clock)
+
+
+async def test_an_issue_becomes_a_task_as_old_as_it_was(bring: Import, begin: Begin, clock: Clock) -> None:
+    report = await bring(beads({"id": "bd-1", "issue_type": "bug", "started_at": "2025-11-01T08:00:00Z"}))
+    task = await task_named(begin, "Title of bd-1")
+    (entry,) = (
+        await begin(actor(admin=True)).audit.matching(
+            AuditFilter(collection="tasks"), PageRequest(sort=Sort("at"))
+        )
+    ).items
+    assert counts(report) == {"created": 1}
+    assert task.created_at == datetime(2025, 10, 28, 5, 55, 44, 511_000, tzinfo=UTC)
+    assert task.started_at == datetime(2025, 11, 1, 8, tzinfo=UTC)
+    assert task.external_key == f"beads:{report.project_id}:bd-1"
+    assert task.project_id == report.project_id
+    assert entry.action is Action.IMPORTED
+    assert entry.at == task.updated_at > task.created_at
+    label = (await begin(actor()).labels.named(["bug"]))["bug"]
+    assert task.label_ids == (label.id,)
+
+
+async def test_a_tombstone_is_in_the_trash_with_its_reason(bring: Import, begin: Begin) -> None:
+    report = await bring(beads({"id": "bd-1", **TOMBSTONE}))
+    task = await task_named(begin, "Title of bd-1", deleted=True)
+    assert counts(report) == {"createdInTrash": 1}
+    assert (task.deleted_at, task.deleted_reason) == (datetime(2025, 12, 1, tzinfo=UTC), "done elsewhere")
+
+
+async def test_children_find_their_parents_in_any_order(bring: Import, begin: Begin) -> None:
+    await bring(
+        beads(
+            {"id": "bd-3", "dependencies": child_of("bd-2")},
+            {"id": "bd-2", "dependencies": child_of("bd-1")},
+            {"id": "bd-1"},
+        )
+    )
+    tasks = [await task_named(begin, f"Title of bd-{number}") for number in (1, 2, 3)]
+    assert [task.parent_id for task in tasks] == [None, tasks[0].id, tasks[1].id]
+
+
+async def test_a_parent_of_an_earlier_file_is_found_and_an_unknown_one_is_reported(
+    bring: Import, begin: Begin
+) -> None:
+    await bring(beads({"id": "bd-1"}))
+    report = await bring(
+        beads(
+            {"id": "bd-2", "dependencies": child_of("bd-1")},
+            {"id": "bd-3", "dependencies": child_of("elsewhere")},
+        )
+    )
+    parent = await task_named(begin, "Title of bd-1")
+    assert (await task_named(begin, "Title of bd-2")).parent_id == parent.id
+    assert (await task_named(begin, "Title of bd-3")).parent_id is None
+    assert [(loss.field, loss.examples) for loss in report.lost] == [("parentId", ("bd-3",))]
+
+
+async def test_a_second_import_changes_nothing(bring: Import, store: RecordStore) -> None:
+    content = beads({"id": "bd-1", "labels": ["x"]}, {"id": "bd-2", **TOMBSTONE})
+    await bring(content)
+    before = await contents(store)
+    report = await bring(content)
+    assert counts(report) == {"unchanged": 2}
+    assert report.changes_nothing
+    assert await contents(store) == before
+
+
+async def test_an_import_again_brings_only_the_differences(bring: Import, begin: Begin) -> None:
+    await bring(beads({"id": "bd-1"}, {"id": "bd-2"}, {"id": "bd-3"}))
+    report = await bring(
+        beads({"id": "bd-1"}, {"id": "bd-2", "status": "closed"}, {"id": "bd-3", **TOMBSTONE})
+    )
+    changed = await task_named(begin, "Title of bd-2")
+    trashed = await task_named(begin, "Title of bd-3", deleted=True)
+    assert counts(report) == {"changed": 1, "trashed": 1, "unchanged": 1}
+    assert (changed.version, changed.status) == (2, TaskStatus.DONE)
+    assert (trashed.version, trashed.deleted_reason) == (2, "done elsewhere")
+
+
+async def test_what_people_changed_here_stays_and_a_clash_is_reported(
+    bring: Import, begin: Begin, clock: Clock
+) -> None:
+    await bring(beads({"id": "bd-1"}))
+    task = await task_named(begin, "Title of bd-1")
+    edit = EditTask(begin, clock, NUMBERS)
+    await edit(actor(), task.id, {"title": "Ours", "status": TaskStatus.BLOCKED}, expected_version=None)
+    again = await bring(beads({"id": "bd-1"}))
+    assert counts(again) == {"unchanged": 1}
+    report = await bring(beads({"id": "bd-1", "title": "Theirs", "priority": 0}))
+    repeated = await bring(beads({"id": "bd-1", "title": "Theirs", "priority": 0}))
+    task = await task_named(begin, "Ours")
+    assert (task.status, task.priority.name, task.version) == (TaskStatus.BLOCKED, "HIGH", 3)
+    assert counts(report) == {"changed": 1}
+    assert counts(repeated) == {"unchanged": 1}
+    assert "title" in [loss.field for loss in report.lost]
+
+
+async def test_a_field_people_changed_is_not_taken_for_an_imported_one_later(
+    bring: Import, begin: Begin, clock: Clock
+) -> None:
+    await bring(beads({"id": "bd-1"}))
+    task = await task_named(begin, "Title of bd-1")
+    await EditTask(begin, clock, NUMBERS)(
+        actor(), task.id, {"status": TaskStatus.DONE}, expected_version=None
+    )
+    await bring(beads({"id": "bd-1", "priority": 4}))
+    report = await bring(beads({"id": "bd-1", "priority": 4}))
+    assert counts(report) == {"unchanged": 1}
+    assert (await task_named(begin, "Title of bd-1")).status is TaskStatus.DONE
+
+
+async def test_what_a_person_trashed_stays_in_the_trash(bring: Import, begin: Begin, clock: Clock) -> None:
+    await bring(beads({"id": "bd-1"}))
+    task = await task_named(begin, "Title of bd-1")
+    await DeleteTask(begin, clock, NUMBERS)(actor(), task.id, expected_version=None)
+    report = await bring(beads({"id": "bd-1", "title": "Changed there"}))
+    assert counts(report) == {"skipped": 1}
+    assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "is in the trash here")]
+    assert (await begin(actor()).tasks.get(task.id)).version == 2
+
+
+async def test_a_tombstone_that_came_back_there_stays_in_the_trash_here(bring: Import, begin: Begin) -> None:
+    await bring(beads({"id": "bd-1", **TOMBSTONE}))
+    report = await bring(beads({"id": "bd-1"}))
+    assert counts(report) == {"skipped": 1}
+    assert (await task_named(begin, "Title of bd-1", deleted=True)).version == 1
+
+
+async def test_what_was_removed_for_good_does_not_come_back(
+    bring: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    issues: list[dict[str, Any]] = [
+        {"id": "bd-1", "labels": ["red"]},
+        {"id": "bd-2", "dependencies": child_of("bd-1")},
+    ]
+    await bring(beads(*issues))
+    work = begin(actor(admin=True))
+    parent = (await work.tasks.matching(TaskFilter(text="bd-1"), PageRequest())).items[0]
+    red = (await work.labels.named(["red"]))["red"]
+    work.tasks.erase(parent, stamp())
+    work.labels.erase(red, stamp())
+    await work.commit()
+    before = await contents(store)
+
+    newer = {"id": "bd-3", "dependencies": child_of("bd-1"), "labels": ["red"]}
+    for is_dry_run in (True, False):
+        report = await bring(beads(*issues, newer), is_dry_run=is_dry_run)
+        assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "was removed for good here")]
+        assert (counts(report)["created"], report.new_labels) == (1, ())
+        lost = {(loss.field, loss.why): loss.examples for loss in report.lost}
+        assert lost["parentId", "the parent was removed for good here"] == ("bd-2", "bd-3")
+        assert lost["labelIds", "the label was removed for good here"] == ("bd-3",)
+
+    after = await contents(store)
+    made = after["tasks"].keys() - before["tasks"].keys()
+    assert [(after["tasks"][id_]["parentId"], after["tasks"][id_]["labelIds"]) for id_ in made] == [
+        (None, [])
+    ]
+    assert after["tasks"][parent.id] == before["tasks"][parent.id]
+    assert after["labels"] == before["labels"]
+
+
+async def test_what_a_person_restored_is_not_trashed_again(bring: Import, begin: Begin, clock: Clock) -> None:
+    content = beads({"id": "bd-1", **TOMBSTONE})
+    await bring(content)
+    task = await task_named(begin, "Title of bd-1", deleted=True)
+    await RestoreTask(begin, clock, NUMBERS)(actor(), task.id, expected_version=None)
+    report = await bring(content)
+    assert counts(report) == {"skipped": 1}
+    assert not (await begin(actor()).tasks.get(task.id)).is_deleted
+
+
+async def test_a_label_that_was_renamed_here_is_still_the_same(
+    bring: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    content = beads({"id": "bd-1", "labels": ["x"]})
+    await bring(content)
+    label = (await begin(actor()).labels.named(["x"]))["x"]
+    await EditLabel(begin, clock)(actor(), label.id, {"name": "y"}, expected_version=None)
+    before = await contents(store)
+    assert (await bring(content)).changes_nothing
+    assert await contents(store) == before
+
+
+async def test_a_project_that_was_renamed_here_is_still_the_same(
+    bring: Import, begin: Begin, clock: Clock
+) -> None:
+    first = await bring(beads({"id": "bd-1"}))
+    await EditProject(begin, clock)(actor(), first.project_id, {"name": "Renamed"}, expected_version=None)
+    again = await bring(beads({"id": "bd-1"}))
+    assert (again.project_id, again.project_name, again.is_new_project) == (
+        first.project_id,
+        "Renamed",
+        False,
+    )
+
+
+async def test_a_project_in_the_trash_refuses_the_import(
+    bring: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    first = await bring(beads({"id": "bd-1"}))
+    await DeleteProject(begin, clock)(actor(), first.project_id, expected_version=None)
+    before = await contents(store)
+    with pytest.raises(Conflict, match="in the trash"):
+        await bring(beads({"id": "bd-1"}))
+    assert await contents(store) == before
+
+
+async def test_a_dry_run_tells_the_same_and_changes_nothing(bring: Import, store: RecordStore) -> None:
+    content = beads({"id": "bd-1", "labels": ["x"]}, {"id": "bd-2", **TOMBSTONE})
+    dry = await bring(content, is_dry_run=True)
+    stored = await contents(store)
+    real = await bring(content)
+    assert all(not records for records in stored.values())
+    assert (dry.fates, dry.lost, dry.new_labels) == (real.fates, real.lost, real.new_labels)
+    assert dry.project_id == real.project_id
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "line 1: is not JSON"),
+        (
+            beads({"id": "bd-1"}, {"id": "bd-2", "title": "x" * 501}),
+            "line 2, title: must have 1 to 500 characters",
+        ),
+        (beads({"id": "bd-1", "title": "a\u0000b"}), "line 1, title: contains the NUL character"),
+        (beads({"id": "bd-1", "title": "a\ud800"}), "line 1, title: contains half of a surrogate pair"),
+        (beads({"id": "bd-1", "labels": ["x" * 101]}), f"label “{'x' * 40}”: must have 1 to 100 characters"),
+        (
+            beads({"id": "a", "dependencies": child_of("b")}, {"id": "b", "dependencies": child_of("a")}),
+            "line 1: issues contain each other: a → b → a",
+        ),
+        (beads({"id": "a", "dependencies": child_of("a")}), "line 1: issues contain each other: a → a"),
+    ],
+)
+async def test_a_faulty_file_is_refused_as_a_whole(
+    bring: Import, store: RecordStore, content: bytes, message: str
+) -> None:
+    with pytest.raises(Invalid) as refusal:
+        await bring(content)
+    assert [fault.message for fault in refusal.value.faults] == [message]
+    assert all(not records for records in (await contents(store)).values())
+
+
+async def test_an_unknown_format_is_refused(begin: Begin, clock: Clock) -> None:
+    use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
+    with pytest.raises(Invalid, match="known are beads"):
+        await use_case(actor(), ImportRequest(content=b"", format="abacus", project_name="x"))
+
+
+async def test_the_real_export_comes_over_completely(bring: Import, store: RecordStore, begin: Begin) -> None:
+    content = real_export("beads-2025-12-24.jsonl").read_bytes()
+    report = await bring(content)
+    stored = await contents(store)
+    tasks = list(stored["tasks"].values())
+    live = [task for task in tasks if not task["isDeleted"]]
+    assert counts(report) == {"created": 428, "createdInTrash": 99}
+    assert sorted(report.new_labels) == [
+        "bug",
+        "chore",
+        "epic",
+        "feature",
+        "gate",
+        "merge-request",
+        "message",
+        "molecule",
+        "task",
+    ]
+    assert len(tasks) == 527
+    assert sum(task["status"] == "DONE" for task in live) == 360
+    assert sum(task["status"] == "IN_PROGRESS" for task in live) == 8
+    assert sum(task["status"] == "TODO" for task in live) == 51 + 6 + 3
+    assert [sum(task["priority"] == rank for task in tasks) for rank in (1, 2, 3)] == [252, 213, 62]
+    assert sum(task["parentId"] is not None for task in tasks) == 137
+    assert {task["deletedReason"] for task in tasks if task["isDeleted"]} == {
+        "batch delete (by batch delete)",
+        "delete (by daemon)",
+        "manual delete (by stevey)",
+    }
+    lost = {(loss.field, loss.count) for loss in report.lost}
+    assert lost == {
+        ("updatedAt", 527),
+        ("closedAt", 360),
+        ("priority", 252),
+        ("dependencies.blocks", 128),
+        ("status", 99),
+        ("priority", 62),
+        ("dependencies.discovered-from", 30),
+        ("status", 6),
+        ("status", 3),
+        ("dependencies.parent-child", 3),
+        ("dependencies.replies-to", 2),
+        ("dependencies.duplicates", 1),
+        ("dependencies.supersedes", 1),
+    }
+    again = await bring(content)
+    assert counts(again) == {"unchanged": 527}
+    assert await contents(store) == stored
+
+
+async def test_the_project_of_that_name_receives_the_tasks(bring: Import, begin: Begin) -> None:
+    first = await bring(beads({"id": "bd-1"}), name="Pond")
+    second = await bring(beads({"id": "bd-1"}), name="Meadow")
+    projects = (await begin(actor()).projects.matching(ProjectFilter(), PageRequest())).items
+    assert {project.name: project.owner_id for project in projects} == {
+        "Pond": actor().id,
+        "Meadow": actor().id,
+    }
+    assert first.project_id != second.project_id
+    assert counts(second) == {"created": 1}
+
+
+async def test_two_spellings_of_one_name_are_one_label_and_one_project(
+    bring: Import, begin: Begin, store: RecordStore
+) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    report = await bring(
+        beads({"id": "a", "labels": [composed, apart]}, {"id": "b", "labels": [apart]}), name=apart
+    )
+    assert report.new_labels == (composed,)
+    assert report.project_name == composed
+    again = await bring(beads({"id": "c", "labels": [composed]}), name=composed)
+    assert (again.new_labels, again.project_id) == ((), report.project_id)
+    (label_id,) = (await contents(store))["labels"]
+    tasks = (await contents(store))["tasks"].values()
+    assert [task["labelIds"] for task in tasks] == [[label_id]] * 3
+
+
+async def test_white_space_around_names_makes_no_other_label_and_no_other_project(
+    bring: Import, store: RecordStore
+) -> None:
+    await bring(beads({"id": "a", "labels": ["bug"]}), name="Pond")
+    await bring(beads({"id": "b", "labels": [" bug", "bug "]}), name=" Pond\u00a0")
+    stored = await contents(store)
+    assert [label["name"] for label in stored["labels"].values()] == ["bug"]
+    assert [project["name"] for project in stored["projects"].values()] == ["Pond"]
+    assert [len(task["labelIds"]) for task in stored["tasks"].values()] == [1, 1]

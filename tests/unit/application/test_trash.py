@@ -1,0 +1,86 @@
+"""What goes to the trash in one and the same instant as the thing it belongs to, but not with it, stays there."""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+
+from adapters.repositories.unit_of_work import StoredUnitOfWork
+from adapters.system.identifiers import SortableIdentifiers
+from application.ports.unit_of_work import Begin
+from application.projects.commands import DeleteProject, RestoreProject
+from application.tasks.commands import DeleteTask
+from application.trash import INSTANTS_MAX, NEXT_INSTANT
+from domain.entity import Stamp
+from domain.errors import Conflict
+from tests.unit.application.clubhouse import Clubhouse, SettableClock, UseCases
+from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id, project, task
+from tests.unit.memory_store import MemoryRecordStore
+
+PROJECT, GONE, LIVE = numbered_id(1), numbered_id(2), numbered_id(3)
+
+
+class StandingClock(SettableClock):
+    """The port Clock: time stands until the test moves it."""
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def begin() -> Begin:
+    return partial(StoredUnitOfWork, MemoryRecordStore(), SortableIdentifiers())
+
+
+async def test_who_was_removed_in_that_instant_does_not_come_back_with_the_team(
+    house: Clubhouse, clock: StandingClock
+) -> None:
+    team = await house.team(BEN)
+    cases = UseCases(house.now.begin, clock)
+    await cases.remove(actor(), team.id, BEN)
+    deleted = await cases.delete(actor(), team.id, expected_version=None)
+    assert deleted.deleted_at == NOON + NEXT_INSTANT
+    await cases.restore(actor(), team.id, expected_version=None)
+    assert await house.member_ids(team) == {ANNA}
+
+
+@pytest.mark.parametrize("by", [ANNA, BEN], ids=["same person", "another"])
+async def test_a_task_deleted_in_that_instant_does_not_come_back_with_the_project(
+    begin: Begin, clock: StandingClock, by: str
+) -> None:
+    work = begin(actor())
+    work.projects.save(project())
+    for number in (2, 3):
+        work.tasks.save(task(number, changes={"project_id": PROJECT}))
+    await work.commit()
+    await DeleteTask(begin, clock, NUMBERS)(actor(by, admin=True), GONE, expected_version=None)
+    await DeleteProject(begin, clock)(actor(), PROJECT, expected_version=None)
+    trashed = await begin(actor()).tasks.get_many([GONE, LIVE])
+    assert [trashed[id].is_deleted for id in (GONE, LIVE)] == [True, True]
+    await RestoreProject(begin, clock)(actor(), PROJECT, expected_version=None)
+    tasks = await begin(actor()).tasks.get_many([GONE, LIVE])
+    assert [tasks[id].is_deleted for id in (GONE, LIVE)] == [True, False]
+
+
+async def test_whoever_is_too_fast_for_the_clock_has_to_wait_for_it(
+    begin: Begin, clock: StandingClock
+) -> None:
+    work = begin(actor())
+    tasks = [task(100 + number, changes={"project_id": PROJECT}) for number in range(INSTANTS_MAX)]
+    work.projects.save(project())
+    for one in tasks:
+        work.tasks.save(one)
+    await work.commit()
+    for number, one in enumerate(tasks):
+        work.tasks.save(one.delete(Stamp(NOON + number * NEXT_INSTANT, ANNA)))
+    await work.commit()
+    with pytest.raises(Conflict, match="try again"):
+        await DeleteProject(begin, clock)(actor(), PROJECT, expected_version=None)
+    clock.instant += timedelta(seconds=1)
+    deleted_project = await DeleteProject(begin, clock)(actor(), PROJECT, expected_version=None)
+    assert deleted_project.is_deleted
