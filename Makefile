@@ -8,7 +8,7 @@ BIN       := .venv/bin
 UNIT      := $(BIN)/pytest tests/unit -n 2 -p no:schemathesis
 SERVERS   := $(BIN)/pytest tests/integration --ignore=tests/integration/crash -n 2 --dist loadfile
 CRASHES   := $(BIN)/pytest tests/integration/crash
-SOURCES   := src tests benchmarks
+SOURCES   := src tests benchmarks tools
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0
 # What only runs against servers. Counting the lines of everything else again would take half of the time.
 SERVED    := adapters/mongo adapters/postgres adapters/cache adapters/dual_write entrypoints
