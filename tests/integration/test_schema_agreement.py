@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from adapters.postgres.migrate import MIGRATION_LOCK, downgrade, status, upgrade
+from adapters.postgres.record_store import HEAD
 from adapters.postgres.tables import metadata
+from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 from tests.servers.postgres import PostgresServer
 
@@ -100,6 +103,19 @@ def test_the_status_says_what_to_do_without_doing_it(postgres_url: str) -> None:
     upgrade(postgres_url)
     after = status(postgres_url)
     assert (after.is_current, after.remedy) == (True, "")
+    assert after.head == HEAD
+
+
+def test_tables_of_another_version_are_refused_and_stay(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = _facts(postgres_url)
+    for attempt in (upgrade, partial(downgrade, revision="base")):
+        with pytest.raises(StoreRefused, match="Another version of Tandem"):
+            attempt(postgres_url)
+    assert status(postgres_url).current == "9999"
+    assert _facts(postgres_url) == before
 
 
 def test_processes_that_migrate_at_once_take_turns(postgres_url: str) -> None:

@@ -11,8 +11,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from adapters.postgres.errors import translation_of
+from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -47,14 +49,16 @@ class SchemaStatus:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable."""
-    with _alone(url) as connection:
+    """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable, or StoreRefused for tables of
+    a revision that this program does not know.
+    """
+    with _alone(url) as connection, _known_revision():
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises StoreUnavailable."""
-    with _alone(url) as connection:
+    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises as `upgrade` does."""
+    with _alone(url) as connection, _known_revision():
         command.downgrade(_config(connection), revision)
 
 
@@ -96,6 +100,17 @@ def _connected(url: str) -> Iterator[sqlalchemy.Connection]:
 def _unavailable(error: psycopg.Error | None) -> StoreUnavailable:
     said = StoreUnavailable() if error is None else translation_of(error)
     return said if isinstance(said, StoreUnavailable) else StoreUnavailable(said.message)
+
+
+@contextlib.contextmanager
+def _known_revision() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise StoreRefused(
+            f"Another version of Tandem made the tables in PostgreSQL ({error})."
+            " Run that version, or let POSTGRES_URL name an empty database."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -75,14 +75,6 @@ class StoredRepository(Generic[E]):
     def erase(self, entity: E, stamp: Stamp) -> None:
         self._pending.erase(self._spec.collection, entity.id, stamp.at)
 
-    def save_under_new_id(self, former: E, successor: E) -> None:
-        """Takes a thing into the unit of work under another id, with all that its record holds beyond what it is known
-        to hold. The former one must have been read in the same unit of work.
-        """
-        collection = self._spec.collection
-        held = self._pending.seen[collection, former.id]
-        self._pending.put(collection, {**held, **self._spec.mapping.to_record(successor)}, Action.IMPORTED)
-
     def rely_on(self, entity: E) -> None:
         self._pending.rely_on(self._spec.collection, entity.id, entity.version)
 
