@@ -41,11 +41,6 @@ class KeyPair:
     accepted: Mapping[str, RSAPublicKey]
     seed: bytes
 
-    @property
-    def public(self) -> RSAPublicKey:
-        """The public half of what signs."""
-        return self.accepted[self.key_id]
-
     def derived_secret(self, purpose: str) -> bytes:
         """32 secret bytes for another purpose; the same in every process that signs with this key."""
         return hmac.digest(self.seed, purpose.encode(), "sha256")

@@ -2,15 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from adapters.postgres.errors import translation_of
@@ -27,27 +24,6 @@ MIGRATION_LOCK = 8_390_817_265_034_711
 """The advisory lock of whoever migrates; any number that nobody else uses."""
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaStatus:
-    """The revision of the tables, None where there are none yet, and the one this program was written for."""
-
-    current: str | None
-    head: str
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the tables are those of this program."""
-        return self.current == self.head
-
-    @property
-    def remedy(self) -> str:
-        """What to do, in one sentence; empty where nothing is to be done."""
-        if self.is_current:
-            return ""
-        where = "has no tables yet" if self.current is None else f"is at revision {self.current}"
-        return f"PostgreSQL {where}, and this program needs {self.head}: run `tandem migrate up`."
-
-
 def upgrade(url: str, revision: str = "head") -> None:
     """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable, or StoreRefused for tables of
     a revision that this program does not know.
@@ -62,14 +38,7 @@ def downgrade(url: str, revision: str) -> None:
         command.downgrade(_config(connection), revision)
 
 
-def status(url: str) -> SchemaStatus:
-    """Where the tables stand, without changing anything. Raises StoreUnavailable."""
-    head = ScriptDirectory.from_config(_config()).get_current_head() or ""
-    with _connected(url) as connection:
-        return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head)
-
-
-def _config(connection: sqlalchemy.Connection | None = None) -> Config:
+def _config(connection: sqlalchemy.Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -99,7 +99,7 @@ def test_an_issued_token_is_a_jwt_that_anyone_with_the_public_key_can_check(
 
     signed, _, signature = access.rpartition(".")
     header, claims = (json.loads(raw_part(part)) for part in signed.split("."))
-    keys.public.verify(raw_part(signature), signed.encode(), PKCS1v15(), SHA256())
+    keys.accepted[keys.key_id].verify(raw_part(signature), signed.encode(), PKCS1v15(), SHA256())
     assert header == {"alg": "RS256", "typ": "at+jwt", "kid": keys.key_id}
     assert (claims["sub"], claims["sid"], claims["iss"]) == (ANNA, SESSION, "tandem")
     assert claims["exp"] - claims["iat"] == ACCESS_SECONDS == 15 * 60
@@ -202,10 +202,14 @@ def test_foreign_signatures_and_algorithms_are_refused(
     tokens: JwtTokens, keys: KeyPair, clock: SteppingClock
 ) -> None:
     claims = jwt.decode(
-        forged(keys, clock), keys.public, ["RS256"], audience="tandem", options={"verify_exp": False}
+        forged(keys, clock),
+        keys.accepted[keys.key_id],
+        ["RS256"],
+        audience="tandem",
+        options={"verify_exp": False},
     )
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    pem = keys.public.public_bytes(serialization.Encoding.PEM, form)
+    pem = keys.accepted[keys.key_id].public_bytes(serialization.Encoding.PEM, form)
     stranger = load_key_pair(None, None)
     header, payload, signature = forged(keys, clock).split(".")
     admin = (
