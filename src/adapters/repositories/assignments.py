@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from adapters.records.criteria import Equals, OneOf
 from adapters.records.record import IS_DELETED
+from adapters.records.specs import TASK_ASSIGNMENTS, WATCHLISTS
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
 from domain.assignment import TaskAssignment
@@ -14,6 +15,8 @@ LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 class StoredAssignments(StoredRepository[TaskAssignment]):
     """The port Assignments."""
+
+    spec = TASK_ASSIGNMENTS
 
     async def executed_by(self, user_id: str, team_id: str) -> Sequence[TaskAssignment]:
         return await self._all(Equals("executorId", user_id), Equals("assigneeId", team_id), LIVE)
@@ -33,6 +36,8 @@ class StoredAssignments(StoredRepository[TaskAssignment]):
 
 class StoredWatches(StoredRepository[Watch]):
     """The port Watches."""
+
+    spec = WATCHLISTS
 
     async def page_of_user(self, user_id: str, page: PageRequest) -> Page[Watch]:
         return await self._page([Equals("userId", user_id)], page, deleted=False)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, IsNull, Question, Range
 from adapters.records.record import IS_DELETED
+from adapters.records.specs import SESSIONS, USERS
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
 from domain.session import Session
@@ -14,12 +15,14 @@ from domain.user import User
 class StoredUsers(StoredRepository[User]):
     """The port Users."""
 
+    spec = USERS
+
     async def with_email(self, email: str) -> User | None:
         users = await self._all(Equals("email", email), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
         return users[0] if users else None
 
     async def is_empty(self) -> bool:
-        question = Question(collection=self._spec.collection, where=EVERYTHING, limit=1)
+        question = Question(collection=self.spec.collection, where=EVERYTHING, limit=1)
         return not await self._store.find(question)
 
     async def holding(self, grant: str) -> Sequence[User]:
@@ -41,6 +44,8 @@ def _named(text: str) -> Iterator[Criterion]:
 
 class StoredSessions(StoredRepository[Session]):
     """The port Sessions."""
+
+    spec = SESSIONS
 
     async def of_user(self, user_id: str) -> Sequence[Session]:
         return await self._all(Equals("userId", user_id), IsNull("endedBecause"))

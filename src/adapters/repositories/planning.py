@@ -18,7 +18,7 @@ from adapters.records.criteria import (
     Range,
 )
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES
 from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
 from adapters.repositories.generic import StoredRepository, trashed_under
 from application.paging import Page, PageRequest
@@ -51,6 +51,8 @@ def _seen_by(audience: Audience) -> Criterion:
 class StoredProjects(StoredRepository[Project]):
     """The port Projects."""
 
+    spec = PROJECTS
+
     async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
         where = _pinned(ownerId=wanted.owner_id, teamId=wanted.team_id, status=wanted.status)
         if (audience := wanted.visible_to) is not None:
@@ -66,13 +68,15 @@ class StoredProjects(StoredRepository[Project]):
 class StoredTimelines(StoredRepository[Timeline]):
     """The port Timelines. Each entry holds a whole plan twice, as it was before and after."""
 
+    spec = TIMELINES
+
     undo_page = LARGE_ENTRIES_AT_ONCE
 
     async def of_project(self, project_id: str) -> Timeline | None:
         return (await self.get_many([project_id])).get(project_id)
 
     async def version_at(self, project_id: str, at: datetime) -> int | None:
-        of_project = (Equals("collection", self._spec.collection), Equals("entityId", project_id))
+        of_project = (Equals("collection", self.spec.collection), Equals("entityId", project_id))
         question = Question(
             collection=AUDIT_LOGS.collection,
             where=AllOf((*of_project, Range(field="at", at_most=at))),
@@ -85,6 +89,8 @@ class StoredTimelines(StoredRepository[Timeline]):
 
 class StoredTasks(StoredRepository[Task]):
     """The port Tasks."""
+
+    spec = TASKS
 
     async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
         return await self._page(list(_task_criteria(wanted)), page, deleted=wanted.deleted)
@@ -158,6 +164,8 @@ def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FB
 
 class StoredLabels(StoredRepository[Label]):
     """The port Labels."""
+
+    spec = LABELS
 
     async def matching(self, text: str | None, page: PageRequest, *, deleted: bool = False) -> Page[Label]:
         return await self._page([HasWords(text)] if text else [], page, deleted=deleted)
