@@ -41,8 +41,8 @@ class ObservedStore(WrappedStore):
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
         return self._timed("fetch", collection, self._inner.fetch(collection, ids))
 
-    def gather(self, wanted: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
-        return self._timed("gather", SEVERAL, self._inner.gather(wanted))
+    def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
+        return self._timed("gather", SEVERAL, self._inner.gather(ids_by_collection))
 
     def find(self, question: Question) -> Answer[list[Record]]:
         return self._timed("find", question.collection, self._inner.find(question))

@@ -1,4 +1,4 @@
-"""Bringing the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
+"""Brings the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from domain.errors import StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_MS = 5_000
-"""How long a migration waits for tables in use before it gives way."""
+"""How long a migration waits for tables in use before it gives up."""
 TURN_TIMEOUT_MS = 60_000
 """How long a process waits for another one that migrates."""
 CONNECT_TIMEOUT_SECONDS = 5
 MIGRATION_LOCK = 8_390_817_265_034_711
-"""The advisory lock of whoever migrates; any number that nobody else uses."""
+"""The advisory lock of migrations; an arbitrary number that no other program uses."""
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -67,8 +67,8 @@ def _connected(url: str) -> Iterator[sqlalchemy.Connection]:
 
 
 def _unavailable(error: psycopg.Error | None) -> StoreUnavailable:
-    said = StoreUnavailable() if error is None else translation_of(error)
-    return said if isinstance(said, StoreUnavailable) else StoreUnavailable(said.message)
+    translated = StoreUnavailable() if error is None else translation_of(error)
+    return translated if isinstance(translated, StoreUnavailable) else StoreUnavailable(translated.message)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def _known_revision() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
-    """A connection while no other process migrates; its lock goes with it, however it ends."""
+    """A connection that holds the migration lock; the lock ends with the connection in every case."""
     with _connected(url) as connection:
         connection.execute(sqlalchemy.text(f"SET lock_timeout = {TURN_TIMEOUT_MS}"))
         connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})

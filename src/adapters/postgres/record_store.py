@@ -1,4 +1,4 @@
-"""PostgreSQL as a record store: real columns under the same promises as documents."""
+"""The port RecordStore over PostgreSQL: rows with real columns."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
 
 HEAD = "0001"
-"""The migration this program was written for; a test holds it to the newest one there is."""
+"""The revision that this program needs; a test compares it with the newest migration."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
@@ -52,7 +52,7 @@ class PostgresRecordStore:
         self._use(url)
 
     def _use(self, url: str) -> None:
-        """Every connection made from now on goes to this address."""
+        """Makes all new connections to this address."""
         self.url = url
         self._connections = Connections(url, self._bounds)
         self._source = SourceWrites(self._connections)
@@ -73,7 +73,7 @@ class PostgresRecordStore:
         await asyncio.to_thread(upgrade, self.url)
 
     async def revision(self) -> Revision:
-        """Where the tables stand, and where this program needs them."""
+        """The current revision of the tables, and the one that this program needs."""
         try:
             rows = await self._rows(CURRENT_REVISION, [])
         except SchemaMissing:
@@ -105,9 +105,9 @@ class PostgresRecordStore:
         records = map(FORMS[collection].record, rows)
         return {record[ID]: record for record in records}
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
-        return dict(zip(wanted, answers, strict=True))
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        fetches = [self.fetch(collection, ids) for collection, ids in ids_by_collection.items()]
+        return dict(zip(ids_by_collection, await asyncio.gather(*fetches), strict=True))
 
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:
@@ -153,7 +153,7 @@ class _SettledRow(msgspec.Struct, frozen=True):
 
 
 def _latest(settlements: Sequence[Settlement]) -> list[_SettledRow]:
-    """One row for each entry, ordered by id: the settlement that is final, or else the last."""
+    """One row for each entry, ordered by id: the final settlement, or else the last one."""
     by_entry: dict[str, Settlement] = {}
     for settlement in settlements:
         known = by_entry.get(settlement.entry_id)

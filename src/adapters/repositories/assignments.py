@@ -1,4 +1,4 @@
-"""Assignments and watches: their questions as criteria."""
+"""Repositories of assignments and watches: their questions as criteria."""
 
 from collections.abc import Iterable, Sequence
 
@@ -29,8 +29,8 @@ class StoredAssignments(StoredRepository[TaskAssignment]):
         return await self._all(OneOf("taskId", tuple(task_ids)))
 
     async def of_tasks(self, task_ids: Iterable[str]) -> dict[str, TaskAssignment]:
-        wanted = tuple(dict.fromkeys(task_ids))
-        found = await self._all(OneOf("taskId", wanted), LIVE) if wanted else []
+        ids = tuple(dict.fromkeys(task_ids))
+        found = await self._all(OneOf("taskId", ids), LIVE) if ids else []
         return {assignment.task_id: assignment for assignment in found}
 
 

@@ -1,4 +1,4 @@
-"""What every typed repository does the same way: read by id, page, go back in time, save."""
+"""The common part of all typed repositories: read by id, page, reconstruct earlier versions, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,9 +17,9 @@ from domain.errors import Conflict, NotFound, Purged
 E = TypeVar("E", bound=Entity)
 
 UNDO_PAGE = 200
-"""How many entries are read at once to go back in time; a repository whose entries are large says less."""
+"""Entries read at once to reconstruct an earlier version; repositories with large entries read fewer."""
 ALL_MAX = 20_000
-"""The most records a question without a page may answer."""
+"""The most records that a question without a page may return."""
 
 
 class StoredRepository(Generic[E]):
@@ -79,7 +79,7 @@ class StoredRepository(Generic[E]):
         self._pending.rely_on(self.spec.collection, entity.id, entity.version)
 
     async def _undone(self, current: Record, version: int) -> Record:
-        """The record as it was: every later entry undone, newest first, under the stamps of the version's own entry."""
+        """An earlier version: every later entry undone, newest first, with the stamps of the version's own entry."""
         state: Mapping[str, object] = current
         below: int = current[VERSION] + 1
         entry = current
@@ -131,12 +131,12 @@ class StoredRepository(Generic[E]):
     async def _ordered(
         self, where: Criterion, page: PageRequest
     ) -> tuple[list[Record], list[Position], bool]:
-        """The records of a page, where each stands, and whether nothing follows."""
+        """The records of a page, their positions, and whether nothing follows."""
         records = await self._store.find(page_question(self.spec.collection, where, page))
         by = _ordering(page.sort)
         positions = [Position(record[by], record[ID]) for record in records[: page.limit]]
         for record in records:
-            # Its place in a search belongs to the search and not to the record.
+            # The group in a search belongs to the position and not to the record.
             record.pop(RELEVANCE, None)
         shown = [self._pending.remember(self.spec.collection, record) for record in records[: page.limit]]
         return shown, positions, len(records) <= page.limit
@@ -157,23 +157,23 @@ class StoredRepository(Generic[E]):
 
 
 def _scoped(where: Sequence[Criterion], *, deleted: bool) -> Criterion:
-    """What fulfils all of it, in the trash or outside."""
+    """All of the criteria, in the trash or outside it."""
     scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
     return AllOf((*scope, *where))
 
 
 def trash_scope() -> tuple[Criterion, ...]:
-    """What is in the trash and can still come back."""
+    """Records in the trash that can still be restored."""
     return (Equals(IS_DELETED, True), IsNull(IS_ERASED))  # noqa: FBT003 - a value
 
 
 def trashed_under(stamp: Stamp) -> tuple[Criterion, ...]:
-    """What went to the trash under one stamp, and can still come back."""
+    """Records that went to the trash under one stamp and can still be restored."""
     return (Equals("deletedAt", stamp.at), Equals("deletedBy", stamp.by), *trash_scope())
 
 
 def page_question(collection: str, where: Criterion, page: PageRequest) -> Question:
-    """The question for one page and the first record after it, which tells whether there is more."""
+    """The question for one page and the first record after it, which shows whether there is more."""
     after = None if page.after is None else (page.after.value, page.after.id)
     order = Order(_ordering(page.sort), page.sort.descending)
     return Question(collection=collection, where=where, order=order, after=after, limit=page.limit + 1)

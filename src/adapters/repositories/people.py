@@ -1,4 +1,4 @@
-"""Users and their sessions: their questions as criteria."""
+"""Repositories of users and their sessions: their questions as criteria."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -33,13 +33,13 @@ class StoredUsers(StoredRepository[User]):
 
 
 def _named(text: str) -> Iterator[Criterion]:
-    """Words of a name; an address only as a whole, so that nobody learns addresses by guessing parts of them."""
-    wanted = text.strip()
-    if "@" in wanted and not any(char.isspace() for char in wanted):
-        # Beyond ASCII, lower case would make one address of two.
-        yield Equals("email", wanted.lower() if wanted.isascii() else wanted)
-    elif wanted:
-        yield HasWords(wanted)
+    """Words of a name, or a whole address: nobody shall learn addresses by guessing parts of them."""
+    query = text.strip()
+    if "@" in query and not any(char.isspace() for char in query):
+        # Beyond ASCII, two addresses can be equal in lower case.
+        yield Equals("email", query.lower() if query.isascii() else query)
+    elif query:
+        yield HasWords(query)
 
 
 class StoredSessions(StoredRepository[Session]):

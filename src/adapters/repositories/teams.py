@@ -1,4 +1,4 @@
-"""Roles, teams and memberships: their questions as criteria."""
+"""Repositories of roles, teams and memberships: their questions as criteria."""
 
 from collections.abc import Sequence
 
@@ -32,15 +32,15 @@ class StoredTeams(StoredRepository[Team]):
 
     spec = TEAMS
 
-    async def matching(self, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def matching(self, filter_: TeamFilter, page: PageRequest) -> Page[Team]:
         where: list[Criterion] = []
-        if wanted.ids is not None:
-            where.append(OneOf(ID, wanted.ids))
-        if wanted.owner_id is not None:
-            where.append(Equals("ownerId", wanted.owner_id))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+        if filter_.ids is not None:
+            where.append(OneOf(ID, filter_.ids))
+        if filter_.owner_id is not None:
+            where.append(Equals("ownerId", filter_.owner_id))
+        if filter_.text:
+            where.append(HasWords(filter_.text))
+        return await self._page(where, page, deleted=filter_.deleted)
 
 
 class StoredMemberships(StoredRepository[Membership]):

@@ -1,4 +1,4 @@
-"""Collects what a use case saves and commits it as one change set with its audit entries."""
+"""Collects the entities that a use case saves, and commits them as one change set with its audit entries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -58,16 +58,16 @@ class StoredUnitOfWork:
         return StoredAuditTrail(self._store)
 
     async def load(self, **ids_by_kind: Iterable[str]) -> None:
-        wanted = {getattr(self, kind).spec.collection: list(ids) for kind, ids in ids_by_kind.items()}
-        while asked := self._still_unknown(wanted):
+        requested = {getattr(self, kind).spec.collection: list(ids) for kind, ids in ids_by_kind.items()}
+        while asked := self._still_unknown(requested):
             for collection, found in (await self._store.gather(asked)).items():
                 self._pending.remember_answer(collection, asked[collection], found)
 
-    def _still_unknown(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """What one call may ask for at most of what nobody asked for yet."""
+    def _still_unknown(self, requested: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Ids that the store was not asked for yet, at most FETCH_MAX per collection."""
         return {
             collection: unknown[:FETCH_MAX]
-            for collection, ids in wanted.items()
+            for collection, ids in requested.items()
             if (unknown := self._pending.unknown(collection, ids))
         }
 
@@ -83,7 +83,7 @@ class StoredUnitOfWork:
 
     def _entry(self, change: PendingChange, change_set_id: str, index: int) -> Record:
         record = change.put.record
-        # The claim belongs to the first thing saved, which is what the request was about.
+        # The idempotency key belongs to the first entity saved: the subject of the request.
         claim = self._actor.claim if index == 0 else None
         entry = AuditEntry(
             id=change_set_id if index == 0 else self._identifiers.fresh(),
@@ -103,7 +103,7 @@ class StoredUnitOfWork:
 
 
 def _json_changes(change: PendingChange) -> dict[str, dict[str, object]]:
-    """What changed, instants as text: entries hold JSON values. A removal for good repeats nothing of it."""
+    """The changed fields, instants as text because entries hold JSON values. A permanent removal repeats no content."""
     if change.action is Action.PURGED:
         return {}
     changes = changes_between(change.before, change.put.record)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adapters.records.old_records import LOOKED_AT_MAX, PAGE, StoredForm, rewritten_in, waiting_in
+from adapters.records.old_records import LOOKED_AT_MAX, PAGE, StoredFormat, rewritten_in, waiting_in
 from domain.errors import AlreadyExists
 from tests.unit.contracts.builders import commit_all, label, numbered_id
 from tests.unit.memory_store import MemoryRecordStore
@@ -18,11 +18,11 @@ class AgedStore(MemoryRecordStore):
         self._ids = [numbered_id(number) for number in range(1, size + 1)]
         self._doubled = None if doubled is None else numbered_id(doubled)
 
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         assert collection == "labels"
         page = [record_id for record_id in self._ids if after is None or record_id > after][:limit]
         self.pages.append(len(page))
-        return [StoredForm(one, is_current=one not in self.old, fits=one != numbered_id(7)) for one in page]
+        return [StoredFormat(one, is_current=one not in self.old, fits=one != numbered_id(7)) for one in page]
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
         assert collection == "labels"

@@ -43,14 +43,14 @@ def lacking(record: Record, *names: str) -> Record:
 def test_a_record_of_today_is_the_same_object_and_fits(collection: str) -> None:
     record = TODAYS[collection]
     assert SPECS[collection].upgraded(record) is record
-    assert SPECS[collection].shape.fits(record)
+    assert SPECS[collection].schema.fits(record)
 
 
 @pytest.mark.parametrize("spec", ALL_SPECS, ids=lambda spec: spec.collection)
 def test_a_tombstone_is_left_alone(spec: Any) -> None:
     left = tombstone(numbered_id(1), 7)
     assert spec.upgraded(left) is left
-    assert spec.shape.fits(left)
+    assert spec.schema.fits(left)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_means_nothing_is_not_guessed(field: str, value: Any) -> None:
     record = task(1) | {field: value}
     upgraded = TASKS.upgraded(record)
     assert upgraded is record
-    assert not TASKS.shape.fits(upgraded)
+    assert not TASKS.schema.fits(upgraded)
     with pytest.raises(CorruptRecord, match="Task"):
         TASKS.entity(record)
 
@@ -133,7 +133,7 @@ def test_a_record_without_any_stamp_is_as_old_as_its_id() -> None:
     stamps = ("createdAt", "createdBy", "updatedAt", "updatedBy", "ownerId")
     upgraded = TASKS.upgraded({**lacking(task(1), *stamps), "id": record_id})
     assert upgraded["createdAt"] == upgraded["updatedAt"] == minutes(0).replace(microsecond=0)
-    assert TASKS.shape.fits(upgraded)
+    assert TASKS.schema.fits(upgraded)
 
 
 @pytest.mark.parametrize(
