@@ -1,4 +1,4 @@
-"""Documents from before today's form: read, found, changed, mirrored, rewritten, and no version lost."""
+"""Old documents of another service: read, found, changed, mirrored and rewritten without losing a version."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -45,7 +45,7 @@ Over = Callable[..., Awaitable[MongoRecordStore]]
 
 @pytest.fixture
 def raw(mongo_database: MongoDatabase) -> Iterator[Database[Document]]:
-    """The database as the service before Tandem left it: documents, and no validator yet."""
+    """The database as another service left it: documents, and no validator."""
     with MongoClient[Document](mongo_database.uri, tz_aware=True) as client:
         yield client[mongo_database.name]
 
@@ -108,7 +108,7 @@ async def test_the_next_version_replaces_it_under_its_id_as_text(
     assert [one["_id"] for one in raw["tasks"].find()] == [KEY]
 
 
-async def test_a_refused_change_set_leaves_the_old_document_as_it_is(
+async def test_a_rejected_change_set_leaves_the_old_document_unchanged(
     mongo: MongoRecordStore, raw: Database[Document]
 ) -> None:
     await commit_all(mongo, "tasks", task(1, externalKey="taken"))
@@ -138,7 +138,7 @@ async def test_two_writers_of_an_old_document_leave_one_winner(
     assert (left["_id"], left["title"]) == (KEY, f"Writer {outcomes.index(None)}")
 
 
-async def test_an_old_document_can_be_relied_on(mongo: MongoRecordStore) -> None:
+async def test_an_old_document_can_be_guarded(mongo: MongoRecordStore) -> None:
     guards = (Guard("tasks", KEY, 1),)
     await mongo.commit(ChangeSet((put("tasks", task(1)),), guards=guards))
     assert same(await fetched(mongo, "tasks", 1), task(1))
@@ -148,7 +148,7 @@ async def test_an_old_document_can_be_relied_on(mongo: MongoRecordStore) -> None
         await mongo.commit(ChangeSet((put("tasks", task(2)),), guards=stale))
 
 
-async def test_a_text_document_of_another_form_can_be_relied_on_and_changed(
+async def test_an_old_document_with_a_text_id_can_be_guarded_and_changed(
     over: Over, raw: Database[Document]
 ) -> None:
     store = await over(old_task(numbered_id(7)))
@@ -170,7 +170,7 @@ async def test_a_mirrored_version_replaces_an_old_document_where_it_is_newer(
     assert [one["title"] for one in raw["tasks"].find({"_id": KEY})] == ["Mirrored"]
 
 
-async def test_an_old_document_can_be_removed_for_good(
+async def test_an_old_document_can_be_removed_permanently(
     mongo: MongoRecordStore, raw: Database[Document]
 ) -> None:
     removed = erasure("tasks", int(KEY, 16), version=2)
@@ -274,7 +274,9 @@ async def test_rewriting_loses_no_change_of_writers_beside_it(over: Over, raw: D
     }
 
 
-async def test_what_cannot_be_rewritten_stays_and_hinders_nobody(over: Over, raw: Database[Document]) -> None:
+async def test_a_document_that_cannot_be_rewritten_blocks_no_other(
+    over: Over, raw: Database[Document]
+) -> None:
     doubled = [old_task(object_id(1), displayId=7), old_task(object_id(2), displayId="#7")]
     store = await over(*doubled, unmendable_task(3), old_task(object_id(4), displayId=4))
     done = await rewritten_in(store, "tasks")

@@ -30,7 +30,7 @@ COLUMNS = """
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version'
     ORDER BY c.relname, a.attname
 """
-"""By name: a column that came later stands last, and no statement relies on where."""
+"""By name: no statement depends on the order of columns."""
 INDEXES = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2

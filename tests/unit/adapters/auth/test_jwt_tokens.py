@@ -14,7 +14,7 @@ from adapters.auth.jwt_tokens import ACCESS_SECONDS, REFUSED_SESSIONS_MAX, JwtTo
 from adapters.auth.keys import KeyPair, load_key_pair
 from application.ports.tokens import Identity
 from domain.errors import Unauthenticated
-from tests.unit.adapters.auth.test_keys import private_pem, public_pem
+from tests.unit.adapters.auth.pem import private_pem, public_pem
 from tests.unit.builders import ANNA
 from tests.unit.entrypoints.http.service import SteppingClock
 
@@ -60,26 +60,26 @@ def forged(keys: KeyPair, clock: SteppingClock, *, kind: str | None = "at+jwt", 
     return jwt.encode(kept, keys.private, "RS256", headers={"kid": keys.key_id, "typ": kind})
 
 
-def test_a_token_speaks_for_whom_it_was_issued(tokens: JwtTokens) -> None:
+def test_a_token_carries_the_identity_it_was_issued_for(tokens: JwtTokens) -> None:
     issued = tokens.issue(IDENTITY)
 
     assert tokens.read(issued.access_token) == IDENTITY
     assert issued.expires_in_seconds == ACCESS_SECONDS
 
 
-def test_a_token_of_the_same_keys_is_believed_by_another_process(keys: KeyPair, clock: SteppingClock) -> None:
+def test_another_process_with_the_same_keys_accepts_a_token(keys: KeyPair, clock: SteppingClock) -> None:
     issued = JwtTokens(keys, clock=clock).issue(IDENTITY)
 
     assert JwtTokens(keys, clock=clock).read(issued.access_token) == IDENTITY
 
 
-def test_the_unchanged_forgery_is_believed_so_that_the_changes_are_what_is_refused(
+def test_the_forgery_is_accepted_as_long_as_no_claim_is_changed(
     keys: KeyPair, clock: SteppingClock, tokens: JwtTokens
 ) -> None:
     assert tokens.read(forged(keys, clock)).user_id == ANNA
 
 
-def test_a_token_expires_also_when_it_was_believed_before(tokens: JwtTokens, clock: SteppingClock) -> None:
+def test_a_cached_token_expires_as_well(tokens: JwtTokens, clock: SteppingClock) -> None:
     access = tokens.issue(IDENTITY).access_token
     tokens.read(access)
     clock.pass_time(ACCESS_SECONDS - 1)
@@ -110,7 +110,7 @@ def raw_part(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def test_after_a_change_of_keys_tokens_of_the_earlier_one_still_count(clock: SteppingClock) -> None:
+def test_after_a_change_of_keys_tokens_of_the_earlier_key_stay_valid(clock: SteppingClock) -> None:
     old_private, old_public = pem_pair()
     new_private, new_public = pem_pair()
     earlier = JwtTokens(load_key_pair(old_private, old_public), clock=clock)
@@ -127,7 +127,7 @@ def test_after_a_change_of_keys_tokens_of_the_earlier_one_still_count(clock: Ste
             reader.read(token)
 
 
-def test_a_session_that_has_ended_is_refused_also_for_tokens_believed_before(tokens: JwtTokens) -> None:
+def test_cached_tokens_of_an_ended_session_are_rejected(tokens: JwtTokens) -> None:
     of_session, other = tokens.issue(IDENTITY).access_token, tokens.issue(Identity(ANNA, frozenset()))
     tokens.read(of_session)
 
@@ -138,7 +138,7 @@ def test_a_session_that_has_ended_is_refused_also_for_tokens_believed_before(tok
     assert tokens.read(other.access_token).session_id is None
 
 
-def test_the_memory_of_ended_sessions_is_bounded_and_keeps_the_latest(tokens: JwtTokens) -> None:
+def test_the_list_of_ended_sessions_is_bounded_and_keeps_the_latest(tokens: JwtTokens) -> None:
     token = tokens.issue(IDENTITY).access_token
     for number in range(REFUSED_SESSIONS_MAX):
         tokens.refuse_session(f"{number:024x}")
@@ -191,14 +191,14 @@ def test_the_session_of_an_expired_token_is_still_known(tokens: JwtTokens, clock
     ],
     ids=str,
 )
-def test_claims_that_do_not_fit_are_refused(
+def test_invalid_claims_are_rejected(
     tokens: JwtTokens, keys: KeyPair, clock: SteppingClock, changed: dict[str, Any]
 ) -> None:
     with pytest.raises(Unauthenticated):
         tokens.read(forged(keys, clock, **changed))
 
 
-def test_foreign_signatures_and_algorithms_are_refused(
+def test_foreign_signatures_and_algorithms_are_rejected(
     tokens: JwtTokens, keys: KeyPair, clock: SteppingClock
 ) -> None:
     claims = jwt.decode(
@@ -248,7 +248,7 @@ def test_foreign_signatures_and_algorithms_are_refused(
             pytest.fail(f"{name} was believed: {tokens.read(attempt)}")
 
 
-def test_remembered_tokens_are_bounded(keys: KeyPair, clock: SteppingClock) -> None:
+def test_the_token_cache_is_bounded(keys: KeyPair, clock: SteppingClock) -> None:
     tokens = JwtTokens(keys, clock=clock, cache_max=2)
 
     for number in range(5):
@@ -257,9 +257,7 @@ def test_remembered_tokens_are_bounded(keys: KeyPair, clock: SteppingClock) -> N
     assert tokens.remembered == 2
 
 
-def test_a_token_that_was_refused_is_not_remembered(
-    tokens: JwtTokens, keys: KeyPair, clock: SteppingClock
-) -> None:
+def test_a_rejected_token_is_not_cached(tokens: JwtTokens, keys: KeyPair, clock: SteppingClock) -> None:
     with pytest.raises(Unauthenticated):
         tokens.read(forged(keys, clock, iss="elsewhere"))
 

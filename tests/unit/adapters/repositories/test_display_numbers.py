@@ -1,4 +1,4 @@
-"""Numbers for tasks: none twice, whoever asks, from wherever."""
+"""Display numbers: no number is given twice, across tasks and processes."""
 
 import asyncio
 
@@ -119,7 +119,7 @@ async def test_a_cancelled_request_takes_no_number_from_others() -> None:
     assert await numbers.next() != patient.result()
 
 
-async def test_a_store_that_does_not_answer_is_told_and_costs_no_number_twice() -> None:
+async def test_after_an_outage_no_number_is_given_twice() -> None:
     weather = Weather()
     numbers = StoredDisplayNumbers(FaultyStore(MemoryRecordStore(), weather))
     block = await numbers.several(BLOCK)
