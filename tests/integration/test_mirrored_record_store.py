@@ -15,8 +15,8 @@ from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.system.clock import SystemClock
 from tests.integration.crash.store_comparison import Stores, differences, read_open_store
-from tests.integration.test_postgres_record_store import empty
 from tests.servers.postgres import PostgresServer
+from tests.servers.tables import empty_tables
 from tests.unit.contracts.builders import change_set, fetched, label, put, same, task
 from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.contracts.values import UNHOLDABLE
@@ -67,7 +67,7 @@ class TestMontyMirroredToPostgres(RecordStoreContract):
             left = Stores(await read_open_store(source), await read_open_store(target))
             findings = list(differences(left))
         await store.close()
-        empty(target_url)
+        empty_tables(target_url)
         assert findings == []
 
     @pytest.mark.parametrize("record", UNHOLDABLE.values(), ids=UNHOLDABLE)

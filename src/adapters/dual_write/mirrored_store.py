@@ -1,6 +1,6 @@
 """A record store whose every commit also reaches a second store."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from adapters.dual_write import intents
 from adapters.dual_write.batcher import Confirmation, MirrorBatcher
@@ -8,15 +8,14 @@ from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.dual_write.settler import Settler
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
-from adapters.records.criteria import Criterion, Question
-from adapters.records.record import Record
+from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record_store import RecordStore
+from adapters.records.wrapped_store import WrappedStore
 from application.ports.clock import Clock
 from domain.errors import MirrorPending, StoreUnavailable
 
 
-class MirroredStore:
+class MirroredStore(WrappedStore):
     """A RecordStore over the source; the target follows.
 
     The source's commit carries the intent to mirror (entries PENDING), so nothing here depends on memory: whatever is
@@ -33,6 +32,7 @@ class MirroredStore:
         clock: Clock,
         wake_relay: Callable[[], None],
     ) -> None:
+        super().__init__(source)
         self._source = source
         self._target = target
         self._settings = settings
@@ -42,10 +42,6 @@ class MirroredStore:
         self._settler = Settler(source, settings=settings)
         self._batcher = MirrorBatcher(target, settings=settings, landed=self._landed)
         self.latencies = MirrorLatencies()
-
-    @property
-    def name(self) -> str:
-        return self._source.name
 
     async def open(self) -> None:
         """Opens the source. A target that cannot be reached opens the breaker instead; the relay connects it later."""
@@ -64,24 +60,6 @@ class MirroredStore:
         await self._settler.close()
         await self._target.close()
         await self._source.close()
-
-    async def ping(self) -> None:
-        await self._source.ping()
-
-    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return await self._source.fetch(collection, ids)
-
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        return await self._source.gather(wanted)
-
-    async def find(self, question: Question) -> list[Record]:
-        return await self._source.find(question)
-
-    async def count(self, collection: str, where: Criterion) -> int:
-        return await self._source.count(collection, where)
-
-    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
-        return await self._source.scan(collection, after=after, limit=limit)
 
     async def commit(self, change_set: ChangeSet) -> None:
         """Durable in the source on return, and confirmed by the target or left to the relay, as the mode says.
@@ -109,9 +87,6 @@ class MirroredStore:
         for index, answer in zip(taken, answers, strict=True):
             outcomes[index] = answer
         return outcomes
-
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        await self._source.settle(settlements)
 
     async def _mirror(self, change_set: ChangeSet) -> Confirmation:
         if not self._settings.enabled:

@@ -21,9 +21,9 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken
 
 STATEMENT_ROWS_MAX = 1_000
-"""How many rows one statement takes, unless a single change set has more."""
+"""Rows in one statement, unless a single change set has more."""
 STATEMENT_BYTES_MAX = 1_048_576
-"""About how many bytes one statement takes, unless a single change set has more: search vectors take their time."""
+"""About how many bytes are in one statement, unless a single change set has more: building search vectors is slow."""
 
 Statement = tuple[str, dict[str, str]]
 
@@ -42,8 +42,8 @@ class TargetWrites:
         return outcomes
 
     async def _apply_part(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """The outcomes of a part. A unique value may be free only once a later change set gave it up, so what was
-        refused for one is tried once more at the end.
+        """The outcomes of a part. A later change set may free a unique value, so change sets that were rejected for one
+        are retried at the end.
         """
         faults = await self._faults(change_sets)
         for place, fault in enumerate(faults):
@@ -52,7 +52,7 @@ class TargetWrites:
         return [None if fault is None else Refusal(_reason(fault)) for fault in faults]
 
     async def _faults(self, change_sets: Sequence[ChangeSet]) -> list[AlreadyExists | RuleBroken | None]:
-        """Writes all at once; where that fails, halves in the order of arrival until the faulty ones stand alone."""
+        """Writes all at once; where that fails, bisects in the order of arrival until the rejected ones are alone."""
         try:
             await self._in_time(self._write, change_sets)
         except (AlreadyExists, RuleBroken) as fault:
@@ -65,7 +65,7 @@ class TargetWrites:
     async def _in_time(
         self, write: Callable[[Sequence[ChangeSet]], Awaitable[None]], change_sets: Sequence[ChangeSet]
     ) -> None:
-        """Writes; what takes too long while the server answers a ping is at fault itself, and no outage."""
+        """Writes. A timeout while the server answers a ping is a rejection and no outage."""
         try:
             await retried(lambda: write(change_sets))
         except ConnectionBroken:
@@ -78,8 +78,8 @@ class TargetWrites:
     async def _fault_after_release(
         self, change_set: ChangeSet, fault: AlreadyExists | RuleBroken
     ) -> AlreadyExists | RuleBroken | None:
-        """The fault that is left when replaced rows leave before their successors come: records of one change set
-        may swap their unique values.
+        """The error that remains when replaced rows are deleted before their successors are inserted: records of one
+        change set may swap their unique values.
         """
         if isinstance(fault, RuleBroken) or len(change_set.puts) == 1:
             return fault

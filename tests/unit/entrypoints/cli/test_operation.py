@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Put
 from domain.errors import StoreUnavailable
 from domain.role import BUILT_IN_ROLE_IDS
 from entrypoints.cli.session import current_settings, opened
-from tests.unit.contracts.old_homes import old_records
 from tests.unit.entrypoints.cli.conftest import NOWHERE, Account, Tandem
 
 
@@ -54,25 +52,6 @@ def test_migrating_brings_the_roles_that_are_always_there(
     for _ in range(2):
         assert tandem("migrate", "up").code == 0
         assert asyncio.run(role_ids()) == BUILT_IN_ROLE_IDS
-
-
-def test_migrating_puts_in_place_what_an_older_version_left_elsewhere(tandem: Tandem) -> None:
-    tandem("migrate", "up")
-
-    async def leave_a_watch() -> None:
-        async with opened(current_settings()) as container:
-            watch = Put("watchlists", old_records()["watchlists"][0], 0)
-            await container.stack().source.commit(ChangeSet((watch,)))
-
-    asyncio.run(leave_a_watch())
-    said = tandem("migrate", "status").out
-    assert ("out of place" in said, "Type: tandem migrate up" in said) == (True, True)
-    told = []
-    for word in ("status", "up", "status"):
-        view = tandem("migrate", word, "--json").view
-        watches = next(one for one in view["outOfPlace"] if one["collection"] == "watchlists")
-        told.append((watches["waiting"], watches["placed"], watches["isComplete"]))
-    assert told == [(1, 0, True), (0, 1, True), (0, 0, True)]
 
 
 def test_a_document_store_has_no_step_back(tandem: Tandem) -> None:
