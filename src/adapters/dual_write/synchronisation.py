@@ -16,12 +16,12 @@ from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from application.ports.clock import Clock
-from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
 from domain.audit import AuditEntry, SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 
-STORY_MAX = 1_000
-"""How many versions a story tells at most, the newest."""
+HISTORY_MAX = 1_000
+"""How many versions a history lists at most: the newest."""
 METRICS_AGE_SECONDS_MAX = 1.0
 """For how long everybody who asks gets the same metrics: some of those who may ask are strangers."""
 
@@ -123,17 +123,17 @@ class StoredSynchronisation:
         self._metrics.forget()
         return count
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
         of_record = AllOf((Equals("collection", collection), Equals("entityId", id)))
         newest_first = Order(VERSION, descending=True)
         entries = await self._source.find(
-            Question(collection=AUDIT_LOGS.collection, where=of_record, order=newest_first, limit=STORY_MAX)
+            Question(collection=AUDIT_LOGS.collection, where=of_record, order=newest_first, limit=HISTORY_MAX)
         )
         if not entries:
             raise NotFound
         in_target = await self._held_by_target(entries)
         return [
-            Chapter(
+            VersionStatus(
                 entry=AUDIT_LOGS.mapping.from_record(entry), in_source=True, in_target=entry[ID] in in_target
             )
             for entry in entries
@@ -173,7 +173,7 @@ class StoredSynchronisation:
             collection=AUDIT_LOGS.collection,
             where=where,
             order=Order(VERSION, descending=True),
-            limit=STORY_MAX,
+            limit=HISTORY_MAX,
         )
         return await self._source.find(question)
 

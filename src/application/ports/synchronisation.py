@@ -49,8 +49,8 @@ class RecordSync:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
-    """One version in a record's story: its audit entry and where it is now."""
+class VersionStatus:
+    """One version in a record's history: its audit entry and where it is now."""
 
     entry: AuditEntry
     in_source: bool
@@ -80,6 +80,6 @@ class Synchronisation(Protocol):
         """Puts every FAILED and PARKED entry back in the queue, due now; answers how many."""
         ...
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
         """Each version of a record, newest first. Raises NotFound for a record without any."""
         ...

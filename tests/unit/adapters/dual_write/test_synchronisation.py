@@ -93,8 +93,8 @@ def test_a_single_store_is_in_sync_with_itself() -> None:
         assert await alone.retry_all() == 0
         with pytest.raises(NotFound):
             await alone.retry(LABEL, SECOND)
-        (chapter,) = await alone.story(LABEL, FIRST)
-        assert (chapter.in_source, chapter.in_target) == (True, False)
+        (version,) = await alone.history(LABEL, FIRST)
+        assert (version.in_source, version.in_target) == (True, False)
 
     simulate(check())
 
@@ -155,7 +155,7 @@ def test_status_of_what_does_not_exist_is_not_found(collection: str) -> None:
         with pytest.raises(NotFound):
             await office.sync.retry(collection, FIRST)
         with pytest.raises(NotFound):
-            await office.sync.story(collection, FIRST)
+            await office.sync.history(collection, FIRST)
         await office.process.store.close()
 
     simulate(check())
@@ -261,21 +261,21 @@ def test_all_failures_are_put_back_in_the_queue_and_mirrored() -> None:
     simulate(check())
 
 
-def test_a_story_tells_each_version_newest_first_and_where_it_is() -> None:
+def test_the_history_lists_each_version_newest_first_and_the_stores_that_hold_it() -> None:
     async def check() -> None:
         office = Office()
         await office.open()
         await office.process.create(1)
         office.weather.failures_left = 1
         await office.process.edit(1, name="late")
-        told = await office.sync.story(LABEL, FIRST)
-        assert [(chapter.entry.version, chapter.in_source, chapter.in_target) for chapter in told] == [
+        told = await office.sync.history(LABEL, FIRST)
+        assert [(version.entry.version, version.in_source, version.in_target) for version in told] == [
             (2, True, False),
             (1, True, True),
         ]
         await asyncio.sleep(1)
         office.weather.is_down = True
-        assert [chapter.in_target for chapter in await office.sync.story(LABEL, FIRST)] == [False, True]
+        assert [version.in_target for version in await office.sync.history(LABEL, FIRST)] == [False, True]
         office.weather.is_down = False
         await office.process.store.close()
 

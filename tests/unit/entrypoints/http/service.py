@@ -51,7 +51,7 @@ from application import (
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from application.ports.sign_in import IdentityProvider
-from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
 from application.ports.tokens import Identity
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.errors import NotFound
@@ -215,8 +215,8 @@ class ScriptedSynchronisation:
         self.entries.clear()
         return count
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
-        return [Chapter(entry=self._entry(id), in_source=True, in_target=False)]
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
+        return [VersionStatus(entry=self._entry(id), in_source=True, in_target=False)]
 
     def _entry(self, id: str) -> AuditEntry:
         for entry in self.entries:
