@@ -3,18 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from loguru import logger
-
 from adapters.dual_write.history import RecordKey, as_committed, key_of, put_of
 from adapters.dual_write.intents import Verdicts, for_target
-from adapters.dual_write.mirror_target import MirrorTarget, TooSlow
+from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from application.ports.clock import Clock
 from domain.audit import SyncStatus
-from domain.errors import StoreUnavailable
 
 # Each round may free a unique value for the next; longer chains go on with the next attempt.
 _ROUNDS_MAX = 3
@@ -102,16 +99,8 @@ class Delivery:
             yield chunk
 
     async def _deliver_together(self, chunk: list[_Parcel], refused: list[Entries]) -> Delivered:
-        """Hands over all at once, halves in the order of arrival where that takes too long, and adds to `refused`
-        what the target did not take.
-        """
-        try:
-            outcomes = await self._apply([parcel.change_set for parcel in chunk])
-        except TooSlow as slow:
-            logger.info("{} groups of entries are delivered in halves: {}", len(chunk), slow)
-            middle = len(chunk) // 2
-            told = await self._deliver_together(chunk[:middle], refused)
-            return told + await self._deliver_together(chunk[middle:], refused)
+        """Hands over all at once, and adds to `refused` what the target did not take."""
+        outcomes = await self._apply([parcel.change_set for parcel in chunk])
         pairs = list(zip(chunk, outcomes, strict=True))
         refused += [parcel.entries for parcel, refusal in pairs if refusal is not None]
         return await self._note_synced(
@@ -141,23 +130,8 @@ class Delivery:
         return told + await self._note_refused(still)
 
     async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """The target's outcome for each. What makes the target fail in an unforeseen way counts as refused by it, and
-        so does what takes too long alone. Raises TooSlow where several do.
-        """
         arriving = [for_target(change_set, self._clock.now()) for change_set in change_sets]
-        try:
-            return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
-        except StoreUnavailable:
-            raise
-        except TooSlow:
-            if len(change_sets) > 1:
-                raise
-            return [Refusal(f"It takes longer than {self._settings.relay_timeout_ms} ms to store.")]
-        except Exception as error:  # noqa: BLE001 - one poison must not stop the others, whatever it does to the driver
-            if len(change_sets) > 1:
-                return [(await self._apply([change_set]))[0] for change_set in change_sets]
-            logger.exception("The target failed on change set {}", change_sets[0].entry_ids[:1])
-            return [Refusal(f"The target failed on it ({type(error).__name__}).")]
+        return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
 
     async def _note_synced(self, entries: Entries) -> Delivered:
         now = self._clock.now()

@@ -1,22 +1,20 @@
 """The store that receives the mirror, as the rest of this package reaches it: within bounds, behind a breaker."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.isolation import apply_each, bisected
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
-from domain.errors import StoreUnavailable
+from domain.errors import RuleBroken, StoreUnavailable
 
 T = TypeVar("T")
-
-
-class TooSlow(Exception):
-    """What was handed over takes too long although the target answers: no outage."""
 
 
 class MirrorTarget:
@@ -77,9 +75,44 @@ class MirrorTarget:
         await self._bounded(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
-        """RecordStore.apply within a time. Raises StoreUnavailable for an outage, and tells the breaker."""
+        """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
+        time-out, and reports it to the breaker.
+        """
+        with self._reporting():
+            return await self._bounded(timeout_ms, apply_each(self._store.apply, change_sets))
+
+    async def apply_patiently(
+        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
+    ) -> list[Refusal | None]:
+        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
+
+        The time is that of each attempt. Where it passes while a ping is answered, the batch is bisected, and a change
+        set that is alone is rejected; what was handed over may have been stored by then.
+        """
+
+        async def attempt(part: Sequence[ChangeSet]) -> list[Refusal | None]:
+            with self._reporting():
+                return await self._apply_or_reject(part, timeout_ms=timeout_ms)
+
+        return await bisected(attempt, change_sets)
+
+    async def _apply_or_reject(
+        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
+    ) -> list[Refusal | None]:
         try:
-            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
+            return await self._bounded(timeout_ms, self._store.apply(change_sets))
+        except TimedOut as late:
+            try:
+                await self.ping()
+            except StoreUnavailable:
+                raise late from None
+            raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Reports to the breaker how a call ended; rejections are no outage."""
+        try:
+            yield
         except TimedOut as late:
             self.breaker.timed_out(late.message)
             raise
@@ -87,30 +120,6 @@ class MirrorTarget:
             self.breaker.failed(error.message)
             raise
         self.breaker.succeeded()
-        return outcomes
-
-    async def apply_patiently(
-        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
-    ) -> list[Refusal | None]:
-        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
-
-        Raises TooSlow, which the breaker does not hear of, where the time passes while a ping is answered; what was
-        handed over may have been stored by then. Raises StoreUnavailable for an outage.
-        """
-        try:
-            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
-        except TimedOut as late:
-            try:
-                await self.ping()
-            except StoreUnavailable:
-                self.breaker.timed_out(late.message)
-                raise late from None
-            raise TooSlow(late.message) from late
-        except StoreUnavailable as error:
-            self.breaker.failed(error.message)
-            raise
-        self.breaker.succeeded()
-        return outcomes
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch within a time. Raises StoreUnavailable."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from adapters.dual_write import intents
 from adapters.dual_write.batcher import Confirmation, MirrorBatcher
+from adapters.dual_write.isolation import apply_each
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
@@ -101,7 +102,7 @@ class MirroredStore:
 
         What the target alone refuses the source keeps: the Refusal then says that the copy lacks it.
         """
-        outcomes = await self._source.apply(change_sets)
+        outcomes = await apply_each(self._source.apply, change_sets)
         taken = [index for index, refusal in enumerate(outcomes) if refusal is None]
         now = self._clock.now()
         mirrored = [intents.for_target(change_sets[index], now) for index in taken]

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import pytest
 
+from adapters.dual_write.isolation import apply_each, bisected
 from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
 from adapters.records.record import Record, tombstone
 from adapters.records.record_store import RecordStore
@@ -121,7 +122,7 @@ class ApplyContract:
         await commit_all(store, "labels", label(1, name="bug"))
         good, later = change_set(put("tasks", task(1))), change_set(put("labels", label(3, name="idea")))
         bad = change_set(put("tasks", task(2)), put("labels", label(2, name="bug")), put("tasks", task(4)))
-        first, refused, last = await store.apply([good, bad, later])
+        first, refused, last = await apply_each(store.apply, [good, bad, later])
         assert (first, last) == (None, None)
         assert isinstance(refused, Refusal)
         assert refused.reason
@@ -147,8 +148,8 @@ class ApplyContract:
         await commit_all(store, "labels", label(1, name="bug"), label(2, name="idea"))
         frees = change_set(put("labels", label(1, version=2, name="defect")))
         takes = change_set(put("labels", label(2, version=2, name="bug")))
-        await store.apply([takes, frees])
-        assert await store.apply([takes, frees]) == [None, None]
+        await bisected(store.apply, [takes, frees])
+        assert await bisected(store.apply, [takes, frees]) == [None, None]
         assert same(await fetched(store, "labels", 1), label(1, version=2, name="defect"))
         assert same(await fetched(store, "labels", 2), label(2, version=2, name="bug"))
 

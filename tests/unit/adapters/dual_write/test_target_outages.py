@@ -10,6 +10,7 @@ from tests.unit.adapters.dual_write.world import (
     Process,
     Stores,
     assert_promises,
+    entries_of,
     recover,
     started,
     statuses,
@@ -187,7 +188,9 @@ def test_a_target_that_fails_in_an_unforeseen_way_fails_no_request() -> None:
         await process.store.open()
         await process.create(1)
         await process.store.close()
-        assert await statuses(stores) == ["PENDING"]
+        (entry,) = await entries_of(stores, 1)
+        assert (entry["syncStatus"], entry["syncAttempts"]) == ("FAILED", 1)
+        assert "TypeError" in entry["syncError"]
         await recover(stores)
         await assert_promises(stores)
 
