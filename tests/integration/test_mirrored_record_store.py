@@ -24,7 +24,7 @@ from tests.unit.contracts.builders import change_set, fetched, label, put, same,
 from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.contracts.values import UNHOLDABLE
 
-PATIENT = DualWriteSettings(timeout_ms=30_000, settle_interval_ms=60_000)
+PATIENT = DualWriteSettings(timeout_ms=30_000, mark_interval_ms=60_000)
 """A slow answer of a target that works is not what these tests are about, and no relay comes after them. What became of
 mirroring an entry is noted when the store is closed, not while a test compares what is stored.
 """
@@ -76,7 +76,7 @@ async def _marks(source: RecordStore, change_sets: list[ChangeSet]) -> list[Reco
 
 async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason(target_url: str) -> None:
     source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
-    store = _mirrored(source, target, DualWriteSettings(timeout_ms=30_000, settle_interval_ms=10))
+    store = _mirrored(source, target, DualWriteSettings(timeout_ms=30_000, mark_interval_ms=10))
     await store.open()
     await store.prepare()
     records = [task(number) for number in range(40)]

@@ -51,7 +51,7 @@ class MirrorTarget:
     async def connect(self) -> None:
         """Opens the store, pings it, and prepares it where that was asked for. Harmless when all is done already.
 
-        Raises StoreUnavailable, also with the words of a store that answers but must not be used, and opens the
+        Raises StoreUnavailable, also with the message of a store that answers but must not be used, and opens the
         breaker then; never closes it.
         """
         async with self._connecting:
@@ -71,14 +71,14 @@ class MirrorTarget:
                 raise StoreUnavailable(str(refused)) from refused
 
     async def ping(self) -> None:
-        """Returns where the store answers. Raises StoreUnavailable; counts for nothing."""
+        """Returns where the store answers. Raises StoreUnavailable; does not count for the breaker."""
         await self._bounded(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
         """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
         time-out, and reports it to the breaker.
         """
-        with self._reporting():
+        with self._reported():
             return await self._bounded(timeout_ms, apply_each(self._store.apply, change_sets))
 
     async def apply_patiently(
@@ -86,40 +86,20 @@ class MirrorTarget:
     ) -> list[Refusal | None]:
         """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
 
-        The time is that of each attempt. Where it passes while a ping is answered, the batch is bisected, and a change
-        set that is alone is rejected; what was handed over may have been stored by then.
+        Each call may take `timeout_ms`. Where that passes while a ping is answered, the batch is bisected, and a change
+        set that is alone is rejected; it may have been stored by then.
         """
 
-        async def attempt(part: Sequence[ChangeSet]) -> list[Refusal | None]:
-            with self._reporting():
-                return await self._apply_or_reject(part, timeout_ms=timeout_ms)
+        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Refusal | None]:
+            with self._reported():
+                try:
+                    return await self._bounded(timeout_ms, self._store.apply(part))
+                except TimedOut as late:
+                    if not await self._answers():
+                        raise
+                    raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
 
-        return await bisected(attempt, change_sets)
-
-    async def _apply_or_reject(
-        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
-    ) -> list[Refusal | None]:
-        try:
-            return await self._bounded(timeout_ms, self._store.apply(change_sets))
-        except TimedOut as late:
-            try:
-                await self.ping()
-            except StoreUnavailable:
-                raise late from None
-            raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Reports to the breaker how a call ended; rejections are no outage."""
-        try:
-            yield
-        except TimedOut as late:
-            self.breaker.timed_out(late.message)
-            raise
-        except StoreUnavailable as error:
-            self.breaker.failed(error.message)
-            raise
-        self.breaker.succeeded()
+        return await bisected(apply_or_reject, change_sets)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch within a time. Raises StoreUnavailable."""
@@ -132,6 +112,30 @@ class MirrorTarget:
             await self._bounded(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
+
+    async def is_reachable(self) -> bool:
+        """Whether the breaker is closed and the store answers a ping."""
+        return not self.breaker.is_open and await self._answers()
+
+    async def _answers(self) -> bool:
+        try:
+            await self.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Reports to the breaker how a call ended."""
+        try:
+            yield
+        except TimedOut as late:
+            self.breaker.timed_out(late.message)
+            raise
+        except StoreUnavailable as error:
+            self.breaker.failed(error.message)
+            raise
+        self.breaker.succeeded()
 
     def _bounded(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         return self._calls.within(timeout_ms, call)

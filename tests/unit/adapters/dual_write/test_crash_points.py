@@ -124,7 +124,7 @@ def test_a_crash_at_any_step_is_repaired_by_the_next_process(
     story: Story, prepared: Callable[[], Awaitable[Stores]], mode: MirrorMode
 ) -> None:
     async def check() -> None:
-        settings = DualWriteSettings(settle_interval_ms=10, mode=mode)
+        settings = DualWriteSettings(mark_interval_ms=10, mode=mode)
         left_behind: set[tuple[str, ...]] = set()
         for steps in range(await steps_of(story, prepared) + 1):
             stores = await prepared()

@@ -1,4 +1,4 @@
-"""What a request meets: modes, refusals, order, and what is left in the source."""
+"""What a request meets: modes, rejections, order, and what is left in the source."""
 
 import asyncio
 from dataclasses import replace

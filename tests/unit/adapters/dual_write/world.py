@@ -23,7 +23,7 @@ from tests.unit.faults import Dislike, FaultyStore, Gate, Mortality, Weather, li
 from tests.unit.memory_store import MemoryRecordStore
 
 LABEL = LABELS.collection
-QUICK = DualWriteSettings(settle_interval_ms=10)
+QUICK = DualWriteSettings(mark_interval_ms=10)
 PAUSED = replace(QUICK, enabled=False)
 LONG_ENOUGH = 240.0
 """Seconds after which every attempt of the default settings has been made."""
