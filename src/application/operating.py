@@ -1,4 +1,4 @@
-"""The mirror for operators: everything asks for an administrator first."""
+"""The mirror for operators: every operation requires an administrator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The record store contract on MontyDB mirrored to PostgreSQL; what a test leaves is the same in both."""
+"""The record store contract on MontyDB mirrored to PostgreSQL; each test leaves the same in both."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -25,8 +25,8 @@ from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.contracts.values import UNHOLDABLE
 
 PATIENT = DualWriteSettings(timeout_ms=30_000, mark_interval_ms=60_000)
-"""A slow answer of a target that works is not what these tests are about, and no relay comes after them. What became of
-mirroring an entry is noted when the store is closed, not while a test compares what is stored.
+"""A working target that answers slowly must not fail these tests, as no relay follows them. Entries are marked when the
+store is closed, not while a test compares the stores.
 """
 
 MARKED_SECONDS_MAX = 10
@@ -39,7 +39,7 @@ UNCOMPARED = frozenset(
         "test_a_mirror_refuses_or_keeps",
     }
 )
-"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL refuses."""
+"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL rejects."""
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +118,17 @@ class TestMontyMirroredToPostgres(RecordStoreContract):
 
     @pytest.mark.parametrize("record", UNHOLDABLE.values(), ids=UNHOLDABLE)
     async def test_a_mirror_refuses_or_keeps(self, store: RecordStore, record: Record) -> None:
-        """What either store refuses is refused. Where the target alone does, the source keeps the whole change set."""
+        """A value that either store rejects is rejected. Where only the target does, the source keeps it."""
         good, bad = (
             change_set(put("tasks", task(9))),
             change_set(put("labels", label(2)), put("tasks", record)),
         )
 
-        first, refused, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
+        first, rejected, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
 
         assert (first, last) == (None, None)
-        assert isinstance(refused, Refusal)
-        assert refused.reason.isprintable()
+        assert isinstance(rejected, Refusal)
+        assert rejected.reason.isprintable()
         stored, beside = await fetched(store, "tasks", 1), await fetched(store, "labels", 2)
         assert (stored is None) == (beside is None)
         assert stored is None or same(stored, record)

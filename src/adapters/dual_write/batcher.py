@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from loguru import logger
 
@@ -14,16 +13,6 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Refusal
 from domain.errors import StoreUnavailable
 
-
-class Confirmation(Enum):
-    """The outcome of mirroring, as a request sees it."""
-
-    CONFIRMED = "confirmed"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-    """Not yet, or not known: the entries stay PENDING and the relay delivers them."""
-
-
 OnOutcome = Callable[[ChangeSet, Refusal | None, float], None]
 """Called for each change set that the target answered for, with the milliseconds since it was handed in."""
 
@@ -32,11 +21,11 @@ OnOutcome = Callable[[ChangeSet, Refusal | None, float], None]
 class _Waiting:
     change_set: ChangeSet
     since: float
-    answer: asyncio.Future[Confirmation]
+    answer: asyncio.Future[bool]
 
-    def resolve(self, confirmation: Confirmation) -> None:
+    def resolve(self, *, is_confirmed: bool = False) -> None:
         if not self.answer.done():
-            self.answer.set_result(confirmation)
+            self.answer.set_result(is_confirmed)
 
 
 class MirrorBatcher:
@@ -56,19 +45,20 @@ class MirrorBatcher:
         self._is_closed = False
         target.breaker.when_opened(self._release_all)
 
-    async def mirror(self, change_set: ChangeSet) -> Confirmation:
-        """Hands it to the target and waits, never longer than the time-out. Raises nothing of the target's.
+    async def mirror(self, change_set: ChangeSet) -> bool:
+        """Hands it to the target and returns whether that confirmed, never later than the time-out.
 
-        Cancelling the caller does not cancel the mirroring.
+        Otherwise it was rejected, or it is left to the relay. Cancelling the caller does not cancel the mirroring.
+        Raises nothing of the target's.
         """
         if self._is_closed or self._target.breaker.is_open or len(self._queue) >= self._settings.queue_max:
-            return Confirmation.UNKNOWN
+            return False
         loop = asyncio.get_running_loop()
         waiting = _Waiting(change_set, loop.time(), loop.create_future())
         self._queue.append(waiting)
         if self._flusher is None:
             self._flusher = loop.create_task(self._flush_until_empty())
-        deadline = loop.call_later(self._timeout_ms / 1000, waiting.resolve, Confirmation.UNKNOWN)
+        deadline = loop.call_later(self._timeout_ms / 1000, waiting.resolve)
         try:
             return await waiting.answer
         finally:
@@ -101,7 +91,7 @@ class MirrorBatcher:
             now = asyncio.get_running_loop().time()
             for each, rejection in zip(batch, outcomes, strict=True):
                 self._on_outcome(each.change_set, rejection, (now - each.since) * 1000)
-                each.resolve(Confirmation.CONFIRMED if rejection is None else Confirmation.REJECTED)
+                each.resolve(is_confirmed=rejection is None)
         except StoreUnavailable as error:
             # It is reported to the breaker already, and the entries are PENDING.
             logger.debug("{} change sets are left to the relay: {}", len(batch), error.message)
@@ -109,9 +99,9 @@ class MirrorBatcher:
             logger.exception("{} change sets could not be mirrored and are left to the relay", len(batch))
         finally:
             for each in batch:
-                each.resolve(Confirmation.UNKNOWN)
+                each.resolve()
 
     def _release_all(self) -> None:
         for waiting in (*self._in_flight, *self._queue):
-            waiting.resolve(Confirmation.UNKNOWN)
+            waiting.resolve()
         self._queue.clear()

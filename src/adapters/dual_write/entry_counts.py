@@ -71,24 +71,21 @@ class SharedAnswer(Generic[T]):
     def __init__(self, ask: Callable[[], Awaitable[T]], *, seconds: float) -> None:
         self._ask = ask
         self._seconds = seconds
-        self._asking: asyncio.Task[T] | None = None
-        self._expires_at = 0.0
+        self._asking: asyncio.Future[T] | None = None
 
     async def get(self) -> T:
         """The answer. Raises what asking raises; cancelling one caller does not affect the others."""
-        loop = asyncio.get_running_loop()
-        if self._asking is None or (self._asking.done() and loop.time() >= self._expires_at):
-            self._asking = loop.create_task(self._fresh())
-            # Read so that the loop does not report it where every waiting caller was cancelled.
-            self._asking.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask())
+            self._asking.add_done_callback(self._keep)
         return await asyncio.shield(self._asking)
 
     def forget(self) -> None:
         """The next caller asks anew."""
         self._asking = None
 
-    async def _fresh(self) -> T:
-        self._expires_at = 0.0
-        answer = await self._ask()
-        self._expires_at = asyncio.get_running_loop().time() + self._seconds
-        return answer
+    def _keep(self, asking: asyncio.Future[T]) -> None:
+        if asking.cancelled() or asking.exception() is not None:
+            self.forget()
+        else:
+            asyncio.get_running_loop().call_later(self._seconds, self.forget)

@@ -1,9 +1,8 @@
 """The store that receives the mirror, as the rest of this package reaches it: within bounds, behind a breaker."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
@@ -13,8 +12,6 @@ from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable
-
-T = TypeVar("T")
 
 
 class MirrorTarget:
@@ -57,11 +54,11 @@ class MirrorTarget:
         async with self._connecting:
             try:
                 if not self._is_open:
-                    await self._bounded(self._settings.connect_timeout_ms, self._store.open())
+                    await self._calls.within(self._settings.connect_timeout_ms, self._store.open())
                     self._is_open = True
                 await self.ping()
                 if not self._is_prepared:
-                    await self._bounded(self._settings.prepare_timeout_ms, self._store.prepare())
+                    await self._calls.within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
                 self.breaker.trip(error.message)
@@ -72,14 +69,14 @@ class MirrorTarget:
 
     async def ping(self) -> None:
         """Returns where the store answers. Raises StoreUnavailable; does not count for the breaker."""
-        await self._bounded(self._settings.probe_timeout_ms, self._store.ping())
+        await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
         """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
         time-out, and reports it to the breaker.
         """
         with self._reported():
-            return await self._bounded(timeout_ms, apply_each(self._store.apply, change_sets))
+            return await self._calls.within(timeout_ms, apply_each(self._store.apply, change_sets))
 
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
@@ -93,7 +90,7 @@ class MirrorTarget:
         async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Refusal | None]:
             with self._reported():
                 try:
-                    return await self._bounded(timeout_ms, self._store.apply(part))
+                    return await self._calls.within(timeout_ms, self._store.apply(part))
                 except TimedOut as late:
                     if not await self._answers():
                         raise
@@ -103,13 +100,13 @@ class MirrorTarget:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch within a time. Raises StoreUnavailable."""
-        return await self._bounded(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
+        return await self._calls.within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
     async def close(self) -> None:
         """Lets go of the store, also while it hangs. Raises nothing for a store that does not answer."""
         await self._calls.close(self._settings.close_timeout_ms)
         try:
-            await self._bounded(self._settings.close_timeout_ms, self._store.close())
+            await self._calls.within(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
 
@@ -136,6 +133,3 @@ class MirrorTarget:
             self.breaker.failed(error.message)
             raise
         self.breaker.succeeded()
-
-    def _bounded(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        return self._calls.within(timeout_ms, call)

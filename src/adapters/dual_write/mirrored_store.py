@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from adapters.dual_write.batcher import Confirmation, MirrorBatcher
+from adapters.dual_write.batcher import MirrorBatcher
 from adapters.dual_write.isolation import apply_each
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.marker import Marker
@@ -70,8 +70,8 @@ class MirroredStore(WrappedStore):
             await self._inner.commit(change_set)
             return
         await self._inner.commit(pending(change_set))
-        confirmation = await self._mirror(change_set)
-        if self._settings.mode is MirrorMode.STRICT and confirmation is not Confirmation.CONFIRMED:
+        is_confirmed = await self._mirror(change_set)
+        if self._settings.mode is MirrorMode.STRICT and not is_confirmed:
             raise MirrorPending
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
@@ -88,13 +88,13 @@ class MirroredStore(WrappedStore):
             outcomes[place] = answer
         return outcomes
 
-    async def _mirror(self, change_set: ChangeSet) -> Confirmation:
+    async def _mirror(self, change_set: ChangeSet) -> bool:
         if not self._settings.enabled:
-            return Confirmation.UNKNOWN
+            return False
         is_too_large = len(change_set.puts) > self._settings.direct_records_max
         if self._settings.mode is MirrorMode.RELAY or is_too_large:
             self._wake_relay()
-            return Confirmation.UNKNOWN
+            return False
         return await self._batcher.mirror(for_target(change_set, self._clock.now()))
 
     def _mark(self, change_set: ChangeSet, rejection: Refusal | None, elapsed_ms: float) -> None:

@@ -1,6 +1,5 @@
 """Audit entries as outbox messages: as the source stores them, as they travel, and the marks of their delivery."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.dual_write.backoff import BackOff
@@ -33,7 +32,8 @@ def needs_mirror(change_set: ChangeSet) -> bool:
 
 def pending(change_set: ChangeSet) -> ChangeSet:
     """The change set as the source stores it: every entry waits to be mirrored."""
-    return replace(change_set, entries=tuple({**entry, **_PENDING} for entry in change_set.entries))
+    entries = tuple({**entry, **_PENDING} for entry in change_set.entries)
+    return ChangeSet(change_set.puts, entries, change_set.guards)
 
 
 def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:

@@ -106,7 +106,7 @@ def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
     simulate(check())
 
 
-def test_what_was_refused_together_is_due_together() -> None:
+def test_entries_that_were_rejected_together_are_due_together() -> None:
     marks = DeliveryMarks(QUICK)
     change = change_set_of(*(creation(number) for number in range(1, 9)))
     now = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -92,7 +92,7 @@ async def test_an_outage_while_poison_is_isolated_is_an_outage() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-async def test_a_name_passes_on_within_one_batch_in_any_order_of_two_hands(order: tuple[int, ...]) -> None:
+async def test_a_name_moves_between_records_of_one_batch_in_any_order(order: tuple[int, ...]) -> None:
     store = StatementStore()
     before = creation(1, name="red")
     await store.apply([change_set_of(before)])
@@ -118,7 +118,7 @@ async def _taken(change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
     [(_crash, ("The target failed on it", "TypeError")), (_taken, ("scope, name",))],
     ids=["a bug of the driver", "a taken key"],
 )
-async def test_what_is_raised_for_one_change_set_is_its_rejection(
+async def test_an_error_for_one_change_set_is_its_rejection(
     apply: Callable[[Sequence[ChangeSet]], Awaitable[list[Refusal | None]]], words: tuple[str, ...]
 ) -> None:
     outcomes = await bisected(apply, batch_of(2))
@@ -149,7 +149,7 @@ def test_one_poison_in_a_batch_is_counted_with_its_own_reason_and_alone(is_backl
     simulate(check())
 
 
-async def test_what_a_target_says_of_each_change_set_is_believed() -> None:
+async def test_outcomes_that_a_target_gives_for_each_change_set_are_kept() -> None:
     store = MemoryRecordStore("target")
     target = FaultyStore(store, dislike=too_long)
     outcomes = await apply_each(target.apply, batch_of(8, 3))

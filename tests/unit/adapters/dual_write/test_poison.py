@@ -1,4 +1,4 @@
-"""What the target refuses is tried again, parked with its reason, and stands in nobody else's way."""
+"""Rejected records are tried again, parked with their reason, and hold up no other record."""
 
 import asyncio
 from collections import Counter
@@ -73,7 +73,7 @@ def test_attempts_are_spaced_by_a_growing_pause() -> None:
     simulate(check())
 
 
-def test_poison_in_the_middle_of_a_backlog_blocks_only_what_was_committed_with_it() -> None:
+def test_poison_in_the_middle_of_a_backlog_blocks_only_its_own_change_set() -> None:
     async def check() -> None:
         stores = Stores()
         creations = [change_set_of(creation(number)) for number in range(1, 50)]
@@ -107,13 +107,13 @@ def test_a_later_version_that_fits_goes_ahead_and_takes_the_poison_with_it() -> 
     simulate(check())
 
 
-def test_what_makes_the_target_fail_unforeseen_is_parked_alone() -> None:
+def test_a_record_that_makes_the_target_fail_unexpectedly_is_parked_alone() -> None:
     async def check() -> None:
         stores = Stores()
 
         def explode(change_set: ChangeSet) -> str | None:
             if numbered_id(3) in {put.record_id for put in change_set.puts}:
-                raise TypeError("a fault of the driver")
+                raise TypeError("a bug of the driver")
             return None
 
         process, running = await relaying(stores, dislike=explode)

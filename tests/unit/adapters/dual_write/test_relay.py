@@ -130,7 +130,7 @@ def test_the_relay_leaves_young_entries_to_the_requests_that_wrote_them() -> Non
     simulate(check())
 
 
-def test_an_outage_in_the_middle_of_a_page_keeps_what_was_confirmed() -> None:
+def test_an_outage_in_the_middle_of_a_page_keeps_the_confirmed_marks() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         await left_pending(stores, *(change_set_of(creation(number)) for number in range(1, 11)))
