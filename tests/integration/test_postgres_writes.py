@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from adapters.dual_write.isolation import apply_each
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.tables import TABLES
@@ -112,7 +113,7 @@ async def test_a_name_moves_between_records_of_one_batch_in_any_order(store: Pos
     await store.apply([change_set(put("labels", _renamed(1, "red", version=1)))])
     given_up = change_set(put("labels", _renamed(1, "blue", version=2)))
     taken = change_set(put("labels", _renamed(2, "red", version=1)))
-    assert await store.apply([taken, given_up]) == [None, None]
+    assert await apply_each(store.apply, [taken, given_up]) == [None, None]
     found = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
     assert [found[numbered_id(number)]["name"] for number in (1, 2)] == ["blue", "red"]
 
@@ -136,7 +137,7 @@ async def test_rejected_change_sets_do_not_affect_the_others_of_a_large_batch(
     changes[17] = change_set(put("tasks", task(17, title="a\x00b")))
     changes[120] = change_set(put("labels", label(120, name="taken")))
     changes[199] = change_set(put("tasks", task(199, priority="high")))
-    outcomes = await store.apply(changes)
+    outcomes = await apply_each(store.apply, changes)
     refused = {place: outcome.reason for place, outcome in enumerate(outcomes) if outcome is not None}
     assert refused.keys() == {17, 120, 199}
     assert "NUL" in refused[17]
@@ -179,7 +180,7 @@ async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_re
         change_set(put("tasks", {**task(number), "title": title})) for number, title in enumerate(titles)
     ]
     try:
-        outcomes = await hasty.apply(changes)
+        outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
     slow = Refusal("It takes longer than 400 ms to store.")

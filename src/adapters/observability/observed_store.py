@@ -1,4 +1,4 @@
-"""A record store that counts and times what it is asked."""
+"""A record store that counts and times its operations."""
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -24,7 +24,7 @@ SEVERAL = "several"
 class ObservedStore(WrappedStore):
     """A RecordStore that changes nothing: every operation is counted by outcome and timed, and slow ones are noted.
 
-    Outcomes: `ok`, `refused` (the fault of the input or the state), `unavailable`, `cancelled`, `failed` (our fault).
+    Outcomes: `ok`, `rejected` (because of the input or the state), `unavailable`, `cancelled`, `failed` (our bug).
     `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are no operations.
     """
 
@@ -98,5 +98,5 @@ def _outcome_of(error: BaseException) -> str:
     if isinstance(error, Unavailable):
         return "unavailable"
     if isinstance(error, TandemError):
-        return "refused"
+        return "rejected"
     return "failed" if isinstance(error, Exception) else "cancelled"

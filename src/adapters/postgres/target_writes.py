@@ -35,32 +35,25 @@ class TargetWrites:
         self._connections = connections
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """See RecordStore.apply."""
-        outcomes: list[Refusal | None] = []
+        """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+        if len(change_sets) == 1:
+            return [await self._apply_alone(change_sets[0])]
         for part in _parts(change_sets):
-            outcomes += await self._apply_part(part)
-        return outcomes
-
-    async def _apply_part(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """The outcomes of a part. A later change set may free a unique value, so change sets that were rejected for one
-        are retried at the end.
-        """
-        faults = await self._faults(change_sets)
-        for place, fault in enumerate(faults):
-            if isinstance(fault, AlreadyExists) and len(change_sets) > 1:
-                faults[place] = (await self._faults([change_sets[place]]))[0]
-        return [None if fault is None else Refusal(_reason(fault)) for fault in faults]
-
-    async def _faults(self, change_sets: Sequence[ChangeSet]) -> list[AlreadyExists | RuleBroken | None]:
-        """Writes all at once; where that fails, bisects in the order of arrival until the rejected ones are alone."""
-        try:
-            await self._in_time(self._write, change_sets)
-        except (AlreadyExists, RuleBroken) as fault:
-            if len(change_sets) == 1:
-                return [await self._fault_after_release(change_sets[0], fault)]
-            middle = len(change_sets) // 2
-            return [*await self._faults(change_sets[:middle]), *await self._faults(change_sets[middle:])]
+            await self._in_time(self._write, part)
         return [None] * len(change_sets)
+
+    async def _apply_alone(self, change_set: ChangeSet) -> Refusal | None:
+        try:
+            try:
+                await self._in_time(self._write, [change_set])
+            except AlreadyExists:
+                # Records of one change set may swap their unique values: then replaced rows leave first.
+                if len(change_set.puts) == 1:
+                    raise
+                await self._in_time(self._write_released, [change_set])
+        except (AlreadyExists, RuleBroken) as fault:
+            return Refusal(_reason(fault))
+        return None
 
     async def _in_time(
         self, write: Callable[[Sequence[ChangeSet]], Awaitable[None]], change_sets: Sequence[ChangeSet]
@@ -74,20 +67,6 @@ class TargetWrites:
             await self._connections.ping()
             limit_ms = self._connections.statement_timeout_ms
             raise RuleBroken(f"It takes longer than {limit_ms} ms to store.") from slow
-
-    async def _fault_after_release(
-        self, change_set: ChangeSet, fault: AlreadyExists | RuleBroken
-    ) -> AlreadyExists | RuleBroken | None:
-        """The error that remains when replaced rows are deleted before their successors are inserted: records of one
-        change set may swap their unique values.
-        """
-        if isinstance(fault, RuleBroken) or len(change_set.puts) == 1:
-            return fault
-        try:
-            await self._in_time(self._write_released, [change_set])
-        except (AlreadyExists, RuleBroken) as lasting:
-            return lasting
-        return None
 
     async def _write(self, change_sets: Sequence[ChangeSet]) -> None:
         if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
@@ -117,9 +96,6 @@ class TargetWrites:
 
 def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
     """The change sets in parts of a bounded number of rows and bytes."""
-    if len(change_sets) == 1:
-        yield change_sets
-        return
     part: list[ChangeSet] = []
     rows = size = 0
     for change_set in change_sets:

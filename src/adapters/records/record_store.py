@@ -81,7 +81,9 @@ class RecordStore(Protocol):
 
         Idempotent and independent of order; expected versions are ignored. Each change set is atomic, and each has its
         own outcome: None once it is durable here (or superseded), or a Refusal because of its own records, which does
-        not affect the others. Entries arrive with sync status SYNCED.
+        not affect the others. Entries arrive with sync status SYNCED. A store that writes several in one statement may
+        raise AlreadyExists or RuleBroken instead where it rejects one of several; any part of them may be stored then,
+        and the caller isolates the rejected one (adapters.dual_write.isolation).
         """
         ...
 

@@ -84,13 +84,13 @@ def test_what_waits_for_a_target_that_is_down_is_shown(
     assert "DOES NOT ANSWER" in tandem("sync", "status").out
 
 
-def test_a_story_tells_every_version(tandem: Tandem, beads_file: Path) -> None:
+def test_the_history_lists_every_version(tandem: Tandem, beads_file: Path) -> None:
     project_id = tandem("import", "--format", "beads", str(beads_file), "--json").view["project"]["id"]
-    story = tandem("story", "projects", project_id, "--json")
-    (chapter,) = story.view["items"]
-    assert (chapter["version"], chapter["action"], chapter["inSource"]) == (1, "IMPORTED", True)
-    assert "IMPORTED" in tandem("story", "projects", project_id).out
-    assert tandem("story", "projects", "f" * 24).code == 2
+    history = tandem("sync", "history", "projects", project_id, "--json")
+    (row,) = history.view["items"]
+    assert (row["version"], row["action"], row["inSource"]) == (1, "IMPORTED", True)
+    assert "IMPORTED" in tandem("sync", "history", "projects", project_id).out
+    assert tandem("sync", "history", "projects", "f" * 24).code == 2
 
 
 def test_a_token_is_for_an_existing_account_and_says_what_it_holds(tandem: Tandem, account: Account) -> None:
