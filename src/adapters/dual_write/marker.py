@@ -1,6 +1,7 @@
 """Marks delivery outcomes on entries of the source: lazily, in batches, off the request path."""
 
 import asyncio
+from contextlib import suppress
 
 from loguru import logger
 
@@ -47,11 +48,10 @@ class Marker:
     async def _write_until_empty(self) -> None:
         try:
             while self._waiting:
-                try:
+                # A batch that is not full is written after the interval.
+                with suppress(TimeoutError):
                     async with asyncio.timeout(self._settings.mark_interval_ms / 1000):
                         await self._batch_is_full.wait()
-                except TimeoutError:
-                    pass  # a batch that is not full is written after the interval
                 await self._write_batch()
         finally:
             self._writer = None
