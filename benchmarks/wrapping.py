@@ -14,9 +14,9 @@ from adapters.observability.request_metrics import RequestMetrics
 from adapters.system.clock import SystemClock
 from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
-from entrypoints.http.authentication import Authentication
 from entrypoints.http.errors import answer_error
-from entrypoints.http.middleware import Limits, RequestLayer
+from entrypoints.http.protocol.middleware import Limits, RequestLayer
+from entrypoints.http.security.authentication import Authentication
 
 SECTION = "Around a handler"
 CALLS = 4_000

@@ -6,35 +6,35 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from litestar import Controller, Litestar
 from loguru import logger
 
-from entrypoints.http.administration import AdministrationController
-from entrypoints.http.assignments import AssignmentController
+from entrypoints.http.admin import AdministrationController
 from entrypoints.http.audit import AuditController
-from entrypoints.http.authentication import Authentication
-from entrypoints.http.body_reading import BODY_BYTES_MAX
-from entrypoints.http.cookies import SessionCookies
-from entrypoints.http.cross_site import CrossSiteGuard
 from entrypoints.http.dependencies import HttpContainer, dependencies_of
 from entrypoints.http.door import before_operation
 from entrypoints.http.errors import answer_error
+from entrypoints.http.files import ExportController, ImportController
 from entrypoints.http.google import GoogleController
-from entrypoints.http.interchange import ExportController, ImportController
+from entrypoints.http.health import OperationsController
 from entrypoints.http.labels import LabelController
-from entrypoints.http.middleware import AccessLines, Limits, RequestLayer, name_request
-from entrypoints.http.operations import OperationsController
-from entrypoints.http.pages import PageController
-from entrypoints.http.projects import ProjectController, ProjectHistoryController
-from entrypoints.http.rate_limit import RateLimiter
-from entrypoints.http.roles import HeldRolesController, RoleController
+from entrypoints.http.projects.controller import ProjectController, ProjectHistoryController
+from entrypoints.http.projects.timelines import TimelineController, TimelineHistoryController
+from entrypoints.http.protocol.input import BODY_BYTES_MAX
+from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
+from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.cookies import SessionCookies
+from entrypoints.http.security.csrf import CrossSiteGuard
+from entrypoints.http.security.rate_limit import RateLimiter
 from entrypoints.http.sessions import SessionController
+from entrypoints.http.site import PageController
 from entrypoints.http.sync import SyncController
-from entrypoints.http.task_bulk import BulkController
 from entrypoints.http.task_work import TaskWorkController
-from entrypoints.http.tasks import TaskController, TaskHistoryController
-from entrypoints.http.team_members import InvitationController, MemberController
-from entrypoints.http.teams import TeamController, TeamHistoryController
-from entrypoints.http.timelines import TimelineController, TimelineHistoryController
+from entrypoints.http.tasks.assignments import AssignmentController
+from entrypoints.http.tasks.bulk import BulkController
+from entrypoints.http.tasks.controller import TaskController, TaskHistoryController
+from entrypoints.http.tasks.watchlist import WatchlistController
+from entrypoints.http.teams.controller import TeamController, TeamHistoryController
+from entrypoints.http.teams.members import InvitationController, MemberController
+from entrypoints.http.teams.roles import HeldRolesController, RoleController
 from entrypoints.http.users import UserController
-from entrypoints.http.watchlists import WatchlistController
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 

@@ -9,13 +9,13 @@ from application.ports.repositories import AuditFilter
 from domain.audit import AuditEntry
 from domain.permissions import is_admin
 from domain.task import Priority
-from entrypoints.http.authentication import actor_of
 from entrypoints.http.desks import AuditDesk
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, display_text, made_view
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import AuditQuery, read_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, display_text, made_view
-from entrypoints.http.task_shapes import AssignmentView
-from entrypoints.http.team_shapes import MembershipView, RoleView, TeamView
+from entrypoints.http.security.authentication import actor_of
+from entrypoints.http.tasks.schemas import AssignmentView
+from entrypoints.http.teams.schemas import MembershipView, RoleView, TeamView
 from entrypoints.http.views import (
     AuditEntryView,
     ChangeView,

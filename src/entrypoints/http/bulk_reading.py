@@ -18,17 +18,17 @@ from application.tasks.bulk_operations import (
     placed,
 )
 from domain.errors import FAULTS_MAX, Fault, Invalid, RuleBroken, TandemError
-from entrypoints.http.body_reading import reader_of
 from entrypoints.http.bulk_shapes import (
     CreateOperationBody,
     DeleteOperationBody,
     OperationBody,
     UpdateOperationBody,
 )
-from entrypoints.http.faults import faults_against
 from entrypoints.http.json_tree import parse, refusal
-from entrypoints.http.refusals import PreconditionMissing
-from entrypoints.http.tasks import changes_of
+from entrypoints.http.protocol.input import reader_of
+from entrypoints.http.protocol.input_errors import faults_against
+from entrypoints.http.protocol.problems import PreconditionMissing
+from entrypoints.http.tasks.controller import changes_of
 
 _KINDS: dict[str, type[OperationBody]] = {
     "create": CreateOperationBody,

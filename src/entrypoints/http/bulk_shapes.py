@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.tasks.bulk_operations import OPERATIONS_MAX
-from entrypoints.http.bodies import TaskBody, TaskPatch, VersionNumber
 from entrypoints.http.errors import ProblemView
+from entrypoints.http.projects.schemas import TaskBody, TaskPatch, VersionNumber
 from entrypoints.http.views import Id, TaskView
 
 

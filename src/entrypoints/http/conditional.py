@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from domain.errors import Fault, Invalid
-from entrypoints.http.exchange import joined_header
-from entrypoints.http.refusals import PreconditionMissing, Stale
+from entrypoints.http.protocol.problems import PreconditionMissing, Stale
+from entrypoints.http.protocol.request import joined_header
 
 TAGS_MAX = 100
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')

@@ -20,7 +20,6 @@ from application.tasks import commands as tasks
 from application.tasks import reading as task_reading
 from application.tasks import watchlist as watchlists
 from entrypoints.composition.settings import Settings
-from entrypoints.http.authentication import Authentication, TokenVerifier
 from entrypoints.http.conditional import Preconditions
 from entrypoints.http.desks import (
     AdministrationDesk,
@@ -33,16 +32,17 @@ from entrypoints.http.desks import (
     UserDesk,
     WatchlistDesk,
 )
+from entrypoints.http.health import Operations
 from entrypoints.http.idempotency import Answers
 from entrypoints.http.interchange_desk import InterchangeUseCases, interchange_desk
-from entrypoints.http.middleware import AccessLines, RequestCounters
-from entrypoints.http.operations import Operations
-from entrypoints.http.pages import Assets, Site
-from entrypoints.http.paging import Cursors, Pages
+from entrypoints.http.protocol.cursors import Cursors, Pages
+from entrypoints.http.protocol.middleware import AccessLines, RequestCounters
+from entrypoints.http.protocol.writes import Writing
+from entrypoints.http.security.authentication import Authentication, TokenVerifier
 from entrypoints.http.session_desk import SessionUseCases, session_desk
+from entrypoints.http.site import Assets, Site
 from entrypoints.http.task_desks import TaskWorkUseCases, task_desks
 from entrypoints.http.team_desks import TeamUseCases, team_desks
-from entrypoints.http.writing import Writing
 
 
 class Metrics(RequestCounters, Protocol):

@@ -31,8 +31,8 @@ from application.tasks.commands import (
 )
 from application.tasks.reading import GetTask, ListTasks
 from application.tasks.watchlist import ListWatched, UnwatchTask, WatchTask
-from entrypoints.http.paging import Pages
-from entrypoints.http.writing import Writing
+from entrypoints.http.protocol.cursors import Pages
+from entrypoints.http.protocol.writes import Writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 
 from domain.errors import Fault, Invalid
-from entrypoints.http.cross_site import SAFE_METHODS
-from entrypoints.http.documentation import OPERATION, Documented
-from entrypoints.http.exchange import exchange_of, header
-from entrypoints.http.refusals import allow_header
+from entrypoints.http.protocol.operation import OPERATION, Documented
+from entrypoints.http.protocol.problems import allow_header
+from entrypoints.http.protocol.request import exchange_of, header
+from entrypoints.http.security.csrf import SAFE_METHODS
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
 """Where a key may change what happens; the other methods leave the same behind however often they are repeated."""

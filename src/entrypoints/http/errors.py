@@ -20,8 +20,7 @@ from domain.errors import (
     VersionConflict,
 )
 from entrypoints.http.addresses import addressed_record
-from entrypoints.http.exchange import exchange_of
-from entrypoints.http.refusals import (
+from entrypoints.http.protocol.problems import (
     RETRY_SECONDS,
     BodyTooLarge,
     InternalFault,
@@ -32,6 +31,7 @@ from entrypoints.http.refusals import (
     allow_header,
     outcome_of,
 )
+from entrypoints.http.protocol.request import exchange_of
 
 PROBLEM_TYPE = "application/problem+json"
 PROBLEMS_PATH = "/problems/"

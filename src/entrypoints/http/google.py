@@ -9,11 +9,11 @@ from loguru import logger
 from application.actor import system_actor
 from application.ports.sign_in import SignInFailed, SignInFailure
 from domain.errors import NotFound, TandemError
-from entrypoints.http.cookies import TICKET
-from entrypoints.http.documentation import documented
-from entrypoints.http.exchange import exchange_of
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, RawHeaders
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.request import exchange_of
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, RawHeaders
+from entrypoints.http.security.cookies import TICKET
 from entrypoints.http.session_desk import SessionDesk
 
 TICKET_SECONDS = 10 * 60

@@ -14,16 +14,16 @@ from application.history.audit import ListVersions
 from domain.audit import changes_between
 from entrypoints.http.addresses import known_id, known_version
 from entrypoints.http.audit import NEWEST_FIRST, audit_view, version_view
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import RollbackBody
-from entrypoints.http.body_reading import read_body
 from entrypoints.http.conditional import Tagged
-from entrypoints.http.documentation import documented
-from entrypoints.http.paging import Pages
+from entrypoints.http.projects.schemas import RollbackBody
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, entity_answer, shown, view_answer
+from entrypoints.http.protocol.cursors import Pages
+from entrypoints.http.protocol.input import read_body
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.writes import Load, Writing
 from entrypoints.http.queries import DiffQuery, PageQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, entity_answer, shown, view_answer
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.views import AuditEntryView, ChangeView, DiffView, EntityView, VersionView
-from entrypoints.http.writing import Load, Writing
 
 
 class RollBack(Protocol):

@@ -17,9 +17,9 @@ from application.actor import Actor, IdempotencyClaim
 from application.history.audit import FindAnswer
 from domain.audit import AuditEntry
 from domain.errors import AnswerPending, Fault, Invalid, TandemError, Unavailable
-from entrypoints.http.exchange import header
-from entrypoints.http.refusals import KeyReused
-from entrypoints.http.rendering import HttpRequest, RawHeaders
+from entrypoints.http.protocol.answers import HttpRequest, RawHeaders
+from entrypoints.http.protocol.problems import KeyReused
+from entrypoints.http.protocol.request import header
 
 KEY_LENGTH_MAX = 255
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E

@@ -10,14 +10,14 @@ from litestar.types import AnyCallable
 
 from domain.label import LabelChanges
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import LabelBody, LabelPatch, set_fields
-from entrypoints.http.body_reading import read_body, read_patch
 from entrypoints.http.desks import LabelDesk
-from entrypoints.http.documentation import VIEW, documented
+from entrypoints.http.projects.schemas import LabelBody, LabelPatch, set_fields
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import VIEW, documented
 from entrypoints.http.queries import LabelQuery, TrashQuery, read_query, require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
 from entrypoints.http.searching import order_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import LabelView
 

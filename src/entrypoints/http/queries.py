@@ -14,10 +14,10 @@ from domain.errors import Fault
 from domain.project import ProjectStatus
 from domain.role import RoleScope
 from domain.storable import INTEGER_MAX, faults_in
-from entrypoints.http.bodies import Instant
-from entrypoints.http.faults import faults_against, instant_faults
 from entrypoints.http.json_tree import refusal
-from entrypoints.http.rendering import HttpRequest
+from entrypoints.http.projects.schemas import Instant
+from entrypoints.http.protocol.answers import HttpRequest
+from entrypoints.http.protocol.input_errors import faults_against, instant_faults
 from entrypoints.http.searching import TEXT_LENGTH_MAX, Search, Text, order_told, search_faults
 from entrypoints.http.views import Id, PriorityName, ShownStatus
 

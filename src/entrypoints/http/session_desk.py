@@ -8,9 +8,9 @@ from application.accounts import sessions
 from application.ports.sign_in import IdentityProvider
 from application.ports.tokens import TokenPair
 from entrypoints.composition.settings import Settings
-from entrypoints.http.authentication import Authentication
-from entrypoints.http.rate_limit import RateLimiter
-from entrypoints.http.rendering import RawHeaders
+from entrypoints.http.protocol.answers import RawHeaders
+from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.rate_limit import RateLimiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

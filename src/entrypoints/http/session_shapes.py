@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from entrypoints.http.bodies import Email, UserName
+from entrypoints.http.projects.schemas import Email, UserName
 from entrypoints.http.views import UserView
 
 RefreshTokenText = Annotated[str, Meta(max_length=200)]

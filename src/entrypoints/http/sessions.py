@@ -9,12 +9,12 @@ from application.actor import system_actor
 from application.ports.tokens import TokenPair
 from domain.errors import NotFound, Unauthenticated
 from domain.user import User, normal_email
-from entrypoints.http.authentication import Brought
-from entrypoints.http.body_reading import read_body
-from entrypoints.http.documentation import documented
-from entrypoints.http.exchange import exchange_of
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, view_answer, view_of
+from entrypoints.http.protocol.input import read_body
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.request import exchange_of
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, view_answer, view_of
+from entrypoints.http.security.authentication import Brought
 from entrypoints.http.session_desk import SessionDesk
 from entrypoints.http.session_shapes import DevTokenBody, RefreshBody, RefreshedView, SignedInView
 from entrypoints.http.views import UserView

@@ -10,11 +10,18 @@ from application.paging import Page, Position
 from application.ports.synchronisation import Chapter, RecordSync, SyncMetrics
 from domain.audit import AuditEntry, SyncStatus
 from entrypoints.http.addresses import known_collection, known_id
-from entrypoints.http.authentication import actor_of
 from entrypoints.http.desks import MirrorDesk
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import (
+    NO_STORE,
+    Answer,
+    HttpRequest,
+    instant_text,
+    made_view,
+    view_answer,
+)
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import PageQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, made_view, view_answer
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.views import (
     ChapterView,
     CollectionSyncView,

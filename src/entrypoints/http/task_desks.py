@@ -8,8 +8,8 @@ from application.tasks import assignments
 from application.tasks import bulk as bulk_tasks
 from application.tasks import commands as tasks
 from application.tasks import reading as task_reading
-from entrypoints.http.paging import Pages
-from entrypoints.http.writing import Writing
+from entrypoints.http.protocol.cursors import Pages
+from entrypoints.http.protocol.writes import Writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

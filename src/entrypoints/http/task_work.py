@@ -5,13 +5,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from domain.assignment import Assignee
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.body_reading import read_body
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import Answer, HttpRequest
+from entrypoints.http.protocol.input import read_body
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.task_desks import TaskWorkDesk
-from entrypoints.http.task_shapes import AssignBody, DeferBody
+from entrypoints.http.tasks.schemas import AssignBody, DeferBody
 from entrypoints.http.views import TaskView
 
 

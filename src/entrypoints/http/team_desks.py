@@ -9,8 +9,8 @@ from application.history.audit import ListVersions
 from application.teams import commands as teams
 from application.teams import granting, roles
 from application.teams import members as team_members
-from entrypoints.http.paging import Pages
-from entrypoints.http.writing import Writing
+from entrypoints.http.protocol.cursors import Pages
+from entrypoints.http.protocol.writes import Writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from application.actor import Actor
-from entrypoints.http.authentication import actor_of
 from entrypoints.http.conditional import Tagged
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import Answer, HttpRequest
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.writes import Load, Writing
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.views import EntityView
-from entrypoints.http.writing import Load, Writing
 
 
 class Move(Protocol):

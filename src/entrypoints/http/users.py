@@ -8,13 +8,13 @@ from litestar.params import FromPath
 
 from domain.user import UserChanges
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import UserPatch, set_fields
-from entrypoints.http.body_reading import read_patch
 from entrypoints.http.desks import UserDesk
-from entrypoints.http.documentation import documented
+from entrypoints.http.projects.schemas import UserPatch, set_fields
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_patch
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import UserQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.views import UserView
 
 ORDER = "createdAt"

@@ -11,7 +11,7 @@ from application.tasks.details import SeenTask
 from domain.audit import SyncStatus
 from domain.entity import Entity
 from domain.task import Task
-from entrypoints.http.rendering import encoded, view_of
+from entrypoints.http.protocol.answers import encoded, view_of
 from tests.integration.crash.arrangements import Arrangement
 from tests.integration.crash.ledger import Ledger
 

@@ -6,7 +6,7 @@ PYTHONPATH=src python -m tests.unit.entrypoints.http.openapi_copy
 import json
 from pathlib import Path
 
-from entrypoints.http.openapi import openapi_document
+from entrypoints.http.protocol.openapi import openapi_document
 from tests.unit.entrypoints.http.service import Service
 
 COPY = Path(__file__).parents[4] / "docs" / "reference" / "openapi.json"

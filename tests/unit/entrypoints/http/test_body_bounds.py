@@ -11,11 +11,11 @@ import pytest
 from msgspec import Struct
 
 from domain.errors import FAULTS_MAX, Fault
-from entrypoints.http.bodies import TaskBody, TimelineBody, TimelinePatch
-from entrypoints.http.body_reading import BODY_BYTES_MAX
 from entrypoints.http.bulk_shapes import BulkBody
-from entrypoints.http.faults import faults_against
 from entrypoints.http.json_tree import refusal
+from entrypoints.http.projects.schemas import TaskBody, TimelineBody, TimelinePatch
+from entrypoints.http.protocol.input import BODY_BYTES_MAX
+from entrypoints.http.protocol.input_errors import faults_against
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 ANSWER_BYTES_MAX = 48 * 1024

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.cross_site import CrossSiteGuard
-from entrypoints.http.refusals import CrossSiteRefused
+from entrypoints.http.protocol.problems import CrossSiteRefused
+from entrypoints.http.security.csrf import CrossSiteGuard
 
 SESSION, OTHER = "5" * 24, "6" * 24
 GUARD = CrossSiteGuard(b"k" * 32, addresses=("https://tandem.example:443/app/", "http://127.0.0.1:3000"))

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.authentication import Authentication
 from entrypoints.http.deadlines import Deadlines
-from entrypoints.http.middleware import Limits, RequestLayer
-from entrypoints.http.rate_limit import BUCKETS_MAX, RateLimiter
+from entrypoints.http.protocol.middleware import Limits, RequestLayer
+from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import BEN, Service
 
 

@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from entrypoints.http.openapi import openapi_document
+from entrypoints.http.protocol.openapi import openapi_document
 from tests.unit.entrypoints.http.openapi_copy import COPY
 from tests.unit.entrypoints.http.service import ADMIN, Service
 

@@ -1,7 +1,7 @@
 import pytest
 
 from application.paging import Position
-from entrypoints.http.paging import Cursors
+from entrypoints.http.protocol.cursors import Cursors
 from entrypoints.http.queries import TaskQuery
 from entrypoints.http.searching import order_of
 from tests.unit.builders import NOON

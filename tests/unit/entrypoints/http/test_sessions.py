@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from adapters.auth.jwt_tokens import ACCESS_SECONDS
-from entrypoints.http.cross_site import CrossSiteGuard
+from entrypoints.http.security.csrf import CrossSiteGuard
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from domain.assignment import AssigneeType
-from entrypoints.http.bodies import Instant
+from entrypoints.http.projects.schemas import Instant
 from entrypoints.http.views import EntityView, Id
 
 

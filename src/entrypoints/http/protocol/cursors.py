@@ -12,8 +12,8 @@ import msgspec
 
 from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
 from domain.errors import Fault, Invalid
+from entrypoints.http.protocol.answers import Answer, HttpRequest, RawHeaders, encoded
 from entrypoints.http.queries import ListQuery, PageQuery
-from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, encoded
 
 SIGNATURE_LENGTH = 16
 PAGE_BYTES_MAX = 4 * 1024 * 1024

@@ -20,11 +20,18 @@ from entrypoints.http.administration_shapes import (
     TrashHeapsView,
     TrashHeapView,
 )
-from entrypoints.http.authentication import actor_of
 from entrypoints.http.desks import AdministrationDesk
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import (
+    NO_STORE,
+    Answer,
+    HttpRequest,
+    instant_text,
+    made_view,
+    view_answer,
+)
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, made_view, view_answer
+from entrypoints.http.security.authentication import actor_of
 
 OLDEST_FIRST = "deletedAt"
 

@@ -7,13 +7,13 @@ from litestar.params import FromPath
 from application.ports.repositories import TaskFilter
 from domain.assignment import Assignee
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.body_reading import read_body, read_patch
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import AssignmentQuery, read_query, require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.task_desks import AssignmentDesk
-from entrypoints.http.task_shapes import AssignmentBody, AssignmentPatch, AssignmentView
+from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentView
 
 NEWEST_FIRST = "-createdAt"
 

@@ -9,11 +9,11 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from entrypoints.http.addresses import MIRRORED_COLLECTIONS
-from entrypoints.http.body_reading import JSON_TYPE, MERGE_PATCH_TYPE
-from entrypoints.http.documentation import OPERATION, VIEW, Documented
 from entrypoints.http.door import KEYED_METHODS
 from entrypoints.http.errors import PROBLEM_TYPE, ProblemView
-from entrypoints.http.refusals import phrase
+from entrypoints.http.protocol.input import JSON_TYPE, MERGE_PATCH_TYPE
+from entrypoints.http.protocol.operation import OPERATION, VIEW, Documented
+from entrypoints.http.protocol.problems import phrase
 from entrypoints.http.views import EntityView
 
 INTERFACE_VERSION = "1"

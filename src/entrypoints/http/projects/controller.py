@@ -11,15 +11,15 @@ from litestar.types import AnyCallable
 from application.ports.repositories import ProjectFilter
 from domain.project import ProjectChanges
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import ProjectBody, ProjectPatch, set_fields
-from entrypoints.http.body_reading import read_body, read_patch
 from entrypoints.http.desks import ProjectDesk
-from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.projects.schemas import ProjectBody, ProjectPatch, set_fields
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import VIEW, documented
 from entrypoints.http.queries import ProjectQuery, TrashQuery, read_query, require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
 from entrypoints.http.searching import order_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import ProjectView
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain import role, team
 from domain.role import Permission, RoleScope
-from entrypoints.http.bodies import NAMING
+from entrypoints.http.projects.schemas import NAMING
 from entrypoints.http.views import EntityView, Id, InstantText
 
 USERS_MAX = 100

@@ -8,14 +8,21 @@ from litestar.params import FromPath
 
 from domain.role import Role, RoleChanges
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import set_fields
-from entrypoints.http.body_reading import read_body, read_patch
-from entrypoints.http.documentation import documented
+from entrypoints.http.projects.schemas import set_fields
+from entrypoints.http.protocol.answers import (
+    NO_STORE,
+    Answer,
+    HttpRequest,
+    entity_answer,
+    view_answer,
+    view_of,
+)
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import RoleQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, entity_answer, view_answer, view_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.team_desks import RoleDesk
-from entrypoints.http.team_shapes import RoleBody, RolePatch, RolesHeldView, RolesInTeamView, RoleView
+from entrypoints.http.teams.schemas import RoleBody, RolePatch, RolesHeldView, RolesInTeamView, RoleView
 
 
 class RoleController(Controller):

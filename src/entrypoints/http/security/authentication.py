@@ -9,9 +9,9 @@ from litestar import Request
 from application.actor import Actor
 from application.ports.tokens import Identity
 from domain.errors import Unauthenticated
-from entrypoints.http.cookies import ACCESS, REFRESH, SessionCookies
-from entrypoints.http.cross_site import SAFE_METHODS, CrossSiteGuard
-from entrypoints.http.exchange import exchange_of, header
+from entrypoints.http.protocol.request import exchange_of, header
+from entrypoints.http.security.cookies import ACCESS, REFRESH, SessionCookies
+from entrypoints.http.security.csrf import SAFE_METHODS, CrossSiteGuard
 
 _SCHEME = "bearer"
 

@@ -12,12 +12,12 @@ import msgspec
 
 from domain.errors import FAULTS_MAX, Fault
 from domain.storable import faults_in
-from entrypoints.http.bodies import TimelineBody, TimelinePatch
-from entrypoints.http.exchange import header
-from entrypoints.http.faults import faults_against, instant_faults
 from entrypoints.http.json_tree import parse, refusal
-from entrypoints.http.refusals import UnsupportedMediaType
-from entrypoints.http.rendering import HttpRequest
+from entrypoints.http.projects.schemas import TimelineBody, TimelinePatch
+from entrypoints.http.protocol.answers import HttpRequest
+from entrypoints.http.protocol.input_errors import faults_against, instant_faults
+from entrypoints.http.protocol.problems import UnsupportedMediaType
+from entrypoints.http.protocol.request import header
 
 BODY_BYTES_MAX = 1024 * 1024
 LOOP_BYTES_MAX = 32 * 1024

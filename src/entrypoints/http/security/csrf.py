@@ -16,8 +16,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from entrypoints.http.exchange import header
-from entrypoints.http.refusals import CrossSiteRefused
+from entrypoints.http.protocol.problems import CrossSiteRefused
+from entrypoints.http.protocol.request import header
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = b"x-csrf-token"

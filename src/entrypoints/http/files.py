@@ -6,9 +6,6 @@ from litestar.di import NamedDependency
 from application.interchange.imports import ImportRequest
 from application.interchange.report import ImportReport
 from application.ports.interchange import CONTENT_BYTES_MAX
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.body_reading import read_file
-from entrypoints.http.documentation import documented
 from entrypoints.http.interchange_desk import InterchangeDesk
 from entrypoints.http.interchange_shapes import (
     FILE_TYPES,
@@ -20,8 +17,11 @@ from entrypoints.http.interchange_shapes import (
     ReceiverView,
     SkipView,
 )
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, made_view, view_answer
+from entrypoints.http.protocol.input import read_file
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import read_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, made_view, view_answer
+from entrypoints.http.security.authentication import actor_of
 
 _AS_FILE = (b"content-disposition", b'attachment; filename="tandem.jsonl"')
 

@@ -7,13 +7,20 @@ from litestar.params import FromPath
 from domain.team import membership_id
 from entrypoints.http.addresses import known_id
 from entrypoints.http.audit import NEWEST_FIRST, audit_view
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.body_reading import read_body
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import (
+    NO_STORE,
+    Answer,
+    HttpRequest,
+    instant_text,
+    made_view,
+    view_answer,
+)
+from entrypoints.http.protocol.input import read_body
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import ListQuery, PageQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, made_view, view_answer
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.team_desks import MemberDesk
-from entrypoints.http.team_shapes import InviteCodeView, JoinBody, MembersBody, MemberView, TeamView
+from entrypoints.http.teams.schemas import InviteCodeView, JoinBody, MembersBody, MemberView, TeamView
 from entrypoints.http.views import AuditEntryView
 
 ORDER = "createdAt"

@@ -13,10 +13,10 @@ from application.operations import OperateSync
 from application.ports.health import ComponentHealth, HealthProbe
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import TandemError
-from entrypoints.http.documentation import documented
-from entrypoints.http.exchange import exchange_of
+from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, view_answer
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.request import exchange_of
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, view_answer
 from entrypoints.http.views import ComponentView, HealthView, StatusView
 
 UP, DOWN = "UP", "DOWN"

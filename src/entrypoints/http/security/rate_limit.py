@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Self
 
 from entrypoints.composition.settings import RateLimit
-from entrypoints.http.refusals import TooManyRequests
+from entrypoints.http.protocol.problems import TooManyRequests
 
 BUCKETS_MAX = 10_000
 

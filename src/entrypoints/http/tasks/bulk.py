@@ -12,16 +12,16 @@ from application.actor import Actor
 from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
 from application.tasks.details import SeenTask
 from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.body_reading import read_with
 from entrypoints.http.bulk_reading import Asked, read_bulk
 from entrypoints.http.bulk_shapes import BulkBody, BulkView, OutcomeView
-from entrypoints.http.documentation import documented
 from entrypoints.http.errors import ProblemView, problem
-from entrypoints.http.exchange import exchange_of, header
+from entrypoints.http.protocol.answers import Answer, HttpRequest, RawHeaders, view_answer, view_of
+from entrypoints.http.protocol.input import read_with
+from entrypoints.http.protocol.operation import documented
+from entrypoints.http.protocol.problems import Stale
+from entrypoints.http.protocol.request import exchange_of, header
 from entrypoints.http.queries import require_no_query
-from entrypoints.http.refusals import Stale
-from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, view_answer, view_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.task_desks import BulkDesk
 from entrypoints.http.views import TaskView
 

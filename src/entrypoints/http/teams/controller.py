@@ -11,16 +11,16 @@ from litestar.types import AnyCallable
 from application.ports.repositories import TeamFilter
 from domain.team import TeamChanges
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import set_fields
-from entrypoints.http.body_reading import read_body, read_patch
-from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.projects.schemas import set_fields
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import VIEW, documented
 from entrypoints.http.queries import TeamQuery, TrashQuery, read_query, require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
 from entrypoints.http.searching import order_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.team_desks import TeamDesk
-from entrypoints.http.team_shapes import TeamBody, TeamPatch, TeamView
+from entrypoints.http.teams.schemas import TeamBody, TeamPatch, TeamView
 from entrypoints.http.trash import Trashable, TrashController
 
 PATH = "/v1/teams"

@@ -7,12 +7,19 @@ from litestar.params import FromPath
 
 from application.tasks.watchlist import WatchedTask
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
 from entrypoints.http.desks import WatchlistDesk
-from entrypoints.http.documentation import documented
+from entrypoints.http.protocol.answers import (
+    NO_STORE,
+    Answer,
+    HttpRequest,
+    instant_text,
+    view_answer,
+    view_of,
+)
+from entrypoints.http.protocol.operation import documented
 from entrypoints.http.queries import WatchlistQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, view_answer, view_of
-from entrypoints.http.tasks import parts_of
+from entrypoints.http.security.authentication import actor_of
+from entrypoints.http.tasks.controller import parts_of
 from entrypoints.http.views import InstantText, TaskView
 
 NEWEST_FIRST = "-updatedAt"

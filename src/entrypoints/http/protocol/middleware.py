@@ -16,12 +16,12 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from loguru import logger
 
 from domain.errors import NotFound, TandemError
-from entrypoints.http.authentication import Authentication, address_of
 from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.errors import PROBLEM_TYPE, problem
-from entrypoints.http.exchange import EXCHANGE, Exchange, header
-from entrypoints.http.rate_limit import RateLimiter
-from entrypoints.http.refusals import RETRY_SECONDS, DeadlinePassed, InternalFault, TooManyRequests
+from entrypoints.http.protocol.problems import RETRY_SECONDS, DeadlinePassed, InternalFault, TooManyRequests
+from entrypoints.http.protocol.request import EXCHANGE, Exchange, header
+from entrypoints.http.security.authentication import Authentication, address_of
+from entrypoints.http.security.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from loguru import Record

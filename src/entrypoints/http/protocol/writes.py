@@ -7,7 +7,14 @@ from application.actor import Actor
 from entrypoints.http.addresses import known_id
 from entrypoints.http.conditional import Preconditions, Tagged, entity_tag
 from entrypoints.http.idempotency import Answers, Repeatable
-from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, entity_answer, view_answer, view_of
+from entrypoints.http.protocol.answers import (
+    Answer,
+    HttpRequest,
+    RawHeaders,
+    entity_answer,
+    view_answer,
+    view_of,
+)
 
 T = TypeVar("T")
 

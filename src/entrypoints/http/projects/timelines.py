@@ -14,8 +14,9 @@ from msgspec import UNSET, UnsetType
 from application.actor import Actor
 from domain.timeline import Calendar, Dependency, Plan, Timeline, TimelineItem
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import (
+from entrypoints.http.desks import TimelineDesk
+from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.projects.schemas import (
     CalendarPatch,
     DependencyBody,
     TimelineBody,
@@ -23,12 +24,11 @@ from entrypoints.http.bodies import (
     TimelinePatch,
     set_fields,
 )
-from entrypoints.http.body_reading import read_body, read_patch
-from entrypoints.http.desks import TimelineDesk
-from entrypoints.http.documentation import VIEW, documented
-from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import VIEW, documented
 from entrypoints.http.queries import SaveQuery, TimelineQuery, read_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_answer, view_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.views import TimelineView
 
 PATH = "/v1/projects/{id:str}/timeline"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from application.ports.tokens import TokenPair
-from entrypoints.http.exchange import header
-from entrypoints.http.rendering import RawHeaders
+from entrypoints.http.protocol.answers import RawHeaders
+from entrypoints.http.protocol.request import header
 
 ACCESS = "tandem-access"
 REFRESH = "tandem-refresh"

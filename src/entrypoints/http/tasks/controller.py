@@ -14,12 +14,12 @@ from application.tasks.details import NO_PARTS, Part, Parts
 from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import TaskBody, TaskPatch, set_fields
-from entrypoints.http.body_reading import read_body, read_patch
 from entrypoints.http.desks import TaskDesk
-from entrypoints.http.documentation import VIEW, documented
 from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.projects.schemas import TaskBody, TaskPatch, set_fields
+from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
+from entrypoints.http.protocol.input import read_body, read_patch
+from entrypoints.http.protocol.operation import VIEW, documented
 from entrypoints.http.queries import (
     TaskQuery,
     TaskTrashQuery,
@@ -27,8 +27,8 @@ from entrypoints.http.queries import (
     read_query,
     require_no_query,
 )
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
 from entrypoints.http.searching import order_of
+from entrypoints.http.security.authentication import actor_of
 from entrypoints.http.trash import Trashable, TrashController
 from entrypoints.http.views import ShownStatus, TaskView
 

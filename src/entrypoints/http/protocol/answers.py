@@ -23,8 +23,8 @@ from domain.team import Membership, Team
 from domain.timeline import Timeline
 from domain.user import User
 from entrypoints.http.conditional import Tagged, entity_tag, has_seen
-from entrypoints.http.task_shapes import AssignmentView
-from entrypoints.http.team_shapes import MembershipView, RoleView, TeamView
+from entrypoints.http.tasks.schemas import AssignmentView
+from entrypoints.http.teams.schemas import MembershipView, RoleView, TeamView
 from entrypoints.http.views import (
     AssigneeView,
     LabelView,

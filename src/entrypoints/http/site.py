@@ -14,11 +14,11 @@ from litestar.params import FromPath
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import NotFound, TandemError
 from entrypoints.composition.settings import Settings
-from entrypoints.http.exchange import exchange_of, header
-from entrypoints.http.openapi import openapi_document
-from entrypoints.http.operations import Operations
-from entrypoints.http.refusals import KINDS, outcome_of
-from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, encoded
+from entrypoints.http.health import Operations
+from entrypoints.http.protocol.answers import Answer, HttpRequest, RawHeaders, encoded
+from entrypoints.http.protocol.openapi import openapi_document
+from entrypoints.http.protocol.problems import KINDS, outcome_of
+from entrypoints.http.protocol.request import exchange_of, header
 from entrypoints.http.sync import metrics_view
 
 ASSETS = Path(__file__).parent / "assets"
