@@ -14,8 +14,9 @@ from adapters.observability.request_metrics import RequestMetrics
 from adapters.system.clock import SystemClock
 from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
-from entrypoints.http.errors import answer_error
+from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.middleware import Limits, RequestLayer
+from entrypoints.http.protocol.request import request_of
 from entrypoints.http.security.authentication import Authentication
 
 SECTION = "Around a handler"
@@ -37,7 +38,7 @@ async def measure(report: Report) -> None:
 
     @get("/thing")
     async def signed_in(request: Request[Any, Any, Any]) -> dict[str, str]:
-        authentication.actor(request.scope)
+        authentication.actor(request_of(request.scope))
         return {"id": "65f1c0ffee65f1c0ffee65f1", "title": "Dig the pond, line it, fill it"}
 
     plain = Litestar([bare], openapi_config=None, logging_config=None)

@@ -28,6 +28,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
 from application.tasks.commands import EditTask
+from application.tasks.reading import GetTask
 from domain.errors import VersionConflict
 from domain.task import TaskChanges
 from entrypoints.composition.container import Container, build_container
@@ -153,7 +154,7 @@ async def test_a_start_in_development_puts_everything_in_place(
     await fill_mongo(mongo_database)
     await start(container, within_seconds=30.0)
     await require_in_place(container.stack().source)
-    shown = await container.get_task()(actor(OWNER), MADE_BY_OTHER)
+    shown = await container.builder().build(GetTask)(actor(OWNER), MADE_BY_OTHER)
     assert shown.task.title == "Mend the gate"
     await container.stack().close()
 

@@ -14,7 +14,9 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from application.actor import Actor, system_actor
+from application.labels import SeedLabels
 from application.ports.schema import OutOfPlace
+from application.teams.roles import SeedRoles
 from domain.errors import MirrorPending, StoreUnavailable
 from entrypoints.composition.container import Container
 from entrypoints.composition.schema import rewrite_all
@@ -31,14 +33,14 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     """
     await container.stack().open(within_seconds=within_seconds)
     await bring_roles(container, within_seconds=within_seconds)
-    await _until_answered(lambda: _seed(container, container.seed_labels()), within_seconds)
+    await _until_answered(lambda: _seed(container, container.builder().build(SeedLabels)), within_seconds)
     if container.settings().stores.auto_migrate:
         await _until_answered(lambda: _bring_old_records_once(container), within_seconds)
 
 
 async def bring_roles(container: Container, *, within_seconds: float | None = None) -> None:
     """Adds the built-in roles that are missing in open stores. Raises StoreUnavailable after `within_seconds`."""
-    await _until_answered(lambda: _seed(container, container.seed_roles()), within_seconds)
+    await _until_answered(lambda: _seed(container, container.builder().build(SeedRoles)), within_seconds)
 
 
 async def put_in_place(container: Container, *, within_seconds: float | None = None) -> Sequence[OutOfPlace]:

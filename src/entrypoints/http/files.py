@@ -1,60 +1,124 @@
 """/v1/imports and /v1/exports: files of other trackers."""
 
-from litestar import Controller, get, post
-from litestar.di import NamedDependency
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from application.interchange.imports import ImportRequest
+from msgspec import Meta, Struct
+
+from application.actor import Actor
+from application.interchange.exports import ExportTasks
+from application.interchange.imports import ImportIssues, ImportRequest
 from application.interchange.report import ImportReport
 from application.ports.interchange import CONTENT_BYTES_MAX
-from entrypoints.http.interchange_desk import InterchangeDesk
-from entrypoints.http.interchange_shapes import (
-    FILE_TYPES,
-    LINES_TYPE,
-    ExportQuery,
-    ImportQuery,
-    ImportReportView,
-    LossView,
-    ReceiverView,
-    SkipView,
-)
-from entrypoints.http.protocol.answers import NO_STORE, Answer, HttpRequest, made_view, view_answer
-from entrypoints.http.protocol.input import read_file
-from entrypoints.http.protocol.operation import documented
-from entrypoints.http.queries import read_query
-from entrypoints.http.security.authentication import actor_of
+from domain.project import NAME_LENGTH_MAX
+from entrypoints.http.protocol.answers import NO_STORE, Answer, made_view
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import Id, Query
 
-_AS_FILE = (b"content-disposition", b'attachment; filename="tandem.jsonl"')
+FILES_MAX = 2
+"""How many files this process reads or writes at once: each may be large."""
+LINES_TYPE = "application/x-ndjson"
+FILE_TYPES = (LINES_TYPE, "application/octet-stream", "text/plain")
+"""What a file of lines is sent as: programs do not agree on the first, and know the others."""
+
+Format = Literal["beads"]
+ReceivingProject = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NAME_LENGTH_MAX,
+        description="The name of the project of yours that receives the tasks, made where there is none; without it,"
+        " the name of the format.",
+    ),
+]
 
 
-class ImportController(Controller):
-    """Everybody imports, into projects of his own."""
+class ImportQuery(Query, rename="camel"):
+    """What the file is, and where to. With `dryRun` nothing is changed."""
 
-    path = "/v1/imports"
+    format: Format
+    project: ReceivingProject | None = None
+    dry_run: bool = False
 
-    @post(
-        status_code=200,
-        request_max_body_size=CONTENT_BYTES_MAX,
-        opt=documented(
-            "Import the issues of another tracker; the same file again brings only what is missing, also where time"
-            " ran out",
-            answer=ImportReportView,
-            query=ImportQuery,
-            file_types=FILE_TYPES,
-            also=(409,),
-        ),
+
+class ExportQuery(Query, rename="camel"):
+    """What to write; without `projectId`, all that the caller may see."""
+
+    format: Format
+    project_id: Id | None = None
+
+
+class ReceiverView(Struct, rename="camel"):
+    """The project that receives an import."""
+
+    id: Id
+    name: str
+    is_new: bool
+
+
+class SkipView(Struct):
+    """An issue that was left alone, and why."""
+
+    key: str
+    why: str
+
+
+class LossView(Struct):
+    """How often the same was lost for the same reason, and the keys of a few issues that lost it."""
+
+    field: str
+    why: str
+    count: int
+    examples: tuple[str, ...]
+
+
+class ImportReportView(Struct, rename="camel"):
+    """What an import did, or with `dryRun` would do: `counts` says how many issues met which fate."""
+
+    format: str
+    dry_run: bool
+    project: ReceiverView
+    new_labels: tuple[str, ...]
+    counts: dict[str, int]
+    skipped: tuple[SkipView, ...]
+    lost: tuple[LossView, ...]
+
+
+class FileSlots(asyncio.Semaphore):
+    """Whoever holds one of these slots may hold a file in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(FILES_MAX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportController(Controller, path="/v1/imports"):
+    """Everybody imports, into projects of their own."""
+
+    import_issues: ImportIssues
+    file_slots: FileSlots
+
+    @operation(
+        "POST",
+        summary="Import the issues of another tracker; the same file again brings only what is missing, also where time"
+        " ran out",
+        view=ImportReportView,
+        file_types=FILE_TYPES,
+        stored=False,
+        also=(409,),
     )
-    async def run(self, request: HttpRequest, interchange: NamedDependency[InterchangeDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, ImportQuery)
-        async with interchange.turns:
-            wanted = ImportRequest(
-                content=await read_file(request, FILE_TYPES),
+    async def run(self, request: Request, actor: Actor, query: ImportQuery) -> ImportReportView:
+        async with self.file_slots:
+            asked = ImportRequest(
+                content=await request.body(CONTENT_BYTES_MAX),
                 format=query.format,
                 project_name=query.project or query.format.capitalize(),
                 is_dry_run=query.dry_run,
             )
-            report = await interchange.import_issues(actor, wanted)
-        return view_answer(_report_view(report), headers=NO_STORE)
+            return _report_view(await self.import_issues(actor, asked))
 
 
 def _report_view(report: ImportReport) -> ImportReportView:
@@ -69,22 +133,25 @@ def _report_view(report: ImportReport) -> ImportReportView:
     )
 
 
-class ExportController(Controller):
-    """Everybody exports what he may see."""
+@dataclass(frozen=True, kw_only=True)
+class ExportController(Controller, path="/v1/exports"):
+    """Everybody exports what they may see."""
 
-    path = "/v1/exports"
+    export_tasks: ExportTasks
+    file_slots: FileSlots
 
-    @get(
-        opt=documented(
-            "Export tasks, the trash included, as a file that an import reads again",
-            query=ExportQuery,
-            media_type=LINES_TYPE,
-            also=(404, 410, 422),
-        )
+    @operation(
+        "GET",
+        summary="Export tasks, the trash included, as a file that an import reads again",
+        media_type=LINES_TYPE,
+        also=(404, 410, 422),
     )
-    async def run(self, request: HttpRequest, interchange: NamedDependency[InterchangeDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, ExportQuery)
-        async with interchange.turns:
-            content = await interchange.export_tasks(actor, query.format, project_id=query.project_id)
+    async def run(self, actor: Actor, query: ExportQuery) -> Answer:
+        async with self.file_slots:
+            content = await self.export_tasks(actor, query.format, project_id=query.project_id)
         return Answer(content, headers=(_AS_FILE, *NO_STORE), media_type=LINES_TYPE.encode())
+
+
+_AS_FILE = (b"content-disposition", b'attachment; filename="tandem.jsonl"')
+
+FILES = Resource(controllers=(ImportController, ExportController))

@@ -1,24 +1,23 @@
-"""What a person sees in a browser: the front page, the reader of the interface, and the meaning of each problem."""
+"""Pages for people: the front page, the reader of the interface, and the meaning of each problem."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
-
-from litestar import Controller, get
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from typing import Any
 
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import NotFound, TandemError
 from entrypoints.composition.settings import Settings
-from entrypoints.http.health import Operations
-from entrypoints.http.protocol.answers import Answer, HttpRequest, RawHeaders, encoded
-from entrypoints.http.protocol.openapi import openapi_document
+from entrypoints.http.health import MirrorReader
+from entrypoints.http.protocol.answers import Answer, encoded
+from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.problems import KINDS, outcome_of
-from entrypoints.http.protocol.request import exchange_of, header
+from entrypoints.http.protocol.request import RawHeaders, Request, header
+from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.sync import metrics_view
 
 ASSETS = Path(__file__).parent / "assets"
@@ -43,12 +42,13 @@ _KEPT: RawHeaders = ((b"cache-control", b"public, no-cache"),)
 class Assets:
     """The files beside this module, read once, each under the tag of its content."""
 
-    def __init__(self) -> None:
+    def __init__(self, assemble_openapi: Callable[[], dict[str, Any]]) -> None:
+        self._assemble_openapi = assemble_openapi
         self._files = {name: (ASSETS / name).read_bytes() for name in _MEDIA_TYPES}
         self._templates = {path.stem: Template(path.read_text("utf-8")) for path in ASSETS.glob("*.html")}
         self._openapi: bytes | None = None
 
-    def answer(self, request: HttpRequest, name: str) -> Answer:
+    def answer(self, request: Request, name: str) -> Answer:
         """One file. Raises NotFound."""
         if name not in self._files:
             raise NotFound("There is nothing at this address.")
@@ -58,14 +58,14 @@ class Assets:
         """A page filled in; the values are HTML already."""
         return self._templates[name].substitute(values).encode()
 
-    def openapi(self, request: HttpRequest) -> Answer:
+    def openapi(self, request: Request) -> Answer:
         """The OpenAPI document, assembled at the first request for it."""
         if self._openapi is None:
-            self._openapi = encoded(openapi_document(request.app))
+            self._openapi = encoded(self._assemble_openapi())
         return _kept_answer(request, self._openapi, media_type=b"application/json")
 
 
-def _kept_answer(request: HttpRequest, content: bytes, *, media_type: bytes) -> Answer:
+def _kept_answer(request: Request, content: bytes, *, media_type: bytes) -> Answer:
     tag = b'"' + hashlib.sha256(content).hexdigest()[:16].encode() + b'"'
     headers = ((b"etag", tag), *_KEPT)
     if header(request.scope, b"if-none-match") == tag:
@@ -77,64 +77,62 @@ def _html(content: bytes, *, policy: bytes = _PLAIN_PAGE) -> Answer:
     return Answer(content, headers=((b"content-security-policy", policy), *_KEPT), media_type=HTML)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the pages are made of."""
-
-    settings: Settings
-    operations: Operations
-    assets: Assets
+_page = partial(operation, "GET", public=True, free_query=True)
 
 
-class PageController(Controller):
+@dataclass(frozen=True, kw_only=True)
+class SiteController(Controller):
     """Pages and the files they need; nothing comes from elsewhere."""
 
-    @get("/")
-    async def home(self, request: HttpRequest, site: NamedDependency[Site]) -> Answer:
-        sync = None
-        if site.operations.is_started():
-            sync = await site.operations.sync_metrics(exchange_of(request.scope).request_id)
-        page = site.assets.page(
+    settings: Settings
+    mirror: MirrorReader
+    assets: Assets
+
+    @_page("/")
+    async def home(self, request: Request) -> Answer:
+        sync = await self.mirror.metrics(request.request_id)
+        page = self.assets.page(
             "home",
-            arrangement=_arrangement(site.settings, sync),
-            mirror=_mirror(site.settings, sync),
+            arrangement=_arrangement(self.settings, sync),
+            mirror=_mirror(self.settings, sync),
             rows="\n".join(_sync_rows(sync)),
-            steps=_steps(request, site.settings),
+            steps=_steps(request, self.settings),
         )
         return _html(page)
 
-    @get("/docs")
-    async def docs(self, site: NamedDependency[Site]) -> Answer:
-        return _html(site.assets.page("docs"), policy=_READER_PAGE)
+    @_page("/docs")
+    async def docs(self) -> Answer:
+        return _html(self.assets.page("docs"), policy=_READER_PAGE)
 
-    @get("/schema/openapi.json")
-    async def openapi(self, request: HttpRequest, site: NamedDependency[Site]) -> Answer:
-        return site.assets.openapi(request)
+    @_page("/schema/openapi.json")
+    async def openapi(self, request: Request) -> Answer:
+        return self.assets.openapi(request)
 
-    @get("/assets/{name:str}")
-    async def asset(self, request: HttpRequest, name: FromPath[str], site: NamedDependency[Site]) -> Answer:
-        return site.assets.answer(request, name)
+    @_page("/assets/{name}")
+    async def asset(self, request: Request, name: str) -> Answer:
+        return self.assets.answer(request, name)
 
-    @get(["/favicon.svg", "/favicon.ico"])
-    async def favicon(self, request: HttpRequest, site: NamedDependency[Site]) -> Answer:
-        return site.assets.answer(request, "favicon.svg")
+    @_page("/favicon.svg")
+    async def favicon(self, request: Request) -> Answer:
+        return self.assets.answer(request, "favicon.svg")
 
-    @get("/problems")
-    async def problems(self, site: NamedDependency[Site]) -> Answer:
+    @_page("/favicon.ico")
+    async def old_favicon(self, request: Request) -> Answer:
+        return self.assets.answer(request, "favicon.svg")
+
+    @_page("/problems")
+    async def problems(self) -> Answer:
         rows = "".join(
             f'<tr><td><a href="/problems/{kind.code}">{kind.code}</a></td><td>{_statuses(kind)}</td>'
             f"<td>{escape(outcome_of(kind).title)}</td></tr>"
             for kind in _distinct_kinds().values()
         )
         head = "<thead><tr><th>Code</th><th>Status</th><th>Meaning</th></tr></thead>"
-        return _html(
-            site.assets.page(
-                "problem", title="Problems", content=f"<table>{head}<tbody>{rows}</tbody></table>"
-            )
-        )
+        table = f"<table>{head}<tbody>{rows}</tbody></table>"
+        return _html(self.assets.page("problem", title="Problems", content=table))
 
-    @get("/problems/{code:str}")
-    async def problem(self, code: FromPath[str], site: NamedDependency[Site]) -> Answer:
+    @_page("/problems/{code}")
+    async def problem(self, code: str) -> Answer:
         kind = _distinct_kinds().get(code)
         if kind is None:
             raise NotFound("There is no such problem.")
@@ -142,7 +140,10 @@ class PageController(Controller):
             f"<p>{escape((kind.__doc__ or '').strip())}</p>"
             f"<dl><dt>Code</dt><dd><code>{kind.code}</code></dd><dt>Status</dt><dd>{_statuses(kind)}</dd></dl>"
         )
-        return _html(site.assets.page("problem", title=escape(outcome_of(kind).title), content=content))
+        return _html(self.assets.page("problem", title=escape(outcome_of(kind).title), content=content))
+
+
+SITE = Resource(controllers=(SiteController,))
 
 
 def _distinct_kinds() -> dict[str, type[TandemError]]:
@@ -184,7 +185,7 @@ def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
     yield f"<dt>Not yet</dt><dd>{waiting}</dd>"
 
 
-def _steps(request: HttpRequest, settings: Settings) -> str:
+def _steps(request: Request, settings: Settings) -> str:
     host = escape((header(request.scope, b"host") or b"127.0.0.1").decode("latin-1"))
     scheme = escape(str(request.scope.get("scheme", "http")))
     address = f"{scheme}://{host}"

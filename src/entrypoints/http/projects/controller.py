@@ -1,134 +1,93 @@
 """/v1/projects."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from dataclasses import dataclass
 
-from litestar import get, patch, post
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath
-from litestar.types import AnyCallable
-
+from application.actor import Actor
+from application.paging import Page, PageRequest
 from application.ports.repositories import ProjectFilter
-from domain.project import ProjectChanges
-from entrypoints.http.addresses import known_id
-from entrypoints.http.desks import ProjectDesk
-from entrypoints.http.history import HistoryController, Versioned
-from entrypoints.http.projects.schemas import ProjectBody, ProjectPatch, set_fields
-from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
-from entrypoints.http.protocol.input import read_body, read_patch
-from entrypoints.http.protocol.operation import VIEW, documented
-from entrypoints.http.queries import ProjectQuery, TrashQuery, read_query, require_no_query
-from entrypoints.http.searching import order_of
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.trash import Trashable, TrashController
-from entrypoints.http.views import ProjectView
-
-PATH = "/v1/projects"
-
-
-def _trashable(projects: NamedDependency[ProjectDesk]) -> Trashable:
-    return Trashable(
-        load=projects.get, delete=projects.delete, restore=projects.restore, writing=projects.writing
-    )
+from application.projects.commands import (
+    CreateProject,
+    DeleteProject,
+    EditProject,
+    GetProject,
+    ListProjects,
+    RestoreProject,
+    RollBackProject,
+)
+from domain.project import Project
+from entrypoints.http.history import HistoryController
+from entrypoints.http.projects.schemas import ProjectBody, ProjectPatch, ProjectQuery, ProjectView
+from entrypoints.http.protocol.operation import operation
+from entrypoints.http.protocol.resource import Resource, shown_as
+from entrypoints.http.protocol.schemas import TrashQuery, set_fields
+from entrypoints.http.trash import TrashController
 
 
-def _versioned(projects: NamedDependency[ProjectDesk]) -> Versioned:
-    return Versioned(
-        collection="projects",
-        load=projects.get,
-        roll_back=projects.roll_back,
-        list_versions=projects.list_versions,
-        pages=projects.pages,
-        writing=projects.writing,
-    )
-
-
-class ProjectHistoryController(HistoryController):
-    """The history of a project."""
-
-    path = f"{PATH}/{{id:str}}"
-    opt: Mapping[str, Any] | None = {VIEW: ProjectView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "versioned": Provide(_versioned, sync_to_thread=False)
-    }
-
-
-class ProjectController(TrashController):
+@dataclass(frozen=True, kw_only=True)
+class ProjectController(TrashController, path="/v1/projects", collection="projects", view=ProjectView):
     """Projects."""
 
-    path = PATH
-    opt: Mapping[str, Any] | None = {VIEW: ProjectView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "trashable": Provide(_trashable, sync_to_thread=False)
-    }
+    get: GetProject
+    delete: DeleteProject
+    restore: RestoreProject
+    create_project: CreateProject
+    list_projects: ListProjects
+    edit_project: EditProject
 
-    @post(
-        opt=documented(
-            "Create a project",
-            status=201,
-            answer=ProjectView,
-            body=ProjectBody,
-            is_tagged=True,
-            is_repeatable=True,
-            also=(403,),
-        )
+    @operation(
+        "POST",
+        summary="Create a project",
+        status=201,
+        view=ProjectView,
+        tagged=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def create(self, request: HttpRequest, projects: NamedDependency[ProjectDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("ProjectChanges", set_fields(await read_body(request, ProjectBody)))
-        return await projects.writing.create(
-            request, actor, load=projects.get, run=lambda claimed: projects.create(claimed, changes)
-        )
+    async def create(self, actor: Actor, body: ProjectBody) -> Project:
+        return await self.create_project(actor, set_fields(body))
 
-    @get(opt=documented("List projects", page_of=ProjectView, query=ProjectQuery))
-    async def list_all(self, request: HttpRequest, projects: NamedDependency[ProjectDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, ProjectQuery)
-        wanted = ProjectFilter(
+    @operation("GET", summary="List projects", page_of=ProjectView)
+    async def list_all(self, actor: Actor, query: ProjectQuery, page: PageRequest) -> Page[Project]:
+        asked = ProjectFilter(
             owner_id=query.owner_id, team_id=query.team_id, status=query.status, text=query.q or None
         )
-        page = await projects.find(actor, wanted, projects.pages.wanted(request, query, sort=order_of(query)))
-        return projects.pages.answer(request, page, view_of)
+        return await self.list_projects(actor, asked, page)
 
-    @get("/trash", opt=documented("List deleted projects", page_of=ProjectView, query=TrashQuery))
-    async def trash(self, request: HttpRequest, projects: NamedDependency[ProjectDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TrashQuery)
-        wanted = projects.pages.wanted(request, query, sort=query.sort)
-        page = await projects.find(actor, ProjectFilter(deleted=True), wanted)
-        return projects.pages.answer(request, page, view_of)
+    @operation("GET", "/trash", summary="List deleted projects", page_of=ProjectView, query=TrashQuery)
+    async def trash(self, actor: Actor, page: PageRequest) -> Page[Project]:
+        return await self.list_projects(actor, ProjectFilter(deleted=True), page)
 
-    @get("/{id:str}", opt=documented("Read a project", answer=ProjectView, is_tagged=True))
-    async def read(
-        self, request: HttpRequest, id: FromPath[str], projects: NamedDependency[ProjectDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await projects.get(actor, known_id(id)))
+    @operation("GET", "/{id}", summary="Read a project", view=ProjectView, tagged=True)
+    async def read(self, actor: Actor, id: str) -> Project:
+        return await self.get(actor, id)
 
-    @patch(
-        "/{id:str}",
-        opt=documented(
-            "Change a project",
-            answer=ProjectView,
-            body=ProjectPatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a project",
+        view=ProjectView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def change(
-        self, request: HttpRequest, id: FromPath[str], projects: NamedDependency[ProjectDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("ProjectChanges", set_fields(await read_patch(request, ProjectPatch)))
-        return await projects.writing.change(
-            request,
-            actor,
-            id,
-            load=projects.get,
-            run=lambda claimed, expected: projects.edit(claimed, id, changes, expected_version=expected),
-        )
+    async def change(self, actor: Actor, id: str, body: ProjectPatch, expected: int | None) -> Project:
+        return await self.edit_project(actor, id, set_fields(body), expected_version=expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectHistoryController(
+    HistoryController, path="/v1/projects/{id}", collection="projects", view=ProjectView
+):
+    """The history of a project."""
+
+    get: GetProject
+    roll_back: RollBackProject
+
+
+PROJECTS = Resource(
+    controllers=(ProjectController, ProjectHistoryController),
+    collection="projects",
+    view=ProjectView,
+    views=shown_as(Project, ProjectView),
+)

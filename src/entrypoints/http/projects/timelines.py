@@ -1,37 +1,28 @@
 """/v1/projects/{id}/timeline: load, save whole, change in part."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import msgspec
-from litestar import Controller, get, patch, put
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath
-from litestar.types import AnyCallable
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from application.actor import Actor
+from application.projects.timelines import GetTimeline, RollBackTimeline, SaveTimeline
 from domain.timeline import Calendar, Dependency, Plan, Timeline, TimelineItem
-from entrypoints.http.addresses import known_id
-from entrypoints.http.desks import TimelineDesk
-from entrypoints.http.history import HistoryController, Versioned
+from entrypoints.http.history import HistoryController
 from entrypoints.http.projects.schemas import (
     CalendarPatch,
     DependencyBody,
+    SaveQuery,
     TimelineBody,
     TimelineItemBody,
     TimelinePatch,
-    set_fields,
+    TimelineQuery,
+    TimelineView,
 )
-from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_answer, view_of
-from entrypoints.http.protocol.input import read_body, read_patch
-from entrypoints.http.protocol.operation import VIEW, documented
-from entrypoints.http.queries import SaveQuery, TimelineQuery, read_query
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.views import TimelineView
-
-PATH = "/v1/projects/{id:str}/timeline"
+from entrypoints.http.protocol.operation import operation
+from entrypoints.http.protocol.resource import Resource, shown_as
+from entrypoints.http.protocol.schemas import set_fields
 
 
 def _plan(body: TimelineBody) -> Plan:
@@ -76,94 +67,57 @@ def _patched_calendar(calendar: Calendar, patch: CalendarPatch | UnsetType | Non
     )
 
 
-def _versioned(timelines: NamedDependency[TimelineDesk]) -> Versioned:
-    return Versioned(
-        collection="timelines",
-        load=timelines.get,
-        roll_back=timelines.roll_back,
-        list_versions=timelines.list_versions,
-        pages=timelines.pages,
-        writing=timelines.writing,
-    )
+@dataclass(frozen=True, kw_only=True)
+class TimelineController(
+    HistoryController, path="/v1/projects/{id}/timeline", collection="timelines", view=TimelineView
+):
+    """The schedule of a project, and its history."""
 
+    get: GetTimeline
+    roll_back: RollBackTimeline
+    save_timeline: SaveTimeline
 
-class TimelineHistoryController(HistoryController):
-    """The history of a timeline."""
+    @operation("GET", summary="Read the timeline", view=TimelineView, tagged=True)
+    async def read(self, actor: Actor, id: str, query: TimelineQuery) -> Timeline:
+        return await self.get(actor, id, version=query.version, at=query.at)
 
-    path = PATH
-    opt: Mapping[str, Any] | None = {VIEW: TimelineView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "versioned": Provide(_versioned, sync_to_thread=False)
-    }
-
-
-class TimelineController(Controller):
-    """The schedule of a project."""
-
-    path = PATH
-
-    @get(opt=documented("Read the timeline", answer=TimelineView, query=TimelineQuery, is_tagged=True))
-    async def read(
-        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TimelineQuery)
-        timeline = await timelines.get(actor, known_id(id), version=query.version, at=query.at)
-        return entity_answer(request, timeline)
-
-    @put(
-        opt=documented(
-            "Save a whole plan",
-            answer=TimelineView,
-            query=SaveQuery,
-            body=TimelineBody,
-            is_tagged=True,
-            is_guarded=True,
-            also=(403,),
-        )
-    )
+    @operation("PUT", summary="Save a whole plan", view=TimelineView, tagged=True, guarded=True, also=(403,))
     async def save(
-        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, SaveQuery)
-        known_id(id)
-        plan = _plan(await read_body(request, TimelineBody))
-        expected = await timelines.writing.expected_version(request, actor, id, load=timelines.get)
-        timeline = await timelines.save(actor, id, plan, expected_version=expected, dry_run=query.dry_run)
-        # The version that would be made is none that somebody could name, so it is shown without a tag.
-        return view_answer(view_of(timeline)) if query.dry_run else entity_answer(request, timeline)
-
-    @patch(
-        opt=documented(
-            "Change parts of the plan",
-            answer=TimelineView,
-            query=SaveQuery,
-            body=TimelinePatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
+        self, actor: Actor, id: str, *, query: SaveQuery, body: TimelineBody, expected: int | None
+    ) -> Timeline | Struct:
+        timeline = await self.save_timeline(
+            actor, id, _plan(body), expected_version=expected, dry_run=query.dry_run
         )
+        return self._shown(timeline, query)
+
+    @operation(
+        "PATCH",
+        summary="Change parts of the plan",
+        view=TimelineView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
     async def change(
-        self, request: HttpRequest, id: FromPath[str], timelines: NamedDependency[TimelineDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, SaveQuery)
-        patch = await read_patch(request, TimelinePatch)
+        self, actor: Actor, id: str, *, query: SaveQuery, body: TimelinePatch, expected: int | None
+    ) -> Timeline | Struct:
+        present = await self.get(actor, id)
+        present.require_version(expected)
+        # The version that was merged must still be current, whether the caller named one or not.
+        timeline = await self.save_timeline(
+            actor, id, _patched(present, body), expected_version=present.version, dry_run=query.dry_run
+        )
+        return self._shown(timeline, query)
 
-        async def run(claimed: Actor, expected: int | None) -> Timeline:
-            present = await timelines.get(actor, id)
-            present.require_version(expected)
-            # What was merged is what must still be there, whether the caller named a version or not.
-            return await timelines.save(
-                claimed,
-                id,
-                _patched(present, patch),
-                expected_version=present.version,
-                dry_run=query.dry_run,
-            )
+    def _shown(self, timeline: Timeline, query: SaveQuery) -> Timeline | Struct:
+        """In a dry run a view, which has no tag: there is no such version."""
+        return self.views.of(timeline) if query.dry_run else timeline
 
-        answer = timelines.writing.show if query.dry_run else timelines.writing.change
-        return await answer(request, actor, id, load=timelines.get, run=run)
+
+TIMELINES = Resource(
+    controllers=(TimelineController,),
+    collection="timelines",
+    view=TimelineView,
+    views=shown_as(Timeline, TimelineView),
+)

@@ -1,43 +1,28 @@
 """Entities to views to bytes, and the answers that carry them."""
 
-from collections.abc import Callable
-from dataclasses import is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from litestar import Request
+from litestar import Response
+from litestar.connection import Request as FrameworkRequest
+from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
+from loguru import logger
 
-from application.accounts.users import SeenUser
-from application.tasks.details import NamedAssignee, Part, SeenTask
-from domain.assignment import TaskAssignment
-from domain.entity import Entity
-from domain.label import Label
-from domain.project import Project
-from domain.role import Role
-from domain.task import Task
-from domain.team import Membership, Team
-from domain.timeline import Timeline
-from domain.user import User
-from entrypoints.http.conditional import Tagged, entity_tag, has_seen
-from entrypoints.http.tasks.schemas import AssignmentView
-from entrypoints.http.teams.schemas import MembershipView, RoleView, TeamView
-from entrypoints.http.views import (
-    AssigneeView,
-    LabelView,
-    ProjectView,
-    ShownStatus,
-    TaskLabelView,
-    TaskView,
-    TimelineView,
-    UserView,
+from domain.errors import Invalid, NotFound, TandemError
+from entrypoints.http.protocol.problems import (
+    PROBLEM_TYPE,
+    InternalError,
+    MethodNotAllowed,
+    problem,
+    problem_headers,
 )
-
-HttpRequest = Request[Any, Any, Any]
-RawHeaders = tuple[tuple[bytes, bytes], ...]
+from entrypoints.http.protocol.request import RawHeaders, request_of
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -45,6 +30,22 @@ JSON = b"application/json"
 NO_STORE: RawHeaders = ((b"cache-control", b"no-store"),)
 _ENCODER = msgspec.json.Encoder()
 _WITH_FRACTION = len('"2026-01-31T12:00:00.123456Z"')
+
+
+class Tagged(Protocol):
+    """What is answered under an entity tag: an entity, or one caller's view of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Volatile:
+    """An entity whose view shows more than its version determines, so that it is never answered with 304."""
+
+    entity: Tagged
 
 
 class Answer:
@@ -57,11 +58,8 @@ class Answer:
     ) -> None:
         self.status = status
         self.body = body
-        has_body = status not in (204, 304)
-        described = (
-            ((b"content-type", media_type), (b"content-length", b"%d" % len(body))) if has_body else ()
-        )
-        self.headers = [*described, *headers]
+        described = ((b"content-type", media_type), (b"content-length", b"%d" % len(body)))
+        self.headers = [*(described if status not in (204, 304) else ()), *headers]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
@@ -85,43 +83,8 @@ def encoded(view: object) -> bytes:
     return _ENCODER.encode(view)
 
 
-def view_answer(
-    view: object, *, status: int = 200, headers: RawHeaders = (), media_type: bytes = JSON
-) -> Answer:
-    """An answer with a view as its body."""
-    return Answer(_ENCODER.encode(view), status=status, headers=headers, media_type=media_type)
-
-
-def entity_answer(
-    request: HttpRequest,
-    entity: Tagged,
-    *,
-    status: int = 200,
-    headers: RawHeaders = (),
-    is_told_by_version: bool = True,
-) -> Answer:
-    """An entity's view under its tag; 304 without a body where a reader has this version already, unless the view
-    shows more than the version tells.
-    """
-    tagged = ((b"etag", entity_tag(entity.version)), *headers)
-    if is_told_by_version and request.method == "GET" and has_seen(request.scope, entity.version):
-        return Answer(status=304, headers=tagged)
-    return Answer(_ENCODER.encode(view_of(entity)), status=status, headers=tagged)
-
-
-def view_of(entity: Tagged) -> msgspec.Struct:
-    """The view of an entity of any kind, or of what one caller sees of it."""
-    return _VIEW_MAKERS[type(entity)](entity)
-
-
-def shown(entity: Tagged) -> dict[str, object]:
-    """The view of an entity as JSON values."""
-    values: dict[str, object] = msgspec.to_builtins(view_of(entity))
-    return values
-
-
 def made_view(source: object, view: type[V], **replaced: object) -> V:
-    """A view with the attributes of the same names; what is named in `replaced` is taken from there."""
+    """A view with the attributes of the same names, instants as text; `replaced` gives the others."""
     given = {name: getattr(source, name) for name in view.__struct_fields__ if name not in replaced}
     plain = {
         name: instant_text(value) if isinstance(value, datetime) else value for name, value in given.items()
@@ -129,31 +92,27 @@ def made_view(source: object, view: type[V], **replaced: object) -> V:
     return view(**plain, **replaced)
 
 
-def _view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = ()) -> Callable[[Any], V]:
-    """A function from entities to views, prepared once: it knows which fields need another form. Those in `without`,
-    which are the view's last, keep their defaults.
+def view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = ()) -> Callable[[Any], V]:
+    """A function from entities to views, prepared once. Fields in `without`, the last of the view, keep their
+    defaults.
     """
     names = view.__struct_fields__[: len(view.__struct_fields__) - len(without)]
     read = attrgetter(*names)
     hints, shown_as = get_type_hints(entity), get_type_hints(view, include_extras=True)
-    found = [(place, _other_form(hints[name], shown_as[name])) for place, name in enumerate(names)]
-    forms = [(place, form) for place, form in found if form is not None]
+    found = [(place, _converter(hints[name], shown_as[name])) for place, name in enumerate(names)]
+    converters = [(place, convert) for place, convert in found if convert is not None]
 
     def make(value: Any) -> V:
         values = list(read(value))
-        for place, form in forms:
+        for place, convert in converters:
             if values[place] is not None:
-                values[place] = form(values[place])
+                values[place] = convert(values[place])
         return view(*values)
 
     return make
 
 
-def _bare_parts(hint: Any) -> list[Any]:
-    return [get_args(part)[0] if get_origin(part) is Annotated else part for part in (hint, *get_args(hint))]
-
-
-def _other_form(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
+def _converter(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
     """How values of this type are shown, None where they are shown as they are."""
     kinds = [hint, *get_args(hint)]
     if datetime in kinds:
@@ -167,43 +126,51 @@ def _other_form(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
     return None
 
 
-_task_alone = _view_maker(Task, TaskView, without=("in_watchlist", "labels", "assignee"))
-_assignee_view = _view_maker(NamedAssignee, AssigneeView)
-_whole_user = _view_maker(User, UserView)
+def _bare_parts(hint: Any) -> list[Any]:
+    return [get_args(part)[0] if get_origin(part) is Annotated else part for part in (hint, *get_args(hint))]
 
 
-def _task_view(seen: SeenTask) -> TaskView:
-    view = _task_alone(seen.task)
-    view.in_watchlist = seen.in_watchlist
-    if seen.is_deferred:
-        view.status = ShownStatus.DEFERRED
-    if Part.LABELS in seen.parts:
-        view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in seen.labels)
-    if Part.ASSIGNEE in seen.parts:
-        view.assignee = None if seen.assignee is None else _assignee_view(seen.assignee)
-    return view
+class Views:
+    """How each kind of entity is shown, as the resources register it."""
+
+    def __init__(self, makers: Mapping[type[Any], Callable[[Any], msgspec.Struct]]) -> None:
+        self._makers = makers
+
+    def of(self, entity: object) -> msgspec.Struct:
+        """The view of an entity; a view is shown as it is."""
+        maker = self._makers.get(type(entity))
+        if maker is not None:
+            return maker(entity)
+        if isinstance(entity, msgspec.Struct):
+            return entity
+        raise TypeError(f"no resource registers a view of {type(entity).__name__}")
+
+    def builtins(self, entity: object) -> dict[str, object]:
+        """The view of an entity as JSON values."""
+        values: dict[str, object] = msgspec.to_builtins(self.of(entity))
+        return values
 
 
-def _user_view(seen: SeenUser) -> UserView:
-    view = _whole_user(seen.user)
-    if not seen.shows_contact:
-        view.email = view.grants = None
-    return view
+def answer_error(framework_request: FrameworkRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The one exception handler of the application."""
+    request = request_of(framework_request.scope)
+    known = _known(error)
+    if isinstance(known, InternalError):
+        logger.bind(request_id=request.request_id).opt(exception=error).error(
+            "unexpected {} at {} {}", type(error).__name__, request.method, request.route
+        )
+    status, body = problem(known, path=request.path, request_id=request.request_id)
+    return Response(content=body, status_code=status, media_type=PROBLEM_TYPE, headers=problem_headers(known))
 
 
-VIEWS: dict[type[Entity], type[msgspec.Struct]] = {
-    Project: ProjectView,
-    Label: LabelView,
-    User: UserView,
-    Timeline: TimelineView,
-    Team: TeamView,
-    Membership: MembershipView,
-    Role: RoleView,
-    TaskAssignment: AssignmentView,
-}
-
-_VIEW_MAKERS: dict[type[Any], Callable[[Any], msgspec.Struct]] = {
-    **{entity: _view_maker(entity, view) for entity, view in VIEWS.items()},
-    SeenTask: _task_view,
-    SeenUser: _user_view,
-}
+def _known(error: Exception) -> TandemError:
+    """The error as one of ours; what the framework raises comes from routing."""
+    if isinstance(error, TandemError):
+        return error
+    if not isinstance(error, HTTPException) or error.status_code >= 500:
+        return InternalError()
+    if error.status_code == 404:
+        return NotFound("There is nothing at this address.")
+    if error.status_code == 405:
+        return MethodNotAllowed(allow=(error.headers or {}).get("allow", "").split(", "))
+    return Invalid("The request is malformed.")

@@ -12,8 +12,9 @@ import msgspec
 
 from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
 from domain.errors import Fault, Invalid
-from entrypoints.http.protocol.answers import Answer, HttpRequest, RawHeaders, encoded
-from entrypoints.http.queries import ListQuery, PageQuery
+from entrypoints.http.protocol.answers import Answer, encoded
+from entrypoints.http.protocol.request import RawHeaders, Request
+from entrypoints.http.protocol.schemas import ListQuery, PageQuery
 
 SIGNATURE_LENGTH = 16
 PAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -23,7 +24,7 @@ _UNBOUND = frozenset({"cursor", "limit", "count"})
 T = TypeVar("T")
 
 
-class _Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class _SignedPosition(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """A position in a cursor; an instant is marked, because JSON knows none."""
 
     value: str | int | None
@@ -32,7 +33,7 @@ class _Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class Cursors:
-    """Positions as opaque text, signed together with the list they belong to: its address, filters and order."""
+    """Positions as opaque text, signed together with the address, filters and order of their list."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -42,7 +43,7 @@ class Cursors:
         value = position.value
         is_instant = isinstance(value, datetime)
         plain = value.isoformat() if isinstance(value, datetime) else value
-        payload = msgspec.json.encode(_Place(plain, position.id, is_instant))
+        payload = msgspec.json.encode(_SignedPosition(plain, position.id, is_instant))
         return _spelt(self._signature(scope, payload) + payload)
 
     def read(self, scope: Mapping[str, Any], cursor: str) -> Position:
@@ -57,9 +58,9 @@ class Cursors:
         signature, payload = raw[:SIGNATURE_LENGTH], raw[SIGNATURE_LENGTH:]
         if not hmac.compare_digest(signature, self._signature(scope, payload)):
             raise _foreign()
-        place = msgspec.json.decode(payload, type=_Place)
-        value = datetime.fromisoformat(str(place.value)) if place.is_instant else place.value
-        return Position(value, place.id)
+        found = msgspec.json.decode(payload, type=_SignedPosition)
+        value = datetime.fromisoformat(str(found.value)) if found.is_instant else found.value
+        return Position(value, found.id)
 
     def _signature(self, scope: Mapping[str, Any], payload: bytes) -> bytes:
         bound = b"\0".join((scope["path"].encode("utf-8", "replace"), _bound_query(scope), payload))
@@ -90,23 +91,23 @@ class Pages:
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
-    def wanted(self, request: HttpRequest, query: PageQuery, *, sort: str) -> PageRequest:
-        """The page that the query asks for, in the order `field`, `-field` or `relevance`."""
+    def request(self, request: Request, query: PageQuery) -> PageRequest:
+        """The page that the query asks for."""
         after = None if query.cursor is None else self._cursors.read(request.scope, query.cursor)
-        wanted_sort = _sort_named(sort)
-        if wanted_sort is BY_RELEVANCE and after is not None and not isinstance(after.value, int):
+        sort = _sort_named(query.order)
+        if sort is BY_RELEVANCE and after is not None and not isinstance(after.value, int):
             # Issued by a release in which the same address meant another order.
             raise _foreign()
         return PageRequest(
             limit=query.limit,
-            sort=wanted_sort,
+            sort=sort,
             after=after,
             with_total=isinstance(query, ListQuery) and query.count == "exact",
         )
 
     def answer(
         self,
-        request: HttpRequest,
+        request: Request,
         page: Page[T],
         view: Callable[[T], object],
         *,

@@ -1,62 +1,94 @@
-"""Finds everything that is wrong with an input at once. Runs only after the one fast decode has failed.
+"""Finds all violations of an input at once, each with its JSON pointer. Runs only after the fast decoding has failed.
 
-What cannot be meant is refused as a whole, and nobody looks into it: an unknown field, a list that is too long, a list
-where a word belongs. So it takes no longer to refuse an input than to read it.
+A value that cannot be meant is rejected as a whole and not looked into: an unknown field, a list that is too long, a
+list where text belongs. So rejecting an input takes no longer than reading it.
 """
 
+import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from functools import lru_cache
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from itertools import islice
+from typing import Any
 
 import msgspec
+from msgspec import inspect
 
-from domain.errors import Fault
+from domain.errors import FAULTS_MAX, Fault, Invalid
 from domain.storable import faults_in, pointer_token
 
-_NAMES = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "an object",
-    "array": "a list",
-    "null": "null",
-    "datetime": "an instant like 2026-01-31T12:00:00.000Z",
-    "date": "a day like 2026-01-31",
-}
-_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
-_LENGTH = re.compile(r"Expected `(?P<kind>str|array)` of length (?P<sign>>=|<=|==) (?P<bound>\d+)")
-_BOUND = re.compile(r"Expected `(?:int|float)` (?P<sign>>=|<=) (?P<bound>-?\d+)")
-_PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'")
 _PATTERNS = {
     "^[0-9a-f]{24}$": "must be an id: 24 lower-case hexadecimal digits",
     "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
     "^(labels|assignee)(,(labels|assignee))*$": "must be one or more of labels, assignee, separated by commas",
 }
-"""What a pattern means. It is said of every text that does not fit, be it only too short or too long."""
-_LENGTH_WORDS = {">=": "at least", "<=": "at most", "==": "exactly"}
+"""What a pattern means. It is said of every text that does not fit, even if it is only too short or too long."""
+_NAMES: dict[type, str] = {
+    inspect.StrType: "text",
+    inspect.IntType: "a whole number",
+    inspect.FloatType: "a number",
+    inspect.BoolType: "true or false",
+    inspect.StructType: "an object",
+    inspect.ListType: "a list",
+    inspect.VarTupleType: "a list",
+    inspect.NoneType: "null",
+    inspect.DateTimeType: "an instant like 2026-01-31T12:00:00.000Z",
+    inspect.DateType: "a day like 2026-01-31",
+}
+_VALUE_NAMES: dict[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    type(None): "null",
+}
 
 
-def faults_against(value: object, kind: Any, pointer: str = "") -> Iterator[Fault]:
-    """Each fault of a tree of JSON values against a type: unknown, missing and unfit fields, with their pointers."""
-    kind = _plain(kind)
-    struct = _struct_in(kind)
-    list_kind = _list_in(kind)
-    if struct is not None and isinstance(value, Mapping):
-        yield from _struct_faults(value, struct, pointer)
-    elif list_kind is not None and isinstance(value, list):
-        misfit = _misfit(value, _with_bounds(list_kind), pointer)
-        yield from [misfit] if misfit else _element_faults(value, get_args(_bare(list_kind))[0], pointer)
-    else:
-        yield from _value_faults(value, kind, pointer)
+def violations_against(value: object, kind: type[msgspec.Struct]) -> Iterator[Fault]:
+    """Each violation of a tree of JSON values against a struct: unknown, missing and unfit fields."""
+    return _violations(value, _options(_described(kind)), "")
 
 
-def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
-    """What no store could keep of an instant: anything finer than a millisecond, anything outside UTC's years."""
+def invalid(violations: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
+    """The error that shows these violations, the first of each pointer, and looks for no more than `most`."""
+    by_pointer: dict[str, Fault] = {}
+    for violation in islice(violations, most):
+        by_pointer.setdefault(violation.pointer, violation)
+    shown = list(by_pointer.values()) or [Fault("", "does not have the expected form")]
+    first = shown[0]
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", faults=shown)
+
+
+def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
+    """A JSON object, and the keys that occur more than once in it, FAULTS_MAX of them at most.
+
+    Raises Invalid for anything but a JSON object.
+    """
+    repeated: list[Fault] = []
+    if not raw.strip():
+        raise invalid([Fault("", "is empty; send a JSON object")])
+    try:
+        tree = json.loads(raw.decode("utf-8"), object_pairs_hook=lambda pairs: _object(pairs, repeated))
+    except UnicodeDecodeError as error:
+        raise invalid([Fault("", "is not UTF-8")]) from error
+    except RecursionError as error:
+        raise invalid([Fault("", "is nested too deeply")]) from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise invalid([Fault("", f"is not JSON: {error.msg} at {place}")]) from error
+    except ValueError as error:
+        raise invalid([Fault("", "is not JSON: a number has too many digits")]) from error
+    if not isinstance(tree, dict):
+        raise invalid([Fault("", "must be a JSON object")])
+    return tree, repeated
+
+
+def instant_violations(value: datetime, pointer: str) -> Iterator[Fault]:
+    """What no store could keep of an instant: anything finer than a millisecond or outside UTC's years."""
     if value.microsecond % 1000:
         yield Fault(pointer, "must not be finer than a millisecond")
     try:
@@ -65,158 +97,169 @@ def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
         yield Fault(pointer, "lies outside the years 1 to 9999")
 
 
-def _element_faults(values: list[object], element: Any, pointer: str) -> Iterator[Fault]:
-    """The faults of the elements of a list that is not too long. What fits may still be more than a store can hold;
-    only what may be anything is not looked into here.
-    """
-    for index, value in enumerate(values):
-        try:
-            msgspec.convert(value, element)
-        except msgspec.ValidationError:
-            yield from faults_against(value, element, f"{pointer}/{index}")
-        else:
-            if element is not object:
-                yield from _unstorable(value, f"{pointer}/{index}")
+def _object(pairs: list[tuple[str, Any]], repeated: list[Fault]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen and len(repeated) < FAULTS_MAX:
+                repeated.append(Fault(f"/{pointer_token(name)}", "is given more than once"))
+            seen.add(name)
+    return values
 
 
-def _struct_faults(
-    value: Mapping[str, object], struct: type[msgspec.Struct], pointer: str
+@lru_cache(maxsize=256)
+def _described(kind: type[msgspec.Struct]) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+def _options(kind: inspect.Type) -> list[inspect.Type]:
+    """The types that a value may have; descriptions for OpenAPI are left out."""
+    if isinstance(kind, inspect.Metadata):
+        return _options(kind.type)
+    return (
+        [each for option in kind.types for each in _options(option)]
+        if isinstance(kind, inspect.UnionType)
+        else [kind]
+    )
+
+
+def _violations(value: object, options: list[inspect.Type], pointer: str) -> Iterator[Fault]:
+    for option in options:
+        if isinstance(option, inspect.StructType) and isinstance(value, Mapping):
+            yield from _struct_violations(value, option, pointer)
+            return
+        if isinstance(option, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
+            yield from _list_violations(value, option, pointer)
+            return
+    message = _misfit(value, options)
+    if message is not None:
+        yield Fault(pointer, message)
+        return
+    for fault in faults_in(value):
+        yield Fault(pointer + fault.pointer, fault.message)
+    if isinstance(value, str) and any(isinstance(option, inspect.DateTimeType) for option in options):
+        yield from instant_violations(msgspec.convert(value, datetime), pointer)
+
+
+def _struct_violations(
+    value: Mapping[str, object], struct: inspect.StructType, pointer: str
 ) -> Iterator[Fault]:
-    fields, hints = _fields_of(struct)
-    known = {*(field.encode_name for field in fields), struct.__struct_config__.tag_field}
+    known = {*(field.encode_name for field in struct.fields), struct.tag_field}
     for name in value:
         if name not in known:
-            yield from _unstorable({name: None}, pointer)
+            for fault in faults_in({name: None}):
+                yield Fault(pointer + fault.pointer, fault.message)
             yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
-    for field in fields:
+    for field in struct.fields:
         at = f"{pointer}/{pointer_token(field.encode_name)}"
         if field.encode_name in value:
-            yield from faults_against(value[field.encode_name], hints[field.name], at)
+            yield from _violations(value[field.encode_name], _options(field.type), at)
         elif field.required:
             yield Fault(at, "is required")
 
 
-@lru_cache(maxsize=256)
-def _fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[msgspec.structs.FieldInfo, ...], dict[str, Any]]:
-    return msgspec.structs.fields(struct), get_type_hints(struct, include_extras=True)
-
-
-def _value_faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:
-    if misfit := _misfit(value, kind, pointer):
-        yield misfit
+def _list_violations(
+    values: list[object], kind: inspect.ListType | inspect.VarTupleType, pointer: str
+) -> Iterator[Fault]:
+    if message := _length_message(len(values), kind, "elements"):
+        yield Fault(pointer, message)
         return
-    yield from _unstorable(value, pointer)
-    converted = msgspec.convert(value, kind)
-    if isinstance(converted, datetime):
-        yield from instant_faults(converted, pointer)
+    options = _options(kind.item_type)
+    if not isinstance(options[0], inspect.AnyType | inspect.RawType):
+        for index, element in enumerate(values):
+            yield from _violations(element, options, f"{pointer}/{index}")
 
 
-def _misfit(value: object, kind: Any, pointer: str) -> Fault | None:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        return Fault(pointer, _sentence(str(error), value, kind))
-    return None
-
-
-def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
-    for fault in faults_in(value):
-        yield Fault(pointer + fault.pointer, fault.message)
-
-
-def _sentence(message: str, value: object, kind: Any) -> str:
-    """The library's message in the words of people."""
-    choices = _choices(kind)
+def _misfit(value: object, options: list[inspect.Type]) -> str | None:
+    """What is wrong with a value that is neither an object nor a list; None where one of the types fits."""
+    messages = [_misfit_of(value, option) for option in options]
+    if None in messages:
+        return None
     if value is None:
         return "cannot be null"
-    if choices is not None:
-        return f"must be one of {', '.join(choices)}"
-    if isinstance(value, str) and (meaning := _meaning(kind)):
-        return meaning
-    for pattern, words in _SENTENCES:
-        if found := pattern.search(message):
-            return words(found)
-    return "does not have the expected form"
+    specific = [message for message in messages if message]
+    if specific:
+        return specific[0]
+    expected = " or ".join(_NAMES.get(type(option), "another value") for option in options)
+    return f"must be {expected}, not {_VALUE_NAMES.get(type(value), 'a list')}"
 
 
-def _length_words(found: re.Match[str]) -> str:
-    what = "characters" if found["kind"] == "str" else "elements"
-    return f"must have {_LENGTH_WORDS[found['sign']]} {found['bound']} {what}"
+def _misfit_of(value: object, kind: inspect.Type) -> str | None:
+    """None where the value fits the type, empty where it is of another type altogether, else what is wrong."""
+    if isinstance(kind, inspect.EnumType | inspect.LiteralType):
+        choices = (
+            sorted(kind.values, key=_by_name)
+            if isinstance(kind, inspect.LiteralType)
+            else [each.value for each in kind.cls]
+        )
+        is_one = not isinstance(value, dict | list) and value in choices
+        return None if is_one else f"must be one of {', '.join(map(str, choices))}"
+    if isinstance(kind, inspect.AnyType | inspect.RawType):
+        return None
+    accepted, check = _CHECKS.get(type(kind), _NO_SCALAR)
+    is_flag = isinstance(value, bool) and bool not in accepted
+    return check(value, kind) if isinstance(value, accepted) and not is_flag else ""
 
 
-def _bound_words(found: re.Match[str]) -> str:
-    return f"must be {_LENGTH_WORDS[found['sign']]} {found['bound']}"
+def _by_name(value: object) -> tuple[str, bool]:
+    """Puts each order beside its reverse: `name`, `-name`."""
+    return str(value).removeprefix("-"), str(value).startswith("-")
 
 
-def _pattern_words(found: re.Match[str]) -> str:
-    return f"must match {found['pattern']}"
+def _text_message(text: str, kind: inspect.StrType) -> str | None:
+    length = _length_message(len(text), kind, "characters")
+    is_unmatched = kind.pattern is not None and re.search(kind.pattern, text) is None
+    if (length or is_unmatched) and kind.pattern in _PATTERNS:
+        return _PATTERNS[kind.pattern]
+    return length or (f"must match {kind.pattern}" if is_unmatched else None)
 
 
-def _expected_words(found: re.Match[str]) -> str:
-    return f"must be {_named(found['wanted'])}, not {_named(found['got'])}"
+def _length_message(
+    length: int, kind: inspect.StrType | inspect.ListType | inspect.VarTupleType, unit: str
+) -> str | None:
+    least, most = kind.min_length or 0, math.inf if kind.max_length is None else kind.max_length
+    if length < least:
+        return f"must have at least {least} {unit}"
+    return f"must have at most {most} {unit}" if length > most else None
 
 
-_SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (_LENGTH, _length_words),
-    (_BOUND, _bound_words),
-    (_PATTERN, _pattern_words),
-    (_EXPECTED, _expected_words),
-    (re.compile("datetime|timezone"), lambda _: f"must be {_NAMES['datetime']}, with Z or an offset"),
-    (re.compile("date"), lambda _: f"must be {_NAMES['date']}"),
-)
+def _bound_message(number: Any, kind: inspect.IntType) -> str | None:
+    if kind.ge is not None and number < kind.ge:
+        return f"must be at least {kind.ge}"
+    return f"must be at most {kind.le}" if kind.le is not None and number > kind.le else None
 
 
-def _named(kinds: str) -> str:
-    names = [_NAMES.get(kind.strip(), kind.strip()) for kind in kinds.split("|")]
-    return " or ".join(names)
+def _instant_message(text: str, _kind: inspect.Type) -> str | None:
+    message = f"must be {_NAMES[inspect.DateTimeType]}, with Z or an offset"
+    try:
+        parsed = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return message
+    return message if parsed.tzinfo is None else None
 
 
-def _choices(kind: Any) -> list[str] | None:
-    """The values a type is made of, where it has a fixed set of them; null, which some may have besides, is none."""
-    for part in map(_bare, _parts(kind)):
-        if isinstance(part, type) and issubclass(part, Enum):
-            return [str(member.value) for member in part]
-        if get_origin(part) is Literal:
-            return [str(value) for value in get_args(part)]
+def _day_message(text: str, _kind: inspect.Type) -> str | None:
+    try:
+        msgspec.convert(text, date)
+    except msgspec.ValidationError:
+        return f"must be {_NAMES[inspect.DateType]}"
     return None
 
 
-def _meaning(kind: Any) -> str | None:
-    """What the pattern of a text means, where people are told in other words."""
-    bounds = (bound for part in _parts(kind) for bound in get_args(part) if isinstance(bound, msgspec.Meta))
-    return next((_PATTERNS[bound.pattern] for bound in bounds if bound.pattern in _PATTERNS), None)
-
-
-def _plain(kind: Any) -> Any:
-    """The type without UNSET, which no input can hold."""
-    if get_origin(kind) in (Union, UnionType):
-        kept = tuple(part for part in get_args(kind) if part is not msgspec.UnsetType)
-        return Union[kept] if len(kept) > 1 else kept[0]  # noqa: UP007 - built at run time
-    return kind
-
-
-def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
-
-
-def _parts(kind: Any) -> tuple[Any, ...]:
-    """What a union is made of; anything else is the one part of itself."""
-    return get_args(_bare(kind)) if get_origin(_bare(kind)) in (Union, UnionType) else (kind,)
-
-
-def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
-    for part in map(_bare, _parts(kind)):
-        if isinstance(part, type) and issubclass(part, msgspec.Struct):
-            return part
+def _no_message(_value: object, _kind: inspect.Type) -> None:
     return None
 
 
-def _list_in(kind: Any) -> Any:
-    """The list type that a value may have, with its bounds; None where it may have none."""
-    return next((part for part in _parts(kind) if get_origin(_bare(part)) in (list, tuple)), None)
-
-
-def _with_bounds(list_kind: Any) -> Any:
-    """A list type that keeps its bounds and lets every element pass: those are looked at one by one."""
-    bounds = [part for part in get_args(list_kind)[1:] if isinstance(part, msgspec.Meta)]
-    return Annotated[list[Any], *bounds] if bounds else list[Any]
+_Check = Callable[[Any, Any], str | None]
+_NO_SCALAR: tuple[tuple[type, ...], _Check] = ((), _no_message)
+_CHECKS: dict[type[inspect.Type], tuple[tuple[type, ...], _Check]] = {
+    inspect.NoneType: ((type(None),), _no_message),
+    inspect.StrType: ((str,), _text_message),
+    inspect.BoolType: ((bool,), _no_message),
+    inspect.IntType: ((int,), _bound_message),
+    inspect.FloatType: ((int, float), _no_message),
+    inspect.DateTimeType: ((str,), _instant_message),
+    inspect.DateType: ((str,), _day_message),
+}
+"""For each scalar type: the JSON values that may be of it, and what may be wrong with them."""

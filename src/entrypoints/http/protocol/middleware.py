@@ -1,4 +1,4 @@
-"""The one layer around every request: id, deadline, rate, safety headers, access line, counters."""
+"""The one layer around every request: id, deadline, rate limit, safety headers, access line, counters."""
 
 import asyncio
 import itertools
@@ -11,22 +11,25 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 from loguru import logger
 
 from domain.errors import NotFound, TandemError
-from entrypoints.http.deadlines import Deadlines
-from entrypoints.http.errors import PROBLEM_TYPE, problem
-from entrypoints.http.protocol.problems import RETRY_SECONDS, DeadlinePassed, InternalFault, TooManyRequests
-from entrypoints.http.protocol.request import EXCHANGE, Exchange, header
-from entrypoints.http.security.authentication import Authentication, address_of
-from entrypoints.http.security.rate_limit import RateLimiter
+from entrypoints.http.protocol.problems import (
+    PROBLEM_TYPE,
+    DeadlinePassed,
+    InternalError,
+    TooManyRequests,
+    problem,
+    problem_headers,
+)
+from entrypoints.http.protocol.request import CallerReader, RawHeaders, Request, header
 
 if TYPE_CHECKING:
     from loguru import Record
 
 REQUEST_SECONDS_MAX = 30.0
+LOOK_SECONDS = 1.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LIMITED_PREFIX = "/v1/"
 _UNLIMITED = frozenset({"/v1/health"})
@@ -77,12 +80,72 @@ class AccessLines(Protocol):
         ...
 
 
+class Allowance(Protocol):
+    """What a caller has left. `retry_after_seconds` is 0 if the request may go on."""
+
+    @property
+    def retry_after_seconds(self) -> int: ...
+
+    def headers(self) -> RawHeaders:
+        """The RateLimit fields."""
+        ...
+
+
+class Limiter(Protocol):
+    """Counts the requests of each caller."""
+
+    def take(self, caller: str, now_seconds: float) -> Allowance:
+        """Takes one request from the caller's allowance."""
+        ...
+
+
+class Deadlines:
+    """Cancels the tasks of requests that take longer than allowed, at the next look after that.
+
+    A timer for each request would cost more than everything else around it. Bounded by the requests in flight.
+    """
+
+    def __init__(self, allowed_seconds: float, *, look_seconds: float = LOOK_SECONDS) -> None:
+        self._allowed_seconds = allowed_seconds
+        self._look_seconds = look_seconds
+        self._started: dict[asyncio.Task[object], float] = {}
+        self._overdue: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def enter(self, task: asyncio.Task[object], now_seconds: float) -> None:
+        """A request begins; `now_seconds` is the performance counter."""
+        self._started[task] = now_seconds
+        if self._timer is None or self._loop is not task.get_loop():
+            self._loop = task.get_loop()
+            self._timer = self._loop.call_later(self._look_seconds, self._look)
+
+    def leave(self, task: asyncio.Task[object]) -> bool:
+        """A request ends; answers whether it was cancelled here, and then takes the cancellation back."""
+        self._started.pop(task, None)
+        if task not in self._overdue:
+            return False
+        self._overdue.discard(task)
+        task.uncancel()
+        return True
+
+    def _look(self) -> None:
+        now = perf_counter()
+        for task, started in list(self._started.items()):
+            if now - started >= self._allowed_seconds and task not in self._overdue:
+                self._overdue.add(task)
+                task.cancel()
+        self._timer = None
+        if self._started and self._loop is not None:
+            self._timer = self._loop.call_later(self._look_seconds, self._look)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a caller may ask and how long an answer may take."""
+    """How often a caller may ask, and how long an answer may take."""
 
-    per_caller: RateLimiter | None = None
-    sign_in: RateLimiter | None = None
+    per_caller: Limiter | None = None
+    sign_in: Limiter | None = None
     deadlines: Deadlines = field(default_factory=partial(Deadlines, REQUEST_SECONDS_MAX))
 
 
@@ -95,7 +158,7 @@ class RequestLayer:
         *,
         counters: RequestCounters,
         access_lines: AccessLines,
-        authentication: Authentication,
+        authentication: CallerReader,
         limits: Limits,
     ) -> None:
         self._app = app
@@ -107,36 +170,39 @@ class RequestLayer:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = perf_counter()
         method: str = scope["method"]
         path: str = scope["path"]
-        exchange = Exchange(self._request_id(scope), self._authentication)
-        answering = Answering(send, exchange, is_head=method == "HEAD")
-        # HEAD is answered by whatever answers GET. The server keeps the scope it gave, so it gets a copy.
+        # HEAD is answered by whatever answers GET. The server keeps the scope it gave, so this is a copy.
         inner: Any = scope if method != "HEAD" else {**scope, "method": "GET"}
-        inner[EXCHANGE] = exchange
-        named = request_id_in_context.set(exchange.request_id)
+        request = Request(
+            inner, receive, request_id=self._request_id(scope), authentication=self._authentication
+        )
+        answering = Answering(send, request, is_head=method == "HEAD")
+        named = request_id_in_context.set(request.request_id)
         try:
-            await self._answer(inner, receive, answering, started)
+            await self._answer(request, receive, answering, started)
         finally:
             request_id_in_context.reset(named)
             seconds = perf_counter() - started
-            identity, status = exchange.identity, answering.status
-            self._counters.observe(route=exchange.route(inner), method=method, status=status, seconds=seconds)
+            identity, status = request.identity, answering.status
+            self._counters.observe(route=request.route, method=method, status=status, seconds=seconds)
             self._access_lines.write(
                 method=method,
                 path=path,
                 status=status,
                 seconds=seconds,
-                request_id=exchange.request_id,
+                request_id=request.request_id,
                 actor_id=None if identity is None else identity.user_id,
             )
 
-    async def _answer(self, scope: Any, receive: Receive, answering: "Answering", started: float) -> None:
+    async def _answer(
+        self, request: Request, receive: Receive, answering: "Answering", started: float
+    ) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are answered inside tasks")
@@ -144,41 +210,35 @@ class RequestLayer:
         is_overdue = False
         try:
             if self._is_limited:
-                self._take(scope, answering.exchange)
-            _require_one_spelling(scope["path"])
-            await self._app(scope, receive, answering.send)
-        except TooManyRequests as refusal:
-            retry_after = str(refusal.retry_after_seconds).encode()
-            await answering.refuse(refusal, scope, ((b"retry-after", retry_after),))
-        except NotFound as refusal:
-            await answering.refuse(refusal, scope)
+                self._take(request)
+            _require_one_spelling(request.path)
+            await self._app(request.scope, receive, answering.send)
+        except (TooManyRequests, NotFound) as error:
+            await answering.reject(error)
         except asyncio.CancelledError:
             is_overdue = self._limits.deadlines.leave(task)
             if not is_overdue:
                 raise
         except Exception:  # noqa: BLE001 - the last line of defence: what the application's handler could not answer
-            logger.exception("unanswered {}", scope["path"])
-            await answering.refuse(InternalFault(), scope)
+            logger.exception("unanswered {}", request.path)
+            await answering.reject(InternalError())
         finally:
             self._limits.deadlines.leave(task)
         if is_overdue:
-            logger.error("gave up {}", scope["path"])
-            await answering.refuse(DeadlinePassed(), scope, ((b"retry-after", b"%d" % RETRY_SECONDS),))
+            logger.error("gave up {}", request.path)
+            await answering.reject(DeadlinePassed())
 
-    def _take(self, scope: Mapping[str, Any], exchange: Exchange) -> None:
-        path: str = scope["path"]
-        if path in SIGN_IN_PATHS and self._limits.sign_in is not None:
-            # Whoever signs in is nobody yet, whatever he carries.
-            allowance = self._limits.sign_in.take(address_of(scope), monotonic())
-        elif (
-            self._limits.per_caller is not None
-            and path.startswith(_LIMITED_PREFIX)
-            and path not in _UNLIMITED
-        ):
-            allowance = self._limits.per_caller.take(self._authentication.caller(scope), monotonic())
+    def _take(self, request: Request) -> None:
+        """Counts the request. Raises TooManyRequests."""
+        path, limits = request.path, self._limits
+        if path in SIGN_IN_PATHS and limits.sign_in is not None:
+            # Whoever signs in is not known yet, whichever token they carry.
+            allowance = limits.sign_in.take(request.client_address, monotonic())
+        elif limits.per_caller is not None and path.startswith(_LIMITED_PREFIX) and path not in _UNLIMITED:
+            allowance = limits.per_caller.take(request.caller(), monotonic())
         else:
             return
-        exchange.rate_headers = allowance.headers()
+        request.rate_headers = allowance.headers()
         if allowance.retry_after_seconds:
             raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)
 
@@ -200,21 +260,21 @@ def _require_one_spelling(path: str) -> None:
 class Answering:
     """The way out: adds what every answer carries and notes how it ended."""
 
-    __slots__ = ("_is_head", "_send", "exchange", "status")
+    __slots__ = ("_is_head", "_request", "_send", "status")
 
-    def __init__(self, send: Send, exchange: Exchange, *, is_head: bool) -> None:
+    def __init__(self, send: Send, request: Request, *, is_head: bool) -> None:
         self._send = send
         self._is_head = is_head
-        self.exchange = exchange
-        # Until an answer starts, the client went away: the status nginx made usual for that.
+        self._request = request
+        # Until an answer starts, the client went away: the status that nginx uses for that.
         self.status = 499
 
     async def send(self, message: Message) -> None:
         """Stands in for the server's send."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *_FIXED_HEADERS, *self.exchange.rate_headers]
-            headers.append((b"x-request-id", self.exchange.request_id.encode("ascii")))
+            headers = [*message["headers"], *_FIXED_HEADERS, *self._request.rate_headers]
+            headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
             own = {name for name, _ in message["headers"]}
             headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
             message["headers"] = headers
@@ -222,13 +282,12 @@ class Answering:
             message["body"] = b""
         await self._send(message)
 
-    async def refuse(
-        self, error: TandemError, scope: Mapping[str, Any], headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
-        """Answers a problem; where an answer has begun already, the connection can only be left."""
+    async def reject(self, error: TandemError) -> None:
+        """Answers a problem; if an answer has begun already, the connection can only be left."""
         if self.status != 499:
             return
-        status, body = problem(error, path=scope["path"], request_id=self.exchange.request_id)
-        fixed = ((b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body)))
-        await self.send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
+        status, body = problem(error, path=self._request.path, request_id=self._request.request_id)
+        fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **problem_headers(error)}
+        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})

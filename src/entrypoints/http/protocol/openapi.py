@@ -1,20 +1,16 @@
-"""Assembles the OpenAPI 3.1 document from what the handlers say about themselves."""
+"""Assembles the OpenAPI 3.1 document from the declarations of operations."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, get_type_hints
 
 import msgspec
-from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
 
-from entrypoints.http.addresses import MIRRORED_COLLECTIONS
-from entrypoints.http.door import KEYED_METHODS
-from entrypoints.http.errors import PROBLEM_TYPE, ProblemView
+from entrypoints.http.protocol.endpoint import KEYED_METHODS
 from entrypoints.http.protocol.input import JSON_TYPE, MERGE_PATCH_TYPE
-from entrypoints.http.protocol.operation import OPERATION, VIEW, Documented
-from entrypoints.http.protocol.problems import phrase
-from entrypoints.http.views import EntityView
+from entrypoints.http.protocol.operation import Operation
+from entrypoints.http.protocol.problems import PROBLEM_TYPE, ProblemView, phrase
+from entrypoints.http.protocol.resource import Resource, collections_of, documented_operations
 
 INTERFACE_VERSION = "1"
 """The version of the interface, as in `/v1`; it does not follow the releases of the program."""
@@ -32,19 +28,22 @@ _UNGUARDED_WORDS = (
     " for it."
 )
 _UNREPEATABLE_WORDS = "Sent again, this is carried out again: Idempotency-Key is refused with 400."
-_PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
 
 Json = dict[str, Any]
 
 
-def openapi_document(app: Litestar) -> Json:
-    """The document of every operation that is documented."""
-    operations = list(_operations(app))
+def openapi_document(resources: Iterable[Resource]) -> Json:
+    """The document of all operations that have a summary."""
+    resources = tuple(resources)
+    operations = [
+        (path, declared.method.lower(), declared) for path, declared in documented_operations(resources)
+    ]
+    collections = collections_of(resources)
     types = _component_types([operation for *_, operation in operations])
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     paths: Json = {}
     for path, method, operation in operations:
-        paths.setdefault(path, {})[method] = _operation(path, method, operation)
+        paths.setdefault(path, {})[method] = _operation(path, method, operation, collections)
     pages = {
         _page_name(view): _page_schema(view) for *_, operation in operations if (view := operation.page_of)
     }
@@ -80,28 +79,10 @@ def openapi_document(app: Litestar) -> Json:
     }
 
 
-def _operations(app: Litestar) -> Iterator[tuple[str, str, Documented]]:
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            operation = handler.opt.get(OPERATION)
-            if operation is not None:
-                for method in handler.http_methods:
-                    path = _PATH_PARAMETER.sub(r"{\1}", route.path)
-                    yield path, str(method).lower(), _resolved(operation, handler)
-
-
-def _resolved(operation: Documented, handler: HTTPRouteHandler) -> Documented:
-    """Generic operations show the view of the kind they are mounted for."""
-    if operation.answer is EntityView:
-        facts = {name: getattr(operation, name) for name in Documented.__slots__}
-        return Documented(**{**facts, "answer": handler.opt[VIEW]})
-    return operation
-
-
-def _component_types(operations: list[Documented]) -> list[type[msgspec.Struct]]:
+def _component_types(operations: list[Operation]) -> list[type[msgspec.Struct]]:
     types: set[type[msgspec.Struct]] = {ProblemView}
     for operation in operations:
-        types.update(kind for kind in (operation.answer, operation.page_of, operation.body) if kind)
+        types.update(kind for kind in (operation.view, operation.page_of, operation.body) if kind)
     return sorted(types, key=lambda kind: kind.__name__)
 
 
@@ -131,32 +112,32 @@ def _page_schema(view: type[msgspec.Struct]) -> Json:
     }
 
 
-def _operation(path: str, method: str, operation: Documented) -> Json:
+def _operation(path: str, method: str, operation: Operation, collections: frozenset[str]) -> Json:
     tag = path.removeprefix("/v1/").partition("/")[0] if path.startswith("/v1/") else "operation"
     described: Json = {
         "operationId": f"{method}{_words(path)}",
         "summary": operation.summary,
         "tags": [tag],
         "parameters": [
-            *_path_parameters(path),
+            *_path_parameters(path, collections),
             *_query_parameters(operation),
             *_header_parameters(operation, method),
         ],
         "responses": _responses(path, method, operation),
         "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
     }
-    if words := _unheard_words(method, operation):
+    if words := _unsupported_headers(method, operation):
         described["description"] = words
     if operation.body is not None or operation.file_types:
         described["requestBody"] = {
-            "required": operation.needs_body,
+            "required": not operation.has_optional_body,
             "content": _contents(method, operation),
         }
     return described
 
 
-def _unheard_words(method: str, operation: Documented) -> str:
-    """Which headers `door.py` refuses here, and why."""
+def _unsupported_headers(method: str, operation: Operation) -> str:
+    """Which headers are rejected here, and why."""
     words = []
     if method != "get" and not operation.is_guarded:
         words.append(_UNGUARDED_WORDS)
@@ -169,7 +150,7 @@ def _words(path: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"\W+", path))
 
 
-def _contents(method: str, operation: Documented) -> Json:
+def _contents(method: str, operation: Operation) -> Json:
     if operation.file_types:
         return {media_type: {"schema": {"type": "string"}} for media_type in operation.file_types}
     schema = {"schema": _ref(operation.body)} if operation.body is not None else {}
@@ -177,14 +158,13 @@ def _contents(method: str, operation: Documented) -> Json:
     return dict.fromkeys(types, schema)
 
 
-def _path_parameters(path: str) -> Iterator[Json]:
+def _path_parameters(path: str, collections: frozenset[str]) -> Iterator[Json]:
+    schemas = {**_PATH_SCHEMAS, "collection": {"type": "string", "enum": sorted(collections)}}
     for name in re.findall(r"\{(\w+)\}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]}
+        yield {"name": name, "in": "path", "required": True, "schema": schemas[name]}
 
 
-def _query_parameters(operation: Documented) -> Iterator[Json]:
-    if operation.query is None:
-        return
+def _query_parameters(operation: Operation) -> Iterator[Json]:
     hints = get_type_hints(operation.query, include_extras=True)
     for field in msgspec.structs.fields(operation.query):
         (schema,), _ = msgspec.json.schema_components([hints[field.name]], ref_template=_REF)
@@ -210,7 +190,7 @@ def _inlined(hint: Any, schema: Json, field: msgspec.structs.FieldInfo) -> Json:
     return plain
 
 
-def _header_parameters(operation: Documented, method: str) -> Iterator[Json]:
+def _header_parameters(operation: Operation, method: str) -> Iterator[Json]:
     names = []
     if operation.is_repeatable:
         names.append("Idempotency-Key")
@@ -222,7 +202,7 @@ def _header_parameters(operation: Documented, method: str) -> Iterator[Json]:
         yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
 
 
-def _responses(path: str, method: str, operation: Documented) -> Json:
+def _responses(path: str, method: str, operation: Operation) -> Json:
     good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation)}
     if operation.status not in (204, 302):
         good["content"] = {operation.media_type: {"schema": _answer_schema(operation)}}
@@ -234,18 +214,18 @@ def _responses(path: str, method: str, operation: Documented) -> Json:
         and not operation.is_guarded
     ):
         responses["304"] = {"description": phrase(304), "headers": {"ETag": _header("ETag")}}
-    for status in sorted(_refusals(path, method, operation)):
-        responses[str(status)] = _refusal(status, operation)
+    for status in sorted(_problem_statuses(path, method, operation)):
+        responses[str(status)] = _problem_reference(status, operation)
     return responses
 
 
-def _answer_schema(operation: Documented) -> Json:
+def _answer_schema(operation: Operation) -> Json:
     if operation.page_of is not None:
         return {"$ref": _REF.format(name=_page_name(operation.page_of))}
-    return {"type": "string"} if operation.answer is None else _ref(operation.answer)
+    return {"type": "string"} if operation.view is None else _ref(operation.view)
 
 
-def _refusals(path: str, method: str, operation: Documented) -> set[int]:
+def _problem_statuses(path: str, method: str, operation: Operation) -> set[int]:
     if not path.startswith("/v1/"):
         return {500, 503}
     statuses = {400, 429, 500, 503, *operation.also}
@@ -263,11 +243,11 @@ def _refusals(path: str, method: str, operation: Documented) -> set[int]:
     return statuses
 
 
-def _refusal(status: int, operation: Documented) -> Json:
-    if status == 503 and operation.is_public and operation.answer is not None:
+def _problem_reference(status: int, operation: Operation) -> Json:
+    if status == 503 and operation.is_public and operation.view is not None:
         # Probes answer in their own form when they say DOWN.
         problem = _problem_response(status)
-        problem["content"][JSON_TYPE] = {"schema": _ref(operation.answer)}
+        problem["content"][JSON_TYPE] = {"schema": _ref(operation.view)}
         del problem["headers"]["Retry-After"]
         return problem
     return {"$ref": f"#/components/responses/Problem{status}"}
@@ -283,7 +263,7 @@ def _problem_response(status: int) -> Json:
     return {"description": phrase(status), "headers": headers, "content": content}
 
 
-def _response_headers(operation: Documented) -> Json:
+def _response_headers(operation: Operation) -> Json:
     names = ["X-Request-ID"]
     if operation.is_tagged or operation.status == 204:
         names.append("ETag")
@@ -334,5 +314,4 @@ _PATH_SCHEMAS: dict[str, Json] = {
     "user_id": _ID_SCHEMA,
     "role_id": _ID_SCHEMA,
     "version": {"type": "integer", "minimum": 1},
-    "collection": {"type": "string", "enum": sorted(MIRRORED_COLLECTIONS)},
 }

@@ -1,13 +1,18 @@
-"""What HTTP itself refuses, as members of the one tree of errors, and the table from error to status."""
+"""Errors over HTTP: those that only HTTP knows, the table from error to status, and the problem document (RFC 9457)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
+
+import msgspec
 
 from domain.errors import (
+    FAULTS_MAX,
     AlreadyExists,
     AnswerPending,
     Conflict,
+    Fault,
     Forbidden,
     Invalid,
     MirrorPending,
@@ -21,7 +26,12 @@ from domain.errors import (
     VersionConflict,
 )
 
+PROBLEM_TYPE = "application/problem+json"
+PROBLEMS_PATH = "/problems/"
 RETRY_SECONDS = 1
+VIOLATIONS_BYTES_MAX = 32 * 1024
+TEXT_LENGTH_MAX = 500
+"""The most characters of a pointer or a sentence; whatever is longer came with the request and is cut."""
 
 
 class Stale(TandemError):
@@ -57,6 +67,12 @@ class MethodNotAllowed(TandemError):
 
     code = "method_not_allowed"
 
+    def __init__(self, message: str | None = None, *, allow: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        names = frozenset(allow)
+        # HEAD is answered wherever GET is, OPTIONS everywhere.
+        self.allow = ", ".join(sorted(names | {"OPTIONS"} | ({"HEAD"} if "GET" in names else set())))
+
 
 class KeyReused(RuleBroken):
     """This Idempotency-Key was used for another request; use a fresh one."""
@@ -74,7 +90,7 @@ class TooManyRequests(TandemError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class CrossSiteRefused(Forbidden):
+class CrossSiteRejected(Forbidden):
     """A cookie signs this request, and nothing shows that a page of ours has sent it."""
 
     code = "cross_site_refused"
@@ -86,7 +102,7 @@ class DeadlinePassed(Unavailable):
     code = "deadline_passed"
 
 
-class InternalFault(TandemError):
+class InternalError(TandemError):
     """Something went wrong on our side. Name the request id when you report it."""
 
     code = "internal"
@@ -105,7 +121,7 @@ _OUTCOMES: dict[type[TandemError], Outcome] = {
     Purged: Outcome(410, "Removed for good"),
     Unauthenticated: Outcome(401, "Not signed in"),
     Forbidden: Outcome(403, "Not allowed"),
-    CrossSiteRefused: Outcome(403, "Not from a page of ours"),
+    CrossSiteRejected: Outcome(403, "Not from a page of ours"),
     Conflict: Outcome(409, "Conflict with the present state"),
     VersionConflict: Outcome(409, "Changed in the meantime"),
     AlreadyExists: Outcome(409, "Already taken"),
@@ -123,7 +139,7 @@ _OUTCOMES: dict[type[TandemError], Outcome] = {
     UnsupportedMediaType: Outcome(415, "Media type not supported"),
     MethodNotAllowed: Outcome(405, "Method not allowed"),
     TooManyRequests: Outcome(429, "Too many requests"),
-    InternalFault: Outcome(500, "Internal error"),
+    InternalError: Outcome(500, "Internal error"),
     TandemError: Outcome(500, "Internal error"),
 }
 
@@ -136,12 +152,75 @@ def outcome_of(kind: type[TandemError]) -> Outcome:
     return next(_OUTCOMES[ancestor] for ancestor in kind.__mro__ if ancestor in _OUTCOMES)
 
 
-def allow_header(methods: Iterable[str]) -> str:
-    """The methods of an address as Allow lists them; HEAD is answered wherever GET is."""
-    names = frozenset(methods)
-    return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
+class FaultView(msgspec.Struct):
+    """One thing wrong with the input: where (JSON pointer into the body, or the parameter) and what to change."""
+
+    pointer: str
+    message: str
+
+
+class ProblemView(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Why a request was refused."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: tuple[FaultView, ...] = ()
+    current_version: int | None = None
+
+
+def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, bytes]:
+    """Status and encoded problem document of an error."""
+    outcome = outcome_of(type(error))
+    view = ProblemView(
+        type=PROBLEMS_PATH + error.code,
+        title=outcome.title,
+        status=outcome.status,
+        detail=_shown(error.message),
+        # Bytes of a path that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
+        instance=path.encode("utf-8", "replace").decode(),
+        code=error.code,
+        request_id=request_id,
+        errors=tuple(_shown_violations(error.faults)),
+        current_version=getattr(error, "current_version", None),
+    )
+    return outcome.status, msgspec.json.encode(view)
+
+
+def _shown_violations(faults: Sequence[Fault]) -> Iterator[FaultView]:
+    """The first faults, as many as fit: at least one."""
+    left = VIOLATIONS_BYTES_MAX
+    for fault in islice(faults, FAULTS_MAX):
+        if left <= 0:
+            return
+        view = FaultView(_shown(fault.pointer), _shown(fault.message))
+        left -= len(msgspec.json.encode(view))
+        yield view
+
+
+def _shown(text: str) -> str:
+    """Names that came with the request may hold anything, and much of it; what cannot be encoded is replaced."""
+    shown = text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}…"
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()
 
 
 def phrase(status: int) -> str:
     """The standard words of a status."""
     return HTTPStatus(status).phrase
+
+
+def problem_headers(error: TandemError) -> dict[str, str]:
+    """The headers that go with an error."""
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="tandem"'}
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": error.allow}
+    return {}

@@ -1,26 +1,23 @@
-"""Who asks: bearer tokens or cookies to identities, identities to actors."""
+"""Finds out who sent a request: from bearer tokens or cookies to identities, from identities to actors."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from litestar import Request
+from typing import Protocol
 
 from application.actor import Actor
-from application.ports.tokens import Identity
+from application.ports.tokens import Identity, TokenPair
 from domain.errors import Unauthenticated
-from entrypoints.http.protocol.request import exchange_of, header
+from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, Scope, header
 from entrypoints.http.security.cookies import ACCESS, REFRESH, SessionCookies
-from entrypoints.http.security.csrf import SAFE_METHODS, CrossSiteGuard
+from entrypoints.http.security.csrf import CrossSiteGuard
 
 _SCHEME = "bearer"
 
 
 class TokenVerifier(Protocol):
-    """Believes access tokens, and lends secrets that every process with the same keys has."""
+    """Verifies access tokens, and derives secrets that every process with the same keys has."""
 
     def read(self, access_token: str) -> Identity:
-        """Whom the token speaks for. Raises Unauthenticated."""
+        """The identity that the token was issued for. Raises Unauthenticated."""
         ...
 
     def session_of(self, access_token: str) -> str | None:
@@ -42,7 +39,7 @@ class Brought:
 
 
 class Authentication:
-    """Reads the caller once per request and remembers him in the exchange.
+    """Reads the caller once per request and notes their identity there.
 
     A header Authorization wins over cookies, whatever it holds. Changes that a cookie signs must come from our own
     pages.
@@ -58,21 +55,21 @@ class Authentication:
         self.cookies = cookies or SessionCookies(always_secure=False)
         self.guard = guard or CrossSiteGuard(tokens.derived_secret("csrf"))
 
-    def actor(self, scope: Mapping[str, Any]) -> Actor:
-        """The signed-in caller. Raises Unauthenticated where nobody is, or nobody we believe, CrossSiteRefused."""
-        identity = self._identity(scope)
-        if scope["method"] not in SAFE_METHODS and header(scope, b"authorization") is None:
-            self.guard.require_own_page(scope, identity.session_id)
-        return Actor(id=identity.user_id, grants=identity.grants, request_id=exchange_of(scope).request_id)
+    def actor(self, request: Request) -> Actor:
+        """The signed-in caller. Raises Unauthenticated without an accepted token, CrossSiteRejected."""
+        identity = self._identity(request)
+        if request.method not in SAFE_METHODS and request.header(b"authorization") is None:
+            self.guard.require_own_page(request.scope, identity.session_id)
+        return Actor(id=identity.user_id, grants=identity.grants, request_id=request.request_id)
 
-    def caller(self, scope: Mapping[str, Any]) -> str:
-        """Whom to count a request for: the user where the token is believed, otherwise the client's address."""
+    def caller(self, request: Request) -> str:
+        """The name to count a request under: the user if the token is accepted, otherwise the client's address."""
         try:
-            return self._identity(scope).user_id
+            return self._identity(request).user_id
         except Unauthenticated:
-            return address_of(scope)
+            return request.client_address
 
-    def brought(self, scope: Mapping[str, Any]) -> Brought:
+    def brought(self, scope: Scope) -> Brought:
         """The tokens that came with a request. Raises Unauthenticated for a malformed header Authorization."""
         if header(scope, b"authorization") is not None:
             return Brought(_bearer_token(scope), None, by_cookie=False)
@@ -85,21 +82,19 @@ class Authentication:
             return brought.refresh_token.partition(".")[0]
         return None if brought.access_token is None else self._tokens.session_of(brought.access_token)
 
-    def _identity(self, scope: Mapping[str, Any]) -> Identity:
-        exchange = exchange_of(scope)
-        if exchange.identity is None:
+    def session_cookies(self, scope: Scope, tokens: TokenPair) -> RawHeaders:
+        """The headers that set these tokens as cookies, and beside them the CSRF token of their session."""
+        return self.cookies.signed_in(scope, tokens, csrf_token=self.guard.token(tokens.session_id))
+
+    def _identity(self, request: Request) -> Identity:
+        if request.identity is None:
+            scope = request.scope
             token = self.cookies.read(scope, ACCESS) if header(scope, b"authorization") is None else None
-            exchange.identity = self._tokens.read(_bearer_token(scope) if token is None else token)
-        return exchange.identity
+            request.identity = self._tokens.read(_bearer_token(scope) if token is None else token)
+        return request.identity
 
 
-def address_of(scope: Mapping[str, Any]) -> str:
-    """The client's address, as a name to count requests under."""
-    client = scope.get("client")
-    return f"address {client[0]}" if client else "address unknown"
-
-
-def _bearer_token(scope: Mapping[str, Any]) -> str:
+def _bearer_token(scope: Scope) -> str:
     credentials = header(scope, b"authorization")
     if credentials is None:
         raise Unauthenticated("Sign in first: send `Authorization: Bearer <access token>`.")
@@ -108,8 +103,3 @@ def _bearer_token(scope: Mapping[str, Any]) -> str:
     if scheme.lower() != _SCHEME or not token:
         raise Unauthenticated("The header Authorization must read `Bearer <access token>`.")
     return token
-
-
-def actor_of(request: Request[Any, Any, Any]) -> Actor:
-    """The signed-in caller of a request. Raises Unauthenticated, CrossSiteRefused."""
-    return exchange_of(request.scope).authentication.actor(request.scope)

@@ -5,12 +5,8 @@ paths, so neither a neighbour in the domain nor somebody on the wire can plant o
 development, no browser would keep them, so there they have plain names; production never reads or sets those.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from application.ports.tokens import TokenPair
-from entrypoints.http.protocol.answers import RawHeaders
-from entrypoints.http.protocol.request import header
+from entrypoints.http.protocol.request import RawHeaders, Scope, header
 
 ACCESS = "tandem-access"
 REFRESH = "tandem-refresh"
@@ -26,7 +22,7 @@ class SessionCookies:
     def __init__(self, *, always_secure: bool) -> None:
         self._always_secure = always_secure
 
-    def read(self, scope: Mapping[str, Any], name: str) -> str | None:
+    def read(self, scope: Scope, name: str) -> str | None:
         """The value of one of our cookies, None where the browser sent none."""
         raw = header(scope, b"cookie")
         if raw is None or len(raw) > HEADER_LENGTH_MAX:
@@ -38,7 +34,7 @@ class SessionCookies:
                 return value
         return None
 
-    def signed_in(self, scope: Mapping[str, Any], tokens: TokenPair, *, csrf_token: str) -> RawHeaders:
+    def signed_in(self, scope: Scope, tokens: TokenPair, *, csrf_token: str) -> RawHeaders:
         """Sets the tokens, out of reach of scripts, and beside them the CSRF token, which scripts must read."""
         return (
             self._set(scope, ACCESS, tokens.access_token, tokens.expires_in_seconds),
@@ -46,17 +42,17 @@ class SessionCookies:
             self._set(scope, CSRF, csrf_token, tokens.refresh_expires_in_seconds, is_readable=True),
         )
 
-    def signed_out(self, scope: Mapping[str, Any]) -> RawHeaders:
+    def signed_out(self, scope: Scope) -> RawHeaders:
         """Takes everything away."""
         return tuple(self._set(scope, name, "", 0) for name in (ACCESS, REFRESH, CSRF))
 
-    def ticket(self, scope: Mapping[str, Any], value: str, seconds: int) -> RawHeaders:
+    def ticket(self, scope: Scope, value: str, seconds: int) -> RawHeaders:
         """Sets what the browser must bring back from the identity provider; no seconds take it away."""
         return (self._set(scope, TICKET, value, seconds),)
 
     def _set(
         self,
-        scope: Mapping[str, Any],
+        scope: Scope,
         name: str,
         value: str,
         seconds: int,
@@ -68,8 +64,8 @@ class SessionCookies:
         parts += [] if is_readable else ["HttpOnly"]
         return b"set-cookie", "; ".join(parts).encode("ascii")
 
-    def _full_name(self, scope: Mapping[str, Any], name: str) -> str:
+    def _full_name(self, scope: Scope, name: str) -> str:
         return f"{_SECURE_PREFIX}{name}" if self._is_secure(scope) else name
 
-    def _is_secure(self, scope: Mapping[str, Any]) -> bool:
+    def _is_secure(self, scope: Scope) -> bool:
         return self._always_secure or scope.get("scheme") == "https"

@@ -16,10 +16,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from entrypoints.http.protocol.problems import CrossSiteRefused
+from entrypoints.http.protocol.problems import CrossSiteRejected
 from entrypoints.http.protocol.request import header
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = b"x-csrf-token"
 _FOREIGN_PAGE = "This request comes from a page that is not ours."
 _NO_TOKEN = "Send the cookie tandem-csrf's value in the header X-CSRF-Token, or use a bearer token instead of cookies."  # noqa: S105
@@ -38,10 +37,10 @@ class CrossSiteGuard:
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def require_own_page(self, scope: Mapping[str, Any], session_id: str | None) -> None:
-        """Raises CrossSiteRefused unless the request comes from a page of ours and carries the session's token."""
+        """Raises CrossSiteRejected unless the request comes from a page of ours and carries the session's token."""
         self._require_no_foreign_page(scope)
         if not self._has_token(scope, session_id):
-            raise CrossSiteRefused(_NO_TOKEN)
+            raise CrossSiteRejected(_NO_TOKEN)
 
     def require_own_browser(self, scope: Mapping[str, Any], session_id: str | None) -> None:
         """The same where a session is merely refreshed or ended: a browser that names one of our pages is enough.
@@ -51,15 +50,15 @@ class CrossSiteGuard:
         self._require_no_foreign_page(scope)
         is_named = header(scope, b"sec-fetch-site") == b"same-origin" or header(scope, b"origin") is not None
         if not is_named and not self._has_token(scope, session_id):
-            raise CrossSiteRefused(_NO_TOKEN)
+            raise CrossSiteRejected(_NO_TOKEN)
 
     def _require_no_foreign_page(self, scope: Mapping[str, Any]) -> None:
         origin = header(scope, b"origin")
         if origin is not None:
             if not self._is_own(scope, origin.decode("latin-1")):
-                raise CrossSiteRefused(_FOREIGN_PAGE)
+                raise CrossSiteRejected(_FOREIGN_PAGE)
         elif header(scope, b"sec-fetch-site") in (b"cross-site", b"same-site"):
-            raise CrossSiteRefused(_FOREIGN_PAGE)
+            raise CrossSiteRejected(_FOREIGN_PAGE)
 
     def _is_own(self, scope: Mapping[str, Any], origin: str) -> bool:
         """Compared with the Host as well: a proxy may hide from us which scheme the browser used."""

@@ -1,45 +1,55 @@
-"""/v1/tasks."""
+"""/v1/tasks, with what people do to one task beside changing its fields: deferring and assigning."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import cast
 
 import msgspec
-from litestar import get, patch, post
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath
-from litestar.types import AnyCallable
 
+from application.actor import Actor
+from application.paging import Page, PageRequest
 from application.ports.repositories import TaskFilter
-from application.tasks.details import NO_PARTS, Part, Parts
+from application.tasks.assignments import AssignTask, UnassignTask
+from application.tasks.commands import (
+    CreateTask,
+    DeferTask,
+    DeleteTask,
+    EditTask,
+    RestoreTask,
+    RollBackTask,
+)
+from application.tasks.details import SeenTask
+from application.tasks.reading import GetTask, ListTasks
+from domain.assignment import Assignee
 from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
-from entrypoints.http.addresses import known_id
-from entrypoints.http.desks import TaskDesk
-from entrypoints.http.history import HistoryController, Versioned
-from entrypoints.http.projects.schemas import TaskBody, TaskPatch, set_fields
-from entrypoints.http.protocol.answers import Answer, HttpRequest, entity_answer, view_of
-from entrypoints.http.protocol.input import read_body, read_patch
-from entrypoints.http.protocol.operation import VIEW, documented
-from entrypoints.http.queries import (
+from entrypoints.http.history import HistoryController
+from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
+from entrypoints.http.protocol.operation import operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import set_fields
+from entrypoints.http.tasks.schemas import (
+    AssignBody,
+    DeferBody,
+    ShownStatus,
+    TaskBody,
+    TaskPatch,
     TaskQuery,
     TaskTrashQuery,
+    TaskView,
     TaskViewQuery,
-    read_query,
-    require_no_query,
+    parts_of,
+    task_view,
 )
-from entrypoints.http.searching import order_of
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.trash import Trashable, TrashController
-from entrypoints.http.views import ShownStatus, TaskView
+from entrypoints.http.trash import TrashController
 
-PATH = "/v1/tasks"
 _CLEARED: TaskChanges = {"label_ids": (), "priority": Priority.MEDIUM}
 """What null means for fields that a task always has: what they are in a task made without them."""
 
 
 def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskChanges:
-    """The changes that a body asks for; some of its fields may be about something else. Raises RuleBroken for a title
-    of several lines: people write none, while one that comes with an import stays as it is.
+    """The changes that a body asks for; the fields in `without` are about something else. Raises RuleBroken for a
+    title of several lines, which only imports may bring.
     """
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
     if "title" in fields:
@@ -48,11 +58,6 @@ def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskCh
         fields["priority"] = Priority[fields["priority"]]
     cleared = {name: value for name, value in _CLEARED.items() if name in fields and fields[name] is None}
     return cast("TaskChanges", fields | cleared)
-
-
-def parts_of(expand: str | None) -> Parts:
-    """The parts that a checked list of words names."""
-    return NO_PARTS if expand is None else frozenset(map(Part, expand.strip().split(",")))
 
 
 def _filter_of(query: TaskQuery) -> TaskFilter:
@@ -72,103 +77,106 @@ def _filter_of(query: TaskQuery) -> TaskFilter:
     )
 
 
-def _trashable(tasks: NamedDependency[TaskDesk]) -> Trashable:
-    return Trashable(load=tasks.get, delete=tasks.delete, restore=tasks.restore, writing=tasks.writing)
-
-
-def _versioned(tasks: NamedDependency[TaskDesk]) -> Versioned:
-    return Versioned(
-        collection="tasks",
-        load=tasks.get,
-        roll_back=tasks.roll_back,
-        list_versions=tasks.list_versions,
-        pages=tasks.pages,
-        writing=tasks.writing,
-    )
-
-
-class TaskHistoryController(HistoryController):
-    """The history of a task."""
-
-    path = f"{PATH}/{{id:str}}"
-    opt: Mapping[str, Any] | None = {VIEW: TaskView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "versioned": Provide(_versioned, sync_to_thread=False)
-    }
-
-
-class TaskController(TrashController):
+@dataclass(frozen=True, kw_only=True)
+class TaskController(TrashController, path="/v1/tasks", collection="tasks", view=TaskView):
     """Tasks."""
 
-    path = PATH
-    opt: Mapping[str, Any] | None = {VIEW: TaskView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "trashable": Provide(_trashable, sync_to_thread=False)
-    }
+    get: GetTask
+    delete: DeleteTask
+    restore: RestoreTask
+    create_task: CreateTask
+    list_tasks: ListTasks
+    edit_task: EditTask
+    defer_task: DeferTask
+    assign_task: AssignTask
+    unassign_task: UnassignTask
 
-    @post(
-        opt=documented(
-            "Create a task", status=201, answer=TaskView, body=TaskBody, is_tagged=True, is_repeatable=True
-        )
+    @operation("POST", summary="Create a task", status=201, view=TaskView, tagged=True, repeatable=True)
+    async def create(self, actor: Actor, body: TaskBody) -> SeenTask:
+        return await self.create_task(actor, changes_of(body))
+
+    @operation("GET", summary="List tasks", page_of=TaskView)
+    async def list_all(self, actor: Actor, query: TaskQuery, page: PageRequest) -> Page[SeenTask]:
+        parts = parts_of(query.expand)
+        return await self.list_tasks(actor, _filter_of(query), page, watching=query.watching, parts=parts)
+
+    @operation("GET", "/trash", summary="List deleted tasks", page_of=TaskView)
+    async def trash(self, actor: Actor, query: TaskTrashQuery, page: PageRequest) -> Page[SeenTask]:
+        return await self.list_tasks(actor, TaskFilter(deleted=True), page, parts=parts_of(query.expand))
+
+    @operation("GET", "/{id}", summary="Read a task", view=TaskView, tagged=True)
+    async def read(self, actor: Actor, id: str, query: TaskViewQuery) -> Tagged | Volatile:
+        seen = await self.get(actor, id, parts=parts_of(query.expand))
+        return seen if seen.is_told_by_version else Volatile(seen)
+
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a task",
+        view=TaskView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def create(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = changes_of(await read_body(request, TaskBody))
-        return await tasks.writing.create(
-            request, actor, load=tasks.get, run=lambda claimed: tasks.create(claimed, changes)
-        )
+    async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> SeenTask:
+        return await self.edit_task(actor, id, changes_of(body), expected_version=expected)
 
-    @get(opt=documented("List tasks", page_of=TaskView, query=TaskQuery))
-    async def list_all(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TaskQuery)
-        page = await tasks.find(
-            actor,
-            _filter_of(query),
-            tasks.pages.wanted(request, query, sort=order_of(query)),
-            watching=query.watching,
-            parts=parts_of(query.expand),
-        )
-        return tasks.pages.answer(request, page, view_of)
-
-    @get("/trash", opt=documented("List deleted tasks", page_of=TaskView, query=TaskTrashQuery))
-    async def trash(self, request: HttpRequest, tasks: NamedDependency[TaskDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TaskTrashQuery)
-        wanted = tasks.pages.wanted(request, query, sort=query.sort)
-        page = await tasks.find(actor, TaskFilter(deleted=True), wanted, parts=parts_of(query.expand))
-        return tasks.pages.answer(request, page, view_of)
-
-    @get("/{id:str}", opt=documented("Read a task", answer=TaskView, query=TaskViewQuery, is_tagged=True))
-    async def read(self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TaskViewQuery)
-        seen = await tasks.get(actor, known_id(id), parts=parts_of(query.expand))
-        return entity_answer(request, seen, is_told_by_version=seen.is_told_by_version)
-
-    @patch(
-        "/{id:str}",
-        opt=documented(
-            "Change a task",
-            answer=TaskView,
-            body=TaskPatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
+    @operation(
+        "POST",
+        "/{id}/defer",
+        summary="Put a task off; with null no longer",
+        view=TaskView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def change(
-        self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = changes_of(await read_patch(request, TaskPatch))
-        return await tasks.writing.change(
-            request,
-            actor,
-            id,
-            load=tasks.get,
-            run=lambda claimed, expected: tasks.edit(claimed, id, changes, expected_version=expected),
-        )
+    async def defer(self, actor: Actor, id: str, body: DeferBody, expected: int | None) -> SeenTask:
+        return await self.defer_task(actor, id, body.deferred_till, expected_version=expected)
+
+    @operation(
+        "POST",
+        "/{id}/assign",
+        summary="Give a task to a user or a team, instead of whoever had it",
+        view=TaskView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
+    )
+    async def assign(self, actor: Actor, id: str, body: AssignBody, expected: int | None) -> SeenTask:
+        assignee = Assignee(body.assignee_id, body.assignee_type)
+        return await self.assign_task(actor, id, assignee, expected_version=expected)
+
+    @operation(
+        "DELETE",
+        "/{id}/assignment",
+        summary="End the assignment of a task",
+        status=204,
+        guarded=True,
+        also=(403,),
+    )
+    async def unassign(self, actor: Actor, id: str, expected: int | None) -> SeenTask:
+        return await self.unassign_task(actor, id, expected_version=expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskHistoryController(HistoryController, path="/v1/tasks/{id}", collection="tasks", view=TaskView):
+    """The history of a task."""
+
+    get: GetTask
+    roll_back: RollBackTask
+
+
+def _priority_name(rank: int) -> str:
+    return Priority(rank).name
+
+
+TASKS = Resource(
+    controllers=(TaskController, TaskHistoryController),
+    collection="tasks",
+    view=TaskView,
+    views={SeenTask: task_view},
+    shown_values={"priority": _priority_name, "displayId": display_text},
+)

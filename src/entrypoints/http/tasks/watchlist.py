@@ -1,28 +1,17 @@
 """/v1/watchlist."""
 
+from dataclasses import dataclass
+
 import msgspec
-from litestar import Controller, delete, get, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath
 
-from application.tasks.watchlist import WatchedTask
-from entrypoints.http.addresses import known_id
-from entrypoints.http.desks import WatchlistDesk
-from entrypoints.http.protocol.answers import (
-    NO_STORE,
-    Answer,
-    HttpRequest,
-    instant_text,
-    view_answer,
-    view_of,
-)
-from entrypoints.http.protocol.operation import documented
-from entrypoints.http.queries import WatchlistQuery, read_query, require_no_query
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.tasks.controller import parts_of
-from entrypoints.http.views import InstantText, TaskView
-
-NEWEST_FIRST = "-updatedAt"
+from application.actor import Actor
+from application.paging import Page, PageRequest
+from application.tasks.watchlist import ListWatched, UnwatchTask, WatchedTask, WatchTask
+from entrypoints.http.protocol.answers import instant_text
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import Id, InstantText
+from entrypoints.http.tasks.schemas import TaskView, WatchlistQuery, parts_of, task_view
 
 
 class WatchedTaskView(TaskView, rename="camel", kw_only=True):
@@ -31,51 +20,54 @@ class WatchedTaskView(TaskView, rename="camel", kw_only=True):
     watched_at: InstantText
 
 
-class WatchlistController(Controller):
+class WatchEntryView(msgspec.Struct, rename="camel"):
+    """What audit entries show of a watch, which has no view of its own."""
+
+    user_id: Id
+    task_id: Id
+    is_deleted: bool
+    deleted_at: InstantText | None
+    deleted_by: Id | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchlistController(Controller, path="/v1/watchlist"):
     """What the caller follows. There is one watchlist for each user, so its address names none.
 
-    To follow or to give up says what is to be, not which version to change: If-Match is refused, and doing it again
-    makes no version.
+    Watching says what is to be, not which version to change: it does not support If-Match, and repeating it makes no
+    version.
     """
 
-    path = "/v1/watchlist"
+    list_watched: ListWatched
+    watch_task: WatchTask
+    unwatch_task: UnwatchTask
 
-    @get(
-        opt=documented(
-            "List the tasks you watch, the latest first; those you may not see and those in the trash are left out",
-            page_of=WatchedTaskView,
-            query=WatchlistQuery,
-        )
+    @operation(
+        "GET",
+        summary="List the tasks you watch, the latest first; those you may not see and those in the trash are left out",
+        page_of=WatchedTaskView,
+        stored=False,
     )
-    async def list_all(self, request: HttpRequest, watchlist: NamedDependency[WatchlistDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, WatchlistQuery)
-        wanted = watchlist.pages.wanted(request, query, sort=NEWEST_FIRST)
-        page = await watchlist.find(actor, wanted, parts=parts_of(query.expand))
-        return watchlist.pages.answer(request, page, _watched_view, headers=NO_STORE)
+    async def list_all(self, actor: Actor, query: WatchlistQuery, page: PageRequest) -> Page[WatchedTask]:
+        return await self.list_watched(actor, page, parts=parts_of(query.expand))
 
-    @put(
-        "/{id:str}",
-        opt=documented("Watch a task", answer=WatchedTaskView, also=(409,)),
-    )
-    async def watch(
-        self, request: HttpRequest, id: FromPath[str], watchlist: NamedDependency[WatchlistDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return view_answer(_watched_view(await watchlist.watch(actor, known_id(id))))
+    @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, also=(409,))
+    async def watch(self, actor: Actor, id: str) -> WatchedTask:
+        return await self.watch_task(actor, id)
 
-    # The framework wants a status that allows a body; the answer brings its own.
-    @delete("/{id:str}", status_code=200, opt=documented("Watch a task no longer", status=204, also=(409,)))
-    async def unwatch(
-        self, request: HttpRequest, id: FromPath[str], watchlist: NamedDependency[WatchlistDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        await watchlist.unwatch(actor, known_id(id))
-        return Answer(status=204)
+    @operation("DELETE", "/{id}", summary="Watch a task no longer", status=204, also=(409,))
+    async def unwatch(self, actor: Actor, id: str) -> None:
+        await self.unwatch_task(actor, id)
 
 
 def _watched_view(watched: WatchedTask) -> WatchedTaskView:
-    view = view_of(watched.seen)
+    view = task_view(watched.seen)
     return WatchedTaskView(**msgspec.structs.asdict(view), watched_at=instant_text(watched.watched_at))
+
+
+WATCHLIST = Resource(
+    controllers=(WatchlistController,),
+    collection="watchlists",
+    view=WatchEntryView,
+    views={WatchedTask: _watched_view},
+)

@@ -1,218 +1,171 @@
 """/v1/teams/{id}/members, invitations to a team, the roles of its members, and what happened there."""
 
-from litestar import Controller, delete, get, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from dataclasses import dataclass
 
-from domain.team import membership_id
-from entrypoints.http.addresses import known_id
-from entrypoints.http.audit import NEWEST_FIRST, audit_view
-from entrypoints.http.protocol.answers import (
-    NO_STORE,
-    Answer,
-    HttpRequest,
-    instant_text,
-    made_view,
-    view_answer,
+from application.actor import Actor
+from application.paging import Page, PageRequest
+from application.teams.commands import GetTeam
+from application.teams.granting import GrantTeamRole, TakeTeamRole
+from application.teams.members import (
+    AddMembers,
+    GetJoinedTeam,
+    GetMembership,
+    InviteToTeam,
+    JoinTeam,
+    ListMembers,
+    ListTeamActivity,
+    RemoveMember,
+    RevokeInvitations,
 )
-from entrypoints.http.protocol.input import read_body
-from entrypoints.http.protocol.operation import documented
-from entrypoints.http.queries import ListQuery, PageQuery, read_query, require_no_query
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.team_desks import MemberDesk
-from entrypoints.http.teams.schemas import InviteCodeView, JoinBody, MembersBody, MemberView, TeamView
-from entrypoints.http.views import AuditEntryView
+from domain.team import Membership, Team, membership_id
+from entrypoints.http.history import AuditEntryView, AuditViews
+from entrypoints.http.protocol.answers import Tagged, instant_text, made_view
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource, shown_as
+from entrypoints.http.protocol.schemas import EntryQuery
+from entrypoints.http.teams.schemas import (
+    InviteCodeView,
+    JoinBody,
+    MemberQuery,
+    MembersBody,
+    MembershipView,
+    MemberView,
+    TeamView,
+)
 
-ORDER = "createdAt"
+
+async def _replay_joining(
+    controller: "JoinController", actor: Actor, membership_id: str, _version: int
+) -> Team:
+    """The entry of an addition is about the membership; the answer is its team."""
+    return await controller.get_joined(actor, membership_id)
 
 
-class MemberController(Controller):
-    """Who belongs to a team."""
+@dataclass(frozen=True, kw_only=True)
+class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", collection="team_members"):
+    """One member of a team, and their roles there."""
 
-    path = "/v1/teams"
+    get: GetMembership
+    remove_member: RemoveMember
+    grant_role: GrantTeamRole
+    take_role: TakeTeamRole
 
-    @get("/{id:str}/members", opt=documented("List members", page_of=MemberView, query=ListQuery))
-    async def list_all(
-        self, request: HttpRequest, id: FromPath[str], members: NamedDependency[MemberDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        wanted = members.pages.wanted(request, read_query(request, ListQuery), sort=ORDER)
-        page = await members.find(actor, known_id(id), wanted)
-        return members.pages.answer(request, page, lambda member: made_view(member, MemberView))
+    def record_id(self, path: dict[str, str]) -> str | None:
+        return membership_id(path["id"], path["user_id"])
 
-    @post(
-        "/{id:str}/members",
-        status_code=200,
-        opt=documented(
-            "Add members; who is one already stays as he is",
-            answer=TeamView,
-            body=MembersBody,
-            is_tagged=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
-    )
-    async def add(
-        self, request: HttpRequest, id: FromPath[str], members: NamedDependency[MemberDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known_id(id)
-        body = await read_body(request, MembersBody)
-        return await members.writing.act(
-            request,
-            actor,
-            run=lambda claimed: members.add(claimed, id, body.user_ids),
-            again=lambda membership_id: members.joined(actor, membership_id),
-        )
+    @operation("DELETE", summary="Remove a member, or leave", status=204, guarded=True, also=(403,))
+    async def remove(self, actor: Actor, id: str, user_id: str, expected: int | None) -> Tagged:
+        return await self.remove_member(actor, id, user_id, expected_version=expected)
 
-    # The framework wants a status that allows a body; the answer brings its own.
-    @delete(
-        "/{id:str}/members/{user_id:str}",
-        status_code=200,
-        opt=documented("Remove a member, or leave", status=204, is_guarded=True, also=(403,)),
-    )
-    async def remove(
-        self,
-        request: HttpRequest,
-        id: FromPath[str],
-        user_id: FromPath[str],
-        members: NamedDependency[MemberDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return await members.writing.remove(
-            request,
-            actor,
-            membership_id(known_id(id), known_id(user_id)),
-            load=members.membership,
-            run=lambda claimed, expected: members.remove(claimed, id, user_id, expected_version=expected),
-        )
-
-    @put(
-        "/{id:str}/members/{user_id:str}/roles/{role_id:str}",
-        opt=documented("Give a member a role in the team", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "PUT",
+        "/roles/{role_id}",
+        summary="Give a member a role in the team",
+        status=204,
+        guarded=True,
+        also=(403,),
     )
     async def grant(
-        self,
-        request: HttpRequest,
-        *,
-        id: FromPath[str],
-        user_id: FromPath[str],
-        role_id: FromPath[str],
-        members: NamedDependency[MemberDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known_id(role_id)
-        return await members.writing.remove(
-            request,
-            actor,
-            membership_id(known_id(id), known_id(user_id)),
-            load=members.membership,
-            run=lambda claimed, expected: members.grant(
-                claimed, id, user_id, role_id, expected_version=expected
-            ),
-        )
+        self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
+    ) -> Tagged:
+        return await self.grant_role(actor, id, user_id, role_id, expected_version=expected)
 
-    @delete(
-        "/{id:str}/members/{user_id:str}/roles/{role_id:str}",
-        status_code=200,
-        opt=documented("Take a role in the team from a member", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "DELETE",
+        "/roles/{role_id}",
+        summary="Take a role in the team from a member",
+        status=204,
+        guarded=True,
+        also=(403,),
     )
     async def take(
-        self,
-        request: HttpRequest,
-        *,
-        id: FromPath[str],
-        user_id: FromPath[str],
-        role_id: FromPath[str],
-        members: NamedDependency[MemberDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known_id(role_id)
-        return await members.writing.remove(
-            request,
-            actor,
-            membership_id(known_id(id), known_id(user_id)),
-            load=members.membership,
-            run=lambda claimed, expected: members.take(
-                claimed, id, user_id, role_id, expected_version=expected
-            ),
-        )
+        self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
+    ) -> Tagged:
+        return await self.take_role(actor, id, user_id, role_id, expected_version=expected)
 
-    @get(
-        "/{id:str}/activity",
-        opt=documented(
-            "List what happened to a team and its members, newest first",
-            page_of=AuditEntryView,
-            query=PageQuery,
-        ),
+
+@dataclass(frozen=True, kw_only=True)
+class JoinController(Controller, path="/v1/teams", collection="teams"):
+    """Who belongs to a team, how people join it, and what happened there."""
+
+    get: GetTeam
+    get_joined: GetJoinedTeam
+    list_members: ListMembers
+    add_members: AddMembers
+    invite_to_team: InviteToTeam
+    revoke_invitations: RevokeInvitations
+    join_team: JoinTeam
+    list_activity: ListTeamActivity
+    audit_views: AuditViews
+
+    @operation("GET", "/{id}/members", summary="List members", page_of=MemberView, query=MemberQuery)
+    async def list_all(self, actor: Actor, id: str, page: PageRequest) -> Page[MemberView]:
+        found = await self.list_members(actor, id, page)
+        return found.showing(lambda member: made_view(member, MemberView))
+
+    @operation(
+        "POST",
+        "/{id}/members",
+        summary="Add members; who is one already stays as he is",
+        view=TeamView,
+        tagged=True,
+        repeatable=True,
+        replay=_replay_joining,
+        also=(403,),
     )
-    async def activity(
-        self, request: HttpRequest, id: FromPath[str], members: NamedDependency[MemberDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        wanted = members.pages.wanted(request, read_query(request, PageQuery), sort=NEWEST_FIRST)
-        page = await members.activity(actor, known_id(id), wanted)
-        return members.pages.answer(request, page, audit_view, headers=NO_STORE)
+    async def add(self, actor: Actor, id: str, body: MembersBody) -> Team:
+        return await self.add_members(actor, id, body.user_ids)
 
-
-class InvitationController(Controller):
-    """Codes that let people into a team."""
-
-    path = "/v1/teams"
-
-    @post(
-        "/{id:str}/invite-codes",
-        status_code=200,
-        opt=documented("Make a code that lets people in", answer=InviteCodeView, also=(403, 409)),
+    @operation(
+        "GET",
+        "/{id}/activity",
+        summary="List what happened to a team and its members, newest first",
+        page_of=AuditEntryView,
+        query=EntryQuery,
+        stored=False,
     )
-    async def invite(
-        self, request: HttpRequest, id: FromPath[str], members: NamedDependency[MemberDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        code, invitation = await members.invite(actor, known_id(id))
-        return view_answer(InviteCodeView(code, instant_text(invitation.expires_at)), headers=NO_STORE)
+    async def activity(self, actor: Actor, id: str, page: PageRequest) -> Page[AuditEntryView]:
+        return (await self.list_activity(actor, id, page)).showing(self.audit_views.entry)
 
-    @delete(
-        "/{id:str}/invite-codes",
-        status_code=200,
-        opt=documented("Make every code so far worthless", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "POST",
+        "/{id}/invite-codes",
+        summary="Make a code that lets people in",
+        view=InviteCodeView,
+        stored=False,
+        also=(403, 409),
     )
-    async def revoke(
-        self, request: HttpRequest, id: FromPath[str], members: NamedDependency[MemberDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return await members.writing.remove(
-            request,
-            actor,
-            id,
-            load=members.team,
-            run=lambda claimed, expected: members.revoke(claimed, id, expected_version=expected),
-        )
+    async def invite(self, actor: Actor, id: str) -> InviteCodeView:
+        code, invitation = await self.invite_to_team(actor, id)
+        return InviteCodeView(code, instant_text(invitation.expires_at))
 
-    @post(
+    @operation(
+        "DELETE",
+        "/{id}/invite-codes",
+        summary="Make every code so far worthless",
+        status=204,
+        guarded=True,
+        also=(403,),
+    )
+    async def revoke(self, actor: Actor, id: str, expected: int | None) -> Tagged:
+        return await self.revoke_invitations(actor, id, expected_version=expected)
+
+    @operation(
+        "POST",
         "/join",
-        status_code=200,
-        opt=documented(
-            "Join the team that a code opens",
-            answer=TeamView,
-            body=JoinBody,
-            is_tagged=True,
-            is_repeatable=True,
-        ),
+        summary="Join the team that a code opens",
+        view=TeamView,
+        tagged=True,
+        repeatable=True,
+        replay=_replay_joining,
     )
-    async def join(self, request: HttpRequest, members: NamedDependency[MemberDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        body = await read_body(request, JoinBody)
-        return await members.writing.act(
-            request,
-            actor,
-            run=lambda claimed: members.join(claimed, body.code),
-            again=lambda membership_id: members.joined(actor, membership_id),
-        )
+    async def join(self, actor: Actor, body: JoinBody) -> Team:
+        return await self.join_team(actor, body.code)
+
+
+MEMBERS = Resource(
+    controllers=(MemberController, JoinController),
+    collection="team_members",
+    view=MembershipView,
+    views=shown_as(Membership, MembershipView),
+)

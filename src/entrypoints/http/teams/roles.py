@@ -1,179 +1,124 @@
 """/v1/roles, and the global roles of users."""
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Any
 
-from litestar import Controller, delete, get, patch, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath
-
-from domain.role import Role, RoleChanges
-from entrypoints.http.addresses import known_id
-from entrypoints.http.projects.schemas import set_fields
-from entrypoints.http.protocol.answers import (
-    NO_STORE,
-    Answer,
-    HttpRequest,
-    entity_answer,
-    view_answer,
-    view_of,
+from application.accounts.users import GetUser
+from application.actor import Actor
+from application.paging import Page, PageRequest
+from application.teams.granting import GrantGlobalRole, ListRolesOfUser, TakeGlobalRole
+from application.teams.roles import CreateRole, DeleteRole, EditRole, GetRole, ListRoles
+from domain.role import Role
+from entrypoints.http.protocol.answers import Tagged, view_maker
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import set_fields
+from entrypoints.http.teams.schemas import (
+    RoleBody,
+    RolePatch,
+    RoleQuery,
+    RolesHeldView,
+    RolesInTeamView,
+    RoleView,
 )
-from entrypoints.http.protocol.input import read_body, read_patch
-from entrypoints.http.protocol.operation import documented
-from entrypoints.http.queries import RoleQuery, read_query, require_no_query
-from entrypoints.http.security.authentication import actor_of
-from entrypoints.http.team_desks import RoleDesk
-from entrypoints.http.teams.schemas import RoleBody, RolePatch, RolesHeldView, RolesInTeamView, RoleView
+
+_role_view = view_maker(Role, RoleView)
 
 
-class RoleController(Controller):
+@dataclass(frozen=True, kw_only=True)
+class RoleController(Controller, path="/v1/roles", collection="roles"):
     """Roles. Everybody reads them, administrators change them."""
 
-    path = "/v1/roles"
+    get: GetRole
+    create_role: CreateRole
+    list_roles: ListRoles
+    edit_role: EditRole
+    delete_role: DeleteRole
 
-    @post(
-        opt=documented(
-            "Create a role",
-            status=201,
-            answer=RoleView,
-            body=RoleBody,
-            is_tagged=True,
-            is_repeatable=True,
-            also=(403,),
-        )
+    @operation(
+        "POST",
+        summary="Create a role",
+        status=201,
+        view=RoleView,
+        tagged=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def create(self, request: HttpRequest, roles: NamedDependency[RoleDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        body = await read_body(request, RoleBody)
-        fields = set_fields(body)
-        del fields["scope"]
-        changes = cast("RoleChanges", fields)
-        return await roles.writing.create(
-            request, actor, load=roles.get, run=lambda claimed: roles.create(claimed, body.scope, changes)
-        )
+    async def create(self, actor: Actor, body: RoleBody) -> Role:
+        changes: dict[str, Any] = set_fields(body)
+        return await self.create_role(actor, changes.pop("scope"), changes)  # type: ignore[arg-type]
 
-    @get(opt=documented("List roles", page_of=RoleView, query=RoleQuery))
-    async def list_all(self, request: HttpRequest, roles: NamedDependency[RoleDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, RoleQuery)
-        page = await roles.find(actor, query.scope, roles.pages.wanted(request, query, sort=query.sort))
-        return roles.pages.answer(request, page, view_of)
+    @operation("GET", summary="List roles", page_of=RoleView)
+    async def list_all(self, actor: Actor, query: RoleQuery, page: PageRequest) -> Page[Role]:
+        return await self.list_roles(actor, query.scope, page)
 
-    @get("/{id:str}", opt=documented("Read a role", answer=RoleView, is_tagged=True))
-    async def read(self, request: HttpRequest, id: FromPath[str], roles: NamedDependency[RoleDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await roles.get(actor, known_id(id)))
+    @operation("GET", "/{id}", summary="Read a role", view=RoleView, tagged=True)
+    async def read(self, actor: Actor, id: str) -> Role:
+        return await self.get(actor, id)
 
-    @patch(
-        "/{id:str}",
-        opt=documented(
-            "Change a role",
-            answer=RoleView,
-            body=RolePatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a role",
+        view=RoleView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def change(
-        self, request: HttpRequest, id: FromPath[str], roles: NamedDependency[RoleDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("RoleChanges", set_fields(await read_patch(request, RolePatch)))
-        return await roles.writing.change(
-            request,
-            actor,
-            id,
-            load=roles.get,
-            run=lambda claimed, expected: roles.edit(claimed, id, changes, expected_version=expected),
-        )
+    async def change(self, actor: Actor, id: str, body: RolePatch, expected: int | None) -> Role:
+        return await self.edit_role(actor, id, set_fields(body), expected_version=expected)
 
-    # The framework wants a status that allows a body; the answer brings its own.
-    @delete(
-        "/{id:str}",
-        status_code=200,
-        opt=documented("Retire a role: it counts nowhere any more", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "DELETE",
+        "/{id}",
+        summary="Retire a role: it counts nowhere any more",
+        status=204,
+        guarded=True,
+        also=(403,),
     )
-    async def remove(
-        self, request: HttpRequest, id: FromPath[str], roles: NamedDependency[RoleDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return await roles.writing.remove(
-            request,
-            actor,
-            id,
-            load=roles.get,
-            run=lambda claimed, expected: roles.delete(claimed, id, expected_version=expected),
-        )
+    async def remove(self, actor: Actor, id: str, expected: int | None) -> Role:
+        return await self.delete_role(actor, id, expected_version=expected)
 
 
-def _role_view(role: Role) -> RoleView:
-    return cast("RoleView", view_of(role))
+@dataclass(frozen=True, kw_only=True)
+class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="users"):
+    """The roles of a user; administrators grant and revoke global ones."""
 
+    get: GetUser
+    list_held: ListRolesOfUser
+    grant_role: GrantGlobalRole
+    take_role: TakeGlobalRole
 
-class HeldRolesController(Controller):
-    """What a user holds; everywhere, it is administrators who give and take."""
-
-    path = "/v1/users/{id:str}/roles"
-
-    @get(opt=documented("List what a user holds", answer=RolesHeldView, also=(403,)))
-    async def list_all(
-        self, request: HttpRequest, id: FromPath[str], roles: NamedDependency[RoleDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        held = await roles.held(actor, known_id(id))
-        view = RolesHeldView(
+    @operation("GET", summary="List what a user holds", view=RolesHeldView, stored=False, also=(403,))
+    async def list_all(self, actor: Actor, id: str) -> RolesHeldView:
+        held = await self.list_held(actor, id)
+        return RolesHeldView(
             None if held.global_roles is None else tuple(map(_role_view, held.global_roles)),
             tuple(RolesInTeamView(one.team_id, tuple(map(_role_view, one.roles))) for one in held.teams),
         )
-        return view_answer(view, headers=NO_STORE)
 
-    @put(
-        "/{role_id:str}",
-        opt=documented("Give a user a global role", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "PUT", "/{role_id}", summary="Give a user a global role", status=204, guarded=True, also=(403,)
     )
-    async def grant(
-        self,
-        request: HttpRequest,
-        id: FromPath[str],
-        role_id: FromPath[str],
-        roles: NamedDependency[RoleDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known_id(role_id)
-        return await roles.writing.remove(
-            request,
-            actor,
-            id,
-            load=roles.user,
-            run=lambda claimed, expected: roles.grant(claimed, id, role_id, expected_version=expected),
-        )
+    async def grant(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
+        return await self.grant_role(actor, id, role_id, expected_version=expected)
 
-    @delete(
-        "/{role_id:str}",
-        status_code=200,
-        opt=documented("Take a global role from a user", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "DELETE",
+        "/{role_id}",
+        summary="Take a global role from a user",
+        status=204,
+        guarded=True,
+        also=(403,),
     )
-    async def take(
-        self,
-        request: HttpRequest,
-        id: FromPath[str],
-        role_id: FromPath[str],
-        roles: NamedDependency[RoleDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known_id(role_id)
-        return await roles.writing.remove(
-            request,
-            actor,
-            id,
-            load=roles.user,
-            run=lambda claimed, expected: roles.take(claimed, id, role_id, expected_version=expected),
-        )
+    async def take(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
+        return await self.take_role(actor, id, role_id, expected_version=expected)
+
+
+ROLES = Resource(
+    controllers=(RoleController, HeldRolesController),
+    collection="roles",
+    view=RoleView,
+    views={Role: _role_view},
+)

@@ -1,13 +1,22 @@
-"""Teams, their members and roles as they come in and go out. Queries stand with all others in queries.py."""
+"""Teams, their members and roles as they come in and go out."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain import role, team
 from domain.role import Permission, RoleScope
-from entrypoints.http.projects.schemas import NAMING
-from entrypoints.http.views import EntityView, Id, InstantText
+from entrypoints.http.protocol.schemas import (
+    NAMING,
+    Body,
+    EntityView,
+    Id,
+    InstantText,
+    ListQuery,
+    SearchOrder,
+    SearchQuery,
+    sort_described,
+)
 
 USERS_MAX = 100
 """How many users join a team with one request at most."""
@@ -24,11 +33,7 @@ RoleDescription = Annotated[str, Meta(max_length=role.DESCRIPTION_LENGTH_MAX)]
 Permissions = Annotated[tuple[Permission, ...], Meta(max_length=len(Permission))]
 
 
-class _Body(Struct, rename="camel", forbid_unknown_fields=True):
-    """The habits of all bodies."""
-
-
-class TeamBody(_Body, rename="camel"):
+class TeamBody(Body, rename="camel"):
     """A new team. Its contact can only be its maker: nobody else belongs to it yet."""
 
     name: TeamName
@@ -36,7 +41,7 @@ class TeamBody(_Body, rename="camel"):
     poc_id: Id | UnsetType | None = UNSET
 
 
-class TeamPatch(_Body, rename="camel"):
+class TeamPatch(Body, rename="camel"):
     """Changes of a team (merge patch). Owner and contact are members."""
 
     name: TeamName | UnsetType = UNSET
@@ -45,19 +50,19 @@ class TeamPatch(_Body, rename="camel"):
     poc_id: Id | UnsetType | None = UNSET
 
 
-class MembersBody(_Body, rename="camel"):
+class MembersBody(Body, rename="camel"):
     """Who is to belong to a team."""
 
     user_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=USERS_MAX)]
 
 
-class JoinBody(_Body):
+class JoinBody(Body):
     """The code that somebody was invited with."""
 
     code: Annotated[str, Meta(min_length=1, max_length=CODE_LENGTH_MAX)]
 
 
-class RoleBody(_Body, rename="camel"):
+class RoleBody(Body, rename="camel"):
     """A new role. A global one allows at least one thing."""
 
     name: RoleName
@@ -66,7 +71,7 @@ class RoleBody(_Body, rename="camel"):
     description: RoleDescription | UnsetType | None = UNSET
 
 
-class RolePatch(_Body, rename="camel"):
+class RolePatch(Body, rename="camel"):
     """Changes of a role (merge patch)."""
 
     name: RoleName | UnsetType = UNSET
@@ -134,3 +139,27 @@ class RolesHeldView(Struct, rename="camel"):
 
     global_roles: tuple[RoleView, ...] | None
     teams: tuple[RolesInTeamView, ...]
+
+
+class TeamQuery(SearchQuery, rename="camel"):
+    """Which of your teams, in which order."""
+
+    owner_id: Id | None = None
+    sort: Annotated[SearchOrder, sort_described("-createdAt")] | None = None
+
+
+class MemberQuery(ListQuery):
+    """A page of members."""
+
+    usual_order = "createdAt"
+
+
+class RoleQuery(ListQuery):
+    """Which roles, in which order."""
+
+    scope: RoleScope | None = None
+    sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "name"
+
+    @property
+    def order(self) -> str:
+        return self.sort
