@@ -16,7 +16,7 @@ from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
 from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.middleware import Limits, RequestLayer
-from entrypoints.http.protocol.request import request_of
+from entrypoints.http.protocol.request import required_request
 from entrypoints.http.security.authentication import Authentication
 
 SECTION = "Around a handler"
@@ -37,8 +37,8 @@ async def measure(report: Report) -> None:
         return {"id": "65f1c0ffee65f1c0ffee65f1", "title": "Dig the pond, line it, fill it"}
 
     @get("/thing")
-    async def signed_in(request: Request[Any, Any, Any]) -> dict[str, str]:
-        authentication.actor(request_of(request.scope))
+    async def signed_in(request: Request[Any, Any, Any]) -> dict[str, str]:  # noqa: ARG001 - both get the same
+        authentication.actor(required_request())
         return {"id": "65f1c0ffee65f1c0ffee65f1", "title": "Dig the pond, line it, fill it"}
 
     plain = Litestar([bare], openapi_config=None, logging_config=None)

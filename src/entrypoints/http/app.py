@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from loguru import logger
 
 from application.history.audit import FindAnswer
@@ -75,24 +76,10 @@ def create_app(
     `/startupz` and `/readyz` answer 503. Raises MissingPart if something cannot be built.
     """
     logger.configure(patcher=name_request)
-    settings = container.settings()
+    settings, access_lines = container.settings(), container.access_log()
     authentication = _authentication(container)
-    access_lines = container.access_log()
-    sign_in_limiter = RateLimiter.of(settings.http.sign_in_rate_limit)
-    conventions = _conventions(container)
-    builder = container.builder().with_parts(
-        views=conventions.views,
-        writes=conventions.writes,
-        audit_views=AuditViews(RESOURCES),
-        authentication=authentication,
-        sign_in_limiter=RateLimiter.of(settings.http.sign_in_rate_limit),
-        file_slots=FileSlots(),
-        assets=Assets(partial(openapi_document, RESOURCES)),
-        is_started=is_started,
-    )
-    controllers = {kind: builder.build(kind) for resource in RESOURCES for kind in resource.controllers}
     app = Litestar(
-        route_handlers=routes_of(controllers, conventions),
+        route_handlers=_routes(container, authentication, is_started),
         exception_handlers={Exception: answer_error},
         lifespan=[*lifespan, _flushing(access_lines)],
         openapi_config=None,
@@ -104,9 +91,30 @@ def create_app(
         counters=container.request_metrics(),
         access_lines=access_lines,
         authentication=authentication,
-        limits=Limits(per_caller=RateLimiter.of(settings.http.rate_limit), sign_in=sign_in_limiter),
+        limits=Limits(
+            per_caller=RateLimiter.of(settings.http.rate_limit),
+            sign_in=RateLimiter.of(settings.http.sign_in_rate_limit),
+        ),
     )
     return app
+
+
+def _routes(
+    container: Container, authentication: Authentication, is_started: Callable[[], bool]
+) -> list[HTTPRouteHandler]:
+    conventions = _conventions(container)
+    builder = container.builder().with_parts(
+        views=conventions.views,
+        writes=conventions.writes,
+        audit_views=AuditViews(RESOURCES),
+        authentication=authentication,
+        sign_in_limiter=RateLimiter.of(container.settings().http.sign_in_rate_limit),
+        file_slots=FileSlots(),
+        assets=Assets(partial(openapi_document, RESOURCES)),
+        is_started=is_started,
+    )
+    controllers = {kind: builder.build(kind) for resource in RESOURCES for kind in resource.controllers}
+    return routes_of(controllers, conventions)
 
 
 def _conventions(container: Container) -> Conventions:

@@ -22,7 +22,7 @@ from entrypoints.http.protocol.problems import (
     problem,
     problem_headers,
 )
-from entrypoints.http.protocol.request import RawHeaders, request_of
+from entrypoints.http.protocol.request import RawHeaders, required_request
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -151,9 +151,9 @@ class Views:
         return values
 
 
-def answer_error(framework_request: FrameworkRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_error(_request: FrameworkRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The one exception handler of the application."""
-    request = request_of(framework_request.scope)
+    request = required_request()
     known = _known(error)
     if isinstance(known, InternalError):
         logger.bind(request_id=request.request_id).opt(exception=error).error(

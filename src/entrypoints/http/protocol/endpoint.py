@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litestar.connection import Request as FrameworkRequest
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler, route
 
@@ -24,7 +23,7 @@ from entrypoints.http.protocol.input import (
 )
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
 from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
-from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, request_of
+from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
 from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
@@ -50,9 +49,11 @@ class Endpoint:
     def __init__(self, declared: Operation, controller: Controller, conventions: Conventions) -> None:
         self.declared = declared
         self._controller = controller
+        self._conventions = conventions
         self._handler: Callable[..., Awaitable[Any]] = getattr(controller, declared.handler)
         self._is_available = declared.only_if is None or declared.only_if(controller)
-        self._conventions = conventions
+        self._is_once = declared.is_repeatable and declared.replay is not None
+        self._takes = declared.parameters
         self._read_query = None if declared.has_free_query else QueryReader(declared.query).read
         self._read_body = declared.body_reader
         if self._read_body is None and declared.body is not None:
@@ -63,74 +64,83 @@ class Endpoint:
 
     async def __call__(self, request: Request) -> Answer:
         """Answers a request. Raises TandemError."""
-        declared = self.declared
         if not self._is_available:
             raise NotFound("There is nothing at this address.")
-        self._require_supported_headers(request)
+        if request.method not in SAFE_METHODS:
+            self._require_supported_headers(request)
         arguments: dict[str, Any] = {}
-        actor = None if declared.is_public else request.actor()
-        if "request" in declared.parameters:
-            arguments["request"] = request
-        if self._read_query is not None:
-            query = self._read_query(request.query_string)
-            if "query" in declared.parameters:
-                arguments["query"] = query
-            if "page" in declared.parameters:
-                arguments["page"] = self._conventions.pages.request(request, query)  # type: ignore[arg-type]
-        path = request.path_parameters
-        for name, text in path.items():
-            value = self._checked(name, text)
-            if name in declared.parameters:
-                arguments[name] = value
-        await self._add_body(request, arguments)
+        if not self.declared.is_public:
+            arguments["actor"] = request.actor()
+        self._add_inputs(request, arguments)
+        if self.declared.file_types:
+            require_media_type(request, self.declared.file_types)
+        elif self._read_body is not None:
+            await self._add_body(request, self._read_body, arguments)
+        headers: RawHeaders = ()
         try:
-            result, headers = await self._carried_out(request, actor, arguments)
+            if self._is_once:
+                result, headers = await self._once(request, arguments)
+            elif self.declared.is_guarded:
+                result = await self._guarded(request, arguments)
+            else:
+                result = await self._handler(**arguments)
         except VersionConflict as conflict:
             if (told := self._as_addressed(request, conflict)) is conflict:
                 raise
             raise told from conflict
         return self._answer(request, result, headers)
 
-    async def _carried_out(
-        self, request: Request, actor: Actor | None, arguments: dict[str, Any]
-    ) -> tuple[Any, RawHeaders]:
-        if actor is None:
-            return await self._handler(**arguments), ()
-        replay = self.declared.replay
-        if not self.declared.is_repeatable or replay is None:
-            return await self._called(request, actor, arguments), ()
-        return await self._conventions.writes.once(
-            request,
-            actor,
-            run=lambda claimed: self._called(request, claimed, arguments),
-            replay=lambda id, version: replay(self._controller, actor, id, version),
+    def _add_inputs(self, request: Request, arguments: dict[str, Any]) -> None:
+        """What the handler takes of the request, its query and its path. Raises Invalid, NotFound."""
+        if "request" in self._takes:
+            arguments["request"] = request
+        if self._read_query is not None:
+            query: Any = self._read_query(request.query_string)
+            if "query" in self._takes:
+                arguments["query"] = query
+            if "page" in self._takes:
+                arguments["page"] = self._conventions.pages.request(request, query)
+        for name, text in request.path_parameters.items():
+            value = self._checked(name, text)
+            if name in self._takes:
+                arguments[name] = value
+
+    async def _once(self, request: Request, arguments: dict[str, Any]) -> tuple[Any, RawHeaders]:
+        """What the handler makes of a request that may be repeated, or what it made of it before."""
+        actor, replay = arguments["actor"], self.declared.replay
+
+        async def run(claimed: Actor) -> Any:
+            arguments["actor"] = claimed
+            if self.declared.is_guarded:
+                return await self._guarded(request, arguments)
+            return await self._handler(**arguments)
+
+        async def repeat(id: str, version: int) -> Any:
+            return None if replay is None else await replay(self._controller, actor, id, version)
+
+        return await self._conventions.writes.once(request, actor, run=run, replay=repeat)
+
+    async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
+        """What the handler makes of a request that may name the version it changes."""
+        actor = arguments["actor"]
+        arguments["expected"] = await self._conventions.writes.expected_version(
+            request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
         )
+        return await self._handler(**arguments)
 
-    async def _called(self, request: Request, actor: Actor, arguments: dict[str, Any]) -> Any:
-        if self.declared.is_guarded:
-            arguments["expected"] = await self._conventions.writes.expected_version(
-                request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
-            )
-        return await self._handler(actor=actor, **arguments)
-
-    async def _add_body(self, request: Request, arguments: dict[str, Any]) -> None:
-        declared = self.declared
-        if declared.file_types:
-            require_media_type(request, declared.file_types)
-        elif self._read_body is not None:
-            if declared.has_optional_body and not await request.body(declared.body_bytes_max):
-                arguments["body"] = None
-                return
-            arguments["body"] = await read_body(
-                request, self._read_body, accepted=self._accepted, bytes_max=declared.body_bytes_max
-            )
+    async def _add_body(
+        self, request: Request, read: Callable[[bytes], object], arguments: dict[str, Any]
+    ) -> None:
+        bytes_max = self.declared.body_bytes_max
+        if self.declared.has_optional_body and not await request.body(bytes_max):
+            arguments["body"] = None
+            return
+        arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
     def _require_supported_headers(self, request: Request) -> None:
         """Raises Invalid where a header would be ignored: a condition must not be taken for one that held, nor a key
         for one that keeps a request from being carried out twice. Before that, raises what authentication raises.
         """
-        if request.method in SAFE_METHODS:
-            return
         violations = list(self._unsupported(request))
         if violations:
             if not self.declared.is_public:
@@ -210,11 +220,12 @@ def routes_of(
 
 
 def _route(path: str, endpoints: Mapping[str, Endpoint]) -> HTTPRouteHandler:
-    async def serve(request: FrameworkRequest[Any, Any, Any]) -> Answer:
-        own = request_of(request.scope)
-        endpoint = endpoints.get(own.method)
+    # Without parameters: the framework binds them by a model of the signature, which costs more than the endpoint does.
+    async def serve() -> Answer:
+        request = required_request()
+        endpoint = endpoints.get(request.method)
         if endpoint is not None:
-            return await endpoint(own)
+            return await endpoint(request)
         # Whatever else the router lets through is OPTIONS.
         return Answer(status=204, headers=((b"allow", MethodNotAllowed(allow=endpoints).allow.encode()),))
 

@@ -5,7 +5,6 @@ import itertools
 import re
 import secrets
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -23,7 +22,15 @@ from entrypoints.http.protocol.problems import (
     problem,
     problem_headers,
 )
-from entrypoints.http.protocol.request import CallerReader, RawHeaders, Request, header
+from entrypoints.http.protocol.request import (
+    CallerReader,
+    RawHeaders,
+    Request,
+    current_request,
+    enter,
+    header,
+    leave,
+)
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -48,14 +55,11 @@ _FIXED_HEADERS = (
 )
 
 
-request_id_in_context: ContextVar[str | None] = ContextVar("request_id", default=None)
-
-
 def name_request(record: "Record") -> None:
     """Puts the id of the request into an event that was logged while it was answered; a patcher for loguru."""
-    request_id = request_id_in_context.get()
-    if request_id is not None:
-        record["extra"].setdefault("request_id", request_id)
+    request = current_request()
+    if request is not None:
+        record["extra"].setdefault("request_id", request.request_id)
 
 
 class RequestCounters(Protocol):
@@ -183,11 +187,11 @@ class RequestLayer:
             inner, receive, request_id=self._request_id(scope), authentication=self._authentication
         )
         answering = Answering(send, request, is_head=method == "HEAD")
-        named = request_id_in_context.set(request.request_id)
+        entered = enter(request)
         try:
             await self._answer(request, receive, answering, started)
         finally:
-            request_id_in_context.reset(named)
+            leave(entered)
             seconds = perf_counter() - started
             identity, status = request.identity, answering.status
             self._counters.observe(route=request.route, method=method, status=status, seconds=seconds)

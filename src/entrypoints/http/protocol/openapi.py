@@ -59,20 +59,7 @@ def openapi_document(resources: Iterable[Resource]) -> Json:
         "paths": {path: dict(sorted(paths[path].items())) for path in sorted(paths)},
         "components": {
             "schemas": dict(sorted({**components, **pages}.items())),
-            "securitySchemes": {
-                _BEARER: {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
-                },
-                _COOKIE: {
-                    "type": "apiKey",
-                    "in": "cookie",
-                    "name": "__Host-tandem-access",
-                    "description": _COOKIE_WORDS,
-                },
-            },
+            "securitySchemes": _SECURITY_SCHEMES,
             "headers": _HEADERS,
             "responses": {f"Problem{status}": _problem_response(status) for status in _PROBLEM_STATUSES},
         },
@@ -307,6 +294,21 @@ _REQUEST_HEADERS: dict[str, Json] = {
 }
 
 _PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503)
+
+_SECURITY_SCHEMES: Json = {
+    _BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
+    },
+    _COOKIE: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-tandem-access",
+        "description": _COOKIE_WORDS,
+    },
+}
 
 _ID_SCHEMA: Json = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 _PATH_SCHEMAS: dict[str, Json] = {

@@ -1,6 +1,7 @@
 """One HTTP request as handlers and conventions see it: headers, body, caller."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
 from application.actor import Actor
@@ -11,7 +12,7 @@ from entrypoints.http.protocol.problems import BodyTooLarge
 BODY_BYTES_MAX = 1024 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNMATCHED = "unmatched"
-_SCOPE_KEY = "tandem.request"
+_CURRENT: ContextVar["Request"] = ContextVar("request")
 
 Scope = Mapping[str, Any]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -30,31 +31,32 @@ class CallerReader(Protocol):
 
 
 class Request:
-    """One request. `identity` is set once its token has been accepted; `rate_headers` go out with the answer."""
+    """One request. `identity` is set once its token has been accepted; `rate_headers` go out with the answer. `method`
+    of a HEAD request is GET, which answers it.
+    """
 
-    __slots__ = ("_authentication", "_body", "_receive", "identity", "rate_headers", "request_id", "scope")
+    __slots__ = (
+        "_authentication",
+        "_body",
+        "_receive",
+        "identity",
+        "method",
+        "path",
+        "rate_headers",
+        "request_id",
+        "scope",
+    )
 
     def __init__(self, scope: Any, receive: Any, *, request_id: str, authentication: CallerReader) -> None:
         self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
         self.request_id = request_id
         self.identity: Identity | None = None
         self.rate_headers: RawHeaders = ()
         self._authentication = authentication
         self._receive = receive
         self._body: bytes | None = None
-        scope[_SCOPE_KEY] = self
-
-    @property
-    def method(self) -> str:
-        """The method; HEAD is served as GET."""
-        method: str = self.scope["method"]
-        return method
-
-    @property
-    def path(self) -> str:
-        """The path, percent-decoded."""
-        path: str = self.scope["path"]
-        return path
 
     @property
     def query_string(self) -> bytes:
@@ -116,10 +118,24 @@ class Request:
                 return b"".join(parts)
 
 
-def request_of(scope: Scope) -> Request:
-    """The request that the outermost layer put into the scope."""
-    request: Request = scope[_SCOPE_KEY]
-    return request
+def enter(request: Request) -> Token[Request]:
+    """Makes a request the current one of this task, until `leave`."""
+    return _CURRENT.set(request)
+
+
+def leave(entered: Token[Request]) -> None:
+    """Ends what `enter` began."""
+    _CURRENT.reset(entered)
+
+
+def current_request() -> Request | None:
+    """The request that this task answers; None outside requests."""
+    return _CURRENT.get(None)
+
+
+def required_request() -> Request:
+    """The request that this task answers. Raises LookupError outside requests."""
+    return _CURRENT.get()
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
