@@ -8,7 +8,7 @@ import click
 import pytest
 
 from entrypoints.cli.main import tandem
-from entrypoints.http.refusals import KINDS
+from entrypoints.http.protocol.problems import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -5,9 +5,12 @@ from typing import cast
 
 import click
 
+from application.accounts.sessions import IssueAccessToken
+from application.accounts.users import GrantAdministration
+from application.demonstration import SeedDemonstration
+from application.history.retention import PurgeExpired
 from application.ports.retention_runs import RetentionRun
 from application.ports.tokens import AccessToken, Identity
-from domain.user import User
 from entrypoints.cli.console import Console, View
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import ServiceClient, service_in_the_way, token_issuer
@@ -32,7 +35,7 @@ async def token(console: Console, email: str) -> ExitCode:
         view = _view(user, issued)
     else:
         async with opened(settings) as container:
-            found, issued = await container.issue_access_token()(operator(container), email)
+            found, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
         view = _view(
             {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
         )
@@ -47,7 +50,7 @@ async def grant(console: Console, email: str) -> ExitCode:
     settings = current_settings()
     await require_stores_free(settings, purpose="grant administration")
     async with opened(settings) as container:
-        user: User = await container.grant_administration()(operator(container), email)
+        user = await container.builder().build(GrantAdministration)(operator(container), email)
     view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
     console.show(view, lambda: console.line(f"{user.email} administers this installation now."))
     return ExitCode.FINE
@@ -65,7 +68,7 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
         view = await ServiceClient(service, settings).ask("POST", path)
     else:
         async with opened(settings) as container:
-            run: RetentionRun = await container.purge_expired()(operator(container), is_dry_run=dry_run)
+            run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = _retention_view(run)
     console.show(view, lambda: _print_run(console, view))
     return ExitCode.FINE
@@ -79,7 +82,7 @@ async def demo(console: Console) -> ExitCode:
         raise click.UsageError("Demo data does not belong into production (APP_ENV=production).")
     await require_stores_free(settings, purpose="add the demo data")
     async with opened(settings) as container:
-        report = await container.seed_demonstration()(operator(container))
+        report = await container.builder().build(SeedDemonstration)(operator(container))
     said = "was added" if report.is_new else "is there already; nothing was added"
     view = {"email": report.email, "isNew": report.is_new}
     console.show(view, lambda: console.line(f"The demo data of {report.email} {said}."))

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from application.operations import OperateSync
 from application.ports.health import StoreFacts
 from domain.errors import TandemError
 from entrypoints.cli.configuration import place
@@ -129,7 +130,9 @@ async def _opened(container: Container, settings: Settings) -> AsyncIterator[Fin
             yield Finding.fine("schema", said)
         else:
             yield Finding.wrong("schema", said, "Type: tandem migrate up")
-    async for finding in _mirror(LocalMirrorDesk(container.operate_sync(), operator(container))):
+    async for finding in _mirror(
+        LocalMirrorDesk(container.builder().build(OperateSync), operator(container))
+    ):
         yield finding
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from application.accounts.users import SearchUsers
 from application.actor import Actor
-from application.interchange.imports import ImportRequest
+from application.interchange.imports import ImportIssues, ImportRequest
 from application.interchange.report import Fate, ImportReport
 from application.paging import LIMIT_MAX, PageRequest
 from application.ports.interchange import CONTENT_BYTES_MAX
@@ -58,7 +59,7 @@ async def import_issues(
     async with opened(settings) as container:
         actor = await _importer(container, owner)
         with console.progress("Imported") as progress:
-            report: ImportReport = await container.import_issues()(actor, request, progress=progress)
+            report = await container.builder().build(ImportIssues)(actor, request, progress=progress)
     console.show(_view(report), lambda: _print(console, report))
     return ExitCode.FINE
 
@@ -75,7 +76,7 @@ async def _importer(container: Container, owner: str | None) -> Actor:
     if owner is None:
         return actor
     address = normal_email(owner)
-    found = await container.search_users()(actor, address, PageRequest(limit=LIMIT_MAX))
+    found = await container.builder().build(SearchUsers)(actor, address, PageRequest(limit=LIMIT_MAX))
     for seen in found.items:
         if seen.user.email == address:
             return Actor(id=seen.id, grants=frozenset(seen.user.grants), request_id=actor.request_id)

@@ -45,7 +45,7 @@ async def mirror_desk(url: str | None) -> AsyncIterator[MirrorDesk]:
         yield RemoteMirrorDesk(ServiceClient(service, settings))
         return
     async with opened(settings) as container:
-        yield LocalMirrorDesk(container.operate_sync(), operator(container))
+        yield LocalMirrorDesk(container.builder().build(OperateSync), operator(container))
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class ServiceClient:
 
 def token_issuer(settings: Settings) -> TokenIssuer:
     """Makes tokens that every process with the same keys believes."""
-    return build_container(settings).token_reader()
+    return build_container(settings).tokens()
 
 
 def _exchange(

@@ -14,7 +14,7 @@ import click
 import uvicorn
 from loguru import logger
 
-from application.demonstration import SeedReport
+from application.demonstration import SeedDemonstration
 from domain.errors import Unavailable
 from entrypoints.cli.configuration import place
 from entrypoints.cli.console import Console
@@ -130,7 +130,7 @@ class _Service:
 
     async def _seed(self) -> str | None:
         try:
-            report: SeedReport = await self.container.seed_demonstration()(operator(self.container))
+            report = await self.container.builder().build(SeedDemonstration)(operator(self.container))
         except Unavailable as error:
             logger.warning("The demo data waits for the next start: {}", error.message)
             return None

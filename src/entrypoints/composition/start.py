@@ -14,6 +14,8 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from application.actor import Actor, system_actor
+from application.labels import SeedLabels
+from application.teams.roles import SeedRoles
 from domain.errors import MirrorPending, StoreUnavailable
 from entrypoints.composition.container import Container
 from entrypoints.composition.schema import rewrite_once
@@ -30,7 +32,7 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     """
     await container.stack().open(within_seconds=within_seconds)
     await bring_roles(container, within_seconds=within_seconds)
-    await _until_answered(lambda: _seed(container, container.seed_labels()), within_seconds)
+    await _until_answered(lambda: _seed(container, container.builder().build(SeedLabels)), within_seconds)
     if container.settings().stores.auto_migrate:
         # The target may be down; it reads its own old records in today's form.
         await _until_answered(lambda: rewrite_once(container.stack().source), within_seconds)
@@ -38,7 +40,7 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
 
 async def bring_roles(container: Container, *, within_seconds: float | None = None) -> None:
     """Adds the built-in roles that are missing in open stores. Raises StoreUnavailable after `within_seconds`."""
-    await _until_answered(lambda: _seed(container, container.seed_roles()), within_seconds)
+    await _until_answered(lambda: _seed(container, container.builder().build(SeedRoles)), within_seconds)
 
 
 async def _until_answered(attempt_once: Callable[[], Awaitable[R]], within_seconds: float | None) -> R:

@@ -1,97 +1,87 @@
-"""The application: every route, the one layer around it, the one way errors leave it."""
+"""The application: the list of resources, the one layer around them, the one way errors leave it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
-from litestar import Controller, Litestar
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from loguru import logger
 
-from entrypoints.http.administration import AdministrationController
-from entrypoints.http.assignments import AssignmentController
-from entrypoints.http.audit import AuditController
-from entrypoints.http.authentication import Authentication
-from entrypoints.http.body_reading import BODY_BYTES_MAX
-from entrypoints.http.cookies import SessionCookies
-from entrypoints.http.cross_site import CrossSiteGuard
-from entrypoints.http.dependencies import HttpContainer, dependencies_of
-from entrypoints.http.door import before_operation
-from entrypoints.http.errors import answer_error
-from entrypoints.http.google import GoogleController
-from entrypoints.http.interchange import ExportController, ImportController
-from entrypoints.http.labels import LabelController
-from entrypoints.http.middleware import AccessLines, Limits, RequestLayer, name_request
-from entrypoints.http.operations import OperationsController
-from entrypoints.http.pages import PageController
-from entrypoints.http.projects import ProjectController, ProjectHistoryController
-from entrypoints.http.rate_limit import RateLimiter
-from entrypoints.http.roles import HeldRolesController, RoleController
-from entrypoints.http.sessions import SessionController
-from entrypoints.http.sync import SyncController
-from entrypoints.http.task_bulk import BulkController
-from entrypoints.http.task_work import TaskWorkController
-from entrypoints.http.tasks import TaskController, TaskHistoryController
-from entrypoints.http.team_members import InvitationController, MemberController
-from entrypoints.http.teams import TeamController, TeamHistoryController
-from entrypoints.http.timelines import TimelineController, TimelineHistoryController
-from entrypoints.http.users import UserController
-from entrypoints.http.watchlists import WatchlistController
+from application.history.audit import FindAnswer
+from entrypoints.composition.container import Container
+from entrypoints.http.admin import ADMIN
+from entrypoints.http.files import FILES, FileSlots
+from entrypoints.http.health import HEALTH
+from entrypoints.http.history import AUDIT, AuditViews
+from entrypoints.http.labels import LABELS
+from entrypoints.http.projects.controller import PROJECTS
+from entrypoints.http.projects.timelines import TIMELINES
+from entrypoints.http.protocol.answers import answer_error
+from entrypoints.http.protocol.cursors import Cursors, Pages
+from entrypoints.http.protocol.endpoint import Conventions, routes_of
+from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
+from entrypoints.http.protocol.openapi import openapi_document
+from entrypoints.http.protocol.resource import Resource, collections_of, views_of
+from entrypoints.http.protocol.writes import Writes
+from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.cookies import SessionCookies
+from entrypoints.http.security.csrf import CrossSiteGuard
+from entrypoints.http.security.rate_limit import RateLimiter
+from entrypoints.http.sessions import SESSIONS
+from entrypoints.http.site import SITE, Assets
+from entrypoints.http.sync import SYNC
+from entrypoints.http.tasks.assignments import ASSIGNMENTS
+from entrypoints.http.tasks.bulk import BULK
+from entrypoints.http.tasks.controller import TASKS
+from entrypoints.http.tasks.watchlist import WATCHLIST
+from entrypoints.http.teams.controller import TEAMS
+from entrypoints.http.teams.members import MEMBERS
+from entrypoints.http.teams.roles import ROLES
+from entrypoints.http.users import USERS
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
-CONTROLLERS: tuple[type[Controller], ...] = (
-    ProjectController,
-    ProjectHistoryController,
-    TimelineController,
-    TimelineHistoryController,
-    TaskController,
-    TaskHistoryController,
-    TaskWorkController,
-    BulkController,
-    AssignmentController,
-    LabelController,
-    TeamController,
-    TeamHistoryController,
-    MemberController,
-    InvitationController,
-    RoleController,
-    HeldRolesController,
-    UserController,
-    WatchlistController,
-    SessionController,
-    GoogleController,
-    ImportController,
-    ExportController,
-    AuditController,
-    SyncController,
-    AdministrationController,
-    OperationsController,
-    PageController,
+RESOURCES: tuple[Resource, ...] = (
+    PROJECTS,
+    TIMELINES,
+    TASKS,
+    BULK,
+    ASSIGNMENTS,
+    WATCHLIST,
+    LABELS,
+    TEAMS,
+    MEMBERS,
+    ROLES,
+    USERS,
+    SESSIONS,
+    FILES,
+    AUDIT,
+    SYNC,
+    ADMIN,
+    HEALTH,
+    SITE,
 )
 
 
 def create_app(
-    container: HttpContainer,
+    container: Container,
     *,
     lifespan: Sequence[Lifespan] = (),
     is_started: Callable[[], bool] = lambda: True,
 ) -> Litestar:
     """The whole interface over a container whose stores may still be closed.
 
-    `lifespan` opens and closes what the container holds, in order and reverse order; while `is_started` says no,
-    `/startupz` and `/readyz` answer 503.
+    `lifespan` opens and closes what the container holds, in order and reverse order; while `is_started` is false,
+    `/startupz` and `/readyz` answer 503. Raises MissingPart if something cannot be built.
     """
     logger.configure(patcher=name_request)
-    settings = container.settings()
+    settings, access_lines = container.settings(), container.access_log()
     authentication = _authentication(container)
-    access_lines = container.access_log()
     app = Litestar(
-        route_handlers=CONTROLLERS,
-        # Not one of the framework's guards: it copies the handler for each of them, at every request.
-        before_request=before_operation,
-        dependencies=dependencies_of(container, authentication, is_started),
+        route_handlers=_routes(container, authentication, is_started),
         exception_handlers={Exception: answer_error},
         lifespan=[*lifespan, _flushing(access_lines)],
-        request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
@@ -109,8 +99,36 @@ def create_app(
     return app
 
 
-def _authentication(container: HttpContainer) -> Authentication:
-    settings, tokens = container.settings(), container.token_reader()
+def _routes(
+    container: Container, authentication: Authentication, is_started: Callable[[], bool]
+) -> list[HTTPRouteHandler]:
+    conventions = _conventions(container)
+    builder = container.builder().with_parts(
+        views=conventions.views,
+        writes=conventions.writes,
+        audit_views=AuditViews(RESOURCES),
+        authentication=authentication,
+        sign_in_limiter=RateLimiter.of(container.settings().http.sign_in_rate_limit),
+        file_slots=FileSlots(),
+        assets=Assets(partial(openapi_document, RESOURCES)),
+        is_started=is_started,
+    )
+    controllers = {kind: builder.build(kind) for resource in RESOURCES for kind in resource.controllers}
+    return routes_of(controllers, conventions)
+
+
+def _conventions(container: Container) -> Conventions:
+    find_answer = container.builder().build(FindAnswer)
+    return Conventions(
+        views=views_of(RESOURCES),
+        pages=Pages(Cursors(container.tokens().derived_secret("cursor"))),
+        writes=Writes(find_answer, needs_versions=container.settings().http.require_if_match),
+        collections=collections_of(RESOURCES),
+    )
+
+
+def _authentication(container: Container) -> Authentication:
+    settings, tokens = container.settings(), container.tokens()
     is_https = settings.is_production or settings.http.address.startswith("https://")
     pages = (settings.http.address, settings.http.ui_address)
     guard = CrossSiteGuard(tokens.derived_secret("csrf"), addresses=pages)

@@ -1,29 +1,152 @@
-"""The one version contract of everything that has versions: list, read, compare, put back, audit."""
+"""/v1/audit, the one version contract (list, read, compare, roll back, audit), and how audit entries are shown."""
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
 
 import msgspec
-from litestar import Controller, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from msgspec import Meta, Struct
 
 from application.actor import Actor
-from application.history.audit import ListVersions
-from domain.audit import changes_between
-from entrypoints.http.addresses import known_id, known_version
-from entrypoints.http.audit import NEWEST_FIRST, audit_view, version_view
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import RollbackBody
-from entrypoints.http.body_reading import read_body
-from entrypoints.http.conditional import Tagged
-from entrypoints.http.documentation import documented
-from entrypoints.http.paging import Pages
-from entrypoints.http.queries import DiffQuery, PageQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, entity_answer, shown, view_answer
-from entrypoints.http.views import AuditEntryView, ChangeView, DiffView, EntityView, VersionView
-from entrypoints.http.writing import Load, Writing
+from application.history.audit import ListAuditEntries, ListVersions
+from application.paging import Page, PageRequest
+from application.ports.repositories import AuditFilter
+from domain.audit import Action, AuditEntry, SyncStatus, changes_between
+from domain.permissions import is_admin
+from entrypoints.http.protocol.answers import Tagged, Views, made_view
+from entrypoints.http.protocol.operation import Controller, Load, operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import (
+    Body,
+    EntityView,
+    EntryQuery,
+    Id,
+    Instant,
+    InstantText,
+    ListQuery,
+    Query,
+    Version,
+    VersionNumber,
+)
+
+
+class ChangeView(Struct):
+    """One field before and after, as the entity's view shows it."""
+
+    before: Any
+    after: Any
+
+
+class AuditEntryView(Struct, rename="camel"):
+    """Who did what, when, by which request. `sync`: how far the mirrored copy is, null where nothing is mirrored."""
+
+    id: Id
+    collection: str
+    entity_id: Id
+    version: int
+    action: Action
+    actor_id: Id
+    at: InstantText
+    request_id: str
+    changes: dict[str, ChangeView]
+    sync: SyncStatus | None
+
+
+class VersionView(Struct, rename="camel"):
+    """One version in an entity's history."""
+
+    version: int
+    at: InstantText
+    actor_id: Id
+    action: Action
+    changes: dict[str, ChangeView]
+
+
+class DiffView(Struct, rename="camel"):
+    """What differs between two versions."""
+
+    from_: int = msgspec.field(name="from")
+    to: int
+    changes: dict[str, ChangeView]
+
+
+class RollbackBody(Body, rename="camel"):
+    """Which version to put back."""
+
+    version: VersionNumber
+
+
+class DiffQuery(Query):
+    """Which two versions to compare."""
+
+    from_: Version = msgspec.field(name="from")
+    to: Version
+
+
+class AuditQuery(ListQuery, rename="camel"):
+    """Which entries; `from` is inclusive, `to` exclusive."""
+
+    usual_order = "-at"
+
+    collection: Annotated[str, Meta(max_length=100)] | None = None
+    entity_id: Id | None = None
+    actor_id: Id | None = None
+    action: Action | None = None
+    from_: Instant | None = msgspec.field(default=None, name="from")
+    to: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What audit entries show of one collection; see Resource."""
+
+    fields: frozenset[str] = frozenset()
+    private: frozenset[str] = frozenset()
+    values: Mapping[str, Callable[[Any], object]] = field(default_factory=dict)
+
+
+class AuditViews:
+    """Shows audit entries: the fields that the entity's view has, in its form, and no others."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._shown = {
+            resource.collection: _Shown(
+                frozenset(each.encode_name for each in msgspec.structs.fields(resource.view)),
+                resource.private,
+                resource.shown_values,
+            )
+            for resource in resources
+            if resource.collection is not None and resource.view is not None
+        }
+
+    def entry(self, entry: AuditEntry) -> AuditEntryView:
+        """An entry, for whoever may see the entity it is about."""
+        return made_view(entry, AuditEntryView, changes=self._changes(entry), sync=entry.sync_status)
+
+    def entry_for(self, actor: Actor, entry: AuditEntry) -> AuditEntryView:
+        """An entry, for a reader who need not see what is private to the user that it is about."""
+        view = self.entry(entry)
+        if entry.entity_id != actor.id and not is_admin(actor.grants):
+            private = self._shown.get(entry.collection, _Shown()).private
+            view.changes = {name: change for name, change in view.changes.items() if name not in private}
+        return view
+
+    def version(self, entry: AuditEntry) -> VersionView:
+        """An entry as a version in a history."""
+        return made_view(entry, VersionView, changes=self._changes(entry))
+
+    def _changes(self, entry: AuditEntry) -> dict[str, ChangeView]:
+        shown = self._shown.get(entry.collection, _Shown())
+
+        def value(name: str, stored: object) -> object:
+            form = shown.values.get(name)
+            return stored if form is None or stored is None else form(stored)
+
+        return {
+            name: ChangeView(value(name, sides["before"]), value(name, sides["after"]))
+            for name, sides in entry.changes.items()
+            if name in shown.fields
+        }
 
 
 class RollBack(Protocol):
@@ -34,92 +157,92 @@ class RollBack(Protocol):
     ) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Versioned:
-    """One kind of thing with versions: where its entries are, and the use cases that read it and put it back."""
+@dataclass(frozen=True, kw_only=True)
+class HistoryController(Controller, path="/v1/audit"):
+    """The history of one entity. Each resource with versions inherits it, with its address, view and collection."""
 
-    collection: str
-    load: Load
+    get: Load
     roll_back: RollBack
     list_versions: ListVersions
-    pages: Pages
-    writing: Writing
+    views: Views
+    audit_views: AuditViews
 
-
-class HistoryController(Controller):
-    """The history of one entity; each kind that has versions inherits it, with its address and `versioned`."""
-
-    @get("/versions", opt=documented("List versions, newest first", page_of=VersionView, query=PageQuery))
-    async def versions(
-        self, request: HttpRequest, id: FromPath[str], versioned: NamedDependency[Versioned]
-    ) -> Answer:
-        actor = actor_of(request)
-        wanted = versioned.pages.wanted(request, read_query(request, PageQuery), sort=NEWEST_FIRST)
-        await versioned.load(actor, known_id(id))
-        page = await versioned.list_versions(actor, versioned.collection, id, wanted)
-        return versioned.pages.answer(request, page, version_view, headers=NO_STORE)
-
-    @get(
-        "/audit", opt=documented("List audit entries, newest first", page_of=AuditEntryView, query=PageQuery)
+    @operation(
+        "GET",
+        "/versions",
+        summary="List versions, newest first",
+        page_of=VersionView,
+        query=EntryQuery,
+        stored=False,
     )
-    async def audit(
-        self, request: HttpRequest, id: FromPath[str], versioned: NamedDependency[Versioned]
-    ) -> Answer:
-        actor = actor_of(request)
-        wanted = versioned.pages.wanted(request, read_query(request, PageQuery), sort=NEWEST_FIRST)
-        await versioned.load(actor, known_id(id))
-        page = await versioned.list_versions(actor, versioned.collection, id, wanted)
-        return versioned.pages.answer(request, page, audit_view, headers=NO_STORE)
+    async def versions(self, actor: Actor, id: str, page: PageRequest) -> Page[VersionView]:
+        return (await self._entries(actor, id, page)).showing(self.audit_views.version)
 
-    @get("/versions/{version:str}", opt=documented("Read it as it was", answer=EntityView, is_tagged=True))
-    async def version(
-        self,
-        request: HttpRequest,
-        id: FromPath[str],
-        version: FromPath[str],
-        versioned: NamedDependency[Versioned],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        entity = await versioned.load(actor, known_id(id), version=known_version(version))
-        return entity_answer(request, entity)
+    @operation(
+        "GET",
+        "/audit",
+        summary="List audit entries, newest first",
+        page_of=AuditEntryView,
+        query=EntryQuery,
+        stored=False,
+    )
+    async def audit(self, actor: Actor, id: str, page: PageRequest) -> Page[AuditEntryView]:
+        return (await self._entries(actor, id, page)).showing(self.audit_views.entry)
 
-    @get("/diff", opt=documented("Compare two versions", answer=DiffView, query=DiffQuery))
-    async def diff(
-        self, request: HttpRequest, id: FromPath[str], versioned: NamedDependency[Versioned]
-    ) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, DiffQuery)
-        before = shown(await versioned.load(actor, known_id(id), version=query.from_))
-        after = shown(await versioned.load(actor, id, version=query.to))
+    async def _entries(self, actor: Actor, id: str, page: PageRequest) -> Page[AuditEntry]:
+        await self.get(actor, id)
+        return await self.list_versions(actor, self.collection or "", id, page)
+
+    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView, tagged=True)
+    async def version(self, actor: Actor, id: str, version: int) -> Tagged:
+        return await self.get(actor, id, version=version)
+
+    @operation("GET", "/diff", summary="Compare two versions", view=DiffView, stored=False)
+    async def diff(self, actor: Actor, id: str, query: DiffQuery) -> DiffView:
+        before = self.views.builtins(await self.get(actor, id, version=query.from_))
+        after = self.views.builtins(await self.get(actor, id, version=query.to))
         changes = msgspec.convert(changes_between(before, after), dict[str, ChangeView])
-        return view_answer(DiffView(query.from_, query.to, changes), headers=NO_STORE)
+        return DiffView(query.from_, query.to, changes)
 
-    @post(
+    @operation(
+        "POST",
         "/rollback",
-        status_code=200,
-        opt=documented(
-            "Put an earlier version back, as a new one",
-            answer=EntityView,
-            body=RollbackBody,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
+        summary="Put an earlier version back, as a new one",
+        view=EntityView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def roll_back(
-        self, request: HttpRequest, id: FromPath[str], versioned: NamedDependency[Versioned]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        body = await read_body(request, RollbackBody)
-        return await versioned.writing.change(
-            request,
-            actor,
-            id,
-            load=versioned.load,
-            run=lambda claimed, expected: versioned.roll_back(
-                claimed, id, version=body.version, expected_version=expected
-            ),
+    async def put_back(self, actor: Actor, id: str, body: RollbackBody, expected: int | None) -> Tagged:
+        return await self.roll_back(actor, id, version=body.version, expected_version=expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditController(Controller, path="/v1/audit"):
+    """The whole audit trail: administrators see all of it, others see what they did."""
+
+    list_entries: ListAuditEntries
+    audit_views: AuditViews
+
+    @operation(
+        "GET",
+        summary="List audit entries, newest first",
+        page_of=AuditEntryView,
+        stored=False,
+        also=(403,),
+    )
+    async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
+        asked = AuditFilter(
+            collection=query.collection,
+            entity_id=query.entity_id,
+            actor_id=query.actor_id,
+            action=query.action,
+            since=query.from_,
+            until=query.to,
         )
+        found = await self.list_entries(actor, asked, page)
+        return found.showing(lambda entry: self.audit_views.entry_for(actor, entry))
+
+
+AUDIT = Resource(controllers=(AuditController,))

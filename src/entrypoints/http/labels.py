@@ -1,99 +1,105 @@
 """/v1/labels."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from litestar import get, patch, post
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath
-from litestar.types import AnyCallable
+from msgspec import UNSET, Meta, UnsetType
 
-from domain.label import LabelChanges
-from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import LabelBody, LabelPatch, set_fields
-from entrypoints.http.body_reading import read_body, read_patch
-from entrypoints.http.desks import LabelDesk
-from entrypoints.http.documentation import VIEW, documented
-from entrypoints.http.queries import LabelQuery, TrashQuery, read_query, require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest, entity_answer, view_of
-from entrypoints.http.searching import order_of
-from entrypoints.http.trash import Trashable, TrashController
-from entrypoints.http.views import LabelView
+from application.actor import Actor
+from application.labels import CreateLabel, DeleteLabel, EditLabel, GetLabel, ListLabels, RestoreLabel
+from application.paging import Page, PageRequest
+from domain import label
+from domain.label import Label
+from entrypoints.http.protocol.operation import operation
+from entrypoints.http.protocol.resource import Resource, shown_as
+from entrypoints.http.protocol.schemas import (
+    NAMING,
+    Body,
+    Color,
+    EntityView,
+    SearchOrder,
+    SearchQuery,
+    TrashQuery,
+    set_fields,
+    sort_described,
+)
+from entrypoints.http.trash import TrashController
 
-PATH = "/v1/labels"
+LabelName = Annotated[
+    str, Meta(min_length=1, max_length=label.NAME_LENGTH_MAX, description=NAMING, examples=["urgent"])
+]
 
 
-def _trashable(labels: NamedDependency[LabelDesk]) -> Trashable:
-    return Trashable(load=labels.get, delete=labels.delete, restore=labels.restore, writing=labels.writing)
+class LabelBody(Body, rename="camel"):
+    """A new label."""
+
+    name: LabelName
+    color: Color | UnsetType = UNSET
 
 
-class LabelController(TrashController):
+class LabelPatch(Body, rename="camel"):
+    """Changes of a label (merge patch)."""
+
+    name: LabelName | UnsetType = UNSET
+    color: Color | UnsetType = UNSET
+
+
+class LabelView(EntityView, rename="camel"):
+    """A label."""
+
+    name: str
+    color: str
+
+
+class LabelQuery(SearchQuery, rename="camel"):
+    """Which labels, in which order."""
+
+    usual_order: ClassVar[str] = "name"
+
+    sort: Annotated[SearchOrder, sort_described("name")] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelController(TrashController, path="/v1/labels", collection="labels", view=LabelView):
     """Labels, which have a trash and no version contract."""
 
-    path = PATH
-    opt: Mapping[str, Any] | None = {VIEW: LabelView}
-    dependencies: Mapping[str, Provide | AnyCallable] | None = {
-        "trashable": Provide(_trashable, sync_to_thread=False)
-    }
+    get: GetLabel
+    delete: DeleteLabel
+    restore: RestoreLabel
+    create_label: CreateLabel
+    list_labels: ListLabels
+    edit_label: EditLabel
 
-    @post(
-        opt=documented(
-            "Create a label", status=201, answer=LabelView, body=LabelBody, is_tagged=True, is_repeatable=True
-        )
+    @operation("POST", summary="Create a label", status=201, view=LabelView, tagged=True, repeatable=True)
+    async def create(self, actor: Actor, body: LabelBody) -> Label:
+        return await self.create_label(actor, set_fields(body))
+
+    @operation("GET", summary="List labels", page_of=LabelView)
+    async def list_all(self, actor: Actor, query: LabelQuery, page: PageRequest) -> Page[Label]:
+        return await self.list_labels(actor, query.q or None, page)
+
+    @operation("GET", "/trash", summary="List deleted labels", page_of=LabelView, query=TrashQuery)
+    async def trash(self, actor: Actor, page: PageRequest) -> Page[Label]:
+        return await self.list_labels(actor, None, page, deleted=True)
+
+    @operation("GET", "/{id}", summary="Read a label", view=LabelView, tagged=True)
+    async def read(self, actor: Actor, id: str) -> Label:
+        return await self.get(actor, id)
+
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a label",
+        view=LabelView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def create(self, request: HttpRequest, labels: NamedDependency[LabelDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("LabelChanges", set_fields(await read_body(request, LabelBody)))
-        return await labels.writing.create(
-            request, actor, load=labels.get, run=lambda claimed: labels.create(claimed, changes)
-        )
+    async def change(self, actor: Actor, id: str, body: LabelPatch, expected: int | None) -> Label:
+        return await self.edit_label(actor, id, set_fields(body), expected_version=expected)
 
-    @get(opt=documented("List labels", page_of=LabelView, query=LabelQuery))
-    async def list_all(self, request: HttpRequest, labels: NamedDependency[LabelDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, LabelQuery)
-        wanted = labels.pages.wanted(request, query, sort=order_of(query))
-        return labels.pages.answer(request, await labels.find(actor, query.q or None, wanted), view_of)
 
-    @get("/trash", opt=documented("List deleted labels", page_of=LabelView, query=TrashQuery))
-    async def trash(self, request: HttpRequest, labels: NamedDependency[LabelDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, TrashQuery)
-        wanted = labels.pages.wanted(request, query, sort=query.sort)
-        return labels.pages.answer(request, await labels.find(actor, None, wanted, deleted=True), view_of)
-
-    @get("/{id:str}", opt=documented("Read a label", answer=LabelView, is_tagged=True))
-    async def read(
-        self, request: HttpRequest, id: FromPath[str], labels: NamedDependency[LabelDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await labels.get(actor, known_id(id)))
-
-    @patch(
-        "/{id:str}",
-        opt=documented(
-            "Change a label",
-            answer=LabelView,
-            body=LabelPatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
-    )
-    async def change(
-        self, request: HttpRequest, id: FromPath[str], labels: NamedDependency[LabelDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("LabelChanges", set_fields(await read_patch(request, LabelPatch)))
-        return await labels.writing.change(
-            request,
-            actor,
-            id,
-            load=labels.get,
-            run=lambda claimed, expected: labels.edit(claimed, id, changes, expected_version=expected),
-        )
+LABELS = Resource(
+    controllers=(LabelController,), collection="labels", view=LabelView, views=shown_as(Label, LabelView)
+)

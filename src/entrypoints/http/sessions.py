@@ -1,144 +1,287 @@
-"""/v1/auth: signing in without proof, refreshing, signing out."""
+"""/v1/auth: signing in (with Google, or without proof in development), refreshing, signing out.
 
-from litestar import Controller, post
-from litestar.di import NamedDependency
-from litestar.types import EmptyType
-from msgspec import UNSET
+Whatever goes wrong while signing in with Google sends the browser back with a code, and changes nothing.
+"""
 
-from application.actor import system_actor
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qs, urlencode
+
+from loguru import logger
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from application.accounts.sessions import EndSession, RefreshSession, SignInByEmail, SignInWithProvider
+from application.actor import Actor, system_actor
+from application.ports.sign_in import IdentityProvider, SignInFailed, SignInFailure
 from application.ports.tokens import TokenPair
-from domain.errors import NotFound, Unauthenticated
+from domain import user
+from domain.errors import NotFound, TandemError, Unauthenticated
 from domain.user import User, normal_email
-from entrypoints.http.authentication import Brought
-from entrypoints.http.body_reading import read_body
-from entrypoints.http.documentation import documented
-from entrypoints.http.exchange import exchange_of
-from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, view_answer, view_of
-from entrypoints.http.session_desk import SessionDesk
-from entrypoints.http.session_shapes import DevTokenBody, RefreshBody, RefreshedView, SignedInView
-from entrypoints.http.views import UserView
+from entrypoints.composition.settings import Settings
+from entrypoints.http.protocol.answers import NO_STORE, Answer, encoded
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.request import RawHeaders, Request
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import Id, InstantText
+from entrypoints.http.security.authentication import Authentication, Brought
+from entrypoints.http.security.cookies import TICKET
+from entrypoints.http.security.rate_limit import RateLimiter
+from entrypoints.http.users import UserName, UserView, whole_user_view
 
 BEARER = "Bearer"
 BODY_BYTES_MAX = 16 * 1024
+"""Nobody has to be signed in to send these bodies, so nobody may make them long."""
+TICKET_SECONDS = 10 * 60
+QUERY_LENGTH_MAX = 16 * 1024
+PARAMETERS_MAX = 50
+NOT_SET_UP = (
+    "Sign-in with Google is not set up here: set GOOGLE_OAUTH_CLIENT_ID and GOOGLE_OAUTH_CLIENT_SECRET."
+)
+
+Email = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=user.EMAIL_LENGTH_MAX,
+        examples=["ada@example.org"],
+        extra_json_schema={"format": "email"},
+    ),
+]
+RefreshTokenText = Annotated[str, Meta(max_length=200)]
 
 
-class SessionController(Controller):
+class DevTokenBody(Struct, rename="camel", forbid_unknown_fields=True):
+    """Who wants to sign in."""
+
+    email: Email
+    name: UserName | None = None
+
+
+class RefreshBody(Struct, rename="camel", forbid_unknown_fields=True):
+    """The present refresh token; absent where the browser sends it as a cookie."""
+
+    refresh_token: RefreshTokenText | UnsetType = UNSET
+
+
+class SignedInView(Struct, rename="camel"):
+    """Tokens and whom they speak for."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in_seconds: int
+    user: UserView
+
+
+class RefreshedView(Struct, rename="camel"):
+    """The same; without the tokens where they went into cookies, out of reach of scripts."""
+
+    token_type: str
+    expires_in_seconds: int
+    user: UserView
+    access_token: str | UnsetType = UNSET
+    refresh_token: str | UnsetType = UNSET
+
+
+class SessionEntryView(Struct, rename="camel"):
+    """What audit entries show of a session. The hash of a refresh token is shown to nobody."""
+
+    user_id: Id
+    expires_at: InstantText
+    ended_because: str | None
+    is_deleted: bool
+    deleted_at: InstantText | None
+    deleted_by: Id | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionController(Controller, path="/v1/auth"):
     """Tokens."""
 
-    path = "/v1/auth"
-    # Nobody has to be signed in to send these, so nobody may make them long.
-    request_max_body_size: int | EmptyType | None = BODY_BYTES_MAX
+    sign_in: SignInByEmail
+    refresh_session: RefreshSession
+    end_session: EndSession
+    authentication: Authentication
+    settings: Settings
+    sign_in_limiter: RateLimiter | None
 
-    @post(
+    @operation(
+        "POST",
         "/dev/token",
-        status_code=200,
-        opt=documented(
-            "Sign in without proof; only in development and test, 404 otherwise",
-            answer=SignedInView,
-            body=DevTokenBody,
-            is_public=True,
-            also=(404, 409),
-        ),
+        summary="Sign in without proof; only in development and test, 404 otherwise",
+        view=SignedInView,
+        body_bytes_max=BODY_BYTES_MAX,
+        public=True,
+        stored=False,
+        only_if=lambda controller: not controller.settings.is_production,
+        also=(404, 409),
     )
-    async def dev_token(self, request: HttpRequest, sessions: NamedDependency[SessionDesk]) -> Answer:
-        if sessions.settings.is_production:
-            raise NotFound("There is nothing at this address.")
-        require_no_query(request)
-        body = await read_body(request, DevTokenBody)
-        sessions.count(normal_email(body.email))
-        actor = system_actor(exchange_of(request.scope).request_id)
-        user, tokens = await sessions.sign_in(actor, body.email, body.name)
-        view = SignedInView(
+    async def dev_token(self, request: Request, body: DevTokenBody) -> SignedInView:
+        if self.sign_in_limiter is not None:
+            self.sign_in_limiter.require(f"e-mail {normal_email(body.email)}")
+        found, tokens = await self.sign_in(_nobody(request), body.email, body.name)
+        return SignedInView(
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token,
             token_type=BEARER,
             expires_in_seconds=tokens.expires_in_seconds,
-            user=_user_view(user),
+            user=whole_user_view(found),
         )
-        return view_answer(view, headers=NO_STORE)
 
-    @post(
+    @operation(
+        "POST",
         "/refresh",
-        status_code=200,
-        opt=documented(
-            "Exchange the present refresh token, of body or cookie, for new tokens; an older one ends the session",
-            answer=RefreshedView,
-            body=RefreshBody,
-            needs_body=False,
-            is_public=True,
-            also=(401, 403, 409),
-        ),
+        summary="Exchange the present refresh token, of body or cookie, for new tokens; an older one ends the session",
+        view=RefreshedView,
+        body_bytes_max=BODY_BYTES_MAX,
+        public=True,
+        stored=False,
+        also=(401, 403, 409),
     )
-    async def refresh(self, request: HttpRequest, sessions: NamedDependency[SessionDesk]) -> Answer:
-        require_no_query(request)
-        brought = await _brought(request, sessions)
+    async def refresh(self, request: Request, body: RefreshBody | None) -> RefreshedView | Answer:
+        brought = self._brought(request, body)
         if brought.refresh_token is None:
             raise Unauthenticated("Send the refresh token, in the body as `refreshToken` or as a cookie.")
-        _require_own_browser(request, sessions, brought)
-        actor = system_actor(exchange_of(request.scope).request_id)
-        user, tokens = await sessions.refresh(actor, brought.refresh_token)
-        if brought.by_cookie:
-            return _kept_in_cookies(request, sessions, user, tokens)
-        view = RefreshedView(
-            token_type=BEARER,
-            expires_in_seconds=tokens.expires_in_seconds,
-            user=_user_view(user),
-            access_token=tokens.access_token,
-            refresh_token=tokens.refresh_token,
-        )
-        return view_answer(view, headers=NO_STORE)
+        self._require_own_browser(request, brought)
+        found, tokens = await self.refresh_session(_nobody(request), brought.refresh_token)
+        if not brought.by_cookie:
+            return _refreshed_view(found, tokens, with_tokens=True)
+        headers = (*NO_STORE, *self.authentication.session_cookies(request.scope, tokens))
+        return Answer(encoded(_refreshed_view(found, tokens, with_tokens=False)), headers=headers)
 
-    @post(
+    @operation(
+        "POST",
         "/logout",
-        status_code=200,
-        opt=documented(
-            "End the session of the token that comes with this request, expired or not",
-            status=204,
-            body=RefreshBody,
-            needs_body=False,
-            is_public=True,
-            also=(401, 403, 409),
-        ),
+        summary="End the session of the token that comes with this request, expired or not",
+        status=204,
+        body_bytes_max=BODY_BYTES_MAX,
+        public=True,
+        also=(401, 403, 409),
     )
-    async def log_out(self, request: HttpRequest, sessions: NamedDependency[SessionDesk]) -> Answer:
-        require_no_query(request)
-        brought = await _brought(request, sessions)
-        gone = (*NO_STORE, *sessions.authentication.cookies.signed_out(request.scope))
-        actor = system_actor(exchange_of(request.scope).request_id)
+    async def log_out(self, request: Request, body: RefreshBody | None) -> Answer:
+        brought = self._brought(request, body)
+        removed = (*NO_STORE, *self.authentication.cookies.signed_out(request.scope))
         try:
-            _require_own_browser(request, sessions, brought)
-            await sessions.end(actor, access_token=brought.access_token, refresh_token=brought.refresh_token)
+            self._require_own_browser(request, brought)
+            await self.end_session(
+                _nobody(request), access_token=brought.access_token, refresh_token=brought.refresh_token
+            )
         except Unauthenticated:
-            # Cookies that open nothing are taken away all the same; nothing else could rid a browser of them.
+            # Cookies that open nothing are removed all the same; nothing else could rid a browser of them.
             if not brought.by_cookie:
                 raise
-        return Answer(status=204, headers=gone)
+        return Answer(status=204, headers=removed)
+
+    def _brought(self, request: Request, body: RefreshBody | None) -> Brought:
+        """The tokens to work with: a refresh token in the body wins over everything a browser adds on its own."""
+        if body is not None and not isinstance(body.refresh_token, UnsetType):
+            return Brought(None, body.refresh_token, by_cookie=False)
+        return self.authentication.brought(request.scope)
+
+    def _require_own_browser(self, request: Request, brought: Brought) -> None:
+        if brought.by_cookie:
+            session_id = self.authentication.session_brought(brought)
+            self.authentication.guard.require_own_browser(request.scope, session_id)
 
 
-async def _brought(request: HttpRequest, sessions: SessionDesk) -> Brought:
-    """The tokens to work with: a refresh token in the body wins over everything a browser adds on its own."""
-    body = await read_body(request, RefreshBody) if await request.body() else RefreshBody()
-    if body.refresh_token is not UNSET:
-        return Brought(None, body.refresh_token, by_cookie=False)
-    return sessions.authentication.brought(request.scope)
+@dataclass(frozen=True, kw_only=True)
+class GoogleController(Controller, path="/v1/auth/google"):
+    """Signing in with Google. `provider` and `sign_in` are None if it is not set up."""
 
+    provider: IdentityProvider | None
+    sign_in: SignInWithProvider | None
+    authentication: Authentication
+    settings: Settings
 
-def _require_own_browser(request: HttpRequest, sessions: SessionDesk, brought: Brought) -> None:
-    if brought.by_cookie:
-        session_id = sessions.authentication.session_brought(brought)
-        sessions.authentication.guard.require_own_browser(request.scope, session_id)
-
-
-def _kept_in_cookies(request: HttpRequest, sessions: SessionDesk, user: User, tokens: TokenPair) -> Answer:
-    view = RefreshedView(
-        token_type=BEARER, expires_in_seconds=tokens.expires_in_seconds, user=_user_view(user)
+    @operation(
+        "GET",
+        "/login",
+        summary="Send the browser to Google to sign in; 404 where that is not set up",
+        status=302,
+        public=True,
+        also=(404,),
     )
-    return view_answer(view, headers=(*NO_STORE, *sessions.cookies_of(request.scope, tokens)))
+    async def login(self, request: Request) -> Answer:
+        if self.provider is None:
+            raise NotFound(NOT_SET_UP)
+        try:
+            start = await self.provider.start()
+        except SignInFailed as failed:
+            return self._failed(request, failed.failure, str(failed))
+        ticket = self.authentication.cookies.ticket(request.scope, start.ticket, TICKET_SECONDS)
+        return _redirected(start.url, ticket)
+
+    # The provider may send more parameters than we know of.
+    @operation(
+        "GET",
+        "/callback",
+        summary="Where Google sends the browser back: sets cookies, goes on to UI_URL with `success=true` or"
+        " `error=code`",
+        status=302,
+        public=True,
+        free_query=True,
+        also=(404,),
+    )
+    async def callback(self, request: Request) -> Answer:
+        if self.sign_in is None:
+            raise NotFound(NOT_SET_UP)
+        given = _parameters(request.query_string)
+        if "error" in given:
+            is_no = given["error"] == SignInFailure.DENIED
+            failure = SignInFailure.DENIED if is_no else SignInFailure.PROVIDER_REFUSED
+            return self._failed(request, failure, "the provider says so")
+        ticket = self.authentication.cookies.read(request.scope, TICKET)
+        state, code = given.get("state", ""), given.get("code", "")
+        try:
+            _, tokens = await self.sign_in(_nobody(request), ticket=ticket, state=state, code=code)
+        except SignInFailed as failed:
+            return self._failed(request, failed.failure, str(failed))
+        except TandemError as error:
+            return self._failed(request, error.code, error.message)
+        cookies = self.authentication.session_cookies(request.scope, tokens)
+        return self._back(request, ("success", "true"), cookies)
+
+    def _failed(self, request: Request, code: str, reason: str) -> Answer:
+        logger.info("Nobody was signed in: {} ({}).", str(code), reason)
+        return self._back(request, ("error", str(code)))
+
+    def _back(self, request: Request, outcome: tuple[str, str], cookies: RawHeaders = ()) -> Answer:
+        """To UI_URL, which only a setting names. The ticket is used up, whatever came of it."""
+        address = self.settings.http.ui_address
+        joint = "&" if "?" in address else "?"
+        used = self.authentication.cookies.ticket(request.scope, "", 0)
+        return _redirected(f"{address}{joint}{urlencode([outcome])}", (*cookies, *used))
 
 
-def _user_view(user: User) -> UserView:
-    view = view_of(user)
-    if not isinstance(view, UserView):
-        raise TypeError("a user is shown as a user")
+def _nobody(request: Request) -> Actor:
+    """Whoever signs in is not known yet, so Tandem itself acts."""
+    return system_actor(request.request_id)
+
+
+def _refreshed_view(found: User, tokens: TokenPair, *, with_tokens: bool) -> RefreshedView:
+    view = RefreshedView(
+        token_type=BEARER, expires_in_seconds=tokens.expires_in_seconds, user=whole_user_view(found)
+    )
+    if with_tokens:
+        view.access_token, view.refresh_token = tokens.access_token, tokens.refresh_token
     return view
+
+
+def _redirected(address: str, cookies: RawHeaders) -> Answer:
+    return Answer(status=302, headers=((b"location", address.encode("ascii")), *NO_STORE, *cookies))
+
+
+def _parameters(raw: bytes) -> dict[str, str]:
+    """What the provider sent back; whatever is malformed or given twice counts as missing."""
+    if len(raw) > QUERY_LENGTH_MAX:
+        return {}
+    try:
+        values = parse_qs(raw.decode("ascii"), errors="strict", max_num_fields=PARAMETERS_MAX)
+    except ValueError:
+        return {}
+    return {name: given[0] for name, given in values.items() if len(given) == 1}
+
+
+SESSIONS = Resource(
+    controllers=(SessionController, GoogleController), collection="sessions", view=SessionEntryView
+)

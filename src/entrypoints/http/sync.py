@@ -1,120 +1,196 @@
 """/v1/sync: the mirror, for administrators."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from litestar import Controller, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from msgspec import Struct
 
-from application.paging import Page, Position
+from application.actor import Actor
+from application.operations import OperateSync
+from application.paging import Page, PageRequest, Position
 from application.ports.synchronisation import RecordSync, SyncMetrics, VersionStatus
-from domain.audit import AuditEntry, SyncStatus
-from entrypoints.http.addresses import known_collection, known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.desks import MirrorDesk
-from entrypoints.http.documentation import documented
-from entrypoints.http.queries import PageQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, made_view, view_answer
-from entrypoints.http.views import (
-    CollectionSyncView,
-    FailureView,
-    RecordSyncView,
-    RequeuedView,
-    SyncHistoryView,
-    SyncMetricsView,
-    SyncTotalsView,
-    VersionStatusView,
-)
-
-OLDEST_FIRST = "id"
+from domain.audit import Action, AuditEntry, SyncStatus
+from entrypoints.http.protocol.answers import instant_text, made_view
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import Id, InstantText, PageQuery
 
 
-class SyncController(Controller):
+class FailureQuery(PageQuery):
+    """A page of failures, the oldest first."""
+
+    usual_order = "id"
+
+
+class CollectionSyncView(Struct, rename="camel"):
+    """How far one collection is mirrored, in entries."""
+
+    collection: str
+    synced: int
+    pending: int
+    failed: int
+    parked: int
+    oldest_pending_age_ms: int | None
+    mirror_latency_p50_ms: float | None
+    mirror_latency_p99_ms: float | None
+
+
+class SyncTotalsView(Struct, rename="camel"):
+    """All collections together."""
+
+    synced: int
+    pending: int
+    failed: int
+    parked: int
+    oldest_pending_age_ms: int | None
+
+
+class SyncMetricsView(Struct, rename="camel"):
+    """The whole mirror."""
+
+    source: str
+    target: str | None
+    mode: str
+    paused: bool
+    target_reachable: bool
+    totals: SyncTotalsView
+    collections: tuple[CollectionSyncView, ...]
+
+
+class RecordSyncView(Struct, rename="camel"):
+    """One record on both sides; a version is null where the store does not hold it."""
+
+    collection: str
+    id: Id
+    status: SyncStatus
+    source_version: int | None
+    target_version: int | None
+    attempts: int
+    last_error: str | None
+    next_attempt_at: InstantText | None
+
+
+class FailureView(Struct, rename="camel"):
+    """An entry that could not be mirrored."""
+
+    entry_id: Id
+    collection: str
+    id: Id
+    version: int
+    action: Action
+    at: InstantText
+    status: SyncStatus
+    attempts: int
+    last_error: str | None
+    next_attempt_at: InstantText | None
+
+
+class RequeuedView(Struct):
+    """How many entries will be mirrored again."""
+
+    requeued: int
+
+
+class VersionStatusView(Struct, rename="camel"):
+    """One version in a record's history and where it is now."""
+
+    version: int
+    action: Action
+    actor_id: Id
+    at: InstantText
+    request_id: str
+    status: SyncStatus | None
+    attempts: int
+    last_error: str | None
+    mirrored_at: InstantText | None
+    in_source: bool
+    in_target: bool
+
+
+class SyncHistoryView(Struct):
+    """Each version of a record, newest first."""
+
+    items: tuple[VersionStatusView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncController(Controller, path="/v1/sync"):
     """Lag, failures, retries and histories."""
 
-    path = "/v1/sync"
+    operate: OperateSync
 
-    @get("/metrics", opt=documented("Read how far the mirror is", answer=SyncMetricsView, also=(403,)))
-    async def metrics(self, request: HttpRequest, mirror: NamedDependency[MirrorDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return view_answer(metrics_view(await mirror.operate.metrics(actor)), headers=NO_STORE)
-
-    @get(
-        "/status/{collection:str}/{id:str}",
-        opt=documented("Read one record on both sides", answer=RecordSyncView, also=(403,)),
+    @operation(
+        "GET",
+        "/metrics",
+        summary="Read how far the mirror is",
+        view=SyncMetricsView,
+        stored=False,
+        also=(403,),
     )
-    async def status(
-        self,
-        request: HttpRequest,
-        collection: FromPath[str],
-        id: FromPath[str],
-        mirror: NamedDependency[MirrorDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known = known_collection(collection), known_id(id)
-        return _record_answer(await mirror.operate.status(actor, *known))
+    async def metrics(self, actor: Actor) -> SyncMetricsView:
+        return metrics_view(await self.operate.metrics(actor))
 
-    @get(
+    @operation(
+        "GET",
+        "/status/{collection}/{id}",
+        summary="Read one record on both sides",
+        view=RecordSyncView,
+        stored=False,
+        also=(403,),
+    )
+    async def status(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
+        return _record_view(await self.operate.status(actor, collection, id))
+
+    @operation(
+        "GET",
         "/failures",
-        opt=documented("List what could not be mirrored", page_of=FailureView, query=PageQuery, also=(403,)),
+        summary="List what could not be mirrored",
+        page_of=FailureView,
+        query=FailureQuery,
+        stored=False,
+        also=(403,),
     )
-    async def failures(self, request: HttpRequest, mirror: NamedDependency[MirrorDesk]) -> Answer:
-        actor = actor_of(request)
-        wanted = mirror.pages.wanted(request, read_query(request, PageQuery), sort=OLDEST_FIRST)
-        after = None if wanted.after is None else wanted.after.id
+    async def failures(self, actor: Actor, page: PageRequest) -> Page[FailureView]:
+        after = None if page.after is None else page.after.id
         # One more than asked for tells whether there is a next page.
-        found = await mirror.operate.failures(actor, limit=wanted.limit + 1, after=after)
-        items = found[: wanted.limit]
-        following = Position(None, items[-1].id) if len(found) > wanted.limit else None
-        return mirror.pages.answer(
-            request, Page(items=items, next=following), _failure_view, headers=NO_STORE
-        )
+        found = await self.operate.failures(actor, limit=page.limit + 1, after=after)
+        items = found[: page.limit]
+        following = Position(None, items[-1].id) if len(found) > page.limit else None
+        return Page(items=list(map(_failure_view, items)), next=following)
 
-    @post(
+    @operation(
+        "POST",
         "/failures/retry",
-        status_code=200,
-        opt=documented("Retry all failures", answer=RequeuedView, also=(403,)),
+        summary="Retry all failures",
+        view=RequeuedView,
+        stored=False,
+        also=(403,),
     )
-    async def retry_all(self, request: HttpRequest, mirror: NamedDependency[MirrorDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return view_answer(RequeuedView(await mirror.operate.retry_all(actor)), headers=NO_STORE)
+    async def retry_all(self, actor: Actor) -> RequeuedView:
+        return RequeuedView(await self.operate.retry_all(actor))
 
-    @post(
-        "/failures/{collection:str}/{id:str}/retry",
-        status_code=200,
-        opt=documented("Mirror one record now", answer=RecordSyncView, also=(403,)),
+    @operation(
+        "POST",
+        "/failures/{collection}/{id}/retry",
+        summary="Mirror one record now",
+        view=RecordSyncView,
+        stored=False,
+        also=(403,),
     )
-    async def retry(
-        self,
-        request: HttpRequest,
-        collection: FromPath[str],
-        id: FromPath[str],
-        mirror: NamedDependency[MirrorDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known = known_collection(collection), known_id(id)
-        return _record_answer(await mirror.operate.retry(actor, *known))
+    async def retry(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
+        return _record_view(await self.operate.retry(actor, collection, id))
 
-    @get(
-        "/history/{collection:str}/{id:str}",
-        opt=documented("Read where each version of a record is", answer=SyncHistoryView, also=(403,)),
+    @operation(
+        "GET",
+        "/history/{collection}/{id}",
+        summary="Read where each version of a record is",
+        view=SyncHistoryView,
+        stored=False,
+        also=(403,),
     )
-    async def history(
-        self,
-        request: HttpRequest,
-        collection: FromPath[str],
-        id: FromPath[str],
-        mirror: NamedDependency[MirrorDesk],
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        known = known_collection(collection), known_id(id)
-        versions = await mirror.operate.history(actor, *known)
-        return view_answer(SyncHistoryView(tuple(map(_version_status_view, versions))), headers=NO_STORE)
+    async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
+        versions = await self.operate.history(actor, collection, id)
+        return SyncHistoryView(tuple(map(_version_status_view, versions)))
 
 
 def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
@@ -131,8 +207,8 @@ def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
     return made_view(metrics, SyncMetricsView, totals=totals, collections=rows)
 
 
-def _record_answer(record: RecordSync) -> Answer:
-    return view_answer(made_view(record, RecordSyncView), headers=NO_STORE)
+def _record_view(record: RecordSync) -> RecordSyncView:
+    return made_view(record, RecordSyncView)
 
 
 def _failure_view(entry: AuditEntry) -> FailureView:
@@ -164,3 +240,6 @@ def _version_status_view(version: VersionStatus) -> VersionStatusView:
 
 def _instant(instant: datetime | None) -> str | None:
     return None if instant is None else instant_text(instant)
+
+
+SYNC = Resource(controllers=(SyncController,))

@@ -1,21 +1,13 @@
-"""The one trash contract: delete softly, restore. What is in the trash is listed by each resource."""
+"""The one trash contract: delete softly, restore. Each resource lists its own trash."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from litestar import Controller, delete, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath
-
 from application.actor import Actor
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.conditional import Tagged
-from entrypoints.http.documentation import documented
-from entrypoints.http.queries import require_no_query
-from entrypoints.http.rendering import Answer, HttpRequest
-from entrypoints.http.views import EntityView
-from entrypoints.http.writing import Load, Writing
+from entrypoints.http.protocol.answers import Tagged
+from entrypoints.http.protocol.operation import Controller, Load, operation
+from entrypoints.http.protocol.schemas import EntityView
 
 
 class Move(Protocol):
@@ -24,59 +16,27 @@ class Move(Protocol):
     def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trashable:
-    """One kind of thing with a trash: the use cases that read, delete and restore it."""
+@dataclass(frozen=True, kw_only=True)
+class TrashController(Controller):
+    """Into the trash and out of it. The controller of a resource with a trash inherits it and names its use cases."""
 
-    load: Load
+    get: Load
     delete: Move
     restore: Move
-    writing: Writing
 
+    @operation("DELETE", "/{id}", summary="Move to the trash", status=204, guarded=True, also=(403,))
+    async def move_to_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
+        return await self.delete(actor, id, expected_version=expected)
 
-class TrashController(Controller):
-    """Into the trash and out of it; the controllers of what has a trash inherit it and provide `trashable`."""
-
-    # The framework wants a status that allows a body; the answer brings its own.
-    @delete(
-        "/{id:str}",
-        status_code=200,
-        opt=documented("Move to the trash", status=204, is_guarded=True, also=(403,)),
+    @operation(
+        "POST",
+        "/{id}/restore",
+        summary="Take out of the trash, with what went there with it",
+        view=EntityView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
     )
-    async def remove(
-        self, request: HttpRequest, id: FromPath[str], trashable: NamedDependency[Trashable]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return await trashable.writing.remove(
-            request,
-            actor,
-            id,
-            load=trashable.load,
-            run=lambda claimed, expected: trashable.delete(claimed, id, expected_version=expected),
-        )
-
-    @post(
-        "/{id:str}/restore",
-        status_code=200,
-        opt=documented(
-            "Take out of the trash, with what went there with it",
-            answer=EntityView,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
-    )
-    async def restore(
-        self, request: HttpRequest, id: FromPath[str], trashable: NamedDependency[Trashable]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return await trashable.writing.change(
-            request,
-            actor,
-            id,
-            load=trashable.load,
-            run=lambda claimed, expected: trashable.restore(claimed, id, expected_version=expected),
-        )
+    async def take_out_of_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
+        return await self.restore(actor, id, expected_version=expected)

@@ -1,78 +1,127 @@
 """/v1/users."""
 
-from typing import cast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
 
-from litestar import Controller, get, patch
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from msgspec import UNSET, Meta, UnsetType
 
-from domain.user import UserChanges
-from entrypoints.http.addresses import known_id
-from entrypoints.http.authentication import actor_of
-from entrypoints.http.bodies import UserPatch, set_fields
-from entrypoints.http.body_reading import read_patch
-from entrypoints.http.desks import UserDesk
-from entrypoints.http.documentation import documented
-from entrypoints.http.queries import UserQuery, read_query, require_no_query
-from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, entity_answer, view_of
-from entrypoints.http.views import UserView
+from application.accounts.users import EditUser, GetUser, SearchUsers, SeenUser
+from application.actor import Actor
+from application.paging import Page, PageRequest
+from domain import user
+from domain.errors import Fault
+from domain.user import User
+from entrypoints.http.protocol.answers import view_maker
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import (
+    NAMING,
+    TEXT_LENGTH_MAX,
+    Body,
+    EntityView,
+    ListQuery,
+    set_fields,
+    word_violations,
+)
 
-ORDER = "createdAt"
+UserName = Annotated[
+    str, Meta(min_length=1, max_length=user.NAME_LENGTH_MAX, description=NAMING, examples=["Ada"])
+]
 
 
-class UserController(Controller):
+class UserPatch(Body, rename="camel"):
+    """Changes of a profile (merge patch)."""
+
+    name: UserName | UnsetType = UNSET
+
+
+class UserView(EntityView, rename="camel"):
+    """Somebody who signs in. `email` and `grants` are null for all but himself and administrators."""
+
+    email: str | None
+    name: str
+    grants: tuple[str, ...] | None
+
+
+class UserQuery(ListQuery, rename="camel"):
+    """Which users."""
+
+    usual_order = "createdAt"
+
+    search: (
+        Annotated[
+            str,
+            Meta(
+                max_length=TEXT_LENGTH_MAX,
+                description="Words of the name, or one whole e-mail address. Empty means everybody; "
+                "a text without any word is refused.",
+            ),
+        ]
+        | None
+    ) = None
+
+    def violations(self) -> Iterator[Fault]:
+        yield from word_violations("search", self.search)
+
+
+whole_user_view = view_maker(User, UserView)
+"""The view of a user, contact included: for themselves and administrators."""
+
+
+def _user_view(seen: SeenUser) -> UserView:
+    view = whole_user_view(seen.user)
+    if not seen.shows_contact:
+        view.email = view.grants = None
+    return view
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserController(Controller, path="/v1/users", collection="users"):
     """Accounts and profiles."""
 
-    path = "/v1/users"
+    get: GetUser
+    search_users: SearchUsers
+    edit_user: EditUser
 
-    @get(
-        opt=documented(
-            "Search users by words of their names, or one by his whole address",
-            page_of=UserView,
-            query=UserQuery,
-        )
+    @operation(
+        "GET",
+        summary="Search users by words of their names, or one by his whole address",
+        page_of=UserView,
+        stored=False,
     )
-    async def search(self, request: HttpRequest, users: NamedDependency[UserDesk]) -> Answer:
-        actor = actor_of(request)
-        query = read_query(request, UserQuery)
-        page = await users.search(actor, query.search or "", users.pages.wanted(request, query, sort=ORDER))
-        return users.pages.answer(request, page, view_of, headers=NO_STORE)
+    async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[SeenUser]:
+        return await self.search_users(actor, query.search or "", page)
 
-    @get("/me", opt=documented("Read who you are", answer=UserView, is_tagged=True, also=(404,)))
-    async def me(self, request: HttpRequest, users: NamedDependency[UserDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await users.get(actor, actor.id), headers=NO_STORE)
-
-    @get("/{id:str}", opt=documented("Read a user", answer=UserView, is_tagged=True))
-    async def read(self, request: HttpRequest, id: FromPath[str], users: NamedDependency[UserDesk]) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        return entity_answer(request, await users.get(actor, known_id(id)), headers=NO_STORE)
-
-    @patch(
-        "/{id:str}",
-        opt=documented(
-            "Change a profile",
-            answer=UserView,
-            body=UserPatch,
-            is_tagged=True,
-            is_guarded=True,
-            is_repeatable=True,
-            also=(403,),
-        ),
+    @operation(
+        "GET", "/me", summary="Read who you are", view=UserView, tagged=True, stored=False, also=(404,)
     )
-    async def change(
-        self, request: HttpRequest, id: FromPath[str], users: NamedDependency[UserDesk]
-    ) -> Answer:
-        actor = actor_of(request)
-        require_no_query(request)
-        changes = cast("UserChanges", set_fields(await read_patch(request, UserPatch)))
-        return await users.writing.change(
-            request,
-            actor,
-            id,
-            load=users.get,
-            run=lambda claimed, expected: users.edit(claimed, id, changes, expected_version=expected),
-            headers=NO_STORE,
-        )
+    async def me(self, actor: Actor) -> SeenUser:
+        return await self.get(actor, actor.id)
+
+    @operation("GET", "/{id}", summary="Read a user", view=UserView, tagged=True, stored=False)
+    async def read(self, actor: Actor, id: str) -> SeenUser:
+        return await self.get(actor, id)
+
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a profile",
+        view=UserView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        stored=False,
+        also=(403,),
+    )
+    async def change(self, actor: Actor, id: str, body: UserPatch, expected: int | None) -> SeenUser:
+        return await self.edit_user(actor, id, set_fields(body), expected_version=expected)
+
+
+USERS = Resource(
+    controllers=(UserController,),
+    collection="users",
+    view=UserView,
+    views={User: whole_user_view, SeenUser: _user_view},
+    private=frozenset({"email", "grants"}),
+)

@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from loguru import logger
 
 from application.actor import system_actor
-from application.ports.retention_runs import RetentionRun
+from application.history.retention import PurgeExpired
+from application.projects.commands import FinishProjects
+from application.teams.commands import FinishTeams
+from application.teams.members import FinishLeavings
 from entrypoints.composition.container import Container
 
 BACK_OFF_SECONDS = 1.0
@@ -59,18 +62,19 @@ def retention_of(container: Container) -> Job:
     """Finishes what a crash cut short, and removes for good what has been in the trash for too long; several processes
     may do it at once.
     """
+    build = container.builder().build
 
     async def purge() -> None:
         actor = system_actor(f"retention-{container.identifiers().fresh()}")
-        runs, began = container.retention_runs(), container.clock().now()
+        runs, began = container.runs(), container.clock().now()
         # A purge that somebody asked for finishes nothing, so its own mark says how far to look back.
         finished = await runs.finished_until()
         since = BEGINNING if finished is None else finished - OVERLAP
-        await container.finish_projects()(actor, since=since)
-        await container.finish_teams()(actor, since=since)
-        await container.finish_leavings()(actor, since=since)
+        await build(FinishProjects)(actor, since=since)
+        await build(FinishTeams)(actor, since=since)
+        await build(FinishLeavings)(actor, since=since)
         await runs.note_finished(began)
-        run: RetentionRun = await container.purge_expired()(actor)
+        run = await build(PurgeExpired)(actor)
         if run.removed or run.kept:
             logger.bind(removed=dict(run.removed), detached=run.detached, kept=run.kept).info(
                 "What was in the trash since before {} is removed for good.", run.cutoff.isoformat()

@@ -11,13 +11,16 @@ from application.tasks.details import SeenTask
 from domain.audit import SyncStatus
 from domain.entity import Entity
 from domain.task import Task
-from entrypoints.http.rendering import encoded, view_of
+from entrypoints.http.app import RESOURCES
+from entrypoints.http.protocol.answers import encoded
+from entrypoints.http.protocol.resource import views_of
 from tests.integration.crash.arrangements import Arrangement
 from tests.integration.crash.ledger import Ledger
 
 COLLECTIONS = (*(spec.collection for spec in ENTITY_SPECS), AUDIT_LOGS.collection)
 FINDINGS_SHOWN_MAX = 10
 PAGES_MAX = 1_000
+VIEWS = views_of(RESOURCES)
 
 Contents = dict[str, dict[str, Record]]
 """Collection → id → record."""
@@ -138,8 +141,8 @@ def missing(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
 def shown(entity: Entity) -> bytes:
     """What the service answers to somebody who watches nothing, of a task that is not deferred."""
     if isinstance(entity, Task):
-        return encoded(view_of(SeenTask(task=entity, in_watchlist=False, is_deferred=False)))
-    return encoded(view_of(entity))
+        return encoded(VIEWS.of(SeenTask(task=entity, in_watchlist=False, is_deferred=False)))
+    return encoded(VIEWS.of(entity))
 
 
 def altered(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:

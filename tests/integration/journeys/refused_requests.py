@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from entrypoints.http.body_reading import BODY_BYTES_MAX
+from entrypoints.http.protocol.request import BODY_BYTES_MAX
 
 ID: Final = "{id}"
 """Stands for the id of a project of the caller's, at version 2, named Garden."""

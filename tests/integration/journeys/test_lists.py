@@ -7,7 +7,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import pytest_asyncio
 
-from entrypoints.http.queries import LabelQuery, ProjectQuery, TaskQuery, TrashQuery
+from entrypoints.http.labels import LabelQuery
+from entrypoints.http.projects.schemas import ProjectQuery
+from entrypoints.http.protocol.schemas import TrashQuery
+from entrypoints.http.tasks.schemas import TaskQuery
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.entrypoints.http.service import Json, pointers
 

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from application.actor import system_actor
+from application.teams.roles import SeedRoles
 from tests.integration.crash.store_comparison import FINDINGS_SHOWN_MAX, history_faults, read_open_store
 from tests.integration.journeys.model.state import View
 from tests.integration.journeys.service import Person, sign_in
@@ -63,7 +64,7 @@ class InProcess:
 async def in_process() -> InProcess:
     """The application with nobody in it but an administrator."""
     service = Service()
-    await service.parts.seed_roles()(system_actor("start"))  # type: ignore[attr-defined]
+    await service.build(SeedRoles)(system_actor("start"))
     return InProcess(service, await sign_in(service.client, "admin@example.org"))
 
 

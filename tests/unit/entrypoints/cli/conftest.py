@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from application.accounts.sessions import SignInByEmail
 from entrypoints.cli.main import run
 from entrypoints.cli.session import current_settings, opened, operator
 
@@ -106,7 +107,7 @@ def account(data_dir: Path) -> Account:
 
     async def sign_in(email: str) -> str:
         async with opened(current_settings()) as container:
-            user, _ = await container.sign_in_by_email()(operator(container), email)
+            user, _ = await container.builder().build(SignInByEmail)(operator(container), email)
         id_: str = user.id
         return id_
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from application.paging import PageRequest, Sort
+from application.teams.roles import ListRoles
 from domain.label import FIRST_LABELS
 from domain.role import BUILT_IN_ROLES
 from entrypoints.composition.container import Container, build_container
@@ -25,7 +26,7 @@ async def test_a_started_application_has_its_roles_however_often_it_starts(conta
     before = await container.stack().source.scan("audit_logs", after=None, limit=100)
     await bring_roles(container, within_seconds=5.0)
 
-    page = await container.list_roles()(actor(), None, PageRequest(sort=Sort("createdAt")))
+    page = await container.builder().build(ListRoles)(actor(), None, PageRequest(sort=Sort("createdAt")))
     assert {(role.scope, role.name) for role in page.items} == {
         (scope, name) for scope, name, *_ in BUILT_IN_ROLES
     }

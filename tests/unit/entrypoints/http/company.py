@@ -1,6 +1,8 @@
 """People whom the service knows, for tests about teams and roles."""
 
 from application.actor import system_actor
+from application.teams.commands import GetTeam
+from application.teams.roles import SeedRoles
 from domain.entity import Stamp
 from domain.user import User
 from tests.unit.builders import ANNA, BEN, NOON, actor
@@ -12,8 +14,8 @@ NAMES = {ANNA: "Anna", BEN: "Ben", CARL: "Carl", EVE: "Eve", ADMIN: "Admin"}
 
 async def gather(service: Service) -> None:
     """Stores everybody and the built-in roles; only the administrator holds a grant."""
-    await service.parts.seed_roles()(system_actor("start"))  # type: ignore[attr-defined]
-    work = service.parts.get_team().begin(actor())  # type: ignore[attr-defined]
+    await service.build(SeedRoles)(system_actor("start"))
+    work = service.build(GetTeam).begin(actor())
     for id, name in NAMES.items():
         grants = ("admin",) if id == ADMIN else ()
         email = f"{name.lower()}@example.org"

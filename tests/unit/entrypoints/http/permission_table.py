@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.auth.invite_codes import InviteCodes
 from application.ports.invitations import Invitation
-from entrypoints.http.interchange_shapes import LINES_TYPE
+from entrypoints.http.files import LINES_TYPE
 from tests.unit.builders import NOON
 from tests.unit.entrypoints.http.permission_world import CALLERS, GRANTS, IDS, USERS
 from tests.unit.entrypoints.http.service import Service, keys

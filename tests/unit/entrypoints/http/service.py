@@ -1,79 +1,39 @@
 """The real application over a store in memory: what the tests of the interface talk to."""
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache, partial
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import httpx
 import msgspec
+from dependency_injector import providers
 from litestar import Litestar
 
-from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import KeyPair, load_key_pair
-from adapters.auth.refresh_tokens import OpaqueRefreshTokens
-from adapters.interchange.beads import BeadsReader
-from adapters.interchange.beads_writer import BeadsWriter
 from adapters.observability.access_log import AccessLog
 from adapters.observability.request_metrics import RequestMetrics
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from adapters.repositories.display_numbers import StoredDisplayNumbers
-from adapters.repositories.retention_runs import StoredRetentionRuns
-from adapters.repositories.unit_of_work import StoredUnitOfWork
-from adapters.system.identifiers import SortableIdentifiers
-from adapters.system.threads import Threads
-from application import labels, operations
-from application.accounts import sessions, users
-from application.history import audit as audit_trail
-from application.history import retention, trash
-from application.interchange import exports, imports
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from application.ports.sign_in import IdentityProvider
 from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
 from application.ports.tokens import Identity
-from application.projects import commands as projects
-from application.projects import timelines
-from application.tasks import assignments
-from application.tasks import bulk as bulk_tasks
-from application.tasks import commands as tasks
-from application.tasks import reading as task_reading
-from application.tasks import watchlist as watchlists
-from application.teams import commands as teams
-from application.teams import granting, roles
-from application.teams import members as team_members
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.errors import NotFound
-from entrypoints.composition.identity import identity_provider
+from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import Settings, read_settings
 from entrypoints.http.app import create_app
 from tests.unit.builders import ANNA, BEN, NOON
 from tests.unit.memory_store import MemoryRecordStore
 
 ADMIN = "d" * 24
-USE_CASES = (
-    assignments,
-    audit_trail,
-    bulk_tasks,
-    exports,
-    granting,
-    imports,
-    labels,
-    projects,
-    roles,
-    sessions,
-    task_reading,
-    tasks,
-    team_members,
-    teams,
-    timelines,
-    users,
-    watchlists,
-)
+T = TypeVar("T")
 Json = dict[str, Any]
 
 
@@ -218,66 +178,37 @@ class ScriptedSynchronisation:
         raise NotFound
 
 
-def _given(value: Any) -> Callable[[], Any]:
-    return lambda: value
-
-
 class Parts:
-    """A container with the providers that the interface asks for, made by hand over one store."""
+    """The parts of a service that tests look at or set, and the real container around them."""
 
     def __init__(
         self, store: Any, settings: Settings, clock: SteppingClock, provider: IdentityProvider | None
     ) -> None:
-        identifiers = SortableIdentifiers()
         self.tokens = JwtTokens(keys(), clock=clock)
+        self.numbers = StoredDisplayNumbers(store)
         self.lines = io.BytesIO()
         self.health = SettableHealth()
         self.mirror = ScriptedSynchronisation()
         self.diagnostics = SettableDiagnostics()
-        begin = partial(StoredUnitOfWork, store, identifiers)
-        self.numbers = StoredDisplayNumbers(store)
-        secret = self.tokens.derived_secret("provider")
-        provider = provider or identity_provider(settings, secret=secret, clock=clock)
-        facts = {
-            "begin": begin,
+        self.request_metrics = RequestMetrics()
+        self.access_log = AccessLog(self.lines)
+        self.container = build_container(settings)
+        replaced = {
             "clock": clock,
-            "identifiers": identifiers,
-            "aside": Threads(),
+            "store": store,
+            "synchronisation": self.mirror,
+            "health_probe": self.health,
+            "diagnostics": self.diagnostics,
             "numbers": self.numbers,
+            "keys": keys(),
             "tokens": self.tokens,
-            "refresh_tokens": OpaqueRefreshTokens(self.tokens.derived_secret("refresh")),
-            "provider": provider,
-            "invitations": InviteCodes(keys().derived_secret("invite-codes")),
-            "needs_mirror": settings.needs_mirror,
-            "readers": {"beads": BeadsReader()},
-            "writers": {"beads": BeadsWriter()},
+            "request_metrics": self.request_metrics,
+            "access_log": self.access_log,
         }
-        for module in USE_CASES:
-            for name, use_case in vars(module).items():
-                if isinstance(use_case, type) and use_case.__module__ == module.__name__:
-                    names = [one.name for one in fields(use_case)] if is_dataclass(use_case) else []
-                    if "begin" not in names:
-                        continue  # what use cases answer with
-                    wanted = {name: facts[name] for name in names}
-                    setattr(self, _snake(name), _given(use_case(**wanted)))
-        self.identity_provider = _given(provider)
-        runs, days = StoredRetentionRuns(store), settings.retention_days
-        self.purge_expired = _given(retention.PurgeExpired(begin, clock, runs, days))
-        self.read_retention = _given(retention.ReadRetention(begin, clock, runs, days))
-        self.read_trash = _given(trash.ReadTrash(begin, clock))
-        self.list_trash = _given(trash.ListTrash(begin, clock))
-        self.read_diagnostics = _given(operations.ReadDiagnostics(self.diagnostics))
-        self.operate_sync = _given(operations.OperateSync(self.mirror))
-        self.settings = _given(settings)
-        self.clock = _given(clock)
-        self.token_reader = _given(self.tokens)
-        self.health_probe = _given(self.health)
-        self.request_metrics = _given(RequestMetrics())
-        self.access_log = _given(AccessLog(self.lines))
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+        if provider is not None:
+            replaced["provider"] = provider
+        for name, part in replaced.items():
+            getattr(self.container, name).override(providers.Object(part))
 
 
 class Service:
@@ -301,9 +232,13 @@ class Service:
             **variables,
         }
         self.parts = Parts(self.store, read_settings(given), self.clock, provider)
-        self.app: Litestar = create_app(cast("Any", self.parts), is_started=lambda: self.is_started)
+        self.app: Litestar = create_app(self.parts.container, is_started=lambda: self.is_started)
         transport = httpx.ASGITransport(cast("Any", self.app), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://tandem.test")
+
+    def build(self, use_case: type[T]) -> T:
+        """A use case over the store of this service."""
+        return self.parts.container.builder().build(use_case)
 
     def client_at(self, address: str) -> httpx.AsyncClient:
         """A client of the same application with another address, and with cookies of its own."""
@@ -320,7 +255,7 @@ class Service:
         self.is_started = True
         self.parts.health.parts = {"db": ComponentHealth(up=True)}
         self.parts.mirror.entries = ScriptedSynchronisation().entries
-        self.parts.access_log().flush()
+        self.parts.access_log.flush()
         self.parts.lines.seek(0)
         self.parts.lines.truncate()
 

@@ -1,7 +1,7 @@
 import pytest
 
 from application.ports.tokens import Identity
-from entrypoints.http.cross_site import CrossSiteGuard
+from entrypoints.http.security.csrf import CrossSiteGuard
 from tests.unit.entrypoints.http.service import ANNA, BEN, Service
 
 SESSION = "5" * 24

@@ -11,11 +11,11 @@ import pytest
 from msgspec import Struct
 
 from domain.errors import FAULTS_MAX, Fault
-from entrypoints.http.bodies import TaskBody, TimelineBody, TimelinePatch
-from entrypoints.http.body_reading import BODY_BYTES_MAX
-from entrypoints.http.bulk_shapes import BulkBody
-from entrypoints.http.faults import faults_against
-from entrypoints.http.json_tree import refusal
+from entrypoints.http.projects.schemas import TimelineBody, TimelinePatch
+from entrypoints.http.protocol.input_errors import invalid, violations_against
+from entrypoints.http.protocol.request import BODY_BYTES_MAX
+from entrypoints.http.tasks.bulk_input import BulkBody
+from entrypoints.http.tasks.schemas import TaskBody
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 ANSWER_BYTES_MAX = 48 * 1024
@@ -122,7 +122,7 @@ TOO_LONG: list[tuple[type[Struct], object, str]] = [
 def test_a_list_that_is_too_long_is_refused_as_a_whole(
     kind: type[Struct], tree: object, pointer: str
 ) -> None:
-    assert [fault.pointer for fault in faults_against(tree, kind)] == [pointer]
+    assert [fault.pointer for fault in violations_against(tree, kind)] == [pointer]
 
 
 def test_no_more_faults_are_looked_for_than_are_shown() -> None:
@@ -130,11 +130,11 @@ def test_no_more_faults_are_looked_for_than_are_shown() -> None:
 
     def elements() -> Iterator[Fault]:
         nonlocal looked_at
-        for fault in faults_against({"items": [{}] * 5_000}, TimelineBody):
+        for fault in violations_against({"items": [{}] * 5_000}, TimelineBody):
             looked_at += 1
             yield fault
 
-    assert len(refusal(elements()).faults) == looked_at == FAULTS_MAX
+    assert len(invalid(elements()).faults) == looked_at == FAULTS_MAX
 
 
 ONES = b",".join([b"1"] * 500_000)

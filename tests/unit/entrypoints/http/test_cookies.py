@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from application.ports.tokens import TokenPair
-from entrypoints.http.cookies import ACCESS, CSRF, HEADER_LENGTH_MAX, REFRESH, TICKET, SessionCookies
+from entrypoints.http.security.cookies import ACCESS, CSRF, HEADER_LENGTH_MAX, REFRESH, TICKET, SessionCookies
 
 PAIR = TokenPair(
     access_token="a.b.c",

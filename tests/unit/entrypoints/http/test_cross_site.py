@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.cross_site import CrossSiteGuard
-from entrypoints.http.refusals import CrossSiteRefused
+from entrypoints.http.protocol.problems import CrossSiteRejected
+from entrypoints.http.security.csrf import CrossSiteGuard
 
 SESSION, OTHER = "5" * 24, "6" * 24
 GUARD = CrossSiteGuard(b"k" * 32, addresses=("https://tandem.example:443/app/", "http://127.0.0.1:3000"))
@@ -31,7 +31,7 @@ def test_our_own_pages_pass_with_the_token_of_their_session(headers: dict[str, s
     GUARD.require_own_page(scope(**headers, x_csrf_token=GUARD.token(SESSION)), SESSION)
 
     for token in ({}, {"x_csrf_token": ""}, {"x_csrf_token": GUARD.token(OTHER)}, {"x_csrf_token": "é"}):
-        with pytest.raises(CrossSiteRefused, match="X-CSRF-Token"):
+        with pytest.raises(CrossSiteRejected, match="X-CSRF-Token"):
             GUARD.require_own_page(scope(**headers, **token), SESSION)
 
 
@@ -54,7 +54,7 @@ def test_foreign_pages_do_not_pass_whatever_else_they_bring(headers: dict[str, s
     brought = scope(**headers, x_csrf_token=GUARD.token(SESSION))
 
     for require in (GUARD.require_own_page, GUARD.require_own_browser):
-        with pytest.raises(CrossSiteRefused, match="not ours"):
+        with pytest.raises(CrossSiteRejected, match="not ours"):
             require(brought, SESSION)
 
 
@@ -64,7 +64,7 @@ def test_refreshing_needs_no_token_where_the_browser_names_our_page() -> None:
     GUARD.require_own_browser(scope(x_csrf_token=GUARD.token(SESSION)), SESSION)
 
     for headers in ({}, {"sec_fetch_site": "none"}, {"x_csrf_token": GUARD.token(OTHER)}):
-        with pytest.raises(CrossSiteRefused):
+        with pytest.raises(CrossSiteRejected):
             GUARD.require_own_browser(scope(**headers), SESSION)
 
 
@@ -74,5 +74,5 @@ def test_a_token_is_the_same_in_every_process_with_the_key_and_another_with_anot
 
 
 def test_without_a_session_there_is_no_token() -> None:
-    with pytest.raises(CrossSiteRefused):
+    with pytest.raises(CrossSiteRejected):
         GUARD.require_own_page(scope(x_csrf_token=GUARD.token("")), None)

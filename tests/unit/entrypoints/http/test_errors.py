@@ -4,7 +4,7 @@ import pytest
 from loguru import logger
 
 from domain import errors
-from entrypoints.http.refusals import KINDS, outcome_of
+from entrypoints.http.protocol.problems import KINDS, outcome_of
 from tests.unit.entrypoints.http.openapi_copy import COPY
 from tests.unit.entrypoints.http.service import Service
 from tests.unit.memory_store import MemoryRecordStore

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from application.ports.interchange import CONTENT_BYTES_MAX
-from entrypoints.http.body_reading import BODY_BYTES_MAX
+from entrypoints.http.protocol.request import BODY_BYTES_MAX
 from tests.unit.entrypoints.http.service import ANNA, BEN, Service, pointers
 
 LINES = "application/x-ndjson"

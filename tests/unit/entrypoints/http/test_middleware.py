@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.authentication import Authentication
-from entrypoints.http.deadlines import Deadlines
-from entrypoints.http.middleware import Limits, RequestLayer
-from entrypoints.http.rate_limit import BUCKETS_MAX, RateLimiter
+from entrypoints.http.protocol.middleware import Deadlines, Limits, RequestLayer
+from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import BEN, Service
 
 
 def access_lines(service: Service) -> list[dict[str, Any]]:
-    service.parts.access_log().flush()
+    service.parts.access_log.flush()
     return [json.loads(line) for line in service.parts.lines.getvalue().splitlines()]
 
 
@@ -133,8 +132,8 @@ async def asked(app: Any, service: Service, *, allowed_seconds: float = 5.0) -> 
     """The messages that a layer around this application sends."""
     layer = RequestLayer(
         app,
-        counters=service.parts.request_metrics(),
-        access_lines=service.parts.access_log(),
+        counters=service.parts.request_metrics,
+        access_lines=service.parts.access_log,
         authentication=Authentication(service.parts.tokens),
         limits=Limits(deadlines=Deadlines(allowed_seconds, look_seconds=0.01)),
     )

@@ -9,7 +9,7 @@ from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from adapters.records.wrapped_store import WrappedStore
 from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
-from entrypoints.http.paging import PAGE_BYTES_MAX
+from entrypoints.http.protocol.cursors import PAGE_BYTES_MAX
 from tests.unit.entrypoints.http.service import ADMIN, Json, Service
 from tests.unit.memory_store import MemoryRecordStore
 

@@ -132,4 +132,4 @@ async def test_what_can_be_shown_beside_a_task_is_named(service: Service) -> Non
 
     assert told["/expand"] == "must be one or more of labels, assignee, separated by commas"
     assert told["/count"] == "must be one of exact"
-    assert told["/sort"].startswith("must be one of relevance, createdAt, -createdAt")
+    assert told["/sort"].startswith("must be one of createdAt, -createdAt, displayId")

@@ -1,8 +1,8 @@
 import pytest
 
 from entrypoints.composition.settings import RateLimit
-from entrypoints.http.rate_limit import BUCKETS_MAX, RateLimiter
-from entrypoints.http.refusals import TooManyRequests
+from entrypoints.http.protocol.problems import TooManyRequests
+from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import Service
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from entrypoints.http.rendering import instant_text
+from entrypoints.http.protocol.answers import instant_text
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

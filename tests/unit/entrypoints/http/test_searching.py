@@ -1,9 +1,8 @@
 import pytest
 
 from application.paging import Position
-from entrypoints.http.paging import Cursors
-from entrypoints.http.queries import TaskQuery
-from entrypoints.http.searching import order_of
+from entrypoints.http.protocol.cursors import Cursors
+from entrypoints.http.tasks.schemas import TaskQuery
 from tests.unit.builders import NOON
 from tests.unit.entrypoints.http.service import Service, pointers
 
@@ -108,4 +107,4 @@ async def test_a_cursor_from_the_time_when_a_search_had_the_newest_first_is_refu
     ],
 )
 def test_words_are_ranked_unless_another_order_is_asked_for(query: TaskQuery, order: str) -> None:
-    assert order_of(query) == order
+    assert query.order == order

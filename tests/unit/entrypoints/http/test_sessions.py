@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from adapters.auth.jwt_tokens import ACCESS_SECONDS
-from entrypoints.http.cross_site import CrossSiteGuard
+from entrypoints.http.security.csrf import CrossSiteGuard
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
@@ -272,7 +272,7 @@ async def test_no_entry_and_no_log_line_shows_a_secret(service: Service) -> None
     trail = await service.client.get("/v1/audit?collection=sessions", headers=admin)
 
     assert [entry["action"] for entry in trail.json()["items"]] == ["UPDATED", "CREATED"]
-    service.parts.access_log().flush()
+    service.parts.access_log.flush()
     for text in (trail.text, service.parts.lines.getvalue().decode()):
         assert "tokenHash" not in text
         assert view["refreshToken"].partition(".")[2] not in text

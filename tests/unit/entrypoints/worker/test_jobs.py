@@ -9,6 +9,7 @@ import pytest
 from loguru import logger
 
 from adapters.records.record import is_tombstone
+from application.history.retention import PurgeExpired
 from domain.entity import Stamp
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
@@ -163,7 +164,7 @@ async def test_the_retention_removes_what_is_due_and_says_so(log: Log) -> None:
         await work.commit()
         await retention_of(container).work()
         assert is_tombstone((await stack.store.fetch("tasks", [old.id]))[old.id])
-        run = await container.retention_runs().last()
+        run = await container.runs().last()
     finally:
         await stack.close()
     assert run is not None
@@ -187,12 +188,12 @@ async def test_what_a_crash_cut_off_is_finished_although_somebody_emptied_the_tr
         work = container.begin()(actor())
         work.projects.save((await work.projects.get(garden.id)).edit(earlier, {"owner_id": BEN}))
         await work.commit()
-        await container.purge_expired()(actor(admin=True))
-        await container.retention_runs().note_finished(earlier.at)
+        await container.builder().build(PurgeExpired)(actor(admin=True))
+        await container.runs().note_finished(earlier.at)
 
         await retention_of(container).work()
         moved = await container.begin()(actor()).tasks.get(numbered_id(1))
-        until = await container.retention_runs().finished_until()
+        until = await container.runs().finished_until()
     finally:
         await stack.close()
     assert moved.owner_id == BEN

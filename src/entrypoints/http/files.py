@@ -1,0 +1,157 @@
+"""/v1/imports and /v1/exports: files of other trackers."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from application.actor import Actor
+from application.interchange.exports import ExportTasks
+from application.interchange.imports import ImportIssues, ImportRequest
+from application.interchange.report import ImportReport
+from application.ports.interchange import CONTENT_BYTES_MAX
+from domain.project import NAME_LENGTH_MAX
+from entrypoints.http.protocol.answers import NO_STORE, Answer, made_view
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.schemas import Id, Query
+
+FILES_MAX = 2
+"""How many files this process reads or writes at once: each may be large."""
+LINES_TYPE = "application/x-ndjson"
+FILE_TYPES = (LINES_TYPE, "application/octet-stream", "text/plain")
+"""What a file of lines is sent as: programs do not agree on the first, and know the others."""
+
+Format = Literal["beads"]
+ReceivingProject = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NAME_LENGTH_MAX,
+        description="The name of the project of yours that receives the tasks, made where there is none; without it,"
+        " the name of the format.",
+    ),
+]
+
+
+class ImportQuery(Query, rename="camel"):
+    """What the file is, and where to. With `dryRun` nothing is changed."""
+
+    format: Format
+    project: ReceivingProject | None = None
+    dry_run: bool = False
+
+
+class ExportQuery(Query, rename="camel"):
+    """What to write; without `projectId`, all that the caller may see."""
+
+    format: Format
+    project_id: Id | None = None
+
+
+class ReceiverView(Struct, rename="camel"):
+    """The project that receives an import."""
+
+    id: Id
+    name: str
+    is_new: bool
+
+
+class SkipView(Struct):
+    """An issue that was left alone, and why."""
+
+    key: str
+    why: str
+
+
+class LossView(Struct):
+    """How often the same was lost for the same reason, and the keys of a few issues that lost it."""
+
+    field: str
+    why: str
+    count: int
+    examples: tuple[str, ...]
+
+
+class ImportReportView(Struct, rename="camel"):
+    """What an import did, or with `dryRun` would do: `counts` says how many issues met which fate."""
+
+    format: str
+    dry_run: bool
+    project: ReceiverView
+    new_labels: tuple[str, ...]
+    counts: dict[str, int]
+    skipped: tuple[SkipView, ...]
+    lost: tuple[LossView, ...]
+
+
+class FileSlots(asyncio.Semaphore):
+    """Whoever holds one of these slots may hold a file in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(FILES_MAX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportController(Controller, path="/v1/imports"):
+    """Everybody imports, into projects of their own."""
+
+    import_issues: ImportIssues
+    file_slots: FileSlots
+
+    @operation(
+        "POST",
+        summary="Import the issues of another tracker; the same file again brings only what is missing, also where time"
+        " ran out",
+        view=ImportReportView,
+        file_types=FILE_TYPES,
+        stored=False,
+        also=(409,),
+    )
+    async def run(self, request: Request, actor: Actor, query: ImportQuery) -> ImportReportView:
+        async with self.file_slots:
+            asked = ImportRequest(
+                content=await request.body(CONTENT_BYTES_MAX),
+                format=query.format,
+                project_name=query.project or query.format.capitalize(),
+                is_dry_run=query.dry_run,
+            )
+            return _report_view(await self.import_issues(actor, asked))
+
+
+def _report_view(report: ImportReport) -> ImportReportView:
+    return ImportReportView(
+        format=report.format,
+        dry_run=report.is_dry_run,
+        project=ReceiverView(report.project_id, report.project_name, report.is_new_project),
+        new_labels=report.new_labels,
+        counts={fate.value: count for fate, count in report.fates.items()},
+        skipped=tuple(made_view(skip, SkipView) for skip in report.skipped),
+        lost=tuple(made_view(loss, LossView) for loss in report.lost),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportController(Controller, path="/v1/exports"):
+    """Everybody exports what they may see."""
+
+    export_tasks: ExportTasks
+    file_slots: FileSlots
+
+    @operation(
+        "GET",
+        summary="Export tasks, the trash included, as a file that an import reads again",
+        media_type=LINES_TYPE,
+        also=(404, 410, 422),
+    )
+    async def run(self, actor: Actor, query: ExportQuery) -> Answer:
+        async with self.file_slots:
+            content = await self.export_tasks(actor, query.format, project_id=query.project_id)
+        return Answer(content, headers=(_AS_FILE, *NO_STORE), media_type=LINES_TYPE.encode())
+
+
+_AS_FILE = (b"content-disposition", b'attachment; filename="tandem.jsonl"')
+
+FILES = Resource(controllers=(ImportController, ExportController))

@@ -1,0 +1,153 @@
+"""Health, probes and metrics: for machines that watch the service, and for strangers, so nothing secret is shown."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from loguru import logger
+from msgspec import Struct
+
+from application.actor import system_actor
+from application.operations import OperateSync
+from application.ports.health import ComponentHealth, HealthProbe
+from application.ports.synchronisation import SyncMetrics
+from domain.errors import TandemError
+from entrypoints.http.protocol.answers import NO_STORE, Answer, encoded
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.resource import Resource
+
+UP, DOWN = "UP", "DOWN"
+PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+SYNC_SECONDS_MAX = 2.0
+STORE = "db"
+
+
+class ComponentView(Struct, omit_defaults=True):
+    """One part of the service."""
+
+    status: str
+    detail: str | None = None
+
+
+class HealthView(Struct):
+    """Whether requests can be answered, and each part."""
+
+    status: str
+    components: dict[str, ComponentView]
+
+
+class StatusView(Struct):
+    """UP or DOWN."""
+
+    status: str
+
+
+class RequestMetrics(Protocol):
+    """Request counters that can be shown."""
+
+    def render(self, sync: SyncMetrics | None = None) -> str:
+        """Everything counted so far, and the state of the mirror if it is given, as Prometheus text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorReader:
+    """Reads the metrics of the mirror where an answer must not wait for them."""
+
+    operate_sync: OperateSync
+    is_started: Callable[[], bool]
+
+    async def metrics(self, request_id: str) -> SyncMetrics | None:
+        """The metrics of the mirror; None if the source is not open or does not give them in time."""
+        if not self.is_started():
+            return None
+        try:
+            async with asyncio.timeout(SYNC_SECONDS_MAX):
+                return await self.operate_sync.metrics(system_actor(request_id))
+        except (TandemError, TimeoutError) as error:
+            logger.bind(request_id=request_id).warning("no metrics of the mirror: {}", error)
+            return None
+
+
+def _is_up(components: Mapping[str, ComponentHealth]) -> bool:
+    store = components.get(STORE)
+    return store is not None and store.up
+
+
+def _answer(view: Struct, *, is_up: bool) -> Answer:
+    return Answer(encoded(view), status=200 if is_up else 503, headers=NO_STORE)
+
+
+def _status_answer(*, is_up: bool) -> Answer:
+    return _answer(StatusView(UP if is_up else DOWN), is_up=is_up)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthController(Controller):
+    """Probes. `is_started` turns true once the stores are open."""
+
+    health_probe: HealthProbe
+    request_metrics: RequestMetrics
+    mirror: MirrorReader
+    is_started: Callable[[], bool]
+
+    @operation(
+        "GET", "/v1/health", summary="Read whether requests can be answered", view=HealthView, public=True
+    )
+    async def health(self) -> Answer:
+        components = await self.health_probe.components()
+        views = {
+            name: ComponentView(UP if part.up else DOWN, part.detail) for name, part in components.items()
+        }
+        is_up = _is_up(components)
+        return _answer(HealthView(UP if is_up else DOWN, views), is_up=is_up)
+
+    @operation(
+        "GET",
+        "/livez",
+        summary="Whether the process runs",
+        view=StatusView,
+        public=True,
+        free_query=True,
+    )
+    async def live(self) -> Answer:
+        return _status_answer(is_up=True)
+
+    @operation(
+        "GET",
+        "/readyz",
+        summary="Whether requests should be sent here",
+        view=StatusView,
+        public=True,
+        free_query=True,
+    )
+    async def ready(self) -> Answer:
+        return _status_answer(is_up=self.is_started() and _is_up(await self.health_probe.components()))
+
+    @operation(
+        "GET",
+        "/startupz",
+        summary="Whether the stores are open",
+        view=StatusView,
+        public=True,
+        free_query=True,
+    )
+    async def started(self) -> Answer:
+        return _status_answer(is_up=self.is_started())
+
+    @operation(
+        "GET",
+        "/metrics",
+        summary="Prometheus metrics",
+        public=True,
+        free_query=True,
+        media_type="text/plain",
+    )
+    async def metrics(self, request: Request) -> Answer:
+        text = self.request_metrics.render(await self.mirror.metrics(request.request_id))
+        return Answer(text.encode(), headers=NO_STORE, media_type=PROMETHEUS)
+
+
+HEALTH = Resource(controllers=(HealthController,))

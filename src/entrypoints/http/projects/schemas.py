@@ -1,0 +1,197 @@
+"""Projects and timelines as they come in and go out."""
+
+from datetime import date
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from domain import project, timeline
+from domain.project import ProjectStatus
+from domain.timeline import DependencyKind, ItemKind, ItemMode, Weekday
+from entrypoints.http.protocol.schemas import (
+    NAMING,
+    Body,
+    Color,
+    EntityView,
+    Id,
+    Instant,
+    Query,
+    SearchOrder,
+    SearchQuery,
+    Version,
+    sort_described,
+)
+
+ProjectName = Annotated[
+    str,
+    Meta(min_length=1, max_length=project.NAME_LENGTH_MAX, description=NAMING, examples=["Moon landing"]),
+]
+ProjectDescription = Annotated[str, Meta(max_length=project.DESCRIPTION_LENGTH_MAX)]
+ItemId = Annotated[str, Meta(min_length=1, max_length=timeline.ITEM_ID_LENGTH_MAX, examples=["a"])]
+WorkingDays = Annotated[tuple[Weekday, ...], Meta(max_length=7)]
+Holidays = Annotated[tuple[date, ...], Meta(max_length=timeline.HOLIDAYS_MAX)]
+SaveMessage = Annotated[str, Meta(max_length=timeline.MESSAGE_LENGTH_MAX)]
+ItemTitle = Annotated[str, Meta(max_length=timeline.TITLE_LENGTH_MAX)]
+Duration = Annotated[int, Meta(ge=0, le=timeline.DURATION_MAX)]
+Lag = Annotated[int, Meta(ge=-timeline.LAG_MAX, le=timeline.LAG_MAX)]
+
+
+class ProjectBody(Body, rename="camel"):
+    """A new project."""
+
+    name: ProjectName
+    description: ProjectDescription | UnsetType | None = UNSET
+    status: ProjectStatus | UnsetType = UNSET
+    owner_id: Id | UnsetType = UNSET
+    team_id: Id | UnsetType | None = UNSET
+    color: Color | UnsetType | None = UNSET
+
+
+class ProjectPatch(Body, rename="camel"):
+    """Changes of a project (merge patch)."""
+
+    name: ProjectName | UnsetType = UNSET
+    description: ProjectDescription | UnsetType | None = UNSET
+    status: ProjectStatus | UnsetType = UNSET
+    owner_id: Id | UnsetType = UNSET
+    team_id: Id | UnsetType | None = UNSET
+    color: Color | UnsetType | None = UNSET
+
+
+class ProjectView(EntityView, rename="camel"):
+    """A project."""
+
+    name: str
+    description: str | None
+    status: ProjectStatus
+    owner_id: Id
+    team_id: Id | None
+    color: str | None
+
+
+class ProjectQuery(SearchQuery, rename="camel"):
+    """Which projects, in which order."""
+
+    owner_id: Id | None = None
+    team_id: Id | None = None
+    status: ProjectStatus | None = None
+    sort: Annotated[SearchOrder, sort_described("-createdAt")] | None = None
+
+
+class CalendarBody(Body, rename="camel"):
+    """Which days are worked."""
+
+    working_days: WorkingDays = timeline.WORKING_WEEK
+    holidays: Holidays = ()
+
+
+class TimelineItemBody(Body, rename="camel"):
+    """One bar, bracket or diamond."""
+
+    id: ItemId
+    kind: ItemKind = ItemKind.TASK
+    task_id: Id | None = None
+    parent_id: ItemId | None = None
+    title: ItemTitle | None = None
+    start: date | None = None
+    end: date | None = None
+    duration: Duration | None = None
+    mode: ItemMode = ItemMode.AUTO
+    not_before: date | None = None
+
+
+class DependencyBody(Body, kw_only=True):
+    """The second item waits for the first."""
+
+    from_: ItemId = field(name="from")
+    to: ItemId
+    kind: DependencyKind = DependencyKind.FS
+    lag: Lag = 0
+
+
+Items = Annotated[tuple[TimelineItemBody, ...], Meta(max_length=timeline.ITEMS_MAX)]
+Dependencies = Annotated[tuple[DependencyBody, ...], Meta(max_length=timeline.DEPENDENCIES_MAX)]
+
+
+class TimelineBody(Body, rename="camel"):
+    """A whole plan."""
+
+    calendar: CalendarBody = field(default_factory=CalendarBody)
+    items: Items = ()
+    dependencies: Dependencies = ()
+    message: SaveMessage | None = None
+
+
+class CalendarPatch(Body, rename="camel"):
+    """Changes of a calendar (merge patch)."""
+
+    working_days: WorkingDays | UnsetType | None = UNSET
+    holidays: Holidays | UnsetType | None = UNSET
+
+
+class TimelinePatch(Body, rename="camel"):
+    """Changes of a plan (merge patch): each list as a whole. The message is about the change, so none is carried on."""
+
+    calendar: CalendarPatch | UnsetType | None = UNSET
+    items: Items | UnsetType | None = UNSET
+    dependencies: Dependencies | UnsetType | None = UNSET
+    message: SaveMessage | UnsetType | None = UNSET
+
+
+class CalendarView(Struct, rename="camel"):
+    """Which days are worked."""
+
+    working_days: tuple[Weekday, ...]
+    holidays: tuple[date, ...]
+
+
+class TimelineItemView(Struct, rename="camel"):
+    """One bar, bracket or diamond."""
+
+    id: str
+    kind: ItemKind
+    task_id: Id | None
+    parent_id: str | None
+    title: str | None
+    start: date | None
+    end: date | None
+    duration: int | None
+    mode: ItemMode
+    not_before: date | None
+
+
+class DependencyView(Struct, rename="camel"):
+    """The second item waits for the first."""
+
+    from_: str = field(name="from")
+    to: str
+    kind: DependencyKind
+    lag: int
+
+
+class TimelineView(EntityView, rename="camel"):
+    """The schedule of a project; it carries the project's id. Version 0 stands for a plan nobody saved yet."""
+
+    calendar: CalendarView
+    items: tuple[TimelineItemView, ...]
+    dependencies: tuple[DependencyView, ...]
+    message: str | None
+
+
+class TimelineQuery(Query, rename="camel"):
+    """Which version: by number, or the one that was current at an instant."""
+
+    version: Version | None = None
+    at: Instant | None = None
+
+
+class SaveQuery(Query, rename="camel"):
+    """How to save."""
+
+    dry_run: Annotated[
+        bool,
+        Meta(
+            description="Show what would be stored, under the version that it would be, and store nothing. Without "
+            "ETag: there is no such version."
+        ),
+    ] = False

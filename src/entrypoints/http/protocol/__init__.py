@@ -1,0 +1,1 @@
+"""What HTTP itself asks of every operation; knows no resource."""

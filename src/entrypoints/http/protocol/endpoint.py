@@ -1,0 +1,235 @@
+"""Carries out the operations of controllers as they are declared: the way of every request to its handler and back."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler, route
+
+from application.actor import Actor
+from application.paging import Page
+from domain.entity import is_id
+from domain.errors import Fault, Invalid, NotFound, VersionConflict
+from entrypoints.http.protocol.answers import NO_STORE, Answer, Views, Volatile, encoded
+from entrypoints.http.protocol.cursors import Pages
+from entrypoints.http.protocol.input import (
+    JSON_TYPE,
+    MERGE_PATCH_TYPE,
+    BodyReader,
+    QueryReader,
+    read_body,
+    require_media_type,
+)
+from entrypoints.http.protocol.operation import Controller, Operation, operations_of
+from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
+from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
+from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
+
+KEYED_METHODS = frozenset({"POST", "PATCH"})
+"""Where a key may change what happens; the other methods have the same result however often they are repeated."""
+_VERSION_DIGITS_MAX = 18
+_CONDITION = Fault("/If-Match", "is not supported here: the operation does not target a single version")
+_KEY = Fault("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """What the operations of all resources share."""
+
+    views: Views
+    pages: Pages
+    writes: Writes
+    collections: frozenset[str]
+
+
+class Endpoint:
+    """One operation of one controller, ready for requests."""
+
+    def __init__(self, declared: Operation, controller: Controller, conventions: Conventions) -> None:
+        self.declared = declared
+        self._controller = controller
+        self._conventions = conventions
+        self._handler: Callable[..., Awaitable[Any]] = getattr(controller, declared.handler)
+        self._is_available = declared.only_if is None or declared.only_if(controller)
+        self._is_once = declared.is_repeatable and declared.replay is not None
+        self._takes = declared.parameters
+        self._read_query = None if declared.has_free_query else QueryReader(declared.query).read
+        self._read_body = declared.body_reader
+        if self._read_body is None and declared.body is not None:
+            self._read_body = BodyReader(declared.body).read
+        is_patch = declared.method == "PATCH"
+        self._accepted = (MERGE_PATCH_TYPE, JSON_TYPE) if is_patch else (JSON_TYPE,)
+        self._headers = () if declared.is_stored else NO_STORE
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answers a request. Raises TandemError."""
+        if not self._is_available:
+            raise NotFound("There is nothing at this address.")
+        if request.method not in SAFE_METHODS:
+            self._require_supported_headers(request)
+        arguments: dict[str, Any] = {}
+        if not self.declared.is_public:
+            arguments["actor"] = request.actor()
+        self._add_inputs(request, arguments)
+        if self.declared.file_types:
+            require_media_type(request, self.declared.file_types)
+        elif self._read_body is not None:
+            await self._add_body(request, self._read_body, arguments)
+        headers: RawHeaders = ()
+        try:
+            if self._is_once:
+                result, headers = await self._once(request, arguments)
+            elif self.declared.is_guarded:
+                result = await self._guarded(request, arguments)
+            else:
+                result = await self._handler(**arguments)
+        except VersionConflict as conflict:
+            if (told := self._as_addressed(request, conflict)) is conflict:
+                raise
+            raise told from conflict
+        return self._answer(request, result, headers)
+
+    def _add_inputs(self, request: Request, arguments: dict[str, Any]) -> None:
+        """What the handler takes of the request, its query and its path. Raises Invalid, NotFound."""
+        if "request" in self._takes:
+            arguments["request"] = request
+        if self._read_query is not None:
+            query: Any = self._read_query(request.query_string)
+            if "query" in self._takes:
+                arguments["query"] = query
+            if "page" in self._takes:
+                arguments["page"] = self._conventions.pages.request(request, query)
+        for name, text in request.path_parameters.items():
+            value = self._checked(name, text)
+            if name in self._takes:
+                arguments[name] = value
+
+    async def _once(self, request: Request, arguments: dict[str, Any]) -> tuple[Any, RawHeaders]:
+        """What the handler makes of a request that may be repeated, or what it made of it before."""
+        actor, replay = arguments["actor"], self.declared.replay
+
+        async def run(claimed: Actor) -> Any:
+            arguments["actor"] = claimed
+            if self.declared.is_guarded:
+                return await self._guarded(request, arguments)
+            return await self._handler(**arguments)
+
+        async def repeat(id: str, version: int) -> Any:
+            return None if replay is None else await replay(self._controller, actor, id, version)
+
+        return await self._conventions.writes.once(request, actor, run=run, replay=repeat)
+
+    async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
+        """What the handler makes of a request that may name the version it changes."""
+        actor = arguments["actor"]
+        arguments["expected"] = await self._conventions.writes.expected_version(
+            request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
+        )
+        return await self._handler(**arguments)
+
+    async def _add_body(
+        self, request: Request, read: Callable[[bytes], object], arguments: dict[str, Any]
+    ) -> None:
+        bytes_max = self.declared.body_bytes_max
+        if self.declared.has_optional_body and not await request.body(bytes_max):
+            arguments["body"] = None
+            return
+        arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
+
+    def _require_supported_headers(self, request: Request) -> None:
+        """Raises Invalid where a header would be ignored: a condition must not be taken for one that held, nor a key
+        for one that keeps a request from being carried out twice. Before that, raises what authentication raises.
+        """
+        violations = list(self._unsupported(request))
+        if violations:
+            if not self.declared.is_public:
+                request.actor()
+            names = " and ".join(violation.pointer.removeprefix("/") for violation in violations)
+            raise Invalid(f"Leave out the header {names}.", faults=violations)
+
+    def _unsupported(self, request: Request) -> Iterator[Fault]:
+        if not self.declared.is_guarded and request.header(b"if-match") is not None:
+            yield _CONDITION
+        is_keyless = request.method in KEYED_METHODS and not self.declared.is_repeatable
+        if is_keyless and request.header(b"idempotency-key") is not None:
+            yield _KEY
+
+    def _checked(self, name: str, text: str) -> object:
+        """A variable part of the path. Raises NotFound for text that cannot be one: it names nothing."""
+        if name == "version":
+            if not (text.isascii() and text.isdecimal()) or len(text) > _VERSION_DIGITS_MAX:
+                raise NotFound("There is no such version.")
+            return int(text)
+        if name == "collection" and text not in self._conventions.collections:
+            raise NotFound("There is no such collection.")
+        if name.endswith("id") and not is_id(text):
+            raise NotFound
+        return text
+
+    def _record_id(self, request: Request) -> str | None:
+        return self._controller.record_id(request.path_parameters)
+
+    def _as_addressed(self, request: Request, conflict: VersionConflict) -> VersionConflict | Stale:
+        """The conflict as this caller knows it: whoever named a version that is gone is told that it is stale."""
+        collection, id = self._controller.collection, self._record_id(request)
+        if collection is None or id is None or not conflict.concerns(collection, id):
+            # The version of another record would mislead whoever compares it with the one they know.
+            return VersionConflict(conflict.message)
+        named = request.header(b"if-match")
+        if named is None or named.strip() == b"*":
+            return conflict
+        return Stale(current_version=conflict.current_version)
+
+    def _answer(self, request: Request, result: Any, headers: RawHeaders) -> Answer:
+        """The result in the declared form: an answer as it is, a view without tag, an entity with its tag."""
+        if isinstance(result, Answer):
+            return result
+        declared, views = self.declared, self._conventions.views
+        headers = (*self._headers, *headers)
+        if isinstance(result, Page):
+            return self._conventions.pages.answer(request, result, views.of, headers=headers)
+        is_volatile = isinstance(result, Volatile)
+        entity = result.entity if is_volatile else result
+        if declared.status == 204:
+            tag = () if entity is None else ((b"etag", entity_tag(entity.version)),)
+            return Answer(status=204, headers=(*tag, *headers))
+        view = views.of(entity)
+        if declared.is_tagged and view is not entity:
+            headers = ((b"etag", entity_tag(entity.version)), *headers)
+            if request.method == "GET" and not is_volatile and has_seen(request.scope, entity.version):
+                return Answer(status=304, headers=headers)
+            if declared.status == 201:
+                headers = ((b"location", f"{request.path}/{entity.id}".encode()), *headers)
+        return Answer(encoded(view), status=declared.status, headers=headers)
+
+
+def routes_of(
+    controllers: Mapping[type[Controller], Controller], conventions: Conventions
+) -> list[HTTPRouteHandler]:
+    """One route for each path, which chooses the endpoint by the method."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for kind, controller in controllers.items():
+        for declared in operations_of(kind):
+            path = kind.path + declared.path
+            endpoints = by_path.setdefault(path or "/", {})
+            if declared.method in endpoints:
+                raise TypeError(f"{declared.method} {path} is declared twice")
+            endpoints[declared.method] = Endpoint(declared, controller, conventions)
+    return [_route(path, endpoints) for path, endpoints in by_path.items()]
+
+
+def _route(path: str, endpoints: Mapping[str, Endpoint]) -> HTTPRouteHandler:
+    # Without parameters: the framework binds them by a model of the signature, which costs more than the endpoint does.
+    async def serve() -> Answer:
+        request = required_request()
+        endpoint = endpoints.get(request.method)
+        if endpoint is not None:
+            return await endpoint(request)
+        # Whatever else the router lets through is OPTIONS.
+        return Answer(status=204, headers=((b"allow", MethodNotAllowed(allow=endpoints).allow.encode()),))
+
+    # The answer brings its own status; the framework wants one here that allows a body.
+    methods = [HttpMethod(method) for method in (*endpoints, "OPTIONS")]
+    handle: HTTPRouteHandler = route(path.replace("}", ":str}"), http_method=methods, status_code=200)(serve)
+    return handle

@@ -1,0 +1,176 @@
+"""Bytes to typed bodies and queries: one fast decoding if all is well, all violations by their pointers if not."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from domain.errors import FAULTS_MAX, Fault
+from domain.storable import faults_in
+from entrypoints.http.protocol.input_errors import instant_violations, invalid, parse, violations_against
+from entrypoints.http.protocol.problems import UnsupportedMediaType
+from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.schemas import Query
+
+LOOP_BYTES_MAX = 32 * 1024
+"""The largest body that is decoded on the event loop; a larger one would make all other requests wait."""
+PARAMETERS_MAX = 50
+JSON_TYPE = "application/json"
+MERGE_PATCH_TYPE = "application/merge-patch+json"
+_NUMBER_LENGTH_MAX = 20
+_UTF_8 = frozenset({"charset=utf-8", "charset=utf8"})
+# Escapes that may stand for NUL or half a surrogate pair; whether they do is seen in the tree.
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+S = TypeVar("S", bound=msgspec.Struct)
+Q = TypeVar("Q", bound=Query)
+R = TypeVar("R")
+
+
+class BodyReader(Generic[S]):
+    """Reads bodies of one type; everything that can be prepared for it is."""
+
+    def __init__(self, kind: type[S]) -> None:
+        fields = msgspec.structs.fields(kind)
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+        self._instants = _fields_holding(kind, datetime)
+        self._quoted_names = tuple(f'"{field.encode_name}"'.encode() for field in fields)
+        # In a flat body a name that occurs twice is a key given twice; in others only the tree can tell.
+        self._is_flat = not any(_holds_struct(hint) for hint in get_type_hints(kind).values())
+
+    def read(self, raw: bytes, *, violations_max: int = FAULTS_MAX) -> S:
+        """The body. Raises Invalid with all violations, `violations_max` at most."""
+        try:
+            body = self._decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            tree, repeated = parse(raw)
+            raise invalid(
+                chain(repeated, violations_against(tree, self._kind)), most=violations_max
+            ) from error
+        violations = _hidden_violations(raw) if self._is_suspect(raw) else []
+        violations += _to_utc(body, self._instants)
+        if violations:
+            raise invalid(violations, most=violations_max)
+        return body
+
+    def _is_suspect(self, raw: bytes) -> bool:
+        """Whether something may be wrong that the decoder lets pass."""
+        if not self._is_flat or _SUSPECT_ESCAPE.search(raw):
+            return True
+        # A repeated key occurs twice as it is spelt, or once behind an escape.
+        return b"\\u" in raw or any(raw.count(name) > 1 for name in self._quoted_names)
+
+
+def _hidden_violations(raw: bytes) -> list[Fault]:
+    """What is wrong with a body that the decoder let pass: repeated keys, and values that a store cannot hold."""
+    tree, repeated = parse(raw)
+    return list(islice(chain(repeated, faults_in(tree)), FAULTS_MAX))
+
+
+class QueryReader(Generic[Q]):
+    """Reads the queries of one type."""
+
+    def __init__(self, kind: type[Q]) -> None:
+        fields = msgspec.structs.fields(kind)
+        self._kind = kind
+        self._names = ", ".join(field.encode_name for field in fields) or "none"
+        self._has_required = any(field.required for field in fields)
+        self._instants = _fields_holding(kind, datetime)
+        self._numbers = {name for _, name in _fields_holding(kind, int)}
+        self._flags = {name for _, name in _fields_holding(kind, bool)}
+
+    def read(self, raw: bytes) -> Q:
+        """The query. Raises Invalid naming every unknown, repeated or unfit parameter."""
+        if not raw and not self._has_required:
+            return self._kind()
+        values, violations = self._values(raw)
+        try:
+            query = msgspec.convert(values, self._kind)
+        except msgspec.ValidationError as error:
+            raise invalid([*violations, *self._unfit(values)]) from error
+        violations += [*_to_utc(query, self._instants), *query.violations()]
+        if violations:
+            raise invalid(violations)
+        return query
+
+    def _values(self, raw: bytes) -> tuple[dict[str, object], list[Fault]]:
+        try:
+            pairs = parse_qsl(
+                raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+            )
+        except ValueError as error:
+            message = "the query is not percent-encoded UTF-8, or has too many parameters"
+            raise invalid([Fault("/", message)]) from error
+        values: dict[str, object] = {}
+        violations: list[Fault] = []
+        for name, text in pairs:
+            if name in values:
+                violations.append(Fault(f"/{name}", "is given more than once"))
+            values[name] = self._converted(name, text)
+        return values, [*violations, *faults_in(values)]
+
+    def _converted(self, name: str, text: str) -> object:
+        if name in self._numbers:
+            is_number = len(text) <= _NUMBER_LENGTH_MAX and text.isascii() and text.isdecimal()
+            return int(text) if is_number else text
+        return text == "true" if name in self._flags and text in ("true", "false") else text
+
+    def _unfit(self, values: dict[str, object]) -> Iterator[Fault]:
+        unknown = f"is not a known query parameter (known: {self._names})"
+        for violation in violations_against(values, self._kind):
+            is_unknown = violation.message == "is not a known field"
+            yield Fault(violation.pointer, unknown) if is_unknown else violation
+
+
+def _fields_holding(kind: type[msgspec.Struct], wanted: type) -> tuple[tuple[str, str], ...]:
+    """The attributes that hold values of a type, with the names they have outside."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (field.name, field.encode_name)
+        for field in msgspec.structs.fields(kind)
+        if wanted in (hints[field.name], *get_args(hints[field.name]))
+    )
+
+
+def _holds_struct(hint: Any) -> bool:
+    is_struct = isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+    return is_struct or any(_holds_struct(part) for part in get_args(hint))
+
+
+def _to_utc(struct: msgspec.Struct, instants: tuple[tuple[str, str], ...]) -> list[Fault]:
+    """Puts instants into UTC; the violations are those that cannot be kept as they are."""
+    violations: list[Fault] = []
+    for attribute, name in instants:
+        value = getattr(struct, attribute)
+        if isinstance(value, datetime):
+            found = list(instant_violations(value, f"/{name}"))
+            violations += found
+            if not found:
+                setattr(struct, attribute, value.astimezone(UTC))
+    return violations
+
+
+async def read_body(
+    request: Request, read: Callable[[bytes], R], *, accepted: tuple[str, ...], bytes_max: int
+) -> R:
+    """What `read` makes of the body. Raises UnsupportedMediaType, BodyTooLarge, and what `read` raises."""
+    require_media_type(request, accepted)
+    raw = await request.body(bytes_max)
+    return read(raw) if len(raw) <= LOOP_BYTES_MAX else await asyncio.to_thread(read, raw)
+
+
+def require_media_type(request: Request, accepted: tuple[str, ...]) -> None:
+    """Raises UnsupportedMediaType for a body that is not of an accepted type, in UTF-8."""
+    given = (request.header(b"content-type") or b"").decode("latin-1").lower()
+    if given == JSON_TYPE and JSON_TYPE in accepted:
+        return
+    media_type, *parameters = (part.strip().replace('"', "") for part in given.split(";"))
+    charsets = [part for part in parameters if part.startswith("charset=")]
+    if media_type not in accepted or any(charset not in _UTF_8 for charset in charsets):
+        raise UnsupportedMediaType(f"Send the body as {' or '.join(accepted)}, in UTF-8.")

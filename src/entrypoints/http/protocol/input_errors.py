@@ -1,0 +1,265 @@
+"""Finds all violations of an input at once, each with its JSON pointer. Runs only after the fast decoding has failed.
+
+A value that cannot be meant is rejected as a whole and not looked into: an unknown field, a list that is too long, a
+list where text belongs. So rejecting an input takes no longer than reading it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from domain.errors import FAULTS_MAX, Fault, Invalid
+from domain.storable import faults_in, pointer_token
+
+_PATTERNS = {
+    "^[0-9a-f]{24}$": "must be an id: 24 lower-case hexadecimal digits",
+    "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
+    "^(labels|assignee)(,(labels|assignee))*$": "must be one or more of labels, assignee, separated by commas",
+}
+"""What a pattern means. It is said of every text that does not fit, even if it is only too short or too long."""
+_NAMES: dict[type, str] = {
+    inspect.StrType: "text",
+    inspect.IntType: "a whole number",
+    inspect.FloatType: "a number",
+    inspect.BoolType: "true or false",
+    inspect.StructType: "an object",
+    inspect.ListType: "a list",
+    inspect.VarTupleType: "a list",
+    inspect.NoneType: "null",
+    inspect.DateTimeType: "an instant like 2026-01-31T12:00:00.000Z",
+    inspect.DateType: "a day like 2026-01-31",
+}
+_VALUE_NAMES: dict[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def violations_against(value: object, kind: type[msgspec.Struct]) -> Iterator[Fault]:
+    """Each violation of a tree of JSON values against a struct: unknown, missing and unfit fields."""
+    return _violations(value, _options(_described(kind)), "")
+
+
+def invalid(violations: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
+    """The error that shows these violations, the first of each pointer, and looks for no more than `most`."""
+    by_pointer: dict[str, Fault] = {}
+    for violation in islice(violations, most):
+        by_pointer.setdefault(violation.pointer, violation)
+    shown = list(by_pointer.values()) or [Fault("", "does not have the expected form")]
+    first = shown[0]
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", faults=shown)
+
+
+def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
+    """A JSON object, and the keys that occur more than once in it, FAULTS_MAX of them at most.
+
+    Raises Invalid for anything but a JSON object.
+    """
+    repeated: list[Fault] = []
+    if not raw.strip():
+        raise invalid([Fault("", "is empty; send a JSON object")])
+    try:
+        tree = json.loads(raw.decode("utf-8"), object_pairs_hook=lambda pairs: _object(pairs, repeated))
+    except UnicodeDecodeError as error:
+        raise invalid([Fault("", "is not UTF-8")]) from error
+    except RecursionError as error:
+        raise invalid([Fault("", "is nested too deeply")]) from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise invalid([Fault("", f"is not JSON: {error.msg} at {place}")]) from error
+    except ValueError as error:
+        raise invalid([Fault("", "is not JSON: a number has too many digits")]) from error
+    if not isinstance(tree, dict):
+        raise invalid([Fault("", "must be a JSON object")])
+    return tree, repeated
+
+
+def instant_violations(value: datetime, pointer: str) -> Iterator[Fault]:
+    """What no store could keep of an instant: anything finer than a millisecond or outside UTC's years."""
+    if value.microsecond % 1000:
+        yield Fault(pointer, "must not be finer than a millisecond")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        yield Fault(pointer, "lies outside the years 1 to 9999")
+
+
+def _object(pairs: list[tuple[str, Any]], repeated: list[Fault]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen and len(repeated) < FAULTS_MAX:
+                repeated.append(Fault(f"/{pointer_token(name)}", "is given more than once"))
+            seen.add(name)
+    return values
+
+
+@lru_cache(maxsize=256)
+def _described(kind: type[msgspec.Struct]) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+def _options(kind: inspect.Type) -> list[inspect.Type]:
+    """The types that a value may have; descriptions for OpenAPI are left out."""
+    if isinstance(kind, inspect.Metadata):
+        return _options(kind.type)
+    return (
+        [each for option in kind.types for each in _options(option)]
+        if isinstance(kind, inspect.UnionType)
+        else [kind]
+    )
+
+
+def _violations(value: object, options: list[inspect.Type], pointer: str) -> Iterator[Fault]:
+    for option in options:
+        if isinstance(option, inspect.StructType) and isinstance(value, Mapping):
+            yield from _struct_violations(value, option, pointer)
+            return
+        if isinstance(option, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
+            yield from _list_violations(value, option, pointer)
+            return
+    message = _misfit(value, options)
+    if message is not None:
+        yield Fault(pointer, message)
+        return
+    for fault in faults_in(value):
+        yield Fault(pointer + fault.pointer, fault.message)
+    if isinstance(value, str) and any(isinstance(option, inspect.DateTimeType) for option in options):
+        yield from instant_violations(msgspec.convert(value, datetime), pointer)
+
+
+def _struct_violations(
+    value: Mapping[str, object], struct: inspect.StructType, pointer: str
+) -> Iterator[Fault]:
+    known = {*(field.encode_name for field in struct.fields), struct.tag_field}
+    for name in value:
+        if name not in known:
+            for fault in faults_in({name: None}):
+                yield Fault(pointer + fault.pointer, fault.message)
+            yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
+    for field in struct.fields:
+        at = f"{pointer}/{pointer_token(field.encode_name)}"
+        if field.encode_name in value:
+            yield from _violations(value[field.encode_name], _options(field.type), at)
+        elif field.required:
+            yield Fault(at, "is required")
+
+
+def _list_violations(
+    values: list[object], kind: inspect.ListType | inspect.VarTupleType, pointer: str
+) -> Iterator[Fault]:
+    if message := _length_message(len(values), kind, "elements"):
+        yield Fault(pointer, message)
+        return
+    options = _options(kind.item_type)
+    if not isinstance(options[0], inspect.AnyType | inspect.RawType):
+        for index, element in enumerate(values):
+            yield from _violations(element, options, f"{pointer}/{index}")
+
+
+def _misfit(value: object, options: list[inspect.Type]) -> str | None:
+    """What is wrong with a value that is neither an object nor a list; None where one of the types fits."""
+    messages = [_misfit_of(value, option) for option in options]
+    if None in messages:
+        return None
+    if value is None:
+        return "cannot be null"
+    specific = [message for message in messages if message]
+    if specific:
+        return specific[0]
+    expected = " or ".join(_NAMES.get(type(option), "another value") for option in options)
+    return f"must be {expected}, not {_VALUE_NAMES.get(type(value), 'a list')}"
+
+
+def _misfit_of(value: object, kind: inspect.Type) -> str | None:
+    """None where the value fits the type, empty where it is of another type altogether, else what is wrong."""
+    if isinstance(kind, inspect.EnumType | inspect.LiteralType):
+        choices = (
+            sorted(kind.values, key=_by_name)
+            if isinstance(kind, inspect.LiteralType)
+            else [each.value for each in kind.cls]
+        )
+        is_one = not isinstance(value, dict | list) and value in choices
+        return None if is_one else f"must be one of {', '.join(map(str, choices))}"
+    if isinstance(kind, inspect.AnyType | inspect.RawType):
+        return None
+    accepted, check = _CHECKS.get(type(kind), _NO_SCALAR)
+    is_flag = isinstance(value, bool) and bool not in accepted
+    return check(value, kind) if isinstance(value, accepted) and not is_flag else ""
+
+
+def _by_name(value: object) -> tuple[str, bool]:
+    """Puts each order beside its reverse: `name`, `-name`."""
+    return str(value).removeprefix("-"), str(value).startswith("-")
+
+
+def _text_message(text: str, kind: inspect.StrType) -> str | None:
+    length = _length_message(len(text), kind, "characters")
+    is_unmatched = kind.pattern is not None and re.search(kind.pattern, text) is None
+    if (length or is_unmatched) and kind.pattern in _PATTERNS:
+        return _PATTERNS[kind.pattern]
+    return length or (f"must match {kind.pattern}" if is_unmatched else None)
+
+
+def _length_message(
+    length: int, kind: inspect.StrType | inspect.ListType | inspect.VarTupleType, unit: str
+) -> str | None:
+    least, most = kind.min_length or 0, math.inf if kind.max_length is None else kind.max_length
+    if length < least:
+        return f"must have at least {least} {unit}"
+    return f"must have at most {most} {unit}" if length > most else None
+
+
+def _bound_message(number: Any, kind: inspect.IntType) -> str | None:
+    if kind.ge is not None and number < kind.ge:
+        return f"must be at least {kind.ge}"
+    return f"must be at most {kind.le}" if kind.le is not None and number > kind.le else None
+
+
+def _instant_message(text: str, _kind: inspect.Type) -> str | None:
+    message = f"must be {_NAMES[inspect.DateTimeType]}, with Z or an offset"
+    try:
+        parsed = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return message
+    return message if parsed.tzinfo is None else None
+
+
+def _day_message(text: str, _kind: inspect.Type) -> str | None:
+    try:
+        msgspec.convert(text, date)
+    except msgspec.ValidationError:
+        return f"must be {_NAMES[inspect.DateType]}"
+    return None
+
+
+def _no_message(_value: object, _kind: inspect.Type) -> None:
+    return None
+
+
+_Check = Callable[[Any, Any], str | None]
+_NO_SCALAR: tuple[tuple[type, ...], _Check] = ((), _no_message)
+_CHECKS: dict[type[inspect.Type], tuple[tuple[type, ...], _Check]] = {
+    inspect.NoneType: ((type(None),), _no_message),
+    inspect.StrType: ((str,), _text_message),
+    inspect.BoolType: ((bool,), _no_message),
+    inspect.IntType: ((int,), _bound_message),
+    inspect.FloatType: ((int, float), _no_message),
+    inspect.DateTimeType: ((str,), _instant_message),
+    inspect.DateType: ((str,), _day_message),
+}
+"""For each scalar type: the JSON values that may be of it, and what may be wrong with them."""

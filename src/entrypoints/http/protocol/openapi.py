@@ -1,0 +1,319 @@
+"""Assembles the OpenAPI 3.1 document from the declarations of operations."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, get_type_hints
+
+import msgspec
+
+from entrypoints.http.protocol.endpoint import KEYED_METHODS
+from entrypoints.http.protocol.input import JSON_TYPE, MERGE_PATCH_TYPE
+from entrypoints.http.protocol.operation import Operation
+from entrypoints.http.protocol.problems import PROBLEM_TYPE, ProblemView, phrase
+from entrypoints.http.protocol.resource import Resource, collections_of, documented_operations
+
+INTERFACE_VERSION = "1"
+"""The version of the interface, as in `/v1`; it does not follow the releases of the program."""
+
+_REF = "#/components/schemas/{name}"
+_BEARER = "bearer"
+_COOKIE = "cookie"
+_COOKIE_WORDS = (
+    "Set by the sign-in with Google. What changes something must come from a page of ours and carry the value of the"
+    " cookie `__Host-tandem-csrf` in the header `X-CSRF-Token`, else it is answered with 403. Over plain HTTP, in"
+    " development, the names have no `__Host-`. A header Authorization wins."
+)
+_UNGUARDED_WORDS = (
+    "Changes no one version that you could mean: If-Match is refused with 400, and `REQUIRE_IF_MATCH` does not ask"
+    " for it."
+)
+_UNREPEATABLE_WORDS = "Sent again, this is carried out again: Idempotency-Key is refused with 400."
+
+Json = dict[str, Any]
+
+
+def openapi_document(resources: Iterable[Resource]) -> Json:
+    """The document of all operations that have a summary."""
+    resources = tuple(resources)
+    operations = [
+        (path, declared.method.lower(), declared) for path, declared in documented_operations(resources)
+    ]
+    collections = collections_of(resources)
+    types = _component_types([operation for *_, operation in operations])
+    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    paths: Json = {}
+    for path, method, operation in operations:
+        paths.setdefault(path, {})[method] = _operation(path, method, operation, collections)
+    pages = {
+        _page_name(view): _page_schema(view) for *_, operation in operations if (view := operation.page_of)
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tandem",
+            "version": INTERFACE_VERSION,
+            "summary": "Projects, tasks and schedules in a storage that moves while people work.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {path: dict(sorted(paths[path].items())) for path in sorted(paths)},
+        "components": {
+            "schemas": dict(sorted({**components, **pages}.items())),
+            "securitySchemes": _SECURITY_SCHEMES,
+            "headers": _HEADERS,
+            "responses": {f"Problem{status}": _problem_response(status) for status in _PROBLEM_STATUSES},
+        },
+    }
+
+
+def _component_types(operations: list[Operation]) -> list[type[msgspec.Struct]]:
+    types: set[type[msgspec.Struct]] = {ProblemView}
+    for operation in operations:
+        types.update(kind for kind in (operation.view, operation.page_of, operation.body) if kind)
+    return sorted(types, key=lambda kind: kind.__name__)
+
+
+def _ref(kind: type[msgspec.Struct]) -> Json:
+    return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _page_name(view: type[msgspec.Struct]) -> str:
+    return f"{view.__name__.removesuffix('View')}Page"
+
+
+def _page_schema(view: type[msgspec.Struct]) -> Json:
+    return {
+        "type": "object",
+        "title": _page_name(view),
+        "properties": {
+            "items": {"type": "array", "items": _ref(view)},
+            "nextCursor": {"type": ["string", "null"], "description": "Null on the last page."},
+            "total": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Only where `count=exact` asked for it.",
+            },
+        },
+        "required": ["items", "nextCursor"],
+        "additionalProperties": False,
+    }
+
+
+def _operation(path: str, method: str, operation: Operation, collections: frozenset[str]) -> Json:
+    tag = path.removeprefix("/v1/").partition("/")[0] if path.startswith("/v1/") else "operation"
+    described: Json = {
+        "operationId": f"{method}{_words(path)}",
+        "summary": operation.summary,
+        "tags": [tag],
+        "parameters": [
+            *_path_parameters(path, collections),
+            *_query_parameters(operation),
+            *_header_parameters(operation, method),
+        ],
+        "responses": _responses(path, method, operation),
+        "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
+    }
+    if words := _unsupported_headers(method, operation):
+        described["description"] = words
+    if operation.body is not None or operation.file_types:
+        described["requestBody"] = {
+            "required": not operation.has_optional_body,
+            "content": _contents(method, operation),
+        }
+    return described
+
+
+def _unsupported_headers(method: str, operation: Operation) -> str:
+    """Which headers are rejected here, and why."""
+    words = []
+    if method != "get" and not operation.is_guarded:
+        words.append(_UNGUARDED_WORDS)
+    if method.upper() in KEYED_METHODS and not operation.is_repeatable:
+        words.append(_UNREPEATABLE_WORDS)
+    return " ".join(words)
+
+
+def _words(path: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"\W+", path))
+
+
+def _contents(method: str, operation: Operation) -> Json:
+    if operation.file_types:
+        return {media_type: {"schema": {"type": "string"}} for media_type in operation.file_types}
+    schema = {"schema": _ref(operation.body)} if operation.body is not None else {}
+    types = (JSON_TYPE, MERGE_PATCH_TYPE) if method == "patch" else (JSON_TYPE,)
+    return dict.fromkeys(types, schema)
+
+
+def _path_parameters(path: str, collections: frozenset[str]) -> Iterator[Json]:
+    schemas = {**_PATH_SCHEMAS, "collection": {"type": "string", "enum": sorted(collections)}}
+    for name in re.findall(r"\{(\w+)\}", path):
+        yield {"name": name, "in": "path", "required": True, "schema": schemas[name]}
+
+
+def _query_parameters(operation: Operation) -> Iterator[Json]:
+    hints = get_type_hints(operation.query, include_extras=True)
+    for field in msgspec.structs.fields(operation.query):
+        (schema,), _ = msgspec.json.schema_components([hints[field.name]], ref_template=_REF)
+        yield {
+            "name": field.encode_name,
+            "in": "query",
+            "required": field.required,
+            "schema": _inlined(hints[field.name], schema, field),
+        }
+
+
+def _inlined(hint: Any, schema: Json, field: msgspec.structs.FieldInfo) -> Json:
+    """A parameter's schema: an absent one has no null, and enumerations are spelt out."""
+    _, components = msgspec.json.schema_components([hint], ref_template=_REF)
+    options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
+    plain = options[0] if len(options) == 1 else {"anyOf": options}
+    if "$ref" in plain:
+        plain = dict(components[str(plain["$ref"]).rpartition("/")[2]])
+    if "enum" in plain:
+        plain = {**plain, "enum": [choice for choice in plain["enum"] if choice is not None]}
+    if not field.required and field.default not in (None, msgspec.NODEFAULT):
+        plain = {**plain, "default": field.default}
+    return plain
+
+
+def _header_parameters(operation: Operation, method: str) -> Iterator[Json]:
+    names = []
+    if operation.is_repeatable:
+        names.append("Idempotency-Key")
+    if operation.is_guarded:
+        names.append("If-Match")
+    if operation.is_tagged and method == "get":
+        names.append("If-None-Match")
+    for name in names:
+        yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
+
+
+def _responses(path: str, method: str, operation: Operation) -> Json:
+    good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation)}
+    if operation.status not in (204, 302):
+        good["content"] = {operation.media_type: {"schema": _answer_schema(operation)}}
+    responses = {str(operation.status): good}
+    if (
+        operation.is_tagged
+        and operation.status == 200
+        and operation.body is None
+        and not operation.is_guarded
+    ):
+        responses["304"] = {"description": phrase(304), "headers": {"ETag": _header("ETag")}}
+    for status in sorted(_problem_statuses(path, method, operation)):
+        responses[str(status)] = _problem_reference(status, operation)
+    return responses
+
+
+def _answer_schema(operation: Operation) -> Json:
+    if operation.page_of is not None:
+        return {"$ref": _REF.format(name=_page_name(operation.page_of))}
+    return {"type": "string"} if operation.view is None else _ref(operation.view)
+
+
+def _problem_statuses(path: str, method: str, operation: Operation) -> set[int]:
+    if not path.startswith("/v1/"):
+        return {500, 503}
+    statuses = {400, 429, 500, 503, *operation.also}
+    if not operation.is_public:
+        # Whatever changes something may be refused because a cookie signs it and a foreign page sends it.
+        statuses |= {401} if method == "get" else {401, 403}
+    if "{" in path:
+        statuses |= {404, 410}
+    if operation.body is not None or operation.file_types:
+        statuses |= {413, 415, 422}
+    if operation.is_repeatable:
+        statuses |= {409, 422}
+    if operation.is_guarded:
+        statuses |= {409, 412, 422, 428}
+    return statuses
+
+
+def _problem_reference(status: int, operation: Operation) -> Json:
+    if status == 503 and operation.is_public and operation.view is not None:
+        # Probes answer in their own form when they say DOWN.
+        problem = _problem_response(status)
+        problem["content"][JSON_TYPE] = {"schema": _ref(operation.view)}
+        del problem["headers"]["Retry-After"]
+        return problem
+    return {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _problem_response(status: int) -> Json:
+    headers = {"X-Request-ID": _header("X-Request-ID")}
+    if status in (429, 503):
+        headers["Retry-After"] = _header("Retry-After")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("WWW-Authenticate")
+    content: Json = {PROBLEM_TYPE: {"schema": _ref(ProblemView)}}
+    return {"description": phrase(status), "headers": headers, "content": content}
+
+
+def _response_headers(operation: Operation) -> Json:
+    names = ["X-Request-ID"]
+    if operation.is_tagged or operation.status == 204:
+        names.append("ETag")
+    if operation.status in (201, 302):
+        names.append("Location")
+    if operation.is_repeatable:
+        names.append("Idempotency-Replayed")
+    if operation.page_of is not None:
+        names.append("Link")
+    return {name: _header(name) for name in names}
+
+
+def _header(name: str) -> Json:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _text_header(description: str, **schema: Any) -> Json:
+    return {"description": description, "schema": {"type": "string", **schema}}
+
+
+_HEADERS: Json = {
+    "ETag": _text_header("The version as a strong entity tag.", examples=['"3"']),
+    "Idempotency-Replayed": _text_header("`true` where an earlier answer is given again.", enum=["true"]),
+    "Link": _text_header('The next page, with every parameter kept: `<…>; rel="next"`.'),
+    "Location": _text_header("The address of what was made."),
+    "Retry-After": _text_header("Seconds to wait.", pattern="^[0-9]+$"),
+    "WWW-Authenticate": _text_header("How to sign in."),
+    "X-Request-ID": _text_header(
+        "The id of this request in logs and audit entries.", pattern="^[A-Za-z0-9._-]{1,64}$"
+    ),
+}
+
+_REQUEST_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {
+        "description": "A key of your choice: the same request with the same key is carried out once, and answered "
+        "again however late it is repeated. One that is refused, or finds nothing to change, leaves its key free.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    },
+    "If-Match": _text_header('The version you mean to change, as its ETag: `"3"`; any with `*`.'),
+    "If-None-Match": _text_header("The version you have: answered with 304 where it is current."),
+}
+
+_PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503)
+
+_SECURITY_SCHEMES: Json = {
+    _BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
+    },
+    _COOKIE: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-tandem-access",
+        "description": _COOKIE_WORDS,
+    },
+}
+
+_ID_SCHEMA: Json = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+_PATH_SCHEMAS: dict[str, Json] = {
+    "id": _ID_SCHEMA,
+    "user_id": _ID_SCHEMA,
+    "role_id": _ID_SCHEMA,
+    "version": {"type": "integer", "minimum": 1},
+}

@@ -1,0 +1,186 @@
+"""One declaration per operation: it says how a request is checked and answered, and the OpenAPI document shows it.
+
+A handler is a method of a controller. Its parameters name what it needs: `request`, `actor` (who is signed in), the
+variable parts of the path, `query` and `body` (read and checked as the type that is annotated), `page` (the page that
+the query asks for), `expected` (the version that If-Match insists on). Whatever a handler does not take is rejected.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, ClassVar, Protocol, TypeVar, get_args
+
+from msgspec import Struct
+
+from application.actor import Actor
+from entrypoints.http.protocol.answers import Tagged
+from entrypoints.http.protocol.request import BODY_BYTES_MAX
+from entrypoints.http.protocol.schemas import Query
+
+_DECLARATION = "__operation__"
+_KNOWN_PARAMETERS = frozenset({"request", "actor", "query", "body", "page", "expected"})
+
+F = TypeVar("F", bound=Callable[..., Any])
+Replay = Callable[[Any, Actor, str, int], Awaitable[object]]
+"""Reads with a controller what an earlier request of an actor made, by the id and version in its audit entry."""
+
+
+class Load(Protocol):
+    """Reads one entity, as it is or as it was."""
+
+    def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Tagged]: ...
+
+
+class Controller:
+    """The operations of one address. A subclass is a dataclass whose fields are the use cases that it needs.
+
+    path: What the paths of its operations begin with.
+    collection: The collection of the record that this address names.
+    view: The view of operations that were declared for any entity.
+    """
+
+    path: ClassVar[str] = ""
+    collection: ClassVar[str | None] = None
+    view: ClassVar[type[Struct] | None] = None
+
+    def __init_subclass__(
+        cls,
+        *,
+        path: str | None = None,
+        collection: str | None = None,
+        view: type[Struct] | None = None,
+    ) -> None:
+        cls.path = path or cls.path
+        cls.collection = collection or cls.collection
+        cls.view = view or cls.view
+
+    def record_id(self, path: dict[str, str]) -> str | None:
+        """The id of the record that the address names."""
+        return path.get("id")
+
+    async def load(self, actor: Actor, id: str, *, version: int | None = None) -> Tagged:
+        """That record, as it is or as it was: for If-Match, and to answer a repeated request."""
+        get: Load = self.get  # type: ignore[attr-defined]  # every controller of one entity has a field of this name
+        return await (get(actor, id) if version is None else get(actor, id, version=version))
+
+
+async def _replay_version(controller: Controller, actor: Actor, id: str, version: int) -> object:
+    return await controller.load(actor, id, version=version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation as it is declared."""
+
+    method: str
+    path: str
+    handler: str
+    parameters: frozenset[str]
+    summary: str | None
+    status: int = 200
+    view: type[Struct] | None = None
+    page_of: type[Struct] | None = None
+    query: type[Query] = Query
+    body: type[Struct] | None = None
+    body_reader: Callable[[bytes], object] | None = None
+    body_bytes_max: int = BODY_BYTES_MAX
+    file_types: tuple[str, ...] = ()
+    has_optional_body: bool = False
+    has_free_query: bool = False
+    is_public: bool = False
+    is_tagged: bool = False
+    is_guarded: bool = False
+    is_repeatable: bool = False
+    is_stored: bool = True
+    media_type: str = "application/json"
+    also: tuple[int, ...] = ()
+    replay: Replay | None = _replay_version
+    only_if: Callable[[Any], bool] | None = None
+
+
+def operation(method: str, path: str = "", *, summary: str | None = None, **facts: Any) -> Callable[[F], F]:
+    """Declares a method of a controller as an operation; `path` continues the controller's.
+
+    summary: What the OpenAPI document says; without one the operation is not part of the document.
+    status: The status of success. 201 adds Location.
+    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
+    public: Nobody has to be signed in.
+    tagged: The answer is an entity under its ETag.
+    guarded: If-Match is supported, and the handler takes `expected`.
+    repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
+        None the handler sees to that itself.
+    stored: Without it, caches must not keep the answer.
+    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
+    body_bytes_max: The largest body.
+    file_types: The body is a file of one of these types, which the handler reads itself.
+    free_query: Query parameters are neither checked nor rejected.
+    media_type: The type of the answer.
+    only_if: Answers 404 on an installation whose controller this does not hold for.
+    also: Statuses beyond those that follow from the rest.
+    """
+    renamed = {_FIELD_NAMES.get(name, name): value for name, value in facts.items()}
+
+    def declare(handler: F) -> F:
+        taken = inspect.signature(handler).parameters
+        declared = {**_input_types(handler), **renamed}
+        setattr(
+            handler,
+            _DECLARATION,
+            Operation(
+                method=method,
+                path=path,
+                handler=handler.__name__,
+                parameters=frozenset(taken) - {"self"},
+                summary=summary,
+                **declared,
+            ),
+        )
+        return handler
+
+    return declare
+
+
+_FIELD_NAMES = {
+    "public": "is_public",
+    "tagged": "is_tagged",
+    "guarded": "is_guarded",
+    "repeatable": "is_repeatable",
+    "stored": "is_stored",
+    "free_query": "has_free_query",
+}
+
+
+def _input_types(handler: Callable[..., Any]) -> dict[str, Any]:
+    """The types of query and body, as the handler's annotations state them."""
+    found: dict[str, Any] = {}
+    if (query := handler.__annotations__.get("query")) is not None:
+        found["query"] = query
+    body = handler.__annotations__.get("body")
+    if isinstance(body, UnionType):
+        found["body"] = next(part for part in get_args(body) if part is not type(None))
+        found["has_optional_body"] = True
+    elif body is not None:
+        found["body"] = body
+    return found
+
+
+def operations_of(controller: type[Controller]) -> Iterator[Operation]:
+    """The operations of a controller and its bases, in the order of their declaration."""
+    for name in dir(controller):
+        declared: Operation | None = getattr(getattr(controller, name), _DECLARATION, None)
+        if declared is not None:
+            _require_consistent(controller, declared)
+            yield declared
+
+
+def _require_consistent(controller: type[Controller], declared: Operation) -> None:
+    """Raises TypeError for a handler whose parameters contradict its declaration."""
+    where = f"{controller.__name__}.{declared.handler}"
+    in_path = {part[1:-1] for part in (controller.path + declared.path).split("/") if part.startswith("{")}
+    if unknown := declared.parameters - _KNOWN_PARAMETERS - in_path:
+        raise TypeError(f"{where} takes {', '.join(sorted(unknown))}, which no request has")
+    if declared.is_public == ("actor" in declared.parameters):
+        raise TypeError(f"{where} must either be public or take the actor")
+    if declared.is_guarded != ("expected" in declared.parameters):
+        raise TypeError(f"{where} must take `expected` if and only if it is guarded")

@@ -1,0 +1,226 @@
+"""Errors over HTTP: those that only HTTP knows, the table from error to status, and the problem document (RFC 9457)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import islice
+
+import msgspec
+
+from domain.errors import (
+    FAULTS_MAX,
+    AlreadyExists,
+    AnswerPending,
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    MirrorPending,
+    NotFound,
+    Purged,
+    RuleBroken,
+    StoreUnavailable,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+    VersionConflict,
+)
+
+PROBLEM_TYPE = "application/problem+json"
+PROBLEMS_PATH = "/problems/"
+RETRY_SECONDS = 1
+VIOLATIONS_BYTES_MAX = 32 * 1024
+TEXT_LENGTH_MAX = 500
+"""The most characters of a pointer or a sentence; whatever is longer came with the request and is cut."""
+
+
+class Stale(TandemError):
+    """This is not the version you named; read it again and repeat your change."""
+
+    code = "version_conflict"
+
+    def __init__(self, message: str | None = None, *, current_version: int | None = None) -> None:
+        super().__init__(message)
+        self.current_version = current_version
+
+
+class PreconditionMissing(TandemError):
+    """Say which version you mean to change: send its ETag in If-Match."""
+
+    code = "precondition_required"
+
+
+class BodyTooLarge(TandemError):
+    """The body is larger than this operation takes."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(TandemError):
+    """This operation does not read bodies of that type."""
+
+    code = "unsupported_media_type"
+
+
+class MethodNotAllowed(TandemError):
+    """This address does not know that method; the header Allow names those it knows."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str | None = None, *, allow: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        names = frozenset(allow)
+        # HEAD is answered wherever GET is, OPTIONS everywhere.
+        self.allow = ", ".join(sorted(names | {"OPTIONS"} | ({"HEAD"} if "GET" in names else set())))
+
+
+class KeyReused(RuleBroken):
+    """This Idempotency-Key was used for another request; use a fresh one."""
+
+    code = "idempotency_key_reused"
+
+
+class TooManyRequests(TandemError):
+    """You ask faster than this installation allows; wait as long as Retry-After says."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = RETRY_SECONDS) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class CrossSiteRejected(Forbidden):
+    """A cookie signs this request, and nothing shows that a page of ours has sent it."""
+
+    code = "cross_site_refused"
+
+
+class DeadlinePassed(Unavailable):
+    """This took longer than a request may take and was given up; ask again, with the same Idempotency-Key."""
+
+    code = "deadline_passed"
+
+
+class InternalError(TandemError):
+    """Something went wrong on our side. Name the request id when you report it."""
+
+    code = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an error looks over HTTP."""
+
+    status: int
+    title: str
+
+
+_OUTCOMES: dict[type[TandemError], Outcome] = {
+    NotFound: Outcome(404, "Not found"),
+    Purged: Outcome(410, "Removed for good"),
+    Unauthenticated: Outcome(401, "Not signed in"),
+    Forbidden: Outcome(403, "Not allowed"),
+    CrossSiteRejected: Outcome(403, "Not from a page of ours"),
+    Conflict: Outcome(409, "Conflict with the present state"),
+    VersionConflict: Outcome(409, "Changed in the meantime"),
+    AlreadyExists: Outcome(409, "Already taken"),
+    AnswerPending: Outcome(409, "Still being worked on"),
+    Invalid: Outcome(400, "Malformed input"),
+    RuleBroken: Outcome(422, "Refused by a rule"),
+    KeyReused: Outcome(422, "Idempotency-Key reused"),
+    Unavailable: Outcome(503, "Not available right now"),
+    StoreUnavailable: Outcome(503, "The store does not answer"),
+    MirrorPending: Outcome(503, "Stored, not confirmed by the second store yet"),
+    DeadlinePassed: Outcome(503, "Took too long"),
+    Stale: Outcome(412, "Changed in the meantime"),
+    PreconditionMissing: Outcome(428, "Version not named"),
+    BodyTooLarge: Outcome(413, "Body too large"),
+    UnsupportedMediaType: Outcome(415, "Media type not supported"),
+    MethodNotAllowed: Outcome(405, "Method not allowed"),
+    TooManyRequests: Outcome(429, "Too many requests"),
+    InternalError: Outcome(500, "Internal error"),
+    TandemError: Outcome(500, "Internal error"),
+}
+
+KINDS: tuple[type[TandemError], ...] = tuple(kind for kind in _OUTCOMES if kind is not TandemError)
+"""Every kind of problem a client may meet, for the pages that explain them."""
+
+
+def outcome_of(kind: type[TandemError]) -> Outcome:
+    """The outcome of the nearest known class: a new domain error is answered like its parent."""
+    return next(_OUTCOMES[ancestor] for ancestor in kind.__mro__ if ancestor in _OUTCOMES)
+
+
+class FaultView(msgspec.Struct):
+    """One thing wrong with the input: where (JSON pointer into the body, or the parameter) and what to change."""
+
+    pointer: str
+    message: str
+
+
+class ProblemView(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Why a request was refused."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: tuple[FaultView, ...] = ()
+    current_version: int | None = None
+
+
+def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, bytes]:
+    """Status and encoded problem document of an error."""
+    outcome = outcome_of(type(error))
+    view = ProblemView(
+        type=PROBLEMS_PATH + error.code,
+        title=outcome.title,
+        status=outcome.status,
+        detail=_shown(error.message),
+        # Bytes of a path that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
+        instance=path.encode("utf-8", "replace").decode(),
+        code=error.code,
+        request_id=request_id,
+        errors=tuple(_shown_violations(error.faults)),
+        current_version=getattr(error, "current_version", None),
+    )
+    return outcome.status, msgspec.json.encode(view)
+
+
+def _shown_violations(faults: Sequence[Fault]) -> Iterator[FaultView]:
+    """The first faults, as many as fit: at least one."""
+    left = VIOLATIONS_BYTES_MAX
+    for fault in islice(faults, FAULTS_MAX):
+        if left <= 0:
+            return
+        view = FaultView(_shown(fault.pointer), _shown(fault.message))
+        left -= len(msgspec.json.encode(view))
+        yield view
+
+
+def _shown(text: str) -> str:
+    """Names that came with the request may hold anything, and much of it; what cannot be encoded is replaced."""
+    shown = text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}…"
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()
+
+
+def phrase(status: int) -> str:
+    """The standard words of a status."""
+    return HTTPStatus(status).phrase
+
+
+def problem_headers(error: TandemError) -> dict[str, str]:
+    """The headers that go with an error."""
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="tandem"'}
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": error.allow}
+    return {}

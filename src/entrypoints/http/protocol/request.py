@@ -1,0 +1,154 @@
+"""One HTTP request as handlers and conventions see it: headers, body, caller."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from typing import Any, Protocol
+
+from application.actor import Actor
+from application.ports.tokens import Identity
+from domain.errors import Invalid
+from entrypoints.http.protocol.problems import BodyTooLarge
+
+BODY_BYTES_MAX = 1024 * 1024
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+UNMATCHED = "unmatched"
+_CURRENT: ContextVar["Request"] = ContextVar("request")
+
+Scope = Mapping[str, Any]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+class CallerReader(Protocol):
+    """Finds out who sent a request."""
+
+    def actor(self, request: "Request") -> Actor:
+        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
+        ...
+
+    def caller(self, request: "Request") -> str:
+        """The name under which the requests of this caller are counted."""
+        ...
+
+
+class Request:
+    """One request. `identity` is set once its token has been accepted; `rate_headers` go out with the answer. `method`
+    of a HEAD request is GET, which answers it.
+    """
+
+    __slots__ = (
+        "_authentication",
+        "_body",
+        "_receive",
+        "identity",
+        "method",
+        "path",
+        "rate_headers",
+        "request_id",
+        "scope",
+    )
+
+    def __init__(self, scope: Any, receive: Any, *, request_id: str, authentication: CallerReader) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.request_id = request_id
+        self.identity: Identity | None = None
+        self.rate_headers: RawHeaders = ()
+        self._authentication = authentication
+        self._receive = receive
+        self._body: bytes | None = None
+
+    @property
+    def query_string(self) -> bytes:
+        """The query, still percent-encoded."""
+        query: bytes = self.scope["query_string"]
+        return query
+
+    @property
+    def path_parameters(self) -> dict[str, str]:
+        """The variable parts of the path."""
+        parameters: dict[str, str] = self.scope.get("path_params", {})
+        return parameters
+
+    @property
+    def route(self) -> str:
+        """The template of the matched path, the same for every id; `unmatched` if nothing is at this address."""
+        template: str = self.scope.get("path_template", UNMATCHED)
+        return template
+
+    @property
+    def client_address(self) -> str:
+        """The client's network address, as a name to count requests under."""
+        client = self.scope.get("client")
+        return f"address {client[0]}" if client else "address unknown"
+
+    def actor(self) -> Actor:
+        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
+        return self._authentication.actor(self)
+
+    def caller(self) -> str:
+        """The name under which the requests of this caller are counted."""
+        return self._authentication.caller(self)
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header with this lower-case name."""
+        return header(self.scope, name)
+
+    async def body(self, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+        """The whole body, read once. Raises BodyTooLarge, or Invalid where the client hangs up before its end."""
+        if self._body is None:
+            self._body = await self._read(bytes_max)
+        return self._body
+
+    async def _read(self, bytes_max: int) -> bytes:
+        announced = self.header(b"content-length")
+        if announced is not None and announced.isdigit() and int(announced) > bytes_max:
+            raise BodyTooLarge
+        parts, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Invalid("The connection was closed before the body was complete.")
+            part = message.get("body", b"")
+            size += len(part)
+            if size > bytes_max:
+                raise BodyTooLarge
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+def enter(request: Request) -> Token[Request]:
+    """Makes a request the current one of this task, until `leave`."""
+    return _CURRENT.set(request)
+
+
+def leave(entered: Token[Request]) -> None:
+    """Ends what `enter` began."""
+    _CURRENT.reset(entered)
+
+
+def current_request() -> Request | None:
+    """The request that this task answers; None outside requests."""
+    return _CURRENT.get(None)
+
+
+def required_request() -> Request:
+    """The request that this task answers. Raises LookupError outside requests."""
+    return _CURRENT.get()
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header with this lower-case name."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    for candidate, value in headers:
+        if candidate == name:
+            return value
+    return None
+
+
+def joined_header(scope: Scope, name: bytes) -> str | None:
+    """All headers of this name as one list, as RFC 9110 reads repeated fields; None if there is none."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    values = [value for candidate, value in headers if candidate == name]
+    return b", ".join(values).decode("latin-1") if values else None

@@ -1,0 +1,1 @@
+"""Who calls, by which token or cookie, how often, and from which page."""

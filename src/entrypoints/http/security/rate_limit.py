@@ -1,0 +1,71 @@
+"""A token bucket for each caller, in this process."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+from typing import Self
+
+from entrypoints.composition.settings import RateLimit
+from entrypoints.http.protocol.problems import TooManyRequests
+
+BUCKETS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left. `retry_after_seconds` is 0 where the request may go on."""
+
+    limit: int
+    remaining: int
+    reset_seconds: int
+    retry_after_seconds: int
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The RateLimit fields."""
+        return (
+            (b"ratelimit-limit", str(self.limit).encode()),
+            (b"ratelimit-remaining", str(self.remaining).encode()),
+            (b"ratelimit-reset", str(self.reset_seconds).encode()),
+        )
+
+
+class RateLimiter:
+    """At most `requests` in a burst, refilled evenly over `period_seconds`.
+
+    Past BUCKETS_MAX callers the one unseen for longest is forgotten, and so starts with a full bucket again.
+    """
+
+    def __init__(self, requests: int, period_seconds: float) -> None:
+        self._requests = requests
+        self._per_second = requests / period_seconds
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    @classmethod
+    def of(cls, limit: RateLimit | None) -> Self | None:
+        """The limiter that a setting asks for; None where it asks for none."""
+        return None if limit is None else cls(limit.requests, limit.period_seconds)
+
+    def require(self, caller: str) -> None:
+        """Takes one request from the caller's bucket now. Raises TooManyRequests where it is empty."""
+        allowance = self.take(caller, monotonic())
+        if allowance.retry_after_seconds:
+            raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)
+
+    def take(self, caller: str, now_seconds: float) -> Allowance:
+        """Takes one request from the caller's bucket; `now_seconds` is a monotonic clock."""
+        level, seen = self._buckets.get(caller, (float(self._requests), now_seconds))
+        level = min(float(self._requests), level + (now_seconds - seen) * self._per_second)
+        refused = level < 1.0
+        if not refused:
+            level -= 1.0
+        self._buckets[caller] = (level, now_seconds)
+        self._buckets.move_to_end(caller)
+        if len(self._buckets) > BUCKETS_MAX:
+            self._buckets.popitem(last=False)
+        return Allowance(
+            limit=self._requests,
+            remaining=int(level),
+            reset_seconds=math.ceil((self._requests - level) / self._per_second),
+            retry_after_seconds=max(1, math.ceil((1.0 - level) / self._per_second)) if refused else 0,
+        )

@@ -1,0 +1,1 @@
+"""Tasks: one, many at once, their assignments, and the watchlist."""

@@ -1,0 +1,94 @@
+"""/v1/task-assignments."""
+
+from dataclasses import dataclass
+
+from application.actor import Actor
+from application.paging import Page, PageRequest
+from application.ports.repositories import TaskFilter
+from application.tasks.assignments import (
+    ChooseExecutor,
+    CreateAssignment,
+    EndAssignment,
+    GetAssignment,
+    GetMadeAssignment,
+    ListAssignments,
+)
+from domain.assignment import Assignee, TaskAssignment
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.resource import Resource, shown_as
+from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentQuery, AssignmentView
+
+
+async def _replay_creation(
+    controller: "AssignmentController", actor: Actor, task_id: str, version: int
+) -> TaskAssignment:
+    """The entry of a creation is about the task, as an assignment has none of its own."""
+    return await controller.get_made(actor, task_id, version=version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssignmentController(Controller, path="/v1/task-assignments", collection="task_assignments"):
+    """Who is to do which task."""
+
+    get: GetAssignment
+    get_made: GetMadeAssignment
+    create_assignment: CreateAssignment
+    list_assignments: ListAssignments
+    choose_executor: ChooseExecutor
+    end_assignment: EndAssignment
+
+    @operation(
+        "POST",
+        summary="Give a task to a user or a team, instead of whoever had it",
+        status=201,
+        view=AssignmentView,
+        tagged=True,
+        repeatable=True,
+        replay=_replay_creation,
+        also=(403,),
+    )
+    async def create(self, actor: Actor, body: AssignmentBody) -> TaskAssignment:
+        assignee = Assignee(body.assignee_id, body.assignee_type)
+        return await self.create_assignment(actor, body.task_id, assignee)
+
+    @operation(
+        "GET", summary="List live assignments, those of the newest tasks first", page_of=AssignmentView
+    )
+    async def list_all(self, actor: Actor, query: AssignmentQuery, page: PageRequest) -> Page[TaskAssignment]:
+        asked = TaskFilter(
+            ids=None if query.task_id is None else (query.task_id,),
+            assignee_id=query.assignee_id,
+            executor_id=query.executor_id,
+        )
+        return await self.list_assignments(actor, asked, page)
+
+    @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView, tagged=True)
+    async def read(self, actor: Actor, id: str) -> TaskAssignment:
+        return await self.get(actor, id)
+
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Say who of the team does its task",
+        view=AssignmentView,
+        tagged=True,
+        guarded=True,
+        repeatable=True,
+        also=(403,),
+    )
+    async def change(
+        self, actor: Actor, id: str, body: AssignmentPatch, expected: int | None
+    ) -> TaskAssignment:
+        return await self.choose_executor(actor, id, body.executor_id, expected_version=expected)
+
+    @operation("DELETE", "/{id}", summary="End an assignment", status=204, guarded=True, also=(403,))
+    async def remove(self, actor: Actor, id: str, expected: int | None) -> TaskAssignment:
+        return await self.end_assignment(actor, id, expected_version=expected)
+
+
+ASSIGNMENTS = Resource(
+    controllers=(AssignmentController,),
+    collection="task_assignments",
+    view=AssignmentView,
+    views=shown_as(TaskAssignment, AssignmentView),
+)

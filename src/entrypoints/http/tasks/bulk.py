@@ -1,0 +1,133 @@
+"""/v1/tasks/bulk: many operations on tasks in one request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct, UnsetType
+
+from application.actor import Actor
+from application.tasks.bulk import ReadTasksWritten, WriteTasksEach, WriteTasksTogether
+from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
+from application.tasks.details import SeenTask
+from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
+from entrypoints.http.protocol.answers import Answer, encoded
+from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.problems import ProblemView, Stale, problem
+from entrypoints.http.protocol.request import RawHeaders, Request
+from entrypoints.http.protocol.resource import Resource
+from entrypoints.http.protocol.writes import Writes
+from entrypoints.http.tasks.bulk_input import BulkBody, BulkRequest, read_bulk
+from entrypoints.http.tasks.schemas import TaskView, task_view
+
+Outcome = SeenTask | TandemError
+
+
+class OutcomeView(Struct):
+    """What became of one operation: the status that it would have alone, and the task or why it was refused."""
+
+    index: int
+    status: int
+    task: TaskView | UnsetType = msgspec.UNSET
+    problem: ProblemView | UnsetType = msgspec.UNSET
+
+
+class BulkView(Struct):
+    """What became of each operation, in their order."""
+
+    outcomes: tuple[OutcomeView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkController(Controller, path="/v1/tasks/bulk"):
+    """Many tasks at once."""
+
+    together: WriteTasksTogether
+    each: WriteTasksEach
+    read_written: ReadTasksWritten
+    writes: Writes
+
+    # What a repeated request is answered with depends on its operations, so the handler itself sees to its key.
+    @operation(
+        "POST",
+        summary="Create, change and delete many tasks",
+        view=BulkView,
+        body=BulkBody,
+        body_reader=read_bulk,
+        repeatable=True,
+        replay=None,
+        also=(403, 404, 409, 410, 412, 428),
+    )
+    async def write(self, request: Request, actor: Actor, body: BulkRequest) -> Answer:
+        asked = body.requiring_versions() if self.writes.needs_versions else body
+        if asked.is_atomic:
+            tasks, headers = await self._together(request, actor, asked.all_or_none())
+            return _answer(request, asked, tasks, headers=headers)
+        return _answer(request, asked, await self._each(request, actor, asked))
+
+    async def _together(
+        self, request: Request, actor: Actor, operations: Sequence[TaskOperation]
+    ) -> tuple[list[SeenTask], RawHeaders]:
+        try:
+            return await self.writes.once(
+                request,
+                actor,
+                run=lambda claimed: self.together(claimed, operations),
+                replay=lambda id, version: self.read_written(actor, operations, id=id, version=version),
+            )
+        except VersionConflict as conflict:
+            raise _as_named(conflict, operations) from conflict
+
+    async def _each(self, request: Request, actor: Actor, asked: BulkRequest) -> list[Outcome]:
+        if request.header(b"idempotency-key") is not None:
+            violation = Fault("/Idempotency-Key", "is supported only if `atomic` is true")
+            message = "Operations that are not atomic cannot be repeated as one."
+            raise Invalid(message, faults=[violation])
+        operations = asked.valid_operations()
+        written = iter(await self.each(actor, operations) if operations else [])
+        outcomes = [each if isinstance(each, TandemError) else next(written) for each in asked.items]
+        shown = [
+            placed(_as_named(each, operations), at) if isinstance(each, TandemError) else each
+            for at, each in enumerate(outcomes)
+        ]
+        shorten(each for each in shown if isinstance(each, TandemError))
+        return shown
+
+
+def _as_named(error: TandemError, operations: Sequence[TaskOperation]) -> TandemError:
+    """A conflict as its caller knows it: a version that they named is stale; otherwise two writers met."""
+    if not isinstance(error, VersionConflict):
+        return error
+    named = {
+        each.id
+        for each in operations
+        if not isinstance(each, CreateOperation) and each.expected_version is not None
+    }
+    is_stale = error.entity_id in named
+    shown = Stale(current_version=error.current_version) if is_stale else Conflict(error.message)
+    shown.faults = error.faults
+    return shown
+
+
+def _answer(
+    request: Request, asked: BulkRequest, outcomes: Sequence[Outcome], *, headers: RawHeaders = ()
+) -> Answer:
+    views = [
+        _problem_view(request, place, outcome)
+        if isinstance(outcome, TandemError)
+        else OutcomeView(place, _status(asked.items[place]), task=task_view(outcome))
+        for place, outcome in enumerate(outcomes)
+    ]
+    return Answer(encoded(BulkView(tuple(views))), headers=headers)
+
+
+def _problem_view(request: Request, place: int, error: TandemError) -> OutcomeView:
+    status, body = problem(error, path=request.path, request_id=request.request_id)
+    return OutcomeView(place, status, problem=msgspec.json.decode(body, type=ProblemView))
+
+
+def _status(asked: TaskOperation | TandemError) -> int:
+    return 201 if isinstance(asked, CreateOperation) else 200
+
+
+BULK = Resource(controllers=(BulkController,))

@@ -1,0 +1,173 @@
+"""The body of many operations: it is rejected as a whole only where there is no list of operations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from application.tasks.bulk_operations import (
+    OPERATIONS_MAX,
+    CreateOperation,
+    DeleteOperation,
+    TaskOperation,
+    UpdateOperation,
+    merged_error,
+    placed,
+)
+from domain.errors import FAULTS_MAX, Fault, Invalid, RuleBroken, TandemError
+from entrypoints.http.protocol.input import BodyReader
+from entrypoints.http.protocol.input_errors import invalid, parse, violations_against
+from entrypoints.http.protocol.problems import PreconditionMissing
+from entrypoints.http.protocol.schemas import Id, VersionNumber
+from entrypoints.http.tasks.controller import changes_of
+from entrypoints.http.tasks.schemas import TaskBody, TaskPatch
+
+
+class CreateOperationBody(TaskBody, rename="camel", forbid_unknown_fields=True, tag_field="op", tag="create"):
+    """A new task, one of many operations."""
+
+
+class UpdateOperationBody(
+    TaskPatch, rename="camel", forbid_unknown_fields=True, kw_only=True, tag_field="op", tag="update"
+):
+    """Changes of a task (merge patch), one of many operations. `version`: what If-Match is for one task."""
+
+    id: Id
+    version: VersionNumber | UnsetType = UNSET
+
+
+class DeleteOperationBody(Struct, rename="camel", forbid_unknown_fields=True, tag_field="op", tag="delete"):
+    """A task into the trash, one of many operations. `version`: what If-Match is for one task."""
+
+    id: Id
+    version: VersionNumber | UnsetType = UNSET
+
+
+OperationBody = CreateOperationBody | UpdateOperationBody | DeleteOperationBody
+
+
+class BulkBody(Struct, forbid_unknown_fields=True):
+    """Operations, each on a task of its own. `atomic`: all are carried out, or none."""
+
+    operations: Annotated[tuple[OperationBody, ...], Meta(min_length=1, max_length=OPERATIONS_MAX)]
+    atomic: bool = True
+
+
+_READERS: dict[str, BodyReader[Any]] = {
+    "create": BodyReader(CreateOperationBody),
+    "update": BodyReader(UpdateOperationBody),
+    "delete": BodyReader(DeleteOperationBody),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """What a request asks for: at each place an operation, or the reason why it is invalid."""
+
+    items: tuple[TaskOperation | TandemError, ...]
+    is_atomic: bool
+
+    def requiring_versions(self) -> "BulkRequest":
+        """The same with an error in place of each operation that should name a version and does not."""
+        return replace(self, items=tuple(map(_require_version, self.items)))
+
+    def all_or_none(self) -> list[TaskOperation]:
+        """Every operation. Raises the violations of all that are invalid."""
+        errors = [placed(each, at) for at, each in enumerate(self.items) if isinstance(each, TandemError)]
+        if malformed := [each for each in errors if isinstance(each, Invalid)]:
+            raise invalid(fault for each in malformed for fault in each.faults)
+        if errors:
+            raise merged_error(errors)
+        return self.valid_operations()
+
+    def valid_operations(self) -> list[TaskOperation]:
+        """The operations without those that are invalid."""
+        return [each for each in self.items if not isinstance(each, TandemError)]
+
+
+def _require_version(item: TaskOperation | TandemError) -> TaskOperation | TandemError:
+    if isinstance(item, UpdateOperation | DeleteOperation) and item.expected_version is None:
+        return PreconditionMissing(
+            "Say which version you mean to change.", faults=[Fault("/version", "is required here")]
+        )
+    return item
+
+
+class _Envelope(Struct, forbid_unknown_fields=True):
+    """The list, its elements not looked at."""
+
+    operations: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=OPERATIONS_MAX)]
+    atomic: bool = True
+
+
+class _Outline(Struct, forbid_unknown_fields=True):
+    """What an envelope must be, for saying what one is not."""
+
+    operations: Annotated[list[Any], Meta(min_length=1, max_length=OPERATIONS_MAX)]
+    atomic: bool = True
+
+
+class _Named(Struct):
+    """An operation of which only the kind is known."""
+
+    op: str
+
+
+_ENVELOPES = msgspec.json.Decoder(_Envelope)
+_NAMED = msgspec.json.Decoder(_Named)
+_UNKNOWN = f"must be one of {', '.join(_READERS)}"
+
+
+def read_bulk(raw: bytes) -> BulkRequest:
+    """What the body asks for. Raises Invalid without a list of operations, or with one of more than OPERATIONS_MAX."""
+    try:
+        envelope = _ENVELOPES.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        tree, repeated = parse(raw)
+        raise invalid(chain(repeated, violations_against(tree, _Outline))) from error
+    if _may_be_repeated(raw, b'"operations"', b'"atomic"') and (repeated := parse(raw)[1]):
+        raise invalid(repeated)
+    return BulkRequest(tuple(_items(envelope.operations)), envelope.atomic)
+
+
+def _items(operations: list[msgspec.Raw]) -> Iterator[TaskOperation | TandemError]:
+    """Each operation, or its error. After FAULTS_MAX violations only one of each operation is looked for."""
+    left = FAULTS_MAX
+    for raw in operations:
+        try:
+            yield _operation(bytes(raw), violations_max=max(left, 1))
+        except (Invalid, RuleBroken) as error:
+            left -= len(error.faults)
+            yield error
+
+
+def _operation(raw: bytes, *, violations_max: int) -> TaskOperation:
+    body: OperationBody = _READERS[_kind_of(raw)].read(raw, violations_max=violations_max)
+    if isinstance(body, CreateOperationBody):
+        return CreateOperation(changes_of(body))
+    expected = None if isinstance(body.version, UnsetType) else body.version
+    if isinstance(body, DeleteOperationBody):
+        return DeleteOperation(body.id, expected)
+    return UpdateOperation(body.id, changes_of(body, without=("id", "version")), expected)
+
+
+def _kind_of(raw: bytes) -> str:
+    """The kind of operation that a body claims to be. Raises Invalid."""
+    try:
+        name = _NAMED.decode(raw).op
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        is_object = raw.lstrip().startswith(b"{")
+        violation = Fault("/op", _UNKNOWN) if is_object else Fault("", "must be a JSON object")
+        raise invalid([violation]) from error
+    if _may_be_repeated(raw, b'"op"') and (repeated := parse(raw)[1]):
+        raise invalid(repeated)
+    if name not in _READERS:
+        raise invalid([Fault("/op", _UNKNOWN)])
+    return name
+
+
+def _may_be_repeated(raw: bytes, *names: bytes) -> bool:
+    return any(raw.count(name) > 1 for name in names)
