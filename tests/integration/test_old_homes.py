@@ -34,7 +34,7 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.start import start
 from tests.servers.mongo import MongoDatabase
-from tests.unit.adapters.monty.test_old_documents import write_raw
+from tests.unit.adapters.monty.raw_documents import write_raw
 from tests.unit.builders import NUMBERS, actor
 from tests.unit.contracts.builders import everything, numbered_id, project, task
 from tests.unit.contracts.old_homes import (

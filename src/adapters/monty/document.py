@@ -1,6 +1,6 @@
 """Records as documents: `id` is `_id`, everything else stands under its own name, in BSON."""
 
-import struct
+import re
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,14 +11,12 @@ from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from adapters.records.record import ID, Record
+from adapters.records.record import ID, CorruptRecord, Record
 from domain.errors import Fault, RuleBroken
 
 DOCUMENT_ID = "_id"
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 """What MongoDB takes too, so that a record can always move there."""
-
-_LENGTH = struct.Struct("<i")
 
 
 class _PlainInteger(TypeDecoder):
@@ -45,17 +43,6 @@ CODEC_FACTS = {"tz_aware": True, "tzinfo": UTC, "type_registry": TypeRegistry([_
 CODEC: CodecOptions[MutableMapping[str, Any]] = CodecOptions(**CODEC_FACTS)  # type: ignore[arg-type]
 
 
-def key_of(record_id: str) -> bytes:
-    """The key under which MontyDB keeps a document with this text as its `_id`: the BSON of the text."""
-    text = record_id.encode("utf-8", "surrogatepass")
-    return b"\x02" + _LENGTH.pack(len(text) + 1) + text + b"\x00"
-
-
-def object_key_of(record_id: str) -> bytes:
-    """The key under which MontyDB keeps a document whose `_id` is the ObjectId of these digits."""
-    return b"\x07" + bytes.fromhex(record_id)
-
-
 def encoded(record: Record) -> bytes:
     """The record's document. Raises RuleBroken where a document could not give the same record back."""
     _require_exact(record)
@@ -71,8 +58,14 @@ def encoded(record: Record) -> bytes:
 
 
 def decoded(data: bytes) -> Record:
-    """The record of a document's bytes."""
-    return record_of(bson.decode(data, codec_options=CODEC))
+    """The record of a document's bytes. Raises CorruptRecord where they are damaged."""
+    try:
+        return record_of(bson.decode(data, codec_options=CODEC))
+    except (BSONError, KeyError) as error:
+        # Writers put `_id` first, so that much of it may be left.
+        found = re.match(rb"....\x02_id\x00....([ -~]+)\x00", data, re.DOTALL)
+        name = found[1].decode("ascii") if found else "a record"
+        raise CorruptRecord(f"The stored document of {name} is damaged: restore it from a copy.") from error
 
 
 def record_of(document: MutableMapping[str, Any]) -> Record:

@@ -1,4 +1,4 @@
-"""The one translation of what MontyDB, sqlite and the file system raise."""
+"""The one translation of errors that MontyDB, SQLite, BSON and the file system raise."""
 
 import sqlite3
 
@@ -19,6 +19,16 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     # The driver's words are for the operator's log, not for callers.
     logger.warning("MontyDB does not answer: {}", _reason(error))
     return StoreUnavailable()
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process holds the database's lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def is_interrupted(error: BaseException) -> bool:
+    """Whether a progress handler has stopped the statement."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:

@@ -1,36 +1,27 @@
-"""How works become durable: at once in memory, in groups through the journal on disk."""
+"""How writes become durable: in groups by a writer thread on disk, at once in memory."""
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from adapters.monty.change_batch import ChangeBatch
-from adapters.monty.change_work import Work
-from adapters.monty.document_keepers import DocumentKeeper
-from adapters.monty.errors import DRIVER_ERRORS, unavailable
-from adapters.monty.journal import Journal
-from adapters.monty.stored_state import StoredState
+from adapters.monty.errors import DRIVER_ERRORS, is_busy, unavailable
+from adapters.monty.writes import Transaction, Write, index_words
 from domain.errors import StoreUnavailable
 
 QUEUE_MAX = 10_000
-"""The most works that wait; more are refused, to be tried again."""
-BATCH_MAX = 1_000
-"""The most works in one journal transaction."""
-JOURNAL_BYTES_MAX = 16 * 1024 * 1024
-"""Above this much that only the journal holds for good, batches wait until the collections hold it too."""
-CHECKPOINT_BYTES = JOURNAL_BYTES_MAX // 4
-"""At this much the collections are made to hold it, beside the traffic."""
+GROUP_MAX = 1_000
+Outcome = BaseException | None
 
 
 class Commits(Protocol):
-    """Makes works durable and visible, each atomically."""
+    """Makes writes durable."""
 
-    async def submit(self, work: Work) -> None:
-        """Returns when the work is durable and visible; raises what is wrong with it."""
+    async def submit(self, write: Write) -> None:
+        """Returns once the write is durable. Raises what the write raises, or StoreUnavailable."""
         ...
 
     async def close(self) -> None:
@@ -38,171 +29,141 @@ class Commits(Protocol):
         ...
 
 
+def run_group(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[list[Outcome], int]:
+    """One transaction for all writes; a rejected one is rolled back alone. Also returns how many rows became stale.
+
+    Where the shared transaction fails, each write is tried alone, so that one cannot fail the others.
+    """
+    try:
+        return _run_together(connection, writes)
+    except sqlite3.Error as error:
+        if len(writes) == 1 or is_busy(error):
+            # Somebody else holds the file; each attempt would wait for the whole time-out.
+            return [unavailable(error)] * len(writes), 0
+    alone = [run_group(connection, [write]) for write in writes]
+    return [outcomes[0] for outcomes, _ in alone], sum(stale for _, stale in alone)
+
+
+def _run_together(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[list[Outcome], int]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        transaction = Transaction(connection)
+        if len(writes) == 1:
+            outcomes = [_outcome(transaction, writes[0])]
+        else:
+            outcomes = [_outcome_in_savepoint(transaction, write) for write in writes]
+        is_all_rejected = all(outcome is not None for outcome in outcomes)
+        connection.execute("ROLLBACK" if is_all_rejected else "COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite rolls back by itself after some errors.
+            connection.execute("ROLLBACK")
+        raise
+    return outcomes, transaction.stale
+
+
+def _outcome_in_savepoint(transaction: Transaction, write: Write) -> Outcome:
+    transaction.execute("SAVEPOINT one")
+    outcome = _outcome(transaction, write)
+    if outcome is not None:
+        transaction.execute("ROLLBACK TO one")
+    transaction.execute("RELEASE one")
+    return outcome
+
+
+def _outcome(transaction: Transaction, write: Write) -> Outcome:
+    try:
+        write(transaction)
+    except sqlite3.Error:
+        raise
+    except DRIVER_ERRORS as error:
+        return unavailable(error)
+    except Exception as error:  # noqa: BLE001 - it belongs to the caller of this write
+        return error
+    return None
+
+
 class ImmediateCommits:
-    """For memory: there is nothing to wait for."""
+    """For memory: commits on the event loop's own connection, while no long read holds the database's only lock."""
 
-    def __init__(self, state: StoredState) -> None:
-        self._state = state
+    def __init__(self, connection: sqlite3.Connection, lock: asyncio.Semaphore, *, stale_max: int) -> None:
+        self._connection, self._lock, self._stale_max = connection, lock, stale_max
+        self._stale = 0
 
-    async def submit(self, work: Work) -> None:
-        batch = ChangeBatch(self._state)
-        batch.take(work)
-        self._state.store(batch.writes)
+    async def submit(self, write: Write) -> None:
+        async with self._lock:
+            (outcome,), stale = run_group(self._connection, [write])
+            self._stale += stale
+            if self._stale >= self._stale_max:
+                self._stale = 0
+                run_group(self._connection, [index_words])
+        if outcome is not None:
+            raise outcome
 
     async def close(self) -> None:
         """Nothing waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
-    work: Work
-    outcome: asyncio.Future[None]
-
-    def succeed(self) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        # The caller may be gone; what it asked for happens or not all the same.
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-
-
 class GroupCommits:
-    """One batch at a time goes to the journal, in a thread of its own; what arrives meanwhile makes up the next one.
+    """One transaction at a time, in a thread of its own; the writes that arrive meanwhile make up the next one.
 
-    The steps are callbacks and not a task: there is nothing that somebody could cancel between journal and collections.
+    The steps are callbacks and not a task: there is nothing that could be cancelled in between.
     """
 
-    def __init__(self, state: StoredState, journal: Journal, keeper: DocumentKeeper) -> None:
-        self._state = state
-        self._journal = journal
-        self._keeper = keeper
-        self._queue: deque[_Submitted] = deque()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="monty-journal")
-        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="monty-checkpoint")
-        self._flush: asyncio.Future[int] | None = None
-        self._checkpoint: asyncio.Future[None] | None = None
-        self._is_starting = False
-        self._is_closed = False
-        self._stored_through = 0
-        self._lasting_through = 0
-        self._journal_bytes = 0
+    def __init__(self, connection: sqlite3.Connection, *, stale_max: int) -> None:
+        self._connection, self._stale_max = connection, stale_max
+        self._queue: deque[tuple[Write, asyncio.Future[None] | None]] = deque()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="monty-writer")
+        self._running: asyncio.Future[tuple[list[Outcome], int]] | None = None
+        self._is_starting = self._is_closed = False
+        self._stale = 0
 
-    async def submit(self, work: Work) -> None:
+    async def submit(self, write: Write) -> None:
         if self._is_closed:
-            raise StoreUnavailable("MontyDB is closed.")
+            raise StoreUnavailable("MontyDB is not open.")
         if len(self._queue) >= QUEUE_MAX:
-            raise StoreUnavailable("MontyDB has more to do than it can; try again in a moment.")
-        outcome = asyncio.get_running_loop().create_future()
-        self._queue.append(_Submitted(work, outcome))
-        self._start_soon()
+            raise StoreUnavailable("MontyDB has too many writes waiting; try again in a moment.")
+        loop = asyncio.get_running_loop()
+        outcome = loop.create_future()
+        self._queue.append((write, outcome))
+        if not self._is_starting and self._running is None:
+            self._is_starting = True
+            loop.call_soon(self._start)
         await outcome
 
     async def close(self) -> None:
         self._is_closed = True
-        while self._queue or self._flush is not None or self._checkpoint is not None:
-            self._start()
-            running = [step for step in (self._flush, self._checkpoint) if step is not None]
-            if running:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        while self._queue or self._running is not None:
+            if self._running is None:
+                self._start()
+            if self._running is not None:
+                await asyncio.wait([self._running])
+                await asyncio.sleep(0)
         await asyncio.to_thread(self._writer.shutdown)
-        await asyncio.to_thread(self._checkpointer.shutdown)
-
-    def _start_soon(self) -> None:
-        """Lets what arrives in the same turn of the loop share a batch."""
-        if not self._is_starting and self._flush is None and self._queue:
-            self._is_starting = True
-            asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
         self._is_starting = False
-        if self._flush is not None or not self._has_room():
+        if self._running is not None or not self._queue:
             return
-        batch, members = self._next_batch()
-        if not batch.writes:
-            return
-        documents = [write.document for write in batch.writes]
-        size = sum(len(document.data) for document in documents)
-        append = partial(self._journal.append, documents, drop_through=self._lasting_through)
-        self._flush = asyncio.get_running_loop().run_in_executor(self._writer, append)
-        self._flush.add_done_callback(partial(self._finish, batch=batch, members=members, size=size))
-
-    def _next_batch(self) -> tuple[ChangeBatch, list[_Submitted]]:
-        """Judges what waits, oldest first. Whoever is refused, or has nothing to write, is answered here."""
-        batch, members, waiting = ChangeBatch(self._state), list[_Submitted](), list[_Submitted]()
-        while self._queue and len(members) < BATCH_MAX:
-            submitted, written = self._queue.popleft(), len(batch.writes)
-            try:
-                self._state.require_whole()
-                is_taken = batch.take(submitted.work)
-            except DRIVER_ERRORS as error:
-                submitted.fail(unavailable(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked for this
-                submitted.fail(error)
-            else:
-                if not is_taken:
-                    waiting.append(submitted)
-                elif len(batch.writes) > written:
-                    members.append(submitted)
-                else:
-                    submitted.succeed()
-        self._queue.extendleft(reversed(waiting))
-        return batch, members
+        group = [self._queue.popleft() for _ in range(min(GROUP_MAX, len(self._queue)))]
+        run = partial(run_group, self._connection, [write for write, _ in group])
+        self._running = asyncio.get_running_loop().run_in_executor(self._writer, run)
+        self._running.add_done_callback(partial(self._finish, [outcome for _, outcome in group]))
 
     def _finish(
-        self, flush: asyncio.Future[int], *, batch: ChangeBatch, members: Sequence[_Submitted], size: int
+        self, members: list[asyncio.Future[None] | None], ended: asyncio.Future[tuple[list[Outcome], int]]
     ) -> None:
-        """The journal has the batch, or failed to take it."""
-        self._flush = None
-        try:
-            stored_through = flush.result()
-            self._journal_bytes += size
-            self._state.store(batch.writes)
-            self._stored_through = stored_through
-            for submitted in members:
-                submitted.succeed()
-        except (*DRIVER_ERRORS, StoreUnavailable) as error:
-            for submitted in members:
-                submitted.fail(unavailable(error))
-        finally:
-            # After anything else the outcome is open: what the journal has is found when it is replayed.
-            for submitted in members:
-                submitted.fail(StoreUnavailable())
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._journal_bytes >= CHECKPOINT_BYTES:
-            self._start_checkpoint()
-        self._start_soon()
-
-    def _has_room(self) -> bool:
-        """Whether the journal may grow. Where it may not, a checkpoint runs or was just begun."""
-        if self._journal_bytes < JOURNAL_BYTES_MAX or not self._state.is_whole:
-            return True
-        self._start_checkpoint()
-        return False
-
-    def _start_checkpoint(self) -> None:
-        if self._checkpoint is None and self._state.is_whole:
-            through, size = self._stored_through, self._journal_bytes
-            loop = asyncio.get_running_loop()
-            self._checkpoint = loop.run_in_executor(self._checkpointer, self._keeper.make_lasting)
-            self._checkpoint.add_done_callback(partial(self._note_checkpoint, through=through, size=size))
-
-    def _note_checkpoint(self, checkpoint: asyncio.Future[None], *, through: int, size: int) -> None:
-        self._checkpoint = None
-        try:
-            checkpoint.result()
-        except DRIVER_ERRORS as error:
-            self._refuse_all_that_waits(error)
-            return
-        self._lasting_through = through
-        self._journal_bytes -= size
-        self._start_soon()
-
-    def _refuse_all_that_waits(self, error: BaseException) -> None:
-        """Without room in the journal nobody may wait for a disk that fails; what is asked next tries it again."""
-        if self._journal_bytes >= JOURNAL_BYTES_MAX:
-            while self._queue:
-                self._queue.popleft().fail(unavailable(error))
+        self._running = None
+        error = ended.exception()
+        outcomes, stale = ([unavailable(error)] * len(members), 0) if error is not None else ended.result()
+        for member, outcome in zip(members, outcomes, strict=True):
+            if member is None or member.done():
+                continue  # Its caller has gone; the write happened or not all the same.
+            if outcome is None:
+                member.set_result(None)
+            else:
+                member.set_exception(outcome)
+        self._stale += stale
+        if self._stale >= self._stale_max:
+            self._stale = 0
+            self._queue.append((index_words, None))
+        self._start()

@@ -1,4 +1,4 @@
-"""The record store over MontyDB."""
+"""The record store over MontyDB, with SQLite as its database."""
 
 import asyncio
 import sqlite3
@@ -6,75 +6,109 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from adapters.monty.backends import Backend, DirectoryBackend, MemoryBackend
-from adapters.monty.change_work import Work, apply_work, commit_work, settle_work
-from adapters.monty.document_reader import DocumentReader
+from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
-from adapters.monty.group_commit import Commits
-from adapters.monty.keyed_storage import open_client
-from adapters.monty.stored_state import StoredState
+from adapters.monty.group_commit import Commits, GroupCommits, ImmediateCommits
+from adapters.monty.read_connections import ReadConnections
+from adapters.monty.reader import Reader
+from adapters.monty.sqlite_file import SqliteFile, make_private
+from adapters.monty.tuning import Tuning
+from adapters.monty.writes import Write, apply_write, commit_write, settle_write
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
-from adapters.records.record_store import REASON_LENGTH_MAX
-from adapters.records.specs import CONTROL, SPECS
+from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
+from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
 from domain.errors import StoreUnavailable, TandemError
 
+LONG_READS_MAX = 2
+"""How many long reads run at once; one in memory, where a commit waits for it."""
+
 
 class MontyRecordStore:
-    """The port RecordStore over MontyDB: in memory where no directory is given, otherwise in sqlite files there.
+    """The port RecordStore: in memory where no directory is given, otherwise in one SQLite file there.
 
-    Old documents get today's form when it opens. For one process: a directory that another one has open is refused.
-    Reads and changes run on the event loop, which is what makes them safe; only the journal's wait for the disk runs
-    in a thread.
+    For one process: a directory that another one has open is refused. Records are checked and encoded on the event
+    loop; a writer thread commits them in groups. Short reads run on the event loop, long ones in threads.
     """
 
     name = "monty"
 
-    def __init__(self, directory: Path | None, *, database: str = "tandem") -> None:
-        self._database = database
-        self._backend: Backend = (
-            MemoryBackend(database) if directory is None else DirectoryBackend(directory, database)
-        )
+    def __init__(
+        self, directory: Path | None, *, database: str = "tandem", tuning: Tuning | None = None
+    ) -> None:
+        self._directory, self._database = directory, database
+        self._tuning = tuning or Tuning()
+        path = None if directory is None else directory / f"{database}.sqlite"
+        self._file = SqliteFile(path, self._tuning)
+        self._lock = None if directory is None else DirectoryLock(directory)
         self._commits: Commits | None = None
-        self._reader: DocumentReader | None = None
-        self._state: StoredState | None = None
+        self._reader: Reader | None = None
+        self._short: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         if self._commits is not None:
             return
-        self._backend.open()
         try:
-            client = open_client(self._backend.keeper, self._backend.directory)
-            state = StoredState(self._backend.keeper, SPECS)
-            await state.load()
+            if self._directory is not None and self._lock is not None:
+                self._refuse_earlier_format(self._directory)
+                make_private(self._directory)
+                self._lock.take()
+            if self._directory is None:
+                self._file.open()
+            else:
+                await asyncio.to_thread(self._file.open)
+            self._start()
         except BaseException as error:
-            await self._backend.close()
+            self._file.close()
+            self._release()
             if isinstance(error, DRIVER_ERRORS):
-                raise refused(error, self._backend.directory) from error
+                raise refused(error, self._directory) from error
             raise
-        self._state = state
-        self._reader = DocumentReader(client, state, database=self._database)
-        self._commits = self._backend.commits(state)
+
+    def _refuse_earlier_format(self, directory: Path) -> None:
+        if (directory / f"{self._database}.journal").exists() or (directory / self._database).is_dir():
+            raise StoreRefused(
+                f"{directory} holds files in a format from before the first release, which nothing reads any more: "
+                "move them away, and Tandem starts with an empty store."
+            )
+
+    def _start(self) -> None:
+        is_in_memory = self._directory is None
+        slots = 1 if is_in_memory else LONG_READS_MAX
+        lock, stale_max = asyncio.Semaphore(slots), self._tuning.stale_max
+        self._short = self._file.writer if is_in_memory else self._file.connection("reader")
+        long = [self._file.connection("long") for _ in range(slots)]
+        connections = ReadConnections(self._short, long, slots=lock, tuning=self._tuning)
+        self._reader = Reader(connections, self._tuning)
+        if is_in_memory:
+            self._commits = ImmediateCommits(self._file.writer, lock, stale_max=stale_max)
+        else:
+            self._commits = GroupCommits(self._file.writer, stale_max=stale_max)
 
     async def close(self) -> None:
         if self._commits is None:
             return
         commits, self._commits = self._commits, None
         await commits.close()
-        self._reader = self._state = None
+        reader, self._reader = self._open_reader(), None
+        await reader.close()
         try:
-            await self._backend.close()
+            if self._directory is not None and self._short is not None:
+                self._short.close()
+                await asyncio.to_thread(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
+        finally:
+            self._release()
 
     async def prepare(self) -> None:
-        """Nothing is left to prepare: opening made the collections, and indexes live with the process."""
+        """Nothing is left to prepare: opening creates and rebuilds the tables."""
         self._open_reader()
 
     async def ping(self) -> None:
-        self._open_reader().fetch(CONTROL.collection, ["ping"])
+        await self._open_reader().fetch(CONTROL.collection, ["ping"])
 
     async def facts(self) -> StoreFacts:
         """The versions of the libraries: the store is this process."""
@@ -82,11 +116,10 @@ class MontyRecordStore:
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return self._open_reader().fetch(collection, ids)
+        return await self._open_reader().fetch(collection, ids)
 
     async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        fetch = self._open_reader().fetch
-        return {collection: fetch(collection, ids) for collection, ids in wanted.items()}
+        return await self._open_reader().gather(wanted)
 
     async def find(self, question: Question) -> list[Record]:
         return await self._open_reader().find(question)
@@ -95,42 +128,38 @@ class MontyRecordStore:
         return await self._open_reader().count(collection, where)
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
-        return self._open_reader().scan(collection, after=after, limit=limit)
+        return await self._open_reader().scan(collection, after=after, limit=limit)
 
     async def commit(self, change_set: ChangeSet) -> None:
-        await self._submit(commit_work(change_set))
+        await self._submit(commit_write(change_set))
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
         return list(await asyncio.gather(*(self._applied(change_set) for change_set in change_sets)))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         if settlements:
-            await self._submit(settle_work(settlements))
+            await self._submit(settle_write(settlements))
 
     async def _applied(self, change_set: ChangeSet) -> Refusal | None:
         try:
-            await self._submit(apply_work(change_set))
+            await self._submit(apply_write(change_set))
         except StoreUnavailable:
             raise
         except TandemError as refusal:
-            return Refusal(_told(refusal))
+            faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
+            return Refusal(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
         return None
 
-    async def _submit(self, work: Work) -> None:
+    async def _submit(self, write: Write) -> None:
         if self._commits is None:
-            raise _closed()
-        await self._commits.submit(work)
+            raise StoreUnavailable("MontyDB is not open.")
+        await self._commits.submit(write)
 
-    def _open_reader(self) -> DocumentReader:
+    def _open_reader(self) -> Reader:
         if self._reader is None:
-            raise _closed()
+            raise StoreUnavailable("MontyDB is not open.")
         return self._reader
 
-
-def _closed() -> StoreUnavailable:
-    return StoreUnavailable("MontyDB is not open.")
-
-
-def _told(refusal: TandemError) -> str:
-    faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
-    return f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX]
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
