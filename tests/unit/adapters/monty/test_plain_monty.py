@@ -1,6 +1,5 @@
 """Plain MontyDB is the reference: the same answers from the same documents, and a client that reads the file."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -247,14 +246,3 @@ async def test_a_plain_montydb_client_cannot_change_the_file(tmp_path: Path) -> 
         client.drop_database("tandem")
     assert await store.scan("tasks", after=None, limit=9) == [task(1)]
     await store.close()
-
-
-async def test_a_long_search_lets_others_work(store: MontyRecordStore) -> None:
-    await commit_all(store, "tasks", *(task(number, title="Dig the pond") for number in range(1_000)))
-    search = asyncio.create_task(store.count("tasks", HasWords("pond")))
-    turns = 0
-    while not search.done():
-        await asyncio.sleep(0)
-        turns += 1
-    assert await search == 1_000
-    assert turns >= 3
