@@ -24,6 +24,8 @@ MILLISECOND = timedelta(milliseconds=1)
 OWN_COLUMNS = (ID, VERSION)
 NO_VALUE = object()
 """What a column of this kind can never hold."""
+UPDATES_MAX = 256
+"""How many combinations of changed columns have their statement kept."""
 LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KEY, live INTEGER NOT NULL)"
 """How many live records each collection has; triggers keep it in the transaction that changes them."""
 
@@ -64,6 +66,7 @@ class Table:
         )
         self.indexes = (*spec.indexes, *self.orders)
         self._convert = tuple((name, _CONVERT[kind]) for name, kind in scalars.items())
+        self._updates: dict[tuple[int, ...], str] = {}
         self._prepare_statements()
 
     def _prepare_statements(self) -> None:
@@ -71,8 +74,8 @@ class Table:
         marks = ", ".join("?" * (len(names) + 1))
         self.insert = f"INSERT INTO {self.name}({', '.join(names)}, id) VALUES ({marks})"
         self.insert_numbered = f"INSERT INTO {self.name}({', '.join(names)}, id, n) VALUES ({marks}, ?)"
-        self.update = f"UPDATE {self.name} SET {', '.join(f'{name}=?' for name in names)} WHERE n=?"
-        self.look = f"SELECT n, version, hash FROM {self.name} WHERE id=?"
+        self.look = f"SELECT n, {', '.join(names[:-1])} FROM {self.name} WHERE id=?"
+        self._names = tuple(names)
         keyed = self._keyed
         nulls = ", ".join(f"{quoted(name)}=NULL" for name in dict.fromkeys(keyed))
         self.vacate = f"UPDATE {self.name} SET {nulls} WHERE id=?" if keyed else ""
@@ -165,11 +168,29 @@ class Table:
         lists = [None if (value := get(name)) is None else _json_list(value) for name in self.lists]
         return (record[VERSION], 0, self._text_hash(record), *values, *lists, data)
 
+    def update(self, stored: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        """The statement and parameters that turn a row, as `look` found it, into these values.
+
+        It names changed columns only: SQLite renews every index of a column that is named, changed or not.
+        """
+        changed = tuple(at for at, value in enumerate(stored[1:]) if value != values[at])
+        params = [values[at] for at in changed]
+        return self._update_of(changed), (*params, values[-1], stored[0])
+
+    def _update_of(self, changed: tuple[int, ...]) -> str:
+        statement = self._updates.get(changed)
+        if statement is None:
+            sets = ", ".join(f"{self._names[at]}=?" for at in (*changed, -1))
+            statement = f"UPDATE {self.name} SET {sets} WHERE n=?"
+            if len(self._updates) < UPDATES_MAX:
+                self._updates[changed] = statement
+        return statement
+
     def without_keys(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values of `row` for a record whose unique values another one holds."""
-        names = ("version", "gone", "hash", *self.columns, "doc")
+        keyed = set(map(quoted, self._keyed))
         return tuple(
-            None if name in self._keyed else value for name, value in zip(names, values, strict=True)
+            None if name in keyed else value for name, value in zip(self._names, values, strict=True)
         )
 
     def _text_hash(self, record: Record) -> int | None:

@@ -5,6 +5,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from loguru import logger
 
@@ -17,8 +18,8 @@ from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, VersionConflict
 
 ENTRIES = TABLES[AUDIT_LOGS.collection]
-StoredRow = tuple[int, int, int | None]
-"""Number, version and hash of the texts."""
+StoredRow = tuple[Any, ...]
+"""Number, version, whether it is a tombstone, hash of the texts, columns."""
 Write = Callable[["Transaction"], None]
 """Raises what its caller is to see; whatever it has done then is rolled back."""
 
@@ -78,9 +79,9 @@ class Transaction:
         table = row.table
         try:
             if stored is not None:
-                if table.words and stored[2] != row.text_hash:
+                if table.words and stored[3] != row.text_hash:
                     self.stale += self.execute(table.note_changed, stored[:1]).rowcount
-                self.execute(table.update, (*row.values, stored[0]))
+                self.execute(*table.update(stored, row.values))
                 return
             number = self.execute(table.insert, (*row.values, row.record_id)).lastrowid
             if table.words and row.text_hash is not None:
@@ -184,19 +185,18 @@ def _exchanging(run: Write, puts: Sequence[Row]) -> Write:
 
 def settle_write(settlements: Sequence[Settlement]) -> Write:
     """Notes on entries; those that are unknown or synced already stay as they are."""
-    look = (
-        f"SELECT n, doc FROM {ENTRIES.name} WHERE id = ? AND [syncStatus] IS NOT '{SyncStatus.SYNCED.value}'"
-    )
+    look = f"SELECT doc FROM {ENTRIES.name} WHERE id = ? AND [syncStatus] IS NOT '{SyncStatus.SYNCED.value}'"
 
     def run(transaction: Transaction) -> None:
         for settlement in settlements:
             found = transaction.execute(look, (settlement.entry_id,)).fetchone()
             if found is None:
                 continue
-            before = decoded(found[1])
+            before = decoded(found[0])
             after = {**before, **_noted(settlement)}
             if before != after:
-                transaction.execute(ENTRIES.update, (*ENTRIES.row(after, encoded(after)), found[0]))
+                row = Row(ENTRIES, after[ID], after[VERSION], 0, ENTRIES.row(after, encoded(after)))
+                transaction.put(row, transaction.stored(ENTRIES, settlement.entry_id))
 
     return run
 
