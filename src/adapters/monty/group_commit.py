@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
 
 from adapters.monty.errors import DRIVER_ERRORS, is_busy, unavailable
 from adapters.monty.writes import Transaction, Write, index_words
@@ -15,50 +14,32 @@ from domain.errors import StoreUnavailable
 QUEUE_MAX = 10_000
 GROUP_MAX = 1_000
 Outcome = BaseException | None
+Outcomes = tuple[list[Outcome], int]
+"""What became of each write, and how many rows were added to those whose words are to be indexed."""
 
 
-class Commits(Protocol):
-    """Makes writes durable."""
-
-    async def submit(self, write: Write) -> None:
-        """Returns once the write is durable. Raises what the write raises, or StoreUnavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Finishes what was submitted."""
-        ...
-
-
-def run_group(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[list[Outcome], int]:
-    """One transaction for all writes; a rejected one is rolled back alone. Also returns how many rows became stale.
+def run_group(connection: sqlite3.Connection, writes: Sequence[Write]) -> Outcomes:
+    """One transaction for all writes; a rejected one is rolled back alone.
 
     Where the shared transaction fails, each write is tried alone, so that one cannot fail the others.
     """
     try:
-        return _run_together(connection, writes)
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(connection)
+            if len(writes) > 1:
+                return [_outcome_in_savepoint(transaction, write) for write in writes], transaction.stale
+            outcome = _outcome(transaction, writes[0])
+            if outcome is not None:
+                connection.rollback()
+                return [outcome], 0
+            return [None], transaction.stale
     except sqlite3.Error as error:
         if len(writes) == 1 or is_busy(error):
-            # Somebody else holds the file; each attempt would wait for the whole time-out.
+            # Another program holds the file; each attempt would wait for the whole time-out.
             return [unavailable(error)] * len(writes), 0
     alone = [run_group(connection, [write]) for write in writes]
     return [outcomes[0] for outcomes, _ in alone], sum(stale for _, stale in alone)
-
-
-def _run_together(connection: sqlite3.Connection, writes: Sequence[Write]) -> tuple[list[Outcome], int]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        transaction = Transaction(connection)
-        if len(writes) == 1:
-            outcomes = [_outcome(transaction, writes[0])]
-        else:
-            outcomes = [_outcome_in_savepoint(transaction, write) for write in writes]
-        is_all_rejected = all(outcome is not None for outcome in outcomes)
-        connection.execute("ROLLBACK" if is_all_rejected else "COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite rolls back by itself after some errors.
-            connection.execute("ROLLBACK")
-        raise
-    return outcomes, transaction.stale
 
 
 def _outcome_in_savepoint(transaction: Transaction, write: Write) -> Outcome:
@@ -90,6 +71,7 @@ class ImmediateCommits:
         self._stale = 0
 
     async def submit(self, write: Write) -> None:
+        """Raises what the write raises, or StoreUnavailable."""
         async with self._lock:
             (outcome,), stale = run_group(self._connection, [write])
             self._stale += stale
@@ -113,11 +95,12 @@ class GroupCommits:
         self._connection, self._stale_max = connection, stale_max
         self._queue: deque[tuple[Write, asyncio.Future[None] | None]] = deque()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="monty-writer")
-        self._running: asyncio.Future[tuple[list[Outcome], int]] | None = None
+        self._running: asyncio.Future[Outcomes] | None = None
         self._is_starting = self._is_closed = False
         self._stale = 0
 
     async def submit(self, write: Write) -> None:
+        """Returns once the write is durable. Raises what the write raises, or StoreUnavailable."""
         if self._is_closed:
             raise StoreUnavailable("MontyDB is not open.")
         if len(self._queue) >= QUEUE_MAX:
@@ -131,14 +114,14 @@ class GroupCommits:
         await outcome
 
     async def close(self) -> None:
+        """Finishes what was submitted."""
         self._is_closed = True
         while self._queue or self._running is not None:
-            if self._running is None:
-                self._start()
+            self._start()
             if self._running is not None:
                 await asyncio.wait([self._running])
                 await asyncio.sleep(0)
-        await asyncio.to_thread(self._writer.shutdown)
+        self._writer.shutdown()
 
     def _start(self) -> None:
         self._is_starting = False
@@ -149,9 +132,7 @@ class GroupCommits:
         self._running = asyncio.get_running_loop().run_in_executor(self._writer, run)
         self._running.add_done_callback(partial(self._finish, [outcome for _, outcome in group]))
 
-    def _finish(
-        self, members: list[asyncio.Future[None] | None], ended: asyncio.Future[tuple[list[Outcome], int]]
-    ) -> None:
+    def _finish(self, members: list[asyncio.Future[None] | None], ended: asyncio.Future[Outcomes]) -> None:
         self._running = None
         error = ended.exception()
         outcomes, stale = ([unavailable(error)] * len(members), 0) if error is not None else ended.result()

@@ -53,13 +53,6 @@ class ReadConnections:
         for long in self._all:
             long.connection.close()
 
-    def now(self, read: Read[R]) -> R:
-        """On the event loop, without a budget."""
-        try:
-            return read(self.short)
-        except DRIVER_ERRORS as error:
-            raise unavailable(error) from error
-
     async def soon(self, read: Read[R], *, rows: int = 0) -> R:
         """On the event loop, and once more in a thread where that takes too long or `rows` says that it will."""
         if rows > self._tuning.on_loop_rows_max:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
-from adapters.monty.group_commit import Commits, GroupCommits, ImmediateCommits
+from adapters.monty.group_commit import GroupCommits, ImmediateCommits
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
@@ -43,7 +43,7 @@ class MontyRecordStore:
         path = None if directory is None else directory / f"{database}.sqlite"
         self._file = SqliteFile(path, self._tuning)
         self._lock = None if directory is None else DirectoryLock(directory)
-        self._commits: Commits | None = None
+        self._commits: ImmediateCommits | GroupCommits | None = None
         self._reader: Reader | None = None
         self._short: sqlite3.Connection | None = None
 
@@ -81,7 +81,7 @@ class MontyRecordStore:
         self._short = self._file.writer if is_in_memory else self._file.connection("reader")
         long = [self._file.connection("long") for _ in range(slots)]
         connections = ReadConnections(self._short, long, slots=lock, tuning=self._tuning)
-        self._reader = Reader(connections, self._tuning)
+        self._reader = Reader(connections, self._tuning.strategy)
         if is_in_memory:
             self._commits = ImmediateCommits(self._file.writer, lock, stale_max=stale_max)
         else:

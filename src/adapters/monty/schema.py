@@ -19,55 +19,39 @@ _VERSIONS = (
 
 
 def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
-    """Creates what is missing and rebuilds what is outdated, each table in one transaction.
+    """Creates what is missing in one transaction, and rebuilds each outdated table in one.
 
     Writes nothing where all is current. A crash in between leaves the tables as they were. Raises sqlite3.Error.
     """
-    found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    present = {name for (name,) in found}
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     versions: dict[str, str] = {}
     if "table_versions" in present:
-        versions = dict(connection.execute("SELECT collection, fingerprint FROM table_versions"))
+        versions = dict(connection.execute("SELECT collection, fingerprint FROM table_versions").fetchall())
     outdated = [table for table in tables if versions.get(table.name) != table.fingerprint]
     missing = [table for table in outdated if table.name not in present]
     if missing:
-        with _Transaction(connection):
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
             connection.execute(_VERSIONS)
             connection.execute(LIVE_COUNTS)
             for table in missing:
                 _create(connection, table)
     for table in outdated:
         if table not in missing:
-            with _Transaction(connection):
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
                 _rebuild(connection, table)
 
 
-class _Transaction:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-        elif self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def _create(connection: sqlite3.Connection, table: Table, *, filled_from: str | None = None) -> None:
-    connection.execute(table.table_ddl())
-    for statement in (*table.words_ddl(), *table.unique_ddl()):
+def _create(connection: sqlite3.Connection, table: Table, *, earlier: str | None = None) -> None:
+    for statement in table.table_ddl():
         connection.execute(statement)
-    if filled_from is not None:
-        _fill(connection, table, filled_from)
+    if earlier is not None:
+        _fill(connection, table, earlier)
     for statement in table.index_ddl():
         connection.execute(statement)
     live = (
-        f"SELECT count(*) FROM {table.name} WHERE {quoted(IS_DELETED)} IS 0"
-        if table.has_live_count
-        else "SELECT 0"
+        f"SELECT count(*) FROM {table.name} WHERE {quoted(IS_DELETED)} IS 0" if table.has_live_count else "0"
     )
     connection.execute(f"INSERT OR REPLACE INTO live_counts VALUES (?, ({live}))", (table.name,))
     connection.execute("INSERT OR REPLACE INTO table_versions VALUES (?, ?)", (table.name, table.fingerprint))
@@ -79,10 +63,10 @@ def _rebuild(connection: sqlite3.Connection, table: Table) -> None:
     parts = "SELECT type, name FROM sqlite_schema WHERE tbl_name = ? AND type != 'table' AND sql IS NOT NULL"
     for kind, name in connection.execute(parts, (table.name,)).fetchall():
         connection.execute(f"DROP {kind} {quoted(name)}")
-    connection.execute(f"DROP TABLE IF EXISTS {table.name}_words")
-    connection.execute(f"DROP TABLE IF EXISTS {table.name}_words_stale")
+    for words in (f"{table.name}_words", f"{table.name}_words_stale"):
+        connection.execute(f"DROP TABLE IF EXISTS {words}")
     connection.execute(f"ALTER TABLE {table.name} RENAME TO {earlier}")
-    _create(connection, table, filled_from=earlier)
+    _create(connection, table, earlier=earlier)
     connection.execute(f"DROP TABLE {earlier}")
 
 
@@ -95,11 +79,11 @@ def _fill(connection: sqlite3.Connection, table: Table, earlier: str) -> None:
     for done, (number, record_id, version, gone, data) in enumerate(rows, start=1):
         try:
             stored = decoded(data)
-        except CorruptRecord:
-            # It stays where it is: reading it names it, and all others are available.
-            logger.warning("{} {} is damaged and cannot be indexed.", table.name, record_id)
-            nulls = (None,) * (len(table.columns) + 1)
-            connection.execute(table.insert_numbered, (version, gone, *nulls, data, record_id, number))
+        except CorruptRecord as error:
+            # It stays where it is: reading it says so, and all others are available.
+            logger.warning("{}: {}", table.name, error)
+            row = f"INSERT INTO {table.name}(n, id, version, gone, doc) VALUES (?, ?, ?, ?, ?)"
+            connection.execute(row, (number, record_id, version, gone, data))
             continue
         record = table.spec.upgraded(stored)
         values = table.row(record, data if record is stored else encoded(record))

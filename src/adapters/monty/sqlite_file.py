@@ -5,7 +5,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
@@ -19,13 +19,12 @@ from adapters.records.record_store import StoreRefused
 
 APPLICATION_ID = 0x74616E64
 FORMAT = 1
-"""The format of the file; a program refuses files of later formats."""
+"""The format of the file; files of later formats are refused."""
 SQLITE_MIN = (3, 36)
 """The first with databases in memory that several connections share under a name."""
 STATEMENTS_MAX = 512
 PAGE_CACHE_KIB = {"writer": 32_768, "reader": 16_384, "long": 8_192}
 WAL_BYTES_MAX = 64 * 2**20
-_IDENTITY = "CREATE TABLE store_identity(one INTEGER PRIMARY KEY CHECK (one = 1), store TEXT, format INTEGER)"
 
 
 class SqliteFile:
@@ -36,47 +35,32 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path | None, tuning: Tuning) -> None:
-        self.path = path
-        self._tuning = tuning
-        self._target = (
-            f"file:/tandem-{uuid4().hex}?vfs=memdb" if path is None else f"{path.absolute().as_uri()}?mode=rw"
-        )
+        self.path, self._tuning = path, tuning
+        in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
+        self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._writer: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Creates the file where nobody knows it yet. Raises sqlite3.Error, OSError or StoreRefused."""
+        """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused."""
         if self._writer is not None:
             return
         require_features(sqlite3.sqlite_version_info, _modules())
-        known = None if self.path is None else self._known_identity(self.path)
-        connection = self.connection("writer")
+        known = None if self.path is None else _known_identity(self.path)
+        writer = self.connection("writer")
         try:
             if self.path is None:
-                _empty_database().backup(connection)
-            identity = _identify(connection, known)
-            bring_up(connection, TABLES.values())
+                _empty_database().backup(writer)
+            identity = _identity_of(writer, known)
+            bring_up(writer, TABLES.values())
+            if self.path is not None and known is None:
+                _write_durably(self.path.with_suffix(".identity"), identity)
         except BaseException:
-            connection.close()
+            writer.close()
             raise
-        if self.path is not None and known is None:
-            _write_durably(self.path.with_suffix(".identity"), identity)
-        self._writer = connection
+        self._writer = writer
         if self.path is None:
             # Memory lives as long as this object, across closing and opening.
-            weakref.finalize(self, connection.close)
-
-    @staticmethod
-    def _known_identity(path: Path) -> str | None:
-        marker = path.with_suffix(".identity")
-        if not marker.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            return None
-        if not path.exists() or not path.stat().st_size:
-            raise StoreRefused(
-                f"The database file {path} is missing or empty, although this directory held one: restore it from a "
-                f"copy, or remove {marker} to start with an empty store."
-            )
-        return marker.read_text().strip()
+            weakref.finalize(self, writer.close)
 
     def connection(self, kind: str) -> sqlite3.Connection:
         """A connection in autocommit mode, for one thread at a time."""
@@ -96,26 +80,25 @@ class SqliteFile:
         return connection
 
     def _set_up(self, connection: sqlite3.Connection, kind: str) -> None:
-        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB[kind]}")
-        connection.execute("PRAGMA temp_store = MEMORY")
+        # Some distributions overwrite deleted content with zeros, which writes every page twice.
+        pragmas = [f"cache_size = -{PAGE_CACHE_KIB[kind]}", "temp_store = MEMORY", "secure_delete = OFF"]
         if self.path is not None:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
                 raise StoreRefused(
                     f"{self.path.parent} does not support SQLite's WAL: use a local file system."
                 )
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {self._tuning.checkpoint_pages}")
-            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-        if kind == "writer":
-            # Some distributions overwrite deleted content with zeros, which writes every page twice.
-            connection.execute("PRAGMA secure_delete = OFF")
-        else:
-            connection.execute("PRAGMA query_only = ON")
+            pragmas += ["synchronous = FULL", f"wal_autocheckpoint = {self._tuning.checkpoint_pages}"]
+            pragmas.append(f"journal_size_limit = {WAL_BYTES_MAX}")
+        if kind != "writer":
+            pragmas.append("query_only = ON")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
         connection.create_function("has_words", 3, _has_words, deterministic=True)
 
     @property
     def writer(self) -> sqlite3.Connection:
+        """The only connection that writes. Raises sqlite3.Error while the database is not open."""
         if self._writer is None:
             raise sqlite3.ProgrammingError("the database is not open")
         return self._writer
@@ -129,40 +112,60 @@ class SqliteFile:
 
 def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:
     """Raises StoreRefused where this Python's SQLite cannot do what the store needs."""
-    if version >= SQLITE_MIN and "fts5" in modules:
-        return
-    found = ".".join(map(str, version)) + ("" if "fts5" in modules else " without FTS5")
-    needed = ".".join(map(str, SQLITE_MIN))
-    raise StoreRefused(
-        f"This Python comes with SQLite {found}, but Tandem needs {needed} or later with the FTS5 extension: use a "
-        "Python from python.org, your distribution or uv, or another store (STORE=postgres or STORE=mongo)."
-    )
+    if version < SQLITE_MIN or "fts5" not in modules:
+        found = ".".join(map(str, version)) + ("" if "fts5" in modules else " without FTS5")
+        raise StoreRefused(
+            f"This Python comes with SQLite {found}, but Tandem needs {'.'.join(map(str, SQLITE_MIN))} or later with "
+            "the FTS5 extension: use a Python from python.org, your distribution or uv, or another store "
+            "(STORE=postgres or STORE=mongo)."
+        )
 
 
 @cache
 def _modules() -> list[str]:
-    connection = sqlite3.connect(":memory:")
-    try:
+    with closing(sqlite3.connect(":memory:")) as connection:
         return [name for (name,) in connection.execute("PRAGMA module_list")]
-    finally:
-        connection.close()
 
 
-def _identify(connection: sqlite3.Connection, known: str | None) -> str:
-    """The id of the store in the file; a new one where the file is empty."""
-    (found,) = connection.execute("PRAGMA application_id").fetchone()
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+@cache
+def _empty_database() -> sqlite3.Connection:
+    """All tables without a row, which is copied faster than it is created."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    atexit.register(connection.close)
+    _identity_of(connection, None)
+    bring_up(connection, TABLES.values())
+    return connection
+
+
+def _known_identity(path: Path) -> str | None:
+    """What the file beside the database says; None where there is none, and the database may be created."""
+    marker = path.with_suffix(".identity")
+    if not marker.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return None
+    if not path.exists() or not path.stat().st_size:
+        raise StoreRefused(
+            f"The database file {path} is missing or empty, although this directory held one: restore it from a "
+            f"copy, or remove {marker} to start with an empty store."
+        )
+    return marker.read_text()
+
+
+def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
+    """The id of the store in the database; a new one where it is empty."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if not tables and known is None:
         identity = uuid4().hex
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(_IDENTITY)
-        connection.execute("INSERT INTO store_identity VALUES (1, ?, ?)", (identity, FORMAT))
-        connection.execute("COMMIT")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("CREATE TABLE store_identity(one PRIMARY KEY CHECK (one = 1), store, format)")
+            connection.execute("INSERT INTO store_identity VALUES (1, ?, ?)", (identity, FORMAT))
         return identity
     if known is not None and "store_identity" not in tables:
         raise sqlite3.DatabaseError("the file has lost its tables")
-    if found != APPLICATION_ID or "store_identity" not in tables:
+    if application != APPLICATION_ID or "store_identity" not in tables:
         raise StoreRefused("The database file belongs to another program: choose another directory.")
     stored, version = connection.execute("SELECT store, format FROM store_identity").fetchone()
     if version > FORMAT:
@@ -173,16 +176,6 @@ def _identify(connection: sqlite3.Connection, known: str | None) -> str:
             "to accept this one."
         )
     return str(stored)
-
-
-@cache
-def _empty_database() -> sqlite3.Connection:
-    """All tables without a row, which is copied faster than it is created."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    atexit.register(connection.close)
-    _identify(connection, None)
-    bring_up(connection, TABLES.values())
-    return connection
 
 
 def _has_words(data: bytes, asked: str, lead: int | None) -> bool:
@@ -197,29 +190,26 @@ def make_private(directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in missing:
-        sync_directory(path.parent)
-    mode = directory.stat().st_mode & 0o777
-    if mode & 0o077:
-        directory.chmod(mode & 0o700)
-    for path in directory.glob("*"):
-        if path.is_file() and path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        _sync_directory(path.parent)
+    for path in (directory, *directory.iterdir()):
+        mode = path.stat().st_mode
+        if mode & 0o077 and (path == directory or path.is_file()):
+            path.chmod(mode & 0o700)
 
 
 def _write_durably(path: Path, text: str) -> None:
     """The whole text under this name, or no such file."""
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, text.encode())
+    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor has its rights from the start
+        file.write(text)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     partial.replace(path)
-    sync_directory(path.parent)
+    _sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     """Makes the names in a directory survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

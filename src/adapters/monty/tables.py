@@ -5,7 +5,7 @@
 import hashlib
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cached_property
@@ -21,17 +21,22 @@ from adapters.records.specs import SPECS, Index, RecordSpec, Scope
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-OWN_COLUMNS = (ID, VERSION)
 NO_VALUE = object()
 """What a column of this kind can never hold."""
-UPDATES_MAX = 256
-"""How many combinations of changed columns have their statement kept."""
 LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KEY, live INTEGER NOT NULL)"
 """How many live records each collection has; triggers keep it in the transaction that changes them."""
+StoredRow = tuple[Any, ...]
+"""Number, version, whether it is a tombstone, hash of the texts, columns."""
 
 _SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
 _WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
 """Changes when the rule for words does."""
+_TYPES: dict[FieldKind, type[Any]] = {
+    FieldKind.TEXT: str,
+    FieldKind.INTEGER: int,
+    FieldKind.BOOLEAN: bool,
+    FieldKind.INSTANT: datetime,
+}
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -46,99 +51,73 @@ class Table:
     def __init__(self, spec: RecordSpec[Any]) -> None:
         self.spec, self.name = spec, spec.collection
         keyed = [name for key in spec.unique_keys for name in key.fields]
-        self._keyed = [name for name in keyed if name not in OWN_COLUMNS]
         asked = {*keyed, *(name for index in spec.indexes for name in index.fields)}
-        fields = [
-            field
-            for field in spec.fields
-            if field.name not in OWN_COLUMNS
-            and (field.name in asked or field.name not in spec.text_fields[1:])
-        ]
+        # Texts are searched by word; only the first one is also a value to sort and to compare by.
+        unasked = {ID, VERSION, *spec.text_fields[1:]} - (asked - {ID, VERSION})
+        fields = [field for field in spec.fields if field.name not in unasked]
         scalars = {field.name: field.kind for field in fields if field.kind is not FieldKind.JSON}
         self.lists = tuple(field.name for field in fields if field.is_list)
-        self.columns = (*scalars, *self.lists)
         self.kinds = {**scalars, ID: FieldKind.TEXT, VERSION: FieldKind.INTEGER}
         self.nullable = {field.name for field in fields if field.nullable}
         self.words = f"{self.name}_words" if spec.text_fields else None
         self.has_live_count = IS_DELETED in scalars
-        self.orders = tuple(
-            Index(f"{self.name}_by_{field}", (field,), Scope.LIVE) for field in spec.list_orders
-        )
+        self.orders = tuple(Index(f"{self.name}_by_{name}", (name,), Scope.LIVE) for name in spec.list_orders)
         self.indexes = (*spec.indexes, *self.orders)
-        self._convert = tuple((name, _CONVERT[kind]) for name, kind in scalars.items())
-        self._updates: dict[tuple[int, ...], str] = {}
+        self.keyed = {quoted(name) for name in keyed} & {quoted(name) for name in scalars}
+        self._scalars = tuple(scalars.items())
+        self._names = ("version", "gone", "hash", *map(quoted, (*scalars, *self.lists)), "doc")
         self._prepare_statements()
 
     def _prepare_statements(self) -> None:
-        names = ["version", "gone", "hash", *map(quoted, self.columns), "doc"]
-        marks = ", ".join("?" * (len(names) + 1))
-        self.insert = f"INSERT INTO {self.name}({', '.join(names)}, id) VALUES ({marks})"
-        self.insert_numbered = f"INSERT INTO {self.name}({', '.join(names)}, id, n) VALUES ({marks}, ?)"
-        self.look = f"SELECT n, {', '.join(names[:-1])} FROM {self.name} WHERE id=?"
-        self._names = tuple(names)
-        keyed = self._keyed
-        nulls = ", ".join(f"{quoted(name)}=NULL" for name in dict.fromkeys(keyed))
-        self.vacate = f"UPDATE {self.name} SET {nulls} WHERE id=?" if keyed else ""
+        names, marks = ", ".join(self._names), ", ".join("?" * len(self._names))
+        self.insert = f"INSERT INTO {self.name}({names}, id) VALUES ({marks}, ?)"
+        self.insert_numbered = f"INSERT INTO {self.name}({names}, id, n) VALUES ({marks}, ?, ?)"
+        self.look = f"SELECT n, {', '.join(self._names[:-1])} FROM {self.name} WHERE id=?"
+        nulls = ", ".join(f"{name}=NULL" for name in sorted(self.keyed))
+        self.vacate = f"UPDATE {self.name} SET {nulls} WHERE id=?" if nulls else ""
         """Gives up the unique values of a record that the same change set stores again."""
-        indexed = "CASE WHEN hash IS NOT NULL THEN doc END"
-        self.note_changed = (
-            f"INSERT OR IGNORE INTO {self.words}_stale SELECT n, {indexed} FROM {self.name} WHERE n=?"
-        )
+        noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
+        self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
         self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
         self.add_words = f"INSERT INTO {self.words}(rowid, lead, rest) VALUES (?, ?, ?)"
         self.remove_words = (
             f"INSERT INTO {self.words}({self.words}, rowid, lead, rest) VALUES ('delete', ?, ?, ?)"
         )
 
-    def table_ddl(self) -> str:
-        """The statement that creates the table itself."""
-        columns = "".join(f"{quoted(name)}, " for name in self.columns)
-        return (
+    def table_ddl(self) -> Iterator[str]:
+        """The table, its unique keys, the full-text index, and what rows held when that last saw them."""
+        columns = "".join(f"{name}, " for name in self._names[3:-1])
+        yield (
             f"CREATE TABLE {self.name}(n INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
             f"gone INTEGER NOT NULL, hash INTEGER, {columns}doc BLOB NOT NULL)"
         )
-
-    def words_ddl(self) -> Iterator[str]:
-        """The full-text index, and what rows held when it last saw them, for rows that have changed since."""
-        if self.words:
-            yield f"CREATE TABLE {self.words}_stale(n INTEGER PRIMARY KEY, doc BLOB)"
-            yield (
-                f"CREATE VIRTUAL TABLE {self.words} "
-                "USING fts5(lead, rest, content='', detail=column, columnsize=0, tokenize='ascii')"
-            )
-
-    def unique_ddl(self) -> Iterator[str]:
-        """The unique keys."""
         yield f"CREATE UNIQUE INDEX {self.name}_id ON {self.name}(id)"
         for key in self.spec.unique_keys:
             present = [f"{quoted(name)} IS NOT NULL" for name in self.spec.present_in(key)]
-            scope = Scope.LIVE if key.live_only else Scope.ALL
-            yield self._index_ddl("UNIQUE INDEX", key.name, key.fields, [*present, *scope_terms(scope)])
+            where = present + scope_terms(Scope.LIVE) * key.live_only
+            yield self._index_ddl("UNIQUE INDEX", key.name, key.fields, where)
+        if self.words:
+            yield f"CREATE TABLE {self.words}_stale(n INTEGER PRIMARY KEY, doc BLOB)"
+            options = "content='', detail=column, columnsize=0, tokenize='ascii'"
+            yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(lead, rest, {options})"
 
     def index_ddl(self) -> Iterator[str]:
         """The other indexes, each ending with the id that breaks ties, and the triggers that count live records."""
         for index in self.indexes:
-            where = () if index in self.orders else self.spec.present_in(index)
-            present = [f"{quoted(name)} IS NOT NULL" for name in where]
-            columns = tuple(dict.fromkeys((*index.fields, ID)))
-            yield self._index_ddl("INDEX", index.name, columns, [*scope_terms(index.scope), *present])
-        if self.has_live_count:
-            yield from self._live_count_ddl()
-
-    def _live_count_ddl(self) -> Iterator[str]:
-        column = quoted(IS_DELETED)
+            present = () if index in self.orders else self.spec.present_in(index)
+            where = scope_terms(index.scope) + [f"{quoted(name)} IS NOT NULL" for name in present]
+            yield self._index_ddl("INDEX", index.name, tuple(dict.fromkeys((*index.fields, ID))), where)
+        if not self.has_live_count:
+            return
+        deleted = quoted(IS_DELETED)
         if self.words:
-            yield self._index_ddl("INDEX", f"{self.name}_not_live", (ID,), [f"{column} IS NOT 0"])
-        change = "UPDATE live_counts SET live = live + ({}) WHERE collection = '" + self.name + "'; END"
-        yield (
-            f"CREATE TRIGGER {self.name}_inserted AFTER INSERT ON {self.name} WHEN NEW.{column} IS 0 "
-            f"BEGIN {change.format(1)}"
-        )
-        yield (
-            f"CREATE TRIGGER {self.name}_updated AFTER UPDATE OF {column} ON {self.name} "
-            f"WHEN OLD.{column} IS NOT NEW.{column} "
-            f"BEGIN {change.format(f'(NEW.{column} IS 0) - (OLD.{column} IS 0)')}"
-        )
+            yield self._index_ddl("INDEX", f"{self.name}_not_live", (ID,), [f"{deleted} IS NOT 0"])
+        for event, change in (
+            ("INSERT", f"(NEW.{deleted} IS 0)"),
+            (f"UPDATE OF {deleted}", f"(NEW.{deleted} IS 0) - (OLD.{deleted} IS 0)"),
+        ):
+            count = f"UPDATE live_counts SET live = live + {change} WHERE collection = '{self.name}'"
+            yield f"CREATE TRIGGER {self.name}_{event[:6]} AFTER {event} ON {self.name} BEGIN {count}; END"
 
     def _index_ddl(self, kind: str, name: str, columns: tuple[str, ...], where: list[str]) -> str:
         partial = f" WHERE {' AND '.join(where)}" if where else ""
@@ -147,51 +126,35 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever columns, indexes, words or the reading of old documents do."""
-        facts = [
-            self.table_ddl(),
-            *self.words_ddl(),
-            *self.unique_ddl(),
-            *self.index_ddl(),
-            self.spec.fields,
-            self.spec.text_fields,
-        ]
-        if self.words:
-            facts.append(_WORD_RULE)
-        return hashlib.sha256(repr([*facts, self.spec.former_names]).encode()).hexdigest()
+        spec, rule = self.spec, _WORD_RULE if self.words else None
+        facts = (*self.table_ddl(), *self.index_ddl(), spec.fields, spec.text_fields, spec.former_names, rule)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def row(self, record: Record, data: bytes) -> tuple[Any, ...]:
-        """The values for `insert` and `update` without their last one, the id or the number."""
+        """The values for `insert` without the last one, the id."""
         if is_tombstone(record):
-            return (record[VERSION], 1, None, *(None,) * len(self.columns), data)
+            return (record[VERSION], 1, *(None,) * (len(self._names) - 3), data)
         get = record.get
-        values = [None if (value := get(name)) is None else convert(value) for name, convert in self._convert]
+        values = [
+            None if (value := get(name)) is None else _stored(value, kind) for name, kind in self._scalars
+        ]
         lists = [None if (value := get(name)) is None else _json_list(value) for name in self.lists]
         return (record[VERSION], 0, self._text_hash(record), *values, *lists, data)
 
-    def update(self, stored: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    def update(self, stored: StoredRow, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
         """The statement and parameters that turn a row, as `look` found it, into these values.
 
         It names changed columns only: SQLite renews every index of a column that is named, changed or not.
         """
-        changed = tuple(at for at, value in enumerate(stored[1:]) if value != values[at])
-        params = [values[at] for at in changed]
-        return self._update_of(changed), (*params, values[-1], stored[0])
-
-    def _update_of(self, changed: tuple[int, ...]) -> str:
-        statement = self._updates.get(changed)
-        if statement is None:
-            sets = ", ".join(f"{self._names[at]}=?" for at in (*changed, -1))
-            statement = f"UPDATE {self.name} SET {sets} WHERE n=?"
-            if len(self._updates) < UPDATES_MAX:
-                self._updates[changed] = statement
-        return statement
+        changed = [at for at, value in enumerate(stored[1:]) if value != values[at]]
+        sets = ", ".join(f"{self._names[at]}=?" for at in (*changed, -1))
+        parameters = (*(values[at] for at in changed), values[-1], stored[0])
+        return f"UPDATE {self.name} SET {sets} WHERE n=?", parameters
 
     def without_keys(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values of `row` for a record whose unique values another one holds."""
-        keyed = set(map(quoted, self._keyed))
-        return tuple(
-            None if name in keyed else value for name, value in zip(self._names, values, strict=True)
-        )
+        named = zip(self._names, values, strict=True)
+        return tuple(None if name in self.keyed else value for name, value in named)
 
     def _text_hash(self, record: Record) -> int | None:
         """Tells texts apart, so that words are indexed again only where texts changed. None where there are none."""
@@ -223,15 +186,13 @@ class Table:
         if isinstance(value, Enum):
             value = value.value
         kind = self.kinds[name]
-        if type(value) is not _TYPES[kind]:
+        if type(value) is not _TYPES[kind] or (isinstance(value, str) and has_surrogates(value)):
             return NO_VALUE
-        if isinstance(value, datetime):
-            delta = value - EPOCH
+        if isinstance(value, datetime) and value.microsecond % 1000:
             # Nothing stored lies between milliseconds, but a bound may; SQLite compares both exactly.
-            return delta // MILLISECOND if not value.microsecond % 1000 else delta / MILLISECOND
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            return float(value)
-        return NO_VALUE if isinstance(value, str) and has_surrogates(value) else value
+            return (value - EPOCH) / MILLISECOND
+        is_wide = type(value) is int and not -(2**63) <= value < 2**63
+        return float(value) if is_wide else _stored(value, kind)
 
 
 def quoted(name: str) -> str:
@@ -241,60 +202,30 @@ def quoted(name: str) -> str:
 
 def scope_terms(scope: Scope) -> list[str]:
     """The predicate of a partial index; questions must repeat it word for word to be served by the index."""
-    return [_held(name, values) for name, values in scope.held.items()]
-
-
-def _held(name: str, values: tuple[Any, ...]) -> str:
-    literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
-    return (
-        f"{quoted(name)} = {literals[0]}"
-        if len(literals) == 1
-        else f"{quoted(name)} IN ({', '.join(literals)})"
-    )
+    terms = []
+    for name, values in scope.held.items():
+        literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
+        one_of = f"IN ({', '.join(literals)})" if len(literals) > 1 else f"= {literals[0]}"
+        terms.append(f"{quoted(name)} {one_of}")
+    return terms
 
 
 def has_surrogates(text: str) -> bool:
     """Whether the text holds halves of surrogate pairs, which SQLite cannot take and documents cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _other_kind(value: Any) -> bytes:
-    return bson.encode({"": value})
-
-
-def _text(value: Any) -> Any:
-    return value if type(value) is str else _other_kind(value)
-
-
-def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else _other_kind(value)
-
-
-def _boolean(value: Any) -> Any:
-    return int(value) if value is True or value is False else _other_kind(value)
-
-
-def _instant(value: Any) -> Any:
-    return (value - EPOCH) // MILLISECOND if isinstance(value, datetime) else _other_kind(value)
+def _stored(value: Any, kind: FieldKind) -> Any:
+    if type(value) is not _TYPES[kind]:
+        return bson.encode({"": value})
+    return (value - EPOCH) // MILLISECOND if kind is FieldKind.INSTANT else value
 
 
 def _json_list(value: Any) -> Any:
     """Only texts are ever asked for. SQLite's JSON functions cut a text at a NUL, so such texts are left out too."""
     if not isinstance(value, list | tuple):
-        return _other_kind(value)
+        return bson.encode({"": value})
     return _encode_json([item for item in value if type(item) is str and "\0" not in item]).decode()
 
-
-_CONVERT: dict[FieldKind, Callable[[Any], Any]] = {
-    FieldKind.TEXT: _text,
-    FieldKind.INTEGER: _integer,
-    FieldKind.BOOLEAN: _boolean,
-    FieldKind.INSTANT: _instant,
-}
-_TYPES = {FieldKind.TEXT: str, FieldKind.INTEGER: int, FieldKind.BOOLEAN: bool, FieldKind.INSTANT: datetime}
 
 TABLES: dict[str, Table] = {name: Table(spec) for name, spec in SPECS.items()}
