@@ -2,12 +2,17 @@
 
 # ruff: noqa: S608 - statements are put together from the specs; values are parameters
 
-from collections.abc import Sequence
-
-from adapters.monty.criteria_sql import Sql, scopes_of, where_of
-from adapters.monty.search import match_expression, searches_of, word_parameter
+from adapters.monty.criteria_sql import (
+    Sql,
+    params_of,
+    scopes_of,
+    searches_of,
+    stale_rows,
+    where_of,
+    word_parameters,
+)
 from adapters.monty.tables import Table, quoted
-from adapters.records.criteria import AnyOf, Criterion, Equals, HasWords, OneOf, conjuncts_of, words_of
+from adapters.records.criteria import AnyOf, Criterion, Equals, HasWords, OneOf, conjuncts_of
 from adapters.records.record import IS_DELETED
 from adapters.records.specs import Scope
 
@@ -21,20 +26,15 @@ def is_all_live(table: Table, conjuncts: list[Criterion]) -> bool:
 
 def count_statement(table: Table, conjuncts: list[Criterion]) -> Sql:
     """The statement whose only value is the count; where it is not exact, the matching documents instead."""
-    words = _words_count(table, conjuncts)
+    words, parts = _words_count(table, conjuncts), union_parts(table, conjuncts)
     if words is not None:
         return words
-    parts = union_parts(table, conjuncts)
     if parts is not None:
         selects = " UNION ".join(f"SELECT n FROM {table.name} WHERE {part.text}" for part in parts)
-        params = tuple(value for part in parts for value in part.params)
-        return Sql(f"SELECT count(*) FROM ({selects})", params)
+        return Sql(f"SELECT count(*) FROM ({selects})", params_of(parts))
     where = where_of(table, conjuncts)
-    return Sql(
-        f"SELECT {'count(*)' if where.is_exact else 'doc'} FROM {table.name} WHERE {where.text}",
-        where.params,
-        where.is_exact,
-    )
+    what = "count(*)" if where.is_exact else "doc"
+    return Sql(f"SELECT {what} FROM {table.name} WHERE {where.text}", where.params, where.is_exact)
 
 
 def _words_count(table: Table, conjuncts: list[Criterion]) -> Sql | None:
@@ -43,27 +43,21 @@ def _words_count(table: Table, conjuncts: list[Criterion]) -> Sql | None:
     others = [one for one in conjuncts if one not in searches]
     if len(searches) != 1 or not (others == [] or is_all_live(table, others)):
         return None
-    (search,), words, name = searches, table.words, table.name
-    hits = (
-        f"SELECT count(*) FROM {words} WHERE {words} MATCH ? AND rowid NOT IN (SELECT n FROM {words}_stale)"
-    )
-    read = (
-        f"SELECT count(*) FROM {words}_stale s CROSS JOIN {name} t ON t.n = s.n WHERE has_words(t.doc, ?, ?)"
-    )
+    words, name, column = table.words, table.name, quoted(IS_DELETED)
+    hits = f"FROM {words} WHERE {words} MATCH ? AND rowid NOT IN (SELECT n FROM {words}_stale)"
+    read = stale_rows(table)
     if others:
-        column = quoted(IS_DELETED)
         hits += f" AND rowid NOT IN (SELECT n FROM {name} INDEXED BY {name}_not_live WHERE {column} IS NOT 0)"
         read += f" AND t.{column} = 0"
-    match = match_expression(words_of(search.text), search.lead)
-    return Sql(f"SELECT ({hits}) + ({read})", (match, *word_parameter(table, search)))
+    both = f"SELECT (SELECT count(*) {hits}) + (SELECT count(*) {read})"
+    return Sql(both, word_parameters(table, searches[0]))
 
 
 def estimate_statement(table: Table, conjuncts: list[Criterion], limit: int) -> Sql:
     """Counts the rows that match, up to a limit; a row that matches several branches of an OR counts for each."""
     parts = union_parts(table, conjuncts) or [where_of(table, conjuncts)]
     selects = " UNION ALL ".join(f"SELECT 1 FROM {table.name} WHERE {part.text}" for part in parts)
-    params = tuple(value for part in parts for value in part.params)
-    return Sql(f"SELECT count(*) FROM (SELECT 1 FROM ({selects}) LIMIT {limit})", params)
+    return Sql(f"SELECT count(*) FROM (SELECT 1 FROM ({selects}) LIMIT {limit})", params_of(parts))
 
 
 def union_parts(table: Table, conjuncts: list[Criterion]) -> list[Sql] | None:
@@ -72,19 +66,14 @@ def union_parts(table: Table, conjuncts: list[Criterion]) -> list[Sql] | None:
     SQLite reads each row of an OR to join its branches; a UNION joins numbers that come from the indexes alone.
     """
     alternatives = [one for one in conjuncts if isinstance(one, AnyOf)]
-    others = [one for one in conjuncts if not isinstance(one, AnyOf)]
+    others: list[Criterion] = [one for one in conjuncts if not isinstance(one, AnyOf)]
     if len(alternatives) != 1 or any(isinstance(one, HasWords) for one in others):
         return None
-    parts = []
+    scopes, parts = {Scope.ALL, *scopes_of(others)}, []
+    leading = {index.fields[0] for index in table.indexes if index.scope in scopes}
     for branch in alternatives[0].criteria:
         within = conjuncts_of(branch)
-        if not _is_indexed(table, others, within):
+        if not any(isinstance(one, Equals | OneOf) and one.field in leading for one in within):
             return None
         parts.append(where_of(table, [*others, *within]))
     return parts if parts and all(part.is_exact for part in parts) else None
-
-
-def _is_indexed(table: Table, others: Sequence[Criterion], branch: Sequence[Criterion]) -> bool:
-    pinned = {one.field for one in branch if isinstance(one, Equals | OneOf)}
-    scopes = {Scope.ALL, *scopes_of(list(others))}
-    return any(index.fields[0] in pinned and index.scope in scopes for index in table.indexes)

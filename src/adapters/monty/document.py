@@ -1,7 +1,6 @@
 """Records as documents: `id` is `_id`, everything else stands under its own name, in BSON."""
 
 import re
-from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,10 +36,9 @@ class _PlainId(TypeDecoder):
         return str(value)
 
 
-CODEC_FACTS = {"tz_aware": True, "tzinfo": UTC, "type_registry": TypeRegistry([_PlainInteger(), _PlainId()])}
-"""How documents are decoded, as MontyClient takes it."""
-
-CODEC: CodecOptions[MutableMapping[str, Any]] = CodecOptions(**CODEC_FACTS)  # type: ignore[arg-type]
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    dict, tz_aware=True, tzinfo=UTC, type_registry=TypeRegistry([_PlainInteger(), _PlainId()])
+)
 
 
 def encoded(record: Record) -> bytes:
@@ -60,19 +58,14 @@ def encoded(record: Record) -> bytes:
 def decoded(data: bytes) -> Record:
     """The record of a document's bytes. Raises CorruptRecord where they are damaged."""
     try:
-        return record_of(bson.decode(data, codec_options=CODEC))
+        record: Record = bson.decode(data, codec_options=CODEC)
+        record[ID] = record.pop(DOCUMENT_ID)
+        return record
     except (BSONError, KeyError) as error:
         # Writers put `_id` first, so that much of it may be left.
         found = re.match(rb"....\x02_id\x00....([ -~]+)\x00", data, re.DOTALL)
         name = found[1].decode("ascii") if found else "a record"
         raise CorruptRecord(f"The stored document of {name} is damaged: restore it from a copy.") from error
-
-
-def record_of(document: MutableMapping[str, Any]) -> Record:
-    """The record of a document that nobody else holds."""
-    record: Record = dict(document)
-    record[ID] = record.pop(DOCUMENT_ID)
-    return record
 
 
 def _require_exact(record: Record) -> None:

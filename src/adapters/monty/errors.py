@@ -21,14 +21,9 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     return StoreUnavailable()
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process holds the database's lock."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def is_interrupted(error: BaseException) -> bool:
-    """Whether a progress handler has stopped the statement."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+def code_of(error: BaseException) -> int:
+    """SQLite's primary result code; 0 where the error is not SQLite's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:

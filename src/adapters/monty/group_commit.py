@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from adapters.monty.errors import DRIVER_ERRORS, is_busy, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
 from adapters.monty.writes import Transaction, Write, index_words
 from domain.errors import StoreUnavailable
 
@@ -35,7 +35,7 @@ def run_group(connection: sqlite3.Connection, writes: Sequence[Write]) -> Outcom
                 return [outcome], 0
             return [None], transaction.stale
     except sqlite3.Error as error:
-        if len(writes) == 1 or is_busy(error):
+        if len(writes) == 1 or code_of(error) == sqlite3.SQLITE_BUSY:
             # Another program holds the file; each attempt would wait for the whole time-out.
             return [unavailable(error)] * len(writes), 0
     alone = [run_group(connection, [write]) for write in writes]

@@ -7,45 +7,31 @@ up to the number where the other way is cheaper, and the choice is forced with I
 # ruff: noqa: S608 - statements are put together from the specs; values are parameters
 
 import math
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from adapters.monty.criteria_sql import FALSE, Sql, all_of, scopes_of, where_of, words_condition
-from adapters.monty.search import WordAccess, searches_of
+from adapters.monty.criteria_sql import (
+    FALSE,
+    Sql,
+    WordAccess,
+    all_of,
+    scopes_of,
+    searches_of,
+    where_of,
+    words_condition,
+)
 from adapters.monty.tables import Table, quoted
-from adapters.records.criteria import Criterion, Equals, Order, Question, conjuncts_of
+from adapters.records.criteria import Criterion, Equals, NotNull, Order, Question, Range, conjuncts_of
 from adapters.records.record import ID
 from adapters.records.specs import Index, Scope
 
-KNOWN_SECONDS = 5.0
-KNOWN_MAX = 1_000
-
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class AccessPath:
     """`index` is followed in the page's order; without one, all matches are gathered, about `rows` of them."""
 
     index: str | None
     words: WordAccess = WordAccess.DRIVE
     rows: int = 0
-
-
-@dataclass(slots=True)
-class Estimates:
-    """How many rows statements were found to match, for a few seconds. A wrong one costs time, never an answer."""
-
-    _known: dict[Sql, tuple[float, int]] = field(default_factory=dict)
-
-    def get(self, counted: Sql) -> int | None:
-        """The count, where it was taken lately."""
-        until, count = self._known.get(counted, (0.0, 0))
-        return count if until > time.monotonic() else None
-
-    def note(self, counted: Sql, count: int) -> None:
-        """Keeps a count."""
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
 
 
 def gathered_max(limit: int, size: int) -> int:
@@ -60,14 +46,18 @@ def listed_max(limit: int, size: int) -> int:
 
 def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple[str | None, list[Criterion]]:
     """The index that yields the order, and the criteria that it leaves to be checked row by row."""
-    scopes = scopes_of(conjuncts)
+    scopes = {Scope.ALL, *scopes_of(conjuncts)}
     pinned = {one.field: one for one in conjuncts if isinstance(one, Equals)}
     best: tuple[str | None, list[Criterion]] = (f"{table.name}_id" if order.field == ID else None, conjuncts)
-    for index in table.indexes:
+    for index in table.ordered:
         lead = _pinned_fields(index, order)
-        if lead is None or not (index.scope is Scope.ALL or index.scope in scopes):
+        if lead is None or not pinned.keys() >= set(lead) or index.scope not in scopes:
             continue
-        if any(name not in pinned for name in lead) or _lacks_nulls(table, index, order, lead):
+        # An index of the specs leaves out records whose first field is null; those of list orders hold them.
+        lacks_nulls = not lead and index not in table.orders and order.field in table.spec.present_in(index)
+        if lacks_nulls and not any(
+            isinstance(one, Range | NotNull) and one.field == order.field for one in conjuncts
+        ):
             continue
         decided = [pinned[name] for name in (*lead, *index.scope.held) if name in pinned]
         left = [one for one in conjuncts if one not in decided]
@@ -84,13 +74,7 @@ def _pinned_fields(index: Index, order: Order) -> tuple[str, ...] | None:
     return fields[:-1] if fields and fields[-1] == order.field else None
 
 
-def _lacks_nulls(table: Table, index: Index, order: Order, lead: tuple[str, ...]) -> bool:
-    """Whether records without a value to sort by are missing in the index although they match."""
-    is_whole = index in table.orders or bool(lead) or order.field not in table.spec.present_in(index)
-    return not is_whole
-
-
-def page_statements(table: Table, question: Question, path: Path) -> tuple[list[Sql], bool]:
+def page_statements(table: Table, question: Question, path: AccessPath) -> tuple[list[Sql], bool]:
     """The statements that fill a page one after the other, each with a LIMIT to be bound, and whether they are exact.
 
     Where they are not exact they have no LIMIT, and MontyDB's matcher decides about their documents.
@@ -107,7 +91,7 @@ def page_statements(table: Table, question: Question, path: Path) -> tuple[list[
     ], where.is_exact
 
 
-def _page_text(table: Table, order: Order, path: Path, where: str, *, is_exact: bool) -> str:
+def _page_text(table: Table, order: Order, path: AccessPath, where: str, *, is_exact: bool) -> str:
     down = " DESC" if order.descending else ""
     plus = "" if path.index else "+"
     source = f"{table.name} INDEXED BY {path.index}" if path.index else table.name

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from adapters.monty.errors import DRIVER_ERRORS, is_interrupted, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
 from adapters.monty.tuning import Tuning
 
 R = TypeVar("R")
@@ -50,8 +50,6 @@ class ReadConnections:
         for _ in self._all:
             await self._slots.acquire()
         self._threads.shutdown()
-        for long in self._all:
-            long.connection.close()
 
     async def soon(self, read: Read[R], *, rows: int = 0) -> R:
         """On the event loop, and once more in a thread where that takes too long or `rows` says that it will."""
@@ -61,7 +59,7 @@ class ReadConnections:
         try:
             return read(self.short)
         except DRIVER_ERRORS as error:
-            if not is_interrupted(error):
+            if code_of(error) != sqlite3.SQLITE_INTERRUPT:
                 raise unavailable(error) from error
         finally:
             self._deadline = math.inf

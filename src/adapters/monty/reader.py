@@ -5,18 +5,24 @@
 import heapq
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from montydb.engine.weighted import Weighted
 
 from adapters.monty.counts import count_statement, estimate_statement, is_all_live
-from adapters.monty.criteria_sql import Sql, where_of
+from adapters.monty.criteria_sql import Sql, WordAccess, match_expression, searches_of, where_of
 from adapters.monty.document import decoded
 from adapters.monty.document_query import document_query
-from adapters.monty.planning import Estimates, Path, gathered_max, listed_max, order_index, page_statements
+from adapters.monty.planning import (
+    AccessPath,
+    gathered_max,
+    listed_max,
+    order_index,
+    page_statements,
+)
 from adapters.monty.read_connections import ReadConnections
-from adapters.monty.search import WordAccess, match_expression, searches_of
 from adapters.monty.storage import matching
 from adapters.monty.tables import TABLES, Table
 from adapters.monty.tuning import Strategy
@@ -33,6 +39,9 @@ from adapters.records.criteria import (
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
 
+KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
+"""How long, and of how many statements, the number of matches is kept."""
+
 
 class Reader:
     """See the port RecordStore."""
@@ -40,7 +49,7 @@ class Reader:
     def __init__(self, connections: ReadConnections, strategy: Strategy) -> None:
         self._soon, self._in_thread, self.close = connections.soon, connections.in_thread, connections.close
         self._strategy = strategy
-        self._estimates = Estimates()
+        self._known: dict[Sql, tuple[float, int]] = {}
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
@@ -78,20 +87,20 @@ class Reader:
         path = await self._path(table, question)
         return await self._soon(lambda connection: _page(connection, table, question, path), rows=path.rows)
 
-    async def _path(self, table: Table, question: Question) -> Path:
+    async def _path(self, table: Table, question: Question) -> AccessPath:
         index, left = order_index(table, conjuncts_of(question.where), question.order)
         if index is None or self._strategy is Strategy.GATHER:
-            return Path(None)
+            return AccessPath(None)
         if not left:
-            return Path(index)
+            return AccessPath(index)
         if self._strategy is not Strategy.BY_ESTIMATE:
             is_list = self._strategy is Strategy.ORDER_AND_LIST
-            return Path(index, WordAccess.LIST if is_list else WordAccess.PROBE)
+            return AccessPath(index, WordAccess.LIST if is_list else WordAccess.PROBE)
         return await self._cheapest_path(table, question, index=index, left=left)
 
     async def _cheapest_path(
         self, table: Table, question: Question, *, index: str, left: list[Criterion]
-    ) -> Path:
+    ) -> AccessPath:
         """`left` is what following the index leaves to be checked."""
         size = await self._counted(Sql(f"SELECT max(n) FROM {table.name}"))
         few, listed = gathered_max(question.limit, size), listed_max(question.limit, size)
@@ -100,21 +109,23 @@ class Reader:
         if searches:
             hits = await self._counted(_hits(table, searches, listed))
             if hits < few:
-                return Path(None, rows=hits)
+                return AccessPath(None, rows=hits)
             access = WordAccess.LIST if hits < listed else WordAccess.PROBE
         if any(one not in searches for one in left):
             others = [one for one in conjuncts if one not in searches]
             matches = await self._counted(estimate_statement(table, others, few))
             if matches < few:
-                return Path(None, access, rows=matches)
-        return Path(index, access)
+                return AccessPath(None, access, rows=matches)
+        return AccessPath(index, access)
 
     async def _counted(self, counted: Sql) -> int:
-        """A count that is a few seconds old at most."""
-        count = self._estimates.get(counted)
-        if count is None:
+        """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
+        until, count = self._known.get(counted, (0.0, 0))
+        if until < time.monotonic():
             count = await self._soon(lambda connection: _number(connection, counted))
-            self._estimates.note(counted, count)
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
         return count
 
 
@@ -151,7 +162,7 @@ def _gathered(
         return {collection: _fetched(connection, collection, ids) for collection, ids in wanted.items()}
 
 
-def _page(connection: sqlite3.Connection, table: Table, question: Question, path: Path) -> list[Record]:
+def _page(connection: sqlite3.Connection, table: Table, question: Question, path: AccessPath) -> list[Record]:
     statements, is_exact = page_statements(table, question, path)
     with connection:
         if len(statements) > 1:

@@ -45,7 +45,6 @@ class MontyRecordStore:
         self._lock = None if directory is None else DirectoryLock(directory)
         self._commits: ImmediateCommits | GroupCommits | None = None
         self._reader: Reader | None = None
-        self._short: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         if self._commits is not None:
@@ -62,7 +61,8 @@ class MontyRecordStore:
             self._start()
         except BaseException as error:
             self._file.close()
-            self._release()
+            if self._lock is not None:
+                self._lock.release()
             if isinstance(error, DRIVER_ERRORS):
                 raise refused(error, self._directory) from error
             raise
@@ -75,17 +75,15 @@ class MontyRecordStore:
             )
 
     def _start(self) -> None:
-        is_in_memory = self._directory is None
-        slots = 1 if is_in_memory else LONG_READS_MAX
-        lock, stale_max = asyncio.Semaphore(slots), self._tuning.stale_max
-        self._short = self._file.writer if is_in_memory else self._file.connection("reader")
-        long = [self._file.connection("long") for _ in range(slots)]
-        connections = ReadConnections(self._short, long, slots=lock, tuning=self._tuning)
-        self._reader = Reader(connections, self._tuning.strategy)
+        writer, tuning, is_in_memory = self._file.writer, self._tuning, self._directory is None
+        short = writer if is_in_memory else self._file.connection("reader")
+        long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
+        slots = asyncio.Semaphore(len(long))
+        self._reader = Reader(ReadConnections(short, long, slots=slots, tuning=tuning), tuning.strategy)
         if is_in_memory:
-            self._commits = ImmediateCommits(self._file.writer, lock, stale_max=stale_max)
+            self._commits = ImmediateCommits(writer, slots, stale_max=tuning.stale_max)
         else:
-            self._commits = GroupCommits(self._file.writer, stale_max=stale_max)
+            self._commits = GroupCommits(writer, stale_max=tuning.stale_max)
 
     async def close(self) -> None:
         if self._commits is None:
@@ -95,13 +93,12 @@ class MontyRecordStore:
         reader, self._reader = self._open_reader(), None
         await reader.close()
         try:
-            if self._directory is not None and self._short is not None:
-                self._short.close()
-                await asyncio.to_thread(self._file.close)
+            await asyncio.to_thread(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
         finally:
-            self._release()
+            if self._lock is not None:
+                self._lock.release()
 
     async def prepare(self) -> None:
         """Nothing is left to prepare: opening creates and rebuilds the tables."""
@@ -159,7 +156,3 @@ class MontyRecordStore:
         if self._reader is None:
             raise StoreUnavailable("MontyDB is not open.")
         return self._reader
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()

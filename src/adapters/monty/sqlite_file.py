@@ -39,6 +39,7 @@ class SqliteFile:
         in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._writer: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
 
     def open(self) -> None:
         """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused."""
@@ -77,6 +78,8 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
+        if kind != "writer":
+            self._readers.append(connection)
         return connection
 
     def _set_up(self, connection: sqlite3.Connection, kind: str) -> None:
@@ -104,7 +107,9 @@ class SqliteFile:
         return self._writer
 
     def close(self) -> None:
-        """Closes the file's last connection, which writes the log back. Memory is kept for the next opening."""
+        """Closes all connections; the last one writes the log back. Memory is kept for the next opening."""
+        while self._readers:
+            self._readers.pop().close()
         if self._writer is not None and self.path is not None:
             self._writer.close()
             self._writer = None

@@ -10,6 +10,7 @@ which know versions and unique keys.
 import sqlite3
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from montydb.errors import OperationFailure
 from montydb.storage import AbstractStorage
 from montydb.types import bson as montydb_bson
 
-from adapters.monty.document import CODEC, DOCUMENT_ID, record_of
+from adapters.monty.document import CODEC, DOCUMENT_ID, decoded
 from adapters.monty.tables import quoted
-from adapters.records.record import Record
+from adapters.records.record import ID, Record
 
 montydb_bson.init(use_bson=True)
 
@@ -29,10 +30,8 @@ montydb_bson.init(use_bson=True)
 def matching(query: dict[str, Any], rows: Iterable[tuple[bytes]]) -> Iterator[Record]:
     """The records of those documents that MontyDB's matcher accepts, in their order."""
     accepts = QueryFilter(query)
-    for (data,) in rows:
-        document = bson.decode(data, codec_options=CODEC)
-        if accepts(document):
-            yield record_of(document)
+    records = (decoded(data) for (data,) in rows)
+    return (record for record in records if accepts({DOCUMENT_ID: record[ID], **record}))
 
 
 class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is published without types
@@ -50,9 +49,6 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
     def contractor_cls(self) -> type[Any]:
         """What MontyDB looks for to do anything that is not defined here."""
         raise OperationFailure("These collections are changed by change sets only.")
-
-    def database_create(self, db_name: str) -> None:
-        raise OperationFailure(f"Tandem creates its database; {db_name} is none.")
 
     def database_drop(self, db_name: str) -> None:
         raise OperationFailure(f"Dropping {db_name} is left to the operator.")
@@ -74,18 +70,13 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
         database, collection = cursor.collection.database, cursor.collection.name
         if not self.collection_exists(database, collection):
             return
-        statement, pinned = f"SELECT doc FROM {quoted(collection)}", cursor._spec.get(DOCUMENT_ID)
-        among = (
-            (f"{statement} WHERE id = ?", (pinned,))
-            if isinstance(pinned, str)
-            else (f"{statement} ORDER BY id", ())
-        )
-        for count, (data,) in enumerate(self._rows(database.name, *among)):
-            if max_scan and count >= max_scan:
-                return
-            yield bson.decode(data, codec_options=CODEC)
+        pinned = cursor._spec.get(DOCUMENT_ID)
+        where = "id = ?1" if isinstance(pinned, str) else "?1 IS NULL"
+        statement = f"SELECT doc FROM {quoted(collection)} WHERE {where} ORDER BY id"
+        rows = self._rows(database.name, statement, pinned if isinstance(pinned, str) else None)
+        yield from (bson.decode(data, codec_options=CODEC) for (data,) in islice(rows, max_scan or None))
 
-    def _rows(self, database: str, statement: str, params: tuple[str, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, database: str, statement: str, *params: str | None) -> Iterator[tuple[Any, ...]]:
         path = Path(self.repository, f"{database}.sqlite")
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             yield from connection.execute(statement, params)

@@ -63,7 +63,12 @@ class Table:
         self.has_live_count = IS_DELETED in scalars
         self.orders = tuple(Index(f"{self.name}_by_{name}", (name,), Scope.LIVE) for name in spec.list_orders)
         self.indexes = (*spec.indexes, *self.orders)
-        self.keyed = {quoted(name) for name in keyed} & {quoted(name) for name in scalars}
+        keys = (key for key in spec.unique_keys if not spec.present_in(key))
+        scopes = {True: Scope.LIVE, False: Scope.ALL}
+        self.ordered = (*self.indexes, *(Index(key.name, key.fields, scopes[key.live_only]) for key in keys))
+        """What may yield an order."""
+        live = [IS_DELETED] if any(key.live_only for key in spec.unique_keys) else []
+        self._keyed = set(map(quoted, (*keyed, *live))) & set(map(quoted, scalars))
         self._scalars = tuple(scalars.items())
         self._names = ("version", "gone", "hash", *map(quoted, (*scalars, *self.lists)), "doc")
         self._prepare_statements()
@@ -73,9 +78,6 @@ class Table:
         self.insert = f"INSERT INTO {self.name}({names}, id) VALUES ({marks}, ?)"
         self.insert_numbered = f"INSERT INTO {self.name}({names}, id, n) VALUES ({marks}, ?, ?)"
         self.look = f"SELECT n, {', '.join(self._names[:-1])} FROM {self.name} WHERE id=?"
-        nulls = ", ".join(f"{name}=NULL" for name in sorted(self.keyed))
-        self.vacate = f"UPDATE {self.name} SET {nulls} WHERE id=?" if nulls else ""
-        """Gives up the unique values of a record that the same change set stores again."""
         noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
         self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
         self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
@@ -151,10 +153,19 @@ class Table:
         parameters = (*(values[at] for at in changed), values[-1], stored[0])
         return f"UPDATE {self.name} SET {sets} WHERE n=?", parameters
 
+    def given_up(self, stored: StoredRow, values: tuple[Any, ...]) -> list[str]:
+        """The columns that keep a row in a unique index where these values take it out of its place there."""
+        return [
+            name
+            for name, old, new in zip(self._names, stored[1:], values, strict=False)
+            if name in self._keyed and old != new
+        ]
+
     def without_keys(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values of `row` for a record whose unique values another one holds."""
-        named = zip(self._names, values, strict=True)
-        return tuple(None if name in self.keyed else value for name, value in named)
+        return tuple(
+            None if name in self._keyed else value for name, value in zip(self._names, values, strict=True)
+        )
 
     def _text_hash(self, record: Record) -> int | None:
         """Tells texts apart, so that words are indexed again only where texts changed. None where there are none."""

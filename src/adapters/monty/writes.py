@@ -47,11 +47,6 @@ class Row:
         table = TABLES[collection]
         return cls(table, record[ID], expected_version, table.row(record, encoded(record)))
 
-    @property
-    def version(self) -> int:
-        version: int = self.values[0]
-        return version
-
 
 class Transaction:
     """A connection inside a transaction. `stale` counts the rows whose words are to be indexed later."""
@@ -64,6 +59,26 @@ class Transaction:
         """What is stored of a record."""
         found: StoredRow | None = self.execute(table.look, (record_id,)).fetchone()
         return found
+
+    def require(self, table: Table, record_id: str, version: int) -> StoredRow | None:
+        """What is stored of a record. Raises VersionConflict unless it has this version."""
+        stored = self.stored(table, record_id)
+        current = 0 if stored is None else stored[1]
+        if current != version:
+            raise VersionConflict(current_version=current, collection=table.name, entity_id=record_id)
+        return stored
+
+    def give_up_keys(self, rows: Sequence[Row]) -> None:
+        """Lets records of one change set exchange unique values, which SQLite checks at every single row."""
+        for row in rows if len(rows) > 1 else ():
+            stored = self.stored(row.table, row.record_id)
+            if (
+                stored is not None
+                and stored[1] < row.values[0]
+                and (names := row.table.given_up(stored, row.values))
+            ):
+                nulls = ", ".join(f"{name}=NULL" for name in names)
+                self.execute(f"UPDATE {row.table.name} SET {nulls} WHERE n=?", stored[:1])
 
     def put(self, row: Row, stored: StoredRow | None) -> None:
         """Raises AlreadyExists where another record holds a unique value."""
@@ -110,18 +125,14 @@ def commit_write(change_set: ChangeSet) -> Write:
 
     def run(transaction: Transaction) -> None:
         for guard in guards:
-            table = TABLES[guard.collection]
-            _require_version(
-                table, guard.record_id, transaction.stored(table, guard.record_id), guard.version
-            )
+            transaction.require(TABLES[guard.collection], guard.record_id, guard.version)
+        transaction.give_up_keys(puts)
         for put in puts:
-            stored = transaction.stored(put.table, put.record_id)
-            _require_version(put.table, put.record_id, stored, put.expected_version)
-            transaction.put(put, stored)
+            transaction.put(put, transaction.require(put.table, put.record_id, put.expected_version))
         for entry in entries:
             transaction.put(entry, None)
 
-    return _exchanging(run, puts)
+    return run
 
 
 def apply_write(change_set: ChangeSet) -> Write:
@@ -130,43 +141,16 @@ def apply_write(change_set: ChangeSet) -> Write:
     entries = [Row.of(ENTRIES.name, {**entry, **_ARRIVED}) for entry in change_set.entries]
 
     def run(transaction: Transaction) -> None:
+        transaction.give_up_keys(puts)
         for put in puts:
             stored = transaction.stored(put.table, put.record_id)
-            if stored is None or stored[1] < put.version:
+            if stored is None or stored[1] < put.values[0]:
                 transaction.put(put, stored)
         for entry in entries:
             if transaction.stored(entry.table, entry.record_id) is None:
                 transaction.put(entry, None)
 
-    return _exchanging(run, puts)
-
-
-def _exchanging(run: Write, puts: Sequence[Row]) -> Write:
-    """Lets records of one change set exchange unique values, which SQLite checks at every single row.
-
-    Where the first attempt meets a taken value and several records change, they give up their values before any is
-    taken; a value that is still taken then is a conflict.
-    """
-    keyed = [put for put in puts if put.table.vacate]
-    if len(keyed) < 2:
-        return run
-
-    def run_twice(transaction: Transaction) -> None:
-        transaction.execute("SAVEPOINT whole")
-        try:
-            run(transaction)
-        except AlreadyExists:
-            transaction.execute("ROLLBACK TO whole")
-            for put in keyed:
-                # A record that keeps its version keeps its values: `run` checks the versions once more.
-                stored = transaction.stored(put.table, put.record_id)
-                if stored is not None and stored[1] < put.version:
-                    transaction.execute(put.table.vacate, (put.record_id,))
-            run(transaction)
-        finally:
-            transaction.execute("RELEASE whole")
-
-    return run_twice
+    return run
 
 
 def settle_write(settlements: Sequence[Settlement]) -> Write:
@@ -195,12 +179,6 @@ def _noted(settlement: Settlement) -> Record:
         "syncError": settlement.error,
         "syncedAt": settlement.at if settlement.status is SyncStatus.SYNCED else None,
     }
-
-
-def _require_version(table: Table, record_id: str, stored: StoredRow | None, expected: int) -> None:
-    version = 0 if stored is None else stored[1]
-    if version != expected:
-        raise VersionConflict(current_version=version, collection=table.name, entity_id=record_id)
 
 
 def _fields_of(error: sqlite3.IntegrityError) -> tuple[str, ...]:
