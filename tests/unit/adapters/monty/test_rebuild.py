@@ -15,8 +15,17 @@ from adapters.monty.tables import TABLES, Table
 from adapters.records.criteria import AllOf, Equals, HasWords, Lead, Order, Question
 from adapters.records.record import Record
 from adapters.records.specs import TASKS, Index, Scope
-from tests.unit.adapters.monty.raw_documents import database_of, outdate
-from tests.unit.contracts.builders import change_set, commit_all, erasure, found_numbers, label, task
+from tests.unit.adapters.monty.raw_documents import database_of, outdate, write_raw
+from tests.unit.contracts.builders import (
+    change_set,
+    commit_all,
+    erasure,
+    found_numbers,
+    label,
+    numbered_id,
+    task,
+)
+from tests.unit.contracts.old_documents import old_task
 
 LIVE = Equals("isDeleted", value=False)
 EARLIER = Table(replace(TASKS, indexes=TASKS.indexes[:2], list_orders=(), text_fields=("title",)))
