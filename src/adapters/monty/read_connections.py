@@ -18,15 +18,6 @@ STEPS_BETWEEN_LOOKS = 2_000
 """After how many of SQLite's steps the clock is looked at: about a tenth of a millisecond."""
 
 
-class _LongConnection:
-    """A connection for threads. Its statements stop soon after `is_abandoned` was set."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.is_abandoned = False
-        connection.set_progress_handler(lambda: self.is_abandoned, STEPS_BETWEEN_LOOKS)
-
-
 class ReadConnections:
     """`slots` are as many as long connections; in memory, commits take part in them."""
 
@@ -39,15 +30,18 @@ class ReadConnections:
         tuning: Tuning,
     ) -> None:
         self.short, self._slots, self._tuning = short, slots, tuning
-        self._all = [_LongConnection(connection) for connection in long]
-        self._free = [*self._all]
-        self._threads = ThreadPoolExecutor(len(long), thread_name_prefix="monty-reader")
+        self._free = [*long]
+        self._abandoned: set[sqlite3.Connection] = set()
+        for connection in long:
+            connection.set_progress_handler(partial(self._is_abandoned, connection), STEPS_BETWEEN_LOOKS)
+        self._count = len(long)
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="monty-reader")
         self._deadline = math.inf
         short.set_progress_handler(lambda: time.monotonic() > self._deadline, STEPS_BETWEEN_LOOKS)
 
     async def close(self) -> None:
         """Waits for the reads that are running."""
-        for _ in self._all:
+        for _ in range(self._count):
             await self._slots.acquire()
         self._threads.shutdown()
 
@@ -69,18 +63,21 @@ class ReadConnections:
         """In a thread. The read is interrupted when its caller is cancelled."""
         await self._slots.acquire()
         long = self._free.pop()
-        long.is_abandoned = False
-        running = asyncio.get_running_loop().run_in_executor(self._threads, read, long.connection)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, read, long)
         running.add_done_callback(partial(self._give_back, long))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            long.is_abandoned = True
+            self._abandoned.add(long)
             raise
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
 
-    def _give_back(self, long: _LongConnection, _: object) -> None:
-        # On the loop, so that nobody is given a connection that may still be interrupted.
+    def _is_abandoned(self, long: sqlite3.Connection) -> bool:
+        return long in self._abandoned
+
+    def _give_back(self, long: sqlite3.Connection, _: object) -> None:
+        # On the loop, so that nobody is given a connection that is still to be interrupted.
+        self._abandoned.discard(long)
         self._free.append(long)
         self._slots.release()

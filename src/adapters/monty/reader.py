@@ -11,17 +11,10 @@ from itertools import islice
 
 from montydb.engine.weighted import Weighted
 
-from adapters.monty.counts import count_statement, estimate_statement, is_all_live
+from adapters.monty import planning
 from adapters.monty.criteria_sql import Sql, WordAccess, match_expression, searches_of, where_of
 from adapters.monty.document import decoded
 from adapters.monty.document_query import document_query
-from adapters.monty.planning import (
-    AccessPath,
-    gathered_max,
-    listed_max,
-    order_index,
-    page_statements,
-)
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.storage import matching
 from adapters.monty.tables import TABLES, Table
@@ -38,41 +31,47 @@ from adapters.records.criteria import (
 )
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
+from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
 """How long, and of how many statements, the number of matches is kept."""
 
 
 class Reader:
-    """See the port RecordStore."""
+    """The reading half of the port RecordStore, once `_connections` are there."""
 
-    def __init__(self, connections: ReadConnections, strategy: Strategy) -> None:
-        self._soon, self._in_thread, self.close = connections.soon, connections.in_thread, connections.close
+    def __init__(self, strategy: Strategy) -> None:
+        self._connections: ReadConnections | None = None
         self._strategy = strategy
         self._known: dict[Sql, tuple[float, int]] = {}
 
+    @property
+    def _reads(self) -> ReadConnections:
+        if self._connections is None:
+            raise StoreUnavailable("MontyDB is not open.")
+        return self._connections
+
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return await self._soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
+        return await self._reads.soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
 
     async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        return await self._soon(
-            lambda connection: _gathered(connection, wanted), rows=sum(map(len, wanted.values()))
-        )
+        rows = sum(map(len, wanted.values()))
+        return await self._reads.soon(lambda connection: _gathered(connection, wanted), rows=rows)
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         page = Sql(f"SELECT doc FROM {collection} WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit))
-        return await self._soon(lambda connection: _records(connection, page), rows=limit)
+        return await self._reads.soon(lambda connection: _records(connection, page), rows=limit)
 
     async def count(self, collection: str, where: Criterion) -> int:
         table, conjuncts = TABLES[collection], conjuncts_of(where)
-        if is_all_live(table, conjuncts):
+        if planning.is_all_live(table, conjuncts):
             live = Sql("SELECT live FROM live_counts WHERE collection = ?", (collection,))
-            return await self._soon(lambda connection: _number(connection, live))
-        counted = count_statement(table, conjuncts)
+            return await self._reads.soon(lambda connection: _number(connection, live))
+        counted = planning.count_statement(table, conjuncts)
         # Most counts are of many rows and would be begun twice on the loop.
         if counted.is_exact:
-            return await self._in_thread(lambda connection: _number(connection, counted))
-        return await self._in_thread(
+            return await self._reads.in_thread(lambda connection: _number(connection, counted))
+        return await self._reads.in_thread(
             lambda connection: sum(1 for _ in _matches(connection, table, where, counted))
         )
 
@@ -83,46 +82,48 @@ class Reader:
             return []
         table = TABLES[question.collection]
         if question.order.field not in table.kinds:
-            return await self._in_thread(lambda connection: _sorted_page(connection, table, question))
+            return await self._reads.in_thread(lambda connection: _sorted_page(connection, table, question))
         path = await self._path(table, question)
-        return await self._soon(lambda connection: _page(connection, table, question, path), rows=path.rows)
+        return await self._reads.soon(
+            lambda connection: _page(connection, table, question, path), rows=path.rows
+        )
 
-    async def _path(self, table: Table, question: Question) -> AccessPath:
-        index, left = order_index(table, conjuncts_of(question.where), question.order)
+    async def _path(self, table: Table, question: Question) -> planning.AccessPath:
+        index, left = planning.order_index(table, conjuncts_of(question.where), question.order)
         if index is None or self._strategy is Strategy.GATHER:
-            return AccessPath(None)
+            return planning.AccessPath(None)
         if not left:
-            return AccessPath(index)
+            return planning.AccessPath(index)
         if self._strategy is not Strategy.BY_ESTIMATE:
             is_list = self._strategy is Strategy.ORDER_AND_LIST
-            return AccessPath(index, WordAccess.LIST if is_list else WordAccess.PROBE)
+            return planning.AccessPath(index, WordAccess.LIST if is_list else WordAccess.PROBE)
         return await self._cheapest_path(table, question, index=index, left=left)
 
     async def _cheapest_path(
         self, table: Table, question: Question, *, index: str, left: list[Criterion]
-    ) -> AccessPath:
+    ) -> planning.AccessPath:
         """`left` is what following the index leaves to be checked."""
         size = await self._counted(Sql(f"SELECT max(n) FROM {table.name}"))
-        few, listed = gathered_max(question.limit, size), listed_max(question.limit, size)
+        few, listed = planning.bounds_of(question.limit, size)
         conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
         searches = searches_of(table, conjuncts)
         if searches:
             hits = await self._counted(_hits(table, searches, listed))
             if hits < few:
-                return AccessPath(None, rows=hits)
+                return planning.AccessPath(None, rows=hits)
             access = WordAccess.LIST if hits < listed else WordAccess.PROBE
         if any(one not in searches for one in left):
             others = [one for one in conjuncts if one not in searches]
-            matches = await self._counted(estimate_statement(table, others, few))
+            matches = await self._counted(planning.estimate_statement(table, others, few))
             if matches < few:
-                return AccessPath(None, access, rows=matches)
-        return AccessPath(index, access)
+                return planning.AccessPath(None, access, rows=matches)
+        return planning.AccessPath(index, access)
 
     async def _counted(self, counted: Sql) -> int:
         """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
         until, count = self._known.get(counted, (0.0, 0))
         if until < time.monotonic():
-            count = await self._soon(lambda connection: _number(connection, counted))
+            count = await self._reads.soon(lambda connection: _number(connection, counted))
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
@@ -162,8 +163,10 @@ def _gathered(
         return {collection: _fetched(connection, collection, ids) for collection, ids in wanted.items()}
 
 
-def _page(connection: sqlite3.Connection, table: Table, question: Question, path: AccessPath) -> list[Record]:
-    statements, is_exact = page_statements(table, question, path)
+def _page(
+    connection: sqlite3.Connection, table: Table, question: Question, path: planning.AccessPath
+) -> list[Record]:
+    statements, is_exact = planning.page_statements(table, question, path)
     with connection:
         if len(statements) > 1:
             connection.execute("BEGIN")  # Both parts are as of one commit.

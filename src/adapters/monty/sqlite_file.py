@@ -39,29 +39,24 @@ class SqliteFile:
         in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._writer: sqlite3.Connection | None = None
-        self._readers: list[sqlite3.Connection] = []
+        self._connections: list[sqlite3.Connection] = []
 
     def open(self) -> None:
-        """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused."""
+        """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused; close it then."""
         if self._writer is not None:
             return
         require_features(sqlite3.sqlite_version_info, _modules())
         known = None if self.path is None else _known_identity(self.path)
         writer = self.connection("writer")
-        try:
-            if self.path is None:
-                _empty_database().backup(writer)
-            identity = _identity_of(writer, known)
-            bring_up(writer, TABLES.values())
-            if self.path is not None and known is None:
-                _write_durably(self.path.with_suffix(".identity"), identity)
-        except BaseException:
-            writer.close()
-            raise
-        self._writer = writer
         if self.path is None:
+            _empty_database().backup(writer)
             # Memory lives as long as this object, across closing and opening.
             weakref.finalize(self, writer.close)
+        identity = _identity_of(writer, known)
+        bring_up(writer, TABLES.values())
+        if self.path is not None and known is None:
+            _write_durably(self.path.with_suffix(".identity"), identity)
+        self._writer = writer
 
     def connection(self, kind: str) -> sqlite3.Connection:
         """A connection in autocommit mode, for one thread at a time."""
@@ -73,13 +68,8 @@ class SqliteFile:
             check_same_thread=False,
             cached_statements=STATEMENTS_MAX,
         )
-        try:
-            self._set_up(connection, kind)
-        except BaseException:
-            connection.close()
-            raise
-        if kind != "writer":
-            self._readers.append(connection)
+        self._connections.append(connection)
+        self._set_up(connection, kind)
         return connection
 
     def _set_up(self, connection: sqlite3.Connection, kind: str) -> None:
@@ -108,11 +98,11 @@ class SqliteFile:
 
     def close(self) -> None:
         """Closes all connections; the last one writes the log back. Memory is kept for the next opening."""
-        while self._readers:
-            self._readers.pop().close()
-        if self._writer is not None and self.path is not None:
-            self._writer.close()
-            self._writer = None
+        kept = None if self.path is not None else self._writer
+        for connection in self._connections:
+            if connection is not kept:
+                connection.close()
+        self._connections, self._writer = [], kept
 
 
 def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:
@@ -195,7 +185,7 @@ def make_private(directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in missing:
-        _sync_directory(path.parent)
+        _sync(path.parent)
     for path in (directory, *directory.iterdir()):
         mode = path.stat().st_mode
         if mode & 0o077 and (path == directory or path.is_file()):
@@ -205,18 +195,16 @@ def make_private(directory: Path) -> None:
 def _write_durably(path: Path, text: str) -> None:
     """The whole text under this name, or no such file."""
     partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor has its rights from the start
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
+    partial.touch(0o600)
+    partial.write_text(text)
+    _sync(partial)
     partial.replace(path)
-    _sync_directory(path.parent)
+    _sync(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
-    """Makes the names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Makes a file, or the names in a directory, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -38,10 +38,6 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
     """MontyDB's extension point: databases are the files of a directory, collections are their tables."""
 
     @classmethod
-    def nice_name(cls) -> str:
-        return "tandem"
-
-    @classmethod
     def config(cls, **facts: Any) -> dict[str, Any]:
         return facts
 

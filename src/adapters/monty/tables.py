@@ -31,12 +31,7 @@ StoredRow = tuple[Any, ...]
 _SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
 _WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
 """Changes when the rule for words does."""
-_TYPES: dict[FieldKind, type[Any]] = {
-    FieldKind.TEXT: str,
-    FieldKind.INTEGER: int,
-    FieldKind.BOOLEAN: bool,
-    FieldKind.INSTANT: datetime,
-}
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
 

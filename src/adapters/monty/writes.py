@@ -13,7 +13,7 @@ from adapters.monty.document import decoded, encoded
 from adapters.monty.tables import TABLES, StoredRow, Table
 from adapters.records.change_set import ChangeSet, Settlement
 from adapters.records.record import ID, CorruptRecord, Record
-from adapters.records.specs import AUDIT_LOGS, SPECS
+from adapters.records.specs import AUDIT_LOGS, SPECS, SYNC_FIELDS
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, VersionConflict
 
@@ -21,13 +21,7 @@ ENTRIES = TABLES[AUDIT_LOGS.collection]
 Write = Callable[["Transaction"], None]
 """Raises what its caller is to see; whatever it has done then is rolled back."""
 
-_ARRIVED: Record = {
-    "syncStatus": SyncStatus.SYNCED.value,
-    "syncAttempts": 0,
-    "syncNextAt": None,
-    "syncError": None,
-    "syncedAt": None,
-}
+_ARRIVED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.SYNCED.value, "syncAttempts": 0}
 """What this store says of an entry that was mirrored to it: nothing is left to do."""
 
 
@@ -94,6 +88,13 @@ class Transaction:
                 self.stale += self.execute(table.note_added, (number,)).rowcount
         except sqlite3.IntegrityError as error:
             raise AlreadyExists(fields=_fields_of(error)) from error
+
+
+def stale_count(connection: sqlite3.Connection) -> int:
+    """How many rows have changed since their words were indexed."""
+    tables = [f"SELECT count(*) AS c FROM {table.words}_stale" for table in TABLES.values() if table.words]
+    (count,) = connection.execute(f"SELECT sum(c) FROM ({' UNION ALL '.join(tables)})").fetchone()
+    return int(count)
 
 
 def index_words(transaction: Transaction) -> None:

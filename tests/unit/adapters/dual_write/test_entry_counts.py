@@ -4,8 +4,7 @@ import asyncio
 
 from adapters.dual_write.entry_counts import TOTALS_AGE_SECONDS_MAX, EntryCounts
 from adapters.dual_write.synchronisation import METRICS_AGE_SECONDS_MAX, StoredSynchronisation
-from adapters.monty.counts import count_statement
-from adapters.monty.planning import order_index
+from adapters.monty.planning import count_statement, order_index
 from adapters.monty.tables import TABLES
 from adapters.records.criteria import Criterion, Question, conjuncts_of
 from adapters.records.record import Record

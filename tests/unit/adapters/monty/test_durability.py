@@ -196,6 +196,18 @@ async def test_the_log_stays_bounded_under_many_large_changes(
     assert stored[VERSION] == 100
 
 
+async def test_changed_texts_of_earlier_runs_count_until_their_words_are_indexed(tmp_path: Path) -> None:
+    for number in range(5):
+        store = MontyRecordStore(tmp_path, tuning=Tuning(stale_max=4))
+        await store.open()
+        await store.commit(change_set(put("tasks", task(number, title="Dig the pond"))))
+        await store.close()
+    with closing(database_of(tmp_path)) as file:
+        assert file.execute("SELECT count(*) FROM tasks_words_stale").fetchone() == (1,)
+        indexed = "SELECT count(*) FROM tasks_words WHERE tasks_words MATCH '\"pond\"'"
+        assert file.execute(indexed).fetchone() == (4,)
+
+
 async def test_a_damaged_file_is_refused_with_a_remedy(store: MontyRecordStore, tmp_path: Path) -> None:
     await store.close()
     (tmp_path / "data" / "tandem.sqlite").write_bytes(b"no database at all" * 1_000)

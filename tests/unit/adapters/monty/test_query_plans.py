@@ -2,8 +2,7 @@
 
 import pytest
 
-from adapters.monty.counts import count_statement
-from adapters.monty.planning import AccessPath, order_index, page_statements
+from adapters.monty.planning import AccessPath, count_statement, order_index, page_statements
 from adapters.monty.tables import TABLES
 from adapters.records.criteria import (
     AllOf,
