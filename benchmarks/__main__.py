@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import (
     creators,
     decisions,
-    document_store,
+    embedded_store,
     http_stack,
     lists,
     mirror,
@@ -25,7 +25,7 @@ MARK = "<!-- figures -->"
 SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
-    "monty": document_store.measure,
+    "monty": embedded_store.measure,
     "lists": lists.measure,
     "requests": request_costs.measure,
     "wrapping": wrapping.measure,

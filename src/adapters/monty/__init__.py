@@ -1,1 +1,1 @@
-"""The record store over MontyDB, for one process: in memory or in sqlite files, atomic by a journal."""
+"""The record store over MontyDB, with SQLite as its database."""

@@ -1,4 +1,4 @@
-"""One process per directory: MontyDB loses updates without a word where two write."""
+"""One process per directory. SQLite drops its own locks when the same process opens the file by other means."""
 
 import fcntl
 import os

@@ -1,7 +1,6 @@
 """Records as documents: `id` is `_id`, everything else stands under its own name, in BSON."""
 
-import struct
-from collections.abc import MutableMapping
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +10,12 @@ from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from adapters.records.record import ID, Record
+from adapters.records.record import ID, CorruptRecord, Record
 from domain.errors import Fault, RuleBroken
 
 DOCUMENT_ID = "_id"
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 """What MongoDB takes too, so that a record can always move there."""
-
-_LENGTH = struct.Struct("<i")
 
 
 class _PlainInteger(TypeDecoder):
@@ -39,21 +36,9 @@ class _PlainId(TypeDecoder):
         return str(value)
 
 
-CODEC_FACTS = {"tz_aware": True, "tzinfo": UTC, "type_registry": TypeRegistry([_PlainInteger(), _PlainId()])}
-"""How documents are decoded, as MontyClient takes it."""
-
-CODEC: CodecOptions[MutableMapping[str, Any]] = CodecOptions(**CODEC_FACTS)  # type: ignore[arg-type]
-
-
-def key_of(record_id: str) -> bytes:
-    """The key under which MontyDB keeps a document with this text as its `_id`: the BSON of the text."""
-    text = record_id.encode("utf-8", "surrogatepass")
-    return b"\x02" + _LENGTH.pack(len(text) + 1) + text + b"\x00"
-
-
-def object_key_of(record_id: str) -> bytes:
-    """The key under which MontyDB keeps a document whose `_id` is the ObjectId of these digits."""
-    return b"\x07" + bytes.fromhex(record_id)
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    dict, tz_aware=True, tzinfo=UTC, type_registry=TypeRegistry([_PlainInteger(), _PlainId()])
+)
 
 
 def encoded(record: Record) -> bytes:
@@ -71,15 +56,16 @@ def encoded(record: Record) -> bytes:
 
 
 def decoded(data: bytes) -> Record:
-    """The record of a document's bytes."""
-    return record_of(bson.decode(data, codec_options=CODEC))
-
-
-def record_of(document: MutableMapping[str, Any]) -> Record:
-    """The record of a document that nobody else holds."""
-    record: Record = dict(document)
-    record[ID] = record.pop(DOCUMENT_ID)
-    return record
+    """The record of a document's bytes. Raises CorruptRecord where they are damaged."""
+    try:
+        record: Record = bson.decode(data, codec_options=CODEC)
+        record[ID] = record.pop(DOCUMENT_ID)
+        return record
+    except (BSONError, KeyError) as error:
+        # Writers put `_id` first, so that much of it may be left.
+        found = re.match(rb"....\x02_id\x00....([ -~]+)\x00", data, re.DOTALL)
+        name = found[1].decode("ascii") if found else "a record"
+        raise CorruptRecord(f"The stored document of {name} is damaged: restore it from a copy.") from error
 
 
 def _require_exact(record: Record) -> None:

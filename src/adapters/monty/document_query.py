@@ -42,7 +42,7 @@ def document_query(criterion: Criterion, text_fields: tuple[str, ...]) -> Docume
             found = [_has_word(word, text_fields) for word in words_of(text)]
             return _all(found) if lead is None else _all([*found, *_led(text, lead, text_fields[:1])])
         case _:
-            return {_path(criterion.field): _condition(criterion)}
+            return {DOCUMENT_ID if criterion.field == ID else criterion.field: _condition(criterion)}
 
 
 def _condition(criterion: Equals | OneOf | IsNull | NotNull | Range | Holds) -> DocumentQuery:
@@ -51,10 +51,8 @@ def _condition(criterion: Equals | OneOf | IsNull | NotNull | Range | Holds) -> 
             return {"$eq": _plain(value)}
         case OneOf(_, values):
             return {"$in": [_plain(value) for value in values]}
-        case IsNull():
-            return {"$eq": None}
-        case NotNull():
-            return {"$ne": None}
+        case IsNull() | NotNull():
+            return {"$eq" if isinstance(criterion, IsNull) else "$ne": None}
         case Holds(_, value):
             # Not $elemMatch: MontyDB takes the letters of a text for elements.
             return {"$type": "array", "$eq": value}
@@ -83,7 +81,7 @@ def _any(queries: list[DocumentQuery]) -> DocumentQuery:
 
 def _has_word(word: str, text_fields: tuple[str, ...]) -> DocumentQuery:
     pattern = word_pattern(word)
-    return _any([{_path(name): {"$regex": pattern}} for name in text_fields])
+    return _any([{name: {"$regex": pattern}} for name in text_fields])
 
 
 def _led(text: str, lead: Lead, first_field: tuple[str, ...]) -> list[DocumentQuery]:
@@ -119,10 +117,6 @@ def _letter(char: str) -> str:
     forms = {char, char.upper(), char.title(), *_OTHER_CAPITALS.get(char, "")}
     same = sorted(form for form in forms if len(form) == 1 and form.lower() == char)
     return f"[{''.join(same)}]" if len(same) > 1 else same[0]
-
-
-def _path(name: str) -> str:
-    return DOCUMENT_ID if name == ID else name
 
 
 def _plain(value: Scalar) -> Scalar:

@@ -1,4 +1,4 @@
-"""The one translation of what MontyDB, sqlite and the file system raise."""
+"""The one translation of errors that MontyDB, SQLite, BSON and the file system raise."""
 
 import sqlite3
 
@@ -19,6 +19,11 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     # The driver's words are for the operator's log, not for callers.
     logger.warning("MontyDB does not answer: {}", _reason(error))
     return StoreUnavailable()
+
+
+def code_of(error: BaseException) -> int:
+    """SQLite's primary result code; 0 where the error is not SQLite's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:

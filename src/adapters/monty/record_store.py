@@ -1,136 +1,134 @@
-"""The record store over MontyDB."""
+"""The record store over MontyDB, with SQLite as its database."""
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from adapters.monty.backends import Backend, DirectoryBackend, MemoryBackend
-from adapters.monty.change_work import Work, apply_work, commit_work, settle_work
-from adapters.monty.document_reader import DocumentReader
+from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
-from adapters.monty.group_commit import Commits
-from adapters.monty.keyed_storage import open_client
-from adapters.monty.stored_state import StoredState
+from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
+from adapters.monty.read_connections import ReadConnections
+from adapters.monty.reader import Reader
+from adapters.monty.sqlite_file import SqliteFile, make_private
+from adapters.monty.tuning import Tuning
+from adapters.monty.writes import Write, apply_write, commit_write, settle_write
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
-from adapters.records.criteria import Criterion, Question
-from adapters.records.record import Record
-from adapters.records.record_store import REASON_LENGTH_MAX
-from adapters.records.specs import CONTROL, SPECS
+from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
+from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
 from domain.errors import StoreUnavailable, TandemError
 
+LONG_READS_MAX = 2
+"""How many long reads run at once; one in memory, where a commit waits for it."""
 
-class MontyRecordStore:
-    """The port RecordStore over MontyDB: in memory where no directory is given, otherwise in sqlite files there.
 
-    Old documents get today's form when it opens. For one process: a directory that another one has open is refused.
-    Reads and changes run on the event loop, which is what makes them safe; only the journal's wait for the disk runs
-    in a thread.
+class MontyRecordStore(Reader):
+    """The port RecordStore: in memory where no directory is given, otherwise in one SQLite file there.
+
+    For one process: a directory that another one has open is refused. Records are checked and encoded on the event
+    loop; a writer thread commits them in groups. Short reads run on the event loop, long ones in threads.
     """
 
     name = "monty"
 
-    def __init__(self, directory: Path | None, *, database: str = "tandem") -> None:
-        self._database = database
-        self._backend: Backend = (
-            MemoryBackend(database) if directory is None else DirectoryBackend(directory, database)
-        )
-        self._commits: Commits | None = None
-        self._reader: DocumentReader | None = None
-        self._state: StoredState | None = None
+    def __init__(
+        self, directory: Path | None, *, database: str = "tandem", tuning: Tuning | None = None
+    ) -> None:
+        self._directory, self._database = directory, database
+        self._tuning = tuning or Tuning()
+        super().__init__(self._tuning.strategy)
+        path = None if directory is None else directory / f"{database}.sqlite"
+        self._file = SqliteFile(path, self._tuning)
+        self._lock = None if directory is None else DirectoryLock(directory)
+        self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:
         if self._commits is not None:
             return
-        self._backend.open()
         try:
-            client = open_client(self._backend.keeper, self._backend.directory)
-            state = StoredState(self._backend.keeper, SPECS)
-            await state.load()
+            if self._directory is not None and self._lock is not None:
+                self._refuse_earlier_format(self._directory)
+                make_private(self._directory)
+                self._lock.take()
+            if self._directory is None:
+                self._file.open()
+            else:
+                await asyncio.to_thread(self._file.open)
+            self._start()
         except BaseException as error:
-            await self._backend.close()
+            self._file.close()
+            if self._lock is not None:
+                self._lock.release()
             if isinstance(error, DRIVER_ERRORS):
-                raise refused(error, self._backend.directory) from error
+                raise refused(error, self._directory) from error
             raise
-        self._state = state
-        self._reader = DocumentReader(client, state, database=self._database)
-        self._commits = self._backend.commits(state)
+
+    def _refuse_earlier_format(self, directory: Path) -> None:
+        if (directory / f"{self._database}.journal").exists() or (directory / self._database).is_dir():
+            raise StoreRefused(
+                f"{directory} holds files in a format from before the first release, which nothing reads any more: "
+                "move them away, and Tandem starts with an empty store."
+            )
+
+    def _start(self) -> None:
+        writer, tuning, is_in_memory = self._file.writer, self._tuning, self._directory is None
+        short = writer if is_in_memory else self._file.connection("reader")
+        long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
+        slots = asyncio.Semaphore(len(long))
+        self._connections = ReadConnections(short, long, slots=slots, tuning=tuning)
+        runner = Writer(writer, stale_max=tuning.stale_max)
+        self._commits = ImmediateCommits(runner, slots) if is_in_memory else GroupCommits(runner)
 
     async def close(self) -> None:
         if self._commits is None:
             return
         commits, self._commits = self._commits, None
         await commits.close()
-        self._reader = self._state = None
+        reads, self._connections = self._reads, None
+        await reads.close()
         try:
-            await self._backend.close()
+            await asyncio.to_thread(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     async def prepare(self) -> None:
-        """Nothing is left to prepare: opening made the collections, and indexes live with the process."""
-        self._open_reader()
+        """Nothing is left to prepare: opening creates and rebuilds the tables."""
+        await self.ping()
 
     async def ping(self) -> None:
-        self._open_reader().fetch(CONTROL.collection, ["ping"])
+        await self.fetch(CONTROL.collection, ["ping"])
 
     async def facts(self) -> StoreFacts:
         """The versions of the libraries: the store is this process."""
-        self._open_reader()
+        await self.ping()
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
-    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return self._open_reader().fetch(collection, ids)
-
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        fetch = self._open_reader().fetch
-        return {collection: fetch(collection, ids) for collection, ids in wanted.items()}
-
-    async def find(self, question: Question) -> list[Record]:
-        return await self._open_reader().find(question)
-
-    async def count(self, collection: str, where: Criterion) -> int:
-        return await self._open_reader().count(collection, where)
-
-    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
-        return self._open_reader().scan(collection, after=after, limit=limit)
-
     async def commit(self, change_set: ChangeSet) -> None:
-        await self._submit(commit_work(change_set))
+        await self._submit(commit_write(change_set))
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
         return list(await asyncio.gather(*(self._applied(change_set) for change_set in change_sets)))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         if settlements:
-            await self._submit(settle_work(settlements))
+            await self._submit(settle_write(settlements))
 
     async def _applied(self, change_set: ChangeSet) -> Refusal | None:
         try:
-            await self._submit(apply_work(change_set))
+            await self._submit(apply_write(change_set))
         except StoreUnavailable:
             raise
         except TandemError as refusal:
-            return Refusal(_told(refusal))
+            faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
+            return Refusal(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
         return None
 
-    async def _submit(self, work: Work) -> None:
+    async def _submit(self, write: Write) -> None:
         if self._commits is None:
-            raise _closed()
-        await self._commits.submit(work)
-
-    def _open_reader(self) -> DocumentReader:
-        if self._reader is None:
-            raise _closed()
-        return self._reader
-
-
-def _closed() -> StoreUnavailable:
-    return StoreUnavailable("MontyDB is not open.")
-
-
-def _told(refusal: TandemError) -> str:
-    faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
-    return f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX]
+            raise StoreUnavailable("MontyDB is not open.")
+        await self._commits.submit(write)

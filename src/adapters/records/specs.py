@@ -80,7 +80,11 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSpec(Generic[E]):
-    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored."""
+    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored.
+
+    `list_orders` are fields by which lists of live records are sorted although no index leads there; only the embedded
+    store builds an index for each of them today. `legacy_names` are field names of documents from elsewhere.
+    """
 
     collection: str
     table: str
@@ -91,6 +95,8 @@ class RecordSpec(Generic[E]):
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
+    list_orders: tuple[str, ...] = ()
+    legacy_names: tuple[str, ...] = ()
     is_local: bool = False
 
     def upgraded(self, record: Record) -> Record:
@@ -166,6 +172,7 @@ def _spec(
         fields=fields,
         schema=schema,
         legacy=legacy,
+        legacy_names=tuple(field.name for field in legacy_fields),
         **facts,
     )
 
@@ -227,6 +234,7 @@ PROJECTS = _spec(
         Index("projects_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("name", "description"),
+    list_orders=("updatedAt", "name"),
 )
 
 TIMELINES = _spec(Timeline, "timelines")
@@ -251,6 +259,7 @@ TASKS = _spec(
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
+    list_orders=("updatedAt", "dueAt", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
 )
 

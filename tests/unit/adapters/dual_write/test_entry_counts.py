@@ -4,9 +4,9 @@ import asyncio
 
 from adapters.dual_write.entry_counts import TOTALS_AGE_SECONDS_MAX, EntryCounts
 from adapters.dual_write.synchronisation import METRICS_AGE_SECONDS_MAX, StoredSynchronisation
-from adapters.monty.collection_indexes import CollectionIndexes
-from adapters.monty.question_plan import plan, plan_unordered
-from adapters.records.criteria import Criterion, Question
+from adapters.monty.planning import count_statement, order_index
+from adapters.monty.tables import TABLES
+from adapters.records.criteria import Criterion, Question, conjuncts_of
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from adapters.records.wrapped_store import WrappedStore
@@ -22,6 +22,7 @@ from tests.unit.adapters.dual_write.world import (
     creation,
     left_pending,
 )
+from tests.unit.adapters.monty.query_plans import plan_of
 
 
 class CountingStore(WrappedStore):
@@ -81,11 +82,12 @@ def test_montydb_answers_every_count_of_the_metrics_from_an_index_alone() -> Non
             sync for sync in (await operated(store).metrics()).collections if sync.collection == LABEL
         ]
         assert (labels.synced, labels.pending) == (2, 27)
-        entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=100)
-        orders = CollectionIndexes(AUDIT_LOGS, entries).orders
-        assert all(plan_unordered(orders, where).is_exact for where in store.counted)
-        (oldest,) = [plan(orders, q.where, order=q.order, limit=q.limit) for q in store.found]
-        assert (oldest.is_exact, oldest.is_ordered) == (True, True)
+        table = TABLES[AUDIT_LOGS.collection]
+        counted = plan_of(*(count_statement(table, conjuncts_of(where)) for where in store.counted))
+        assert all("USING COVERING INDEX" in line for line in counted.splitlines()), counted
+        (oldest,) = store.found
+        index, left = order_index(table, conjuncts_of(oldest.where), oldest.order)
+        assert (index, left) == ("audit_logs_unsettled_in", [])
 
     simulate(check())
 

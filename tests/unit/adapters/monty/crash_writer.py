@@ -1,7 +1,7 @@
 """A process that writes to a MontyDB directory until it is killed, and notes each acknowledged change set.
 
-Each writer owns a task and a label, which always change together. Run as a module with the directory and the file
-for the notes; a note is a line `number version`.
+Each writer owns a task and a label, which always change together. Run as a module with the directory, the file
+for the notes, and `often` or `seldom` for how often the log is written back; a note is a line `number version`.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from adapters.monty.record_store import MontyRecordStore
+from adapters.monty.tuning import Tuning
 from adapters.records.record import VERSION
 from tests.unit.contracts.builders import change_set, label, numbered_id, put, task
 
@@ -28,12 +29,13 @@ async def write_for_ever(store: MontyRecordStore, number: int, notes: int) -> No
         os.write(notes, f"{number} {version}\n".encode())
 
 
-async def main(directory: Path, notes_path: Path) -> None:
+async def main(directory: Path, notes_path: Path, *, is_writing_back: bool) -> None:
     notes = os.open(notes_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    store = MontyRecordStore(directory)
+    # Nearly every commit writes the log back to the database, so kills hit that too.
+    store = MontyRecordStore(directory, tuning=Tuning(checkpoint_pages=1 if is_writing_back else 1_000))
     await store.open()
     await asyncio.gather(*(write_for_ever(store, number, notes) for number in range(WRITERS)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), is_writing_back=sys.argv[3] == "often"))

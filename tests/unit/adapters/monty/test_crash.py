@@ -21,12 +21,19 @@ START_SECONDS_MAX = 60
 ROOT = Path(__file__).parents[4]
 
 
-def start_writer(directory: Path, notes: Path) -> subprocess.Popen[bytes]:
+def start_writer(directory: Path, notes: Path, *, writing_back: str = "seldom") -> subprocess.Popen[bytes]:
     """A writer that has acknowledged something since it was started."""
     before = notes.stat().st_size if notes.exists() else 0
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
     writer = subprocess.Popen(
-        [sys.executable, "-m", "tests.unit.adapters.monty.crash_writer", str(directory), str(notes)],
+        [
+            sys.executable,
+            "-m",
+            "tests.unit.adapters.monty.crash_writer",
+            str(directory),
+            str(notes),
+            writing_back,
+        ],
         env=environment,
         cwd=ROOT,
     )
@@ -81,23 +88,27 @@ async def check_writer(store: MontyRecordStore, number: int, promised: int) -> N
         assert [entry[VERSION] for entry in entries] == list(range(1, version + 1))
 
 
-async def kill_in_rounds(tmp_path: Path, *, rounds: int) -> None:
+async def kill_in_rounds(tmp_path: Path, *, rounds: int, writing_back: str) -> None:
     chance = random.Random(rounds)
     directory, notes = tmp_path / "data", tmp_path / "notes"
     for _ in range(rounds):
-        writer = start_writer(directory, notes)
+        writer = start_writer(directory, notes, writing_back=writing_back)
         await asyncio.sleep(chance.uniform(0, 0.4))
         end(writer)
         await check(directory, acknowledged(notes))
 
 
-async def test_a_killed_process_loses_nothing_and_leaves_nothing_by_half(tmp_path: Path) -> None:
-    await kill_in_rounds(tmp_path, rounds=5)
+@pytest.mark.parametrize("writing_back", ["seldom", "often"])
+async def test_a_killed_process_loses_nothing_and_leaves_nothing_by_half(
+    tmp_path: Path, writing_back: str
+) -> None:
+    await kill_in_rounds(tmp_path, rounds=3, writing_back=writing_back)
 
 
 @pytest.mark.torture
-async def test_a_process_killed_thirty_times_loses_nothing(tmp_path: Path) -> None:
-    await kill_in_rounds(tmp_path, rounds=30)
+@pytest.mark.parametrize("writing_back", ["seldom", "often"])
+async def test_a_process_killed_thirty_times_loses_nothing(tmp_path: Path, writing_back: str) -> None:
+    await kill_in_rounds(tmp_path, rounds=30, writing_back=writing_back)
 
 
 async def test_a_directory_in_use_is_refused_with_the_process_that_has_it(tmp_path: Path) -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from adapters.monty.record_store import MontyRecordStore
+from adapters.monty.tuning import Tuning
 from adapters.records.change_set import ChangeSet
-from adapters.records.record import VERSION
+from adapters.records.criteria import Equals, Question
+from adapters.records.record import VERSION, CorruptRecord
 from adapters.records.record_store import StoreRefused
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
+from tests.unit.adapters.monty.raw_documents import database_of, outdate
 from tests.unit.contracts.builders import (
     change_set,
+    commit_all,
     control,
     everything,
     fetched,
-    fetched_entry,
     label,
     numbered_id,
     put,
@@ -32,7 +35,7 @@ ALL = ("tasks", "labels", "audit_logs")
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[MontyRecordStore]:
-    store = MontyRecordStore(tmp_path / "data")
+    store = MontyRecordStore(tmp_path / "data", tuning=Tuning(busy_seconds=0.2))
     await store.open()
     yield store
     await store.close()
@@ -77,27 +80,21 @@ async def test_what_was_committed_is_there_after_closing_and_opening(
     assert [len(records) for records in before.values()] == [1, 1, 2]
 
 
-async def test_a_power_cut_that_takes_the_collections_back_is_replayed_from_the_journal(
-    store: MontyRecordStore, tmp_path: Path
-) -> None:
-    cut = tmp_path / "cut"
-    shutil.copytree(tmp_path / "data", cut)
+async def test_a_power_cut_after_the_commit_loses_nothing(store: MontyRecordStore, tmp_path: Path) -> None:
     await store.commit(change_set(put("tasks", task(1)), put("labels", label(1))))
     await store.commit(change_set(put("tasks", task(1, version=2, title="Later"))))
-    for path in (tmp_path / "data").glob("tandem.journal*"):
-        shutil.copy(path, cut / path.name)
+    cut = shutil.copytree(tmp_path / "data", tmp_path / "cut")
     assert await reopened(cut) == await everything(store, *ALL)
 
 
-async def test_a_replayed_journal_is_empty_afterwards_and_replaying_twice_changes_nothing(
+async def test_opening_writes_nothing_where_nothing_has_changed(
     store: MontyRecordStore, tmp_path: Path
 ) -> None:
     await store.commit(change_set(put("tasks", task(1))))
     await store.close()
-    with closing(sqlite3.connect(tmp_path / "data" / "tandem.journal")) as journal:
-        assert journal.execute("SELECT count(*) FROM journal").fetchone() == (0,)
-    first = await reopened(tmp_path / "data")
-    assert await reopened(tmp_path / "data") == first
+    before = (tmp_path / "data" / "tandem.sqlite").read_bytes()
+    assert len((await reopened(tmp_path / "data"))["tasks"]) == 1
+    assert (tmp_path / "data" / "tandem.sqlite").read_bytes() == before
 
 
 async def test_a_full_disk_refuses_a_change_set_and_keeps_nothing_of_it(
@@ -114,38 +111,17 @@ async def test_a_full_disk_refuses_a_change_set_and_keeps_nothing_of_it(
     assert await fetched(store, "labels", 1)
 
 
-async def test_a_durable_change_set_that_cannot_be_written_yet_is_shown_whole_or_not_at_all(
+async def test_while_another_program_holds_the_file_reads_go_on_and_commits_are_refused(
     store: MontyRecordStore, tmp_path: Path
 ) -> None:
-    one, other = put("tasks", task(1)), put("labels", label(1))
-    with locked_file(tmp_path / "data" / "tandem" / "labels.collection"):
+    await store.commit(change_set(put("tasks", task(1))))
+    later = change_set(put("tasks", task(1, version=2, title="Later")))
+    with locked_file(tmp_path / "data" / "tandem.sqlite"):
         with pytest.raises(StoreUnavailable):
-            await store.commit(change_set(one, other))
-        for question in (
-            store.fetch("tasks", [one.record_id]),
-            store.commit(change_set(put("tasks", task(2)))),
-        ):
-            with pytest.raises(StoreUnavailable):
-                await question
-    assert await fetched(store, "tasks", 1) == one.record
-    assert await fetched(store, "labels", 1) == other.record
-    assert await fetched_entry(store, other)
-    with pytest.raises(VersionConflict):
-        await store.commit(change_set(put("tasks", task(1, title="Another first"))))
-    with pytest.raises(AlreadyExists):
-        await store.commit(change_set(put("labels", label(2, name="Label 1"))))
-
-
-async def test_a_durable_change_set_that_was_never_written_is_there_after_opening(
-    store: MontyRecordStore, tmp_path: Path
-) -> None:
-    with locked_file(tmp_path / "data" / "tandem" / "labels.collection"):
-        with pytest.raises(StoreUnavailable):
-            await store.commit(change_set(put("tasks", task(1)), put("labels", label(1))))
-        with pytest.raises(StoreUnavailable):
-            await store.close()
-    stored = await reopened(tmp_path / "data")
-    assert [len(records) for records in stored.values()] == [1, 1, 2]
+            await store.commit(later)
+        assert await fetched(store, "tasks", 1) == task(1)
+    await store.commit(later)
+    assert await fetched(store, "tasks", 1) == task(1, version=2, title="Later")
 
 
 async def test_a_cancelled_caller_leaves_its_change_set_whole(store: MontyRecordStore) -> None:
@@ -208,42 +184,53 @@ async def test_racing_claims_of_one_name_have_one_winner(store: MontyRecordStore
     assert len((await everything(store, "labels"))["labels"]) == 1
 
 
-async def test_the_journal_stays_bounded_under_many_large_changes(
+async def test_the_log_stays_bounded_under_many_large_changes(
     store: MontyRecordStore, tmp_path: Path
 ) -> None:
     text = "x" * 500_000
     for version in range(1, 101):
         await store.commit(change_set(put("tasks", task(1, version=version, description=text))))
-    with closing(sqlite3.connect(tmp_path / "data" / "tandem.journal")) as journal:
-        (kept,) = journal.execute("SELECT sum(length(v)) FROM journal").fetchone()
-    assert kept < 20_000_000
+    assert (tmp_path / "data" / "tandem.sqlite-wal").stat().st_size < 20_000_000
     stored = await fetched(store, "tasks", 1)
     assert stored is not None
     assert stored[VERSION] == 100
 
 
+async def test_changed_texts_of_earlier_runs_count_until_their_words_are_indexed(tmp_path: Path) -> None:
+    for number in range(5):
+        store = MontyRecordStore(tmp_path, tuning=Tuning(stale_max=4))
+        await store.open()
+        await store.commit(change_set(put("tasks", task(number, title="Dig the pond"))))
+        await store.close()
+    with closing(database_of(tmp_path)) as file:
+        assert file.execute("SELECT count(*) FROM tasks_words_stale").fetchone() == (1,)
+        indexed = "SELECT count(*) FROM tasks_words WHERE tasks_words MATCH '\"pond\"'"
+        assert file.execute(indexed).fetchone() == (4,)
+
+
 async def test_a_damaged_file_is_refused_with_a_remedy(store: MontyRecordStore, tmp_path: Path) -> None:
     await store.close()
-    (tmp_path / "data" / "tandem" / "tasks.collection").write_bytes(b"no database at all" * 1_000)
+    (tmp_path / "data" / "tandem.sqlite").write_bytes(b"no database at all" * 1_000)
     with pytest.raises(StoreRefused, match="damaged: put them aside"):
         await store.open()
 
 
-async def test_a_damaged_document_is_refused_and_the_directory_let_go(
+async def test_a_damaged_document_is_named_where_it_is_read_and_hinders_no_other(
     store: MontyRecordStore, tmp_path: Path
 ) -> None:
-    await store.commit(change_set(put("tasks", task(1))))
+    await commit_all(store, "tasks", task(1), task(2))
     await store.close()
-    with closing(sqlite3.connect(tmp_path / "data" / "tandem" / "tasks.collection")) as file:
-        (whole,) = file.execute("SELECT v FROM documents").fetchone()
-        with file:
-            file.execute("UPDATE documents SET v = ?", (whole[:-5],))
-        with pytest.raises(StoreRefused, match="damaged: put them aside"):
-            await store.open()
-        with file:
-            file.execute("UPDATE documents SET v = ?", (whole,))
+    with closing(database_of(tmp_path / "data")) as file:
+        file.execute("UPDATE tasks SET doc = substr(doc, 1, 200) WHERE id = ?", (numbered_id(1),))
+        outdate(file, "tasks")
     await store.open()
-    assert await fetched(store, "tasks", 1) == task(1)
+    with pytest.raises(CorruptRecord, match=f"{numbered_id(1)} is damaged: restore it"):
+        await store.fetch("tasks", [numbered_id(1)])
+    assert await fetched(store, "tasks", 2) == task(2)
+    live = Question(collection="tasks", where=Equals("isDeleted", value=False), limit=5)
+    assert await store.find(live) == [task(2)]
+    await store.commit(change_set(put("tasks", task(1, version=2, title="Mended"))))
+    assert await fetched(store, "tasks", 1) == task(1, version=2, title="Mended")
 
 
 async def test_a_directory_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -> None:

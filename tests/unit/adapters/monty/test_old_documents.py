@@ -1,19 +1,15 @@
-"""Documents from before Tandem get today's form when MontyDB is opened, and answer like all others from then on."""
+"""Documents of an older spec get today's form when the store rebuilds a table, and answer like all others then."""
 
-import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import bson
 import pytest
-from bson.objectid import ObjectId
 
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.criteria import AllOf, Equals, HasWords, Holds, Order
 from adapters.records.old_records import waiting_in
 from adapters.records.specs import TASKS
+from tests.unit.adapters.monty.raw_documents import database_of, outdate, raw_documents, write_raw
 from tests.unit.contracts.builders import (
     change_set,
     commit_all,
@@ -25,33 +21,6 @@ from tests.unit.contracts.builders import (
     task,
 )
 from tests.unit.contracts.old_documents import LABEL, OLD_ID, old_task, unmendable_task
-
-DATABASE = "tandem"
-
-
-def write_raw(directory: Path, collection: str, *documents: Mapping[str, Any]) -> None:
-    """Puts documents into the files as MontyDB's own sqlite storage does."""
-    with (
-        closing(sqlite3.connect(directory / DATABASE / f"{collection}.collection")) as connection,
-        connection,
-    ):
-        for document in documents:
-            connection.execute(
-                "INSERT INTO documents(k, v) VALUES (?, ?)", (_key(document["_id"]), bson.encode(document))
-            )
-
-
-def _key(document_id: ObjectId | str) -> bytes:
-    """The element of an `_id` without its name, which is MontyDB's key."""
-    element = bson.encode({"": document_id})[4:-1]
-    return element[:1] + element[2:]
-
-
-def raw_ids(directory: Path, collection: str) -> list[object]:
-    """The ids of the documents that lie in the file."""
-    with closing(sqlite3.connect(directory / DATABASE / f"{collection}.collection")) as connection:
-        rows = connection.execute("SELECT v FROM documents ORDER BY k").fetchall()
-    return [bson.decode(data)["_id"] for (data,) in rows]
 
 
 @pytest.fixture
@@ -74,7 +43,7 @@ async def test_an_old_document_is_read_and_found_in_today_s_form(directory: Path
     assert len(await found_numbers(store, "tasks", HasWords("gate"), order=Order("dueAt"))) == 1
     assert (await store.scan("tasks", after=None, limit=9)) == [record]
     await store.close()
-    assert raw_ids(directory, "tasks") == [str(OLD_ID)]
+    assert [document["_id"] for document in raw_documents(directory, "tasks")] == [str(OLD_ID)]
 
 
 async def test_the_next_change_goes_on_from_the_version_it_had(directory: Path) -> None:
@@ -89,34 +58,19 @@ async def test_the_next_change_goes_on_from_the_version_it_had(directory: Path) 
     await store.close()
 
 
-async def test_a_crash_between_writing_and_removing_leaves_one_record(directory: Path) -> None:
-    write_raw(directory, "tasks", old_task())
-    first = MontyRecordStore(directory)
-    await first.open()
-    record = (await first.fetch("tasks", [str(OLD_ID)]))[str(OLD_ID)]
-    await first.commit(change_set(put("tasks", {**record, "version": 2, "title": "Newer"})))
-    await first.close()
-    write_raw(directory, "tasks", old_task())
-    second = MontyRecordStore(directory)
-    await second.open()
-    (left,) = await second.scan("tasks", after=None, limit=9)
-    assert (left["title"], left["version"]) == ("Newer", 2)
-    await second.close()
-    assert raw_ids(directory, "tasks") == [str(OLD_ID)]
-
-
-async def test_documents_of_today_are_left_byte_for_byte(directory: Path) -> None:
+async def test_documents_of_today_are_left_byte_for_byte_by_a_rebuild(directory: Path) -> None:
     store = MontyRecordStore(directory)
     await store.open()
     await commit_all(store, "tasks", task(1), task(2, someday=[1]))
     await store.close()
-    path = directory / DATABASE / "tasks.collection"
-    before = path.read_bytes()
+    before = raw_documents(directory, "tasks")
+    with closing(database_of(directory)) as connection:
+        outdate(connection, "tasks")
     again = MontyRecordStore(directory)
     await again.open()
     assert same(await fetched(again, "tasks", 2), task(2, someday=[1]))
     await again.close()
-    assert path.read_bytes() == before
+    assert raw_documents(directory, "tasks") == before
 
 
 async def test_what_cannot_be_mended_is_kept_and_counted(directory: Path) -> None:

@@ -1,0 +1,238 @@
+"""Criteria as SQL. A condition that SQL cannot express exactly is widened, and MontyDB's matcher decides."""
+
+# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from adapters.monty.tables import NO_VALUE, Table, has_surrogates, quoted, scope_terms
+from adapters.records.criteria import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    Lead,
+    NotNull,
+    OneOf,
+    Range,
+    words_of,
+)
+from adapters.records.fields import FieldKind
+from adapters.records.record import ID, IS_ERASED
+from adapters.records.specs import Scope
+
+TRUE, FALSE = "1", "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A condition with its parameters. Where it is not exact, it holds for more rows than the criterion does."""
+
+    text: str
+    params: tuple[Any, ...] = ()
+    is_exact: bool = True
+
+
+def all_of(parts: list[Sql]) -> Sql:
+    """The conjunction."""
+    if any(part.text == FALSE for part in parts):
+        return Sql(FALSE)
+    return _joined(" AND ", parts, TRUE)
+
+
+def any_of(parts: list[Sql]) -> Sql:
+    """The disjunction."""
+    if any(part.text == TRUE for part in parts):
+        return Sql(TRUE, (), any(part.text == TRUE and part.is_exact for part in parts))
+    return _joined(" OR ", parts, FALSE)
+
+
+def _joined(operator: str, parts: list[Sql], neutral: str) -> Sql:
+    texts = [part.text for part in parts if part.text != neutral] or [neutral]
+    text = texts[0] if len(texts) == 1 else f"({operator.join(texts)})"
+    return Sql(text, params_of(parts), all(part.is_exact for part in parts))
+
+
+def params_of(parts: list[Sql]) -> tuple[Any, ...]:
+    """The parameters of all parts in their order."""
+    return tuple(value for part in parts for value in part.params)
+
+
+def where_of(table: Table, conjuncts: list[Criterion], *, has_words: bool = False) -> Sql:
+    """The condition of a whole question, tombstones left out. `has_words`: the caller adds a search to it.
+
+    It repeats the predicates of partial indexes word for word, also in each branch of an OR: SQLite asks every branch
+    by itself whether it may use a partial index.
+    """
+    scopes = [Sql(term) for scope in scopes_of(conjuncts) for term in scope_terms(scope)]
+    parts = []
+    for one in conjuncts:
+        part = condition(table, one)
+        if isinstance(one, AnyOf) and scopes and part.text not in (TRUE, FALSE):
+            part = any_of([all_of([*scopes, condition(table, branch)]) for branch in one.criteria])
+        parts.append(part)
+    texts = {part.text for part in parts}
+    parts = [scope for scope in scopes if scope.text not in texts] + parts
+    if not has_words and not any(map(_excludes_tombstones, conjuncts)):
+        parts.append(Sql("gone = 0"))
+    return all_of(parts)
+
+
+def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
+    """The scopes that hold all that is asked for."""
+    return [
+        scope
+        for scope in Scope
+        if scope.held
+        and all(any(_pins(one, name, held) for one in conjuncts) for name, held in scope.held.items())
+    ]
+
+
+def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
+    """Whether it allows the field no other values than these."""
+    if not isinstance(one, Equals | OneOf) or one.field != name:
+        return False
+    asked = [
+        getattr(value, "value", value) for value in ((one.value,) if isinstance(one, Equals) else one.values)
+    ]
+    return bool(asked) and all(
+        any(type(value) is type(other) and value == other for other in held) for value in asked
+    )
+
+
+def _excludes_tombstones(one: Criterion) -> bool:
+    """The columns of tombstones are null, and they have no words."""
+    if isinstance(one, HasWords):
+        return bool(words_of(one.text))
+    return isinstance(one, Equals | OneOf | NotNull | Range | Holds) and one.field not in ("id", "version")
+
+
+def condition(table: Table, criterion: Criterion) -> Sql:
+    """One criterion, whatever surrounds it."""
+    match criterion:
+        case AllOf(criteria):
+            return all_of([condition(table, one) for one in criteria])
+        case AnyOf(criteria):
+            return any_of([condition(table, one) for one in criteria])
+        case HasWords():
+            return words_condition(table, criterion)
+        case Holds(field, value):
+            if field not in table.lists or "\0" in value or has_surrogates(value):
+                return Sql(TRUE, is_exact=False)
+            return Sql(f"EXISTS (SELECT 1 FROM json_each({quoted(field)}) WHERE value = ?)", (value,))
+        case _:
+            return _scalar(table, criterion)
+
+
+def _scalar(table: Table, criterion: Equals | OneOf | IsNull | NotNull | Range) -> Sql:
+    name = criterion.field
+    if isinstance(criterion, IsNull | NotNull) and name in (ID, IS_ERASED):
+        # Every record has an id, and tombstones are left out.
+        return Sql(TRUE if isinstance(criterion, NotNull) == (name == ID) else FALSE)
+    if name not in table.kinds:
+        return Sql(TRUE, is_exact=False)
+    match criterion:
+        case IsNull() | NotNull():
+            return Sql(f"{quoted(name)} IS {'NOT ' * isinstance(criterion, NotNull)}NULL")
+        case Equals(_, value):
+            return _among(table, name, (value,))
+        case OneOf(_, values):
+            return _among(table, name, values)
+        case Range():
+            return _within(table, criterion)
+
+
+def _within(table: Table, criterion: Range) -> Sql:
+    column = quoted(criterion.field)
+    bounds = {">": criterion.above, ">=": criterion.at_least, "<": criterion.below, "<=": criterion.at_most}
+    asked = {sign: bound for sign, bound in bounds.items() if bound is not None}
+    if any(isinstance(bound, str) and has_surrogates(bound) for bound in asked.values()):
+        return Sql(f"{column} IS NOT NULL", is_exact=False)
+    values = {sign: table.sql_value(criterion.field, bound) for sign, bound in asked.items()}
+    if NO_VALUE in values.values():
+        return Sql(FALSE)
+    if not values:
+        return Sql(f"{column} IS NOT NULL")
+    parts = [Sql(f"{column} {sign} ?", (value,)) for sign, value in values.items()]
+    if not any(sign.startswith("<") for sign in values):
+        # A value of another kind is stored as a BLOB, which sorts above everything else.
+        parts.append(Sql(f"{column} < x''"))
+    return all_of(parts)
+
+
+def _among(table: Table, name: str, asked: tuple[Any, ...]) -> Sql:
+    converted = dict.fromkeys(table.sql_value(name, value) for value in asked)
+    values = [value for value in converted if value is not NO_VALUE]
+    if not values:
+        return Sql(FALSE)
+    if table.kinds[name] is FieldKind.BOOLEAN:
+        # A literal, as partial indexes have it: SQLite does not know a parameter's value when it plans.
+        return any_of([Sql(f"{quoted(name)} = {int(value)}") for value in values])
+    if len(values) == 1:
+        return Sql(f"{quoted(name)} = ?", (values[0],))
+    # As many marks as the next power of two, so that few different statements are prepared.
+    size = 1 << (len(values) - 1).bit_length()
+    return Sql(f"{quoted(name)} IN ({', '.join('?' * size)})", (*values, *values[-1:] * (size - len(values))))
+
+
+class WordAccess(Enum):
+    """How a search takes part in a statement. FTS5 takes 60 µs to say whether one row has a word, 0.3 to list one.
+
+    The values are SQL: a plus sign keeps SQLite from starting with the list.
+    """
+
+    DRIVE = "n"
+    """The statement starts with the rows that FTS5 finds."""
+    LIST = "+n"
+    """FTS5's rows are listed once, and each candidate is looked up in the list."""
+    PROBE = ""
+    """FTS5 is asked about each candidate: for words so frequent that few candidates fill a page."""
+
+
+def searches_of(table: Table, conjuncts: list[Criterion]) -> list[HasWords]:
+    """The searches that every match fulfils and that FTS5 answers."""
+    return [one for one in conjuncts if table.words and isinstance(one, HasWords) and words_of(one.text)]
+
+
+def words_condition(table: Table, search: HasWords, access: WordAccess = WordAccess.DRIVE) -> Sql:
+    """A search. Rows that changed since their words were indexed are read; there are some hundred at most."""
+    if not words_of(search.text):
+        return Sql(TRUE if search.lead in (None, Lead.ALL) else FALSE)
+    if not table.words:
+        return Sql(FALSE)
+    name, params, stale = table.words, word_parameters(table, search), f"SELECT n FROM {table.words}_stale"
+    if access is WordAccess.PROBE:
+        indexed = f"EXISTS (SELECT 1 FROM {name} WHERE {name} MATCH ? AND rowid = {table.name}.n)"
+        return Sql(f"(n NOT IN ({stale}) AND {indexed} OR n IN ({stale}) AND has_words(doc, ?, ?))", params)
+    indexed = f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid NOT IN ({stale})"
+    return Sql(f"{access.value} IN ({indexed} UNION ALL SELECT s.n {stale_rows(table)})", params)
+
+
+def stale_rows(table: Table) -> str:
+    """The rows with the words among those that changed since their words were indexed."""
+    return f"FROM {table.words}_stale s CROSS JOIN {table.name} t ON t.n = s.n WHERE has_words(t.doc, ?, ?)"
+
+
+def word_parameters(table: Table, search: HasWords) -> tuple[str, str, int | None]:
+    """What FTS5 is asked, and what the SQL function `has_words` gets besides the document."""
+    words = words_of(search.text)
+    return match_expression(words, search.lead), f"{table.name}:{' '.join(words)}", search.lead
+
+
+def match_expression(words: tuple[str, ...], lead: Lead | None) -> str:
+    """What FTS5 is asked. Words are letters and digits, so quotation marks are enough."""
+    marked = [f'"{word}"' for word in words]
+    every, some = " AND ".join(marked), " OR ".join(marked)
+    match lead:
+        case Lead.ALL:
+            return f"lead : ({every})"
+        case Lead.SOME:
+            return f"(({every}) AND lead : ({some})) NOT lead : ({every})"
+        case Lead.NONE:
+            return f"({every}) NOT lead : ({some})"
+        case None:
+            return every

@@ -1,0 +1,187 @@
+"""The statements of pages and counts.
+
+A page is read in the order of an index, or all matches are gathered and sorted. SQLite cannot weigh the two: no
+statistic says how many of an order's first rows match. So matches are counted up to the number where the other way is
+cheaper, and the choice is forced with INDEXED BY and the unary plus.
+"""
+
+# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+
+import math
+from dataclasses import dataclass
+
+from adapters.monty import criteria_sql as sql
+from adapters.monty.tables import Table, quoted
+from adapters.records.criteria import (
+    AnyOf,
+    Criterion,
+    Equals,
+    HasWords,
+    NotNull,
+    OneOf,
+    Order,
+    Question,
+    Range,
+    conjuncts_of,
+)
+from adapters.records.record import ID, IS_DELETED
+from adapters.records.specs import Index, Scope
+
+LIVE = Equals(IS_DELETED, value=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPath:
+    """`index` is followed in the page's order; without one, all matches are gathered, about `rows` of them."""
+
+    index: str | None
+    words: sql.WordAccess = sql.WordAccess.DRIVE
+    rows: int = 0
+
+
+def bounds_of(limit: int, size: int) -> tuple[int, int]:
+    """Up to how many matches gathering costs less than following an order until a page is full; and up to how many rows
+    with a word listing them all costs less than asking FTS5 about each candidate.
+    """
+    return max(200, math.isqrt(2 * limit * size)), max(1_000, math.isqrt(200 * limit * size))
+
+
+def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple[str | None, list[Criterion]]:
+    """The index that yields the order, and the criteria that it leaves to be checked row by row."""
+    scopes = {Scope.ALL, *sql.scopes_of(conjuncts)}
+    pinned = {one.field: one for one in conjuncts if isinstance(one, Equals)}
+    best: tuple[str | None, list[Criterion]] = (f"{table.name}_id" if order.field == ID else None, conjuncts)
+    for index in table.ordered:
+        lead = _pinned_fields(index, order)
+        if lead is None or not pinned.keys() >= set(lead) or index.scope not in scopes:
+            continue
+        # An index of the specs leaves out records whose first field is null; those of list orders hold them.
+        lacks_nulls = not lead and index not in table.orders and order.field in table.spec.present_in(index)
+        if lacks_nulls and not any(
+            isinstance(one, Range | NotNull) and one.field == order.field for one in conjuncts
+        ):
+            continue
+        decided = [pinned[name] for name in (*lead, *index.scope.held) if name in pinned]
+        left = [one for one in conjuncts if one not in decided]
+        if best[0] is None or len(left) < len(best[1]):
+            best = (index.name, left)
+    return best
+
+
+def _pinned_fields(index: Index, order: Order) -> tuple[str, ...] | None:
+    """The fields that must have one value each for the index to yield the order; None where it never does."""
+    fields = tuple(name for name in index.fields if name != ID)
+    if order.field == ID:
+        return fields
+    return fields[:-1] if fields and fields[-1] == order.field else None
+
+
+def page_statements(table: Table, question: Question, path: AccessPath) -> tuple[list[sql.Sql], bool]:
+    """The statements that fill a page one after the other, each with a LIMIT to be bound, and whether they are exact.
+
+    Where they are not exact they have no LIMIT, and MontyDB's matcher decides about their documents.
+    """
+    conjuncts = conjuncts_of(question.where)
+    searches = sql.searches_of(table, conjuncts)
+    rest = sql.where_of(table, [one for one in conjuncts if one not in searches], has_words=bool(searches))
+    where = sql.all_of([rest, *(sql.words_condition(table, one, path.words) for one in searches)])
+    parts = [sql.all_of([where, part]) for part in _parts_after(table, question)]
+    return [
+        sql.Sql(_page_text(table, question.order, path, part.text, is_exact=where.is_exact), part.params)
+        for part in parts
+        if part.text != sql.FALSE
+    ], where.is_exact
+
+
+def _page_text(table: Table, order: Order, path: AccessPath, where: str, *, is_exact: bool) -> str:
+    down = " DESC" if order.descending else ""
+    plus = "" if path.index else "+"
+    source = f"{table.name} INDEXED BY {path.index}" if path.index else table.name
+    keys = ", ".join(f"{plus}{quoted(name)}{down}" for name in dict.fromkeys((order.field, ID)))
+    found = f"FROM {source} WHERE {where} ORDER BY {keys}"
+    if not is_exact:
+        return f"SELECT doc {found}"
+    if path.index:
+        return f"SELECT doc {found} LIMIT ?"
+    # Sorting numbers instead of documents spares reading the documents of all matches.
+    numbers = f"SELECT n AS k, {quoted(order.field)} AS a, id AS b {found} LIMIT ?"
+    return f"SELECT doc FROM ({numbers}) CROSS JOIN {table.name} ON n = k ORDER BY a{down}, b{down}"
+
+
+def _parts_after(table: Table, question: Question) -> list[sql.Sql]:
+    """What follows the position: nulls come first in ascending and last in descending order.
+
+    A row-value comparison uses the index; with an OR for nulls in the same statement it would not.
+    """
+    if question.after is None:
+        return [sql.Sql("1")]
+    (value, last_id), order = question.after, question.order
+    sign, column = "<" if order.descending else ">", quoted(order.field)
+    if order.field == ID:
+        return [sql.Sql(f"id {sign} ?", (last_id,))]
+    if value is None:
+        tie = sql.Sql(f"({column} IS NULL AND id {sign} ?)", (last_id,))
+        return [tie] if order.descending else [tie, sql.Sql(f"{column} IS NOT NULL")]
+    beyond = sql.Sql(f"({column}, id) {sign} (?, ?)", (table.sql_value(order.field, value), last_id))
+    is_followed_by_nulls = order.descending and order.field in table.nullable
+    return [beyond, sql.Sql(f"{column} IS NULL")] if is_followed_by_nulls else [beyond]
+
+
+def is_all_live(table: Table, conjuncts: list[Criterion]) -> bool:
+    """Whether all live records are counted, which a row of `live_counts` answers."""
+    return table.has_live_count and conjuncts == [LIVE] and conjuncts[0].value is False  # type: ignore[union-attr]
+
+
+def count_statement(table: Table, conjuncts: list[Criterion]) -> sql.Sql:
+    """The statement whose only value is the count; where it is not exact, the matching documents instead."""
+    words, parts = _words_count(table, conjuncts), union_parts(table, conjuncts)
+    if words is not None:
+        return words
+    if parts is not None:
+        selects = " UNION ".join(f"SELECT n FROM {table.name} WHERE {part.text}" for part in parts)
+        return sql.Sql(f"SELECT count(*) FROM ({selects})", sql.params_of(parts))
+    where = sql.where_of(table, conjuncts)
+    what = "count(*)" if where.is_exact else "doc"
+    return sql.Sql(f"SELECT {what} FROM {table.name} WHERE {where.text}", where.params, where.is_exact)
+
+
+def _words_count(table: Table, conjuncts: list[Criterion]) -> sql.Sql | None:
+    """For a single search among all or among live records: FTS5's hits less the stale rows and those in the trash."""
+    searches = sql.searches_of(table, conjuncts)
+    others = [one for one in conjuncts if one not in searches]
+    if len(searches) != 1 or not (others == [] or is_all_live(table, others)):
+        return None
+    words, name, column = table.words, table.name, quoted(IS_DELETED)
+    hits = f"FROM {words} WHERE {words} MATCH ? AND rowid NOT IN (SELECT n FROM {words}_stale)"
+    read = sql.stale_rows(table)
+    if others:
+        hits += f" AND rowid NOT IN (SELECT n FROM {name} INDEXED BY {name}_not_live WHERE {column} IS NOT 0)"
+        read += f" AND t.{column} = 0"
+    both = f"SELECT (SELECT count(*) {hits}) + (SELECT count(*) {read})"
+    return sql.Sql(both, sql.word_parameters(table, searches[0]))
+
+
+def estimate_statement(table: Table, conjuncts: list[Criterion], limit: int) -> sql.Sql:
+    """Counts the rows that match, up to a limit; a row that matches several branches of an OR counts for each."""
+    parts = union_parts(table, conjuncts) or [sql.where_of(table, conjuncts)]
+    selects = " UNION ALL ".join(f"SELECT 1 FROM {table.name} WHERE {part.text}" for part in parts)
+    return sql.Sql(f"SELECT count(*) FROM (SELECT 1 FROM ({selects}) LIMIT {limit})", sql.params_of(parts))
+
+
+def union_parts(table: Table, conjuncts: list[Criterion]) -> list[sql.Sql] | None:
+    """One condition for each branch of the only OR, where every branch starts from an index of its own.
+
+    SQLite reads each row of an OR to join its branches; a UNION joins numbers that come from the indexes alone.
+    """
+    alternatives = [one for one in conjuncts if isinstance(one, AnyOf)]
+    others: list[Criterion] = [one for one in conjuncts if not isinstance(one, AnyOf)]
+    if len(alternatives) != 1 or any(isinstance(one, HasWords) for one in others):
+        return None
+    scopes, parts = {Scope.ALL, *sql.scopes_of(others)}, []
+    leading = {index.fields[0] for index in table.indexes if index.scope in scopes}
+    for branch in alternatives[0].criteria:
+        within = conjuncts_of(branch)
+        if not any(isinstance(one, Equals | OneOf) and one.field in leading for one in within):
+            return None
+        parts.append(sql.where_of(table, [*others, *within]))
+    return parts if parts and all(part.is_exact for part in parts) else None

@@ -1,0 +1,83 @@
+"""Where reads run: short ones on the event loop with a time budget, long ones in threads, until their callers go."""
+
+import asyncio
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
+from adapters.monty.tuning import Tuning
+
+R = TypeVar("R")
+Read = Callable[[sqlite3.Connection], R]
+STEPS_BETWEEN_LOOKS = 2_000
+"""After how many of SQLite's steps the clock is looked at: about a tenth of a millisecond."""
+
+
+class ReadConnections:
+    """`slots` are as many as long connections; in memory, commits take part in them."""
+
+    def __init__(
+        self,
+        short: sqlite3.Connection,
+        long: Sequence[sqlite3.Connection],
+        *,
+        slots: asyncio.Semaphore,
+        tuning: Tuning,
+    ) -> None:
+        self.short, self._slots, self._tuning = short, slots, tuning
+        self._free = [*long]
+        self._abandoned: set[sqlite3.Connection] = set()
+        for connection in long:
+            connection.set_progress_handler(partial(self._is_abandoned, connection), STEPS_BETWEEN_LOOKS)
+        self._count = len(long)
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="monty-reader")
+        self._deadline = math.inf
+        short.set_progress_handler(lambda: time.monotonic() > self._deadline, STEPS_BETWEEN_LOOKS)
+
+    async def close(self) -> None:
+        """Waits for the reads that are running."""
+        for _ in range(self._count):
+            await self._slots.acquire()
+        self._threads.shutdown()
+
+    async def soon(self, read: Read[R], *, rows: int = 0) -> R:
+        """On the event loop, and once more in a thread where that takes too long or `rows` says that it will."""
+        if rows > self._tuning.on_loop_rows_max:
+            return await self.in_thread(read)
+        self._deadline = time.monotonic() + self._tuning.on_loop_ms / 1_000
+        try:
+            return read(self.short)
+        except DRIVER_ERRORS as error:
+            if code_of(error) != sqlite3.SQLITE_INTERRUPT:
+                raise unavailable(error) from error
+        finally:
+            self._deadline = math.inf
+        return await self.in_thread(read)
+
+    async def in_thread(self, read: Read[R]) -> R:
+        """In a thread. The read is interrupted when its caller is cancelled."""
+        await self._slots.acquire()
+        long = self._free.pop()
+        running = asyncio.get_running_loop().run_in_executor(self._threads, read, long)
+        running.add_done_callback(partial(self._give_back, long))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._abandoned.add(long)
+            raise
+        except DRIVER_ERRORS as error:
+            raise unavailable(error) from error
+
+    def _is_abandoned(self, long: sqlite3.Connection) -> bool:
+        return long in self._abandoned
+
+    def _give_back(self, long: sqlite3.Connection, _: object) -> None:
+        # On the loop, so that nobody is given a connection that is still to be interrupted.
+        self._abandoned.discard(long)
+        self._free.append(long)
+        self._slots.release()

@@ -1,0 +1,205 @@
+"""Answers the questions of the port from one open database."""
+
+# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+
+import heapq
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from montydb.engine.weighted import Weighted
+
+from adapters.monty import planning
+from adapters.monty.criteria_sql import Sql, WordAccess, match_expression, searches_of, where_of
+from adapters.monty.document import decoded
+from adapters.monty.document_query import document_query
+from adapters.monty.read_connections import ReadConnections
+from adapters.monty.storage import matching
+from adapters.monty.tables import TABLES, Table
+from adapters.monty.tuning import Strategy
+from adapters.records.criteria import (
+    RELEVANCE,
+    AllOf,
+    Criterion,
+    HasWords,
+    Question,
+    after_position,
+    conjuncts_of,
+    words_of,
+)
+from adapters.records.record import ID, Record
+from adapters.records.relevance import found_by_relevance
+from domain.errors import StoreUnavailable
+
+KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
+"""How long, and of how many statements, the number of matches is kept."""
+
+
+class Reader:
+    """The reading half of the port RecordStore, once `_connections` are there."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._connections: ReadConnections | None = None
+        self._strategy = strategy
+        self._known: dict[Sql, tuple[float, int]] = {}
+
+    @property
+    def _reads(self) -> ReadConnections:
+        if self._connections is None:
+            raise StoreUnavailable("MontyDB is not open.")
+        return self._connections
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        return await self._reads.soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
+
+    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        rows = sum(map(len, wanted.values()))
+        return await self._reads.soon(lambda connection: _gathered(connection, wanted), rows=rows)
+
+    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
+        page = Sql(f"SELECT doc FROM {collection} WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit))
+        return await self._reads.soon(lambda connection: _records(connection, page), rows=limit)
+
+    async def count(self, collection: str, where: Criterion) -> int:
+        table, conjuncts = TABLES[collection], conjuncts_of(where)
+        if planning.is_all_live(table, conjuncts):
+            live = Sql("SELECT live FROM live_counts WHERE collection = ?", (collection,))
+            return await self._reads.soon(lambda connection: _number(connection, live))
+        counted = planning.count_statement(table, conjuncts)
+        # Most counts are of many rows and would be begun twice on the loop.
+        if counted.is_exact:
+            return await self._reads.in_thread(lambda connection: _number(connection, counted))
+        return await self._reads.in_thread(
+            lambda connection: sum(1 for _ in _matches(connection, table, where, counted))
+        )
+
+    async def find(self, question: Question) -> list[Record]:
+        if question.order.field == RELEVANCE:
+            return await found_by_relevance(self.find, question)
+        if question.limit < 1:
+            return []
+        table = TABLES[question.collection]
+        if question.order.field not in table.kinds:
+            return await self._reads.in_thread(lambda connection: _sorted_page(connection, table, question))
+        path = await self._path(table, question)
+        return await self._reads.soon(
+            lambda connection: _page(connection, table, question, path), rows=path.rows
+        )
+
+    async def _path(self, table: Table, question: Question) -> planning.AccessPath:
+        index, left = planning.order_index(table, conjuncts_of(question.where), question.order)
+        if index is None or self._strategy is Strategy.GATHER:
+            return planning.AccessPath(None)
+        if not left:
+            return planning.AccessPath(index)
+        if self._strategy is not Strategy.BY_ESTIMATE:
+            is_list = self._strategy is Strategy.ORDER_AND_LIST
+            return planning.AccessPath(index, WordAccess.LIST if is_list else WordAccess.PROBE)
+        return await self._cheapest_path(table, question, index=index, left=left)
+
+    async def _cheapest_path(
+        self, table: Table, question: Question, *, index: str, left: list[Criterion]
+    ) -> planning.AccessPath:
+        """`left` is what following the index leaves to be checked."""
+        size = await self._counted(Sql(f"SELECT max(n) FROM {table.name}"))
+        few, listed = planning.bounds_of(question.limit, size)
+        conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
+        searches = searches_of(table, conjuncts)
+        if searches:
+            hits = await self._counted(_hits(table, searches, listed))
+            if hits < few:
+                return planning.AccessPath(None, rows=hits)
+            access = WordAccess.LIST if hits < listed else WordAccess.PROBE
+        if any(one not in searches for one in left):
+            others = [one for one in conjuncts if one not in searches]
+            matches = await self._counted(planning.estimate_statement(table, others, few))
+            if matches < few:
+                return planning.AccessPath(None, access, rows=matches)
+        return planning.AccessPath(index, access)
+
+    async def _counted(self, counted: Sql) -> int:
+        """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
+        until, count = self._known.get(counted, (0.0, 0))
+        if until < time.monotonic():
+            count = await self._reads.soon(lambda connection: _number(connection, counted))
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
+        return count
+
+
+def _hits(table: Table, searches: list[HasWords], limit: int) -> Sql:
+    match = " AND ".join(f"({match_expression(words_of(one.text), one.lead)})" for one in searches)
+    listed = f"SELECT 1 FROM {table.words} WHERE {table.words} MATCH ? LIMIT {limit}"
+    return Sql(f"SELECT count(*) FROM ({listed})", (match,))
+
+
+def _number(connection: sqlite3.Connection, counted: Sql) -> int:
+    ((number,),) = connection.execute(counted.text, counted.params).fetchall()
+    return number or 0
+
+
+def _records(connection: sqlite3.Connection, statement: Sql) -> list[Record]:
+    return [decoded(data) for (data,) in connection.execute(statement.text, statement.params).fetchall()]
+
+
+def _fetched(connection: sqlite3.Connection, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+    if not ids:
+        return {}
+    among, asked = (
+        ("= ?", ids[0]) if len(ids) == 1 else ("IN (SELECT value FROM json_each(?))", json.dumps(ids))
+    )
+    found = _records(connection, Sql(f"SELECT doc FROM {collection} WHERE id {among}", (asked,)))
+    return {record[ID]: record for record in found}
+
+
+def _gathered(
+    connection: sqlite3.Connection, wanted: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Record]]:
+    with connection:
+        connection.execute("BEGIN")  # All of it as of one commit.
+        return {collection: _fetched(connection, collection, ids) for collection, ids in wanted.items()}
+
+
+def _page(
+    connection: sqlite3.Connection, table: Table, question: Question, path: planning.AccessPath
+) -> list[Record]:
+    statements, is_exact = planning.page_statements(table, question, path)
+    with connection:
+        if len(statements) > 1:
+            connection.execute("BEGIN")  # Both parts are as of one commit.
+        found: list[Record] = []
+        for statement in statements:
+            left = question.limit - len(found)
+            if left < 1:
+                break
+            if is_exact:
+                found += _records(connection, Sql(statement.text, (*statement.params, left)))
+            else:
+                found += islice(_matches(connection, table, question.where, statement), left)
+        return found
+
+
+def _matches(
+    connection: sqlite3.Connection, table: Table, where: Criterion, candidates: Sql
+) -> Iterator[Record]:
+    """The documents among the candidates that MontyDB's matcher accepts."""
+    cursor = connection.execute(candidates.text, candidates.params)
+    try:
+        yield from matching(document_query(where, table.spec.text_fields), cursor)
+    finally:
+        cursor.close()  # An unfinished cursor would pin its snapshot, and the WAL with it.
+
+
+def _sorted_page(connection: sqlite3.Connection, table: Table, question: Question) -> list[Record]:
+    """For orders by what has no column: MontyDB's own order of values, over everything that matches."""
+    where, order = question.where, question.order
+    if question.after is not None:
+        where = AllOf((where, after_position(order, question.after)))
+    narrowed = where_of(table, conjuncts_of(where))
+    candidates = Sql(f"SELECT doc FROM {table.name} WHERE {narrowed.text}", narrowed.params)
+    pick = heapq.nlargest if order.descending else heapq.nsmallest
+    matches = _matches(connection, table, where, candidates)
+    return pick(question.limit, matches, key=lambda record: (Weighted(record.get(order.field)), record[ID]))

@@ -1,0 +1,211 @@
+"""The one SQLite database, in a file or in memory: its identity, its connections and how they are set up."""
+
+import atexit
+import os
+import sqlite3
+import weakref
+from collections.abc import Collection
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from adapters.monty.document import decoded
+from adapters.monty.schema import bring_up
+from adapters.monty.tables import TABLES
+from adapters.monty.tuning import Tuning
+from adapters.records.record import CorruptRecord
+from adapters.records.record_store import StoreRefused
+
+APPLICATION_ID = 0x74616E64
+FORMAT = 1
+"""The format of the file; files of later formats are refused."""
+SQLITE_MIN = (3, 36)
+"""The first with databases in memory that several connections share under a name."""
+STATEMENTS_MAX = 512
+PAGE_CACHE_KIB = {"writer": 32_768, "reader": 16_384, "long": 8_192}
+WAL_BYTES_MAX = 64 * 2**20
+
+
+class SqliteFile:
+    """Opens connections to one database. In memory they share what SQLite's memdb keeps under a name.
+
+    Beside the file `<database>.sqlite` lies `<database>.identity`: while it is there, a missing or empty database file
+    is refused instead of being replaced by an empty store.
+    """
+
+    def __init__(self, path: Path | None, tuning: Tuning) -> None:
+        self.path, self._tuning = path, tuning
+        in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
+        self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
+        self._writer: sqlite3.Connection | None = None
+        self._connections: list[sqlite3.Connection] = []
+
+    def open(self) -> None:
+        """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused; close it then."""
+        if self._writer is not None:
+            return
+        require_features(sqlite3.sqlite_version_info, _modules())
+        known = None if self.path is None else _known_identity(self.path)
+        writer = self.connection("writer")
+        if self.path is None:
+            _empty_database().backup(writer)
+            # Memory lives as long as this object, across closing and opening.
+            weakref.finalize(self, writer.close)
+        identity = _identity_of(writer, known)
+        bring_up(writer, TABLES.values())
+        if self.path is not None and known is None:
+            _write_durably(self.path.with_suffix(".identity"), identity)
+        self._writer = writer
+
+    def connection(self, kind: str) -> sqlite3.Connection:
+        """A connection in autocommit mode, for one thread at a time."""
+        connection = sqlite3.connect(
+            self._target,
+            uri=True,
+            timeout=self._tuning.busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS_MAX,
+        )
+        self._connections.append(connection)
+        self._set_up(connection, kind)
+        return connection
+
+    def _set_up(self, connection: sqlite3.Connection, kind: str) -> None:
+        # Some distributions overwrite deleted content with zeros, which writes every page twice.
+        pragmas = [f"cache_size = -{PAGE_CACHE_KIB[kind]}", "temp_store = MEMORY", "secure_delete = OFF"]
+        if self.path is not None:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise StoreRefused(
+                    f"{self.path.parent} does not support SQLite's WAL: use a local file system."
+                )
+            pragmas += ["synchronous = FULL", f"wal_autocheckpoint = {self._tuning.checkpoint_pages}"]
+            pragmas.append(f"journal_size_limit = {WAL_BYTES_MAX}")
+        if kind != "writer":
+            pragmas.append("query_only = ON")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("has_words", 3, _has_words, deterministic=True)
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The only connection that writes. Raises sqlite3.Error while the database is not open."""
+        if self._writer is None:
+            raise sqlite3.ProgrammingError("the database is not open")
+        return self._writer
+
+    def close(self) -> None:
+        """Closes all connections; the last one writes the log back. Memory is kept for the next opening."""
+        kept = None if self.path is not None else self._writer
+        for connection in self._connections:
+            if connection is not kept:
+                connection.close()
+        self._connections, self._writer = [], kept
+
+
+def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:
+    """Raises StoreRefused where this Python's SQLite cannot do what the store needs."""
+    if version < SQLITE_MIN or "fts5" not in modules:
+        found = ".".join(map(str, version)) + ("" if "fts5" in modules else " without FTS5")
+        raise StoreRefused(
+            f"This Python comes with SQLite {found}, but Tandem needs {'.'.join(map(str, SQLITE_MIN))} or later with "
+            "the FTS5 extension: use a Python from python.org, your distribution or uv, or another store "
+            "(STORE=postgres or STORE=mongo)."
+        )
+
+
+@cache
+def _modules() -> list[str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return [name for (name,) in connection.execute("PRAGMA module_list")]
+
+
+@cache
+def _empty_database() -> sqlite3.Connection:
+    """All tables without a row, which is copied faster than it is created."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    atexit.register(connection.close)
+    _identity_of(connection, None)
+    bring_up(connection, TABLES.values())
+    return connection
+
+
+def _known_identity(path: Path) -> str | None:
+    """What the file beside the database says; None where there is none, and the database may be created."""
+    marker = path.with_suffix(".identity")
+    if not marker.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return None
+    if not path.exists() or not path.stat().st_size:
+        raise StoreRefused(
+            f"The database file {path} is missing or empty, although this directory held one: restore it from a "
+            f"copy, or remove {marker} to start with an empty store."
+        )
+    return marker.read_text()
+
+
+def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
+    """The id of the store in the database; a new one where it is empty."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not tables and known is None:
+        identity = uuid4().hex
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("CREATE TABLE store_identity(one PRIMARY KEY CHECK (one = 1), store, format)")
+            connection.execute("INSERT INTO store_identity VALUES (1, ?, ?)", (identity, FORMAT))
+        return identity
+    if known is not None and "store_identity" not in tables:
+        raise sqlite3.DatabaseError("the file has lost its tables")
+    if application != APPLICATION_ID or "store_identity" not in tables:
+        raise StoreRefused("The database file belongs to another program: choose another directory.")
+    stored, version = connection.execute("SELECT store, format FROM store_identity").fetchone()
+    if version > FORMAT:
+        raise StoreRefused("The database file was written by a later Tandem: start that version instead.")
+    if known not in (None, stored):
+        raise StoreRefused(
+            "The database file is that of another store: restore the right one, or remove the .identity file beside it "
+            "to accept this one."
+        )
+    return str(stored)
+
+
+def _has_words(data: bytes, asked: str, lead: int | None) -> bool:
+    name, _, text = asked.partition(":")
+    with suppress(CorruptRecord):
+        return TABLES[name].has_words(decoded(data), text, lead)
+    return False
+
+
+def make_private(directory: Path) -> None:
+    """Creates the directory for its owner only, and takes existing rights away from everybody else."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in missing:
+        _sync(path.parent)
+    for path in (directory, *directory.iterdir()):
+        mode = path.stat().st_mode
+        if mode & 0o077 and (path == directory or path.is_file()):
+            path.chmod(mode & 0o700)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """The whole text under this name, or no such file."""
+    partial = path.with_suffix(".partial")
+    partial.touch(0o600)
+    partial.write_text(text)
+    _sync(partial)
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Makes a file, or the names in a directory, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,78 @@
+"""MontyDB over the store's file: its matcher for what SQL does not decide, and its client for reading by hand.
+
+`set_storage(directory, storage="adapters.monty.storage", use_bson=True)` makes `MontyClient(directory)` read the
+databases of a directory with MontyDB's query language, also beside a running service. Changes are left to change sets,
+which know versions and unique keys.
+"""
+
+# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+
+import sqlite3
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import bson
+from montydb.engine.queries import QueryFilter
+from montydb.errors import OperationFailure
+from montydb.storage import AbstractStorage
+from montydb.types import bson as montydb_bson
+
+from adapters.monty.document import CODEC, DOCUMENT_ID, decoded
+from adapters.monty.tables import quoted
+from adapters.records.record import ID, Record
+
+montydb_bson.init(use_bson=True)
+
+
+def matching(query: dict[str, Any], rows: Iterable[tuple[bytes]]) -> Iterator[Record]:
+    """The records of those documents that MontyDB's matcher accepts, in their order."""
+    accepts = QueryFilter(query)
+    records = (decoded(data) for (data,) in rows)
+    return (record for record in records if accepts({DOCUMENT_ID: record[ID], **record}))
+
+
+class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is published without types
+    """MontyDB's extension point: databases are the files of a directory, collections are their tables."""
+
+    @classmethod
+    def config(cls, **facts: Any) -> dict[str, Any]:
+        return facts
+
+    @property
+    def contractor_cls(self) -> type[Any]:
+        """What MontyDB looks for to do anything that is not defined here."""
+        raise OperationFailure("These collections are changed by change sets only.")
+
+    def database_drop(self, db_name: str) -> None:
+        raise OperationFailure(f"Dropping {db_name} is left to the operator.")
+
+    def database_list(self) -> list[str]:
+        return sorted(path.stem for path in Path(self.repository).glob("*.sqlite"))
+
+    def collection_list(self, database: Any) -> list[str]:
+        """The names of the collections."""
+        names = "SELECT collection FROM table_versions ORDER BY collection"
+        return [name for (name,) in self._rows(database.name, names)]
+
+    def collection_exists(self, database: Any, name: str) -> bool:
+        """Whether there is such a collection."""
+        return name in self.collection_list(database)
+
+    def query(self, cursor: Any, max_scan: int) -> Iterator[MutableMapping[str, Any]]:
+        """The documents that a cursor's filter may match, decoded; MontyDB matches and sorts them."""
+        database, collection = cursor.collection.database, cursor.collection.name
+        if not self.collection_exists(database, collection):
+            return
+        pinned = cursor._spec.get(DOCUMENT_ID)
+        where = "id = ?1" if isinstance(pinned, str) else "?1 IS NULL"
+        statement = f"SELECT doc FROM {quoted(collection)} WHERE {where} ORDER BY id"
+        rows = self._rows(database.name, statement, pinned if isinstance(pinned, str) else None)
+        yield from (bson.decode(data, codec_options=CODEC) for (data,) in islice(rows, max_scan or None))
+
+    def _rows(self, database: str, statement: str, *params: str | None) -> Iterator[tuple[Any, ...]]:
+        path = Path(self.repository, f"{database}.sqlite")
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            yield from connection.execute(statement, params)

@@ -1,0 +1,237 @@
+"""One table per collection, derived from its spec: columns, indexes, and the values that are stored in them."""
+
+# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+
+import hashlib
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import bson
+import msgspec
+
+from adapters.records.criteria import Lead, words_of
+from adapters.records.fields import FieldKind
+from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
+from adapters.records.specs import SPECS, Index, RecordSpec, Scope
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+NO_VALUE = object()
+"""What a column of this kind can never hold."""
+LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KEY, live INTEGER NOT NULL)"
+"""How many live records each collection has; triggers keep it in the transaction that changes them."""
+StoredRow = tuple[Any, ...]
+"""Number, version, whether it is a tombstone, hash of the texts, columns."""
+
+_SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
+_WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
+"""Changes when the rule for words does."""
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Table:
+    """How SQLite stores the records of one spec.
+
+    Columns have no declared type: SQLite would turn 1 into '1' in a TEXT column. A value that does not have its
+    field's kind (in documents written by other programs) becomes a BLOB: it is not null, equals nothing and lies in no
+    range. All columns of a tombstone are null, so indexes and unique keys ignore it.
+    """
+
+    def __init__(self, spec: RecordSpec[Any]) -> None:
+        self.spec, self.name = spec, spec.collection
+        keyed = [name for key in spec.unique_keys for name in key.fields]
+        asked = {*keyed, *(name for index in spec.indexes for name in index.fields)}
+        # Texts are searched by word; only the first one is also a value to sort and to compare by.
+        unasked = {ID, VERSION, *spec.text_fields[1:]} - (asked - {ID, VERSION})
+        fields = [field for field in spec.fields if field.name not in unasked]
+        scalars = {field.name: field.kind for field in fields if field.kind is not FieldKind.JSON}
+        self.lists = tuple(field.name for field in fields if field.is_list)
+        self.kinds = {**scalars, ID: FieldKind.TEXT, VERSION: FieldKind.INTEGER}
+        self.nullable = {field.name for field in fields if field.nullable}
+        self.words = f"{self.name}_words" if spec.text_fields else None
+        self.has_live_count = IS_DELETED in scalars
+        self.orders = tuple(Index(f"{self.name}_by_{name}", (name,), Scope.LIVE) for name in spec.list_orders)
+        self.indexes = (*spec.indexes, *self.orders)
+        keys = (key for key in spec.unique_keys if not spec.present_in(key))
+        scopes = {True: Scope.LIVE, False: Scope.ALL}
+        self.ordered = (*self.indexes, *(Index(key.name, key.fields, scopes[key.live_only]) for key in keys))
+        """What may yield an order."""
+        live = [IS_DELETED] if any(key.live_only for key in spec.unique_keys) else []
+        self._keyed = set(map(quoted, (*keyed, *live))) & set(map(quoted, scalars))
+        self._scalars = tuple(scalars.items())
+        self._names = ("version", "gone", "hash", *map(quoted, (*scalars, *self.lists)), "doc")
+        self._prepare_statements()
+
+    def _prepare_statements(self) -> None:
+        names, marks = ", ".join(self._names), ", ".join("?" * len(self._names))
+        self.insert = f"INSERT INTO {self.name}({names}, id) VALUES ({marks}, ?)"
+        self.insert_numbered = f"INSERT INTO {self.name}({names}, id, n) VALUES ({marks}, ?, ?)"
+        self.look = f"SELECT n, {', '.join(self._names[:-1])} FROM {self.name} WHERE id=?"
+        noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
+        self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
+        self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
+        self.add_words = f"INSERT INTO {self.words}(rowid, lead, rest) VALUES (?, ?, ?)"
+        self.remove_words = (
+            f"INSERT INTO {self.words}({self.words}, rowid, lead, rest) VALUES ('delete', ?, ?, ?)"
+        )
+
+    def table_ddl(self) -> Iterator[str]:
+        """The table, its unique keys, the full-text index, and what rows held when that last saw them."""
+        columns = "".join(f"{name}, " for name in self._names[3:-1])
+        yield (
+            f"CREATE TABLE {self.name}(n INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
+            f"gone INTEGER NOT NULL, hash INTEGER, {columns}doc BLOB NOT NULL)"
+        )
+        yield f"CREATE UNIQUE INDEX {self.name}_id ON {self.name}(id)"
+        for key in self.spec.unique_keys:
+            present = [f"{quoted(name)} IS NOT NULL" for name in self.spec.present_in(key)]
+            where = present + scope_terms(Scope.LIVE) * key.live_only
+            yield self._index_ddl("UNIQUE INDEX", key.name, key.fields, where)
+        if self.words:
+            yield f"CREATE TABLE {self.words}_stale(n INTEGER PRIMARY KEY, doc BLOB)"
+            options = "content='', detail=column, columnsize=0, tokenize='ascii'"
+            yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(lead, rest, {options})"
+
+    def index_ddl(self) -> Iterator[str]:
+        """The other indexes, each ending with the id that breaks ties, and the triggers that count live records."""
+        for index in self.indexes:
+            present = () if index in self.orders else self.spec.present_in(index)
+            where = scope_terms(index.scope) + [f"{quoted(name)} IS NOT NULL" for name in present]
+            yield self._index_ddl("INDEX", index.name, tuple(dict.fromkeys((*index.fields, ID))), where)
+        if not self.has_live_count:
+            return
+        deleted = quoted(IS_DELETED)
+        if self.words:
+            yield self._index_ddl("INDEX", f"{self.name}_not_live", (ID,), [f"{deleted} IS NOT 0"])
+        for event, change in (
+            ("INSERT", f"(NEW.{deleted} IS 0)"),
+            (f"UPDATE OF {deleted}", f"(NEW.{deleted} IS 0) - (OLD.{deleted} IS 0)"),
+        ):
+            count = f"UPDATE live_counts SET live = live + {change} WHERE collection = '{self.name}'"
+            yield f"CREATE TRIGGER {self.name}_{event[:6]} AFTER {event} ON {self.name} BEGIN {count}; END"
+
+    def _index_ddl(self, kind: str, name: str, columns: tuple[str, ...], where: list[str]) -> str:
+        partial = f" WHERE {' AND '.join(where)}" if where else ""
+        return f"CREATE {kind} {name} ON {self.name}({', '.join(map(quoted, columns))}){partial}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever columns, indexes, words or the reading of old documents do."""
+        spec, rule = self.spec, _WORD_RULE if self.words else None
+        facts = (*self.table_ddl(), *self.index_ddl(), spec.fields, spec.text_fields, spec.legacy_names, rule)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def row(self, record: Record, data: bytes) -> tuple[Any, ...]:
+        """The values for `insert` without the last one, the id."""
+        if is_tombstone(record):
+            return (record[VERSION], 1, *(None,) * (len(self._names) - 3), data)
+        get = record.get
+        values = [
+            None if (value := get(name)) is None else _stored(value, kind) for name, kind in self._scalars
+        ]
+        lists = [None if (value := get(name)) is None else _json_list(value) for name in self.lists]
+        return (record[VERSION], 0, self._text_hash(record), *values, *lists, data)
+
+    def update(self, stored: StoredRow, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        """The statement and parameters that turn a row, as `look` found it, into these values.
+
+        It names changed columns only: SQLite renews every index of a column that is named, changed or not.
+        """
+        changed = [at for at, value in enumerate(stored[1:]) if value != values[at]]
+        sets = ", ".join(f"{self._names[at]}=?" for at in (*changed, -1))
+        parameters = (*(values[at] for at in changed), values[-1], stored[0])
+        return f"UPDATE {self.name} SET {sets} WHERE n=?", parameters
+
+    def given_up(self, stored: StoredRow, values: tuple[Any, ...]) -> list[str]:
+        """The columns that keep a row in a unique index where these values take it out of its place there."""
+        return [
+            name
+            for name, old, new in zip(self._names, stored[1:], values, strict=False)
+            if name in self._keyed and old != new
+        ]
+
+    def without_keys(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The values of `row` for a record whose unique values another one holds."""
+        return tuple(
+            None if name in self._keyed else value for name, value in zip(self._names, values, strict=True)
+        )
+
+    def _text_hash(self, record: Record) -> int | None:
+        """Tells texts apart, so that words are indexed again only where texts changed. None where there are none."""
+        if not self.words:
+            return None
+        texts = "\0".join(self._texts(record)).encode("utf-8", "surrogatepass")
+        return zlib.crc32(texts) << 31 ^ zlib.adler32(texts)
+
+    def tokens(self, record: Record) -> tuple[str, str]:
+        """The words of the first text field and of the others, in a form that FTS5's ascii tokenizer keeps."""
+        lead, *others = self._texts(record)
+        return " ".join(words_of(lead)), " ".join(words_of(" ".join(others)))
+
+    def has_words(self, record: Record, text: str, lead: int | None) -> bool:
+        """HasWords, decided for one record."""
+        if is_tombstone(record):
+            return False
+        asked, (first, others) = set(words_of(text)), self.tokens(record)
+        led = asked & set(first.split())
+        if not asked <= {*led, *others.split()}:
+            return False
+        return lead is None or lead == (Lead.ALL if led == asked else Lead.SOME if led else Lead.NONE)
+
+    def _texts(self, record: Record) -> list[str]:
+        return [text if isinstance(text := record.get(name), str) else "" for name in self.spec.text_fields]
+
+    def sql_value(self, name: str, value: Any) -> Any:
+        """What a column holds where the field has this value; NO_VALUE where it can hold no such thing."""
+        if isinstance(value, Enum):
+            value = value.value
+        kind = self.kinds[name]
+        if type(value) is not _TYPES[kind] or (isinstance(value, str) and has_surrogates(value)):
+            return NO_VALUE
+        if isinstance(value, datetime) and value.microsecond % 1000:
+            # Nothing stored lies between milliseconds, but a bound may; SQLite compares both exactly.
+            return (value - EPOCH) / MILLISECOND
+        is_wide = type(value) is int and not -(2**63) <= value < 2**63
+        return float(value) if is_wide else _stored(value, kind)
+
+
+def quoted(name: str) -> str:
+    """Brackets: a double-quoted name that is no column is a string literal to SQLite, without a warning."""
+    return f"[{name}]"
+
+
+def scope_terms(scope: Scope) -> list[str]:
+    """The predicate of a partial index; questions must repeat it word for word to be served by the index."""
+    terms = []
+    for name, values in scope.held.items():
+        literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
+        one_of = f"IN ({', '.join(literals)})" if len(literals) > 1 else f"= {literals[0]}"
+        terms.append(f"{quoted(name)} {one_of}")
+    return terms
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether the text holds halves of surrogate pairs, which SQLite cannot take and documents cannot hold."""
+    return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _stored(value: Any, kind: FieldKind) -> Any:
+    if type(value) is not _TYPES[kind]:
+        return bson.encode({"": value})
+    return (value - EPOCH) // MILLISECOND if kind is FieldKind.INSTANT else value
+
+
+def _json_list(value: Any) -> Any:
+    """Only texts are ever asked for. SQLite's JSON functions cut a text at a NUL, so such texts are left out too."""
+    if not isinstance(value, list | tuple):
+        return bson.encode({"": value})
+    return _encode_json([item for item in value if type(item) is str and "\0" not in item]).decode()
+
+
+TABLES: dict[str, Table] = {name: Table(spec) for name, spec in SPECS.items()}
