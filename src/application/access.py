@@ -6,12 +6,12 @@ from application.actor import SYSTEM_ID, Actor
 from application.ports.repositories import Audience
 from application.ports.unit_of_work import UnitOfWork
 from domain.errors import Forbidden, NotFound
-from domain.permissions import Held, Standing, is_admin
+from domain.permissions import Held, Principal, is_admin
 from domain.role import BUILT_IN_ROLES, Permission, Role, built_in_id
 from domain.team import Membership, membership_id
 
-Decision = Callable[[Standing], bool]
-"""Whether somebody with this standing may do something; who holds more may do no less."""
+Decision = Callable[[Principal], bool]
+"""Whether somebody with this principal may do something; who holds more may do no less."""
 
 _BUILT_IN: dict[str, Held] = {
     built_in_id(scope, name): permissions for scope, name, _, permissions in BUILT_IN_ROLES
@@ -47,21 +47,21 @@ async def require_present_admin(work: UnitOfWork, actor: Actor) -> None:
     user = (await work.users.get_many([actor.id])).get(actor.id)
     require(user is not None and not user.is_deleted and is_admin(frozenset(user.grants)), _ADMINS_ONLY)
     if user is not None:
-        work.users.rely_on(user)
+        work.users.require_unchanged(user)
 
 
-def alone(actor: Actor) -> Standing:
+def without_teams(actor: Actor) -> Principal:
     """The actor without his teams, for decisions that they cannot change."""
-    return Standing(actor.id, actor.grants)
+    return Principal(actor.id, actor.grants)
 
 
-async def standing_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Standing:
+async def with_permissions(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Principal:
     """The actor before a decision that only these teams matter to: one call to the store, two for roles people made."""
     memberships = await _memberships_in(work, actor, team_ids)
     return _standing(actor, memberships, await _own_roles(work, memberships))
 
 
-async def belonging_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Standing:
+async def with_memberships(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Principal:
     """The actor and which of these teams he belongs to, for decisions that what he holds there cannot change: one call
     to the store at most.
     """
@@ -76,7 +76,7 @@ async def is_allowed(
     What he may do without his teams relies on none of them. What all members may do fails at the commit if he left, or
     won or lost a role, before it; what takes more than that also if a role changed that people made and he holds there.
     """
-    if decision(alone(actor)):
+    if decision(without_teams(actor)):
         return True
     memberships = await _memberships_in(work, actor, teams)
     roles: Sequence[Role] = ()
@@ -85,9 +85,9 @@ async def is_allowed(
         if not decision(_standing(actor, memberships, roles)):
             return False
     for membership in memberships:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
     for role in roles:
-        work.roles.rely_on(role)
+        work.roles.require_unchanged(role)
     return True
 
 
@@ -103,7 +103,7 @@ async def require_allowed(
     require(await is_allowed(work, actor, decision, teams=teams), message)
 
 
-async def full_standing(work: UnitOfWork, actor: Actor) -> Standing:
+async def full_standing(work: UnitOfWork, actor: Actor) -> Principal:
     """The actor with all his teams."""
     memberships = await work.memberships.of_user(actor.id)
     return _standing(actor, memberships, await _own_roles(work, memberships))
@@ -128,11 +128,11 @@ async def _own_roles(work: UnitOfWork, memberships: Iterable[Membership]) -> lis
     return [role for role in roles.values() if not role.is_deleted]
 
 
-def _belonging(actor: Actor, memberships: Iterable[Membership]) -> Standing:
-    return Standing(actor.id, actor.grants, {one.team_id: frozenset() for one in memberships})
+def _belonging(actor: Actor, memberships: Iterable[Membership]) -> Principal:
+    return Principal(actor.id, actor.grants, {one.team_id: frozenset() for one in memberships})
 
 
-def _standing(actor: Actor, memberships: Iterable[Membership], own_roles: Iterable[Role]) -> Standing:
+def _standing(actor: Actor, memberships: Iterable[Membership], own_roles: Iterable[Role]) -> Principal:
     held = {role.id: frozenset(role.permissions) for role in own_roles}
     known = {**held, **_BUILT_IN}
     nothing: frozenset[Permission] = frozenset()
@@ -140,4 +140,4 @@ def _standing(actor: Actor, memberships: Iterable[Membership], own_roles: Iterab
         one.team_id: nothing.union(*(known.get(role_id, nothing) for role_id in one.role_ids))
         for one in memberships
     }
-    return Standing(actor.id, actor.grants, teams)
+    return Principal(actor.id, actor.grants, teams)

@@ -31,7 +31,7 @@ async def hand_back_late(work: UnitOfWork, team_id: str, user_id: str, stamp: St
     id = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is not None and membership.is_deleted:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
         await hand_back(work, team_id, user_id, stamp)
 
 
@@ -44,7 +44,7 @@ async def waiting_again(work: UnitOfWork, task: Task, stamp: Stamp) -> TaskAssig
     id = membership_id(task.assignee_id, task.executor_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is not None and not membership.is_deleted:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
         return None
     assignment = await work.assignments.of_task(task.id)
     return None if assignment is None else assignment.executed_by(stamp, None)

@@ -8,17 +8,17 @@ from application.actor import Actor
 from application.ports.unit_of_work import Begin, UnitOfWork
 from domain.errors import MirrorPending, VersionConflict
 
-REPEATS_MAX = 3
+RETRIES_MAX = 3
 
 R = TypeVar("R")
 
 
 async def repeated(attempt: Callable[[], Awaitable[R]], *, where: Callable[[VersionConflict], bool]) -> R:
-    """The result of the first attempt that meets no such conflict; the last attempt's conflict after REPEATS_MAX more.
+    """The result of the first attempt that meets no such conflict; the last attempt's conflict after RETRIES_MAX more.
 
     Each attempt begins a unit of work of its own and reads everything again, so that a refusal is about the present.
     """
-    for _ in range(REPEATS_MAX):
+    for _ in range(RETRIES_MAX):
         try:
             return await attempt()
         except VersionConflict as conflict:

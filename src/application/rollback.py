@@ -12,7 +12,7 @@ from application.retrying import repeated, with_latecomers
 from application.trash import Kind
 from domain.audit import Action
 from domain.entity import Entity, Stamp
-from domain.errors import Fault, VersionConflict
+from domain.errors import VersionConflict, Violation
 
 E = TypeVar("E", bound=Entity)
 
@@ -63,14 +63,14 @@ class RollBack(Generic[E]):
         return rolled_back
 
 
-async def missing_faults(
+async def missing_violations(
     repository: Repository[Any], pointers: Mapping[str, str], otherwise: str
-) -> list[Fault]:
-    """A fault for each pointer (with the id that stands there) to something that is not there: removed for good, or
+) -> list[Violation]:
+    """A violation for each pointer (with the id that stands there) to something that is not there: removed for good, or
     what is said otherwise.
     """
     gone = await repository.purged(pointers.values()) if pointers else ()
     return [
-        Fault(pointer, "was removed for good" if id in gone else otherwise)
+        Violation(pointer, "was removed for good" if id in gone else otherwise)
         for pointer, id in pointers.items()
     ]

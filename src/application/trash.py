@@ -49,7 +49,7 @@ class Kind(Generic[E]):
         """Takes along what joined while the thing moved, to where it belongs at present."""
         if self.move_content is not None:
             present = await self.of(work).get(id)
-            self.of(work).rely_on(present)
+            self.of(work).require_unchanged(present)
             await self.move_content(work, None, present, stamp)
 
 
@@ -106,7 +106,7 @@ class Delete(Generic[E]):
         things = self.kind.of(work)
         present = (await things.get_many([id])).get(id)
         if self.kind.delete_content is not None and present is not None and present.trash_stamp == stamp:
-            things.rely_on(present)
+            things.require_unchanged(present)
             await self.kind.delete_content(work, id, stamp)
 
 
@@ -141,7 +141,7 @@ class Finish(Generic[E]):
         present = (await things.get_many([id])).get(id)
         if present is None:
             return
-        things.rely_on(present)
+        things.require_unchanged(present)
         if present.trash_stamp is None:
             if self.kind.move_content is not None:
                 await self.kind.move_content(work, None, present, Stamp(self.clock.now(), actor.id))

@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-FAULTS_MAX = 100
-"""The most faults that one refusal names, and that anybody looks for: input may hold as many as it has characters."""
+VIOLATIONS_MAX = 100
+"""The most violations that one refusal names, and that anybody looks for: input may hold as many as it has characters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Violation:
     """One thing wrong with an input: where (JSON pointer) and what a person should change."""
 
     pointer: str
@@ -39,9 +39,9 @@ class TandemError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None, *, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str | None = None, *, violations: Sequence[Violation] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
-        self.faults = tuple(faults)
+        self.violations = tuple(violations)
         super().__init__(self.message)
 
 
@@ -104,7 +104,7 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
     def __init__(self, message: str | None = None, *, fields: Sequence[str] = ()) -> None:
-        super().__init__(message, faults=[Fault(f"/{name}", "is already taken") for name in fields])
+        super().__init__(message, violations=[Violation(f"/{name}", "is already taken") for name in fields])
         self.fields = tuple(fields)
 
 

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.storable import require_text
 
 _LINE_BREAKING = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
@@ -55,11 +55,13 @@ def require_name(text: str, pointer: str, *, longest: int) -> str:
     if not _is_visible(name):
         raise RuleBroken(
             "Nobody could see this name.",
-            faults=[Fault(pointer, "has only characters that cannot be seen; write something visible")],
+            violations=[
+                Violation(pointer, "has only characters that cannot be seen; write something visible")
+            ],
         )
     for character in _misplaced(name):
         message = f"must not hold what cannot be seen; take out {_shown(character)}"
-        raise RuleBroken("Something is hidden in this name.", faults=[Fault(pointer, message)])
+        raise RuleBroken("Something is hidden in this name.", violations=[Violation(pointer, message)])
     return name
 
 
@@ -70,8 +72,8 @@ def spelt(name: str) -> str:
 
 def require_one_line(text: str, pointer: str) -> str:
     """The text, where it stands on one line and leaves what is around it alone. Raises RuleBroken with the pointer."""
-    if faults := list(_one_line_faults(text, pointer)):
-        raise RuleBroken("Names and titles are one line of plain characters.", faults=faults)
+    if violations := list(_one_line_violations(text, pointer)):
+        raise RuleBroken("Names and titles are one line of plain characters.", violations=violations)
     return text
 
 
@@ -88,11 +90,11 @@ def shown_name(text: str, *, longest: int) -> str:
     return ""
 
 
-def _one_line_faults(text: str, pointer: str) -> Iterator[Fault]:
+def _one_line_violations(text: str, pointer: str) -> Iterator[Violation]:
     if found := _LINE_BREAKING.search(text):
-        yield Fault(pointer, f"must be one line without control characters; take out {_shown(found[0])}")
+        yield Violation(pointer, f"must be one line without control characters; take out {_shown(found[0])}")
     if found := _TURNING.search(text):
-        yield Fault(pointer, f"must not change the direction of writing; take out {_shown(found[0])}")
+        yield Violation(pointer, f"must not change the direction of writing; take out {_shown(found[0])}")
 
 
 def _shown(character: str) -> str:

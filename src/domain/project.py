@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, first_stamps
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
@@ -73,5 +73,7 @@ def _checked(changes: ProjectChanges) -> ProjectChanges:
 def require_color(color: str) -> str:
     """The colour as `#rrggbb`, lower case. Raises RuleBroken otherwise."""
     if re.fullmatch(COLOR_PATTERN, color) is None:
-        raise RuleBroken("A colour is written #rrggbb.", faults=[Fault("/color", "is not written #rrggbb")])
+        raise RuleBroken(
+            "A colour is written #rrggbb.", violations=[Violation("/color", "is not written #rrggbb")]
+        )
     return color

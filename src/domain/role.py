@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id, first_stamps
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
@@ -125,15 +125,16 @@ def _checked(scope: RoleScope, changes: RoleChanges) -> RoleChanges:
     if "permissions" not in changes:
         return changes
     foreign = [
-        Fault(f"/permissions/{place}", f"does not count in scope {scope}")
+        Violation(f"/permissions/{place}", f"does not count in scope {scope}")
         for place, permission in enumerate(changes["permissions"])
         if permission not in PERMISSIONS_OF[scope]
     ]
     if foreign:
-        raise RuleBroken("The role would hold what its scope does not know.", faults=foreign)
+        raise RuleBroken("The role would hold what its scope does not know.", violations=foreign)
     if scope is RoleScope.GLOBAL and not changes["permissions"]:
         # It is held by what it allows: one that allows nothing could neither be given nor taken.
         raise RuleBroken(
-            "A global role allows something.", faults=[Fault("/permissions", "must name at least one")]
+            "A global role allows something.",
+            violations=[Violation("/permissions", "must name at least one")],
         )
     return {**changes, "permissions": tuple(sorted(set(changes["permissions"])))}

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MIN = -(2**63)
@@ -16,24 +16,24 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 Path = tuple[object, ...]
 
 
-def faults_in(value: object, path: Path = ()) -> Iterator[Fault]:
+def violations_in(value: object, path: Path = ()) -> Iterator[Violation]:
     """Each place in a tree of JSON values that some store could not hold, with its JSON pointer.
 
-    One quick look at each value, and nothing is written down but faults: whoever takes only some stops the search.
+    One quick look at each value, and nothing is written down but violations: whoever takes only some stops the search.
     """
     if len(path) > DEPTH_MAX:
-        yield Fault(_pointer(path), f"is nested deeper than {DEPTH_MAX} levels")
+        yield Violation(_pointer(path), f"is nested deeper than {DEPTH_MAX} levels")
     elif isinstance(value, str):
-        yield from _text_faults(value, _pointer(path))
+        yield from _text_violations(value, _pointer(path))
     elif isinstance(value, (int, float)):
-        yield from _number_faults(value, _pointer(path))
+        yield from _number_violations(value, _pointer(path))
     elif isinstance(value, list):
-        yield from _faults_within(enumerate(value), path)
+        yield from _violations_within(enumerate(value), path)
     elif isinstance(value, dict):
         for key in value:
             if not _is_sound(key):
-                yield from _text_faults(key, _pointer(path))
-        yield from _faults_within(value.items(), path)
+                yield from _text_violations(key, _pointer(path))
+        yield from _violations_within(value.items(), path)
 
 
 def pointer_token(key: str) -> str:
@@ -44,11 +44,11 @@ def pointer_token(key: str) -> str:
     return shown.replace("~", "~0").replace("/", "~1")
 
 
-def _faults_within(items: Iterable[tuple[object, object]], path: Path) -> Iterator[Fault]:
+def _violations_within(items: Iterable[tuple[object, object]], path: Path) -> Iterator[Violation]:
     is_deepest = len(path) == DEPTH_MAX
     for key, item in items:
         if is_deepest or not _is_sound(item):
-            yield from faults_in(item, (*path, key))
+            yield from violations_in(item, (*path, key))
 
 
 def _pointer(path: Path) -> str:
@@ -66,26 +66,26 @@ def _is_sound(value: object) -> bool:
     return not value
 
 
-def _number_faults(number: int | float, pointer: str) -> Iterator[Fault]:
+def _number_violations(number: int | float, pointer: str) -> Iterator[Violation]:
     if isinstance(number, float):
         if not math.isfinite(number):
-            yield Fault(pointer, "is not a finite number")
+            yield Violation(pointer, "is not a finite number")
     elif not INTEGER_MIN <= number <= INTEGER_MAX:
-        yield Fault(pointer, "is an integer beyond 63 bits")
+        yield Violation(pointer, "is an integer beyond 63 bits")
 
 
-def _text_faults(text: str, pointer: str) -> Iterator[Fault]:
+def _text_violations(text: str, pointer: str) -> Iterator[Violation]:
     if "\x00" in text:
-        yield Fault(pointer, "contains the NUL character")
+        yield Violation(pointer, "contains the NUL character")
     if not text.isascii() and _SURROGATE.search(text):
-        yield Fault(pointer, "contains half of a surrogate pair")
+        yield Violation(pointer, "contains half of a surrogate pair")
 
 
 def require_text(text: str, pointer: str, *, shortest: int = 0, longest: int) -> str:
     """The text where its length fits and every store can hold it; raises RuleBroken with the pointer otherwise."""
-    faults = list(_text_faults(text, pointer))
+    violations = list(_text_violations(text, pointer))
     if not shortest <= len(text.strip() if shortest else text) or len(text) > longest:
-        faults.append(Fault(pointer, f"must have {shortest} to {longest} characters"))
-    if faults:
-        raise RuleBroken(f"The text at {pointer} cannot be stored.", faults=faults)
+        violations.append(Violation(pointer, f"must have {shortest} to {longest} characters"))
+    if violations:
+        raise RuleBroken(f"The text at {pointer} cannot be stored.", violations=violations)
     return text

@@ -7,7 +7,7 @@ from typing import Self, TypedDict
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Entity, Stamp, first_stamps
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.project import Project
 from domain.storable import require_text
 
@@ -51,16 +51,16 @@ class TaskChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Ownership:
     """Whose a task is: its project's owner and team, or, without a project, whoever made it."""
 
     owner_id: str
     team_id: str | None = None
 
 
-def home_in(project: Project) -> Home:
+def ownership_in(project: Project) -> Ownership:
     """Whose the tasks of a project are."""
-    return Home(project.owner_id, project.team_id)
+    return Ownership(project.owner_id, project.team_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Task(Entity):
     """`external_key` names the task in the tracker it came from; `deleted_reason` says why it is in the trash.
 
     `display_id` is its short number, unique in the installation and never given twice. `owner_id` and `team_id` repeat
-    what its home says, and `assignee_id` to `executor_id` what its live assignment says, so that a list of tasks, and
+    what its ownership says, and `assignee_id` to `executor_id` what its live assignment says, so that a list of tasks, and
     who may see them, needs nothing but tasks. All are written in the same change set as what they repeat.
     """
 
@@ -109,7 +109,7 @@ class Task(Entity):
         stamp: Stamp,
         changes: TaskChanges,
         *,
-        home: Home | None = None,
+        ownership: Ownership | None = None,
         display_id: int | None = None,
         external_key: str | None = None,
     ) -> Self:
@@ -117,12 +117,12 @@ class Task(Entity):
         not fit.
         """
         fields = _started(_checked(changes), stamp)
-        home = home or Home(stamp.by)
+        ownership = ownership or Ownership(stamp.by)
         return cls(
             **first_stamps(id, stamp),  # type: ignore[arg-type]
             **fields,
-            owner_id=home.owner_id,
-            team_id=home.team_id,
+            owner_id=ownership.owner_id,
+            team_id=ownership.team_id,
             display_id=display_id,
             external_key=external_key,
         )
@@ -135,7 +135,7 @@ class Task(Entity):
         changes: TaskChanges,
         *,
         origin: Origin,
-        home: Home | None = None,
+        ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
         """Version 1 of a task that lived elsewhere: as old as it was there, and in the trash where it was there.
@@ -144,7 +144,7 @@ class Task(Entity):
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
         made = cls.create(
-            id, stamp, changes, home=home, display_id=display_id, external_key=origin.external_key
+            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=origin.external_key
         )
         task = replace(made, created_at=origin.created_at)
         if origin.deleted_at is None:
@@ -165,7 +165,7 @@ class Task(Entity):
         fields = _checked(changes)
         if fields.get("parent_id") == self.id:
             raise RuleBroken(
-                "A task cannot be its own parent.", faults=[Fault("/parentId", "is the task itself")]
+                "A task cannot be its own parent.", violations=[Violation("/parentId", "is the task itself")]
             )
         if self.started_at is None:
             fields = _started(fields, stamp)
@@ -189,13 +189,13 @@ class Task(Entity):
         return Assignee(self.assignee_id, self.assignee_type)
 
     @property
-    def home(self) -> Home:
+    def ownership(self) -> Ownership:
         """Whose the task is."""
-        return Home(self.owner_id, self.team_id)
+        return Ownership(self.owner_id, self.team_id)
 
-    def move_home(self, stamp: Stamp, home: Home) -> Self:
+    def change_ownership(self, stamp: Stamp, ownership: Ownership) -> Self:
         """The task in its project's present hands, also while it is in the trash."""
-        return self._next(stamp, owner_id=home.owner_id, team_id=home.team_id)
+        return self._next(stamp, owner_id=ownership.owner_id, team_id=ownership.team_id)
 
     def lose_label(self, stamp: Stamp, label_id: str) -> Self:
         """The task without a label that was removed for good, also while the task is in the trash."""
@@ -223,12 +223,12 @@ class Task(Entity):
             raise Conflict("A task that is done cannot be deferred.")
         if until <= stamp.at:
             raise RuleBroken(
-                "A task is deferred into the future.", faults=[Fault("/deferredTill", "is past")]
+                "A task is deferred into the future.", violations=[Violation("/deferredTill", "is past")]
             )
         if self.due_at is not None and until > self.due_at:
             raise RuleBroken(
                 "A task cannot be deferred past its due date.",
-                faults=[Fault("/deferredTill", "is later than dueAt")],
+                violations=[Violation("/deferredTill", "is later than dueAt")],
             )
         return self._next(stamp, deferred_till=until)
 
@@ -238,7 +238,7 @@ class Task(Entity):
         if due_at < self.deferred_till > now:
             raise RuleBroken(
                 "A task cannot be due before the instant it is deferred to.",
-                faults=[Fault("/dueAt", "is earlier than deferredTill")],
+                violations=[Violation("/dueAt", "is earlier than deferredTill")],
             )
 
     def is_deferred(self, now: datetime) -> bool:
@@ -269,7 +269,7 @@ class Task(Entity):
         return replace(self.delete(stamp), deleted_reason=reason)
 
     def roll_back_to(self, earlier: Self, stamp: Stamp) -> Self:
-        """The content of an earlier version. Its number, home and assignment stay with the present, and so does whether
+        """The content of an earlier version. Its number, ownership and assignment stay with the present, and so does whether
         its assignee acknowledged it; why it was in the trash then is no content.
         """
         kept = replace(earlier, **{name: getattr(self, name) for name in _NOT_ROLLED_BACK})
@@ -311,6 +311,6 @@ def _checked(changes: TaskChanges) -> TaskChanges:
     label_ids = tuple(sorted(set(changes["label_ids"])))
     if len(label_ids) > LABELS_MAX:
         raise RuleBroken(
-            "Too many labels.", faults=[Fault("/labelIds", f"has more than {LABELS_MAX} labels")]
+            "Too many labels.", violations=[Violation("/labelIds", f"has more than {LABELS_MAX} labels")]
         )
     return {**changes, "label_ids": label_ids}

@@ -20,7 +20,7 @@ INVITATION_DAYS = 7
 
 OWNER_ROLE_ID = built_in_id(RoleScope.TEAM, "owner")
 MEMBER_ROLE_ID = built_in_id(RoleScope.TEAM, "member")
-STANDING_ROLE_IDS = frozenset({OWNER_ROLE_ID, MEMBER_ROLE_ID})
+MEMBERSHIP_ROLE_IDS = frozenset({OWNER_ROLE_ID, MEMBER_ROLE_ID})
 """The roles that say where a member stands: each holds one of them, and nobody grants them by hand."""
 
 
@@ -130,7 +130,7 @@ class Membership(Entity):
 
     def _standing_as(self, role_id: str, stamp: Stamp) -> Self:
         self.require_live()
-        granted = {*self.role_ids} - STANDING_ROLE_IDS
+        granted = {*self.role_ids} - MEMBERSHIP_ROLE_IDS
         return self._next(stamp, role_ids=tuple(sorted({*granted, role_id})))
 
 

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Self
 
 from domain.entity import Entity, Stamp, first_stamps
-from domain.errors import FAULTS_MAX, Fault, RuleBroken
+from domain.errors import VIOLATIONS_MAX, RuleBroken, Violation
 from domain.storable import require_text
 
 ITEMS_MAX = 5_000
@@ -105,19 +105,19 @@ class Plan:
     message: str | None = None
 
     def check(self) -> None:
-        """Raises RuleBroken naming the faults: unknown, doubled or self-linked items, cycles, ends before starts.
+        """Raises RuleBroken naming the violations: unknown, doubled or self-linked items, cycles, ends before starts.
 
-        Each look needs what the one before it found sound, a plan of bounded size first; none finds more faults than
+        Each look needs what the one before it found sound, a plan of bounded size first; none finds more violations than
         are shown.
         """
         looks = (
-            _bound_faults(self),
-            chain(_item_faults(self.items), _dependency_faults(self)),
-            chain(_parent_cycle_faults(self.items), _cycle_faults(self)),
+            _bound_violations(self),
+            chain(_item_violations(self.items), _dependency_violations(self)),
+            chain(_parent_cycle_violations(self.items), _cycle_violations(self)),
         )
         for look in looks:
-            if faults := list(islice(look, FAULTS_MAX)):
-                raise RuleBroken("The timeline contradicts itself.", faults=faults)
+            if violations := list(islice(look, VIOLATIONS_MAX)):
+                raise RuleBroken("The timeline contradicts itself.", violations=violations)
         if self.message is not None:
             require_text(self.message, "/message", longest=MESSAGE_LENGTH_MAX)
 
@@ -158,7 +158,7 @@ class Timeline(Entity):
         )
 
 
-def _bound_faults(plan: Plan) -> Iterator[Fault]:
+def _bound_violations(plan: Plan) -> Iterator[Violation]:
     bounds = (
         ("/items", len(plan.items), ITEMS_MAX),
         ("/dependencies", len(plan.dependencies), DEPENDENCIES_MAX),
@@ -166,26 +166,26 @@ def _bound_faults(plan: Plan) -> Iterator[Fault]:
     )
     for pointer, count, most in bounds:
         if count > most:
-            yield Fault(pointer, f"has {count} elements; at most {most} are allowed")
+            yield Violation(pointer, f"has {count} elements; at most {most} are allowed")
     if not plan.calendar.working_days:
-        yield Fault("/calendar/workingDays", "names no day to work on")
+        yield Violation("/calendar/workingDays", "names no day to work on")
 
 
-def _item_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     known = Counter(item.id for item in items)
     for index, item in enumerate(items):
         pointer = f"/items/{index}"
         if known[item.id] > 1:
-            yield Fault(f"{pointer}/id", f"“{item.id}” stands for more than one item")
+            yield Violation(f"{pointer}/id", f"“{item.id}” stands for more than one item")
         if item.parent_id is not None and item.parent_id not in known:
-            yield Fault(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
+            yield Violation(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
         if item.start is not None and item.end is not None and item.end < item.start:
-            yield Fault(f"{pointer}/end", f"item “{item.id}” ends before it starts")
+            yield Violation(f"{pointer}/end", f"item “{item.id}” ends before it starts")
         if item.kind is ItemKind.MILESTONE and item.duration not in (None, 0):
-            yield Fault(f"{pointer}/duration", f"milestone “{item.id}” cannot last")
+            yield Violation(f"{pointer}/duration", f"milestone “{item.id}” cannot last")
 
 
-def _dependency_faults(plan: Plan) -> Iterator[Fault]:
+def _dependency_violations(plan: Plan) -> Iterator[Violation]:
     known = {item.id for item in plan.items}
     seen: set[tuple[str, str]] = set()
     for index, dependency in enumerate(plan.dependencies):
@@ -193,26 +193,26 @@ def _dependency_faults(plan: Plan) -> Iterator[Fault]:
         link = (dependency.from_, dependency.to)
         for end, name in (("from", dependency.from_), ("to", dependency.to)):
             if name not in known:
-                yield Fault(f"{pointer}/{end}", f"names the unknown item “{name}”")
+                yield Violation(f"{pointer}/{end}", f"names the unknown item “{name}”")
         if dependency.from_ == dependency.to:
-            yield Fault(pointer, f"item “{dependency.to}” waits for itself")
+            yield Violation(pointer, f"item “{dependency.to}” waits for itself")
         elif link in seen:
-            yield Fault(pointer, f"“{link[0]}” and “{link[1]}” are linked twice")
+            yield Violation(pointer, f"“{link[0]}” and “{link[1]}” are linked twice")
         seen.add(link)
 
 
-def _parent_cycle_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+def _parent_cycle_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     parents = {item.id: [item.parent_id] for item in items if item.parent_id is not None}
     if cycle := first_cycle(parents):
-        yield Fault("/items", f"items contain each other: {' → '.join(cycle)}")
+        yield Violation("/items", f"items contain each other: {' → '.join(cycle)}")
 
 
-def _cycle_faults(plan: Plan) -> Iterator[Fault]:
+def _cycle_violations(plan: Plan) -> Iterator[Violation]:
     successors: dict[str, list[str]] = {}
     for dependency in plan.dependencies:
         successors.setdefault(dependency.from_, []).append(dependency.to)
     if cycle := first_cycle(successors):
-        yield Fault("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
+        yield Violation("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
 
 
 def first_cycle(successors: Mapping[str, Iterable[str]]) -> list[str]:

@@ -33,11 +33,11 @@ def needs_mirror(change_set: ChangeSet) -> bool:
 def pending(change_set: ChangeSet) -> ChangeSet:
     """The change set as the source stores it: every entry waits to be mirrored."""
     entries = tuple({**entry, **_PENDING} for entry in change_set.entries)
-    return ChangeSet(change_set.puts, entries, change_set.guards)
+    return ChangeSet(change_set.puts, entries, change_set.read_checks)
 
 
 def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:
-    """The change set as the target stores it: no local records, no guards, entries that arrive at this instant.
+    """The change set as the target stores it: no local records, no read checks, entries that arrive at this instant.
 
     The sync fields of an arriving entry describe the target's copy, not the attempts of the source.
     """

@@ -1,7 +1,7 @@
-"""Locks of this process on the documents that change sets guard.
+"""Locks of this process on the documents that change sets check.
 
-A change set guards a document by incrementing a hidden field, so that a concurrent change conflicts. Two change sets
-that merely guard the same document conflict as well, and the server lets only one of them continue; with a lock, the
+A change set read_checks a document by incrementing a hidden field, so that a concurrent change conflicts. Two change sets
+that merely check the same document conflict as well, and the server lets only one of them continue; with a lock, the
 other waits here instead of retrying.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from weakref import WeakValueDictionary
 
-from adapters.records.change_set import Guard
+from adapters.records.change_set import ReadCheck
 from domain.errors import StoreUnavailable
 
 
@@ -21,7 +21,7 @@ class KeyLocks:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def holding(self, guards: Sequence[Guard], *, wait_seconds: float) -> AsyncIterator[None]:
+    async def holding(self, read_checks: Sequence[ReadCheck], *, wait_seconds: float) -> AsyncIterator[None]:
         """Holds the locks of all these documents, acquired in one order to prevent deadlocks.
 
         Raises StoreUnavailable after `wait_seconds`.
@@ -29,15 +29,15 @@ class KeyLocks:
         async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(wait_seconds):
-                    await self._acquire(guards, held)
+                    await self._acquire(read_checks, held)
             except TimeoutError as error:
                 raise StoreUnavailable(
                     "Too many changes depend on the same record at this moment; try again."
                 ) from error
             yield
 
-    async def _acquire(self, guards: Sequence[Guard], held: contextlib.AsyncExitStack) -> None:
-        for document in sorted({(guard.collection, guard.record_id) for guard in guards}):
+    async def _acquire(self, read_checks: Sequence[ReadCheck], held: contextlib.AsyncExitStack) -> None:
+        for document in sorted({(check.collection, check.record_id) for check in read_checks}):
             lock = self._locks.get(document)
             if lock is None:
                 lock = self._locks[document] = asyncio.Lock()

@@ -131,7 +131,7 @@ class MongoRecordStore:
         seconds = self._connection.seconds_for(len(writes))
         # Waiting for the locks does not count against the server's time limit.
         async with (
-            self._locks.holding(change_set.guards, wait_seconds=seconds),
+            self._locks.holding(change_set.read_checks, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
@@ -241,10 +241,10 @@ class MongoRecordStore:
 async def _rewrite_old(
     database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
 ) -> int:
-    """Rewrites the old documents that these change sets put or guard; returns how many."""
+    """Rewrites the old documents that these change sets put or check; returns how many."""
     touched: dict[str, list[str]] = {}
     for change_set in change_sets:
-        guarded = [(guard.collection, guard.record_id) for guard in change_set.guards]
+        guarded = [(check.collection, check.record_id) for check in change_set.read_checks]
         for collection, record_id in (*change_set.touched(), *guarded):
             if collection in UPGRADED:
                 touched.setdefault(collection, []).append(record_id)

@@ -124,7 +124,7 @@ class MontyRecordStore(Reader):
         except StoreUnavailable:
             raise
         except TandemError as refusal:
-            faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
+            faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.violations)
             return Refusal(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
         return None
 

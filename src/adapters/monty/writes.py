@@ -122,11 +122,11 @@ def commit_write(change_set: ChangeSet) -> Write:
     """A change set whose expected versions must hold. Raises RuleBroken where a record cannot be stored."""
     puts = [Row.of(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [Row.of(ENTRIES.name, entry) for entry in change_set.entries]
-    guards = change_set.guards
+    read_checks = change_set.read_checks
 
     def run(transaction: Transaction) -> None:
-        for guard in guards:
-            transaction.require(TABLES[guard.collection], guard.record_id, guard.version)
+        for check in read_checks:
+            transaction.require(TABLES[check.collection], check.record_id, check.version)
         transaction.give_up_keys(puts)
         for put in puts:
             transaction.put(put, transaction.require(put.table, put.record_id, put.expected_version))

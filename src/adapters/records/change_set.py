@@ -34,7 +34,7 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class ReadCheck:
     """A precondition of a change set: a record that it does not change must still have this version (1 or above)."""
 
     collection: str
@@ -53,7 +53,7 @@ class ChangeSet:
 
     puts: tuple[Put, ...]
     entries: tuple[Record, ...] = ()
-    guards: tuple[Guard, ...] = ()
+    read_checks: tuple[ReadCheck, ...] = ()
 
     @property
     def entry_ids(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class RecordStore(Protocol):
         Raises VersionConflict (with the current version and the record) where a put's expected version is not the
         stored one or a guarded record has another version; AlreadyExists (with the fields) where a unique key is
         taken; RuleBroken where the store cannot hold a record. A change of a guarded record, once committed, sees every
-        change set that was committed while the guard still held. Where the reply was lost, the outcome is looked up,
+        change set that was committed while the read check still held. Where the reply was lost, the outcome is looked up,
         not assumed. Nothing changes when this raises, except that StoreUnavailable leaves the outcome open.
         """
         ...

@@ -75,8 +75,8 @@ class StoredRepository(Generic[E]):
     def erase(self, entity: E, stamp: Stamp) -> None:
         self._pending.erase(self.spec.collection, entity.id, stamp.at)
 
-    def rely_on(self, entity: E) -> None:
-        self._pending.rely_on(self.spec.collection, entity.id, entity.version)
+    def require_unchanged(self, entity: E) -> None:
+        self._pending.require_unchanged(self.spec.collection, entity.id, entity.version)
 
     async def _undone(self, current: Record, version: int) -> Record:
         """An earlier version: every later entry undone, newest first, with the stamps of the version's own entry."""

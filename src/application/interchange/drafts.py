@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from application.ports.interchange import ImportedIssue, Loss
 from domain.entity import Stamp, derived_id
-from domain.errors import Fault, Invalid, RuleBroken
-from domain.task import Home, Origin, Task, TaskChanges
+from domain.errors import Invalid, RuleBroken, Violation
+from domain.task import Origin, Ownership, Task, TaskChanges
 from domain.timeline import first_cycle
 
 
@@ -18,11 +18,11 @@ class Draft:
     issue: ImportedIssue
     task: Task
 
-    def at_home(self, home: Home) -> "Draft":
+    def with_ownership(self, ownership: Ownership) -> "Draft":
         """The same where the task belongs elsewhere by now."""
-        if home == self.task.home:
+        if ownership == self.task.ownership:
             return self
-        return replace(self, task=replace(self.task, owner_id=home.owner_id, team_id=home.team_id))
+        return replace(self, task=replace(self.task, owner_id=ownership.owner_id, team_id=ownership.team_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Drafting:
     project_id: str
     label_ids: Mapping[str, str]
     stamp: Stamp
-    home: Home
+    ownership: Ownership
     losses: list[Loss] = field(default_factory=list)
 
     def task_id(self, key: str) -> str:
@@ -44,9 +44,9 @@ class Drafting:
         self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str], gone: frozenset[str]
     ) -> list[Draft]:
         """Every issue as a draft, parents before children, but for those whose keys are gone: they were removed for
-        good. Raises Invalid with every fault of every issue.
+        good. Raises Invalid with every violation of every issue.
         """
-        faults = list(_cycle_faults(issues))
+        violations = list(_cycle_violations(issues))
         known = (parents_elsewhere | {issue.key for issue in issues}) - gone
         drafts: list[Draft] = []
         for issue in issues:
@@ -57,9 +57,11 @@ class Drafting:
             try:
                 drafts.append(Draft(self.project_id, issue, self._task(issue, known)))
             except RuleBroken as error:
-                faults += [_placed(issue, fault) for fault in error.faults]
-        if faults:
-            raise Invalid("The file holds issues that cannot be stored; nothing was imported.", faults=faults)
+                violations += [_placed(issue, violation) for violation in error.violations]
+        if violations:
+            raise Invalid(
+                "The file holds issues that cannot be stored; nothing was imported.", violations=violations
+            )
         return _parents_first(drafts)
 
     def _label_losses(self, issue: ImportedIssue) -> Iterator[Loss]:
@@ -84,13 +86,15 @@ class Drafting:
             deleted_at=issue.deleted_at,
             deleted_reason=issue.deleted_reason,
         )
-        return Task.imported(self.task_id(issue.key), self.stamp, changes, origin=origin, home=self.home)
+        return Task.imported(
+            self.task_id(issue.key), self.stamp, changes, origin=origin, ownership=self.ownership
+        )
 
 
-def _placed(issue: ImportedIssue, fault: Fault) -> Fault:
-    """A fault of the task as a fault of the file."""
-    name = fault.pointer.removeprefix("/")
-    return Fault(f"{issue.pointer}{fault.pointer}", f"{issue.place}, {name}: {fault.message}")
+def _placed(issue: ImportedIssue, violation: Violation) -> Violation:
+    """A violation of the task as a violation of the file."""
+    name = violation.pointer.removeprefix("/")
+    return Violation(f"{issue.pointer}{violation.pointer}", f"{issue.place}, {name}: {violation.message}")
 
 
 def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -> Iterator[Loss]:
@@ -104,13 +108,13 @@ def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -
         yield Loss(issue.key, "updatedAt", "Tandem stamps its own versions, at the time of the import")
 
 
-def _cycle_faults(issues: Sequence[ImportedIssue]) -> Iterator[Fault]:
+def _cycle_violations(issues: Sequence[ImportedIssue]) -> Iterator[Violation]:
     by_key = {issue.key: issue for issue in issues}
     parents = {issue.key: [issue.parent_key] for issue in issues if issue.parent_key is not None}
     if cycle := first_cycle(parents):
         issue = by_key[cycle[0]]
         names = " → ".join(cycle)
-        yield Fault(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
+        yield Violation(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
 
 
 def _parents_first(drafts: Sequence[Draft]) -> list[Draft]:

@@ -60,7 +60,7 @@ class IssueReader(Protocol):
     def read(self, content: bytes) -> ReadIssues:
         """The issues in a file of at most CONTENT_BYTES_MAX bytes and ISSUES_MAX issues.
 
-        Raises Invalid with every fault of the file, each with its place; then nothing of the file may be imported.
+        Raises Invalid with every violation of the file, each with its place; then nothing of the file may be imported.
         """
         ...
 
@@ -79,5 +79,5 @@ class IssueWriter(Protocol):
     """Writes one format."""
 
     def write(self, issues: Sequence[ExportedIssue]) -> bytes:
-        """A file that the reader of the same format reads without fault. What the format cannot hold is left out."""
+        """A file that the reader of the same format reads without violation. What the format cannot hold is left out."""
         ...

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from application.access import alone, audience_of, is_allowed, require
+from application.access import audience_of, is_allowed, require, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -11,10 +11,10 @@ from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.projects.access import changeable_project, visible_project
 from application.retrying import repeated, with_latecomers
-from application.rollback import RollBack, missing_faults
+from application.rollback import RollBack, missing_violations
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.permissions import (
     is_admin,
     may_give_project,
@@ -22,7 +22,7 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.project import Project, ProjectChanges
-from domain.task import home_in
+from domain.task import ownership_in
 from domain.team import membership_id
 
 
@@ -33,17 +33,17 @@ async def _require_hands(
     project is not his to give away.
     """
     owner_id, team_id = changes.get("owner_id"), changes.get("team_id")
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     if project is not None and _are_other_hands(project, changes):
-        require(may_give_project(alone(actor), project), "Only its owner gives a project away.")
+        require(may_give_project(without_teams(actor), project), "Only its owner gives a project away.")
     if owner_id is not None and owner_id != actor.id:
         owner = (await work.users.get_many([owner_id])).get(owner_id)
         if owner is None or owner.is_deleted:
-            faults += await missing_faults(work.users, {"/ownerId": owner_id}, "is no user")
+            violations += await missing_violations(work.users, {"/ownerId": owner_id}, "is no user")
     if team_id is not None and (project is None or team_id != project.team_id):
-        faults += await _team_faults(work, actor, team_id)
-    if faults:
-        raise RuleBroken("The project would be in hands that are not there.", faults=faults)
+        violations += await _team_violations(work, actor, team_id)
+    if violations:
+        raise RuleBroken("The project would be in hands that are not there.", violations=violations)
 
 
 def _are_other_hands(project: Project, changes: ProjectChanges) -> bool:
@@ -51,19 +51,19 @@ def _are_other_hands(project: Project, changes: ProjectChanges) -> bool:
     return is_other_owner or changes.get("team_id", project.team_id) != project.team_id
 
 
-async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fault]:
+async def _team_violations(work: UnitOfWork, actor: Actor, team_id: str) -> list[Violation]:
     """What is wrong with a team that a project is put in; the commit relies on one that is right, and on it that the
     actor belongs to it.
     """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
     team = (await work.teams.get_many([team_id])).get(team_id)
     is_his = await is_allowed(
-        work, actor, lambda standing: may_put_in_team(standing, team_id), teams=[team_id]
+        work, actor, lambda principal: may_put_in_team(principal, team_id), teams=[team_id]
     )
     if team is not None and not team.is_deleted and is_his:
-        work.teams.rely_on(team)
+        work.teams.require_unchanged(team)
         return []
-    return await missing_faults(work.teams, {"/teamId": team_id}, "is no team of yours")
+    return await missing_violations(work.teams, {"/teamId": team_id}, "is no team of yours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +107,19 @@ class ListProjects:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
+    async def __call__(self, actor: Actor, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
         work = self.begin(actor)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
-        return await work.projects.matching(wanted, page)
+            filters = replace(filters, visible_to=await audience_of(work, actor))
+        return await work.projects.matching(filters, page)
 
 
 async def _move_tasks(work: UnitOfWork, before: Project | None, project: Project, stamp: Stamp) -> bool:
     """Its tasks, those in the trash included, go with a project into other hands."""
-    if before is not None and home_in(before) == home_in(project):
+    if before is not None and ownership_in(before) == ownership_in(project):
         return False
     for task in await work.tasks.of_project(project.id):
-        work.tasks.save(task.move_home(stamp, home_in(project)))
+        work.tasks.save(task.change_ownership(stamp, ownership_in(project)))
     return True
 
 

@@ -11,7 +11,7 @@ from application.retrying import repeated
 from application.rollback import RollBack
 from application.trash import Kind
 from domain.entity import Stamp
-from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
+from domain.errors import NotFound, RuleBroken, VersionConflict, Violation
 from domain.project import Project
 from domain.timeline import Plan, Timeline
 
@@ -21,7 +21,7 @@ UNSAVED_VERSION = 0
 async def _planned_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
     """The project, where the actor may change its plan; the commit relies on it, too."""
     project = await changeable_project(work, actor, project_id)
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
     return project
 
 
@@ -128,12 +128,12 @@ async def _require_tasks(work: UnitOfWork, _actor: Actor, before: Timeline, afte
     planned = {item.task_id for item in after.items if item.task_id is not None}
     gone = await work.tasks.purged(planned - present)
     if gone:
-        faults = [
-            Fault(f"/items/{index}/taskId", "was removed for good")
+        violations = [
+            Violation(f"/items/{index}/taskId", "was removed for good")
             for index, item in enumerate(after.items)
             if item.task_id in gone
         ]
-        raise RuleBroken("The version plans tasks that are not there any more.", faults=faults)
+        raise RuleBroken("The version plans tasks that are not there any more.", violations=violations)
 
 
 TIMELINES = Kind(

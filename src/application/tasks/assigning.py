@@ -6,7 +6,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.tasks.access import visible_task
 from application.tasks.changes import TaskChange, TaskWriter
 from domain.assignment import Assignee, AssigneeType, TaskAssignment, assignment_id
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.permissions import may_give_task, may_give_to_team
 from domain.task import Task
 from domain.team import membership_id
@@ -37,7 +37,7 @@ async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple
     await require_allowed(
         work,
         writer.actor,
-        lambda standing: may_give_task(standing, task, assignee),
+        lambda principal: may_give_task(principal, task, assignee),
         teams=[task.team_id, given_now],
         message="Who does this task is not yours to say.",
     )
@@ -63,9 +63,9 @@ async def require_member(work: UnitOfWork, team_id: str, user_id: str) -> None:
     id_ = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id_])).get(id_)
     if membership is None or membership.is_deleted:
-        fault = Fault("/executorId", "is no member of the team")
-        raise RuleBroken("Only a member of the team can take its task over.", faults=[fault])
-    work.memberships.rely_on(membership)
+        violation = Violation("/executorId", "is no member of the team")
+        raise RuleBroken("Only a member of the team can take its task over.", violations=[violation])
+    work.memberships.require_unchanged(membership)
 
 
 async def _load_assignee(work: UnitOfWork, actor: Actor, assignee: Assignee) -> None:
@@ -89,13 +89,13 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
     is_his = await is_allowed(
         work,
         writer.actor,
-        lambda standing: may_give_to_team(standing, task, assignee.id),
+        lambda principal: may_give_to_team(principal, task, assignee.id),
         teams=[assignee.id],
     )
     if team is None or team.is_deleted or not is_his:
         raise _nobody("is no team of yours")
-    work.teams.rely_on(team)
+    work.teams.require_unchanged(team)
 
 
 def _nobody(message: str) -> RuleBroken:
-    return RuleBroken("The assignee does not exist.", faults=[Fault("/assigneeId", message)])
+    return RuleBroken("The assignee does not exist.", violations=[Violation("/assigneeId", message)])

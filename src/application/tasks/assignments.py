@@ -16,10 +16,10 @@ from application.retrying import repeated
 from application.tasks.access import require_executor_choosable, require_freeable, visible_task
 from application.tasks.assigning import free_task, give_task, require_member, visible_assignment
 from application.tasks.changes import TaskChange, TaskWriter
-from application.tasks.details import SeenTask, seen_task
+from application.tasks.details import TaskDetails, details_of
 from domain.assignment import Assignee, TaskAssignment, assignment_id
 from domain.entity import Stamp
-from domain.errors import Fault, NotFound, RuleBroken
+from domain.errors import NotFound, RuleBroken, Violation
 from domain.permissions import sees_everything
 
 
@@ -33,7 +33,7 @@ class AssignTask:
 
     async def __call__(
         self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, task_id, assignee, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", task_id),
@@ -41,14 +41,14 @@ class AssignTask:
 
     async def _attempt(
         self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         assigned, _ = await give_task(writer, task, assignee)
         await work.commit()
-        return await seen_task(work, actor, assigned, now=writer.stamp.at)
+        return await details_of(work, actor, assigned, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class UnassignTask:
     clock: Clock
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, task_id, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", task_id),
         )
 
-    async def _attempt(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
+    async def _attempt(self, actor: Actor, task_id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
@@ -77,7 +77,7 @@ class UnassignTask:
         freed = await free_task(writer, task)
         work.assignments.save(assignment.end(writer.stamp))
         await work.commit()
-        return await seen_task(work, actor, freed, now=writer.stamp.at)
+        return await details_of(work, actor, freed, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ class CreateAssignment:
         try:
             task = await visible_task(work, actor, task_id)
         except NotFound as error:
-            fault = Fault("/taskId", "is no task")
-            raise RuleBroken("The task does not exist.", faults=[fault]) from error
+            violation = Violation("/taskId", "is no task")
+            raise RuleBroken("The task does not exist.", violations=[violation]) from error
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         _, assignment = await give_task(writer, task, assignee)
         await work.commit()
@@ -138,12 +138,12 @@ class ListAssignments:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: TaskFilter, page: PageRequest) -> Page[TaskAssignment]:
+    async def __call__(self, actor: Actor, filters: TaskFilter, page: PageRequest) -> Page[TaskAssignment]:
         work = self.begin(actor)
-        wanted = replace(wanted, is_assigned=True)
+        filters = replace(filters, is_assigned=True)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
-        tasks = await work.tasks.matching(wanted, page)
+            filters = replace(filters, visible_to=await audience_of(work, actor))
+        tasks = await work.tasks.matching(filters, page)
         found = await work.assignments.of_tasks([task.id for task in tasks.items])
         return tasks.showing(lambda task: found.get(task.id))
 

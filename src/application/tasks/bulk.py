@@ -27,7 +27,7 @@ from application.tasks.bulk_operations import (
     placed,
 )
 from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
-from application.tasks.details import SeenTask, seen_as_it_was, seen_tasks
+from application.tasks.details import TaskDetails, details_as_of, details_of_all
 from domain.audit import Action, AuditEntry
 from domain.entity import Stamp
 from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
@@ -40,7 +40,7 @@ _ONE_MILLISECOND = timedelta(milliseconds=1)
 @dataclass(frozen=True, slots=True)
 class WriteTasksTogether:
     """Carries out all operations in one change set, or none. Raises the error of the first that cannot be carried out,
-    with the faults of all that fail alike, each under `/operations/<place>`.
+    with the violations of all that fail alike, each under `/operations/<place>`.
     """
 
     begin: Begin
@@ -48,7 +48,7 @@ class WriteTasksTogether:
     identifiers: Identifiers
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+    async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
         named = identified(operations, self.identifiers)
         places = {operation.id: place for place, operation in enumerate(named)}
         try:
@@ -60,11 +60,11 @@ class WriteTasksTogether:
                 ),
             )
         except VersionConflict as conflict:
-            if conflict.faults or conflict.entity_id not in places:
+            if conflict.violations or conflict.entity_id not in places:
                 raise
             raise placed(conflict, places[conflict.entity_id]) from conflict
 
-    async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+    async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         decided = await _decided(writer, operations)
@@ -72,7 +72,7 @@ class WriteTasksTogether:
             raise merged_error(errors)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
         await work.commit()
-        return await seen_tasks(work, actor, tasks, now=writer.stamp.at)
+        return await details_of_all(work, actor, tasks, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ReadTasksWritten:
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation], *, id: str, version: int
-    ) -> list[SeenTask]:
+    ) -> list[TaskDetails]:
         """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one, and
         where the trail does not tell any more what was made.
         """
@@ -101,13 +101,13 @@ class ReadTasksWritten:
             current = await visible_task(work, actor, task_id)
             made = versions.get(task_id) or await _version_at(work, current, at)
             task = current if made == current.version else await work.tasks.at_version(task_id, made)
-            tasks.append(await seen_as_it_was(work, actor, task, at=at))
+            tasks.append(await details_as_of(work, actor, task, at=at))
         return tasks
 
 
 @dataclass(frozen=True, slots=True)
 class WriteTasksEach:
-    """Carries out each operation that can be, and answers the error of each that cannot, its faults pointing into that
+    """Carries out each operation that can be, and answers the error of each that cannot, its violations pointing into that
     operation.
 
     Those that can be go into one change set; where somebody else is at one of them right now, into one each.
@@ -120,7 +120,7 @@ class WriteTasksEach:
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         named = identified(operations, self.identifiers)
         try:
             return await with_free_numbers(self.numbers, lambda: self._attempt(actor, named))
@@ -129,20 +129,20 @@ class WriteTasksEach:
 
     async def _attempt(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         decided = await _decided(writer, operations)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
         await work.commit()
-        seen = iter(await seen_tasks(work, actor, tasks, now=writer.stamp.at))
+        seen = iter(await details_of_all(work, actor, tasks, now=writer.stamp.at))
         return [each if isinstance(each, TandemError) else next(seen) for each in decided]
 
     async def _one_by_one(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         refused = doubled_places(operations)
-        outcomes: list[SeenTask | TandemError] = []
+        outcomes: list[TaskDetails | TandemError] = []
         for place, operation in enumerate(operations):
             try:
                 outcomes.append(doubled() if place in refused else await self._alone(actor, operation))
@@ -150,8 +150,8 @@ class WriteTasksEach:
                 outcomes.append(error)
         return outcomes
 
-    async def _alone(self, actor: Actor, operation: TaskOperation) -> SeenTask:
-        async def attempt() -> SeenTask:
+    async def _alone(self, actor: Actor, operation: TaskOperation) -> TaskDetails:
+        async def attempt() -> TaskDetails:
             outcome = (await self._attempt(actor, [operation]))[0]
             if isinstance(outcome, TandemError):
                 raise outcome

@@ -11,7 +11,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import repeated
 from application.tasks.access import changeable_task, deletable_task
 from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
-from application.tasks.details import SeenTask, seen_task
+from application.tasks.details import TaskDetails, details_of
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Conflict
@@ -27,18 +27,18 @@ class CreateTask:
     identifiers: Identifiers
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, changes: TaskChanges) -> SeenTask:
+    async def __call__(self, actor: Actor, changes: TaskChanges) -> TaskDetails:
         return await with_free_numbers(
             self.numbers, lambda: repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
         )
 
-    async def _attempt(self, actor: Actor, changes: TaskChanges) -> SeenTask:
+    async def _attempt(self, actor: Actor, changes: TaskChanges) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         task = await writer.save(await writer.create(self.identifiers.fresh(), changes))
         await work.commit()
         # Nobody can watch what was not there.
-        return SeenTask(task=task, in_watchlist=False, is_deferred=False)
+        return TaskDetails(task=task, in_watchlist=False, is_deferred=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class EditTask:
 
     async def __call__(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, id, changes, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", id),
@@ -59,7 +59,7 @@ class EditTask:
 
     async def _attempt(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         change = await writer.edit(id, changes, expected_version=expected_version)
@@ -76,7 +76,7 @@ class DeferTask:
 
     async def __call__(
         self, actor: Actor, id: str, until: datetime | None, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
@@ -92,13 +92,13 @@ class DeleteTask:
     clock: Clock
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, id, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", id),
         )
 
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         return await _committed(writer, await writer.delete(id, expected_version=expected_version))
@@ -112,13 +112,13 @@ class RestoreTask:
     clock: Clock
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, id, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", id),
         )
 
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         task = await deletable_task(work, actor, id)
         task.require_version(expected_version)
@@ -137,7 +137,7 @@ class RollBackTask:
 
     async def __call__(
         self, actor: Actor, id: str, *, version: int, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         return await repeated(
             lambda: self._attempt(actor, id, version=version, expected_version=expected_version),
             where=lambda conflict: not conflict.concerns("tasks", id),
@@ -145,7 +145,7 @@ class RollBackTask:
 
     async def _attempt(
         self, actor: Actor, id: str, *, version: int, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await deletable_task(work, actor, id)
         task.require_version(expected_version)
@@ -172,11 +172,11 @@ async def _require_live_project(work: UnitOfWork, task: Task) -> None:
         return
     if project.is_deleted:
         raise Conflict("Its project is in the trash; restore that first.")
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
 
 
-async def _committed(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> SeenTask:
+async def _committed(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> TaskDetails:
     """Saves and commits the change; the task as its actor sees it then."""
     task = await writer.save(change, action=action)
     await writer.work.commit()
-    return await seen_task(writer.work, writer.actor, task, now=writer.stamp.at)
+    return await details_of(writer.work, writer.actor, task, now=writer.stamp.at)

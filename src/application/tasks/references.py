@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from application.access import belonging_in, is_allowed
+from application.access import is_allowed, with_memberships
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
-from application.rollback import missing_faults
-from application.tasks.access import standing_for
-from domain.errors import Fault, RuleBroken
+from application.rollback import missing_violations
+from application.tasks.access import principal_for
+from domain.errors import RuleBroken, Violation
 from domain.permissions import may_add_task, may_see_task
-from domain.task import Home, Task, TaskChanges, home_in
+from domain.task import Ownership, Task, TaskChanges, ownership_in
 
 PARENT_DEPTH_MAX = 100
 
@@ -65,14 +65,14 @@ def new_references(changes: TaskChanges, before: Task | None) -> NewReferences:
     )
 
 
-async def home_after(
+async def ownership_after(
     work: UnitOfWork,
     actor: Actor,
     changes: TaskChanges,
     *,
     before: Task | None,
     lineages: Lineages | None = None,
-) -> Home:
+) -> Ownership:
     """Whose a task is after these changes: in a project its owner and team, without one the owner it has, for a new
     task the actor.
 
@@ -85,71 +85,75 @@ async def home_after(
     parents = [new.parent_id] if new.parent_id else []
     projects = [new.project_id] if new.project_id else []
     await work.load(projects=projects, tasks=parents, labels=new.labels.values())
-    home: Home | None = None
+    ownership: Ownership | None = None
     if new.project_id:
-        home = await _project_home(work, actor, new.project_id, is_move=before is not None)
-    faults: list[Fault] = []
-    if new.project_id and home is None:
-        faults += await missing_faults(
+        ownership = await _project_ownership(work, actor, new.project_id, is_move=before is not None)
+    violations: list[Violation] = []
+    if new.project_id and ownership is None:
+        violations += await missing_violations(
             work.projects, {"/projectId": new.project_id}, "is no project of yours"
         )
-    faults += await _label_faults(work, new.labels)
+    violations += await _label_violations(work, new.labels)
     if new.parent_id is not None:
-        faults += await _parent_faults(
+        violations += await _parent_violations(
             work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
         )
-    if faults:
-        raise RuleBroken("The task refers to something that is not there.", faults=faults)
-    if home is not None:
-        return home
+    if violations:
+        raise RuleBroken("The task refers to something that is not there.", violations=violations)
+    if ownership is not None:
+        return ownership
     if before is None:
-        return Home(actor.id)
+        return Ownership(actor.id)
     stays = "project_id" not in changes or changes["project_id"] == before.project_id
-    return before.home if stays else Home(before.owner_id)
+    return before.ownership if stays else Ownership(before.owner_id)
 
 
-async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool) -> Home | None:
+async def _project_ownership(
+    work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool
+) -> Ownership | None:
     project = (await work.projects.get_many([project_id])).get(project_id)
     if project is None or project.is_deleted:
         return None
     teams = [project.team_id]
     if is_move:
-        may_add = await is_allowed(work, actor, lambda standing: may_add_task(standing, project), teams=teams)
+        may_add = await is_allowed(
+            work, actor, lambda principal: may_add_task(principal, project), teams=teams
+        )
     else:
-        may_add = may_add_task(await belonging_in(work, actor, teams), project)
+        may_add = may_add_task(await with_memberships(work, actor, teams), project)
     if not may_add:
         return None
-    work.projects.rely_on(project)
-    return home_in(project)
+    work.projects.require_unchanged(project)
+    return ownership_in(project)
 
 
-async def _label_faults(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Fault]:
+async def _label_violations(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Violation]:
     labels = await work.labels.get_many(wanted.values()) if wanted else {}
     missing = {
         f"/labelIds/{place}": label_id
         for place, label_id in wanted.items()
         if label_id not in labels or labels[label_id].is_deleted
     }
-    return await missing_faults(work.labels, missing, "is no label")
+    return await missing_violations(work.labels, missing, "is no label")
 
 
-async def _parent_faults(
+async def _parent_violations(
     work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, lineages: Lineages
-) -> list[Fault]:
+) -> list[Violation]:
     parent = (await work.tasks.get_many([parent_id])).get(parent_id)
     if parent is None or parent.is_deleted:
-        return await missing_faults(work.tasks, {"/parentId": parent_id}, "is no task")
-    if not may_see_task(await standing_for(work, actor, parent), parent):
-        return [Fault("/parentId", "is no task")]
-    work.tasks.rely_on(parent)
+        return await missing_violations(work.tasks, {"/parentId": parent_id}, "is no task")
+    if not may_see_task(await principal_for(work, actor, parent), parent):
+        return [Violation("/parentId", "is no task")]
+    work.tasks.require_unchanged(parent)
     lineage = await lineages.of(work, parent)
     if before is not None and any(ancestor.id == before.id for ancestor in lineage):
-        return [Fault("/parentId", "would make the task its own ancestor")]
+        return [Violation("/parentId", "would make the task its own ancestor")]
     if len(lineage) >= PARENT_DEPTH_MAX:
-        return [Fault("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
+        return [Violation("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
     if before is not None:
         for ancestor in lineage:
-            work.tasks.rely_on(ancestor)
+            work.tasks.require_unchanged(ancestor)
     return []
 
 

@@ -12,10 +12,10 @@ from application.ports.repositories import Audience, TaskFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import repeated
 from application.tasks.access import visible_task
-from application.tasks.details import NO_PARTS, Parts, SeenTask, seen_task, seen_tasks
+from application.tasks.details import NO_EXPANSIONS, Expansions, TaskDetails, details_of, details_of_all
 from domain.entity import Stamp
 from domain.errors import VersionConflict
-from domain.permissions import Standing, may_see_task, sees_everything
+from domain.permissions import Principal, may_see_task, sees_everything
 from domain.task import Task
 from domain.watch import Watch, watch_id
 
@@ -29,7 +29,7 @@ LOOKED_AT_ONCE = 1_000
 class WatchedTask:
     """A task, and since when its reader watches it."""
 
-    seen: SeenTask
+    seen: TaskDetails
     watched_at: datetime
 
 
@@ -45,7 +45,7 @@ class ListWatched:
     clock: Clock
 
     async def __call__(
-        self, actor: Actor, page: PageRequest, *, parts: Parts = NO_PARTS
+        self, actor: Actor, page: PageRequest, *, expand: Expansions = NO_EXPANSIONS
     ) -> Page[WatchedTask]:
         work = self.begin(actor)
         audience = await audience_of(work, actor)
@@ -55,7 +55,9 @@ class ListWatched:
         # One more than is shown tells whether there is more.
         found = await _visible_tasks(work, actor, audience, following, enough=page.limit + 1)
         shown = list(found.items())[: page.limit]
-        seen = await seen_tasks(work, actor, [task for _, task in shown], now=self.clock.now(), parts=parts)
+        seen = await details_of_all(
+            work, actor, [task for _, task in shown], now=self.clock.now(), expand=expand
+        )
         positions = [Position(watch.began_at, watch.id) for watch, _ in shown]
         return Page(
             items=[
@@ -96,7 +98,7 @@ async def _visible_tasks(
 
     One call to the store where all of them may be seen, and one more for each LOOKED_AT_ONCE watches after those.
     """
-    standing = Standing(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
+    principal = Principal(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
     visible: dict[Watch, Task] = {}
     start, step = 0, enough
     while start < len(watches) and len(visible) < enough:
@@ -105,7 +107,7 @@ async def _visible_tasks(
         tasks = await work.tasks.get_many(watch.task_id for watch in part)
         for watch in part:
             task = tasks.get(watch.task_id)
-            if task is not None and not task.is_deleted and may_see_task(standing, task):
+            if task is not None and not task.is_deleted and may_see_task(principal, task):
                 visible[watch] = task
     return visible
 
@@ -131,9 +133,9 @@ class WatchTask:
             watch = _taken_up(watch, stamp, task_id=task_id)
             work.watches.save(watch)
             # Purging a task takes its watches along; none may slip in between.
-            work.tasks.rely_on(task)
+            work.tasks.require_unchanged(task)
             await work.commit()
-        seen = await seen_task(work, actor, task, now=stamp.at)
+        seen = await details_of(work, actor, task, now=stamp.at)
         return WatchedTask(seen=seen, watched_at=watch.began_at)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from application.access import alone, audience_of, require, require_allowed
+from application.access import audience_of, require, require_allowed, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -14,7 +14,7 @@ from application.rollback import RollBack
 from application.teams.access import seen_team
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
-from domain.errors import Fault, Purged, RuleBroken
+from domain.errors import Purged, RuleBroken, Violation
 from domain.permissions import may_change_team, may_give_team, sees_everything
 from domain.team import Membership, Team, TeamChanges, membership_id
 
@@ -31,7 +31,9 @@ class CreateTeam:
 
     async def __call__(self, actor: Actor, changes: TeamChanges) -> Team:
         if changes.get("poc_id") not in (None, actor.id):
-            raise RuleBroken("Nobody else belongs to the team yet.", faults=[Fault("/pocId", _NO_MEMBER)])
+            raise RuleBroken(
+                "Nobody else belongs to the team yet.", violations=[Violation("/pocId", _NO_MEMBER)]
+            )
         work = self.begin(actor)
         stamp = Stamp(self.clock.now(), actor.id)
         team = Team.create(self.identifiers.fresh(), stamp, owner_id=actor.id, changes=changes)
@@ -59,13 +61,13 @@ class ListTeams:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def __call__(self, actor: Actor, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         work = self.begin(actor)
-        if not sees_everything(actor.grants) and wanted.deleted:
-            wanted = replace(wanted, owner_id=actor.id)
+        if not sees_everything(actor.grants) and filters.deleted:
+            filters = replace(filters, owner_id=actor.id)
         elif not sees_everything(actor.grants):
-            wanted = replace(wanted, ids=(await audience_of(work, actor)).team_ids)
-        return await work.teams.matching(wanted, page)
+            filters = replace(filters, ids=(await audience_of(work, actor)).team_ids)
+        return await work.teams.matching(filters, page)
 
 
 async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
@@ -74,7 +76,7 @@ async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_change_team(standing, team),
+        lambda principal: may_change_team(principal, team),
         teams=[id],
         message="Only who runs the team changes it.",
     )
@@ -105,7 +107,9 @@ class EditTeam:
         work = self.begin(actor)
         team = await _changeable_team(work, actor, id)
         is_given = changes.get("owner_id", team.owner_id) != team.owner_id
-        require(not is_given or may_give_team(alone(actor), team), "Only its owner gives a team away.")
+        require(
+            not is_given or may_give_team(without_teams(actor), team), "Only its owner gives a team away."
+        )
         team.require_version(expected_version)
         stamp = Stamp(self.clock.now(), actor.id)
         edited = team.edit(stamp, changes)
@@ -125,11 +129,11 @@ async def _require_members(work: UnitOfWork, team_id: str, changes: TeamChanges)
     ids = {pointer: membership_id(team_id, user_id) for pointer, user_id in named if user_id is not None}
     found = await work.memberships.get_many(ids.values()) if ids else {}
     live = {id_: one for id_, one in found.items() if not one.is_deleted}
-    faults = [Fault(pointer, _NO_MEMBER) for pointer, id_ in ids.items() if id_ not in live]
-    if faults:
-        raise RuleBroken("Only members own a team or speak for it.", faults=faults)
+    violations = [Violation(pointer, _NO_MEMBER) for pointer, id_ in ids.items() if id_ not in live]
+    if violations:
+        raise RuleBroken("Only members own a team or speak for it.", violations=violations)
     for membership in live.values():
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
 
 
 async def _swap_owners(work: UnitOfWork, before: Team, after: Team, stamp: Stamp) -> None:
@@ -143,8 +147,8 @@ async def _swap_owners(work: UnitOfWork, before: Team, after: Team, stamp: Stamp
 
 
 async def _own_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
-    team, standing = await seen_team(work, actor, id)
-    require(may_give_team(standing, team), "Only its owner deletes a team, and restores it.")
+    team, principal = await seen_team(work, actor, id)
+    require(may_give_team(principal, team), "Only its owner deletes a team, and restores it.")
     return team
 
 

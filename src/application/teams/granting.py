@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from application.access import belonging_in, require, require_allowed, require_present_admin
+from application.access import require, require_allowed, require_present_admin, with_memberships
 from application.actor import Actor
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import repeated
 from application.teams.access import RolesHeld, RolesInTeam, is_crossed_beside, member_of, seen_team
 from domain.entity import Stamp
-from domain.errors import Conflict, Fault, NotFound, RuleBroken
+from domain.errors import Conflict, NotFound, RuleBroken, Violation
 from domain.permissions import (
     GRANT_OF,
     Grant,
@@ -20,7 +20,7 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.role import Role, RoleScope
-from domain.team import STANDING_ROLE_IDS, Membership, membership_id
+from domain.team import MEMBERSHIP_ROLE_IDS, Membership, membership_id
 from domain.user import User
 
 
@@ -42,9 +42,9 @@ class ListRolesOfUser:
         work = self.begin(actor)
         user = await work.users.get(user_id)
         memberships = await work.memberships.of_user(user_id)
-        standing = await belonging_in(work, actor, [one.team_id for one in memberships])
-        shown = [one for one in memberships if may_see_team_roles(standing, user_id, one.team_id)]
-        sees_global = may_see_global_roles(standing, user_id)
+        principal = await with_memberships(work, actor, [one.team_id for one in memberships])
+        shown = [one for one in memberships if may_see_team_roles(principal, user_id, one.team_id)]
+        sees_global = may_see_global_roles(principal, user_id)
         is_his_business = bool(shown) or sees_global or sees_everything(actor.grants)
         require(is_his_business, "What somebody holds is shown to those who share a team with him.")
         return RolesHeld(
@@ -82,7 +82,8 @@ def _require_scope(role: Role, scope: RoleScope) -> None:
     if role.scope is not scope:
         place = "in teams" if role.scope is RoleScope.TEAM else "in the whole installation"
         raise RuleBroken(
-            f"This role is held {place}.", faults=[Fault("/roleId", f"is a role of scope {role.scope}")]
+            f"This role is held {place}.",
+            violations=[Violation("/roleId", f"is a role of scope {role.scope}")],
         )
 
 
@@ -110,7 +111,7 @@ class GrantGlobalRole:
         user.require_version(expected_version)
         user.require_live()
         role = await _role(work, role_id, scope=RoleScope.GLOBAL)
-        work.roles.rely_on(role)
+        work.roles.require_unchanged(role)
         granted = user.holding(Stamp(self.clock.now(), actor.id), {*user.grants, *_grants_of(role)})
         work.users.save(granted)
         await work.commit()
@@ -155,7 +156,7 @@ async def _rely_on_another_administrator(work: UnitOfWork, user_id: str) -> None
     others = [user for user in await work.users.holding(Grant.ADMIN) if user.id != user_id]
     if not others:
         raise Conflict("This is the last administrator; make somebody else one first.")
-    work.users.rely_on(others[0])
+    work.users.require_unchanged(others[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +233,14 @@ async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: 
     """The commit relies on the role and on what the actor holds. Raises Conflict for the roles that come with
     belonging to a team and with owning it, Forbidden where the role is not the actor's to give.
     """
-    if role.id in STANDING_ROLE_IDS:
+    if role.id in MEMBERSHIP_ROLE_IDS:
         raise Conflict("This role comes with the team: with belonging to it, or with owning it.")
     team, _ = await seen_team(work, actor, team_id)
     await require_allowed(
         work,
         actor,
-        lambda standing: may_grant(standing, team, role.permissions),
+        lambda principal: may_grant(principal, team, role.permissions),
         teams=[team_id],
         message="Roles are given and taken by who grants roles here and holds what they allow.",
     )
-    work.roles.rely_on(role)
+    work.roles.require_unchanged(role)

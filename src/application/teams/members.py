@@ -18,7 +18,7 @@ from application.teams.access import Member, is_crossed_beside, member_of, seen_
 from application.trash import changed_since
 from domain.audit import AuditEntry
 from domain.entity import Stamp
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.permissions import may_change_members
 from domain.role import BUILT_IN_ROLE_IDS
 from domain.team import INVITATION_DAYS, MEMBERS_MAX, Membership, Team, membership_id
@@ -73,7 +73,7 @@ async def _require_running(work: UnitOfWork, actor: Actor, team: Team) -> None:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_change_members(standing, team),
+        lambda principal: may_change_members(principal, team),
         teams=[team.id],
         message=_NOT_YOURS,
     )
@@ -104,13 +104,13 @@ class AddMembers:
 async def _require_users(work: UnitOfWork, user_ids: Sequence[str]) -> None:
     users = await work.users.get_many(user_ids)
     live = {user.id for user in users.values() if not user.is_deleted}
-    faults = [
-        Fault(f"/userIds/{place}", "is no user")
+    violations = [
+        Violation(f"/userIds/{place}", "is no user")
         for place, user_id in enumerate(user_ids)
         if user_id not in live
     ]
-    if faults:
-        raise RuleBroken("Some of these users do not exist.", faults=faults)
+    if violations:
+        raise RuleBroken("Some of these users do not exist.", violations=violations)
 
 
 async def _let_in(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stamp: Stamp) -> None:
@@ -131,7 +131,7 @@ async def _let_in(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stam
         former = known.get(ids[user_id])
         fresh = Membership.create(stamp, team_id=team.id, user_id=user_id)
         work.memberships.save(fresh if former is None else former.rejoin(stamp))
-    work.teams.rely_on(team)
+    work.teams.require_unchanged(team)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class RemoveMember:
         membership.require_version(expected_version)
         if team.cannot_lose(user_id):
             raise Conflict("Its owner and its contact cannot leave a team; name somebody else first.")
-        work.teams.rely_on(team)
+        work.teams.require_unchanged(team)
         left = membership.leave(stamp)
         work.memberships.save(left)
         await hand_back(work, id, user_id, stamp)
@@ -212,8 +212,8 @@ class InviteToTeam:
     invitations: Invitations
 
     async def __call__(self, actor: Actor, id: str) -> tuple[str, Invitation]:
-        team, standing = await seen_team(self.begin(actor), actor, id)
-        require(may_change_members(standing, team), _NOT_YOURS)
+        team, principal = await seen_team(self.begin(actor), actor, id)
+        require(may_change_members(principal, team), _NOT_YOURS)
         team.require_live()
         expires_at = self.clock.now().replace(microsecond=0) + timedelta(days=INVITATION_DAYS)
         invitation = Invitation(team_id=id, series=team.invite_series, expires_at=expires_at)
@@ -279,7 +279,9 @@ class JoinTeam:
 
 
 def _worthless() -> RuleBroken:
-    return RuleBroken("This code opens no team.", faults=[Fault("/code", "is wrong, expired or revoked")])
+    return RuleBroken(
+        "This code opens no team.", violations=[Violation("/code", "is wrong, expired or revoked")]
+    )
 
 
 @dataclass(frozen=True, slots=True)

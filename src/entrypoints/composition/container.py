@@ -34,7 +34,7 @@ class Container(containers.DeclarativeContainer):
     retention_days = settings.provided.retention_days
 
     clock = providers.Singleton(SystemClock)
-    aside = providers.Singleton(Threads)
+    executor = providers.Singleton(Threads)
     identifiers = providers.Singleton(SortableIdentifiers)
 
     stack = providers.Singleton(StoreStack, settings=settings, clock=clock)

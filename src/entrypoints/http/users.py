@@ -6,11 +6,11 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from application.accounts.users import EditUser, GetUser, SearchUsers, SeenUser
+from application.accounts.users import EditUser, GetUser, SearchUsers, UserDetails
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from domain import user
-from domain.errors import Fault
+from domain.errors import Violation
 from domain.user import User
 from entrypoints.http.protocol.answers import view_maker
 from entrypoints.http.protocol.operation import Controller, operation
@@ -61,7 +61,7 @@ class UserQuery(ListQuery, rename="camel"):
         | None
     ) = None
 
-    def violations(self) -> Iterator[Fault]:
+    def violations(self) -> Iterator[Violation]:
         yield from word_violations("search", self.search)
 
 
@@ -69,7 +69,7 @@ whole_user_view = view_maker(User, UserView)
 """The view of a user, contact included: for themselves and administrators."""
 
 
-def _user_view(seen: SeenUser) -> UserView:
+def _user_view(seen: UserDetails) -> UserView:
     view = whole_user_view(seen.user)
     if not seen.shows_contact:
         view.email = view.grants = None
@@ -90,17 +90,17 @@ class UserController(Controller, path="/v1/users", collection="users"):
         page_of=UserView,
         stored=False,
     )
-    async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[SeenUser]:
+    async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[UserDetails]:
         return await self.search_users(actor, query.search or "", page)
 
     @operation(
         "GET", "/me", summary="Read who you are", view=UserView, tagged=True, stored=False, also=(404,)
     )
-    async def me(self, actor: Actor) -> SeenUser:
+    async def me(self, actor: Actor) -> UserDetails:
         return await self.get(actor, actor.id)
 
     @operation("GET", "/{id}", summary="Read a user", view=UserView, tagged=True, stored=False)
-    async def read(self, actor: Actor, id: str) -> SeenUser:
+    async def read(self, actor: Actor, id: str) -> UserDetails:
         return await self.get(actor, id)
 
     @operation(
@@ -114,7 +114,7 @@ class UserController(Controller, path="/v1/users", collection="users"):
         stored=False,
         also=(403,),
     )
-    async def change(self, actor: Actor, id: str, body: UserPatch, expected: int | None) -> SeenUser:
+    async def change(self, actor: Actor, id: str, body: UserPatch, expected: int | None) -> UserDetails:
         return await self.edit_user(actor, id, set_fields(body), expected_version=expected)
 
 
@@ -122,6 +122,6 @@ USERS = Resource(
     controllers=(UserController,),
     collection="users",
     view=UserView,
-    views={User: whole_user_view, SeenUser: _user_view},
+    views={User: whole_user_view, UserDetails: _user_view},
     private=frozenset({"email", "grants"}),
 )

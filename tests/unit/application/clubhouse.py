@@ -69,7 +69,7 @@ class UseCases:
         self.take = granting.TakeTeamRole(begin, clock)
 
 
-class Clubhouse:
+class TeamFixture:
     """The use cases: `now` undisturbed, `crossed` with `crossing` right before a commit, `times` times."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin
-from tests.unit.application.clubhouse import Clubhouse
+from tests.unit.application.team_fixture import TeamFixture
 from tests.unit.builders import NOON
 
 
@@ -53,7 +53,7 @@ def begin(store: RecordStore, identifiers: Identifiers) -> Begin:
 
 
 @pytest.fixture
-async def house() -> Clubhouse:
-    opened = Clubhouse()
+async def house() -> TeamFixture:
+    opened = TeamFixture()
     await opened.open()
     return opened

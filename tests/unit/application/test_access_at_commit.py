@@ -16,7 +16,7 @@ from application.projects.commands import (
     RollBackProject,
 )
 from application.projects.timelines import RollBackTimeline, SaveTimeline
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from application.tasks.assignments import AssignTask
 from application.tasks.bulk import WriteTasksEach, WriteTasksTogether
 from application.tasks.bulk_operations import DeleteOperation
@@ -28,7 +28,7 @@ from domain.role import TEAM_PERMISSIONS, Permission, Role, RoleScope, built_in_
 from domain.task import Task
 from domain.team import Team
 from domain.timeline import Plan, TimelineItem
-from tests.unit.application.clubhouse import CARL, EVE, Clubhouse, Crossing, UseCases, admin
+from tests.unit.application.team_fixture import CARL, EVE, Crossing, TeamFixture, UseCases, admin
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor
 
 LEADER = built_in_id(RoleScope.TEAM, "admin")
@@ -38,7 +38,7 @@ PLAN, OTHER_PLAN = Plan(items=(TimelineItem(id="a"),)), Plan(items=(TimelineItem
 class Desk:
     """The use cases of teams, projects and tasks over one way to the store."""
 
-    def __init__(self, house: Clubhouse, teams: UseCases) -> None:
+    def __init__(self, house: TeamFixture, teams: UseCases) -> None:
         begin: Begin = teams.begin
         clock, identifiers = house.clock, SortableIdentifiers()
         self.teams = teams
@@ -66,7 +66,7 @@ class Allotment:
     in the project once.
     """
 
-    house: Clubhouse
+    house: TeamFixture
     now: Desk
     crossed: Desk
     team: Team
@@ -93,7 +93,7 @@ class Allotment:
 
 
 @pytest.fixture
-async def allotment(house: Clubhouse) -> Allotment:
+async def allotment(house: TeamFixture) -> Allotment:
     now = Desk(house, house.now)
     team = await house.team(BEN, CARL)
     await now.teams.edit(actor(), team.id, {"name": "Growers"}, expected_version=None)
@@ -293,7 +293,7 @@ def _turn(at: Allotment, user_id: str) -> Crossing:
 
 async def _commits_at_once(at: Allotment, deed: Deed, *, by: str, meanwhile: Crossing) -> None:
     """Does a deed while something changes before each of its commits: the first one stands."""
-    times = REPEATS_MAX + 1
+    times = RETRIES_MAX + 1
     before = await _newest_by(at, by)
     at.house.cross(meanwhile, times=times)
     await deed(at, at.crossed)

@@ -18,7 +18,7 @@ from application.projects.commands import (
 from application.tasks.commands import CreateTask
 from application.teams.members import FinishLeavings, RemoveMember
 from domain.task import Task
-from tests.unit.application.clubhouse import Clubhouse
+from tests.unit.application.team_fixture import TeamFixture
 from tests.unit.builders import BEN, NOON, NUMBERS, actor, numbered_id
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 from tests.unit.memory_store import MemoryRecordStore
@@ -31,7 +31,7 @@ class Died(BaseException):
     """What no use case survives."""
 
 
-class Garden:
+class TeamProject:
     """A project of which a task slips in right before a change of it is committed; what would follow is cut off."""
 
     def __init__(self, memory: MemoryRecordStore, clock: Clock) -> None:
@@ -65,8 +65,8 @@ class Garden:
 
 
 @pytest.fixture
-async def garden(house: Clubhouse) -> Garden:
-    made = Garden(house.memory, house.clock)
+async def garden(house: TeamFixture) -> TeamProject:
+    made = TeamProject(house.memory, house.clock)
     await made.open()
     return made
 
@@ -101,7 +101,7 @@ async def test_a_task_that_was_cut_off_from_a_project_in_the_trash_goes_and_come
 LATE_TASK = numbered_id(81)
 
 
-async def test_what_somebody_took_over_while_he_left_is_handed_back_after_a_crash(house: Clubhouse) -> None:
+async def test_what_somebody_took_over_while_he_left_is_handed_back_after_a_crash(house: TeamFixture) -> None:
     team = await house.team(BEN)
     commits = 0
 
@@ -128,7 +128,7 @@ async def test_what_somebody_took_over_while_he_left_is_handed_back_after_a_cras
 
 
 async def test_who_came_back_meanwhile_and_who_is_in_the_trash_with_his_team_keep_what_they_do(
-    house: Clubhouse,
+    house: TeamFixture,
 ) -> None:
     team, trashed = await house.team(BEN), await house.team(BEN)
     await house.now.remove(actor(), team.id, BEN)

@@ -13,7 +13,7 @@ from application.tasks.commands import DeleteTask
 from application.trash import INSTANTS_MAX, NEXT_INSTANT
 from domain.entity import Stamp
 from domain.errors import Conflict
-from tests.unit.application.clubhouse import Clubhouse, SettableClock, UseCases
+from tests.unit.application.team_fixture import SettableClock, TeamFixture, UseCases
 from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id, project, task
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -38,7 +38,7 @@ def begin() -> Begin:
 
 
 async def test_who_was_removed_in_that_instant_does_not_come_back_with_the_team(
-    house: Clubhouse, clock: StandingClock
+    house: TeamFixture, clock: StandingClock
 ) -> None:
     team = await house.team(BEN)
     cases = UseCases(house.now.begin, clock)

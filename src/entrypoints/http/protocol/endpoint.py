@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler, route
 from application.actor import Actor
 from application.paging import Page
 from domain.entity import is_id
-from domain.errors import Fault, Invalid, NotFound, VersionConflict
+from domain.errors import Invalid, NotFound, VersionConflict, Violation
 from entrypoints.http.protocol.answers import NO_STORE, Answer, Views, Volatile, encoded
 from entrypoints.http.protocol.cursors import Pages
 from entrypoints.http.protocol.input import (
@@ -29,8 +29,8 @@ from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
 KEYED_METHODS = frozenset({"POST", "PATCH"})
 """Where a key may change what happens; the other methods have the same result however often they are repeated."""
 _VERSION_DIGITS_MAX = 18
-_CONDITION = Fault("/If-Match", "is not supported here: the operation does not target a single version")
-_KEY = Fault("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
+_CONDITION = Violation("/If-Match", "is not supported here: the operation does not target a single version")
+_KEY = Violation("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ class Endpoint:
             if not self.declared.is_public:
                 request.actor()
             names = " and ".join(violation.pointer.removeprefix("/") for violation in violations)
-            raise Invalid(f"Leave out the header {names}.", faults=violations)
+            raise Invalid(f"Leave out the header {names}.", violations=violations)
 
-    def _unsupported(self, request: Request) -> Iterator[Fault]:
+    def _unsupported(self, request: Request) -> Iterator[Violation]:
         if not self.declared.is_guarded and request.header(b"if-match") is not None:
             yield _CONDITION
         is_keyless = request.method in KEYED_METHODS and not self.declared.is_repeatable

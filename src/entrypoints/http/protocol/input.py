@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from domain.errors import FAULTS_MAX, Fault
-from domain.storable import faults_in
+from domain.errors import VIOLATIONS_MAX, Violation
+from domain.storable import violations_in
 from entrypoints.http.protocol.input_errors import instant_violations, invalid, parse, violations_against
 from entrypoints.http.protocol.problems import UnsupportedMediaType
 from entrypoints.http.protocol.request import Request
@@ -44,7 +44,7 @@ class BodyReader(Generic[S]):
         # In a flat body a name that occurs twice is a key given twice; in others only the tree can tell.
         self._is_flat = not any(_holds_struct(hint) for hint in get_type_hints(kind).values())
 
-    def read(self, raw: bytes, *, violations_max: int = FAULTS_MAX) -> S:
+    def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> S:
         """The body. Raises Invalid with all violations, `violations_max` at most."""
         try:
             body = self._decoder.decode(raw)
@@ -67,10 +67,10 @@ class BodyReader(Generic[S]):
         return b"\\u" in raw or any(raw.count(name) > 1 for name in self._quoted_names)
 
 
-def _hidden_violations(raw: bytes) -> list[Fault]:
+def _hidden_violations(raw: bytes) -> list[Violation]:
     """What is wrong with a body that the decoder let pass: repeated keys, and values that a store cannot hold."""
     tree, repeated = parse(raw)
-    return list(islice(chain(repeated, faults_in(tree)), FAULTS_MAX))
+    return list(islice(chain(repeated, violations_in(tree)), VIOLATIONS_MAX))
 
 
 class QueryReader(Generic[Q]):
@@ -99,21 +99,21 @@ class QueryReader(Generic[Q]):
             raise invalid(violations)
         return query
 
-    def _values(self, raw: bytes) -> tuple[dict[str, object], list[Fault]]:
+    def _values(self, raw: bytes) -> tuple[dict[str, object], list[Violation]]:
         try:
             pairs = parse_qsl(
                 raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
             )
         except ValueError as error:
             message = "the query is not percent-encoded UTF-8, or has too many parameters"
-            raise invalid([Fault("/", message)]) from error
+            raise invalid([Violation("/", message)]) from error
         values: dict[str, object] = {}
-        violations: list[Fault] = []
+        violations: list[Violation] = []
         for name, text in pairs:
             if name in values:
-                violations.append(Fault(f"/{name}", "is given more than once"))
+                violations.append(Violation(f"/{name}", "is given more than once"))
             values[name] = self._converted(name, text)
-        return values, [*violations, *faults_in(values)]
+        return values, [*violations, *violations_in(values)]
 
     def _converted(self, name: str, text: str) -> object:
         if name in self._numbers:
@@ -121,11 +121,11 @@ class QueryReader(Generic[Q]):
             return int(text) if is_number else text
         return text == "true" if name in self._flags and text in ("true", "false") else text
 
-    def _unfit(self, values: dict[str, object]) -> Iterator[Fault]:
+    def _unfit(self, values: dict[str, object]) -> Iterator[Violation]:
         unknown = f"is not a known query parameter (known: {self._names})"
         for violation in violations_against(values, self._kind):
             is_unknown = violation.message == "is not a known field"
-            yield Fault(violation.pointer, unknown) if is_unknown else violation
+            yield Violation(violation.pointer, unknown) if is_unknown else violation
 
 
 def _fields_holding(kind: type[msgspec.Struct], wanted: type) -> tuple[tuple[str, str], ...]:
@@ -143,9 +143,9 @@ def _holds_struct(hint: Any) -> bool:
     return is_struct or any(_holds_struct(part) for part in get_args(hint))
 
 
-def _to_utc(struct: msgspec.Struct, instants: tuple[tuple[str, str], ...]) -> list[Fault]:
+def _to_utc(struct: msgspec.Struct, instants: tuple[tuple[str, str], ...]) -> list[Violation]:
     """Puts instants into UTC; the violations are those that cannot be kept as they are."""
-    violations: list[Fault] = []
+    violations: list[Violation] = []
     for attribute, name in instants:
         value = getattr(struct, attribute)
         if isinstance(value, datetime):

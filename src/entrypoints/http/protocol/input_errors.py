@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.errors import FAULTS_MAX, Fault, Invalid
-from domain.storable import faults_in, pointer_token
+from domain.errors import VIOLATIONS_MAX, Invalid, Violation
+from domain.storable import pointer_token, violations_in
 
 _PATTERNS = {
     "^[0-9a-f]{24}$": "must be an id: 24 lower-case hexadecimal digits",
@@ -47,63 +47,63 @@ _VALUE_NAMES: dict[type, str] = {
 }
 
 
-def violations_against(value: object, kind: type[msgspec.Struct]) -> Iterator[Fault]:
+def violations_against(value: object, kind: type[msgspec.Struct]) -> Iterator[Violation]:
     """Each violation of a tree of JSON values against a struct: unknown, missing and unfit fields."""
     return _violations(value, _options(_described(kind)), "")
 
 
-def invalid(violations: Iterable[Fault], *, most: int = FAULTS_MAX) -> Invalid:
+def invalid(violations: Iterable[Violation], *, most: int = VIOLATIONS_MAX) -> Invalid:
     """The error that shows these violations, the first of each pointer, and looks for no more than `most`."""
-    by_pointer: dict[str, Fault] = {}
+    by_pointer: dict[str, Violation] = {}
     for violation in islice(violations, most):
         by_pointer.setdefault(violation.pointer, violation)
-    shown = list(by_pointer.values()) or [Fault("", "does not have the expected form")]
+    shown = list(by_pointer.values()) or [Violation("", "does not have the expected form")]
     first = shown[0]
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
-    return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", faults=shown)
+    return Invalid(f"{first.pointer or 'The body'} {first.message}{more}.", violations=shown)
 
 
-def parse(raw: bytes) -> tuple[dict[str, Any], list[Fault]]:
-    """A JSON object, and the keys that occur more than once in it, FAULTS_MAX of them at most.
+def parse(raw: bytes) -> tuple[dict[str, Any], list[Violation]]:
+    """A JSON object, and the keys that occur more than once in it, VIOLATIONS_MAX of them at most.
 
     Raises Invalid for anything but a JSON object.
     """
-    repeated: list[Fault] = []
+    repeated: list[Violation] = []
     if not raw.strip():
-        raise invalid([Fault("", "is empty; send a JSON object")])
+        raise invalid([Violation("", "is empty; send a JSON object")])
     try:
         tree = json.loads(raw.decode("utf-8"), object_pairs_hook=lambda pairs: _object(pairs, repeated))
     except UnicodeDecodeError as error:
-        raise invalid([Fault("", "is not UTF-8")]) from error
+        raise invalid([Violation("", "is not UTF-8")]) from error
     except RecursionError as error:
-        raise invalid([Fault("", "is nested too deeply")]) from error
+        raise invalid([Violation("", "is nested too deeply")]) from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise invalid([Fault("", f"is not JSON: {error.msg} at {place}")]) from error
+        raise invalid([Violation("", f"is not JSON: {error.msg} at {place}")]) from error
     except ValueError as error:
-        raise invalid([Fault("", "is not JSON: a number has too many digits")]) from error
+        raise invalid([Violation("", "is not JSON: a number has too many digits")]) from error
     if not isinstance(tree, dict):
-        raise invalid([Fault("", "must be a JSON object")])
+        raise invalid([Violation("", "must be a JSON object")])
     return tree, repeated
 
 
-def instant_violations(value: datetime, pointer: str) -> Iterator[Fault]:
+def instant_violations(value: datetime, pointer: str) -> Iterator[Violation]:
     """What no store could keep of an instant: anything finer than a millisecond or outside UTC's years."""
     if value.microsecond % 1000:
-        yield Fault(pointer, "must not be finer than a millisecond")
+        yield Violation(pointer, "must not be finer than a millisecond")
     try:
         value.astimezone(UTC)
     except OverflowError:
-        yield Fault(pointer, "lies outside the years 1 to 9999")
+        yield Violation(pointer, "lies outside the years 1 to 9999")
 
 
-def _object(pairs: list[tuple[str, Any]], repeated: list[Fault]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]], repeated: list[Violation]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
-            if name in seen and len(repeated) < FAULTS_MAX:
-                repeated.append(Fault(f"/{pointer_token(name)}", "is given more than once"))
+            if name in seen and len(repeated) < VIOLATIONS_MAX:
+                repeated.append(Violation(f"/{pointer_token(name)}", "is given more than once"))
             seen.add(name)
     return values
 
@@ -124,7 +124,7 @@ def _options(kind: inspect.Type) -> list[inspect.Type]:
     )
 
 
-def _violations(value: object, options: list[inspect.Type], pointer: str) -> Iterator[Fault]:
+def _violations(value: object, options: list[inspect.Type], pointer: str) -> Iterator[Violation]:
     for option in options:
         if isinstance(option, inspect.StructType) and isinstance(value, Mapping):
             yield from _struct_violations(value, option, pointer)
@@ -134,36 +134,36 @@ def _violations(value: object, options: list[inspect.Type], pointer: str) -> Ite
             return
     message = _misfit(value, options)
     if message is not None:
-        yield Fault(pointer, message)
+        yield Violation(pointer, message)
         return
-    for fault in faults_in(value):
-        yield Fault(pointer + fault.pointer, fault.message)
+    for violation in violations_in(value):
+        yield Violation(pointer + violation.pointer, violation.message)
     if isinstance(value, str) and any(isinstance(option, inspect.DateTimeType) for option in options):
         yield from instant_violations(msgspec.convert(value, datetime), pointer)
 
 
 def _struct_violations(
     value: Mapping[str, object], struct: inspect.StructType, pointer: str
-) -> Iterator[Fault]:
+) -> Iterator[Violation]:
     known = {*(field.encode_name for field in struct.fields), struct.tag_field}
     for name in value:
         if name not in known:
-            for fault in faults_in({name: None}):
-                yield Fault(pointer + fault.pointer, fault.message)
-            yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
+            for violation in violations_in({name: None}):
+                yield Violation(pointer + violation.pointer, violation.message)
+            yield Violation(f"{pointer}/{pointer_token(name)}", "is not a known field")
     for field in struct.fields:
         at = f"{pointer}/{pointer_token(field.encode_name)}"
         if field.encode_name in value:
             yield from _violations(value[field.encode_name], _options(field.type), at)
         elif field.required:
-            yield Fault(at, "is required")
+            yield Violation(at, "is required")
 
 
 def _list_violations(
     values: list[object], kind: inspect.ListType | inspect.VarTupleType, pointer: str
-) -> Iterator[Fault]:
+) -> Iterator[Violation]:
     if message := _length_message(len(values), kind, "elements"):
-        yield Fault(pointer, message)
+        yield Violation(pointer, message)
         return
     options = _options(kind.item_type)
     if not isinstance(options[0], inspect.AnyType | inspect.RawType):

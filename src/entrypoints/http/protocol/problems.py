@@ -8,11 +8,10 @@ from itertools import islice
 import msgspec
 
 from domain.errors import (
-    FAULTS_MAX,
+    VIOLATIONS_MAX,
     AlreadyExists,
     AnswerPending,
     Conflict,
-    Fault,
     Forbidden,
     Invalid,
     MirrorPending,
@@ -24,6 +23,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
     VersionConflict,
+    Violation,
 )
 
 PROBLEM_TYPE = "application/problem+json"
@@ -152,7 +152,7 @@ def outcome_of(kind: type[TandemError]) -> Outcome:
     return next(_OUTCOMES[ancestor] for ancestor in kind.__mro__ if ancestor in _OUTCOMES)
 
 
-class FaultView(msgspec.Struct):
+class ViolationView(msgspec.Struct):
     """One thing wrong with the input: where (JSON pointer into the body, or the parameter) and what to change."""
 
     pointer: str
@@ -169,7 +169,7 @@ class ProblemView(msgspec.Struct, rename="camel", omit_defaults=True):
     instance: str
     code: str
     request_id: str
-    errors: tuple[FaultView, ...] = ()
+    errors: tuple[ViolationView, ...] = ()
     current_version: int | None = None
 
 
@@ -185,19 +185,19 @@ def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, byt
         instance=path.encode("utf-8", "replace").decode(),
         code=error.code,
         request_id=request_id,
-        errors=tuple(_shown_violations(error.faults)),
+        errors=tuple(_shown_violations(error.violations)),
         current_version=getattr(error, "current_version", None),
     )
     return outcome.status, msgspec.json.encode(view)
 
 
-def _shown_violations(faults: Sequence[Fault]) -> Iterator[FaultView]:
-    """The first faults, as many as fit: at least one."""
+def _shown_violations(violations: Sequence[Violation]) -> Iterator[ViolationView]:
+    """The first violations, as many as fit: at least one."""
     left = VIOLATIONS_BYTES_MAX
-    for fault in islice(faults, FAULTS_MAX):
+    for violation in islice(violations, VIOLATIONS_MAX):
         if left <= 0:
             return
-        view = FaultView(_shown(fault.pointer), _shown(fault.message))
+        view = ViolationView(_shown(violation.pointer), _shown(violation.message))
         left -= len(msgspec.json.encode(view))
         yield view
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct
 
 from application.paging import LIMIT_DEFAULT, LIMIT_MAX
-from domain.errors import Fault
+from domain.errors import Violation
 from domain.storable import INTEGER_MAX
 
 CURSOR_LENGTH_MAX = 4_096
@@ -71,7 +71,7 @@ def set_fields(body: Struct) -> Any:
 class Query(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """The parameters of an operation. The class itself stands for an operation without parameters."""
 
-    def violations(self) -> Iterator[Fault]:
+    def violations(self) -> Iterator[Violation]:
         """What no type can express about the parameters together."""
         yield from ()
 
@@ -141,10 +141,10 @@ class SearchQuery(ListQuery, rename="camel"):
         asked: str | None = getattr(self, "sort", None)
         return asked or (RELEVANCE if self.q else self.usual_order)
 
-    def violations(self) -> Iterator[Fault]:
+    def violations(self) -> Iterator[Violation]:
         yield from word_violations("q", self.q)
         if not self.q and self.order == RELEVANCE:
-            yield Fault("/sort", "can be relevance only where q holds the words to look for")
+            yield Violation("/sort", "can be relevance only where q holds the words to look for")
 
 
 def sort_described(usual: str) -> Meta:
@@ -156,7 +156,7 @@ def sort_described(usual: str) -> Meta:
     )
 
 
-def word_violations(name: str, text: str | None) -> Iterator[Fault]:
+def word_violations(name: str, text: str | None) -> Iterator[Violation]:
     """Rejects a search text without any word: it would find everything, the opposite of what was looked for."""
     if text and not any(character.isalnum() for character in text):
-        yield Fault(f"/{name}", "holds no word to look for: a word is made of letters and digits")
+        yield Violation(f"/{name}", "holds no word to look for: a word is made of letters and digits")

@@ -15,7 +15,7 @@ from typing import TypeVar
 from application.actor import Actor, IdempotencyClaim
 from application.history.audit import FindAnswer
 from domain.audit import AuditEntry
-from domain.errors import AnswerPending, Fault, Invalid, TandemError, Unavailable
+from domain.errors import AnswerPending, Invalid, TandemError, Unavailable, Violation
 from entrypoints.http.protocol.answers import Tagged
 from entrypoints.http.protocol.problems import KeyReused, PreconditionMissing, Stale
 from entrypoints.http.protocol.request import RawHeaders, Request, Scope, joined_header
@@ -117,7 +117,7 @@ class Writes:
         tags = _tags(given)
         if tags is None:
             message = 'must be * or a list of entity tags such as "3"'
-            raise Invalid("The header If-Match is malformed.", faults=[Fault("/If-Match", message)])
+            raise Invalid("The header If-Match is malformed.", violations=[Violation("/If-Match", message)])
         # Writers compare strongly: a weak tag never matches.
         named = [int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag)]
         if len(named) == len(tags) == 1:
@@ -134,7 +134,7 @@ class _OvertakenByTwin(Exception):
 
 def _require_same_request(entry: AuditEntry, actor: Actor) -> None:
     if actor.claim is None or entry.request_hash != actor.claim.request_hash:
-        raise KeyReused(faults=[Fault("/Idempotency-Key", "was used for another request")])
+        raise KeyReused(violations=[Violation("/Idempotency-Key", "was used for another request")])
 
 
 def _key(request: Request) -> str | None:
@@ -145,7 +145,9 @@ def _key(request: Request) -> str | None:
         _FIRST_VISIBLE <= byte <= _LAST_VISIBLE for byte in raw
     ):
         message = f"must have 1 to {KEY_LENGTH_MAX} visible ASCII characters"
-        raise Invalid("The header Idempotency-Key is malformed.", faults=[Fault("/Idempotency-Key", message)])
+        raise Invalid(
+            "The header Idempotency-Key is malformed.", violations=[Violation("/Idempotency-Key", message)]
+        )
     return raw.decode("ascii")
 
 

@@ -9,8 +9,8 @@ from msgspec import Struct, UnsetType
 from application.actor import Actor
 from application.tasks.bulk import ReadTasksWritten, WriteTasksEach, WriteTasksTogether
 from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
-from application.tasks.details import SeenTask
-from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
+from application.tasks.details import TaskDetails
+from domain.errors import Conflict, Invalid, TandemError, VersionConflict, Violation
 from entrypoints.http.protocol.answers import Answer, encoded
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.problems import ProblemView, Stale, problem
@@ -20,7 +20,7 @@ from entrypoints.http.protocol.writes import Writes
 from entrypoints.http.tasks.bulk_input import BulkBody, BulkRequest, read_bulk
 from entrypoints.http.tasks.schemas import TaskView, task_view
 
-Outcome = SeenTask | TandemError
+Outcome = TaskDetails | TandemError
 
 
 class OutcomeView(Struct):
@@ -67,7 +67,7 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
 
     async def _together(
         self, request: Request, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> tuple[list[SeenTask], RawHeaders]:
+    ) -> tuple[list[TaskDetails], RawHeaders]:
         try:
             return await self.writes.once(
                 request,
@@ -80,9 +80,9 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
 
     async def _each(self, request: Request, actor: Actor, asked: BulkRequest) -> list[Outcome]:
         if request.header(b"idempotency-key") is not None:
-            violation = Fault("/Idempotency-Key", "is supported only if `atomic` is true")
+            violation = Violation("/Idempotency-Key", "is supported only if `atomic` is true")
             message = "Operations that are not atomic cannot be repeated as one."
-            raise Invalid(message, faults=[violation])
+            raise Invalid(message, violations=[violation])
         operations = asked.valid_operations()
         written = iter(await self.each(actor, operations) if operations else [])
         outcomes = [each if isinstance(each, TandemError) else next(written) for each in asked.items]
@@ -105,7 +105,7 @@ def _as_named(error: TandemError, operations: Sequence[TaskOperation]) -> Tandem
     }
     is_stale = error.entity_id in named
     shown = Stale(current_version=error.current_version) if is_stale else Conflict(error.message)
-    shown.faults = error.faults
+    shown.violations = error.violations
     return shown
 
 

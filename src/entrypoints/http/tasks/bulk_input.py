@@ -17,7 +17,7 @@ from application.tasks.bulk_operations import (
     merged_error,
     placed,
 )
-from domain.errors import FAULTS_MAX, Fault, Invalid, RuleBroken, TandemError
+from domain.errors import VIOLATIONS_MAX, Invalid, RuleBroken, TandemError, Violation
 from entrypoints.http.protocol.input import BodyReader
 from entrypoints.http.protocol.input_errors import invalid, parse, violations_against
 from entrypoints.http.protocol.problems import PreconditionMissing
@@ -78,7 +78,7 @@ class BulkRequest:
         """Every operation. Raises the violations of all that are invalid."""
         errors = [placed(each, at) for at, each in enumerate(self.items) if isinstance(each, TandemError)]
         if malformed := [each for each in errors if isinstance(each, Invalid)]:
-            raise invalid(fault for each in malformed for fault in each.faults)
+            raise invalid(violation for each in malformed for violation in each.violations)
         if errors:
             raise merged_error(errors)
         return self.valid_operations()
@@ -91,7 +91,7 @@ class BulkRequest:
 def _require_version(item: TaskOperation | TandemError) -> TaskOperation | TandemError:
     if isinstance(item, UpdateOperation | DeleteOperation) and item.expected_version is None:
         return PreconditionMissing(
-            "Say which version you mean to change.", faults=[Fault("/version", "is required here")]
+            "Say which version you mean to change.", violations=[Violation("/version", "is required here")]
         )
     return item
 
@@ -134,13 +134,13 @@ def read_bulk(raw: bytes) -> BulkRequest:
 
 
 def _items(operations: list[msgspec.Raw]) -> Iterator[TaskOperation | TandemError]:
-    """Each operation, or its error. After FAULTS_MAX violations only one of each operation is looked for."""
-    left = FAULTS_MAX
+    """Each operation, or its error. After VIOLATIONS_MAX violations only one of each operation is looked for."""
+    left = VIOLATIONS_MAX
     for raw in operations:
         try:
             yield _operation(bytes(raw), violations_max=max(left, 1))
         except (Invalid, RuleBroken) as error:
-            left -= len(error.faults)
+            left -= len(error.violations)
             yield error
 
 
@@ -160,12 +160,12 @@ def _kind_of(raw: bytes) -> str:
         name = _NAMED.decode(raw).op
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         is_object = raw.lstrip().startswith(b"{")
-        violation = Fault("/op", _UNKNOWN) if is_object else Fault("", "must be a JSON object")
+        violation = Violation("/op", _UNKNOWN) if is_object else Violation("", "must be a JSON object")
         raise invalid([violation]) from error
     if _may_be_repeated(raw, b'"op"') and (repeated := parse(raw)[1]):
         raise invalid(repeated)
     if name not in _READERS:
-        raise invalid([Fault("/op", _UNKNOWN)])
+        raise invalid([Violation("/op", _UNKNOWN)])
     return name
 
 

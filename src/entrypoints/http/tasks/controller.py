@@ -18,7 +18,7 @@ from application.tasks.commands import (
     RestoreTask,
     RollBackTask,
 )
-from application.tasks.details import SeenTask
+from application.tasks.details import TaskDetails
 from application.tasks.reading import GetTask, ListTasks
 from domain.assignment import Assignee
 from domain.name import require_one_line
@@ -38,7 +38,7 @@ from entrypoints.http.tasks.schemas import (
     TaskTrashQuery,
     TaskView,
     TaskViewQuery,
-    parts_of,
+    expansions_of,
     task_view,
 )
 from entrypoints.http.trash import TrashController
@@ -92,22 +92,24 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     unassign_task: UnassignTask
 
     @operation("POST", summary="Create a task", status=201, view=TaskView, tagged=True, repeatable=True)
-    async def create(self, actor: Actor, body: TaskBody) -> SeenTask:
+    async def create(self, actor: Actor, body: TaskBody) -> TaskDetails:
         return await self.create_task(actor, changes_of(body))
 
     @operation("GET", summary="List tasks", page_of=TaskView)
-    async def list_all(self, actor: Actor, query: TaskQuery, page: PageRequest) -> Page[SeenTask]:
-        parts = parts_of(query.expand)
-        return await self.list_tasks(actor, _filter_of(query), page, watching=query.watching, parts=parts)
+    async def list_all(self, actor: Actor, query: TaskQuery, page: PageRequest) -> Page[TaskDetails]:
+        parts = expansions_of(query.expand)
+        return await self.list_tasks(actor, _filter_of(query), page, watching=query.watching, expand=parts)
 
     @operation("GET", "/trash", summary="List deleted tasks", page_of=TaskView)
-    async def trash(self, actor: Actor, query: TaskTrashQuery, page: PageRequest) -> Page[SeenTask]:
-        return await self.list_tasks(actor, TaskFilter(deleted=True), page, parts=parts_of(query.expand))
+    async def trash(self, actor: Actor, query: TaskTrashQuery, page: PageRequest) -> Page[TaskDetails]:
+        return await self.list_tasks(
+            actor, TaskFilter(deleted=True), page, expand=expansions_of(query.expand)
+        )
 
     @operation("GET", "/{id}", summary="Read a task", view=TaskView, tagged=True)
     async def read(self, actor: Actor, id: str, query: TaskViewQuery) -> Tagged | Volatile:
-        seen = await self.get(actor, id, parts=parts_of(query.expand))
-        return seen if seen.is_told_by_version else Volatile(seen)
+        seen = await self.get(actor, id, expand=expansions_of(query.expand))
+        return seen if seen.is_cacheable_by_version else Volatile(seen)
 
     @operation(
         "PATCH",
@@ -119,7 +121,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         repeatable=True,
         also=(403,),
     )
-    async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> SeenTask:
+    async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> TaskDetails:
         return await self.edit_task(actor, id, changes_of(body), expected_version=expected)
 
     @operation(
@@ -132,7 +134,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         repeatable=True,
         also=(403,),
     )
-    async def defer(self, actor: Actor, id: str, body: DeferBody, expected: int | None) -> SeenTask:
+    async def defer(self, actor: Actor, id: str, body: DeferBody, expected: int | None) -> TaskDetails:
         return await self.defer_task(actor, id, body.deferred_till, expected_version=expected)
 
     @operation(
@@ -145,7 +147,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         repeatable=True,
         also=(403,),
     )
-    async def assign(self, actor: Actor, id: str, body: AssignBody, expected: int | None) -> SeenTask:
+    async def assign(self, actor: Actor, id: str, body: AssignBody, expected: int | None) -> TaskDetails:
         assignee = Assignee(body.assignee_id, body.assignee_type)
         return await self.assign_task(actor, id, assignee, expected_version=expected)
 
@@ -157,7 +159,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         guarded=True,
         also=(403,),
     )
-    async def unassign(self, actor: Actor, id: str, expected: int | None) -> SeenTask:
+    async def unassign(self, actor: Actor, id: str, expected: int | None) -> TaskDetails:
         return await self.unassign_task(actor, id, expected_version=expected)
 
 
@@ -177,6 +179,6 @@ TASKS = Resource(
     controllers=(TaskController, TaskHistoryController),
     collection="tasks",
     view=TaskView,
-    views={SeenTask: task_view},
+    views={TaskDetails: task_view},
     shown_values={"priority": _priority_name, "displayId": display_text},
 )

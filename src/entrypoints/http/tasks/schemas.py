@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from application.tasks.details import NO_PARTS, NamedAssignee, Part, Parts, SeenTask
+from application.tasks.details import NO_EXPANSIONS, Expansion, Expansions, NamedAssignee, TaskDetails
 from domain import task
 from domain.assignment import AssigneeType
 from domain.task import Task, TaskStatus
@@ -244,23 +244,23 @@ class AssignmentQuery(ListQuery, rename="camel"):
     executor_id: Id | None = None
 
 
-def parts_of(expand: str | None) -> Parts:
+def expansions_of(expand: str | None) -> Expansions:
     """The parts that a checked list of words names."""
-    return NO_PARTS if expand is None else frozenset(map(Part, expand.strip().split(",")))
+    return NO_EXPANSIONS if expand is None else frozenset(map(Expansion, expand.strip().split(",")))
 
 
 _task_fields = view_maker(Task, TaskView, without=("in_watchlist", "labels", "assignee"))
 _assignee_view = view_maker(NamedAssignee, AssigneeView)
 
 
-def task_view(seen: SeenTask) -> TaskView:
+def task_view(seen: TaskDetails) -> TaskView:
     """A task as its reader sees it."""
     view = _task_fields(seen.task)
     view.in_watchlist = seen.in_watchlist
     if seen.is_deferred:
         view.status = ShownStatus.DEFERRED
-    if Part.LABELS in seen.parts:
+    if Expansion.LABELS in seen.expand:
         view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in seen.labels)
-    if Part.ASSIGNEE in seen.parts:
+    if Expansion.ASSIGNEE in seen.expand:
         view.assignee = None if seen.assignee is None else _assignee_view(seen.assignee)
     return view

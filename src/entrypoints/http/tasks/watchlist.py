@@ -11,7 +11,7 @@ from entrypoints.http.protocol.answers import instant_text
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import Id, InstantText
-from entrypoints.http.tasks.schemas import TaskView, WatchlistQuery, parts_of, task_view
+from entrypoints.http.tasks.schemas import TaskView, WatchlistQuery, expansions_of, task_view
 
 
 class WatchedTaskView(TaskView, rename="camel", kw_only=True):
@@ -49,7 +49,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
         stored=False,
     )
     async def list_all(self, actor: Actor, query: WatchlistQuery, page: PageRequest) -> Page[WatchedTask]:
-        return await self.list_watched(actor, page, parts=parts_of(query.expand))
+        return await self.list_watched(actor, page, expand=expansions_of(query.expand))
 
     @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, also=(409,))
     async def watch(self, actor: Actor, id: str) -> WatchedTask:
@@ -61,7 +61,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
 
 
 def _watched_view(watched: WatchedTask) -> WatchedTaskView:
-    view = task_view(watched.seen)
+    view = task_view(watched.details)
     return WatchedTaskView(**msgspec.structs.asdict(view), watched_at=instant_text(watched.watched_at))
 
 

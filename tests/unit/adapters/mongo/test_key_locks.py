@@ -1,14 +1,14 @@
-"""Locks on the documents that change sets guard, within one process."""
+"""Locks on the documents that change sets check, within one process."""
 
 import asyncio
 
 import pytest
 
 from adapters.mongo.key_locks import KeyLocks
-from adapters.records.change_set import Guard
+from adapters.records.change_set import ReadCheck
 from domain.errors import StoreUnavailable
 
-POND, SHED = Guard("projects", "1" * 24, 1), Guard("projects", "2" * 24, 1)
+POND, SHED = ReadCheck("projects", "1" * 24, 1), ReadCheck("projects", "2" * 24, 1)
 SECONDS_MAX = 5.0
 
 
@@ -40,9 +40,9 @@ async def test_a_change_set_that_guards_another_document_does_not_wait() -> None
 async def test_two_change_sets_with_the_same_guards_in_other_orders_do_not_deadlock() -> None:
     locks = KeyLocks()
 
-    async def hold(*guards: Guard) -> None:
+    async def hold(*read_checks: ReadCheck) -> None:
         for _ in range(20):
-            async with locks.holding(guards, wait_seconds=SECONDS_MAX):
+            async with locks.holding(read_checks, wait_seconds=SECONDS_MAX):
                 await asyncio.sleep(0)
 
     async with asyncio.timeout(SECONDS_MAX):

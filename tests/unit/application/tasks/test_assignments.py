@@ -30,8 +30,8 @@ from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConf
 from domain.team import Team, membership_id
 from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
-from tests.unit.garden import ASSIGNEE, MEMBER, STRANGER, TASKS, TEAM, Garden
 from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.team_project import ASSIGNEE, MEMBER, STRANGER, TASKS, TEAM, TeamProject
 
 CLEOS, TEAMS, FREE = TASKS[0], TASKS[1], TASKS[2]
 TEAMS_ASSIGNMENT = numbered_id(0x31)
@@ -109,7 +109,7 @@ class Desk:
 @pytest.fixture
 async def desk() -> Desk:
     made = Desk()
-    await Garden(made.plain).plant()
+    await TeamProject(made.plain).store()
     work = made.plain(actor(STRANGER))
     work.teams.save(
         Team.create(OTHER_TEAM, Stamp(NOON, STRANGER), owner_id=STRANGER, changes={"name": "Others"})
@@ -151,7 +151,9 @@ async def test_nobody_is_given_a_task_who_is_not_there(desk: Desk, assignee: Ass
     before = await desk.entries()
     with pytest.raises(RuleBroken) as refusal:
         await desk.assign(actor(), FREE, assignee, expected_version=None)
-    assert [(fault.pointer, fault.message) for fault in refusal.value.faults] == [("/assigneeId", because)]
+    assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
+        ("/assigneeId", because)
+    ]
     assert await desk.entries() == before
 
 
@@ -197,7 +199,7 @@ async def test_who_must_not_know_of_a_task_cannot_give_it_away(desk: Desk) -> No
         await desk.assign(actor(STRANGER), FREE, user(STRANGER), expected_version=None)
     with pytest.raises(RuleBroken) as refusal:
         await desk.create(actor(STRANGER), FREE, user(STRANGER))
-    assert refusal.value.faults[0].pointer == "/taskId"
+    assert refusal.value.violations[0].pointer == "/taskId"
     for attempt in (
         desk.get(actor(STRANGER), TEAMS_ASSIGNMENT),
         desk.choose(actor(STRANGER), TEAMS_ASSIGNMENT, STRANGER, expected_version=None),
@@ -245,7 +247,7 @@ async def test_a_member_takes_over_what_his_team_was_given(desk: Desk) -> None:
 async def test_only_a_member_of_the_team_takes_over(desk: Desk) -> None:
     with pytest.raises(RuleBroken) as refusal:
         await desk.choose(actor(), TEAMS_ASSIGNMENT, STRANGER, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/executorId"
+    assert refusal.value.violations[0].pointer == "/executorId"
 
 
 async def test_a_users_task_has_no_executor(desk: Desk) -> None:
@@ -265,7 +267,7 @@ async def test_who_leaves_the_team_in_that_moment_does_not_take_over(desk: Desk)
     desk.crossing = leave
     with pytest.raises(RuleBroken) as refusal:
         await desk.choose(actor(), TEAMS_ASSIGNMENT, MEMBER, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/executorId"
+    assert refusal.value.violations[0].pointer == "/executorId"
     await desk.require_agreement()
 
 

@@ -19,7 +19,7 @@ from application.tasks.bulk_operations import (
     TaskOperation,
     UpdateOperation,
 )
-from application.tasks.details import SeenTask
+from application.tasks.details import TaskDetails
 from application.tasks.references import PARENT_DEPTH_MAX
 from domain.entity import Stamp
 from domain.errors import NotFound, RuleBroken, TandemError, VersionConflict
@@ -27,8 +27,8 @@ from domain.task import Task, TaskChanges, TaskStatus
 from tests.unit.builders import ANNA, NOON, actor, numbered_id
 from tests.unit.counting_store import CountingStore
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
-from tests.unit.garden import ASSIGNEE, LABELS, MEMBER, PROJECT, STRANGER, TASKS, Garden
 from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.team_project import ASSIGNEE, LABELS, MEMBER, PROJECT, STRANGER, TASKS, TeamProject
 
 NOTHING = "f" * 24
 BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
@@ -84,7 +84,7 @@ class Desk:
 @pytest.fixture
 async def desk() -> Desk:
     made = Desk()
-    await Garden(made.plain).plant()
+    await TeamProject(made.plain).store()
     return made
 
 
@@ -98,7 +98,7 @@ def renamed(id: str, version: int | None = None, **more: Any) -> UpdateOperation
     return UpdateOperation(id, changes, version)
 
 
-def told(outcomes: list[SeenTask | TandemError]) -> list[str]:
+def told(outcomes: list[TaskDetails | TandemError]) -> list[str]:
     return [type(each).__name__ for each in outcomes]
 
 
@@ -130,7 +130,7 @@ async def test_one_fault_refuses_everything_and_all_that_fail_alike_are_named(de
     ]
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), operations)
-    assert [fault.pointer for fault in refusal.value.faults] == [
+    assert [fault.pointer for fault in refusal.value.violations] == [
         "/operations/1/labelIds/1",
         "/operations/3/projectId",
         "/operations/3/parentId",
@@ -148,9 +148,16 @@ async def test_each_operation_stands_by_itself(desk: Desk) -> None:
         new(title=""),
     ]
     outcomes = await desk.each(actor(ASSIGNEE), operations)
-    assert told(outcomes) == ["SeenTask", "NotFound", "NotFound", "Forbidden", "NotFound", "RuleBroken"]
+    assert told(outcomes) == ["TaskDetails", "NotFound", "NotFound", "Forbidden", "NotFound", "RuleBroken"]
     outcomes = await desk.each(actor(), operations)
-    assert told(outcomes) == ["SeenTask", "NotFound", "VersionConflict", "SeenTask", "SeenTask", "RuleBroken"]
+    assert told(outcomes) == [
+        "TaskDetails",
+        "NotFound",
+        "VersionConflict",
+        "TaskDetails",
+        "TaskDetails",
+        "RuleBroken",
+    ]
     assert (await desk.task(TASKS[0])).is_deleted
     assert (await desk.task(TASKS[5])).title == "Renamed"
     assert (await desk.task(TASKS[3])).version == 1
@@ -160,7 +167,7 @@ async def test_who_may_not_know_of_one_task_changes_none(desk: Desk) -> None:
     before = await desk.stored()
     with pytest.raises(NotFound) as refusal:
         await desk.together(actor(STRANGER), [new(), renamed(TASKS[3])])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/1"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/1"]
     assert await desk.stored() == before
 
 
@@ -168,8 +175,8 @@ async def test_one_request_changes_a_task_once(desk: Desk) -> None:
     operations: list[TaskOperation] = [renamed(TASKS[3]), DeleteOperation(TASKS[3])]
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), operations)
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/1/id"]
-    assert told(await desk.each(actor(), operations)) == ["SeenTask", "RuleBroken"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/1/id"]
+    assert told(await desk.each(actor(), operations)) == ["TaskDetails", "RuleBroken"]
     assert not (await desk.task(TASKS[3])).is_deleted
 
 
@@ -181,22 +188,22 @@ async def test_tasks_that_move_under_each_other_in_one_request_make_no_circle(de
     ]
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), circle)
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/2/parentId"]
-    assert told(await desk.each(actor(), circle)) == ["SeenTask", "SeenTask", "RuleBroken"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/2/parentId"]
+    assert told(await desk.each(actor(), circle)) == ["TaskDetails", "TaskDetails", "RuleBroken"]
 
 
 async def test_somebody_at_one_of_the_tasks_refuses_all_and_is_named(desk: Desk) -> None:
     desk.crossing = lambda: desk.rename(TASKS[4])
     with pytest.raises(VersionConflict) as refusal:
         await desk.together(actor(), [new(), renamed(TASKS[3]), renamed(TASKS[4])])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/2"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/2"]
     assert (await desk.task(TASKS[3])).version == 1
 
 
 async def test_somebody_at_one_of_the_tasks_does_not_hinder_the_others(desk: Desk) -> None:
     desk.crossing = lambda: desk.rename(TASKS[4])
     outcomes = await desk.each(actor(), [new(), renamed(TASKS[3]), renamed(TASKS[4], 1), renamed(TASKS[5])])
-    assert told(outcomes) == ["SeenTask", "SeenTask", "VersionConflict", "SeenTask"]
+    assert told(outcomes) == ["TaskDetails", "TaskDetails", "VersionConflict", "TaskDetails"]
     assert [(await desk.task(TASKS[number])).title for number in (3, 4, 5)] == [
         "Renamed",
         "Crossed",
@@ -294,4 +301,4 @@ async def test_a_lineage_that_is_too_deep_is_refused(desk: Desk) -> None:
     deepest = numbered_id(0xA00 + PARENT_DEPTH_MAX)
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), [new(parent_id=deepest)])
-    assert refusal.value.faults[0].pointer == "/operations/0/parentId"
+    assert refusal.value.violations[0].pointer == "/operations/0/parentId"

@@ -222,7 +222,7 @@ async def test_nothing_new_hangs_below_what_goes_to_the_trash_meanwhile(desk: De
     desk.cross(lambda: desk.trash_task(actor(), above.id, expected_version=None))
     with pytest.raises(RuleBroken) as refusal:
         await desk.new_task(actor(), {"title": "y", "parent_id": above.id})
-    assert [fault.pointer for fault in refusal.value.faults] == ["/parentId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/parentId"]
     stored = await desk.memory.scan("tasks", after=None, limit=10)
     assert [(record["id"], record["isDeleted"]) for record in stored] == [(above.id, True)]
 

@@ -6,13 +6,13 @@ from domain.audit import Action
 from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConflict
 from domain.role import RoleScope, built_in_id
 from domain.team import MEMBER_ROLE_ID, OWNER_ROLE_ID, Team
-from tests.unit.application.clubhouse import (
+from tests.unit.application.team_fixture import (
     ADMIN,
     CARL,
     DORA,
     EVE,
     NEWEST,
-    Clubhouse,
+    TeamFixture,
     admin,
     at_once,
     moderator,
@@ -22,7 +22,7 @@ from tests.unit.builders import ANNA, BEN, actor
 LEADER = built_in_id(RoleScope.TEAM, "admin")
 
 
-async def test_who_makes_a_team_is_its_owner_and_first_member_in_one_change_set(house: Clubhouse) -> None:
+async def test_who_makes_a_team_is_its_owner_and_first_member_in_one_change_set(house: TeamFixture) -> None:
     made = await house.now.create(actor(), {"name": "Gardeners", "poc_id": ANNA})
     own = await house.membership(made, ANNA)
     assert (made.owner_id, made.poc_id, own.role_ids) == (ANNA, ANNA, (OWNER_ROLE_ID,))
@@ -31,15 +31,15 @@ async def test_who_makes_a_team_is_its_owner_and_first_member_in_one_change_set(
     assert len({entry.change_set_id for entry in entries}) == 1
 
 
-async def test_a_new_team_has_nobody_else_to_speak_for_it(house: Clubhouse) -> None:
+async def test_a_new_team_has_nobody_else_to_speak_for_it(house: TeamFixture) -> None:
     before = await house.stored()
     with pytest.raises(RuleBroken) as refusal:
         await house.now.create(actor(), {"name": "Gardeners", "poc_id": BEN})
-    assert [fault.pointer for fault in refusal.value.faults] == ["/pocId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/pocId"]
     assert await house.stored() == before
 
 
-async def test_a_team_is_known_to_its_members_and_to_who_sees_everything(house: Clubhouse) -> None:
+async def test_a_team_is_known_to_its_members_and_to_who_sees_everything(house: TeamFixture) -> None:
     made = await house.team(BEN)
     for seeing in (actor(), actor(BEN), admin(), moderator()):
         assert (await house.now.get(seeing, made.id)).id == made.id
@@ -52,7 +52,7 @@ async def test_a_team_is_known_to_its_members_and_to_who_sees_everything(house: 
         await house.now.get(actor(BEN), made.id)
 
 
-async def test_lists_show_ones_own_teams_and_the_trash_those_one_owned(house: Clubhouse) -> None:
+async def test_lists_show_ones_own_teams_and_the_trash_those_one_owned(house: TeamFixture) -> None:
     first, second = await house.team(BEN), await house.team()
     find = house.now.find
 
@@ -71,7 +71,7 @@ async def test_lists_show_ones_own_teams_and_the_trash_those_one_owned(house: Cl
     assert (await found(ANNA, deleted=True), await found(BEN, deleted=True)) == ([first.id], [])
 
 
-async def test_who_runs_a_team_changes_it_and_a_member_does_not(house: Clubhouse) -> None:
+async def test_who_runs_a_team_changes_it_and_a_member_does_not(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     await house.now.grant(actor(), made.id, CARL, LEADER)
     before = await house.stored()
@@ -88,14 +88,14 @@ async def test_who_runs_a_team_changes_it_and_a_member_does_not(house: Clubhouse
         assert edited.name == f"Pond {number}"
 
 
-async def test_the_contact_belongs_to_the_team(house: Clubhouse) -> None:
+async def test_the_contact_belongs_to_the_team(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.remove(actor(BEN), made.id, BEN)
     before = await house.stored()
     for stranger in (EVE, BEN):
         with pytest.raises(RuleBroken) as refusal:
             await house.now.edit(actor(), made.id, {"poc_id": stranger}, expected_version=None)
-        assert [fault.pointer for fault in refusal.value.faults] == ["/pocId"]
+        assert [fault.pointer for fault in refusal.value.violations] == ["/pocId"]
     assert await house.stored() == before
     await house.now.add(actor(), made.id, [CARL])
     edited = await house.now.edit(actor(), made.id, {"poc_id": CARL}, expected_version=None)
@@ -103,7 +103,7 @@ async def test_the_contact_belongs_to_the_team(house: Clubhouse) -> None:
     assert (edited.poc_id, cleared.poc_id) == (CARL, None)
 
 
-async def test_a_team_given_away_swaps_the_owners_in_one_change_set(house: Clubhouse) -> None:
+async def test_a_team_given_away_swaps_the_owners_in_one_change_set(house: TeamFixture) -> None:
     made = await house.team(BEN)
     given = await house.now.edit(actor(), made.id, {"owner_id": BEN}, expected_version=1)
     assert given.owner_id == BEN
@@ -115,7 +115,7 @@ async def test_a_team_given_away_swaps_the_owners_in_one_change_set(house: Clubh
         await house.now.edit(actor(), made.id, {"name": "x"}, expected_version=None)
 
 
-async def test_only_the_owner_gives_a_team_away_and_only_to_members(house: Clubhouse) -> None:
+async def test_only_the_owner_gives_a_team_away_and_only_to_members(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     before = await house.stored()
@@ -125,12 +125,12 @@ async def test_only_the_owner_gives_a_team_away_and_only_to_members(house: Clubh
         await house.now.edit(
             actor(), made.id, {"owner_id": EVE, "poc_id": CARL, "name": "x"}, expected_version=None
         )
-    assert [fault.pointer for fault in refusal.value.faults] == ["/ownerId", "/pocId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/ownerId", "/pocId"]
     assert await house.stored() == before
     assert (await house.now.edit(admin(), made.id, {"owner_id": BEN}, expected_version=None)).owner_id == BEN
 
 
-async def test_a_stale_or_pointless_edit_makes_no_version(house: Clubhouse) -> None:
+async def test_a_stale_or_pointless_edit_makes_no_version(house: TeamFixture) -> None:
     made = await house.team()
     await house.now.edit(actor(), made.id, {"name": "Pond"}, expected_version=1)
     before = await house.stored()
@@ -142,7 +142,7 @@ async def test_a_stale_or_pointless_edit_makes_no_version(house: Clubhouse) -> N
     assert (same.version, await house.stored()) == (2, before)
 
 
-async def test_a_team_takes_its_members_along_and_brings_back_exactly_those(house: Clubhouse) -> None:
+async def test_a_team_takes_its_members_along_and_brings_back_exactly_those(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL, DORA)
     await house.now.grant(actor(), made.id, CARL, LEADER)
     await house.now.remove(actor(), made.id, DORA)
@@ -162,7 +162,7 @@ async def test_a_team_takes_its_members_along_and_brings_back_exactly_those(hous
     assert LEADER in (await house.membership(made, CARL)).role_ids
 
 
-async def test_only_its_owner_deletes_a_team_and_restores_it(house: Clubhouse) -> None:
+async def test_only_its_owner_deletes_a_team_and_restores_it(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     before = await house.stored()
@@ -178,7 +178,7 @@ async def test_only_its_owner_deletes_a_team_and_restores_it(house: Clubhouse) -
     assert not (await house.now.restore(actor(), made.id, expected_version=None)).is_deleted
 
 
-async def test_nothing_happens_in_a_deleted_team(house: Clubhouse) -> None:
+async def test_nothing_happens_in_a_deleted_team(house: TeamFixture) -> None:
     made = await house.team(BEN)
     code, _ = await house.now.invite(actor(), made.id)
     await house.now.delete(actor(), made.id, expected_version=None)
@@ -198,7 +198,7 @@ async def test_nothing_happens_in_a_deleted_team(house: Clubhouse) -> None:
     assert await house.stored() == before
 
 
-async def test_a_roll_back_brings_back_no_former_owner(house: Clubhouse) -> None:
+async def test_a_roll_back_brings_back_no_former_owner(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.edit(
         actor(), made.id, {"name": "Pond", "owner_id": BEN, "poc_id": BEN}, expected_version=None
@@ -213,7 +213,7 @@ async def test_a_roll_back_brings_back_no_former_owner(house: Clubhouse) -> None
         await house.now.get(actor(), made.id)
 
 
-async def _owner_of(house: Clubhouse, team: Team) -> str:
+async def _owner_of(house: TeamFixture, team: Team) -> str:
     """The owner, who must be a member and the only one with the owner's role."""
     present = await house.now.get(admin(), team.id)
     members = await house.now.begin(actor()).memberships.of_team(team.id)
@@ -223,7 +223,7 @@ async def _owner_of(house: Clubhouse, team: Team) -> str:
     return present.owner_id
 
 
-async def test_a_member_who_becomes_owner_meanwhile_is_not_removed(house: Clubhouse) -> None:
+async def test_a_member_who_becomes_owner_meanwhile_is_not_removed(house: TeamFixture) -> None:
     made = await house.team(BEN)
     house.cross(lambda: house.now.edit(actor(), made.id, {"owner_id": BEN}, expected_version=None))
     # By then it is not hers any more to remove anybody.
@@ -237,7 +237,7 @@ async def test_a_member_who_becomes_owner_meanwhile_is_not_removed(house: Clubho
     assert await _owner_of(house, made) == ANNA
 
 
-async def test_a_team_is_not_given_to_who_leaves_meanwhile(house: Clubhouse) -> None:
+async def test_a_team_is_not_given_to_who_leaves_meanwhile(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     for changes, leaver in (({"owner_id": BEN}, BEN), ({"poc_id": CARL}, CARL)):
         house.cross(lambda leaver=leaver: house.now.remove(actor(leaver), made.id, leaver))  # type: ignore[misc]
@@ -247,7 +247,7 @@ async def test_a_team_is_not_given_to_who_leaves_meanwhile(house: Clubhouse) -> 
 
 
 async def test_of_transfers_and_removals_at_once_none_leaves_a_team_without_its_owner(
-    house: Clubhouse,
+    house: TeamFixture,
 ) -> None:
     for _ in range(15):
         made = await house.team(BEN, CARL)
@@ -262,7 +262,7 @@ async def test_of_transfers_and_removals_at_once_none_leaves_a_team_without_its_
         assert await _owner_of(house, made) in {ANNA, BEN, CARL}
 
 
-async def test_who_joins_while_a_team_is_deleted_goes_and_comes_back_with_it(house: Clubhouse) -> None:
+async def test_who_joins_while_a_team_is_deleted_goes_and_comes_back_with_it(house: TeamFixture) -> None:
     made = await house.team()
     house.cross(lambda: house.now.add(actor(), made.id, [BEN]))
     await house.crossed.delete(actor(), made.id, expected_version=1)
@@ -271,7 +271,7 @@ async def test_who_joins_while_a_team_is_deleted_goes_and_comes_back_with_it(hou
     assert await house.member_ids(made) == {ANNA, BEN}
 
 
-async def test_nobody_joins_a_team_that_is_deleted_meanwhile(house: Clubhouse) -> None:
+async def test_nobody_joins_a_team_that_is_deleted_meanwhile(house: TeamFixture) -> None:
     made = await house.team()
     code, _ = await house.now.invite(actor(), made.id)
     house.cross(lambda: house.now.delete(actor(), made.id, expected_version=None))

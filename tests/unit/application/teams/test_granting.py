@@ -1,16 +1,16 @@
 import pytest
 
 from application.actor import Actor, system_actor
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from application.teams.access import RolesHeld
 from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConflict
 from domain.role import Permission, Role, RoleScope, built_in_id
 from domain.team import MEMBER_ROLE_ID, OWNER_ROLE_ID
-from tests.unit.application.clubhouse import (
+from tests.unit.application.team_fixture import (
     ADMIN,
     CARL,
     EVE,
-    Clubhouse,
+    TeamFixture,
     admin,
     at_once,
     moderator,
@@ -22,15 +22,15 @@ MODERATOR = built_in_id(RoleScope.GLOBAL, "moderator")
 LEADER = built_in_id(RoleScope.TEAM, "admin")
 
 
-async def _role(house: Clubhouse, name: str, *permissions: Permission) -> Role:
+async def _role(house: TeamFixture, name: str, *permissions: Permission) -> Role:
     return await house.now.new_role(admin(), RoleScope.TEAM, {"name": name, "permissions": permissions})
 
 
-async def _grants(house: Clubhouse, user_id: str) -> tuple[str, ...]:
+async def _grants(house: TeamFixture, user_id: str) -> tuple[str, ...]:
     return (await house.now.begin(actor()).users.get(user_id)).grants
 
 
-async def test_a_global_role_is_held_as_grants_of_the_account(house: Clubhouse) -> None:
+async def test_a_global_role_is_held_as_grants_of_the_account(house: TeamFixture) -> None:
     granted = await house.now.grant_global(admin(), BEN, MODERATOR, expected_version=1)
     assert (granted.grants, granted.version) == (("moderator",), 2)
     same = await house.now.grant_global(admin(), BEN, MODERATOR, expected_version=None)
@@ -39,7 +39,7 @@ async def test_a_global_role_is_held_as_grants_of_the_account(house: Clubhouse) 
     assert (taken.grants, taken.version) == ((), 3)
 
 
-async def test_a_role_with_both_permissions_gives_both_in_one_version(house: Clubhouse) -> None:
+async def test_a_role_with_both_permissions_gives_both_in_one_version(house: TeamFixture) -> None:
     both = (Permission.ADMINISTER, Permission.MODERATE)
     role = await house.now.new_role(admin(), RoleScope.GLOBAL, {"name": "chief", "permissions": both})
     granted = await house.now.grant_global(admin(), BEN, role.id, expected_version=None)
@@ -49,7 +49,7 @@ async def test_a_role_with_both_permissions_gives_both_in_one_version(house: Clu
     assert [one.name for one in held.global_roles] == ["admin", "chief", "moderator"]
 
 
-async def test_global_roles_are_given_and_taken_by_administrators_only(house: Clubhouse) -> None:
+async def test_global_roles_are_given_and_taken_by_administrators_only(house: TeamFixture) -> None:
     before = await house.stored()
     for refused in (actor(), moderator()):
         with pytest.raises(Forbidden):
@@ -59,7 +59,7 @@ async def test_global_roles_are_given_and_taken_by_administrators_only(house: Cl
     assert await house.stored() == before
 
 
-async def test_a_role_of_the_wrong_scope_version_or_none_is_refused(house: Clubhouse) -> None:
+async def test_a_role_of_the_wrong_scope_version_or_none_is_refused(house: TeamFixture) -> None:
     made = await house.team(BEN)
     before = await house.stored()
     for attempt in (
@@ -79,24 +79,24 @@ async def test_a_role_of_the_wrong_scope_version_or_none_is_refused(house: Clubh
     assert await house.stored() == before
 
 
-async def test_an_administrator_who_is_renamed_meanwhile_still_grants_and_takes(house: Clubhouse) -> None:
+async def test_an_administrator_who_is_renamed_meanwhile_still_grants_and_takes(house: TeamFixture) -> None:
     for change, left in (
         (house.crossed.grant_global, ("moderator",)),
         (house.crossed.take_global, ()),
     ):
-        house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+        house.cross(lambda: house.rename(ADMIN), times=RETRIES_MAX)
         await change(admin(), BEN, MODERATOR, expected_version=None)
         assert (house.times, await _grants(house, BEN)) == (0, left)
 
 
-async def test_what_a_grantee_became_meanwhile_stays(house: Clubhouse) -> None:
+async def test_what_a_grantee_became_meanwhile_stays(house: TeamFixture) -> None:
     house.cross(lambda: house.rename(BEN))
     with pytest.raises(VersionConflict):
         await house.crossed.grant_global(admin(), BEN, MODERATOR, expected_version=1)
     assert await _grants(house, BEN) == ()
 
 
-async def test_a_role_that_is_retired_meanwhile_is_granted_to_nobody(house: Clubhouse) -> None:
+async def test_a_role_that_is_retired_meanwhile_is_granted_to_nobody(house: TeamFixture) -> None:
     permissions = (Permission.MODERATE,)
     role = await house.now.new_role(admin(), RoleScope.GLOBAL, {"name": "host", "permissions": permissions})
     house.cross(lambda: house.now.delete_role(admin(), role.id, expected_version=None))
@@ -105,7 +105,7 @@ async def test_a_role_that_is_retired_meanwhile_is_granted_to_nobody(house: Club
     assert await _grants(house, BEN) == ()
 
 
-async def test_the_last_administrator_stays(house: Clubhouse) -> None:
+async def test_the_last_administrator_stays(house: TeamFixture) -> None:
     before = await house.stored()
     with pytest.raises(Conflict):
         await house.now.take_global(admin(), ADMIN, ADMINISTRATOR, expected_version=None)
@@ -117,7 +117,7 @@ async def test_the_last_administrator_stays(house: Clubhouse) -> None:
     assert (await _grants(house, ADMIN), await _grants(house, BEN)) == ((), ("admin",))
 
 
-async def test_administrators_who_dismiss_each_other_at_once_leave_one(house: Clubhouse) -> None:
+async def test_administrators_who_dismiss_each_other_at_once_leave_one(house: TeamFixture) -> None:
     everybody = (ADMIN, BEN, CARL)
     for _ in range(10):
         for id in everybody:
@@ -135,7 +135,7 @@ async def test_administrators_who_dismiss_each_other_at_once_leave_one(house: Cl
         assert all(isinstance(one, Conflict | Forbidden) for one in refused)
 
 
-async def test_roles_are_shown_to_whom_they_concern(house: Clubhouse) -> None:
+async def test_roles_are_shown_to_whom_they_concern(house: TeamFixture) -> None:
     shared, other = await house.team(BEN, CARL), await house.team(BEN)
     await house.now.grant(actor(), shared.id, BEN, LEADER)
     await house.now.grant_global(admin(), BEN, MODERATOR, expected_version=None)
@@ -156,7 +156,7 @@ async def test_roles_are_shown_to_whom_they_concern(house: Clubhouse) -> None:
     assert told(await house.now.held(actor(EVE), EVE)) == ([], {})
 
 
-async def test_a_team_role_counts_from_its_grant_to_its_end(house: Clubhouse) -> None:
+async def test_a_team_role_counts_from_its_grant_to_its_end(house: TeamFixture) -> None:
     made = await house.team(BEN)
     role = await _role(house, "namer", Permission.CHANGE_TEAM)
 
@@ -180,7 +180,7 @@ async def test_a_team_role_counts_from_its_grant_to_its_end(house: Clubhouse) ->
         await house.now.grant(actor(), made.id, BEN, role.id)
 
 
-async def test_granting_twice_and_taking_what_is_not_held_change_nothing(house: Clubhouse) -> None:
+async def test_granting_twice_and_taking_what_is_not_held_change_nothing(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     before = await house.stored()
@@ -189,7 +189,7 @@ async def test_granting_twice_and_taking_what_is_not_held_change_nothing(house: 
     assert await house.stored() == before
 
 
-async def test_nobody_grants_or_takes_what_he_does_not_hold(house: Clubhouse) -> None:
+async def test_nobody_grants_or_takes_what_he_does_not_hold(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     granter = await _role(house, "granter", Permission.GRANT_ROLES)
     namer = await _role(house, "namer", Permission.CHANGE_TEAM)
@@ -216,7 +216,7 @@ async def test_nobody_grants_or_takes_what_he_does_not_hold(house: Clubhouse) ->
     assert {granter.id, LEADER} < set((await house.membership(made, CARL)).role_ids)
 
 
-async def test_what_somebody_holds_elsewhere_counts_nothing_here(house: Clubhouse) -> None:
+async def test_what_somebody_holds_elsewhere_counts_nothing_here(house: TeamFixture) -> None:
     here = await house.team(BEN)
     there = await house.now.create(actor(BEN), {"name": "Elsewhere"})
     before = await house.stored()
@@ -228,7 +228,7 @@ async def test_what_somebody_holds_elsewhere_counts_nothing_here(house: Clubhous
 
 
 @pytest.mark.parametrize("role_id", [OWNER_ROLE_ID, MEMBER_ROLE_ID])
-async def test_what_comes_with_the_team_is_not_granted_by_hand(house: Clubhouse, role_id: str) -> None:
+async def test_what_comes_with_the_team_is_not_granted_by_hand(house: TeamFixture, role_id: str) -> None:
     made = await house.team(BEN)
     before = await house.stored()
     for who in (actor(), admin()):
@@ -240,7 +240,7 @@ async def test_what_comes_with_the_team_is_not_granted_by_hand(house: Clubhouse,
     assert await house.stored() == before
 
 
-async def test_only_members_hold_roles_in_a_team(house: Clubhouse) -> None:
+async def test_only_members_hold_roles_in_a_team(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.remove(actor(), made.id, BEN)
     before = await house.stored()
@@ -250,7 +250,7 @@ async def test_only_members_hold_roles_in_a_team(house: Clubhouse) -> None:
     assert await house.stored() == before
 
 
-async def test_a_role_that_grows_meanwhile_is_not_granted_by_who_holds_less(house: Clubhouse) -> None:
+async def test_a_role_that_grows_meanwhile_is_not_granted_by_who_holds_less(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     await house.now.grant(actor(), made.id, BEN, (await _role(house, "granter", Permission.GRANT_ROLES)).id)
     harmless = await _role(house, "harmless")
@@ -264,7 +264,7 @@ async def test_a_role_that_grows_meanwhile_is_not_granted_by_who_holds_less(hous
     assert (await house.membership(made, CARL)).role_ids == (MEMBER_ROLE_ID,)
 
 
-async def test_who_loses_the_right_meanwhile_grants_nothing(house: Clubhouse) -> None:
+async def test_who_loses_the_right_meanwhile_grants_nothing(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     house.cross(lambda: house.now.take(actor(), made.id, BEN, LEADER))
@@ -277,7 +277,7 @@ async def test_who_loses_the_right_meanwhile_grants_nothing(house: Clubhouse) ->
     assert (await house.membership(made, CARL)).role_ids == (MEMBER_ROLE_ID,)
 
 
-async def test_who_was_dismissed_cannot_take_his_role_back_with_an_old_token(house: Clubhouse) -> None:
+async def test_who_was_dismissed_cannot_take_his_role_back_with_an_old_token(house: TeamFixture) -> None:
     for id in (ADMIN, BEN):
         await house.now.grant_global(system_actor("start"), id, ADMINISTRATOR, expected_version=None)
     await house.now.take_global(admin(), BEN, ADMINISTRATOR, expected_version=None)
@@ -290,7 +290,7 @@ async def test_who_was_dismissed_cannot_take_his_role_back_with_an_old_token(hou
     assert "admin" in await _grants(house, ADMIN)
 
 
-async def test_a_version_that_is_passed_meanwhile_is_not_written_over(house: Clubhouse) -> None:
+async def test_a_version_that_is_passed_meanwhile_is_not_written_over(house: TeamFixture) -> None:
     made = await house.team(BEN)
     planner = await house.now.new_role(admin(), RoleScope.TEAM, {"name": "planner", "permissions": ()})
     seen = (await house.membership(made, BEN)).version

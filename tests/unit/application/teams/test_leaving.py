@@ -13,9 +13,9 @@ from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Stamp
 from domain.errors import Forbidden, NotFound, RuleBroken
 from domain.project import Project
-from domain.task import Home, Task, TaskStatus
+from domain.task import Ownership, Task, TaskStatus
 from domain.team import Team
-from tests.unit.application.clubhouse import CARL, Clubhouse
+from tests.unit.application.team_fixture import CARL, TeamFixture
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor, numbered_id
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 
@@ -23,15 +23,17 @@ TASK, PROJECT = numbered_id(71), numbered_id(72)
 AFTER_COMMIT = Step("memory", "commit", Moment.AFTER)
 
 
-async def given_task(house: Clubhouse, team: Team, *, status: TaskStatus = TaskStatus.TODO) -> None:
+async def given_task(house: TeamFixture, team: Team, *, status: TaskStatus = TaskStatus.TODO) -> None:
     """A task in a project of the team's, given to Ben alone."""
     stamp, assignee = Stamp(house.clock.now(), ANNA), Assignee(BEN, AssigneeType.USER)
     work = house.now.begin(actor())
     work.projects.save(
         Project.create(PROJECT, stamp, owner_id=ANNA, changes={"name": "Garden", "team_id": team.id})
     )
-    home = Home(ANNA, team.id)
-    task = Task.create(TASK, stamp, {"title": "Dig", "project_id": PROJECT, "status": status}, home=home)
+    ownership = Ownership(ANNA, team.id)
+    task = Task.create(
+        TASK, stamp, {"title": "Dig", "project_id": PROJECT, "status": status}, ownership=ownership
+    )
     assignment = TaskAssignment.create(numbered_id(73), stamp, task_id=TASK, assignee=assignee)
     work.tasks.save(task)
     work.assignments.save(assignment)
@@ -41,14 +43,14 @@ async def given_task(house: Clubhouse, team: Team, *, status: TaskStatus = TaskS
     await work.commit()
 
 
-async def stored_task(house: Clubhouse) -> tuple[Task, TaskAssignment]:
+async def stored_task(house: TeamFixture) -> tuple[Task, TaskAssignment]:
     work = house.now.begin(actor())
     assignment = await work.assignments.of_task(TASK)
     assert assignment is not None
     return await work.tasks.get(TASK), assignment
 
 
-async def test_what_was_given_to_him_alone_goes_to_the_team(house: Clubhouse) -> None:
+async def test_what_was_given_to_him_alone_goes_to_the_team(house: TeamFixture) -> None:
     team = await house.team(BEN)
     await given_task(house, team)
     await house.now.remove(actor(), team.id, BEN)
@@ -60,7 +62,7 @@ async def test_what_was_given_to_him_alone_goes_to_the_team(house: Clubhouse) ->
         await GetTask(house.now.begin, house.clock)(actor(BEN), TASK)
 
 
-async def test_what_is_done_stays_his_work_but_he_sees_it_no_more(house: Clubhouse) -> None:
+async def test_what_is_done_stays_his_work_but_he_sees_it_no_more(house: TeamFixture) -> None:
     team = await house.team(BEN)
     await given_task(house, team, status=TaskStatus.DONE)
     await house.now.remove(actor(), team.id, BEN)
@@ -72,7 +74,7 @@ async def test_what_is_done_stays_his_work_but_he_sees_it_no_more(house: Clubhou
 
 
 async def test_a_task_that_is_open_again_waits_for_another_where_its_executor_has_left(
-    house: Clubhouse,
+    house: TeamFixture,
 ) -> None:
     team = await house.team(BEN, CARL)
     await house.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
@@ -85,7 +87,7 @@ async def test_a_task_that_is_open_again_waits_for_another_where_its_executor_ha
     assert await house.executors(TASK) == (None, None)
 
 
-async def test_a_task_that_is_open_again_stays_with_an_executor_who_is_there(house: Clubhouse) -> None:
+async def test_a_task_that_is_open_again_stays_with_an_executor_who_is_there(house: TeamFixture) -> None:
     team = await house.team(BEN, CARL)
     await house.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
 
@@ -95,7 +97,7 @@ async def test_a_task_that_is_open_again_stays_with_an_executor_who_is_there(hou
     assert await house.executors(TASK) == (BEN, BEN)
 
 
-async def test_nobody_carries_off_a_task_that_he_only_works_on(house: Clubhouse) -> None:
+async def test_nobody_carries_off_a_task_that_he_only_works_on(house: TeamFixture) -> None:
     team = await house.team(BEN)
     await given_task(house, team)
     edit = EditTask(house.now.begin, house.clock, NUMBERS)
@@ -105,10 +107,10 @@ async def test_nobody_carries_off_a_task_that_he_only_works_on(house: Clubhouse)
     await edit(actor(ANNA), TASK, {"project_id": None}, expected_version=None)
 
     task, _ = await stored_task(house)
-    assert task.home == Home(ANNA)
+    assert task.ownership == Ownership(ANNA)
 
 
-async def test_a_code_lets_back_in_who_left_but_not_who_was_removed(house: Clubhouse) -> None:
+async def test_a_code_lets_back_in_who_left_but_not_who_was_removed(house: TeamFixture) -> None:
     team = await house.team(BEN, CARL)
     code, _ = await house.now.invite(actor(), team.id)
     await house.now.remove(actor(CARL), team.id, CARL)
@@ -123,7 +125,7 @@ async def test_a_code_lets_back_in_who_left_but_not_who_was_removed(house: Clubh
     assert await house.member_ids(team) == {ANNA, BEN, CARL}
 
 
-async def test_a_team_restored_while_it_goes_to_the_trash_has_all_its_members(house: Clubhouse) -> None:
+async def test_a_team_restored_while_it_goes_to_the_trash_has_all_its_members(house: TeamFixture) -> None:
     team = await house.team(BEN, CARL)
     restored: list[Team] = []
 

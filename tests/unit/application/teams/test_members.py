@@ -8,11 +8,11 @@ from domain.errors import Conflict, Forbidden, NotFound, RuleBroken
 from domain.role import Permission, RoleScope, built_in_id
 from domain.task import TaskStatus
 from domain.team import INVITATION_DAYS, MEMBER_ROLE_ID, MEMBERS_MAX, Membership
-from tests.unit.application.clubhouse import (
+from tests.unit.application.team_fixture import (
     CARL,
     EVE,
     NEWEST,
-    Clubhouse,
+    TeamFixture,
     admin,
     at_once,
     moderator,
@@ -24,7 +24,7 @@ FIRST_COME = PageRequest(limit=1, sort=Sort("createdAt"), with_total=True)
 TASK, DONE_TASK, OTHER_TASK = numbered_id(71), numbered_id(72), numbered_id(73)
 
 
-async def test_members_are_listed_by_name_as_they_came(house: Clubhouse) -> None:
+async def test_members_are_listed_by_name_as_they_came(house: TeamFixture) -> None:
     made = await house.team(BEN)
     first = await house.now.members(actor(BEN), made.id, FIRST_COME)
     second = await house.now.members(
@@ -37,7 +37,7 @@ async def test_members_are_listed_by_name_as_they_came(house: Clubhouse) -> None
         await house.now.members(actor(EVE), made.id, FIRST_COME)
 
 
-async def test_a_retired_role_is_not_shown_with_members(house: Clubhouse) -> None:
+async def test_a_retired_role_is_not_shown_with_members(house: TeamFixture) -> None:
     made = await house.team(BEN)
     role = await house.now.new_role(admin(), RoleScope.TEAM, {"name": "planner"})
     await house.now.grant(actor(), made.id, BEN, role.id)
@@ -48,7 +48,7 @@ async def test_a_retired_role_is_not_shown_with_members(house: Clubhouse) -> Non
     assert page.items[1].role_ids == (MEMBER_ROLE_ID,)
 
 
-async def test_members_are_added_once_and_those_who_are_members_stay_as_they_are(house: Clubhouse) -> None:
+async def test_members_are_added_once_and_those_who_are_members_stay_as_they_are(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     before = await house.membership(made, BEN)
@@ -60,16 +60,16 @@ async def test_members_are_added_once_and_those_who_are_members_stay_as_they_are
     assert await house.stored() == stored
 
 
-async def test_users_who_do_not_exist_are_named_and_nobody_is_added(house: Clubhouse) -> None:
+async def test_users_who_do_not_exist_are_named_and_nobody_is_added(house: TeamFixture) -> None:
     made = await house.team()
     before = await house.stored()
     with pytest.raises(RuleBroken) as refusal:
         await house.now.add(actor(), made.id, ["0" * 24, BEN, "2" * 24])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/userIds/0", "/userIds/2"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/userIds/0", "/userIds/2"]
     assert await house.stored() == before
 
 
-async def test_members_are_changed_by_who_runs_the_team_only(house: Clubhouse) -> None:
+async def test_members_are_changed_by_who_runs_the_team_only(house: TeamFixture) -> None:
     made = await house.team(BEN, CARL)
     before = await house.stored()
     for refused in (actor(BEN), moderator()):
@@ -95,7 +95,7 @@ async def test_members_are_changed_by_who_runs_the_team_only(house: Clubhouse) -
     assert await house.member_ids(made) == {ANNA, BEN, EVE}
 
 
-async def test_owner_and_contact_stay_and_who_is_no_member_is_not_found(house: Clubhouse) -> None:
+async def test_owner_and_contact_stay_and_who_is_no_member_is_not_found(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.edit(actor(), made.id, {"poc_id": BEN}, expected_version=None)
     before = await house.stored()
@@ -107,7 +107,7 @@ async def test_owner_and_contact_stay_and_who_is_no_member_is_not_found(house: C
     assert await house.stored() == before
 
 
-async def test_a_team_takes_no_more_members_than_the_bound(house: Clubhouse) -> None:
+async def test_a_team_takes_no_more_members_than_the_bound(house: TeamFixture) -> None:
     made = await house.team()
     stamp = Stamp(house.clock.now(), ANNA)
     work = house.now.begin(actor())
@@ -124,7 +124,7 @@ async def test_a_team_takes_no_more_members_than_the_bound(house: Clubhouse) -> 
     assert len(await house.member_ids(made)) == MEMBERS_MAX
 
 
-async def test_who_leaves_hands_open_tasks_back_in_the_same_change_set(house: Clubhouse) -> None:
+async def test_who_leaves_hands_open_tasks_back_in_the_same_change_set(house: TeamFixture) -> None:
     made, other = await house.team(BEN), await house.team(BEN)
     await house.taken_task(TASK, made, BEN)
     await house.taken_task(DONE_TASK, made, BEN, {"status": TaskStatus.DONE})
@@ -144,7 +144,7 @@ async def test_who_leaves_hands_open_tasks_back_in_the_same_change_set(house: Cl
     assert (entry.change_set_id, handed.actor_id) == (handed.change_set_id, BEN)
 
 
-async def test_a_task_in_the_trash_does_not_come_back_as_the_work_of_who_left(house: Clubhouse) -> None:
+async def test_a_task_in_the_trash_does_not_come_back_as_the_work_of_who_left(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.taken_task(TASK, made, BEN)
     work = house.now.begin(actor())
@@ -157,7 +157,7 @@ async def test_a_task_in_the_trash_does_not_come_back_as_the_work_of_who_left(ho
     assert (await house.now.begin(actor()).tasks.get(TASK)).is_deleted
 
 
-async def test_a_task_taken_over_while_its_executor_leaves_comes_back_too(house: Clubhouse) -> None:
+async def test_a_task_taken_over_while_its_executor_leaves_comes_back_too(house: TeamFixture) -> None:
     made = await house.team(BEN)
     house.cross(lambda: house.taken_task(TASK, made, BEN))
     await house.crossed.remove(actor(), made.id, BEN)
@@ -165,7 +165,7 @@ async def test_a_task_taken_over_while_its_executor_leaves_comes_back_too(house:
     assert await house.executors(TASK) == (None, None)
 
 
-async def test_a_task_that_changes_meanwhile_hinders_nobody_who_leaves(house: Clubhouse) -> None:
+async def test_a_task_that_changes_meanwhile_hinders_nobody_who_leaves(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.taken_task(TASK, made, BEN)
 
@@ -181,7 +181,7 @@ async def test_a_task_that_changes_meanwhile_hinders_nobody_who_leaves(house: Cl
     assert (await house.now.begin(actor()).tasks.get(TASK)).title == "Dig 4"
 
 
-async def test_who_comes_back_holds_nothing_of_what_he_held(house: Clubhouse) -> None:
+async def test_who_comes_back_holds_nothing_of_what_he_held(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     await house.now.remove(actor(), made.id, BEN)
@@ -189,7 +189,7 @@ async def test_who_comes_back_holds_nothing_of_what_he_held(house: Clubhouse) ->
     assert (await house.membership(made, BEN)).role_ids == (MEMBER_ROLE_ID,)
 
 
-async def test_two_who_add_the_same_users_at_once_both_succeed(house: Clubhouse) -> None:
+async def test_two_who_add_the_same_users_at_once_both_succeed(house: TeamFixture) -> None:
     made = await house.team()
     refused = await at_once(
         *(house.crossed.add(actor(), made.id, ids) for ids in ([BEN, CARL], [CARL, BEN, EVE], [EVE]))
@@ -199,7 +199,7 @@ async def test_two_who_add_the_same_users_at_once_both_succeed(house: Clubhouse)
         assert (await house.membership(made, user_id)).version == 1
 
 
-async def test_who_loses_the_right_meanwhile_adds_nobody(house: Clubhouse) -> None:
+async def test_who_loses_the_right_meanwhile_adds_nobody(house: TeamFixture) -> None:
     made = await house.team(BEN)
     await house.now.grant(actor(), made.id, BEN, LEADER)
     house.cross(lambda: house.now.take(actor(), made.id, BEN, LEADER))
@@ -212,7 +212,7 @@ async def test_who_loses_the_right_meanwhile_adds_nobody(house: Clubhouse) -> No
     assert await house.member_ids(made) == {ANNA}
 
 
-async def test_a_code_lets_people_in_for_a_week(house: Clubhouse) -> None:
+async def test_a_code_lets_people_in_for_a_week(house: TeamFixture) -> None:
     made = await house.team()
     code, invitation = await house.now.invite(actor(), made.id)
     assert invitation.expires_at - house.clock.instant == timedelta(days=INVITATION_DAYS)
@@ -232,7 +232,7 @@ async def test_a_code_lets_people_in_for_a_week(house: Clubhouse) -> None:
     assert await house.stored() == before
 
 
-async def test_codes_that_open_nothing_are_refused_alike(house: Clubhouse) -> None:
+async def test_codes_that_open_nothing_are_refused_alike(house: TeamFixture) -> None:
     made, gone = await house.team(), await house.team()
     revoked, _ = await house.now.invite(actor(), made.id)
     of_deleted, _ = await house.now.invite(actor(), gone.id)
@@ -246,11 +246,11 @@ async def test_codes_that_open_nothing_are_refused_alike(house: Clubhouse) -> No
     for code in ("nonsense", valid[:-1] + ("A" if valid[-1] != "A" else "B"), revoked, of_deleted, expired):
         with pytest.raises(RuleBroken) as refusal:
             await house.now.join(actor(EVE), code)
-        said.add((str(refusal.value), refusal.value.faults))
+        said.add((str(refusal.value), refusal.value.violations))
     assert (len(said), version, await house.stored()) == (1, 2, before)
 
 
-async def test_a_code_revoked_meanwhile_lets_nobody_in(house: Clubhouse) -> None:
+async def test_a_code_revoked_meanwhile_lets_nobody_in(house: TeamFixture) -> None:
     made = await house.team()
     code, _ = await house.now.invite(actor(), made.id)
     house.cross(lambda: house.now.revoke(actor(), made.id, expected_version=None))
@@ -259,7 +259,7 @@ async def test_a_code_revoked_meanwhile_lets_nobody_in(house: Clubhouse) -> None
     assert await house.member_ids(made) == {ANNA}
 
 
-async def test_a_team_renamed_meanwhile_hinders_nobody_who_joins(house: Clubhouse) -> None:
+async def test_a_team_renamed_meanwhile_hinders_nobody_who_joins(house: TeamFixture) -> None:
     made = await house.team()
     code, _ = await house.now.invite(actor(), made.id)
     names = iter("abc")
@@ -270,7 +270,7 @@ async def test_a_team_renamed_meanwhile_hinders_nobody_who_joins(house: Clubhous
     assert await house.member_ids(made) == {ANNA, EVE}
 
 
-async def test_activity_tells_members_what_happened_also_to_who_left(house: Clubhouse) -> None:
+async def test_activity_tells_members_what_happened_also_to_who_left(house: TeamFixture) -> None:
     made, other = await house.team(BEN), await house.team()
     await house.now.remove(actor(BEN), made.id, BEN)
     await house.now.edit(actor(), other.id, {"name": "Elsewhere"}, expected_version=None)

@@ -5,10 +5,10 @@ import pytest
 
 from application.actor import SYSTEM_ID, system_actor
 from application.paging import PageRequest, Sort
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from domain.errors import AlreadyExists, Conflict, Forbidden, RuleBroken, VersionConflict
 from domain.role import BUILT_IN_ROLES, Permission, Role, RoleChanges, RoleScope, built_in_id
-from tests.unit.application.clubhouse import ADMIN, Clubhouse, admin, moderator
+from tests.unit.application.team_fixture import ADMIN, TeamFixture, admin, moderator
 from tests.unit.builders import BEN, actor, stamp
 
 BY_NAME = PageRequest(sort=Sort("name"), with_total=True)
@@ -16,7 +16,7 @@ PLANNER: RoleChanges = {"name": "planner", "permissions": (Permission.ASSIGN_TAS
 
 
 async def test_the_built_in_roles_are_there_once_however_many_processes_bring_them() -> None:
-    house = Clubhouse()
+    house = TeamFixture()
     await asyncio.gather(*(house.crossed.seed(system_actor("start")) for _ in range(6)))
     roles = (await house.now.roles(actor(), None, BY_NAME)).items
     assert {(one.scope, one.name) for one in roles} == {(scope, name) for scope, name, *_ in BUILT_IN_ROLES}
@@ -27,7 +27,7 @@ async def test_the_built_in_roles_are_there_once_however_many_processes_bring_th
 
 
 async def test_a_built_in_role_that_came_later_is_added_to_those_that_are_there() -> None:
-    house = Clubhouse()
+    house = TeamFixture()
     *earlier, later = BUILT_IN_ROLES
     work = house.now.begin(system_actor("start"))
     for definition in earlier:
@@ -39,7 +39,7 @@ async def test_a_built_in_role_that_came_later_is_added_to_those_that_are_there(
     assert [one.id for one in roles if one.created_by == SYSTEM_ID] == [built_in_id(later[0], later[1])]
 
 
-async def test_everybody_reads_roles_and_administrators_change_them(house: Clubhouse) -> None:
+async def test_everybody_reads_roles_and_administrators_change_them(house: TeamFixture) -> None:
     role = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     before = await house.stored()
     for refused in (actor(), moderator()):
@@ -58,7 +58,7 @@ async def test_everybody_reads_roles_and_administrators_change_them(house: Clubh
         await house.now.edit_role(admin(), role.id, {"name": "late"}, expected_version=1)
 
 
-async def test_a_name_is_taken_in_its_scope_as_long_as_its_role_counts(house: Clubhouse) -> None:
+async def test_a_name_is_taken_in_its_scope_as_long_as_its_role_counts(house: TeamFixture) -> None:
     role = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     before = await house.stored()
     for taken in ("planner", "owner"):
@@ -72,7 +72,7 @@ async def test_a_name_is_taken_in_its_scope_as_long_as_its_role_counts(house: Cl
     assert again.id != role.id
 
 
-async def test_built_in_roles_stay_as_they_are(house: Clubhouse) -> None:
+async def test_built_in_roles_stay_as_they_are(house: TeamFixture) -> None:
     before = await house.stored()
     for scope, name, *_ in BUILT_IN_ROLES:
         id = built_in_id(scope, name)
@@ -83,7 +83,7 @@ async def test_built_in_roles_stay_as_they_are(house: Clubhouse) -> None:
     assert await house.stored() == before
 
 
-async def test_what_a_scope_does_not_know_is_refused_and_changes_nothing(house: Clubhouse) -> None:
+async def test_what_a_scope_does_not_know_is_refused_and_changes_nothing(house: TeamFixture) -> None:
     role = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     before = await house.stored()
     with pytest.raises(RuleBroken):
@@ -95,7 +95,7 @@ async def test_what_a_scope_does_not_know_is_refused_and_changes_nothing(house: 
     assert await house.stored() == before
 
 
-Deed = Callable[[Clubhouse, str], Awaitable[Role]]
+Deed = Callable[[TeamFixture, str], Awaitable[Role]]
 CHANGES: dict[str, Deed] = {
     "edit": lambda house, id: house.crossed.edit_role(
         admin(), id, {"description": "Plans"}, expected_version=1
@@ -110,10 +110,10 @@ DEEDS: dict[str, Deed] = {
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
 async def test_an_administrator_who_is_renamed_meanwhile_still_changes_roles(
-    house: Clubhouse, deed: Deed
+    house: TeamFixture, deed: Deed
 ) -> None:
     planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
-    house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+    house.cross(lambda: house.rename(ADMIN), times=RETRIES_MAX)
 
     done = await deed(house, planner.id)
 
@@ -122,7 +122,9 @@ async def test_an_administrator_who_is_renamed_meanwhile_still_changes_roles(
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-async def test_who_is_no_administrator_any_more_by_then_changes_no_role(house: Clubhouse, deed: Deed) -> None:
+async def test_who_is_no_administrator_any_more_by_then_changes_no_role(
+    house: TeamFixture, deed: Deed
+) -> None:
     planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     administrator = built_in_id(RoleScope.GLOBAL, "admin")
     await house.now.grant_global(admin(), BEN, administrator, expected_version=None)
@@ -137,7 +139,7 @@ async def test_who_is_no_administrator_any_more_by_then_changes_no_role(house: C
 
 @pytest.mark.parametrize("deed", CHANGES.values(), ids=CHANGES)
 async def test_a_role_that_somebody_else_changes_meanwhile_stays_as_he_left_it(
-    house: Clubhouse, deed: Deed
+    house: TeamFixture, deed: Deed
 ) -> None:
     planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     house.cross(lambda: house.now.edit_role(admin(), planner.id, {"name": "keeper"}, expected_version=None))
