@@ -1,18 +1,18 @@
 """Earlier versions, alike for everything that has them: put back as a new one, unless what they point at is gone."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from application.actor import Actor
 from application.ports.clock import Clock
 from application.ports.repositories import Repository
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated, with_latecomers
-from application.trash import Kind
+from application.ports.unit_of_work import Begin
+from application.retrying import retry_conflicts, with_concurrent_additions
+from application.trash import Kind, concerns_resource
 from domain.audit import Action
 from domain.entity import Entity, Stamp
-from domain.errors import Fault, VersionConflict
+from domain.errors import Fault
 
 E = TypeVar("E", bound=Entity)
 
@@ -30,36 +30,31 @@ class RollBack(Generic[E]):
 
     async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> E:
         stamp = Stamp(self.clock.now(), actor.id)
-        moved: list[E] = []
 
-        async def attempt() -> E:
-            work = self.begin(actor)
-            thing: E = await self.kind.reach(work, actor, id)
-            thing.require_version(expected_version)
-            rolled_back = await self._rolled_back(work, actor, thing, version=version, stamp=stamp)
-            move = self.kind.move_content
-            if move is not None and await move(work, thing, rolled_back, stamp):
-                moved.append(rolled_back)
-            await work.commit()
-            return rolled_back
+        def roll_back() -> Awaitable[E]:
+            return self._roll_back(actor, id, stamp, version=version, expected_version=expected_version)
 
-        async def follow(work: UnitOfWork) -> None:
-            if moved:
-                await self.kind.move_latecomers(work, id, stamp)
+        if self.kind.move_content is None:
+            return await roll_back()
+        return await with_concurrent_additions(
+            roll_back, self.begin, actor, lambda work: self.kind.move_latecomers(work, id, stamp)
+        )
 
-        def is_of_others(conflict: VersionConflict) -> bool:
-            return not conflict.concerns(self.kind.collection, id)
-
-        return await with_latecomers(lambda: repeated(attempt, where=is_of_others), self.begin, actor, follow)
-
-    async def _rolled_back(
-        self, work: UnitOfWork, actor: Actor, thing: E, *, version: int, stamp: Stamp
+    @retry_conflicts(unless=concerns_resource)
+    async def _roll_back(
+        self, actor: Actor, id: str, stamp: Stamp, *, version: int, expected_version: int | None
     ) -> E:
-        earlier: E = await self.kind.of(work).at_version(thing.id, version)
-        rolled_back = thing.roll_back_to(earlier, stamp)
+        work = self.begin(actor)
+        present: E = await self.kind.reach(work, actor, id)
+        present.require_version(expected_version)
+        earlier: E = await self.kind.of(work).at_version(id, version)
+        rolled_back = present.roll_back_to(earlier, stamp)
         if self.kind.check is not None:
-            await self.kind.check(work, actor, thing, rolled_back)
+            await self.kind.check(work, actor, present, rolled_back)
         self.kind.of(work).save(rolled_back, action=Action.ROLLED_BACK)
+        if self.kind.move_content is not None:
+            await self.kind.move_content(work, present, rolled_back, stamp)
+        await work.commit()
         return rolled_back
 
 

@@ -6,7 +6,6 @@ Each noun describes itself once as a `Kind`; its use cases inherit from here and
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from application.actor import Actor
@@ -14,9 +13,9 @@ from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.clock import Clock
 from application.ports.repositories import Repository
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated, with_latecomers
+from application.retrying import retry_conflicts, with_concurrent_additions
 from domain.entity import Entity, Stamp
-from domain.errors import Conflict
+from domain.errors import Conflict, VersionConflict
 
 E = TypeVar("E", bound=Entity)
 
@@ -53,6 +52,13 @@ class Kind(Generic[E]):
             await self.move_content(work, None, present, stamp)
 
 
+def concerns_resource(
+    conflict: VersionConflict, use_case: Any, _actor: Actor, id: str, *_args: object, **_kwargs: object
+) -> bool:
+    """Whether the conflict is about the entity that the use case was called for."""
+    return conflict.concerns(use_case.kind.collection, id)
+
+
 @dataclass(frozen=True, slots=True)
 class Delete(Generic[E]):
     """Into the trash, with what is live in it, in one change set. `expected_version` None means whichever is current.
@@ -67,12 +73,9 @@ class Delete(Generic[E]):
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> E:
         stamp = await self._unused_stamp(actor, id)
         if self.kind.delete_content is None:
-            return await self._attempt(actor, id, stamp, expected_version)
-        return await with_latecomers(
-            lambda: repeated(
-                lambda: self._attempt(actor, id, stamp, expected_version),
-                where=lambda conflict: not conflict.concerns(self.kind.collection, id),
-            ),
+            return await self._delete(actor, id, stamp, expected_version)
+        return await with_concurrent_additions(
+            lambda: self._delete(actor, id, stamp, expected_version),
             self.begin,
             actor,
             lambda work: self._follow(work, id, stamp),
@@ -90,7 +93,8 @@ class Delete(Generic[E]):
             stamp = replace(stamp, at=stamp.at + NEXT_INSTANT)
         raise Conflict("Parts of this went to the trash at this very moment; try again.")
 
-    async def _attempt(self, actor: Actor, id: str, stamp: Stamp, expected_version: int | None) -> E:
+    @retry_conflicts(unless=concerns_resource)
+    async def _delete(self, actor: Actor, id: str, stamp: Stamp, expected_version: int | None) -> E:
         work = self.begin(actor)
         thing: E = await self.kind.reach(work, actor, id)
         thing.require_version(expected_version)
@@ -133,9 +137,10 @@ class Finish(Generic[E]):
 
     async def __call__(self, actor: Actor, *, since: datetime) -> None:
         async for thing in changed_since(since, lambda: self.kind.of(self.begin(actor))):
-            await repeated(partial(self._attempt, actor, thing.id), where=lambda _: True)
+            await self._finish(actor, thing.id)
 
-    async def _attempt(self, actor: Actor, id: str) -> None:
+    @retry_conflicts()
+    async def _finish(self, actor: Actor, id: str) -> None:
         work = self.begin(actor)
         things = self.kind.of(work)
         present = (await things.get_many([id])).get(id)
@@ -162,13 +167,8 @@ class Restore(Generic[E]):
     clock: Clock
     kind: ClassVar[Kind[Any]]
 
+    @retry_conflicts(unless=concerns_resource)
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> E:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version),
-            where=lambda conflict: not conflict.concerns(self.kind.collection, id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, expected_version: int | None) -> E:
         work = self.begin(actor)
         thing: E = await self.kind.reach(work, actor, id)
         thing.require_version(expected_version)

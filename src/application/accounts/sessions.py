@@ -13,12 +13,11 @@ from application.ports.tokens import (
     Identity,
     RefreshToken,
     RefreshTokens,
-    ShownRefreshToken,
     TokenIssuer,
     TokenPair,
 )
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from domain.entity import Stamp, derived_id
 from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, Unauthenticated, VersionConflict
 from domain.name import shown_name
@@ -114,11 +113,9 @@ class RefreshSession:
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, refresh_token: str) -> tuple[User, TokenPair]:
         shown = self.refresh_tokens.read(refresh_token)
-        return await repeated(lambda: self._refreshed(actor, shown), where=lambda _: True)
-
-    async def _refreshed(self, actor: Actor, shown: ShownRefreshToken) -> tuple[User, TokenPair]:
         work = self.begin(actor)
         session = await _open_session(work, shown.session_id, self.clock.now())
         if not session.counts(shown.hash):
@@ -150,11 +147,9 @@ class EndSession:
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, *, access_token: str | None, refresh_token: str | None) -> None:
         """Raises Unauthenticated where neither token is ours."""
-        await repeated(lambda: self._ended(actor, access_token, refresh_token), where=lambda _: True)
-
-    async def _ended(self, actor: Actor, access_token: str | None, refresh_token: str | None) -> None:
         work = self.begin(actor)
         session = await self._session(work, access_token, refresh_token)
         if session is None:

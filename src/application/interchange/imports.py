@@ -20,8 +20,8 @@ from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.retrying import retry_conflicts
+from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
@@ -59,6 +59,11 @@ class _Begun:
     tally: Tally
 
 
+def _concerns_tasks(conflict: VersionConflict, *_args: object, **_kwargs: object) -> bool:
+    """Whether a task changed, and not its project or what permits the import."""
+    return conflict.collection == "tasks"
+
+
 @dataclass(frozen=True, slots=True)
 class ImportIssues:
     """Imports a file. Raises Invalid with every fault of the file, and then nothing was imported.
@@ -82,7 +87,7 @@ class ImportIssues:
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
         actor = replace(actor, claim=None)
         stamp = Stamp(self.clock.now(), actor.id)
-        begun = await repeated(lambda: self._start(actor, request, read, stamp), where=lambda _: True)
+        begun = await self._start(actor, request, read, stamp)
         tally, drafts = begun.tally, begun.drafts
         for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
             batch = drafts[done : done + TASKS_PER_CHANGE_SET_MAX]
@@ -112,6 +117,7 @@ class ImportIssues:
         read = reader.read(request.content)
         return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
 
+    @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
         """Stores project and labels, once every issue has become a draft."""
         work = self.begin(actor)
@@ -145,26 +151,18 @@ class ImportIssues:
     async def _bring_one(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
         """Stores one alone. What changes all the while is left out, and the import goes on."""
         try:
-            (outcome,) = await repeated(
-                lambda: self._store(actor, [draft], stamp, is_dry_run=False), where=lambda _: True
-            )
+            return await self._store_alone(actor, draft, stamp)
         except VersionConflict:
             return Outcome(draft.issue.key, Fate.SKIPPED, CROSSED)
+
+    @retry_conflicts()
+    async def _store_alone(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
+        (outcome,) = await self._store(actor, [draft], stamp, is_dry_run=False)
         return outcome
 
+    @retry_taken_numbers
+    @retry_conflicts(unless=_concerns_tasks)
     async def _store(
-        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
-    ) -> list[Outcome]:
-        """Decides again where something beside the tasks is changed meanwhile: their project, what lets the actor."""
-        return await with_free_numbers(
-            self.numbers,
-            lambda: repeated(
-                lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
-                where=lambda conflict: conflict.collection != "tasks",
-            ),
-        )
-
-    async def _attempt(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
     ) -> list[Outcome]:
         work = self.begin(actor)

@@ -1,5 +1,6 @@
 """Projects: create, read, change, trash, restore, roll back."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from application.access import alone, audience_of, is_allowed, require
@@ -10,7 +11,7 @@ from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.projects.access import changeable_project, visible_project
-from application.retrying import repeated, with_latecomers
+from application.retrying import retry_conflicts, with_concurrent_additions
 from application.rollback import RollBack, missing_faults
 from application.trash import Delete, Finish, Kind, Restore
 from domain.entity import Stamp
@@ -74,10 +75,8 @@ class CreateProject:
     clock: Clock
     identifiers: Identifiers
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, changes: ProjectChanges) -> Project:
-        return await repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, changes: ProjectChanges) -> Project:
         work = self.begin(actor)
         is_for_himself = changes.get("owner_id", actor.id) == actor.id
         require(is_for_himself or is_admin(actor.grants), "You may create projects for yourself only.")
@@ -180,19 +179,17 @@ class EditProject:
     ) -> Project:
         stamp = Stamp(self.clock.now(), actor.id)
 
-        async def attempt() -> Project:
-            return await repeated(
-                lambda: self._attempt(actor, id, changes, stamp, expected_version=expected_version),
-                where=lambda conflict: not conflict.concerns("projects", id),
-            )
+        def edit() -> Awaitable[Project]:
+            return self._edit(actor, id, changes, stamp, expected_version=expected_version)
 
         if changes.keys().isdisjoint(("owner_id", "team_id")):
-            return await attempt()
-        return await with_latecomers(
-            attempt, self.begin, actor, lambda work: PROJECTS.move_latecomers(work, id, stamp)
+            return await edit()
+        return await with_concurrent_additions(
+            edit, self.begin, actor, lambda work: PROJECTS.move_latecomers(work, id, stamp)
         )
 
-    async def _attempt(
+    @retry_conflicts(unless="projects")
+    async def _edit(
         self,
         actor: Actor,
         id: str,

@@ -7,7 +7,7 @@ from application.actor import Actor
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.projects.access import changeable_project, visible_project
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.rollback import RollBack
 from application.trash import Kind
 from domain.entity import Stamp
@@ -69,6 +69,7 @@ class SaveTimeline:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="timelines")
     async def __call__(
         self,
         actor: Actor,
@@ -77,22 +78,6 @@ class SaveTimeline:
         *,
         expected_version: int | None,
         dry_run: bool = False,
-    ) -> Timeline:
-        return await repeated(
-            lambda: self._attempt(
-                actor, project_id, plan, expected_version=expected_version, dry_run=dry_run
-            ),
-            where=lambda conflict: not conflict.concerns("timelines", project_id),
-        )
-
-    async def _attempt(
-        self,
-        actor: Actor,
-        project_id: str,
-        plan: Plan,
-        *,
-        expected_version: int | None,
-        dry_run: bool,
     ) -> Timeline:
         work = self.begin(actor)
         project = await _planned_project(work, actor, project_id)

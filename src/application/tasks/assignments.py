@@ -12,7 +12,7 @@ from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.repositories import TaskFilter
 from application.ports.unit_of_work import Begin
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.tasks.access import require_executor_choosable, require_freeable, visible_task
 from application.tasks.assigning import free_task, give_task, require_member, visible_assignment
 from application.tasks.changes import TaskChange, TaskWriter
@@ -31,15 +31,8 @@ class AssignTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(
-        self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
-    ) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, assignee, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(
         self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
     ) -> SeenTask:
         work = self.begin(actor)
@@ -59,13 +52,8 @@ class UnassignTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
@@ -88,13 +76,8 @@ class CreateAssignment:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, task_id: str, assignee: Assignee) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, assignee),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(self, actor: Actor, task_id: str, assignee: Assignee) -> TaskAssignment:
         work = self.begin(actor)
         try:
             task = await visible_task(work, actor, task_id)
@@ -156,15 +139,8 @@ class ChooseExecutor:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="task_assignments")
     async def __call__(
-        self, actor: Actor, id: str, executor_id: str | None, *, expected_version: int | None
-    ) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, id, executor_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("task_assignments", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, executor_id: str | None, *, expected_version: int | None
     ) -> TaskAssignment:
         work = self.begin(actor)
@@ -189,13 +165,8 @@ class EndAssignment:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="task_assignments")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("task_assignments", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskAssignment:
         work = self.begin(actor)
         assignment, task = await visible_assignment(work, actor, id)
         assignment.require_version(expected_version)

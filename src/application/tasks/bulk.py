@@ -11,7 +11,7 @@ from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.tasks.access import visible_task
 from application.tasks.bulk_operations import (
     OPERATIONS_MAX,
@@ -26,7 +26,7 @@ from application.tasks.bulk_operations import (
     merged_error,
     placed,
 )
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from application.tasks.details import SeenTask, seen_as_it_was, seen_tasks
 from domain.audit import Action, AuditEntry
 from domain.entity import Stamp
@@ -35,6 +35,12 @@ from domain.task import Task
 
 _ENTRY_PAGES_MAX = OPERATIONS_MAX // LIMIT_MAX * 2
 _ONE_MILLISECOND = timedelta(milliseconds=1)
+
+
+def _concerns_operation(
+    conflict: VersionConflict, _use_case: object, _actor: Actor, operations: Sequence[TaskOperation]
+) -> bool:
+    return any(conflict.concerns("tasks", operation.id) for operation in operations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +58,14 @@ class WriteTasksTogether:
         named = identified(operations, self.identifiers)
         places = {operation.id: place for place, operation in enumerate(named)}
         try:
-            return await with_free_numbers(
-                self.numbers,
-                lambda: repeated(
-                    lambda: self._attempt(actor, named),
-                    where=lambda conflict: conflict.entity_id not in places,
-                ),
-            )
+            return await self._attempt(actor, named)
         except VersionConflict as conflict:
             if conflict.faults or conflict.entity_id not in places:
                 raise
             raise placed(conflict, places[conflict.entity_id]) from conflict
 
+    @retry_taken_numbers
+    @retry_conflicts(unless=_concerns_operation)
     async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
@@ -123,10 +125,11 @@ class WriteTasksEach:
     ) -> list[SeenTask | TandemError]:
         named = identified(operations, self.identifiers)
         try:
-            return await with_free_numbers(self.numbers, lambda: self._attempt(actor, named))
+            return await self._attempt(actor, named)
         except VersionConflict:
             return await self._one_by_one(actor, named)
 
+    @retry_taken_numbers
     async def _attempt(
         self, actor: Actor, operations: Sequence[TaskOperation]
     ) -> list[SeenTask | TandemError]:
@@ -145,22 +148,17 @@ class WriteTasksEach:
         outcomes: list[SeenTask | TandemError] = []
         for place, operation in enumerate(operations):
             try:
-                outcomes.append(doubled() if place in refused else await self._alone(actor, operation))
+                outcomes.append(doubled() if place in refused else await self._alone(actor, [operation]))
             except TandemError as error:
                 outcomes.append(error)
         return outcomes
 
-    async def _alone(self, actor: Actor, operation: TaskOperation) -> SeenTask:
-        async def attempt() -> SeenTask:
-            outcome = (await self._attempt(actor, [operation]))[0]
-            if isinstance(outcome, TandemError):
-                raise outcome
-            return outcome
-
-        return await with_free_numbers(
-            self.numbers,
-            lambda: repeated(attempt, where=lambda conflict: not conflict.concerns("tasks", operation.id)),
-        )
+    @retry_conflicts(unless=_concerns_operation)
+    async def _alone(self, actor: Actor, operation: Sequence[TaskOperation]) -> SeenTask:
+        (outcome,) = await self._attempt(actor, operation)
+        if isinstance(outcome, TandemError):
+            raise outcome
+        return outcome
 
 
 async def _decided(writer: TaskWriter, operations: Sequence[TaskOperation]) -> list[TaskChange | TandemError]:

@@ -1,8 +1,9 @@
 """Changes of tasks within one unit of work, the same for one task and for many at once."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from application.actor import Actor
 from application.ports.display_numbers import DisplayNumbers
@@ -16,8 +17,10 @@ from domain.entity import Stamp
 from domain.errors import AlreadyExists, Fault, RuleBroken
 from domain.task import Task, TaskChanges, TaskStatus
 
-CLASHES_MAX = 3
+NUMBER_RETRIES_MAX = 3
 
+N = TypeVar("N", bound="_Numbering")
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -112,13 +115,25 @@ class TaskWriter:
         return await self.numbers.several(count) if count else ()
 
 
-async def with_free_numbers(numbers: DisplayNumbers, attempt: Callable[[], Awaitable[R]]) -> R:
-    """The result of the attempt, repeated where a number it was given turns out to be some other task's."""
-    for _ in range(CLASHES_MAX):
-        try:
-            return await attempt()
-        except AlreadyExists as taken:
-            if "displayId" not in taken.fields:
-                raise
-            numbers.start_over()
-    return await attempt()
+class _Numbering(Protocol):
+    @property
+    def numbers(self) -> DisplayNumbers: ...
+
+
+def retry_taken_numbers(
+    method: Callable[Concatenate[N, P], Awaitable[R]],
+) -> Callable[Concatenate[N, P], Coroutine[Any, Any, R]]:
+    """Calls the method again, at most NUMBER_RETRIES_MAX times, when another task already has a number it was given."""
+
+    @wraps(method)
+    async def retrying(use_case: N, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(NUMBER_RETRIES_MAX):
+            try:
+                return await method(use_case, *args, **kwargs)
+            except AlreadyExists as taken:
+                if "displayId" not in taken.fields:
+                    raise
+                use_case.numbers.start_over()
+        return await method(use_case, *args, **kwargs)
+
+    return retrying

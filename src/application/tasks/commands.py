@@ -8,9 +8,9 @@ from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.tasks.access import changeable_task, deletable_task
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from application.tasks.details import SeenTask, seen_task
 from domain.audit import Action
 from domain.entity import Stamp
@@ -27,12 +27,9 @@ class CreateTask:
     identifiers: Identifiers
     numbers: DisplayNumbers
 
+    @retry_taken_numbers
+    @retry_conflicts()
     async def __call__(self, actor: Actor, changes: TaskChanges) -> SeenTask:
-        return await with_free_numbers(
-            self.numbers, lambda: repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
-        )
-
-    async def _attempt(self, actor: Actor, changes: TaskChanges) -> SeenTask:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         task = await writer.save(await writer.create(self.identifiers.fresh(), changes))
@@ -49,15 +46,8 @@ class EditTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(
-        self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
-    ) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
     ) -> SeenTask:
         work = self.begin(actor)
@@ -92,13 +82,8 @@ class DeleteTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         return await _committed(writer, await writer.delete(id, expected_version=expected_version))
@@ -112,13 +97,8 @@ class RestoreTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
         work = self.begin(actor)
         task = await deletable_task(work, actor, id)
         task.require_version(expected_version)
@@ -135,15 +115,8 @@ class RollBackTask:
     clock: Clock
     numbers: DisplayNumbers
 
+    @retry_conflicts(unless="tasks")
     async def __call__(
-        self, actor: Actor, id: str, *, version: int, expected_version: int | None
-    ) -> SeenTask:
-        return await repeated(
-            lambda: self._attempt(actor, id, version=version, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, *, version: int, expected_version: int | None
     ) -> SeenTask:
         work = self.begin(actor)

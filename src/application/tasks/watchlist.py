@@ -10,7 +10,7 @@ from application.paging import Page, PageRequest, Position, Sort
 from application.ports.clock import Clock
 from application.ports.repositories import Audience, TaskFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.tasks.access import visible_task
 from application.tasks.details import NO_PARTS, Parts, SeenTask, seen_task, seen_tasks
 from domain.entity import Stamp
@@ -117,11 +117,9 @@ class WatchTask:
     begin: Begin
     clock: Clock
 
+    # Whatever crossed this: to follow is what the caller asked for, not which version to follow.
+    @retry_conflicts()
     async def __call__(self, actor: Actor, task_id: str) -> WatchedTask:
-        # Whatever crossed this: to follow is what the caller asked for, not which version to follow.
-        return await repeated(lambda: self._attempt(actor, task_id), where=_is_any)
-
-    async def _attempt(self, actor: Actor, task_id: str) -> WatchedTask:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -146,10 +144,8 @@ class UnwatchTask:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, task_id: str) -> None:
-        await repeated(lambda: self._attempt(actor, task_id), where=_is_any)
-
-    async def _attempt(self, actor: Actor, task_id: str) -> None:
         work = self.begin(actor)
         await work.load(tasks=[task_id], watches=[watch_id(actor.id, task_id)])
         watch = await _watch_over(work, actor, task_id)

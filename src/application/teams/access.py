@@ -1,6 +1,6 @@
 """A team before a use case: whether the actor may come to it, and how its members and their roles look."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,8 +60,15 @@ async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:
     return membership
 
 
-def is_crossed_beside(membership_id: str, expected_version: int | None) -> Callable[[VersionConflict], bool]:
-    """Whether a change of this membership is worth another attempt: at any conflict but one about the version that its
-    caller named.
-    """
-    return lambda conflict: expected_version is None or not conflict.concerns("team_members", membership_id)
+def names_version(
+    conflict: VersionConflict,
+    _use_case: object,
+    _actor: Actor,
+    team_id: str,
+    user_id: str,
+    *_others: object,
+    expected_version: int | None = None,
+) -> bool:
+    """Whether the conflict is about a version of this membership that the caller named."""
+    id = membership_id(team_id, user_id)
+    return expected_version is not None and conflict.concerns("team_members", id)

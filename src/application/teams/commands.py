@@ -9,7 +9,7 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import TeamFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.rollback import RollBack
 from application.teams.access import seen_team
 from application.trash import Delete, Finish, Kind, Restore
@@ -91,15 +91,8 @@ class EditTeam:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="teams")
     async def __call__(
-        self, actor: Actor, id: str, changes: TeamChanges, *, expected_version: int | None
-    ) -> Team:
-        return await repeated(
-            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("teams", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, changes: TeamChanges, *, expected_version: int | None
     ) -> Team:
         work = self.begin(actor)

@@ -7,8 +7,8 @@ from application.access import belonging_in, require, require_allowed, require_p
 from application.actor import Actor
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
-from application.teams.access import RolesHeld, RolesInTeam, is_crossed_beside, member_of, seen_team
+from application.retrying import retry_conflicts
+from application.teams.access import RolesHeld, RolesInTeam, member_of, names_version, seen_team
 from domain.entity import Stamp
 from domain.errors import Conflict, Fault, NotFound, RuleBroken
 from domain.permissions import (
@@ -20,7 +20,7 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.role import Role, RoleScope
-from domain.team import STANDING_ROLE_IDS, Membership, membership_id
+from domain.team import STANDING_ROLE_IDS, Membership
 from domain.user import User
 
 
@@ -93,15 +93,8 @@ class GrantGlobalRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="users")
     async def __call__(
-        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
-    ) -> User:
-        return await repeated(
-            lambda: self._attempt(actor, user_id, role_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("users", user_id),
-        )
-
-    async def _attempt(
         self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
     ) -> User:
         work = self.begin(actor)
@@ -124,15 +117,8 @@ class TakeGlobalRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="users")
     async def __call__(
-        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
-    ) -> User:
-        return await repeated(
-            lambda: self._attempt(actor, user_id, role_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("users", user_id),
-        )
-
-    async def _attempt(
         self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
     ) -> User:
         work = self.begin(actor)
@@ -167,16 +153,9 @@ class GrantTeamRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless=names_version)
     async def __call__(
         self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None = None
-    ) -> Membership:
-        return await repeated(
-            lambda: self._attempt(actor, team_id, user_id, role_id, expected_version=expected_version),
-            where=is_crossed_beside(membership_id(team_id, user_id), expected_version),
-        )
-
-    async def _attempt(
-        self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
         membership = await _grantee(work, actor, team_id, user_id)
@@ -198,16 +177,9 @@ class TakeTeamRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless=names_version)
     async def __call__(
         self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None = None
-    ) -> Membership:
-        return await repeated(
-            lambda: self._attempt(actor, team_id, user_id, role_id, expected_version=expected_version),
-            where=is_crossed_beside(membership_id(team_id, user_id), expected_version),
-        )
-
-    async def _attempt(
-        self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
         membership = await _grantee(work, actor, team_id, user_id)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from application.access import require, require_allowed
 from application.actor import Actor
@@ -13,8 +12,8 @@ from application.ports.invitations import Invitation, Invitations
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.reassignment import hand_back, hand_back_late
-from application.retrying import repeated, with_latecomers
-from application.teams.access import Member, is_crossed_beside, member_of, seen_team
+from application.retrying import retry_conflicts, with_concurrent_additions
+from application.teams.access import Member, member_of, names_version, seen_team
 from application.trash import changed_since
 from domain.audit import AuditEntry
 from domain.entity import Stamp
@@ -86,10 +85,8 @@ class AddMembers:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
-        return await repeated(lambda: self._attempt(actor, id, user_ids), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
         work = self.begin(actor)
         team, _ = await seen_team(work, actor, id)
         await _require_running(work, actor, team)
@@ -149,16 +146,14 @@ class RemoveMember:
         self, actor: Actor, id: str, user_id: str, *, expected_version: int | None = None
     ) -> Membership:
         stamp = Stamp(self.clock.now(), actor.id)
-        return await with_latecomers(
-            lambda: repeated(
-                lambda: self._remove(actor, id, user_id, stamp, expected_version=expected_version),
-                where=is_crossed_beside(membership_id(id, user_id), expected_version),
-            ),
+        return await with_concurrent_additions(
+            lambda: self._remove(actor, id, user_id, stamp, expected_version=expected_version),
             self.begin,
             actor,
             lambda work: hand_back_late(work, id, user_id, stamp),
         )
 
+    @retry_conflicts(unless=names_version)
     async def _remove(
         self, actor: Actor, id: str, user_id: str, stamp: Stamp, *, expected_version: int | None
     ) -> Membership:
@@ -192,9 +187,10 @@ class FinishLeavings:
     async def __call__(self, actor: Actor, *, since: datetime) -> None:
         async for membership in changed_since(since, lambda: self.begin(actor).memberships):
             if membership.is_deleted:
-                await repeated(partial(self._attempt, actor, membership), where=lambda _: True)
+                await self._finish(actor, membership)
 
-    async def _attempt(self, actor: Actor, left: Membership) -> None:
+    @retry_conflicts()
+    async def _finish(self, actor: Actor, left: Membership) -> None:
         work = self.begin(actor)
         team = (await work.teams.get_many([left.team_id])).get(left.team_id)
         if team is None or team.trash_stamp == left.trash_stamp:
@@ -227,13 +223,8 @@ class RevokeInvitations:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="teams")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("teams", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
         work = self.begin(actor)
         team, _ = await seen_team(work, actor, id)
         await _require_running(work, actor, team)
@@ -254,10 +245,8 @@ class JoinTeam:
     clock: Clock
     invitations: Invitations
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, code: str) -> Team:
-        return await repeated(lambda: self._attempt(actor, code), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, code: str) -> Team:
         invitation = self.invitations.read(code)
         now = self.clock.now()
         if invitation is None or invitation.expires_at <= now:

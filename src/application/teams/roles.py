@@ -8,7 +8,7 @@ from application.paging import Page, PageRequest
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from domain.entity import Stamp
 from domain.errors import Conflict
 from domain.role import BUILT_IN_ROLE_IDS, BUILT_IN_ROLES, BuiltIn, Role, RoleChanges, RoleScope, built_in_id
@@ -22,10 +22,8 @@ class CreateRole:
     clock: Clock
     identifiers: Identifiers
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
-        return await repeated(lambda: self._attempt(actor, scope, changes), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -63,15 +61,8 @@ class EditRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="roles")
     async def __call__(
-        self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
-    ) -> Role:
-        return await repeated(
-            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("roles", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
     ) -> Role:
         work = self.begin(actor)
@@ -91,13 +82,8 @@ class DeleteRole:
     begin: Begin
     clock: Clock
 
+    @retry_conflicts(unless="roles")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("roles", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         role = await work.roles.get(id)

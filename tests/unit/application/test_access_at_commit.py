@@ -16,7 +16,7 @@ from application.projects.commands import (
     RollBackProject,
 )
 from application.projects.timelines import RollBackTimeline, SaveTimeline
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from application.tasks.assignments import AssignTask
 from application.tasks.bulk import WriteTasksEach, WriteTasksTogether
 from application.tasks.bulk_operations import DeleteOperation
@@ -293,7 +293,7 @@ def _turn(at: Allotment, user_id: str) -> Crossing:
 
 async def _commits_at_once(at: Allotment, deed: Deed, *, by: str, meanwhile: Crossing) -> None:
     """Does a deed while something changes before each of its commits: the first one stands."""
-    times = REPEATS_MAX + 1
+    times = RETRIES_MAX + 1
     before = await _newest_by(at, by)
     at.house.cross(meanwhile, times=times)
     await deed(at, at.crossed)

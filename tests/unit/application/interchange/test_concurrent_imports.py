@@ -17,7 +17,7 @@ from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin
 from application.projects.commands import DeleteProject, EditProject
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from application.tasks.commands import EditTask
 from domain.errors import Conflict, Forbidden, StoreUnavailable
 from domain.project import ProjectChanges
@@ -208,7 +208,7 @@ def recolor(begin: Begin, clock: Clock) -> Meanwhile:
     return recolor
 
 
-@pytest.mark.parametrize("times", [1, REPEATS_MAX, REPEATS_MAX + 1, 2 * REPEATS_MAX + 2, 3 * REPEATS_MAX])
+@pytest.mark.parametrize("times", [1, RETRIES_MAX, RETRIES_MAX + 1, 2 * RETRIES_MAX + 2, 3 * RETRIES_MAX])
 async def test_an_import_is_complete_however_often_its_project_was_edited_meanwhile(
     bring_crossed: Import, recolor: Meanwhile, store: RecordStore, times: int
 ) -> None:
@@ -227,7 +227,7 @@ async def test_an_import_is_complete_however_often_its_project_was_edited_meanwh
 async def test_an_import_tells_which_tasks_its_ever_changing_project_did_not_receive(
     bring_crossed: Import, recolor: Meanwhile, bring: Import, store: RecordStore
 ) -> None:
-    together_and_alone = (1 + REPEATS_MAX + 1) * (REPEATS_MAX + 1)
+    together_and_alone = (1 + RETRIES_MAX + 1) * (RETRIES_MAX + 1)
 
     report = await bring_crossed(recolor, {"id": "bd-1"}, {"id": "bd-2"}, times=together_and_alone)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from application.actor import Actor, system_actor
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from application.teams.access import RolesHeld
 from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConflict
 from domain.role import Permission, Role, RoleScope, built_in_id
@@ -84,7 +84,7 @@ async def test_an_administrator_who_is_renamed_meanwhile_still_grants_and_takes(
         (house.crossed.grant_global, ("moderator",)),
         (house.crossed.take_global, ()),
     ):
-        house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+        house.cross(lambda: house.rename(ADMIN), times=RETRIES_MAX)
         await change(admin(), BEN, MODERATOR, expected_version=None)
         assert (house.times, await _grants(house, BEN)) == (0, left)
 

@@ -5,7 +5,7 @@ import pytest
 
 from application.actor import SYSTEM_ID, system_actor
 from application.paging import PageRequest, Sort
-from application.retrying import REPEATS_MAX
+from application.retrying import RETRIES_MAX
 from domain.errors import AlreadyExists, Conflict, Forbidden, RuleBroken, VersionConflict
 from domain.role import BUILT_IN_ROLES, Permission, Role, RoleChanges, RoleScope, built_in_id
 from tests.unit.application.clubhouse import ADMIN, Clubhouse, admin, moderator
@@ -113,7 +113,7 @@ async def test_an_administrator_who_is_renamed_meanwhile_still_changes_roles(
     house: Clubhouse, deed: Deed
 ) -> None:
     planner = await house.now.new_role(admin(), RoleScope.TEAM, PLANNER)
-    house.cross(lambda: house.rename(ADMIN), times=REPEATS_MAX)
+    house.cross(lambda: house.rename(ADMIN), times=RETRIES_MAX)
 
     done = await deed(house, planner.id)
 
