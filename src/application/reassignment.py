@@ -67,4 +67,4 @@ def _give_to_team(work: UnitOfWork, task: Task, live: Mapping[str, TaskAssignmen
 
 def _repeat(work: UnitOfWork, task: Task, assignment: TaskAssignment, stamp: Stamp) -> None:
     work.assignments.save(assignment)
-    work.tasks.save(task.repeating(assignment, stamp))
+    work.tasks.save(task.with_assignment(stamp, assignment))

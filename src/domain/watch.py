@@ -1,4 +1,4 @@
-"""A watch: somebody follows a task."""
+"""A watch: a user follows a task."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,13 +8,13 @@ from domain.entity import Entity, Stamp, derived_id, first_stamps
 
 
 def watch_id(user_id: str, task_id: str) -> str:
-    """The one id of this user's watch over this task."""
+    """The id of this user's watch of this task; there is only one."""
     return derived_id("watchlists", user_id, task_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch(Entity):
-    """In the trash while its user does not follow the task any more."""
+    """It is in the trash when the user no longer follows the task."""
 
     user_id: str
     task_id: str
@@ -43,7 +43,5 @@ class Watch(Entity):
 
     @property
     def began_at(self) -> datetime:
-        """Since when the user follows the task: after its first version a watch changes only when it is taken up or
-        given up.
-        """
+        """When the user began to follow the task: later versions exist only because they stopped or began again."""
         return self.created_at if self.version == 1 else self.updated_at

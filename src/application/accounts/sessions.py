@@ -20,7 +20,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import retry_conflicts
 from domain.entity import Stamp, derived_id
 from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, Unauthenticated, VersionConflict
-from domain.name import shown_name
+from domain.name import valid_name
 from domain.permissions import Grant
 from domain.session import REUSED, SIGNED_OUT, USER_GONE, Session
 from domain.user import NAME_LENGTH_MAX, User, normal_email
@@ -94,7 +94,7 @@ class SignInWithProvider(_SignIn):
         person = await self.provider.finish(ticket=ticket, state=state, code=code)
         try:
             address = normal_email(person.email)
-            name = shown_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
+            name = valid_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
             return await self._signed_in(actor, address, name)
         except RuleBroken as error:
             raise SignInFailed(SignInFailure.IDENTITY, error.message) from error
@@ -118,7 +118,7 @@ class RefreshSession:
         shown = self.refresh_tokens.read(refresh_token)
         work = self.begin(actor)
         session = await _open_session(work, shown.session_id, self.clock.now())
-        if not session.counts(shown.hash):
+        if not session.is_current(shown.hash):
             if shown.is_genuine:
                 await self._end(work, session, because=REUSED)
             raise Unauthenticated("This refresh token does not count any more; sign in again.")
@@ -165,7 +165,7 @@ class EndSession:
         if refresh_token is not None:
             shown = self.refresh_tokens.read(refresh_token)
             session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
-            if session is None or not (shown.is_genuine or session.counts(shown.hash)):
+            if session is None or not (shown.is_genuine or session.is_current(shown.hash)):
                 raise Unauthenticated("This refresh token is not ours.")
             return session
         if access_token is None:

@@ -26,7 +26,7 @@ from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
 from domain.label import Label
-from domain.name import spelt
+from domain.name import normalized
 from domain.project import Project
 from domain.task import Task, home_in
 
@@ -81,7 +81,7 @@ class ImportIssues:
     async def __call__(
         self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
     ) -> ImportReport:
-        request = replace(request, project_name=spelt(request.project_name))
+        request = replace(request, project_name=normalized(request.project_name))
         # A large file takes seconds: nobody else waits for that.
         read = await self.aside.run(lambda: self._read(request))
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
@@ -115,7 +115,7 @@ class ImportIssues:
         if len(request.content) > CONTENT_BYTES_MAX:
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
         read = reader.read(request.content)
-        return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
+        return replace(read, issues=[_with_normalized_labels(issue) for issue in read.issues])
 
     @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
@@ -186,9 +186,9 @@ class ImportIssues:
         return outcomes
 
 
-def _with_spelt_labels(issue: ImportedIssue) -> ImportedIssue:
+def _with_normalized_labels(issue: ImportedIssue) -> ImportedIssue:
     """The issue with the names of its labels as labels have them: two spellings of one name are one label."""
-    names = tuple(dict.fromkeys(map(spelt, issue.label_names)))
+    names = tuple(dict.fromkeys(map(normalized, issue.label_names)))
     return issue if names == issue.label_names else replace(issue, label_names=names)
 
 

@@ -10,7 +10,7 @@ from application.projects.access import require_changeable
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, NotFound, Purged
-from domain.name import spelt
+from domain.name import normalized
 from domain.project import Project
 
 NAMESAKE_PAGES_MAX = 100
@@ -53,7 +53,7 @@ async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool)
     for _ in range(NAMESAKE_PAGES_MAX):
         answer = await work.projects.matching(wanted, page)
         for project in answer.items:
-            if spelt(project.name) == name:
+            if normalized(project.name) == name:
                 return project
         if answer.next is None:
             return None

@@ -129,10 +129,10 @@ async def _swap_owners(work: UnitOfWork, before: Team, after: Team, stamp: Stamp
     """The role of the owner goes with the ownership; who had it stays as a member."""
     former_id, new_id = (membership_id(team.id, team.owner_id) for team in (before, after))
     found = await work.memberships.get_many([former_id, new_id])
-    work.memberships.save(found[new_id].take_over(stamp))
+    work.memberships.save(found[new_id].become_owner(stamp))
     former = found.get(former_id)
     if former is not None and not former.is_deleted:
-        work.memberships.save(former.hand_over(stamp))
+        work.memberships.save(former.resign_ownership(stamp))
 
 
 async def _own_team(work: UnitOfWork, actor: Actor, id: str) -> Team:

@@ -164,7 +164,7 @@ class RemoveMember:
         team.require_live()
         membership = await member_of(work, id, user_id)
         membership.require_version(expected_version)
-        if team.cannot_lose(user_id):
+        if team.needs_member(user_id):
             raise Conflict("Its owner and its contact cannot leave a team; name somebody else first.")
         work.teams.rely_on(team)
         left = membership.leave(stamp)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.errors import RuleBroken
 from domain.label import Label
-from domain.name import require_name, require_one_line, shown_name
+from domain.name import require_name, require_one_line, valid_name
 from domain.project import Project
 from domain.role import Role, RoleScope
 from domain.team import Team
@@ -15,8 +15,8 @@ from domain.user import User
 from tests.unit.builders import ANNA, numbered_id, stamp
 
 LENGTH_MAX = 100
-UNSEEN = "only characters that cannot be seen"
-HIDDEN = "must not hold what cannot be seen"
+UNSEEN = "contains only invisible characters"
+HIDDEN = "must not contain invisible or bidirectional control characters"
 CONTROL = "one line without control characters"
 TURNING = "direction of writing"
 
@@ -110,7 +110,7 @@ def test_a_refusal_names_the_character() -> None:
 @pytest.mark.parametrize("name", GOOD_NAMES)
 def test_names_in_every_script_stay_as_they_are(name: str) -> None:
     assert require_name(name, "/name", longest=LENGTH_MAX) == name
-    assert shown_name(name, longest=LENGTH_MAX) == name
+    assert valid_name(name, longest=LENGTH_MAX) == name
 
 
 def test_both_spellings_of_a_letter_are_one_name() -> None:
@@ -201,7 +201,7 @@ def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
     ],
 )
 def test_of_a_name_that_others_vouch_for_the_visible_line_is_kept(text: str, name: str) -> None:
-    assert shown_name(text, longest=LENGTH_MAX) == name
+    assert valid_name(text, longest=LENGTH_MAX) == name
     if name:
         assert require_name(name, "/name", longest=LENGTH_MAX) == name
 
@@ -216,5 +216,5 @@ PIECES = (
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.integers(0, 0x10FFFF).map(chr))).map("".join))
 def test_whatever_others_vouch_for_gives_a_name_that_is_kept_or_none(text: str) -> None:
     for longest in (3, LENGTH_MAX):
-        name = shown_name(text, longest=longest)
+        name = valid_name(text, longest=longest)
         assert name == "" or require_name(name, "/name", longest=longest) == name
