@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from adapters.monty.record_store import MontyRecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
-from application.access import alone
+from application.access import without_teams
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
-from application.tasks.access import standing_for
+from application.tasks.access import principal_for
 from benchmarks.records import NOON
 from benchmarks.report import Report, at_most, slowness
 from domain import permissions
 from domain.assignment import Assignee, AssigneeType
 from domain.entity import Stamp
-from domain.permissions import Standing
+from domain.permissions import Principal
 from domain.project import Project
 from domain.role import TEAM_PERMISSIONS
 from domain.task import Home, Task
@@ -36,23 +36,23 @@ PROJECT = Project.create("f" * 24, STAMP, owner_id=OWNER, changes={"name": "Pond
 TEAM = Team.create(TEAM_IDS[-1], STAMP, owner_id=OWNER, changes={"name": "Gardeners"})
 SOMEBODY = Assignee(MEMBER, AssigneeType.USER)
 
-CHECKS: dict[str, Callable[[Standing], bool]] = {
-    "see a task": lambda standing: permissions.may_see_task(standing, TASK),
-    "change a task": lambda standing: permissions.may_change_task(standing, TASK),
-    "delete a task": lambda standing: permissions.may_delete_task(standing, TASK),
-    "give a task": lambda standing: permissions.may_give_task(standing, TASK, SOMEBODY),
-    "end an assignment": lambda standing: permissions.may_end_assignment(standing, TASK),
-    "choose an executor": lambda standing: permissions.may_choose_executor(standing, TASK, MEMBER),
-    "change a project": lambda standing: permissions.may_change_project(standing, PROJECT),
-    "change members": lambda standing: permissions.may_change_members(standing, TEAM),
-    "grant roles": lambda standing: permissions.may_grant(standing, TEAM, TEAM_PERMISSIONS),
+CHECKS: dict[str, Callable[[Principal], bool]] = {
+    "see a task": lambda principal: permissions.may_see_task(principal, TASK),
+    "change a task": lambda principal: permissions.may_change_task(principal, TASK),
+    "delete a task": lambda principal: permissions.may_delete_task(principal, TASK),
+    "give a task": lambda principal: permissions.may_give_task(principal, TASK, SOMEBODY),
+    "end an assignment": lambda principal: permissions.may_end_assignment(principal, TASK),
+    "choose an executor": lambda principal: permissions.may_choose_executor(principal, TASK, MEMBER),
+    "change a project": lambda principal: permissions.may_change_project(principal, PROJECT),
+    "change members": lambda principal: permissions.may_change_members(principal, TEAM),
+    "grant roles": lambda principal: permissions.may_grant(principal, TEAM, TEAM_PERMISSIONS),
 }
-STANDINGS: Mapping[str, Standing] = {
-    "owner": Standing(OWNER, frozenset()),
-    "member": Standing(MEMBER, frozenset(), dict.fromkeys(TEAM_IDS, frozenset())),
-    "team admin": Standing(MEMBER, frozenset(), dict.fromkeys(TEAM_IDS, TEAM_PERMISSIONS)),
-    "stranger": Standing(STRANGER, frozenset(), {}),
-    "administrator": Standing(STRANGER, frozenset({"admin"})),
+PRINCIPALS: Mapping[str, Principal] = {
+    "owner": Principal(OWNER, frozenset()),
+    "member": Principal(MEMBER, frozenset(), dict.fromkeys(TEAM_IDS, frozenset())),
+    "team admin": Principal(MEMBER, frozenset(), dict.fromkeys(TEAM_IDS, TEAM_PERMISSIONS)),
+    "stranger": Principal(STRANGER, frozenset(), {}),
+    "administrator": Principal(STRANGER, frozenset({"admin"})),
 }
 
 
@@ -60,14 +60,14 @@ async def measure(report: Report) -> None:
     """CPU time of the thread per check, the least of several rounds; the slowest check by the slowest caller counts."""
     factor = slowness()
     costs = {
-        (name, caller): min(_each_us(check, standing) for _ in range(ROUNDS))
+        (name, caller): min(_each_us(check, principal) for _ in range(ROUNDS))
         for name, check in CHECKS.items()
-        for caller, standing in STANDINGS.items()
+        for caller, principal in PRINCIPALS.items()
     }
     (name, caller), slowest_us = max(costs.items(), key=lambda pair: pair[1])
     mean_us = sum(costs.values()) / len(costs)
     raw = (
-        f"{len(CHECKS)} checks by {len(STANDINGS)} kinds of callers, {mean_us:.2f} µs on average; slowest: {name}, by "
+        f"{len(CHECKS)} checks by {len(PRINCIPALS)} kinds of callers, {mean_us:.2f} µs on average; slowest: {name}, by "
         f"{caller}; at the speed of an ordinary machine {slowest_us / factor:.2f} µs"
     )
     report.add(SECTION, at_most("the slowest decision", slowest_us, CHECK_US_MAX, unit="µs", raw=raw))
@@ -76,12 +76,12 @@ async def measure(report: Report) -> None:
         f"membership and role known to the unit of work already; at the speed of an ordinary machine "
         f"{loaded_us / factor:.2f} µs"
     )
-    title = "whether a member may change a task, his standing made anew"
+    title = "whether a member may change a task, his principal made anew"
     report.add(SECTION, at_most(title, loaded_us, CHECK_US_MAX, unit="µs", raw=raw))
 
 
 async def _from_loaded_us() -> float:
-    """What a use case does for a member: alone he may not, so his standing is made from what is loaded."""
+    """What a use case does for a member: alone he may not, so his principal is made from what is loaded."""
     store = MontyRecordStore(None, database=f"bench_{secrets.token_hex(4)}")
     await store.open()
     try:
@@ -103,13 +103,13 @@ async def _each_loaded_us(work: UnitOfWork, actor: Actor) -> float:
 
 
 async def _may_change(work: UnitOfWork, actor: Actor) -> bool:
-    if permissions.may_change_task(alone(actor), TASK):
+    if permissions.may_change_task(without_teams(actor), TASK):
         return True
-    return permissions.may_change_task(await standing_for(work, actor, TASK), TASK)
+    return permissions.may_change_task(await principal_for(work, actor, TASK), TASK)
 
 
-def _each_us(check: Callable[[Standing], bool], standing: Standing) -> float:
+def _each_us(check: Callable[[Principal], bool], principal: Principal) -> float:
     began = time.thread_time_ns()
     for _ in range(CALLS):
-        check(standing)
+        check(principal)
     return (time.thread_time_ns() - began) / CALLS / 1_000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.access import alone, require
+from application.access import require, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -17,7 +17,7 @@ from domain.permissions import may_change_label
 
 async def _changeable_label(work: UnitOfWork, actor: Actor, id: str) -> Label:
     label = await work.labels.get(id)
-    require(may_change_label(alone(actor), label))
+    require(may_change_label(without_teams(actor), label))
     return label
 
 

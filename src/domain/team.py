@@ -20,7 +20,7 @@ INVITATION_DAYS = 7
 
 OWNER_ROLE_ID = built_in_id(RoleScope.TEAM, "owner")
 MEMBER_ROLE_ID = built_in_id(RoleScope.TEAM, "member")
-STANDING_ROLE_IDS = frozenset({OWNER_ROLE_ID, MEMBER_ROLE_ID})
+MEMBERSHIP_ROLE_IDS = frozenset({OWNER_ROLE_ID, MEMBER_ROLE_ID})
 """The roles of membership and ownership: each member holds one of them; they are not granted or revoked."""
 
 
@@ -104,7 +104,7 @@ class Membership(Entity):
         everybody holds who belongs to a team.
         """
         standing = OWNER_ROLE_ID if owns else MEMBER_ROLE_ID
-        granted = {*self.role_ids} - STANDING_ROLE_IDS
+        granted = {*self.role_ids} - MEMBERSHIP_ROLE_IDS
         return replace(
             self,
             id=self.own_id,
@@ -150,7 +150,7 @@ class Membership(Entity):
 
     def _with_membership_role(self, stamp: Stamp, role_id: str) -> Self:
         self.require_live()
-        granted = {*self.role_ids} - STANDING_ROLE_IDS
+        granted = {*self.role_ids} - MEMBERSHIP_ROLE_IDS
         return self._next(stamp, role_ids=tuple(sorted({*granted, role_id})))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.access import alone, require
+from application.access import require, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -33,7 +33,7 @@ class SeenUser:
 
 def seen_user(actor: Actor, user: User) -> SeenUser:
     """The user as the actor sees him."""
-    return SeenUser(user=user, shows_contact=may_see_contact(alone(actor), user))
+    return SeenUser(user=user, shows_contact=may_see_contact(without_teams(actor), user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class EditUser:
     ) -> SeenUser:
         work = self.begin(actor)
         user = await work.users.get(id)
-        require(may_change_user(alone(actor), user))
+        require(may_change_user(without_teams(actor), user))
         user.require_version(expected_version)
         edited = user.edit(Stamp(self.clock.now(), actor.id), changes)
         work.users.save(edited)

@@ -1,6 +1,6 @@
 """Whether an actor may come to a project: what every use case of projects, and of what is in them, asks first."""
 
-from application.access import alone, belonging_in, require_allowed, require_visible
+from application.access import require_allowed, require_visible, with_memberships, without_teams
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
 from domain.permissions import may_change_project, may_see_project
@@ -10,8 +10,8 @@ from domain.project import Project
 async def visible_project(work: UnitOfWork, actor: Actor, id: str) -> Project:
     """The project, where the actor may know of it. Raises NotFound."""
     project = await work.projects.get(id)
-    if not may_see_project(alone(actor), project):
-        require_visible(may_see_project(await belonging_in(work, actor, [project.team_id]), project))
+    if not may_see_project(without_teams(actor), project):
+        require_visible(may_see_project(await with_memberships(work, actor, [project.team_id]), project))
     return project
 
 
@@ -29,7 +29,7 @@ async def require_changeable(work: UnitOfWork, actor: Actor, project: Project) -
     await require_allowed(
         work,
         actor,
-        lambda standing: may_change_project(standing, project),
+        lambda principal: may_change_project(principal, project),
         teams=[project.team_id],
         message="You may not change the project.",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
-from application.access import alone, audience_of, is_allowed, require
+from application.access import audience_of, is_allowed, require, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -36,7 +36,7 @@ async def _require_hands(
     owner_id, team_id = changes.get("owner_id"), changes.get("team_id")
     faults: list[Fault] = []
     if project is not None and _are_other_hands(project, changes):
-        require(may_give_project(alone(actor), project), "Only its owner gives a project away.")
+        require(may_give_project(without_teams(actor), project), "Only its owner gives a project away.")
     if owner_id is not None and owner_id != actor.id:
         owner = (await work.users.get_many([owner_id])).get(owner_id)
         if owner is None or owner.is_deleted:
@@ -59,7 +59,7 @@ async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fau
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
     team = (await work.teams.get_many([team_id])).get(team_id)
     is_his = await is_allowed(
-        work, actor, lambda standing: may_put_in_team(standing, team_id), teams=[team_id]
+        work, actor, lambda principal: may_put_in_team(principal, team_id), teams=[team_id]
     )
     if team is not None and not team.is_deleted and is_his:
         work.teams.rely_on(team)

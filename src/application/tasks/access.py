@@ -1,11 +1,18 @@
 """Whether an actor may come to a task: what every use case of tasks asks first."""
 
-from application.access import alone, belonging_in, require, require_allowed, require_visible, standing_in
+from application.access import (
+    require,
+    require_allowed,
+    require_visible,
+    with_memberships,
+    with_permissions,
+    without_teams,
+)
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
 from domain.assignment import AssigneeType
 from domain.permissions import (
-    Standing,
+    Principal,
     may_change_task,
     may_choose_executor,
     may_delete_task,
@@ -21,16 +28,16 @@ async def visible_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
     """The task, where the actor may know of it; his watch over it comes in the same call. Raises NotFound."""
     await work.load(tasks=[id], watches=[watch_id(actor.id, id)])
     task = await work.tasks.get(id)
-    if not may_see_task(alone(actor), task):
-        require_visible(may_see_task(await belonging_in(work, actor, _teams_of(task)), task))
+    if not may_see_task(without_teams(actor), task):
+        require_visible(may_see_task(await with_memberships(work, actor, _teams_of(task)), task))
     return task
 
 
 async def changeable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
     """The task, where the actor may change it. Raises NotFound for what he must not know of, Forbidden otherwise."""
     task = await visible_task(work, actor, id)
-    if not may_change_task(alone(actor), task):
-        require(may_change_task(await standing_for(work, actor, task), task))
+    if not may_change_task(without_teams(actor), task):
+        require(may_change_task(await principal_for(work, actor, task), task))
     return task
 
 
@@ -42,7 +49,7 @@ async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_delete_task(standing, task),
+        lambda principal: may_delete_task(principal, task),
         teams=_teams_of(task),
         message="Only who made a task, and whose it is, may do this.",
     )
@@ -52,7 +59,7 @@ async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
 async def require_freeable(work: UnitOfWork, actor: Actor, task: Task) -> None:
     """Raises Forbidden unless the actor may end the task's assignment; relied upon as in `deletable_task`."""
     await require_allowed(
-        work, actor, lambda standing: may_end_assignment(standing, task), teams=_teams_of(task)
+        work, actor, lambda principal: may_end_assignment(principal, task), teams=_teams_of(task)
     )
 
 
@@ -63,7 +70,7 @@ async def require_executor_choosable(
     await require_allowed(
         work,
         actor,
-        lambda standing: may_choose_executor(standing, task, executor_id),
+        lambda principal: may_choose_executor(principal, task, executor_id),
         teams=_teams_of(task),
     )
 
@@ -73,15 +80,15 @@ async def require_movable(work: UnitOfWork, actor: Actor, task: Task) -> None:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_move_task(standing, task),
+        lambda principal: may_move_task(principal, task),
         teams=_teams_of(task),
         message="Which project a task belongs to is not yours to say.",
     )
 
 
-async def standing_for(work: UnitOfWork, actor: Actor, task: Task) -> Standing:
+async def principal_for(work: UnitOfWork, actor: Actor, task: Task) -> Principal:
     """The actor with the teams that matter to the task, and what he holds in them."""
-    return await standing_in(work, actor, _teams_of(task))
+    return await with_permissions(work, actor, _teams_of(task))
 
 
 def _teams_of(task: Task) -> list[str | None]:

@@ -37,7 +37,7 @@ async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple
     await require_allowed(
         work,
         writer.actor,
-        lambda standing: may_give_task(standing, task, assignee),
+        lambda principal: may_give_task(principal, task, assignee),
         teams=[task.team_id, given_now],
         message="Who does this task is not yours to say.",
     )
@@ -89,7 +89,7 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
     is_his = await is_allowed(
         work,
         writer.actor,
-        lambda standing: may_give_to_team(standing, task, assignee.id),
+        lambda principal: may_give_to_team(principal, task, assignee.id),
         teams=[assignee.id],
     )
     if team is None or team.is_deleted or not is_his:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from application.access import belonging_in, is_allowed
+from application.access import is_allowed, with_memberships
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
 from application.rollback import missing_faults
-from application.tasks.access import standing_for
+from application.tasks.access import principal_for
 from domain.errors import Fault, RuleBroken
 from domain.permissions import may_add_task, may_see_task
 from domain.task import Home, Task, TaskChanges, home_in
@@ -114,9 +114,11 @@ async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_m
         return None
     teams = [project.team_id]
     if is_move:
-        may_add = await is_allowed(work, actor, lambda standing: may_add_task(standing, project), teams=teams)
+        may_add = await is_allowed(
+            work, actor, lambda principal: may_add_task(principal, project), teams=teams
+        )
     else:
-        may_add = may_add_task(await belonging_in(work, actor, teams), project)
+        may_add = may_add_task(await with_memberships(work, actor, teams), project)
     if not may_add:
         return None
     work.projects.rely_on(project)
@@ -139,7 +141,7 @@ async def _parent_faults(
     parent = (await work.tasks.get_many([parent_id])).get(parent_id)
     if parent is None or parent.is_deleted:
         return await missing_faults(work.tasks, {"/parentId": parent_id}, "is no task")
-    if not may_see_task(await standing_for(work, actor, parent), parent):
+    if not may_see_task(await principal_for(work, actor, parent), parent):
         return [Fault("/parentId", "is no task")]
     work.tasks.rely_on(parent)
     lineage = await lineages.of(work, parent)

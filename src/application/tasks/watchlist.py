@@ -15,7 +15,7 @@ from application.tasks.access import visible_task
 from application.tasks.details import NO_PARTS, Parts, SeenTask, seen_task, seen_tasks
 from domain.entity import Stamp
 from domain.errors import VersionConflict
-from domain.permissions import Standing, may_see_task, sees_everything
+from domain.permissions import Principal, may_see_task, sees_everything
 from domain.task import Task
 from domain.watch import Watch, watch_id
 
@@ -96,7 +96,7 @@ async def _visible_tasks(
 
     One call to the store where all of them may be seen, and one more for each LOOKED_AT_ONCE watches after those.
     """
-    standing = Standing(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
+    principal = Principal(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
     visible: dict[Watch, Task] = {}
     start, step = 0, enough
     while start < len(watches) and len(visible) < enough:
@@ -105,7 +105,7 @@ async def _visible_tasks(
         tasks = await work.tasks.get_many(watch.task_id for watch in part)
         for watch in part:
             task = tasks.get(watch.task_id)
-            if task is not None and not task.is_deleted and may_see_task(standing, task):
+            if task is not None and not task.is_deleted and may_see_task(principal, task):
                 visible[watch] = task
     return visible
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from application.access import require_visible, standing_in
+from application.access import require_visible, with_permissions
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
 from domain.errors import NotFound, VersionConflict
-from domain.permissions import Standing, may_see_team
+from domain.permissions import Principal, may_see_team
 from domain.role import Role
 from domain.team import Membership, Team, membership_id
 
@@ -42,13 +42,13 @@ class RolesHeld:
     teams: Sequence[RolesInTeam]
 
 
-async def seen_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Standing]:
+async def seen_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Principal]:
     """The team and the actor before it. Raises NotFound where he must not know of it."""
     await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
     team = await work.teams.get(id)
-    standing = await standing_in(work, actor, [id])
-    require_visible(may_see_team(standing, team))
-    return team, standing
+    principal = await with_permissions(work, actor, [id])
+    require_visible(may_see_team(principal, team))
+    return team, principal
 
 
 async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:

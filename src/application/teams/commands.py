@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from application.access import alone, audience_of, require, require_allowed
+from application.access import audience_of, require, require_allowed, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.clock import Clock
@@ -74,7 +74,7 @@ async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_change_team(standing, team),
+        lambda principal: may_change_team(principal, team),
         teams=[id],
         message="Only who runs the team changes it.",
     )
@@ -98,7 +98,9 @@ class EditTeam:
         work = self.begin(actor)
         team = await _changeable_team(work, actor, id)
         is_given = changes.get("owner_id", team.owner_id) != team.owner_id
-        require(not is_given or may_give_team(alone(actor), team), "Only its owner gives a team away.")
+        require(
+            not is_given or may_give_team(without_teams(actor), team), "Only its owner gives a team away."
+        )
         team.require_version(expected_version)
         stamp = Stamp(self.clock.now(), actor.id)
         edited = team.edit(stamp, changes)
@@ -136,8 +138,8 @@ async def _swap_owners(work: UnitOfWork, before: Team, after: Team, stamp: Stamp
 
 
 async def _own_team(work: UnitOfWork, actor: Actor, id: str) -> Team:
-    team, standing = await seen_team(work, actor, id)
-    require(may_give_team(standing, team), "Only its owner deletes a team, and restores it.")
+    team, principal = await seen_team(work, actor, id)
+    require(may_give_team(principal, team), "Only its owner deletes a team, and restores it.")
     return team
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from application.access import belonging_in, require, require_allowed, require_present_admin
+from application.access import require, require_allowed, require_present_admin, with_memberships
 from application.actor import Actor
 from application.ports.clock import Clock
 from application.ports.unit_of_work import Begin, UnitOfWork
@@ -20,7 +20,7 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.role import Role, RoleScope
-from domain.team import STANDING_ROLE_IDS, Membership
+from domain.team import MEMBERSHIP_ROLE_IDS, Membership
 from domain.user import User
 
 
@@ -42,9 +42,9 @@ class ListRolesOfUser:
         work = self.begin(actor)
         user = await work.users.get(user_id)
         memberships = await work.memberships.of_user(user_id)
-        standing = await belonging_in(work, actor, [one.team_id for one in memberships])
-        shown = [one for one in memberships if may_see_team_roles(standing, user_id, one.team_id)]
-        sees_global = may_see_global_roles(standing, user_id)
+        principal = await with_memberships(work, actor, [one.team_id for one in memberships])
+        shown = [one for one in memberships if may_see_team_roles(principal, user_id, one.team_id)]
+        sees_global = may_see_global_roles(principal, user_id)
         is_his_business = bool(shown) or sees_global or sees_everything(actor.grants)
         require(is_his_business, "What somebody holds is shown to those who share a team with him.")
         return RolesHeld(
@@ -204,13 +204,13 @@ async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: 
     """The commit relies on the role and on what the actor holds. Raises Conflict for the roles that come with
     belonging to a team and with owning it, Forbidden where the role is not the actor's to give.
     """
-    if role.id in STANDING_ROLE_IDS:
+    if role.id in MEMBERSHIP_ROLE_IDS:
         raise Conflict("This role comes with the team: with belonging to it, or with owning it.")
     team, _ = await seen_team(work, actor, team_id)
     await require_allowed(
         work,
         actor,
-        lambda standing: may_grant(standing, team, role.permissions),
+        lambda principal: may_grant(principal, team, role.permissions),
         teams=[team_id],
         message="Roles are given and taken by who grants roles here and holds what they allow.",
     )

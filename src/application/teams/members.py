@@ -72,7 +72,7 @@ async def _require_running(work: UnitOfWork, actor: Actor, team: Team) -> None:
     await require_allowed(
         work,
         actor,
-        lambda standing: may_change_members(standing, team),
+        lambda principal: may_change_members(principal, team),
         teams=[team.id],
         message=_NOT_YOURS,
     )
@@ -208,8 +208,8 @@ class InviteToTeam:
     invitations: Invitations
 
     async def __call__(self, actor: Actor, id: str) -> tuple[str, Invitation]:
-        team, standing = await seen_team(self.begin(actor), actor, id)
-        require(may_change_members(standing, team), _NOT_YOURS)
+        team, principal = await seen_team(self.begin(actor), actor, id)
+        require(may_change_members(principal, team), _NOT_YOURS)
         team.require_live()
         expires_at = self.clock.now().replace(microsecond=0) + timedelta(days=INVITATION_DAYS)
         invitation = Invitation(team_id=id, series=team.invite_series, expires_at=expires_at)
