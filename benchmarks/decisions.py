@@ -19,7 +19,7 @@ from domain.entity import Stamp
 from domain.permissions import Principal
 from domain.project import Project
 from domain.role import TEAM_PERMISSIONS
-from domain.task import Home, Task
+from domain.task import Ownership, Task
 from domain.team import Membership, Team
 
 SECTION = "Permission checks"
@@ -31,7 +31,7 @@ TEAMS = 20
 OWNER, MEMBER, STRANGER = "a" * 24, "b" * 24, "c" * 24
 TEAM_IDS = tuple(f"d{number:023x}" for number in range(TEAMS))
 STAMP = Stamp(NOON, OWNER)
-TASK = Task.create("e" * 24, STAMP, {"title": "Dig the pond"}, home=Home(OWNER, TEAM_IDS[-1]))
+TASK = Task.create("e" * 24, STAMP, {"title": "Dig the pond"}, ownership=Ownership(OWNER, TEAM_IDS[-1]))
 PROJECT = Project.create("f" * 24, STAMP, owner_id=OWNER, changes={"name": "Pond", "team_id": TEAM_IDS[-1]})
 TEAM = Team.create(TEAM_IDS[-1], STAMP, owner_id=OWNER, changes={"name": "Gardeners"})
 SOMEBODY = Assignee(MEMBER, AssigneeType.USER)

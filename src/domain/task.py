@@ -52,16 +52,16 @@ class TaskChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Ownership:
     """The owner and team of a task: those of its project or, without a project, its creator and no team."""
 
     owner_id: str
     team_id: str | None = None
 
 
-def home_in(project: Project) -> Home:
+def ownership_in(project: Project) -> Ownership:
     """The ownership of the tasks in a project."""
-    return Home(project.owner_id, project.team_id)
+    return Ownership(project.owner_id, project.team_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +110,15 @@ class Task(Entity):
         stamp: Stamp,
         changes: TaskChanges,
         *,
-        home: Home | None = None,
+        ownership: Ownership | None = None,
         display_id: int | None = None,
         external_key: str | None = None,
     ) -> Self:
-        """Version 1 of a task, owned by its creator unless `home` is given. Raises RuleBroken for an invalid field."""
+        """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
         _require_one_line_title(changes)
-        return cls._first(id, stamp, changes, home=home, display_id=display_id, external_key=external_key)
+        return cls._first(
+            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=external_key
+        )
 
     @classmethod
     def _first(
@@ -125,17 +127,17 @@ class Task(Entity):
         stamp: Stamp,
         changes: TaskChanges,
         *,
-        home: Home | None,
+        ownership: Ownership | None,
         display_id: int | None,
         external_key: str | None,
     ) -> Self:
         fields = _started(_checked(changes), stamp)
-        home = home or Home(stamp.by)
+        ownership = ownership or Ownership(stamp.by)
         return cls(
             **first_stamps(id, stamp),  # type: ignore[arg-type]
             **fields,
-            owner_id=home.owner_id,
-            team_id=home.team_id,
+            owner_id=ownership.owner_id,
+            team_id=ownership.team_id,
             display_id=display_id,
             external_key=external_key,
         )
@@ -148,7 +150,7 @@ class Task(Entity):
         changes: TaskChanges,
         *,
         origin: Origin,
-        home: Home | None = None,
+        ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
         """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
@@ -157,7 +159,7 @@ class Task(Entity):
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
         first = cls._first(
-            id, stamp, changes, home=home, display_id=display_id, external_key=origin.external_key
+            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=origin.external_key
         )
         task = replace(first, created_at=origin.created_at)
         if origin.deleted_at is None:
@@ -206,19 +208,19 @@ class Task(Entity):
         return Assignee(self.assignee_id, self.assignee_type)
 
     @property
-    def home(self) -> Home:
+    def ownership(self) -> Ownership:
         """The owner and team of the task."""
-        return Home(self.owner_id, self.team_id)
+        return Ownership(self.owner_id, self.team_id)
 
-    def move_home(self, stamp: Stamp, home: Home) -> Self:
+    def change_ownership(self, stamp: Stamp, ownership: Ownership) -> Self:
         """The task with its project's present owner and team; also for a task in the trash."""
-        return self._next(stamp, owner_id=home.owner_id, team_id=home.team_id)
+        return self._next(stamp, owner_id=ownership.owner_id, team_id=ownership.team_id)
 
-    def put_in_place(self, stamp: Stamp, home: Home, assignment: TaskAssignment | None) -> Self:
-        """The task repeating what its home says, and its live assignment where it has one, also while it is in the
+    def put_in_place(self, stamp: Stamp, ownership: Ownership, assignment: TaskAssignment | None) -> Self:
+        """The task repeating what its ownership says, and its live assignment where it has one, also while it is in the
         trash: for tasks from before they repeated anything.
         """
-        fields: dict[str, object] = {"owner_id": home.owner_id, "team_id": home.team_id}
+        fields: dict[str, object] = {"owner_id": ownership.owner_id, "team_id": ownership.team_id}
         if assignment is not None:
             fields["assignee_id"] = assignment.assignee_id
             fields["assignee_type"] = assignment.assignee_type

@@ -8,7 +8,7 @@ from domain.entity import Stamp
 from domain.label import Label
 from domain.project import Project
 from domain.role import Permission, Role, RoleScope
-from domain.task import Home, Task, TaskChanges, home_in
+from domain.task import Ownership, Task, TaskChanges, ownership_in
 from domain.team import Membership, Team
 from domain.user import User
 from tests.unit.builders import ANNA, BEN, NOON, actor, numbered_id
@@ -53,18 +53,18 @@ class Garden:
         project = Project.create(PROJECT, self.stamp, owner_id=ANNA, changes=changes)  # type: ignore[arg-type]
         work.projects.save(project)
         for number, id_ in enumerate(TASKS):
-            work.tasks.save(self._task(id_, number, home_in(project)))
+            work.tasks.save(self._task(id_, number, ownership_in(project)))
         await work.commit()
         await self._assign()
         await self._promote()
 
-    def _task(self, id_: str, number: int, home: Home) -> Task:
+    def _task(self, id_: str, number: int, ownership: Ownership) -> Task:
         changes: TaskChanges = {
             "title": f"Bed {number}",
             "project_id": PROJECT,
             "label_ids": (LABELS[number % 3], LABELS[(number + 1) % 3]),
         }
-        return Task.create(id_, self.stamp, changes, home=home, display_id=number + 1)
+        return Task.create(id_, self.stamp, changes, ownership=ownership, display_id=number + 1)
 
     async def _assign(self) -> None:
         work = self.begin(actor())

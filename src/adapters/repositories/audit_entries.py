@@ -26,10 +26,10 @@ class StoredAuditTrail:
     def __init__(self, store: RecordStore) -> None:
         self._store = store
 
-    async def matching(self, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
-        where = AllOf(tuple(_criteria(wanted)))
+    async def matching(self, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+        where = AllOf(tuple(_criteria(filters)))
         question = page_question(AUDIT_LOGS.collection, where, page)
-        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(wanted) else question.limit
+        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(filters) else question.limit
         records, is_last = await self._read(question, at_once)
         positions = [Position(record[page.sort.field], record[ID]) for record in records]
         total = await self._store.count(AUDIT_LOGS.collection, where) if page.with_total else None
@@ -44,10 +44,10 @@ class StoredAuditTrail:
         records: list[Record] = []
         size = 0
         while size < CHANGES_BYTES_MAX and len(records) < question.limit:
-            wanted = min(at_once, question.limit - len(records))
-            part = await self._store.find(replace(question, limit=wanted))
+            filters = min(at_once, question.limit - len(records))
+            part = await self._store.find(replace(question, limit=filters))
             records += part
-            if len(part) < wanted:
+            if len(part) < filters:
                 return records, True
             size += _size(part)
             question = replace(question, after=(part[-1][question.order.field], part[-1][ID]))
@@ -55,10 +55,10 @@ class StoredAuditTrail:
 
     async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
         told = [(entry.id, entry.collection, entry.entity_id) for entry in entries]
-        wanted: dict[str, list[str]] = {}
+        filters: dict[str, list[str]] = {}
         for _, collection, entity_id in told:
-            wanted.setdefault(collection, []).append(entity_id)
-        found = await self._store.gather(wanted) if wanted else {}
+            filters.setdefault(collection, []).append(entity_id)
+        found = await self._store.gather(filters) if filters else {}
         return frozenset(
             entry_id
             for entry_id, collection, entity_id in told
@@ -66,8 +66,12 @@ class StoredAuditTrail:
         )
 
     async def of_version(self, collection: str, entity_id: str, version: int) -> AuditEntry | None:
-        wanted = (Equals("collection", collection), Equals("entityId", entity_id), Equals("version", version))
-        return await self._first(AllOf(wanted))
+        filters = (
+            Equals("collection", collection),
+            Equals("entityId", entity_id),
+            Equals("version", version),
+        )
+        return await self._first(AllOf(filters))
 
     async def with_key(self, idempotency_key: str) -> AuditEntry | None:
         return await self._first(Equals("idempotencyKey", idempotency_key))
@@ -77,28 +81,28 @@ class StoredAuditTrail:
         return AUDIT_LOGS.mapping.from_record(records[0]) if records else None
 
 
-def _may_be_large(wanted: AuditFilter) -> bool:
-    if wanted.collection is None:
-        return wanted.collections is None or _LARGE in wanted.collections
-    return wanted.collection == _LARGE
+def _may_be_large(filters: AuditFilter) -> bool:
+    if filters.collection is None:
+        return filters.collections is None or _LARGE in filters.collections
+    return filters.collection == _LARGE
 
 
 def _size(records: Sequence[Record]) -> int:
     return sum(len(msgspec.json.encode(record["changes"])) for record in records)
 
 
-def _criteria(wanted: AuditFilter) -> list[Criterion]:
+def _criteria(filters: AuditFilter) -> list[Criterion]:
     pinned = {
-        "collection": wanted.collection,
-        "entityId": wanted.entity_id,
-        "actorId": wanted.actor_id,
-        "action": wanted.action,
+        "collection": filters.collection,
+        "entityId": filters.entity_id,
+        "actorId": filters.actor_id,
+        "action": filters.action,
     }
     criteria: list[Criterion] = [Equals(name, value) for name, value in pinned.items() if value is not None]
-    if wanted.collections is not None:
-        criteria.append(OneOf("collection", wanted.collections))
-    if wanted.entity_ids is not None:
-        criteria.append(OneOf("entityId", wanted.entity_ids))
-    if wanted.since is not None or wanted.until is not None:
-        criteria.append(Range(field="at", at_least=wanted.since, below=wanted.until))
+    if filters.collections is not None:
+        criteria.append(OneOf("collection", filters.collections))
+    if filters.entity_ids is not None:
+        criteria.append(OneOf("entityId", filters.entity_ids))
+    if filters.since is not None or filters.until is not None:
+        criteria.append(Range(field="at", at_least=filters.since, below=filters.until))
     return criteria

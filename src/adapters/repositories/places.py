@@ -6,7 +6,7 @@ from typing import TypeVar
 from adapters.repositories.generic import StoredRepository
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from domain.entity import Stamp
-from domain.task import home_in
+from domain.task import ownership_in
 from domain.team import Membership
 from domain.watch import Watch
 
@@ -19,7 +19,7 @@ Place = Callable[[StoredUnitOfWork, Sequence[str], Stamp], Awaitable[int]]
 async def place_tasks(work: StoredUnitOfWork, ids: Sequence[str], stamp: Stamp) -> int:
     """Tasks repeat their project's owner and team, and their live assignment: older versions knew neither.
 
-    A task without a project, or whose project was removed for good, keeps its home; one without an assignment says
+    A task without a project, or whose project was removed for good, keeps its ownership; one without an assignment says
     whatever it says.
     """
     tasks = await work.tasks.get_many(ids)
@@ -30,7 +30,9 @@ async def place_tasks(work: StoredUnitOfWork, ids: Sequence[str], stamp: Stamp) 
     for task in tasks.values():
         project = None if task.project_id is None else projects.get(task.project_id)
         assignment = assignments.get(task.id)
-        placed = task.put_in_place(stamp, task.home if project is None else home_in(project), assignment)
+        placed = task.put_in_place(
+            stamp, task.ownership if project is None else ownership_in(project), assignment
+        )
         if placed is task:
             continue
         work.tasks.save(placed)

@@ -18,7 +18,7 @@ from application.actor import system_actor
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.schema import OutOfPlace
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from domain.entity import Stamp
 from domain.errors import Conflict, MirrorPending, RuleBroken
 
@@ -98,7 +98,7 @@ class Placing:
         if not ids:
             return 0, 0
         try:
-            return await repeated(lambda: self._attempt(collection, ids), where=lambda _: True), 0
+            return await self._attempt(collection, ids), 0
         except _LEFT_ALONE:
             if len(ids) == 1:
                 return 0, await self._counted(collection, ids)
@@ -106,6 +106,7 @@ class Placing:
         first, second = await self._placed(collection, ids[:half]), await self._placed(collection, ids[half:])
         return first[0] + second[0], first[1] + second[1]
 
+    @retry_conflicts()
     async def _attempt(self, collection: str, ids: Sequence[str]) -> int:
         work = self._begin()
         count = await PLACES[collection](work, ids, self._stamp())

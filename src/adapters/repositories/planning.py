@@ -51,13 +51,13 @@ def _seen_by(audience: Audience) -> Criterion:
 class StoredProjects(StoredRepository[Project]):
     """The port Projects."""
 
-    async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
-        where = _pinned(ownerId=wanted.owner_id, teamId=wanted.team_id, status=wanted.status)
-        if (audience := wanted.visible_to) is not None:
+    async def matching(self, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
+        where = _pinned(ownerId=filters.owner_id, teamId=filters.team_id, status=filters.status)
+        if (audience := filters.visible_to) is not None:
             where.append(AnyOf(_homes_of(audience)))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+        if filters.text:
+            where.append(HasWords(filters.text))
+        return await self._page(where, page, deleted=filters.deleted)
 
     async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
         return await self._some(Equals("teamId", team_id), limit=limit)
@@ -86,11 +86,11 @@ class StoredTimelines(StoredRepository[Timeline]):
 class StoredTasks(StoredRepository[Task]):
     """The port Tasks."""
 
-    async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
-        return await self._page(list(_task_criteria(wanted)), page, deleted=wanted.deleted)
+    async def matching(self, filters: TaskFilter, page: PageRequest) -> Page[Task]:
+        return await self._page(list(_task_criteria(filters)), page, deleted=filters.deleted)
 
-    async def count(self, wanted: TaskFilter) -> int:
-        return await self._count(list(_task_criteria(wanted)), deleted=wanted.deleted)
+    async def count(self, filters: TaskFilter) -> int:
+        return await self._count(list(_task_criteria(filters)), deleted=filters.deleted)
 
     async def of_project(self, project_id: str) -> Sequence[Task]:
         return await self._all(Equals("projectId", project_id), IsNull(IS_ERASED))
@@ -123,31 +123,31 @@ class StoredTasks(StoredRepository[Task]):
         return await self._all(Equals("projectId", project_id), *trashed_under(stamp))
 
 
-def _task_criteria(wanted: TaskFilter) -> Iterator[Criterion]:
+def _task_criteria(filters: TaskFilter) -> Iterator[Criterion]:
     yield from _pinned(
-        createdBy=wanted.created_by,
-        projectId=wanted.project_id,
-        assigneeId=wanted.assignee_id,
-        executorId=wanted.executor_id,
-        status=wanted.status,
-        priority=wanted.priority,
+        createdBy=filters.created_by,
+        projectId=filters.project_id,
+        assigneeId=filters.assignee_id,
+        executorId=filters.executor_id,
+        status=filters.status,
+        priority=filters.priority,
     )
-    if wanted.ids is not None:
-        yield OneOf(ID, wanted.ids)
-    if wanted.visible_to is not None:
-        yield _seen_by(wanted.visible_to)
-    if wanted.team_id is not None:
-        yield AnyOf((Equals("teamId", wanted.team_id), Equals("assigneeId", wanted.team_id)))
-    if wanted.is_assigned:
+    if filters.ids is not None:
+        yield OneOf(ID, filters.ids)
+    if filters.visible_to is not None:
+        yield _seen_by(filters.visible_to)
+    if filters.team_id is not None:
+        yield AnyOf((Equals("teamId", filters.team_id), Equals("assigneeId", filters.team_id)))
+    if filters.is_assigned:
         yield NotNull("assigneeId")
-    if wanted.deferred is not None:
-        yield _deferred(wanted.deferred, wanted.now)
-    if wanted.label_id is not None:
-        yield Holds("labelIds", wanted.label_id)
-    if wanted.due_before is not None or wanted.due_after is not None:
-        yield Range(field="dueAt", below=wanted.due_before, above=wanted.due_after)
-    if wanted.text:
-        yield HasWords(wanted.text)
+    if filters.deferred is not None:
+        yield _deferred(filters.deferred, filters.now)
+    if filters.label_id is not None:
+        yield Holds("labelIds", filters.label_id)
+    if filters.due_before is not None or filters.due_after is not None:
+        yield Range(field="dueAt", below=filters.due_before, above=filters.due_after)
+    if filters.text:
+        yield HasWords(filters.text)
 
 
 def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FBT001 - a value
@@ -163,6 +163,6 @@ class StoredLabels(StoredRepository[Label]):
         return await self._page([HasWords(text)] if text else [], page, deleted=deleted)
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        wanted = tuple(dict.fromkeys(names))
-        labels = await self._all(OneOf("name", wanted), LIVE) if wanted else []
+        filters = tuple(dict.fromkeys(names))
+        labels = await self._all(OneOf("name", filters), LIVE) if filters else []
         return {label.name: label for label in labels}

@@ -27,15 +27,15 @@ class StoredRoles(StoredRepository[Role]):
 class StoredTeams(StoredRepository[Team]):
     """The port Teams."""
 
-    async def matching(self, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def matching(self, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         where: list[Criterion] = []
-        if wanted.ids is not None:
-            where.append(OneOf(ID, wanted.ids))
-        if wanted.owner_id is not None:
-            where.append(Equals("ownerId", wanted.owner_id))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+        if filters.ids is not None:
+            where.append(OneOf(ID, filters.ids))
+        if filters.owner_id is not None:
+            where.append(Equals("ownerId", filters.owner_id))
+        if filters.text:
+            where.append(HasWords(filters.text))
+        return await self._page(where, page, deleted=filters.deleted)
 
 
 class StoredMemberships(StoredRepository[Membership]):

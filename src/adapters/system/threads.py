@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 class Threads:
-    """The port Aside: a thread of the event loop's own pool."""
+    """The port ThreadExecutor: a thread of the event loop's own pool."""
 
     async def run(self, work: Callable[[], R]) -> R:
         return await asyncio.to_thread(work)

@@ -14,7 +14,7 @@ from domain.user import User, UserChanges, normal_email
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenUser:
+class UserDetails:
     """A user as somebody else, an administrator or he himself sees him: with his address and grants, or without."""
 
     user: User
@@ -31,9 +31,9 @@ class SeenUser:
         return self.user.version
 
 
-def seen_user(actor: Actor, user: User) -> SeenUser:
+def details_of_user(actor: Actor, user: User) -> UserDetails:
     """The user as the actor sees him."""
-    return SeenUser(user=user, shows_contact=may_see_contact(without_teams(actor), user))
+    return UserDetails(user=user, shows_contact=may_see_contact(without_teams(actor), user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,11 @@ class GetUser:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> SeenUser:
+    async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> UserDetails:
         users = self.begin(actor).users
-        return seen_user(actor, await (users.get(id) if version is None else users.at_version(id, version)))
+        return details_of_user(
+            actor, await (users.get(id) if version is None else users.at_version(id, version))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class SearchUsers:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, text: str, page: PageRequest) -> Page[SeenUser]:
+    async def __call__(self, actor: Actor, text: str, page: PageRequest) -> Page[UserDetails]:
         found = await self.begin(actor).users.search(text, page)
-        return found.showing(lambda user: seen_user(actor, user))
+        return found.showing(lambda user: details_of_user(actor, user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class EditUser:
 
     async def __call__(
         self, actor: Actor, id: str, changes: UserChanges, *, expected_version: int | None
-    ) -> SeenUser:
+    ) -> UserDetails:
         work = self.begin(actor)
         user = await work.users.get(id)
         require(may_change_user(without_teams(actor), user))
@@ -75,7 +77,7 @@ class EditUser:
         edited = user.edit(Stamp(self.clock.now(), actor.id), changes)
         work.users.save(edited)
         await work.commit()
-        return seen_user(actor, edited)
+        return details_of_user(actor, edited)
 
 
 @dataclass(frozen=True, slots=True)

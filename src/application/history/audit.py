@@ -18,12 +18,12 @@ class ListAuditEntries:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+    async def __call__(self, actor: Actor, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         trail = self.begin(actor).audit
         if is_admin(actor.grants):
-            return await trail.matching(wanted, page)
-        require(wanted.actor_id in (None, actor.id), "You may read your own entries only.")
-        found = await trail.matching(replace(wanted, actor_id=actor.id), page)
+            return await trail.matching(filters, page)
+        require(filters.actor_id in (None, actor.id), "You may read your own entries only.")
+        found = await trail.matching(replace(filters, actor_id=actor.id), page)
         gone = await trail.about_purged(found.items)
         items = [entry.without_content() if entry.id in gone else entry for entry in found.items]
         return replace(found, items=items)
@@ -36,8 +36,8 @@ class ListVersions:
     begin: Begin
 
     async def __call__(self, actor: Actor, collection: str, id: str, page: PageRequest) -> Page[AuditEntry]:
-        wanted = AuditFilter(collection=collection, entity_id=id)
-        return await self.begin(actor).audit.matching(wanted, page)
+        filters = AuditFilter(collection=collection, entity_id=id)
+        return await self.begin(actor).audit.matching(filters, page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from application.ports.interchange import ImportedIssue, Loss
 from domain.entity import Stamp, derived_id
 from domain.errors import Fault, Invalid, RuleBroken
-from domain.task import Home, Origin, Task, TaskChanges
+from domain.task import Origin, Ownership, Task, TaskChanges
 from domain.timeline import first_cycle
 
 
@@ -18,11 +18,11 @@ class Draft:
     issue: ImportedIssue
     task: Task
 
-    def at_home(self, home: Home) -> "Draft":
+    def with_ownership(self, ownership: Ownership) -> "Draft":
         """The same where the task belongs elsewhere by now."""
-        if home == self.task.home:
+        if ownership == self.task.ownership:
             return self
-        return replace(self, task=replace(self.task, owner_id=home.owner_id, team_id=home.team_id))
+        return replace(self, task=replace(self.task, owner_id=ownership.owner_id, team_id=ownership.team_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Drafting:
     project_id: str
     label_ids: Mapping[str, str]
     stamp: Stamp
-    home: Home
+    ownership: Ownership
     losses: list[Loss] = field(default_factory=list)
 
     def task_id(self, key: str) -> str:
@@ -84,7 +84,9 @@ class Drafting:
             deleted_at=issue.deleted_at,
             deleted_reason=issue.deleted_reason,
         )
-        return Task.imported(self.task_id(issue.key), self.stamp, changes, origin=origin, home=self.home)
+        return Task.imported(
+            self.task_id(issue.key), self.stamp, changes, origin=origin, ownership=self.ownership
+        )
 
 
 def _placed(issue: ImportedIssue, fault: Fault) -> Fault:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from application.access import audience_of
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.aside import Aside
 from application.ports.interchange import CONTENT_BYTES_MAX, ISSUES_MAX, ExportedIssue, IssueWriter
 from application.ports.repositories import TaskFilter
+from application.ports.thread_executor import ThreadExecutor
 from application.ports.unit_of_work import Begin
 from application.projects.access import visible_project
 from domain.errors import Fault, Invalid, RuleBroken
@@ -34,7 +34,7 @@ class ExportTasks:
 
     begin: Begin
     writers: Mapping[str, IssueWriter]
-    aside: Aside
+    executor: ThreadExecutor
 
     async def __call__(self, actor: Actor, format_name: str, *, project_id: str | None = None) -> bytes:
         writer = self.writers.get(format_name)
@@ -43,24 +43,24 @@ class ExportTasks:
         work = self.begin(actor)
         if project_id is not None:
             await visible_project(work, actor, project_id)
-        wanted = TaskFilter(project_id=project_id)
+        filters = TaskFilter(project_id=project_id)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
-        tasks = await self._tasks(actor, wanted)
+            filters = replace(filters, visible_to=await audience_of(work, actor))
+        tasks = await self._tasks(actor, filters)
         labels = await work.labels.get_many({id_ for task in tasks for id_ in task.label_ids})
-        content = await self.aside.run(lambda: writer.write(exported(tasks, labels, format_name)))
+        content = await self.executor.run(lambda: writer.write(exported(tasks, labels, format_name)))
         if len(content) > CONTENT_BYTES_MAX:
             raise _too_much(f"{CONTENT_BYTES_MAX // 2**20} MiB")
         return content
 
-    async def _tasks(self, actor: Actor, wanted: TaskFilter) -> list[Task]:
+    async def _tasks(self, actor: Actor, filters: TaskFilter) -> list[Task]:
         """Live tasks and then those in the trash, each the oldest first."""
         tasks: list[Task] = []
         for deleted in (False, True):
             page: PageRequest | None = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
             while page is not None:
                 # Each page in a unit of work of its own: one remembers all that it reads.
-                found = await self.begin(actor).tasks.matching(replace(wanted, deleted=deleted), page)
+                found = await self.begin(actor).tasks.matching(replace(filters, deleted=deleted), page)
                 tasks += found.items
                 if len(tasks) > TASKS_MAX:
                     raise _too_much(f"{TASKS_MAX} tasks")

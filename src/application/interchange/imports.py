@@ -14,11 +14,11 @@ from application.interchange.receiving_project import receiving_project, require
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
 from application.interchange.revision import Revision, is_settled, revision, settled
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.aside import Aside
 from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
 from application.ports.repositories import AuditFilter
+from application.ports.thread_executor import ThreadExecutor
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import retry_conflicts
 from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
@@ -28,7 +28,7 @@ from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
 from domain.label import Label
 from domain.name import normalized
 from domain.project import Project
-from domain.task import Task, home_in
+from domain.task import Task, ownership_in
 
 TASKS_PER_CHANGE_SET_MAX = 100
 
@@ -76,14 +76,14 @@ class ImportIssues:
     clock: Clock
     readers: Mapping[str, IssueReader]
     numbers: DisplayNumbers
-    aside: Aside
+    executor: ThreadExecutor
 
     async def __call__(
         self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
     ) -> ImportReport:
         request = replace(request, project_name=normalized(request.project_name))
         # A large file takes seconds: nobody else waits for that.
-        read = await self.aside.run(lambda: self._read(request))
+        read = await self.executor.run(lambda: self._read(request))
         # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
         actor = replace(actor, claim=None)
         stamp = Stamp(self.clock.now(), actor.id)
@@ -127,10 +127,10 @@ class ImportIssues:
         labels, new_labels = await _labels(work, read.issues, project.id, stamp)
         tally = Tally()
         tally.lose(read.losses)
-        drafting = Drafting(request.format, project.id, labels, stamp, home_in(project))
+        drafting = Drafting(request.format, project.id, labels, stamp, ownership_in(project))
         gone = await _removed_keys(work, drafting, read.issues)
         elsewhere = await _parents_elsewhere(work, drafting, read.issues)
-        drafts = await self.aside.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
+        drafts = await self.executor.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
         tally.lose(drafting.losses)
         left_out = [issue.key for issue in read.issues if issue.key in gone]
         tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
@@ -167,7 +167,7 @@ class ImportIssues:
     ) -> list[Outcome]:
         work = self.begin(actor)
         if not is_dry_run:
-            drafts = await _at_home(work, actor, drafts)
+            drafts = await _with_present_ownership(work, actor, drafts)
         ids = [draft.task.id for draft in drafts]
         present, gone = await work.tasks.get_many(ids), await work.tasks.purged(ids)
         changes: list[TaskChange] = []
@@ -205,14 +205,14 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
     return revision(key, current, draft.task, imports=imports, stamp=stamp)
 
 
-async def _at_home(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
+async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
     """The drafts where their project is at home by now: a large import takes a while. Raises as `require_receiving`;
     the commit relies on the project.
     """
     project = await work.projects.get(drafts[0].project_id)
     await require_receiving(work, actor, project)
     work.projects.rely_on(project)
-    return [draft.at_home(home_in(project)) for draft in drafts]
+    return [draft.with_ownership(ownership_in(project)) for draft in drafts]
 
 
 async def _removed_keys(

@@ -132,7 +132,7 @@ class TeamFilter:
 class Teams(Repository[Team], Protocol):
     """Teams."""
 
-    async def matching(self, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def matching(self, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         """A page of teams; sorts by createdAt, updatedAt or name."""
         ...
 
@@ -192,7 +192,7 @@ class Projects(Repository[Project], Protocol):
         """Some of the projects of a team, also from the trash; none where it has none."""
         ...
 
-    async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
+    async def matching(self, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
         """A page of projects; sorts by createdAt, updatedAt or name."""
         ...
 
@@ -240,11 +240,11 @@ class TaskFilter:
 class Tasks(Repository[Task], Protocol):
     """Tasks."""
 
-    async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
+    async def matching(self, filters: TaskFilter, page: PageRequest) -> Page[Task]:
         """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId."""
         ...
 
-    async def count(self, wanted: TaskFilter) -> int:
+    async def count(self, filters: TaskFilter) -> int:
         """How many tasks `matching` finds."""
         ...
 
@@ -357,7 +357,7 @@ class AuditFilter:
 class AuditTrail(Protocol):
     """The audit trail, read only: entries are written by the unit of work and by nobody else."""
 
-    async def matching(self, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+    async def matching(self, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         """A page of entries; sorts by at."""
         ...
 

@@ -23,7 +23,7 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.project import Project, ProjectChanges
-from domain.task import home_in
+from domain.task import ownership_in
 from domain.team import membership_id
 
 
@@ -106,19 +106,19 @@ class ListProjects:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
+    async def __call__(self, actor: Actor, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
         work = self.begin(actor)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
-        return await work.projects.matching(wanted, page)
+            filters = replace(filters, visible_to=await audience_of(work, actor))
+        return await work.projects.matching(filters, page)
 
 
 async def _move_tasks(work: UnitOfWork, before: Project | None, project: Project, stamp: Stamp) -> bool:
     """Its tasks, those in the trash included, go with a project into other hands."""
-    if before is not None and home_in(before) == home_in(project):
+    if before is not None and ownership_in(before) == ownership_in(project):
         return False
     for task in await work.tasks.of_project(project.id):
-        work.tasks.save(task.move_home(stamp, home_in(project)))
+        work.tasks.save(task.change_ownership(stamp, ownership_in(project)))
     return True
 
 

@@ -16,7 +16,7 @@ from application.retrying import retry_conflicts
 from application.tasks.access import require_executor_choosable, require_freeable, visible_task
 from application.tasks.assigning import free_task, give_task, require_member, visible_assignment
 from application.tasks.changes import TaskChange, TaskWriter
-from application.tasks.details import SeenTask, seen_task
+from application.tasks.details import TaskDetails, details_of
 from domain.assignment import Assignee, TaskAssignment, assignment_id
 from domain.entity import Stamp
 from domain.errors import Fault, NotFound, RuleBroken
@@ -34,14 +34,14 @@ class AssignTask:
     @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         assigned, _ = await give_task(writer, task, assignee)
         await work.commit()
-        return await seen_task(work, actor, assigned, now=writer.stamp.at)
+        return await details_of(work, actor, assigned, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class UnassignTask:
     numbers: DisplayNumbers
 
     @retry_conflicts(unless="tasks")
-    async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
@@ -65,7 +65,7 @@ class UnassignTask:
         freed = await free_task(writer, task)
         work.assignments.save(assignment.end(writer.stamp))
         await work.commit()
-        return await seen_task(work, actor, freed, now=writer.stamp.at)
+        return await details_of(work, actor, freed, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class ListAssignments:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: TaskFilter, page: PageRequest) -> Page[TaskAssignment]:
+    async def __call__(self, actor: Actor, filters: TaskFilter, page: PageRequest) -> Page[TaskAssignment]:
         work = self.begin(actor)
-        wanted = replace(wanted, is_assigned=True)
+        filters = replace(filters, is_assigned=True)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
-        tasks = await work.tasks.matching(wanted, page)
+            filters = replace(filters, visible_to=await audience_of(work, actor))
+        tasks = await work.tasks.matching(filters, page)
         found = await work.assignments.of_tasks([task.id for task in tasks.items])
         return tasks.showing(lambda task: found.get(task.id))
 

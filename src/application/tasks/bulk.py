@@ -27,7 +27,7 @@ from application.tasks.bulk_operations import (
     placed,
 )
 from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
-from application.tasks.details import SeenTask, seen_as_it_was, seen_tasks
+from application.tasks.details import TaskDetails, details_as_of, details_of_all
 from domain.audit import Action, AuditEntry
 from domain.entity import Stamp
 from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
@@ -54,7 +54,7 @@ class WriteTasksTogether:
     identifiers: Identifiers
     numbers: DisplayNumbers
 
-    async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+    async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
         named = identified(operations, self.identifiers)
         places = {operation.id: place for place, operation in enumerate(named)}
         try:
@@ -66,7 +66,7 @@ class WriteTasksTogether:
 
     @retry_taken_numbers
     @retry_conflicts(unless=_concerns_operation)
-    async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[SeenTask]:
+    async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         decided = await _decided(writer, operations)
@@ -74,7 +74,7 @@ class WriteTasksTogether:
             raise merged_error(errors)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
         await work.commit()
-        return await seen_tasks(work, actor, tasks, now=writer.stamp.at)
+        return await details_of_all(work, actor, tasks, now=writer.stamp.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class ReadTasksWritten:
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation], *, id: str, version: int
-    ) -> list[SeenTask]:
+    ) -> list[TaskDetails]:
         """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one, and
         where the trail does not tell any more what was made.
         """
@@ -103,7 +103,7 @@ class ReadTasksWritten:
             current = await visible_task(work, actor, task_id)
             made = versions.get(task_id) or await _version_at(work, current, at)
             task = current if made == current.version else await work.tasks.at_version(task_id, made)
-            tasks.append(await seen_as_it_was(work, actor, task, at=at))
+            tasks.append(await details_as_of(work, actor, task, at=at))
         return tasks
 
 
@@ -122,7 +122,7 @@ class WriteTasksEach:
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         named = identified(operations, self.identifiers)
         try:
             return await self._attempt(actor, named)
@@ -132,20 +132,20 @@ class WriteTasksEach:
     @retry_taken_numbers
     async def _attempt(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         decided = await _decided(writer, operations)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
         await work.commit()
-        seen = iter(await seen_tasks(work, actor, tasks, now=writer.stamp.at))
+        seen = iter(await details_of_all(work, actor, tasks, now=writer.stamp.at))
         return [each if isinstance(each, TandemError) else next(seen) for each in decided]
 
     async def _one_by_one(
         self, actor: Actor, operations: Sequence[TaskOperation]
-    ) -> list[SeenTask | TandemError]:
+    ) -> list[TaskDetails | TandemError]:
         refused = doubled_places(operations)
-        outcomes: list[SeenTask | TandemError] = []
+        outcomes: list[TaskDetails | TandemError] = []
         for place, operation in enumerate(operations):
             try:
                 outcomes.append(doubled() if place in refused else await self._alone(actor, [operation]))
@@ -154,7 +154,7 @@ class WriteTasksEach:
         return outcomes
 
     @retry_conflicts(unless=_concerns_operation)
-    async def _alone(self, actor: Actor, operation: Sequence[TaskOperation]) -> SeenTask:
+    async def _alone(self, actor: Actor, operation: Sequence[TaskOperation]) -> TaskDetails:
         (outcome,) = await self._attempt(actor, operation)
         if isinstance(outcome, TandemError):
             raise outcome

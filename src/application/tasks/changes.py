@@ -10,7 +10,7 @@ from application.ports.display_numbers import DisplayNumbers
 from application.ports.unit_of_work import UnitOfWork
 from application.reassignment import waiting_again
 from application.tasks.access import changeable_task, deletable_task, require_movable
-from application.tasks.references import Lineages, home_after
+from application.tasks.references import Lineages, ownership_after
 from domain.assignment import TaskAssignment
 from domain.audit import Action
 from domain.entity import Stamp
@@ -47,8 +47,8 @@ class TaskWriter:
     async def create(self, id: str, changes: TaskChanges) -> TaskChange:
         """A new task. Raises RuleBroken where a field or a reference does not fit."""
         self._require_parent_that_stays(changes)
-        home = await home_after(self.work, self.actor, changes, before=None)
-        return TaskChange(None, Task.create(id, self.stamp, changes, home=home))
+        ownership = await ownership_after(self.work, self.actor, changes, before=None)
+        return TaskChange(None, Task.create(id, self.stamp, changes, ownership=ownership))
 
     async def edit(self, id: str, changes: TaskChanges, *, expected_version: int | None) -> TaskChange:
         """The task with these changes. Raises NotFound, Forbidden, VersionConflict, Conflict or RuleBroken."""
@@ -61,11 +61,13 @@ class TaskWriter:
     async def moved(self, before: Task, after: Task, changes: TaskChanges) -> TaskChange:
         """The change of a task, at home where what it refers to now belongs. Raises RuleBroken."""
         self._require_parent_that_stays(changes)
-        home = await home_after(self.work, self.actor, changes, before=before, lineages=self._lineages)
+        ownership = await ownership_after(
+            self.work, self.actor, changes, before=before, lineages=self._lineages
+        )
         if after.parent_id != before.parent_id:
             self._lineages.move(before.id, after.parent_id)
-        if home != after.home:
-            after = replace(after, owner_id=home.owner_id, team_id=home.team_id)
+        if ownership != after.ownership:
+            after = replace(after, owner_id=ownership.owner_id, team_id=ownership.team_id)
         if before.status is not TaskStatus.DONE or after.status is TaskStatus.DONE:
             return TaskChange(before, after)
         assignment = await waiting_again(self.work, after, self.stamp)

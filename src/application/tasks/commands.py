@@ -11,7 +11,7 @@ from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import retry_conflicts
 from application.tasks.access import changeable_task, deletable_task
 from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
-from application.tasks.details import SeenTask, seen_task
+from application.tasks.details import TaskDetails, details_of
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Conflict
@@ -29,13 +29,13 @@ class CreateTask:
 
     @retry_taken_numbers
     @retry_conflicts()
-    async def __call__(self, actor: Actor, changes: TaskChanges) -> SeenTask:
+    async def __call__(self, actor: Actor, changes: TaskChanges) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         task = await writer.save(await writer.create(self.identifiers.fresh(), changes))
         await work.commit()
         # Nobody can watch what was not there.
-        return SeenTask(task=task, in_watchlist=False, is_deferred=False)
+        return TaskDetails(task=task, in_watchlist=False, is_deferred=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class EditTask:
     @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         change = await writer.edit(id, changes, expected_version=expected_version)
@@ -66,7 +66,7 @@ class DeferTask:
 
     async def __call__(
         self, actor: Actor, id: str, until: datetime | None, *, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await changeable_task(work, actor, id)
         task.require_version(expected_version)
@@ -83,7 +83,7 @@ class DeleteTask:
     numbers: DisplayNumbers
 
     @retry_conflicts(unless="tasks")
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         return await _committed(writer, await writer.delete(id, expected_version=expected_version))
@@ -98,7 +98,7 @@ class RestoreTask:
     numbers: DisplayNumbers
 
     @retry_conflicts(unless="tasks")
-    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> SeenTask:
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
         work = self.begin(actor)
         task = await deletable_task(work, actor, id)
         task.require_version(expected_version)
@@ -118,7 +118,7 @@ class RollBackTask:
     @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, id: str, *, version: int, expected_version: int | None
-    ) -> SeenTask:
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await deletable_task(work, actor, id)
         task.require_version(expected_version)
@@ -148,8 +148,8 @@ async def _require_live_project(work: UnitOfWork, task: Task) -> None:
     work.projects.rely_on(project)
 
 
-async def _committed(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> SeenTask:
+async def _committed(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> TaskDetails:
     """Saves and commits the change; the task as its actor sees it then."""
     task = await writer.save(change, action=action)
     await writer.work.commit()
-    return await seen_task(writer.work, writer.actor, task, now=writer.stamp.at)
+    return await details_of(writer.work, writer.actor, task, now=writer.stamp.at)

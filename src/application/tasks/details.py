@@ -13,15 +13,15 @@ from domain.task import Task
 from domain.watch import Watch, watch_id
 
 
-class Part(StrEnum):
+class Expansion(StrEnum):
     """What may be shown in full beside a task."""
 
     LABELS = "labels"
     ASSIGNEE = "assignee"
 
 
-Parts = frozenset[Part]
-NO_PARTS: Parts = frozenset()
+Expansions = frozenset[Expansion]
+NO_EXPANSIONS: Expansions = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,18 @@ class NamedAssignee:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenTask:
+class TaskDetails:
     """A task as one caller sees it at one moment.
 
-    `is_told_by_version`: nothing of it changed since the task's version was made, so whoever has seen that version
-    knows it all. `labels` (live ones) and `assignee` are filled for the `parts` that were asked for.
+    `is_cacheable_by_version`: nothing of it changed since the task's version was made, so whoever has seen that version
+    knows it all. `labels` (live ones) and `assignee` are filled for the `expand` that were asked for.
     """
 
     task: Task
     in_watchlist: bool
     is_deferred: bool
-    is_told_by_version: bool = True
-    parts: Parts = NO_PARTS
+    is_cacheable_by_version: bool = True
+    expand: Expansions = NO_EXPANSIONS
     labels: tuple[Label, ...] = ()
     assignee: NamedAssignee | None = None
 
@@ -62,32 +62,37 @@ class SeenTask:
         return self.task.version
 
 
-async def seen_task(
-    work: UnitOfWork, actor: Actor, task: Task, *, now: datetime, parts: Parts = NO_PARTS
-) -> SeenTask:
-    """The task as the actor sees it now. After `visible_task` only parts need a call to the store."""
-    return (await seen_tasks(work, actor, [task], now=now, parts=parts))[0]
+async def details_of(
+    work: UnitOfWork, actor: Actor, task: Task, *, now: datetime, expand: Expansions = NO_EXPANSIONS
+) -> TaskDetails:
+    """The task as the actor sees it now. After `visible_task` only expand need a call to the store."""
+    return (await details_of_all(work, actor, [task], now=now, expand=expand))[0]
 
 
-async def seen_tasks(
-    work: UnitOfWork, actor: Actor, tasks: Sequence[Task], *, now: datetime, parts: Parts = NO_PARTS
-) -> list[SeenTask]:
+async def details_of_all(
+    work: UnitOfWork,
+    actor: Actor,
+    tasks: Sequence[Task],
+    *,
+    now: datetime,
+    expand: Expansions = NO_EXPANSIONS,
+) -> list[TaskDetails]:
     """The tasks as the actor sees them now, in one call to the store however many they are."""
-    beside = await _loaded(work, actor, tasks, parts)
-    return [_seen(task, beside, now=now, parts=parts) for task in tasks]
+    beside = await _loaded(work, actor, tasks, expand)
+    return [_seen(task, beside, now=now, expand=expand) for task in tasks]
 
 
-async def seen_as_it_was(
+async def details_as_of(
     work: UnitOfWork, actor: Actor, task: Task, *, at: datetime | None = None
-) -> SeenTask:
+) -> TaskDetails:
     """An earlier version as it was seen at an instant, or when it was made, which is also the answer to a request that
     is repeated.
     """
-    watch = (await _loaded(work, actor, [task], NO_PARTS)).watches.get(task.id)
+    watch = (await _loaded(work, actor, [task], NO_EXPANSIONS)).watches.get(task.id)
     at = at or task.updated_at
     had_begun = watch is not None and watch.created_at <= at
     had_ended = watch is not None and watch.deleted_at is not None and watch.deleted_at <= at
-    return SeenTask(task=task, in_watchlist=had_begun and not had_ended, is_deferred=task.is_deferred(at))
+    return TaskDetails(task=task, in_watchlist=had_begun and not had_ended, is_deferred=task.is_deferred(at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,10 @@ class _Beside:
     names: Mapping[str, str]
 
 
-async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], parts: Parts) -> _Beside:
+async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], expand: Expansions) -> _Beside:
     watch_ids = [watch_id(actor.id, task.id) for task in tasks]
-    label_ids = _label_ids(tasks) if Part.LABELS in parts else []
-    user_ids, team_ids = _assigned_ids(tasks) if Part.ASSIGNEE in parts else ([], [])
+    label_ids = _label_ids(tasks) if Expansion.LABELS in expand else []
+    user_ids, team_ids = _assigned_ids(tasks) if Expansion.ASSIGNEE in expand else ([], [])
     await work.load(watches=watch_ids, labels=label_ids, users=user_ids, teams=team_ids)
     watches = await work.watches.get_many(watch_ids)
     labels = await work.labels.get_many(label_ids) if label_ids else {}
@@ -118,19 +123,19 @@ async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], parts: 
     )
 
 
-def _seen(task: Task, beside: _Beside, *, now: datetime, parts: Parts) -> SeenTask:
+def _seen(task: Task, beside: _Beside, *, now: datetime, expand: Expansions) -> TaskDetails:
     watch, is_deferred = beside.watches.get(task.id), task.is_deferred(now)
     # A deferral ends by itself, and a watch belongs to its watcher: neither makes a version of the task.
     is_deferred_still = is_deferred == task.is_deferred(task.updated_at)
     is_watched_still = watch is None or watch.updated_at < task.updated_at
-    return SeenTask(
+    return TaskDetails(
         task=task,
         in_watchlist=watch is not None and not watch.is_deleted,
         is_deferred=is_deferred,
-        is_told_by_version=is_deferred_still and is_watched_still and not parts,
-        parts=parts,
+        is_cacheable_by_version=is_deferred_still and is_watched_still and not expand,
+        expand=expand,
         labels=tuple(beside.labels[id_] for id_ in task.label_ids if id_ in beside.labels),
-        assignee=_named(task, beside.names) if Part.ASSIGNEE in parts else None,
+        assignee=_named(task, beside.names) if Expansion.ASSIGNEE in expand else None,
     )
 
 

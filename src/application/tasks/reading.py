@@ -9,7 +9,14 @@ from application.ports.clock import Clock
 from application.ports.repositories import TaskFilter
 from application.ports.unit_of_work import Begin
 from application.tasks.access import visible_task
-from application.tasks.details import NO_PARTS, Parts, SeenTask, seen_as_it_was, seen_task, seen_tasks
+from application.tasks.details import (
+    NO_EXPANSIONS,
+    Expansions,
+    TaskDetails,
+    details_as_of,
+    details_of,
+    details_of_all,
+)
 from domain.permissions import sees_everything
 
 
@@ -21,13 +28,13 @@ class GetTask:
     clock: Clock
 
     async def __call__(
-        self, actor: Actor, id: str, *, version: int | None = None, parts: Parts = NO_PARTS
-    ) -> SeenTask:
+        self, actor: Actor, id: str, *, version: int | None = None, expand: Expansions = NO_EXPANSIONS
+    ) -> TaskDetails:
         work = self.begin(actor)
         task = await visible_task(work, actor, id)
         if version is not None:
-            return await seen_as_it_was(work, actor, await work.tasks.at_version(id, version))
-        return await seen_task(work, actor, task, now=self.clock.now(), parts=parts)
+            return await details_as_of(work, actor, await work.tasks.at_version(id, version))
+        return await details_of(work, actor, task, now=self.clock.now(), expand=expand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +50,18 @@ class ListTasks:
     async def __call__(
         self,
         actor: Actor,
-        wanted: TaskFilter,
+        filters: TaskFilter,
         page: PageRequest,
         *,
         watching: bool = False,
-        parts: Parts = NO_PARTS,
-    ) -> Page[SeenTask]:
+        expand: Expansions = NO_EXPANSIONS,
+    ) -> Page[TaskDetails]:
         work, now = self.begin(actor), self.clock.now()
-        wanted = replace(wanted, now=now)
+        filters = replace(filters, now=now)
         if not sees_everything(actor.grants):
-            wanted = replace(wanted, visible_to=await audience_of(work, actor))
+            filters = replace(filters, visible_to=await audience_of(work, actor))
         if watching:
-            wanted = replace(wanted, ids=await work.watches.task_ids_of_user(actor.id))
-        found = await work.tasks.matching(wanted, page)
-        seen = {one.id: one for one in await seen_tasks(work, actor, found.items, now=now, parts=parts)}
+            filters = replace(filters, ids=await work.watches.task_ids_of_user(actor.id))
+        found = await work.tasks.matching(filters, page)
+        seen = {one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)}
         return found.showing(lambda task: seen.get(task.id))

@@ -10,7 +10,7 @@ from application.rollback import missing_faults
 from application.tasks.access import principal_for
 from domain.errors import Fault, RuleBroken
 from domain.permissions import may_add_task, may_see_task
-from domain.task import Home, Task, TaskChanges, home_in
+from domain.task import Ownership, Task, TaskChanges, ownership_in
 
 PARENT_DEPTH_MAX = 100
 
@@ -65,14 +65,14 @@ def new_references(changes: TaskChanges, before: Task | None) -> NewReferences:
     )
 
 
-async def home_after(
+async def ownership_after(
     work: UnitOfWork,
     actor: Actor,
     changes: TaskChanges,
     *,
     before: Task | None,
     lineages: Lineages | None = None,
-) -> Home:
+) -> Ownership:
     """Whose a task is after these changes: in a project its owner and team, without one the owner it has, for a new
     task the actor.
 
@@ -85,11 +85,11 @@ async def home_after(
     parents = [new.parent_id] if new.parent_id else []
     projects = [new.project_id] if new.project_id else []
     await work.load(projects=projects, tasks=parents, labels=new.labels.values())
-    home: Home | None = None
+    ownership: Ownership | None = None
     if new.project_id:
-        home = await _project_home(work, actor, new.project_id, is_move=before is not None)
+        ownership = await _project_ownership(work, actor, new.project_id, is_move=before is not None)
     faults: list[Fault] = []
-    if new.project_id and home is None:
+    if new.project_id and ownership is None:
         faults += await missing_faults(
             work.projects, {"/projectId": new.project_id}, "is no project of yours"
         )
@@ -100,15 +100,17 @@ async def home_after(
         )
     if faults:
         raise RuleBroken("The task refers to something that is not there.", faults=faults)
-    if home is not None:
-        return home
+    if ownership is not None:
+        return ownership
     if before is None:
-        return Home(actor.id)
+        return Ownership(actor.id)
     stays = "project_id" not in changes or changes["project_id"] == before.project_id
-    return before.home if stays else Home(before.owner_id)
+    return before.ownership if stays else Ownership(before.owner_id)
 
 
-async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool) -> Home | None:
+async def _project_ownership(
+    work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool
+) -> Ownership | None:
     project = (await work.projects.get_many([project_id])).get(project_id)
     if project is None or project.is_deleted:
         return None
@@ -122,7 +124,7 @@ async def _project_home(work: UnitOfWork, actor: Actor, project_id: str, *, is_m
     if not may_add:
         return None
     work.projects.rely_on(project)
-    return home_in(project)
+    return ownership_in(project)
 
 
 async def _label_faults(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Fault]:

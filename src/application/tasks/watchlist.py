@@ -12,7 +12,7 @@ from application.ports.repositories import Audience, TaskFilter
 from application.ports.unit_of_work import Begin, UnitOfWork
 from application.retrying import retry_conflicts
 from application.tasks.access import visible_task
-from application.tasks.details import NO_PARTS, Parts, SeenTask, seen_task, seen_tasks
+from application.tasks.details import NO_EXPANSIONS, Expansions, TaskDetails, details_of, details_of_all
 from domain.entity import Stamp
 from domain.errors import VersionConflict
 from domain.permissions import Principal, may_see_task, sees_everything
@@ -29,7 +29,7 @@ LOOKED_AT_ONCE = 1_000
 class WatchedTask:
     """A task, and since when its reader watches it."""
 
-    seen: SeenTask
+    details: TaskDetails
     watched_at: datetime
 
 
@@ -45,7 +45,7 @@ class ListWatched:
     clock: Clock
 
     async def __call__(
-        self, actor: Actor, page: PageRequest, *, parts: Parts = NO_PARTS
+        self, actor: Actor, page: PageRequest, *, expand: Expansions = NO_EXPANSIONS
     ) -> Page[WatchedTask]:
         work = self.begin(actor)
         audience = await audience_of(work, actor)
@@ -55,11 +55,13 @@ class ListWatched:
         # One more than is shown tells whether there is more.
         found = await _visible_tasks(work, actor, audience, following, enough=page.limit + 1)
         shown = list(found.items())[: page.limit]
-        seen = await seen_tasks(work, actor, [task for _, task in shown], now=self.clock.now(), parts=parts)
+        seen = await details_of_all(
+            work, actor, [task for _, task in shown], now=self.clock.now(), expand=expand
+        )
         positions = [Position(watch.began_at, watch.id) for watch, _ in shown]
         return Page(
             items=[
-                WatchedTask(seen=one, watched_at=watch.began_at)
+                WatchedTask(details=one, watched_at=watch.began_at)
                 for (watch, _), one in zip(shown, seen, strict=True)
             ],
             next=positions[-1] if len(found) > page.limit else None,
@@ -131,8 +133,8 @@ class WatchTask:
             # Purging a task takes its watches along; none may slip in between.
             work.tasks.rely_on(task)
             await work.commit()
-        seen = await seen_task(work, actor, task, now=stamp.at)
-        return WatchedTask(seen=seen, watched_at=watch.began_at)
+        details = await details_of(work, actor, task, now=stamp.at)
+        return WatchedTask(details=details, watched_at=watch.began_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,13 +59,13 @@ class ListTeams:
 
     begin: Begin
 
-    async def __call__(self, actor: Actor, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def __call__(self, actor: Actor, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         work = self.begin(actor)
-        if not sees_everything(actor.grants) and wanted.deleted:
-            wanted = replace(wanted, owner_id=actor.id)
+        if not sees_everything(actor.grants) and filters.deleted:
+            filters = replace(filters, owner_id=actor.id)
         elif not sees_everything(actor.grants):
-            wanted = replace(wanted, ids=(await audience_of(work, actor)).team_ids)
-        return await work.teams.matching(wanted, page)
+            filters = replace(filters, ids=(await audience_of(work, actor)).team_ids)
+        return await work.teams.matching(filters, page)
 
 
 async def _changeable_team(work: UnitOfWork, actor: Actor, id: str) -> Team:

@@ -45,7 +45,7 @@ class Container(containers.DeclarativeContainer):
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
 
     clock = providers.Singleton(SystemClock)
-    aside = providers.Singleton(Threads)
+    executor = providers.Singleton(Threads)
     identifiers = providers.Singleton(SortableIdentifiers)
     stack = providers.Singleton(StoreStack, settings=settings, clock=clock)
     synchronisation = stack.provided.synchronisation
@@ -238,13 +238,13 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         readers=providers.Dict(beads=providers.Factory(BeadsReader)),
         numbers=numbers,
-        aside=aside,
+        executor=executor,
     )
     export_tasks = providers.Singleton(
         exports.ExportTasks,
         begin=begin,
         writers=providers.Dict(beads=providers.Factory(BeadsWriter)),
-        aside=aside,
+        executor=executor,
     )
     seed_demonstration = providers.Singleton(
         demonstration.SeedDemonstration, begin=begin, clock=clock, identifiers=identifiers, numbers=numbers

@@ -11,8 +11,8 @@ import msgspec
 from litestar import Request
 from litestar.types import Receive, Scope, Send
 
-from application.accounts.users import SeenUser
-from application.tasks.details import NamedAssignee, Part, SeenTask
+from application.accounts.users import UserDetails
+from application.tasks.details import Expansion, NamedAssignee, TaskDetails
 from domain.assignment import TaskAssignment
 from domain.entity import Entity
 from domain.label import Label
@@ -98,13 +98,13 @@ def entity_answer(
     *,
     status: int = 200,
     headers: RawHeaders = (),
-    is_told_by_version: bool = True,
+    is_cacheable_by_version: bool = True,
 ) -> Answer:
     """An entity's view under its tag; 304 without a body where a reader has this version already, unless the view
     shows more than the version tells.
     """
     tagged = ((b"etag", entity_tag(entity.version)), *headers)
-    if is_told_by_version and request.method == "GET" and has_seen(request.scope, entity.version):
+    if is_cacheable_by_version and request.method == "GET" and has_seen(request.scope, entity.version):
         return Answer(status=304, headers=tagged)
     return Answer(_ENCODER.encode(view_of(entity)), status=status, headers=tagged)
 
@@ -172,19 +172,19 @@ _assignee_view = _view_maker(NamedAssignee, AssigneeView)
 _whole_user = _view_maker(User, UserView)
 
 
-def _task_view(seen: SeenTask) -> TaskView:
+def _task_view(seen: TaskDetails) -> TaskView:
     view = _task_alone(seen.task)
     view.in_watchlist = seen.in_watchlist
     if seen.is_deferred:
         view.status = ShownStatus.DEFERRED
-    if Part.LABELS in seen.parts:
+    if Expansion.LABELS in seen.expand:
         view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in seen.labels)
-    if Part.ASSIGNEE in seen.parts:
+    if Expansion.ASSIGNEE in seen.expand:
         view.assignee = None if seen.assignee is None else _assignee_view(seen.assignee)
     return view
 
 
-def _user_view(seen: SeenUser) -> UserView:
+def _user_view(seen: UserDetails) -> UserView:
     view = _whole_user(seen.user)
     if not seen.shows_contact:
         view.email = view.grants = None
@@ -204,6 +204,6 @@ VIEWS: dict[type[Entity], type[msgspec.Struct]] = {
 
 _VIEW_MAKERS: dict[type[Any], Callable[[Any], msgspec.Struct]] = {
     **{entity: _view_maker(entity, view) for entity, view in VIEWS.items()},
-    SeenTask: _task_view,
-    SeenUser: _user_view,
+    TaskDetails: _task_view,
+    UserDetails: _user_view,
 }

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 
 from application.actor import Actor
 from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
-from application.tasks.details import SeenTask
+from application.tasks.details import TaskDetails
 from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.body_reading import read_with
@@ -25,7 +25,7 @@ from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, view_ans
 from entrypoints.http.task_desks import BulkDesk
 from entrypoints.http.views import TaskView
 
-Outcome = SeenTask | TandemError
+Outcome = TaskDetails | TandemError
 
 
 class BulkController(Controller):
@@ -56,7 +56,7 @@ class BulkController(Controller):
 
 async def _together(
     request: HttpRequest, actor: Actor, bulk: BulkDesk, operations: Sequence[TaskOperation]
-) -> tuple[list[SeenTask], RawHeaders]:
+) -> tuple[list[TaskDetails], RawHeaders]:
     try:
         return await bulk.writing.once(
             request,

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.types import AnyCallable
 
 from application.ports.repositories import TaskFilter
-from application.tasks.details import NO_PARTS, Part, Parts
+from application.tasks.details import NO_EXPANSIONS, Expansion, Expansions
 from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.addresses import known_id
@@ -50,9 +50,9 @@ def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskCh
     return cast("TaskChanges", fields | cleared)
 
 
-def parts_of(expand: str | None) -> Parts:
+def expansions_of(expand: str | None) -> Expansions:
     """The parts that a checked list of words names."""
-    return NO_PARTS if expand is None else frozenset(map(Part, expand.strip().split(",")))
+    return NO_EXPANSIONS if expand is None else frozenset(map(Expansion, expand.strip().split(",")))
 
 
 def _filter_of(query: TaskQuery) -> TaskFilter:
@@ -128,7 +128,7 @@ class TaskController(TrashController):
             _filter_of(query),
             tasks.pages.wanted(request, query, sort=order_of(query)),
             watching=query.watching,
-            parts=parts_of(query.expand),
+            expand=expansions_of(query.expand),
         )
         return tasks.pages.answer(request, page, view_of)
 
@@ -137,15 +137,15 @@ class TaskController(TrashController):
         actor = actor_of(request)
         query = read_query(request, TaskTrashQuery)
         wanted = tasks.pages.wanted(request, query, sort=query.sort)
-        page = await tasks.find(actor, TaskFilter(deleted=True), wanted, parts=parts_of(query.expand))
+        page = await tasks.find(actor, TaskFilter(deleted=True), wanted, expand=expansions_of(query.expand))
         return tasks.pages.answer(request, page, view_of)
 
     @get("/{id:str}", opt=documented("Read a task", answer=TaskView, query=TaskViewQuery, is_tagged=True))
     async def read(self, request: HttpRequest, id: FromPath[str], tasks: NamedDependency[TaskDesk]) -> Answer:
         actor = actor_of(request)
         query = read_query(request, TaskViewQuery)
-        seen = await tasks.get(actor, known_id(id), parts=parts_of(query.expand))
-        return entity_answer(request, seen, is_told_by_version=seen.is_told_by_version)
+        seen = await tasks.get(actor, known_id(id), expand=expansions_of(query.expand))
+        return entity_answer(request, seen, is_cacheable_by_version=seen.is_cacheable_by_version)
 
     @patch(
         "/{id:str}",

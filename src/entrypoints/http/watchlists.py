@@ -12,7 +12,7 @@ from entrypoints.http.desks import WatchlistDesk
 from entrypoints.http.documentation import documented
 from entrypoints.http.queries import WatchlistQuery, read_query, require_no_query
 from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, view_answer, view_of
-from entrypoints.http.tasks import parts_of
+from entrypoints.http.tasks import expansions_of
 from entrypoints.http.views import InstantText, TaskView
 
 NEWEST_FIRST = "-updatedAt"
@@ -44,7 +44,7 @@ class WatchlistController(Controller):
         actor = actor_of(request)
         query = read_query(request, WatchlistQuery)
         wanted = watchlist.pages.wanted(request, query, sort=NEWEST_FIRST)
-        page = await watchlist.find(actor, wanted, parts=parts_of(query.expand))
+        page = await watchlist.find(actor, wanted, expand=expansions_of(query.expand))
         return watchlist.pages.answer(request, page, _watched_view, headers=NO_STORE)
 
     @put(
@@ -70,5 +70,5 @@ class WatchlistController(Controller):
 
 
 def _watched_view(watched: WatchedTask) -> WatchedTaskView:
-    view = view_of(watched.seen)
+    view = view_of(watched.details)
     return WatchedTaskView(**msgspec.structs.asdict(view), watched_at=instant_text(watched.watched_at))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import SCAN_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS, SYNC_FIELDS
-from application.tasks.details import SeenTask
+from application.tasks.details import TaskDetails
 from domain.audit import SyncStatus
 from domain.entity import Entity
 from domain.task import Task
@@ -138,7 +138,7 @@ def missing(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
 def shown(entity: Entity) -> bytes:
     """What the service answers to somebody who watches nothing, of a task that is not deferred."""
     if isinstance(entity, Task):
-        return encoded(view_of(SeenTask(task=entity, in_watchlist=False, is_deferred=False)))
+        return encoded(view_of(TaskDetails(task=entity, in_watchlist=False, is_deferred=False)))
     return encoded(view_of(entity))
 
 

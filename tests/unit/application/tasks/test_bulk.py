@@ -19,7 +19,7 @@ from application.tasks.bulk_operations import (
     TaskOperation,
     UpdateOperation,
 )
-from application.tasks.details import SeenTask
+from application.tasks.details import TaskDetails
 from application.tasks.references import PARENT_DEPTH_MAX
 from domain.entity import Stamp
 from domain.errors import NotFound, RuleBroken, TandemError, VersionConflict
@@ -98,7 +98,7 @@ def renamed(id: str, version: int | None = None, **more: Any) -> UpdateOperation
     return UpdateOperation(id, changes, version)
 
 
-def told(outcomes: list[SeenTask | TandemError]) -> list[str]:
+def told(outcomes: list[TaskDetails | TandemError]) -> list[str]:
     return [type(each).__name__ for each in outcomes]
 
 
@@ -148,9 +148,16 @@ async def test_each_operation_stands_by_itself(desk: Desk) -> None:
         new(title=""),
     ]
     outcomes = await desk.each(actor(ASSIGNEE), operations)
-    assert told(outcomes) == ["SeenTask", "NotFound", "NotFound", "Forbidden", "NotFound", "RuleBroken"]
+    assert told(outcomes) == ["TaskDetails", "NotFound", "NotFound", "Forbidden", "NotFound", "RuleBroken"]
     outcomes = await desk.each(actor(), operations)
-    assert told(outcomes) == ["SeenTask", "NotFound", "VersionConflict", "SeenTask", "SeenTask", "RuleBroken"]
+    assert told(outcomes) == [
+        "TaskDetails",
+        "NotFound",
+        "VersionConflict",
+        "TaskDetails",
+        "TaskDetails",
+        "RuleBroken",
+    ]
     assert (await desk.task(TASKS[0])).is_deleted
     assert (await desk.task(TASKS[5])).title == "Renamed"
     assert (await desk.task(TASKS[3])).version == 1
@@ -169,7 +176,7 @@ async def test_one_request_changes_a_task_once(desk: Desk) -> None:
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), operations)
     assert [fault.pointer for fault in refusal.value.faults] == ["/operations/1/id"]
-    assert told(await desk.each(actor(), operations)) == ["SeenTask", "RuleBroken"]
+    assert told(await desk.each(actor(), operations)) == ["TaskDetails", "RuleBroken"]
     assert not (await desk.task(TASKS[3])).is_deleted
 
 
@@ -182,7 +189,7 @@ async def test_tasks_that_move_under_each_other_in_one_request_make_no_circle(de
     with pytest.raises(RuleBroken) as refusal:
         await desk.together(actor(), circle)
     assert [fault.pointer for fault in refusal.value.faults] == ["/operations/2/parentId"]
-    assert told(await desk.each(actor(), circle)) == ["SeenTask", "SeenTask", "RuleBroken"]
+    assert told(await desk.each(actor(), circle)) == ["TaskDetails", "TaskDetails", "RuleBroken"]
 
 
 async def test_somebody_at_one_of_the_tasks_refuses_all_and_is_named(desk: Desk) -> None:
@@ -196,7 +203,7 @@ async def test_somebody_at_one_of_the_tasks_refuses_all_and_is_named(desk: Desk)
 async def test_somebody_at_one_of_the_tasks_does_not_hinder_the_others(desk: Desk) -> None:
     desk.crossing = lambda: desk.rename(TASKS[4])
     outcomes = await desk.each(actor(), [new(), renamed(TASKS[3]), renamed(TASKS[4], 1), renamed(TASKS[5])])
-    assert told(outcomes) == ["SeenTask", "SeenTask", "VersionConflict", "SeenTask"]
+    assert told(outcomes) == ["TaskDetails", "TaskDetails", "VersionConflict", "TaskDetails"]
     assert [(await desk.task(TASKS[number])).title for number in (3, 4, 5)] == [
         "Renamed",
         "Crossed",

@@ -6,7 +6,7 @@ from application.paging import PageRequest
 from application.ports.clock import Clock
 from application.ports.repositories import TaskFilter
 from application.ports.unit_of_work import Begin
-from application.tasks.details import Part, Parts
+from application.tasks.details import Expansion, Expansions
 from application.tasks.reading import GetTask, ListTasks
 from application.tasks.watchlist import UnwatchTask, WatchTask
 from domain.assignment import AssigneeType
@@ -17,7 +17,7 @@ from tests.unit.builders import ANNA, BEN, NOON, actor, numbered_id
 from tests.unit.garden import ASSIGNEE, LABELS, STRANGER, TASKS, TEAM, Garden
 
 EVERYTHING = PageRequest(limit=200)
-ALL_PARTS: Parts = frozenset(Part)
+ALL_EXPANSIONS: Expansions = frozenset(Expansion)
 
 
 class SetClock:
@@ -100,16 +100,16 @@ async def test_each_reader_sees_whether_he_watches(
 async def test_a_reader_who_knows_the_version_is_told_of_what_makes_none(
     read: GetTask, begin: Begin, clock: SetClock
 ) -> None:
-    assert (await read(actor(), TASKS[3])).is_told_by_version
-    assert not (await read(actor(), TASKS[3], parts=ALL_PARTS)).is_told_by_version
+    assert (await read(actor(), TASKS[3])).is_cacheable_by_version
+    assert not (await read(actor(), TASKS[3], expand=ALL_EXPANSIONS)).is_cacheable_by_version
 
     await WatchTask(begin, clock)(actor(), TASKS[3])
-    assert not (await read(actor(), TASKS[3])).is_told_by_version
-    assert (await read(actor(BEN), TASKS[3])).is_told_by_version
+    assert not (await read(actor(), TASKS[3])).is_cacheable_by_version
+    assert (await read(actor(BEN), TASKS[3])).is_cacheable_by_version
     clock.instant += timedelta(hours=1)
     task = await begin(actor()).tasks.get(TASKS[3])
     await save(begin, task.edit(Stamp(clock.now(), ANNA), {"title": "Pond"}))
-    assert (await read(actor(), TASKS[3])).is_told_by_version
+    assert (await read(actor(), TASKS[3])).is_cacheable_by_version
 
 
 async def test_a_task_is_deferred_until_its_time_comes(
@@ -119,13 +119,13 @@ async def test_a_task_is_deferred_until_its_time_comes(
     is_deferred, todo = TaskFilter(deferred=True), TaskFilter(deferred=False, status=TaskStatus.TODO)
 
     seen = await read(actor(), TASKS[3])
-    assert (seen.is_deferred, seen.is_told_by_version) == (True, True)
+    assert (seen.is_deferred, seen.is_cacheable_by_version) == (True, True)
     assert await found(listing, ANNA, is_deferred) == {TASKS[3]}
     assert TASKS[3] not in await found(listing, ANNA, todo)
 
     clock.instant = NOON + timedelta(hours=2)
     seen = await read(actor(), TASKS[3])
-    assert (seen.is_deferred, seen.is_told_by_version) == (False, False)
+    assert (seen.is_deferred, seen.is_cacheable_by_version) == (False, False)
     assert await found(listing, ANNA, is_deferred) == set()
     assert TASKS[3] in await found(listing, ANNA, todo)
 
@@ -158,7 +158,7 @@ async def test_parts_name_labels_and_whom_a_task_is_given_to(
     work.labels.save((await work.labels.get(LABELS[1])).delete(Stamp(NOON, ANNA)))
     await work.commit()
 
-    page = await listing(actor(), TaskFilter(), EVERYTHING, parts=ALL_PARTS)
+    page = await listing(actor(), TaskFilter(), EVERYTHING, expand=ALL_EXPANSIONS)
     seen = {one.id: one for one in page.items}
     cleo, team, nobody = (seen[id_].assignee for id_ in TASKS[:3])
 
@@ -169,12 +169,12 @@ async def test_parts_name_labels_and_whom_a_task_is_given_to(
     assert team is not None
     assert (team.id, team.name, team.executor_id, team.executor_name) == (TEAM, "Gardeners", BEN, "Ben Berg")
     assert nobody is None
-    assert await read(actor(), TASKS[1], parts=ALL_PARTS) == seen[TASKS[1]]
+    assert await read(actor(), TASKS[1], expand=ALL_EXPANSIONS) == seen[TASKS[1]]
 
 
 async def test_parts_are_shown_that_were_asked_for_and_no_others(read: GetTask) -> None:
-    labels = await read(actor(), TASKS[1], parts=frozenset({Part.LABELS}))
-    assignee = await read(actor(), TASKS[1], parts=frozenset({Part.ASSIGNEE}))
+    labels = await read(actor(), TASKS[1], expand=frozenset({Expansion.LABELS}))
+    assignee = await read(actor(), TASKS[1], expand=frozenset({Expansion.ASSIGNEE}))
 
     assert (len(labels.labels), labels.assignee) == (2, None)
     assert (assignee.labels, assignee.assignee is None) == ((), False)

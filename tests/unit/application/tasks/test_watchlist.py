@@ -9,7 +9,7 @@ from application.paging import PageRequest, Sort
 from application.ports.clock import Clock
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin
-from application.tasks.details import Part
+from application.tasks.details import Expansion
 from application.tasks.watchlist import LOOKED_AT_ONCE, ListWatched, UnwatchTask, WatchedTask, WatchTask
 from domain.audit import Action
 from domain.entity import Stamp
@@ -42,7 +42,7 @@ def listing(begin: Begin, clock: Clock) -> ListWatched:
 
 
 def ids(items: Iterable[WatchedTask]) -> list[str]:
-    return [item.seen.id for item in items]
+    return [item.details.id for item in items]
 
 
 async def history(begin: Begin, user_id: str, task_id: str) -> list[Action]:
@@ -70,7 +70,7 @@ async def test_watching_twice_is_watching_once(watch: WatchTask, begin: Begin) -
     first = await watch(actor(), TASKS[0])
     again = await watch(actor(), TASKS[0])
 
-    assert first.seen.in_watchlist
+    assert first.details.in_watchlist
     assert again == first
     assert await history(begin, ANNA, TASKS[0]) == [Action.CREATED]
 
@@ -86,7 +86,7 @@ async def test_who_takes_a_task_up_again_watches_it_since_then(
     taken_up = await watch(actor(), TASKS[0])
 
     page = await listing(actor(), NEWEST_FIRST)
-    assert [(item.seen.id, item.watched_at) for item in page.items] == [
+    assert [(item.details.id, item.watched_at) for item in page.items] == [
         (TASKS[0], taken_up.watched_at),
         (TASKS[1], later.watched_at),
     ]
@@ -99,7 +99,7 @@ async def test_many_at_once_who_watch_one_task_for_one_user_make_one_version(
 ) -> None:
     watched = await asyncio.gather(*(watch(actor(), TASKS[0]) for _ in range(4)))
 
-    assert all(one.seen.in_watchlist for one in watched)
+    assert all(one.details.in_watchlist for one in watched)
     assert await history(begin, ANNA, TASKS[0]) == [Action.CREATED]
 
 
@@ -135,7 +135,7 @@ async def test_what_went_into_the_trash_is_left_out_and_not_taken_up(
     assert ids((await listing(actor(), NEWEST_FIRST)).items) == [TASKS[1]]
     with pytest.raises(Conflict):
         await watch(actor(), TASKS[2])
-    assert (await watch(actor(), TASKS[0])).seen.task.is_deleted
+    assert (await watch(actor(), TASKS[0])).details.task.is_deleted
     await unwatch(actor(), TASKS[0])
     assert await begin(actor()).watches.task_ids_of_user(ANNA) == (TASKS[1],)
 
@@ -225,14 +225,14 @@ async def test_a_watch_that_was_brought_under_its_own_id_keeps_its_place(
     last = await listing(actor(), replace(NEWEST_FIRST, limit=2, after=first.next))
 
     assert ids(first.items) == [TASKS[2], TASKS[1]]
-    assert [(item.seen.id, item.watched_at) for item in last.items] == [(TASKS[0], brought.created_at)]
+    assert [(item.details.id, item.watched_at) for item in last.items] == [(TASKS[0], brought.created_at)]
 
 
 async def test_parts_are_shown_where_they_are_asked_for(watch: WatchTask, listing: ListWatched) -> None:
     await watch(actor(), TASKS[1])
 
-    plain = (await listing(actor(), NEWEST_FIRST)).items[0].seen
-    full = (await listing(actor(), NEWEST_FIRST, parts=frozenset(Part))).items[0].seen
+    plain = (await listing(actor(), NEWEST_FIRST)).items[0].details
+    full = (await listing(actor(), NEWEST_FIRST, expand=frozenset(Expansion))).items[0].details
 
     assert (plain.labels, plain.assignee) == ((), None)
     assert [label.id for label in full.labels] == [LABELS[1], LABELS[2]]

@@ -13,7 +13,7 @@ from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Stamp
 from domain.errors import Forbidden, NotFound, RuleBroken
 from domain.project import Project
-from domain.task import Home, Task, TaskStatus
+from domain.task import Ownership, Task, TaskStatus
 from domain.team import Team
 from tests.unit.application.clubhouse import CARL, Clubhouse
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor, numbered_id
@@ -30,8 +30,10 @@ async def given_task(house: Clubhouse, team: Team, *, status: TaskStatus = TaskS
     work.projects.save(
         Project.create(PROJECT, stamp, owner_id=ANNA, changes={"name": "Garden", "team_id": team.id})
     )
-    home = Home(ANNA, team.id)
-    task = Task.create(TASK, stamp, {"title": "Dig", "project_id": PROJECT, "status": status}, home=home)
+    ownership = Ownership(ANNA, team.id)
+    task = Task.create(
+        TASK, stamp, {"title": "Dig", "project_id": PROJECT, "status": status}, ownership=ownership
+    )
     assignment = TaskAssignment.create(numbered_id(73), stamp, task_id=TASK, assignee=assignee)
     work.tasks.save(task)
     work.assignments.save(assignment)
@@ -105,7 +107,7 @@ async def test_nobody_carries_off_a_task_that_he_only_works_on(house: Clubhouse)
     await edit(actor(ANNA), TASK, {"project_id": None}, expected_version=None)
 
     task, _ = await stored_task(house)
-    assert task.home == Home(ANNA)
+    assert task.ownership == Ownership(ANNA)
 
 
 async def test_a_code_lets_back_in_who_left_but_not_who_was_removed(house: Clubhouse) -> None:

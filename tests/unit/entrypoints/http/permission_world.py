@@ -13,7 +13,7 @@ from domain.entity import Stamp
 from domain.label import Label
 from domain.project import Project, ProjectChanges
 from domain.role import BUILT_IN_ROLES, Role, RoleChanges, RoleScope, built_in_id
-from domain.task import Home, Task, TaskChanges, TaskStatus, home_in
+from domain.task import Ownership, Task, TaskChanges, TaskStatus, ownership_in
 from domain.team import Membership, Team
 from domain.timeline import Plan, Timeline, TimelineItem
 from domain.user import User
@@ -142,10 +142,12 @@ def _things(work: UnitOfWork) -> None:
         changes: ProjectChanges = {"name": name, "team_id": THINGS["team"]}
         work.projects.save(Project.create(THINGS[name], STAMP, owner_id=owner_id, changes=changes))
     by_creator = Stamp(EARLIER, USERS["creator"])
-    home = Home(owner_id, THINGS["team"])
+    ownership = Ownership(owner_id, THINGS["team"])
     for number, name in enumerate(("task", "trashed task", "given task"), start=1):
         changes_: TaskChanges = {"title": name, "project_id": THINGS["project"]}
-        work.tasks.save(Task.create(THINGS[name], by_creator, changes_, home=home, display_id=number))
+        work.tasks.save(
+            Task.create(THINGS[name], by_creator, changes_, ownership=ownership, display_id=number)
+        )
     work.tasks.save(Task.create(THINGS["own task"], by_creator, {"title": "own task"}, display_id=4))
     for name in ("label", "trashed label"):
         work.labels.save(Label.create(THINGS[name], by_creator, {"name": name}))
@@ -160,7 +162,7 @@ async def _second_versions(work: UnitOfWork) -> None:
     team, project = await work.teams.get(THINGS["team"]), await work.projects.get(THINGS["project"])
     work.teams.save(team.edit(later, {"name": "Crew"}))
     work.projects.save(project.edit(later, {"name": "Garden"}))
-    assert home_in(project).team_id == team.id
+    assert ownership_in(project).team_id == team.id
     timeline = await work.timelines.get(project.id)
     work.timelines.save(timeline.save(later, Plan(items=(TimelineItem(id="a", title="Dig", duration=2),))))
     work.watches.save(Watch.create(later, user_id=USERS["assignee"], task_id=THINGS["task"]))

@@ -242,7 +242,7 @@ class Parts:
             "begin": begin,
             "clock": clock,
             "identifiers": identifiers,
-            "aside": Threads(),
+            "executor": Threads(),
             "numbers": self.numbers,
             "tokens": self.tokens,
             "refresh_tokens": OpaqueRefreshTokens(self.tokens.derived_secret("refresh")),

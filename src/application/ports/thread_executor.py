@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 R = TypeVar("R")
 
 
-class Aside(Protocol):
+class ThreadExecutor(Protocol):
     """A place for what takes seconds and waits for nobody."""
 
     async def run(self, work: Callable[[], R]) -> R:
