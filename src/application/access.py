@@ -6,7 +6,7 @@ from application.actor import SYSTEM_ID, Actor
 from application.ports.repositories import Audience
 from application.ports.unit_of_work import UnitOfWork
 from domain.errors import Forbidden, NotFound
-from domain.permissions import Held, Principal, is_admin
+from domain.permissions import Held, Principal, is_admin, sees_everything
 from domain.role import BUILT_IN_ROLES, Permission, Role, built_in_id
 from domain.team import Membership, membership_id
 
@@ -106,9 +106,14 @@ async def require_allowed(
 
 
 async def audience_of(work: UnitOfWork, actor: Actor) -> Audience:
-    """The actor with all their teams, as a filter of lists."""
+    """The actor with all their teams."""
     memberships = await work.memberships.of_user(actor.id)
     return Audience(actor.id, tuple(sorted(one.team_id for one in memberships)))
+
+
+async def visible_to(work: UnitOfWork, actor: Actor) -> Audience | None:
+    """The filter of lists for the actor; None if they may see everything."""
+    return None if sees_everything(actor.grants) else await audience_of(work, actor)
 
 
 async def _memberships_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> list[Membership]:

@@ -1,15 +1,13 @@
-"""Earlier versions, alike for everything that has them: put back as a new one, unless what they point at is gone."""
+"""Rolling back to an earlier version, for every resource: its content becomes a new version."""
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from application.actor import Actor
-from application.ports.clock import Clock
 from application.ports.repositories import Repository
-from application.ports.unit_of_work import Begin
 from application.retrying import retry_conflicts, with_concurrent_additions
-from application.trash import Kind, concerns_resource
+from application.trash import ResourceType, concerns_resource
+from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Entity, Stamp
 from domain.errors import Fault
@@ -17,27 +15,24 @@ from domain.errors import Fault
 E = TypeVar("E", bound=Entity)
 
 
-@dataclass(frozen=True, slots=True)
-class RollBack(Generic[E]):
-    """The content of an earlier version as a new version. `expected_version` None means whichever is current.
+class RollBack(TimedUseCase, Generic[E]):
+    """Stores the content of an earlier version as a new version. `expected_version` None accepts any version.
 
-    Raises RuleBroken, with a pointer to each, where that content points at what is not there any more.
+    Raises RuleBroken with a pointer for every reference of that content that no longer exists.
     """
 
-    begin: Begin
-    clock: Clock
-    kind: ClassVar[Kind[Any]]
+    resource: ClassVar[ResourceType[Any]]
 
     async def __call__(self, actor: Actor, id: str, *, version: int, expected_version: int | None) -> E:
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
 
         def roll_back() -> Awaitable[E]:
             return self._roll_back(actor, id, stamp, version=version, expected_version=expected_version)
 
-        if self.kind.move_content is None:
+        if self.resource.update_content is None:
             return await roll_back()
         return await with_concurrent_additions(
-            roll_back, self.begin, actor, lambda work: self.kind.move_latecomers(work, id, stamp)
+            roll_back, self.begin, actor, lambda work: self.resource.update_additions(work, id, stamp)
         )
 
     @retry_conflicts(unless=concerns_resource)
@@ -45,15 +40,15 @@ class RollBack(Generic[E]):
         self, actor: Actor, id: str, stamp: Stamp, *, version: int, expected_version: int | None
     ) -> E:
         work = self.begin(actor)
-        present: E = await self.kind.reach(work, actor, id)
+        repository = self.resource.repository(work)
+        present: E = await self.resource.load_for_change(work, actor, id)
         present.require_version(expected_version)
-        earlier: E = await self.kind.of(work).at_version(id, version)
-        rolled_back = present.roll_back_to(earlier, stamp)
-        if self.kind.check is not None:
-            await self.kind.check(work, actor, present, rolled_back)
-        self.kind.of(work).save(rolled_back, action=Action.ROLLED_BACK)
-        if self.kind.move_content is not None:
-            await self.kind.move_content(work, present, rolled_back, stamp)
+        rolled_back = present.roll_back_to(await repository.at_version(id, version), stamp)
+        if self.resource.check is not None:
+            await self.resource.check(work, actor, present, rolled_back)
+        repository.save(rolled_back, action=Action.ROLLED_BACK)
+        if self.resource.update_content is not None:
+            await self.resource.update_content(work, present, rolled_back, stamp)
         await work.commit()
         return rolled_back
 
@@ -61,11 +56,9 @@ class RollBack(Generic[E]):
 async def missing_faults(
     repository: Repository[Any], pointers: Mapping[str, str], otherwise: str
 ) -> list[Fault]:
-    """A fault for each pointer (with the id that stands there) to something that is not there: removed for good, or
-    what is said otherwise.
-    """
+    """A fault for each pointer (with its missing id): "was permanently removed" or the other message."""
     gone = await repository.purged(pointers.values()) if pointers else ()
     return [
-        Fault(pointer, "was removed for good" if id in gone else otherwise)
+        Fault(pointer, "was permanently removed" if id in gone else otherwise)
         for pointer, id in pointers.items()
     ]

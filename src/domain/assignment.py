@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import Conflict
 
 
@@ -45,13 +45,8 @@ class TaskAssignment(Entity):
         cls, id: str, stamp: Stamp, *, task_id: str, assignee: Assignee, executor_id: str | None = None
     ) -> Self:
         """Version 1 of an assignment."""
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
-            task_id=task_id,
-            assignee_id=assignee.id,
-            assignee_type=assignee.type,
-            executor_id=executor_id,
-        )
+        fields = {"assignee_id": assignee.id, "assignee_type": assignee.type, "executor_id": executor_id}
+        return cls._first(id, stamp, task_id=task_id, **fields)
 
     @property
     def assignee(self) -> Assignee:

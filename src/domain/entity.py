@@ -43,6 +43,19 @@ class Entity:
     deleted_at: datetime | None = None
     deleted_by: str | None = None
 
+    @classmethod
+    def _first(cls, id: str, stamp: Stamp, **fields: object) -> Self:
+        """Version 1 with these fields."""
+        return cls(
+            id=id,
+            version=1,
+            created_at=stamp.at,
+            created_by=stamp.by,
+            updated_at=stamp.at,
+            updated_by=stamp.by,
+            **fields,  # type: ignore[arg-type]
+        )
+
     def _next(self, stamp: Stamp, **fields: object) -> Self:
         """The next version with these fields, or the same object if nothing differs."""
         if all(getattr(self, name) == value for name, value in fields.items()):
@@ -84,18 +97,6 @@ class Entity:
         """Raises Conflict for an entity in the trash: it must be restored before it can change."""
         if self.is_deleted:
             raise Conflict("This is in the trash; restore it first.")
-
-
-def first_stamps(id: str, stamp: Stamp) -> dict[str, object]:
-    """The stamp fields of version 1."""
-    return {
-        "id": id,
-        "version": 1,
-        "created_at": stamp.at,
-        "created_by": stamp.by,
-        "updated_at": stamp.at,
-        "updated_by": stamp.by,
-    }
 
 
 def derived_id(*parts: str) -> str:

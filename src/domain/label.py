@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.name import require_name
 from domain.project import require_color
 
@@ -37,7 +37,7 @@ class Label(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, changes: LabelChanges) -> Self:
         """Version 1 of a label. Raises RuleBroken for an invalid field."""
-        return cls(**first_stamps(id, stamp), **_checked(changes))  # type: ignore[arg-type]
+        return cls._first(id, stamp, **_checked(changes))
 
     def edit(self, stamp: Stamp, changes: LabelChanges) -> Self:
         """The label with these changes; the same object if nothing differs. Raises as `create`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import Fault, RuleBroken
 from domain.name import require_name
 from domain.storable import require_text
@@ -47,8 +47,7 @@ class Project(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, owner_id: str, changes: ProjectChanges) -> Self:
         """Version 1 of a project. Raises RuleBroken for an invalid field."""
-        fields: dict[str, object] = {"owner_id": owner_id, **_checked(changes)}
-        return cls(**first_stamps(id, stamp), **fields)  # type: ignore[arg-type]
+        return cls._first(id, stamp, **{"owner_id": owner_id, **_checked(changes)})
 
     def edit(self, stamp: Stamp, changes: ProjectChanges) -> Self:
         """The project with these changes; the same object if nothing differs. Raises as `create`."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import Conflict, Fault, RuleBroken
 from domain.name import require_name
 from domain.storable import require_text
@@ -66,14 +66,15 @@ class Role(Entity):
     def create(cls, id: str, stamp: Stamp, *, scope: RoleScope, changes: RoleChanges) -> Self:
         """Version 1 of a role. Raises RuleBroken for an invalid field, and for a global role without permissions."""
         fields: RoleChanges = {"permissions": (), **changes}
-        return cls(**first_stamps(id, stamp), scope=scope, **_checked(scope, fields))  # type: ignore[arg-type]
+        return cls._first(id, stamp, scope=scope, **_checked(scope, fields))
 
     @classmethod
     def built_in(cls, stamp: Stamp, definition: "BuiltIn") -> Self:
         """Version 1 of a built-in role."""
         scope, name, description, permissions = definition
-        return cls(
-            **first_stamps(built_in_id(scope, name), stamp),  # type: ignore[arg-type]
+        return cls._first(
+            built_in_id(scope, name),
+            stamp,
             scope=scope,
             name=name,
             description=description,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 
 SIGNED_OUT = "signed out"
 REUSED = "an older refresh token was shown again"
@@ -27,12 +27,7 @@ class Session(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, user_id: str, token_hash: str, expires_at: datetime) -> Self:
         """Version 1 of a session."""
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
-            user_id=user_id,
-            token_hash=token_hash,
-            expires_at=expires_at,
-        )
+        return cls._first(id, stamp, user_id=user_id, token_hash=token_hash, expires_at=expires_at)
 
     def is_open(self, now: datetime) -> bool:
         """Whether the session can still be refreshed."""

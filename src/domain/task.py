@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 from typing import Self, TypedDict
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import Conflict, Fault, RuleBroken
 from domain.name import require_one_line
 from domain.project import Project
@@ -116,31 +116,15 @@ class Task(Entity):
     ) -> Self:
         """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
         _require_one_line_title(changes)
-        return cls._first(
-            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=external_key
-        )
+        return cls._made(id, stamp, changes, ownership, display_id=display_id, external_key=external_key)
 
     @classmethod
-    def _first(
-        cls,
-        id: str,
-        stamp: Stamp,
-        changes: TaskChanges,
-        *,
-        ownership: Ownership | None,
-        display_id: int | None,
-        external_key: str | None,
+    def _made(
+        cls, id: str, stamp: Stamp, changes: TaskChanges, ownership: Ownership | None, **others: object
     ) -> Self:
         fields = _started(_checked(changes), stamp)
-        ownership = ownership or Ownership(stamp.by)
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
-            **fields,
-            owner_id=ownership.owner_id,
-            team_id=ownership.team_id,
-            display_id=display_id,
-            external_key=external_key,
-        )
+        owner = ownership or Ownership(stamp.by)
+        return cls._first(id, stamp, owner_id=owner.owner_id, team_id=owner.team_id, **fields, **others)
 
     @classmethod
     def imported(
@@ -158,10 +142,10 @@ class Task(Entity):
         The stamp says who imports it and when. Raises RuleBroken for an invalid field.
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
-        first = cls._first(
-            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=origin.external_key
+        made = cls._made(
+            id, stamp, changes, ownership, display_id=display_id, external_key=origin.external_key
         )
-        task = replace(first, created_at=origin.created_at)
+        task = replace(made, created_at=origin.created_at)
         if origin.deleted_at is None:
             return task
         if origin.deleted_reason is not None:

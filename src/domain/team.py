@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import Conflict
 from domain.name import require_name
 from domain.role import RoleScope, built_in_id
@@ -46,8 +46,7 @@ class Team(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, owner_id: str, changes: TeamChanges) -> Self:
         """Version 1 of a team. Raises RuleBroken for an invalid field."""
-        fields: dict[str, object] = {"owner_id": owner_id, **_checked(changes)}
-        return cls(**first_stamps(id, stamp), **fields)  # type: ignore[arg-type]
+        return cls._first(id, stamp, **{"owner_id": owner_id, **_checked(changes)})
 
     def edit(self, stamp: Stamp, changes: TeamChanges) -> Self:
         """The team with these changes; the same object if nothing differs. Raises as `create`."""
@@ -90,9 +89,9 @@ class Membership(Entity):
     @classmethod
     def create(cls, stamp: Stamp, *, team_id: str, user_id: str, owns: bool = False) -> Self:
         """Version 1 of a membership."""
-        stamps = first_stamps(membership_id(team_id, user_id), stamp)
-        role_id = OWNER_ROLE_ID if owns else MEMBER_ROLE_ID
-        return cls(**stamps, team_id=team_id, user_id=user_id, role_ids=(role_id,))  # type: ignore[arg-type]
+        role_ids = (OWNER_ROLE_ID if owns else MEMBER_ROLE_ID,)
+        id = membership_id(team_id, user_id)
+        return cls._first(id, stamp, team_id=team_id, user_id=user_id, role_ids=role_ids)
 
     @property
     def own_id(self) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Self
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import FAULTS_MAX, Fault, RuleBroken
 from domain.storable import require_text, text_faults
 
@@ -104,6 +104,10 @@ class Plan:
     dependencies: tuple[Dependency, ...] = ()
     message: str | None = None
 
+    def content(self) -> dict[str, object]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
     def check(self) -> None:
         """Raises RuleBroken with the faults: values out of bounds, unknown, duplicate or self-linked items, cycles, and
         ends before starts.
@@ -135,13 +139,7 @@ class Timeline(Entity):
     def create(cls, project_id: str, stamp: Stamp, plan: Plan) -> Self:
         """Version 1 of a project's timeline. Raises RuleBroken for an inconsistent plan."""
         plan.check()
-        return cls(
-            **first_stamps(project_id, stamp),  # type: ignore[arg-type]
-            calendar=plan.calendar,
-            items=plan.items,
-            dependencies=plan.dependencies,
-            message=plan.message,
-        )
+        return cls._first(project_id, stamp, **plan.content())
 
     def save(self, stamp: Stamp, plan: Plan) -> Self:
         """The timeline with this plan; the same object if only the message differs. Raises RuleBroken as `create`."""
@@ -149,13 +147,7 @@ class Timeline(Entity):
         plan.check()
         if (plan.calendar, plan.items, plan.dependencies) == (self.calendar, self.items, self.dependencies):
             return self
-        return self._next(
-            stamp,
-            calendar=plan.calendar,
-            items=plan.items,
-            dependencies=plan.dependencies,
-            message=plan.message,
-        )
+        return self._next(stamp, **plan.content())
 
 
 def _size_faults(plan: Plan) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import Fault, RuleBroken
 from domain.name import require_name
 from domain.storable import require_text
@@ -49,8 +49,9 @@ class User(Entity):
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, email: str, name: str, grants: tuple[str, ...] = ()) -> Self:
         """Version 1 of a user. Raises RuleBroken for an invalid address or name."""
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
+        return cls._first(
+            id,
+            stamp,
             email=normal_email(email),
             name=require_name(name, "/name", longest=NAME_LENGTH_MAX),
             grants=tuple(sorted(grants)),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 
 
 def watch_id(user_id: str, task_id: str) -> str:
@@ -22,8 +22,7 @@ class Watch(Entity):
     @classmethod
     def create(cls, stamp: Stamp, *, user_id: str, task_id: str) -> Self:
         """Version 1 of a watch."""
-        stamps = first_stamps(watch_id(user_id, task_id), stamp)
-        return cls(**stamps, user_id=user_id, task_id=task_id)  # type: ignore[arg-type]
+        return cls._first(watch_id(user_id, task_id), stamp, user_id=user_id, task_id=task_id)
 
     @property
     def own_id(self) -> str:

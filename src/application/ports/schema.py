@@ -1,4 +1,4 @@
-"""The shape of what is stored, and how it moves from version to version."""
+"""The schemas of the stores and their migrations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaState:
-    """Where one store stands: its present revision (None before the first), and the one this program expects."""
+    """The revision of one store (None before the first), and the one that this program expects."""
 
     store: str
     revision: str | None
@@ -15,16 +15,16 @@ class SchemaState:
 
     @property
     def is_current(self) -> bool:
-        """Whether the program and the store agree."""
+        """Whether the store has the expected revision."""
         return self.revision == self.expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldRecords:
-    """What one collection of one store holds in older forms, of the records that were looked at.
+    """The records of one collection in one store that have an older schema, among those that were read (`looked_at`).
 
-    `waiting` are read in today's form and stored so with their next change; `unfit` cannot be read at all, because
-    something required is missing or unknown. Not complete means that the collection holds more than was looked at.
+    `waiting` records are converted when read and stored with their next change; `unfit` ones cannot be read, because a
+    required field is missing or a value is unknown. `is_complete` is False if the collection has more records.
     """
 
     store: str
@@ -52,34 +52,24 @@ class OutOfPlace:
 
 
 class Schema(Protocol):
-    """The schema of every store in use. All methods raise StoreUnavailable where a store does not answer."""
+    """The schemas of all stores in use. All methods raise StoreUnavailable if a store does not answer."""
 
     async def states(self) -> Sequence[SchemaState]:
-        """Where each store stands; changes nothing."""
-        ...
+        """The revision of every store; changes nothing."""
 
     async def upgrade(self) -> Sequence[SchemaState]:
-        """Brings each store to what this program expects, creating what is missing. Harmless when done already."""
-        ...
+        """Brings every store to the expected revision and creates what is missing. May be repeated."""
 
     async def waiting(self) -> Sequence[OldRecords]:
-        """How many records of each collection wait for an upgrade, in each store whose schema can be read; a bounded
-        number of them is looked at.
-        """
-        ...
+        """The old records of every collection, in every store whose schema can be read; reads a bounded number."""
 
     async def out_of_place(self) -> Sequence[OutOfPlace]:
         """What is out of place in the store that owns the writes, where its schema can be read; a bounded number of
         records is looked at.
         """
-        ...
 
     async def rewrite(self) -> Sequence[OldRecords]:
-        """Stores every old record in today's form under its present version, and says what is left. May be repeated,
-        and run beside writers.
-        """
-        ...
+        """Converts every old record without a new version; answers the rest. May be repeated, also during writes."""
 
     async def downgrade(self) -> Sequence[SchemaState]:
-        """Takes each store that has steps behind it one step back. Raises Conflict where there is none."""
-        ...
+        """Takes every store back by one revision, if it has an earlier one. Raises Conflict if no store has."""

@@ -1,4 +1,4 @@
-"""Computing that would keep the process from everybody else."""
+"""Long computations in a thread."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -7,10 +7,7 @@ R = TypeVar("R")
 
 
 class ThreadExecutor(Protocol):
-    """A place for what takes seconds and waits for nobody."""
+    """Runs computations that take seconds, so that the event loop stays free."""
 
     async def run(self, work: Callable[[], R]) -> R:
-        """The result of the work, done while others go on. It must touch nothing that they change; what it raises
-        comes out here.
-        """
-        ...
+        """The result of the work, or its exception. The work must not touch data that other code changes meanwhile."""

@@ -11,7 +11,7 @@ from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import EVERYTHING
 from adapters.records.record_store import RecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
-from application.interchange.imports import CROSSED, REMOVED, TASKS_PER_CHANGE_SET_MAX
+from application.interchange.imports import CHANGING, REMOVED, TASKS_PER_CHANGE_SET_MAX
 from application.interchange.report import ImportReport
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
@@ -231,7 +231,7 @@ async def test_an_import_tells_which_tasks_its_ever_changing_project_did_not_rec
 
     report = await bring_crossed(recolor, {"id": "bd-1"}, {"id": "bd-2"}, times=together_and_alone)
 
-    assert [(each.key, each.why) for each in report.skipped] == [("bd-1", CROSSED)]
+    assert [(each.key, each.why) for each in report.skipped] == [("bd-1", CHANGING)]
     assert [task["title"] for task in (await contents(store))["tasks"].values()] == ["Title of bd-2"]
     assert counts(await bring(beads({"id": "bd-1"}, {"id": "bd-2"}))) == {"created": 1, "unchanged": 1}
 

@@ -140,11 +140,11 @@ async def test_the_same_assignee_again_changes_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("assignee", "because"),
     [
-        (user("f" * 24), "is no user"),
-        (user(TEAM), "is no user"),
-        (team("f" * 24), "is no team of yours"),
-        (team(BEN), "is no team of yours"),
-        (team(OTHER_TEAM), "is no team of yours"),
+        (user("f" * 24), "is not a user"),
+        (user(TEAM), "is not a user"),
+        (team("f" * 24), "is not one of your teams"),
+        (team(BEN), "is not one of your teams"),
+        (team(OTHER_TEAM), "is not one of your teams"),
     ],
 )
 async def test_nobody_is_given_a_task_who_is_not_there(desk: Desk, assignee: Assignee, because: str) -> None:
