@@ -13,12 +13,12 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import Begin
-from tests.unit.application.clubhouse import Clubhouse
+from tests.unit.application.team_fixture import TeamFixture
 from tests.unit.builders import NOON
 
 
 class SteppingClock:
-    """The port Clock for tests: every look is one minute later."""
+    """The port Clock for tests: one minute later at each reading."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -53,7 +53,7 @@ def begin(store: RecordStore, identifiers: Identifiers) -> Begin:
 
 
 @pytest.fixture
-async def house() -> Clubhouse:
-    opened = Clubhouse()
+async def fixture() -> TeamFixture:
+    opened = TeamFixture()
     await opened.open()
     return opened

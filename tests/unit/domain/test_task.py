@@ -131,7 +131,7 @@ def test_work_begins_when_a_task_first_gets_into_progress() -> None:
     assert task(changes={"status": TaskStatus.IN_PROGRESS}).started_at == NOON
 
 
-def test_who_says_when_work_began_is_believed() -> None:
+def test_a_given_start_time_is_kept() -> None:
     said = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": TOMORROW})
     unsaid = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": None})
     assert (said.started_at, unsaid.started_at) == (TOMORROW, None)

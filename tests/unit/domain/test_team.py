@@ -62,7 +62,7 @@ def test_nobody_is_a_member_twice() -> None:
     assert membership_id(TEAM, BEN) != membership_id(BEN, TEAM)
 
 
-def test_whoever_belongs_to_a_team_holds_exactly_one_standing_role() -> None:
+def test_a_member_holds_exactly_one_role_of_membership_or_ownership() -> None:
     member = membership().with_role(stamp(), "f" * 24)
     owner = member.become_owner(stamp(1))
     assert set(member.role_ids) == {MEMBER_ROLE_ID, "f" * 24}
@@ -71,7 +71,7 @@ def test_whoever_belongs_to_a_team_holds_exactly_one_standing_role() -> None:
     assert Membership.create(stamp(), team_id=TEAM, user_id=ANNA, owns=True).role_ids == (OWNER_ROLE_ID,)
 
 
-def test_who_comes_back_is_a_plain_member() -> None:
+def test_a_returning_member_has_the_member_role_alone() -> None:
     gone = membership().with_role(stamp(1), "f" * 24).leave(stamp(2))
     assert gone.is_deleted
     back = gone.rejoin(stamp(3))

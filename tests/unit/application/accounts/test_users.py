@@ -7,14 +7,14 @@ from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import Begin
 from domain.errors import Conflict, Forbidden, NotFound, RuleBroken, VersionConflict
 from tests.unit.builders import ANNA, BEN, actor, numbered_id
-from tests.unit.garden import ASSIGNEE, NAMES, STRANGER, Garden
+from tests.unit.team_project import ASSIGNEE, NAMES, STRANGER, TeamProject
 
 ADMIN = actor(numbered_id(0xAD), admin=True)
 
 
 @pytest.fixture(autouse=True)
 async def _garden(begin: Begin) -> None:
-    await Garden(begin).plant()
+    await TeamProject(begin).store()
 
 
 async def test_people_edit_their_own_profile_only(begin: Begin, clock: Clock) -> None:

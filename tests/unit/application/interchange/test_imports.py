@@ -133,7 +133,7 @@ async def test_what_people_changed_here_stays_and_a_clash_is_reported(
     assert "title" in [loss.field for loss in report.lost]
 
 
-async def test_a_field_people_changed_is_not_taken_for_an_imported_one_later(
+async def test_a_field_that_users_changed_does_not_count_as_imported_later(
     bring: Import, begin: Begin, clock: Clock
 ) -> None:
     await bring(beads({"id": "bd-1"}))
@@ -164,7 +164,7 @@ async def test_a_tombstone_that_came_back_there_stays_in_the_trash_here(bring: I
     assert (await task_named(begin, "Title of bd-1", deleted=True)).version == 1
 
 
-async def test_what_was_removed_for_good_does_not_come_back(
+async def test_permanently_removed_entities_are_not_imported_again(
     bring: Import, begin: Begin, clock: Clock, store: RecordStore
 ) -> None:
     issues: list[dict[str, Any]] = [

@@ -15,8 +15,8 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from tests.unit.counting_store import CountingStore
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, Service
-from tests.unit.garden import ASSIGNEE, LABELS, MEMBER, PROJECT, STRANGER, TASKS, TEAM, Garden
 from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.team_project import ASSIGNEE, LABELS, MEMBER, PROJECT, STRANGER, TASKS, TEAM, TeamProject
 
 ONE_TASK_STATEMENTS_MAX = 3
 """The task, the reader's watch, and his membership where neither he nor his grants decide."""
@@ -59,7 +59,7 @@ def counted_service() -> Counted:
 async def counted() -> AsyncIterator[Counted]:
     running = counted_service()
     running.store.__init__(MemoryRecordStore())  # type: ignore[misc]
-    await Garden(partial(StoredUnitOfWork, running.store, SortableIdentifiers())).plant()
+    await TeamProject(partial(StoredUnitOfWork, running.store, SortableIdentifiers())).store()
     yield running
     running.service.client.cookies.clear()
 

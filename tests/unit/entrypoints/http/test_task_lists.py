@@ -8,14 +8,14 @@ from adapters.system.identifiers import SortableIdentifiers
 from domain.entity import Stamp
 from tests.unit.builders import actor
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, BEN, Service, pointers
-from tests.unit.garden import ASSIGNEE, LABELS, PROJECT, STRANGER, TASKS, TEAM, Garden
+from tests.unit.team_project import ASSIGNEE, LABELS, PROJECT, STRANGER, TASKS, TEAM, TeamProject
 
 FIRST = f"/v1/tasks/{TASKS[0]}"
 
 
 @pytest.fixture(autouse=True)
 async def _garden(service: Service) -> None:
-    await Garden(partial(StoredUnitOfWork, service.store, SortableIdentifiers())).plant()
+    await TeamProject(partial(StoredUnitOfWork, service.store, SortableIdentifiers())).store()
 
 
 async def listed(service: Service, query: str, by: str = ANNA) -> list[str]:

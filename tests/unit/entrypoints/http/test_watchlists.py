@@ -7,14 +7,14 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from domain.watch import watch_id
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, BEN, Service, pointers
-from tests.unit.garden import ASSIGNEE, LABELS, MEMBER, STRANGER, TASKS, TEAM, Garden
+from tests.unit.team_project import ASSIGNEE, LABELS, MEMBER, STRANGER, TASKS, TEAM, TeamProject
 
 NOBODYS = "f" * 24
 
 
 @pytest.fixture(autouse=True)
 async def _garden(service: Service) -> None:
-    await Garden(partial(StoredUnitOfWork, service.store, SortableIdentifiers())).plant()
+    await TeamProject(partial(StoredUnitOfWork, service.store, SortableIdentifiers())).store()
 
 
 async def watched(service: Service, query: str = "", **more: Any) -> list[str]:
