@@ -108,11 +108,11 @@ BuiltIn = tuple[RoleScope, str, str, frozenset[Permission]]
 """Scope, name, description and permissions of a built-in role."""
 
 BUILT_IN_ROLES: tuple[BuiltIn, ...] = (
-    (RoleScope.GLOBAL, "admin", "Does everything.", frozenset({Permission.ADMINISTER})),
-    (RoleScope.GLOBAL, "moderator", "Sees everything, tidies everywhere.", frozenset({Permission.MODERATE})),
-    (RoleScope.TEAM, "owner", "Holds everything in the team; comes with owning it.", TEAM_PERMISSIONS),
-    (RoleScope.TEAM, "admin", "Runs the team beside its owner.", TEAM_PERMISSIONS),
-    (RoleScope.TEAM, "member", "Works on the team's tasks; comes with belonging to it.", frozenset()),
+    (RoleScope.GLOBAL, "admin", "Has every permission.", frozenset({Permission.ADMINISTER})),
+    (RoleScope.GLOBAL, "moderator", "Sees and changes everybody's work.", frozenset({Permission.MODERATE})),
+    (RoleScope.TEAM, "owner", "Owns the team; has every permission.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "admin", "Has every permission in the team.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "member", "Works on the team's tasks.", frozenset()),
 )
 
 BUILT_IN_ROLE_IDS = frozenset(built_in_id(scope, name) for scope, name, _, _ in BUILT_IN_ROLES)

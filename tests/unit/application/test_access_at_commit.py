@@ -198,7 +198,9 @@ async def _first(outcomes: Awaitable[list[Any]]) -> Any:
     return outcome
 
 
-async def _refused(at: SharedProject, operation: Operation, end: Callable[[], Awaitable[None]]) -> TandemError:
+async def _refused(
+    at: SharedProject, operation: Operation, end: Callable[[], Awaitable[None]]
+) -> TandemError:
     """The error of an operation whose right ends before its commit; nothing but that end may be stored."""
     left: list[Any] = []
 
@@ -307,7 +309,9 @@ def _turn(at: SharedProject, user_id: str) -> Interruption:
     return turn
 
 
-async def _commits_at_once(at: SharedProject, operation: Operation, *, by: str, meanwhile: Interruption) -> None:
+async def _commits_at_once(
+    at: SharedProject, operation: Operation, *, by: str, meanwhile: Interruption
+) -> None:
     """Runs an operation with a concurrent change before each of its commits; the first attempt succeeds."""
     times = RETRIES_MAX + 1
     before = await _newest_by(at, by)

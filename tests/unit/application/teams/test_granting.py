@@ -142,20 +142,20 @@ async def test_roles_are_shown_to_whom_they_concern(fixture: TeamFixture) -> Non
     await fixture.now.grant(actor(), shared.id, BEN, LEADER)
     await fixture.now.grant_global(admin(), BEN, MODERATOR, expected_version=None)
 
-    def told(held: RolesHeld) -> tuple[list[str] | None, dict[str, list[str]]]:
+    def roles_of(held: RolesHeld) -> tuple[list[str] | None, dict[str, list[str]]]:
         of_all = None if held.global_roles is None else [one.name for one in held.global_roles]
         return of_all, {one.team_id: sorted(role.name for role in one.roles) for one in held.teams}
 
     everything = {shared.id: ["admin", "member"], other.id: ["member"]}
-    assert told(await fixture.now.held(actor(BEN), BEN)) == (["moderator"], everything)
-    assert told(await fixture.now.held(admin(), BEN)) == (["moderator"], everything)
-    assert told(await fixture.now.held(moderator(), BEN)) == (None, everything)
-    assert told(await fixture.now.held(actor(CARL), BEN)) == (None, {shared.id: ["admin", "member"]})
+    assert roles_of(await fixture.now.held(actor(BEN), BEN)) == (["moderator"], everything)
+    assert roles_of(await fixture.now.held(admin(), BEN)) == (["moderator"], everything)
+    assert roles_of(await fixture.now.held(moderator(), BEN)) == (None, everything)
+    assert roles_of(await fixture.now.held(actor(CARL), BEN)) == (None, {shared.id: ["admin", "member"]})
     with pytest.raises(Forbidden):
         await fixture.now.held(actor(EVE), BEN)
     with pytest.raises(NotFound):
         await fixture.now.held(admin(), "f" * 24)
-    assert told(await fixture.now.held(actor(EVE), EVE)) == ([], {})
+    assert roles_of(await fixture.now.held(actor(EVE), EVE)) == ([], {})
 
 
 async def test_a_team_role_counts_from_its_grant_to_its_end(fixture: TeamFixture) -> None:

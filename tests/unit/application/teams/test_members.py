@@ -277,11 +277,11 @@ async def test_activity_shows_members_the_entries_of_former_members_too(fixture:
     await fixture.now.remove(actor(BEN), made.id, BEN)
     await fixture.now.edit(actor(), other.id, {"name": "Elsewhere"}, expected_version=None)
     entries = (await fixture.now.activity(actor(), made.id, NEWEST)).items
-    told = [(entry.collection, str(entry.action)) for entry in entries]
-    assert told == [
+    activity = [(entry.collection, str(entry.action)) for entry in entries]
+    assert activity == [
         ("team_members", "DELETED"),
         ("team_members", "CREATED"),
-        *sorted([("teams", "CREATED"), ("team_members", "CREATED")], reverse=told[2][0] == "teams"),
+        *sorted([("teams", "CREATED"), ("team_members", "CREATED")], reverse=activity[2][0] == "teams"),
     ]
     for stranger in (actor(BEN), actor(EVE)):
         with pytest.raises(NotFound):

@@ -95,34 +95,36 @@ async def test_what_a_scope_does_not_know_is_refused_and_changes_nothing(fixture
     assert await fixture.stored() == before
 
 
-Deed = Callable[[TeamFixture, str], Awaitable[Role]]
-CHANGES: dict[str, Deed] = {
+Operation = Callable[[TeamFixture, str], Awaitable[Role]]
+CHANGES: dict[str, Operation] = {
     "edit": lambda fixture, id: fixture.interrupted.edit_role(
         admin(), id, {"description": "Plans"}, expected_version=1
     ),
     "delete": lambda fixture, id: fixture.interrupted.delete_role(admin(), id, expected_version=1),
 }
-DEEDS: dict[str, Deed] = {
+OPERATIONS: dict[str, Operation] = {
     "create": lambda fixture, _: fixture.interrupted.new_role(admin(), RoleScope.TEAM, {"name": "waterer"}),
     **CHANGES,
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 async def test_a_concurrent_renaming_of_the_administrator_does_not_reject_a_change_of_roles(
-    fixture: TeamFixture, deed: Deed
+    fixture: TeamFixture, operation: Operation
 ) -> None:
     planner = await fixture.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     fixture.interrupt(lambda: fixture.rename(ADMIN), times=RETRIES_MAX)
 
-    done = await deed(fixture, planner.id)
+    done = await operation(fixture, planner.id)
 
     assert fixture.times == 0
     assert await fixture.now.begin(actor()).roles.get(done.id) == done
 
 
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-async def test_a_revoked_administrator_does_not_change_roles(fixture: TeamFixture, deed: Deed) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+async def test_a_revoked_administrator_does_not_change_roles(
+    fixture: TeamFixture, operation: Operation
+) -> None:
     planner = await fixture.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     administrator = built_in_id(RoleScope.GLOBAL, "admin")
     await fixture.now.grant_global(admin(), BEN, administrator, expected_version=None)
@@ -130,20 +132,22 @@ async def test_a_revoked_administrator_does_not_change_roles(fixture: TeamFixtur
     fixture.interrupt(lambda: fixture.now.take_global(admin(), ADMIN, administrator, expected_version=None))
 
     with pytest.raises(Forbidden):
-        await deed(fixture, planner.id)
+        await operation(fixture, planner.id)
 
     assert (await fixture.stored())["roles"] == before
 
 
-@pytest.mark.parametrize("deed", CHANGES.values(), ids=CHANGES)
-async def test_a_concurrent_change_of_a_role_is_not_overwritten(fixture: TeamFixture, deed: Deed) -> None:
+@pytest.mark.parametrize("operation", CHANGES.values(), ids=CHANGES)
+async def test_a_concurrent_change_of_a_role_is_not_overwritten(
+    fixture: TeamFixture, operation: Operation
+) -> None:
     planner = await fixture.now.new_role(admin(), RoleScope.TEAM, PLANNER)
     fixture.interrupt(
         lambda: fixture.now.edit_role(admin(), planner.id, {"name": "keeper"}, expected_version=None)
     )
 
     with pytest.raises(VersionConflict):
-        await deed(fixture, planner.id)
+        await operation(fixture, planner.id)
 
     stored = await fixture.now.begin(actor()).roles.get(planner.id)
     assert (stored.name, stored.version, stored.is_deleted) == ("keeper", 2, False)
