@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, IsNull, Question, Range
+from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, Question, Range
 from adapters.records.record import IS_DELETED
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
@@ -41,9 +41,6 @@ def _named(text: str) -> Iterator[Criterion]:
 
 class StoredSessions(StoredRepository[Session]):
     """The port Sessions."""
-
-    async def of_user(self, user_id: str) -> Sequence[Session]:
-        return await self._all(Equals("userId", user_id), IsNull("endedBecause"))
 
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)

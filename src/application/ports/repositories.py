@@ -84,9 +84,6 @@ class Users(Repository[User], Protocol):
 class Sessions(Repository[Session], Protocol):
     """Sign-ins."""
 
-    async def of_user(self, user_id: str) -> Sequence[Session]:
-        """All sessions of a user that have not ended, expired ones included."""
-
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         """A page of sessions that expired before a time; sorts by expiresAt."""
 
@@ -282,9 +279,6 @@ class Watches(Repository[Watch], Protocol):
 
     async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[Watch]:
         """All watches of these tasks."""
-
-    async def of_task(self, task_id: str) -> Sequence[Watch]:
-        """All watches of a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
