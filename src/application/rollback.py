@@ -10,7 +10,7 @@ from application.trash import ResourceType, concerns_resource
 from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Entity, Stamp
-from domain.errors import Fault
+from domain.errors import Violation
 
 E = TypeVar("E", bound=Entity)
 
@@ -53,12 +53,12 @@ class RollBack(TimedUseCase, Generic[E]):
         return rolled_back
 
 
-async def missing_faults(
+async def missing_violations(
     repository: Repository[Any], pointers: Mapping[str, str], otherwise: str
-) -> list[Fault]:
-    """A fault for each pointer (with its missing id): "was permanently removed" or the other message."""
+) -> list[Violation]:
+    """A violation for each pointer (with its missing id): "was permanently removed" or the other message."""
     gone = await repository.purged(pointers.values()) if pointers else ()
     return [
-        Fault(pointer, "was permanently removed" if id in gone else otherwise)
+        Violation(pointer, "was permanently removed" if id in gone else otherwise)
         for pointer, id in pointers.items()
     ]

@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-FAULTS_MAX = 100
-"""How many faults one error names. The search for faults stops there: an input can have as many as characters."""
+VIOLATIONS_MAX = 100
+"""How many violations one error names. The search for violations stops there: an input can have as many as characters.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Violation:
     """One thing that is wrong with an input: its place (JSON pointer) and what to change."""
 
     pointer: str
@@ -39,9 +40,9 @@ class TandemError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None, *, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str | None = None, *, violations: Sequence[Violation] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
-        self.faults = tuple(faults)
+        self.violations = tuple(violations)
         super().__init__(self.message)
 
 
@@ -104,7 +105,7 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
     def __init__(self, message: str | None = None, *, fields: Sequence[str] = ()) -> None:
-        super().__init__(message, faults=[Fault(f"/{name}", "is already taken") for name in fields])
+        super().__init__(message, violations=[Violation(f"/{name}", "is already taken") for name in fields])
         self.fields = tuple(fields)
 
 

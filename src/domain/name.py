@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.storable import require_text
 
 _LINE_BREAKING = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
@@ -56,13 +56,15 @@ def require_name(text: str, pointer: str, *, longest: int) -> str:
     if not _is_visible(name):
         raise RuleBroken(
             "The name contains only invisible characters.",
-            faults=[Fault(pointer, "contains only invisible characters; use at least one visible character")],
+            violations=[
+                Violation(pointer, "contains only invisible characters; use at least one visible character")
+            ],
         )
     for character in _misplaced(name):
         message = (
             f"must not contain invisible or bidirectional control characters; remove {_shown(character)}"
         )
-        raise RuleBroken(_HIDDEN, faults=[Fault(pointer, message)])
+        raise RuleBroken(_HIDDEN, violations=[Violation(pointer, message)])
     return name
 
 
@@ -73,8 +75,10 @@ def normalized(name: str) -> str:
 
 def require_one_line(text: str, pointer: str) -> str:
     """The text. Raises RuleBroken with the pointer unless it is one line that keeps the direction of writing."""
-    if faults := list(_one_line_faults(text, pointer)):
-        raise RuleBroken("Names and titles must be one line without control characters.", faults=faults)
+    if violations := list(_one_line_violations(text, pointer)):
+        raise RuleBroken(
+            "Names and titles must be one line without control characters.", violations=violations
+        )
     return text
 
 
@@ -91,11 +95,11 @@ def valid_name(text: str, *, longest: int) -> str:
     return ""
 
 
-def _one_line_faults(text: str, pointer: str) -> Iterator[Fault]:
+def _one_line_violations(text: str, pointer: str) -> Iterator[Violation]:
     if found := _LINE_BREAKING.search(text):
-        yield Fault(pointer, f"must be one line without control characters; remove {_shown(found[0])}")
+        yield Violation(pointer, f"must be one line without control characters; remove {_shown(found[0])}")
     if found := _DIRECTING.search(text):
-        yield Fault(pointer, f"must not change the direction of writing; remove {_shown(found[0])}")
+        yield Violation(pointer, f"must not change the direction of writing; remove {_shown(found[0])}")
 
 
 def _shown(character: str) -> str:

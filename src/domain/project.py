@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
@@ -73,6 +73,6 @@ def require_color(color: str) -> str:
     """The colour. Raises RuleBroken unless it is `#rrggbb` in lower case."""
     if re.fullmatch(COLOR_PATTERN, color) is None:
         raise RuleBroken(
-            "Write the colour as #rrggbb.", faults=[Fault("/color", "must have the form #rrggbb")]
+            "Write the colour as #rrggbb.", violations=[Violation("/color", "must have the form #rrggbb")]
         )
     return color

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
@@ -126,15 +126,16 @@ def _checked(scope: RoleScope, changes: RoleChanges) -> RoleChanges:
     if "permissions" not in changes:
         return changes
     foreign = [
-        Fault(f"/permissions/{place}", f"is not available in scope {scope}")
+        Violation(f"/permissions/{place}", f"is not available in scope {scope}")
         for place, permission in enumerate(changes["permissions"])
         if permission not in PERMISSIONS_OF[scope]
     ]
     if foreign:
-        raise RuleBroken("These permissions are not available for this role's scope.", faults=foreign)
+        raise RuleBroken("These permissions are not available for this role's scope.", violations=foreign)
     if scope is RoleScope.GLOBAL and not changes["permissions"]:
         # An account stores the permissions and not the role, so an empty role could be neither granted nor revoked.
         raise RuleBroken(
-            "A global role needs a permission.", faults=[Fault("/permissions", "must name at least one")]
+            "A global role needs a permission.",
+            violations=[Violation("/permissions", "must name at least one")],
         )
     return {**changes, "permissions": tuple(sorted(set(changes["permissions"])))}

@@ -7,7 +7,7 @@ from typing import Self, TypedDict
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Entity, Stamp
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.name import require_one_line
 from domain.project import Project
 from domain.storable import require_text
@@ -169,7 +169,7 @@ class Task(Entity):
         fields = _checked(changes)
         if fields.get("parent_id") == self.id:
             raise RuleBroken(
-                "A task cannot be its own parent.", faults=[Fault("/parentId", "is the task itself")]
+                "A task cannot be its own parent.", violations=[Violation("/parentId", "is the task itself")]
             )
         if self.started_at is None:
             fields = _started(fields, stamp)
@@ -237,12 +237,12 @@ class Task(Entity):
             raise Conflict("A task that is done cannot be deferred.")
         if until <= stamp.at:
             raise RuleBroken(
-                "Choose a time in the future.", faults=[Fault("/deferredTill", "is in the past")]
+                "Choose a time in the future.", violations=[Violation("/deferredTill", "is in the past")]
             )
         if self.due_at is not None and until > self.due_at:
             raise RuleBroken(
                 "A task cannot be deferred past its due date.",
-                faults=[Fault("/deferredTill", "is later than dueAt")],
+                violations=[Violation("/deferredTill", "is later than dueAt")],
             )
         return self._next(stamp, deferred_till=until)
 
@@ -252,7 +252,7 @@ class Task(Entity):
         if due_at < self.deferred_till > now:
             raise RuleBroken(
                 "A task cannot be due before the time it is deferred to.",
-                faults=[Fault("/dueAt", "is earlier than deferredTill")],
+                violations=[Violation("/dueAt", "is earlier than deferredTill")],
             )
 
     def is_deferred(self, now: datetime) -> bool:
@@ -331,6 +331,6 @@ def _checked(changes: TaskChanges) -> TaskChanges:
     if len(label_ids) > LABELS_MAX:
         raise RuleBroken(
             "The task has too many labels.",
-            faults=[Fault("/labelIds", f"must have at most {LABELS_MAX} labels")],
+            violations=[Violation("/labelIds", f"must have at most {LABELS_MAX} labels")],
         )
     return {**changes, "label_ids": label_ids}

@@ -9,8 +9,8 @@ from itertools import chain, islice
 from typing import Self
 
 from domain.entity import Entity, Stamp
-from domain.errors import FAULTS_MAX, Fault, RuleBroken
-from domain.storable import require_text, text_faults
+from domain.errors import VIOLATIONS_MAX, RuleBroken, Violation
+from domain.storable import require_text, text_violations
 
 ITEMS_MAX = 5_000
 DEPENDENCIES_MAX = 20_000
@@ -109,19 +109,21 @@ class Plan:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def check(self) -> None:
-        """Raises RuleBroken with the faults: values out of bounds, unknown, duplicate or self-linked items, cycles, and
-        ends before starts.
+        """Raises RuleBroken with the violations: values out of bounds, unknown, duplicate or self-linked items, cycles,
+        and ends before starts.
 
-        Each step relies on the one before it, which found no faults; each stops at FAULTS_MAX.
+        Each step relies on the one before it, which found no violations; each stops at VIOLATIONS_MAX.
         """
         steps = (
-            _size_faults(self),
-            chain(_item_faults(self.items), _dependency_faults(self)),
-            chain(_parent_cycle_faults(self.items), _cycle_faults(self)),
+            _size_violations(self),
+            chain(_item_violations(self.items), _dependency_violations(self)),
+            chain(_parent_cycle_violations(self.items), _cycle_violations(self)),
         )
         for step in steps:
-            if faults := list(islice(step, FAULTS_MAX)):
-                raise RuleBroken("The timeline is inconsistent; correct the fields named.", faults=faults)
+            if violations := list(islice(step, VIOLATIONS_MAX)):
+                raise RuleBroken(
+                    "The timeline is inconsistent; correct the fields named.", violations=violations
+                )
         if self.message is not None:
             require_text(self.message, "/message", longest=MESSAGE_LENGTH_MAX)
 
@@ -150,7 +152,7 @@ class Timeline(Entity):
         return self._next(stamp, **plan.content())
 
 
-def _size_faults(plan: Plan) -> Iterator[Fault]:
+def _size_violations(plan: Plan) -> Iterator[Violation]:
     bounds = (
         ("/items", len(plan.items), ITEMS_MAX),
         ("/dependencies", len(plan.dependencies), DEPENDENCIES_MAX),
@@ -158,35 +160,35 @@ def _size_faults(plan: Plan) -> Iterator[Fault]:
     )
     for pointer, count, most in bounds:
         if count > most:
-            yield Fault(pointer, f"has {count} elements; at most {most} are allowed")
+            yield Violation(pointer, f"has {count} elements; at most {most} are allowed")
     if not plan.calendar.working_days:
-        yield Fault("/calendar/workingDays", "must name at least one working day")
+        yield Violation("/calendar/workingDays", "must name at least one working day")
 
 
-def _item_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     known = Counter(item.id for item in items)
     for index, item in enumerate(items):
         pointer = f"/items/{index}"
-        yield from _value_faults(item, pointer)
+        yield from _value_violations(item, pointer)
         if known[item.id] > 1:
-            yield Fault(f"{pointer}/id", f"“{item.id}” is the id of more than one item")
+            yield Violation(f"{pointer}/id", f"“{item.id}” is the id of more than one item")
         if item.parent_id is not None and item.parent_id not in known:
-            yield Fault(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
+            yield Violation(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
         if item.start is not None and item.end is not None and item.end < item.start:
-            yield Fault(f"{pointer}/end", f"item “{item.id}” ends before it starts")
+            yield Violation(f"{pointer}/end", f"item “{item.id}” ends before it starts")
         if item.kind is ItemKind.MILESTONE and item.duration not in (None, 0):
-            yield Fault(f"{pointer}/duration", f"milestone “{item.id}” must have the duration 0")
+            yield Violation(f"{pointer}/duration", f"milestone “{item.id}” must have the duration 0")
 
 
-def _value_faults(item: TimelineItem, pointer: str) -> Iterator[Fault]:
-    yield from text_faults(item.id, f"{pointer}/id", shortest=1, longest=ITEM_ID_LENGTH_MAX)
+def _value_violations(item: TimelineItem, pointer: str) -> Iterator[Violation]:
+    yield from text_violations(item.id, f"{pointer}/id", shortest=1, longest=ITEM_ID_LENGTH_MAX)
     if item.title is not None:
-        yield from text_faults(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
+        yield from text_violations(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
     if item.duration is not None and not 0 <= item.duration <= DURATION_MAX:
-        yield Fault(f"{pointer}/duration", f"must be from 0 to {DURATION_MAX} working days")
+        yield Violation(f"{pointer}/duration", f"must be from 0 to {DURATION_MAX} working days")
 
 
-def _dependency_faults(plan: Plan) -> Iterator[Fault]:
+def _dependency_violations(plan: Plan) -> Iterator[Violation]:
     known = {item.id for item in plan.items}
     seen: set[tuple[str, str]] = set()
     for index, dependency in enumerate(plan.dependencies):
@@ -194,28 +196,28 @@ def _dependency_faults(plan: Plan) -> Iterator[Fault]:
         link = (dependency.from_, dependency.to)
         for end, name in (("from", dependency.from_), ("to", dependency.to)):
             if name not in known:
-                yield Fault(f"{pointer}/{end}", f"names the unknown item “{name}”")
+                yield Violation(f"{pointer}/{end}", f"names the unknown item “{name}”")
         if not -LAG_MAX <= dependency.lag <= LAG_MAX:
-            yield Fault(f"{pointer}/lag", f"must be from -{LAG_MAX} to {LAG_MAX} working days")
+            yield Violation(f"{pointer}/lag", f"must be from -{LAG_MAX} to {LAG_MAX} working days")
         if dependency.from_ == dependency.to:
-            yield Fault(pointer, f"item “{dependency.to}” waits for itself")
+            yield Violation(pointer, f"item “{dependency.to}” waits for itself")
         elif link in seen:
-            yield Fault(pointer, f"“{link[0]}” and “{link[1]}” are linked more than once")
+            yield Violation(pointer, f"“{link[0]}” and “{link[1]}” are linked more than once")
         seen.add(link)
 
 
-def _parent_cycle_faults(items: tuple[TimelineItem, ...]) -> Iterator[Fault]:
+def _parent_cycle_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     parents = {item.id: [item.parent_id] for item in items if item.parent_id is not None}
     if cycle := first_cycle(parents):
-        yield Fault("/items", f"items contain each other: {' → '.join(cycle)}")
+        yield Violation("/items", f"items contain each other: {' → '.join(cycle)}")
 
 
-def _cycle_faults(plan: Plan) -> Iterator[Fault]:
+def _cycle_violations(plan: Plan) -> Iterator[Violation]:
     successors: dict[str, list[str]] = {}
     for dependency in plan.dependencies:
         successors.setdefault(dependency.from_, []).append(dependency.to)
     if cycle := first_cycle(successors):
-        yield Fault("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
+        yield Violation("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
 
 
 def first_cycle(successors: Mapping[str, Iterable[str]]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
@@ -35,7 +35,7 @@ def normal_email(email: str) -> str:
 
 
 def _malformed(message: str) -> RuleBroken:
-    return RuleBroken("This is not an e-mail address.", faults=[Fault("/email", message)])
+    return RuleBroken("This is not an e-mail address.", violations=[Violation("/email", message)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from adapters.interchange.json_lines import Line, LineFaults, read_lines
 from application.ports.interchange import ISSUES_MAX, KEY_LENGTH_MAX, ImportedIssue, Loss, ReadIssues
-from domain.errors import Fault, Invalid
+from domain.errors import Invalid, Violation
 from domain.task import Priority, TaskStatus
 
 TOMBSTONE = "tombstone"
@@ -60,7 +60,7 @@ _CARRIED = frozenset(
 class _Reading:
     """What was read so far, and everything that is wrong or lost."""
 
-    faults: list[Fault] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     first_lines: dict[str, int] = field(default_factory=dict)
 
@@ -71,27 +71,27 @@ class BeadsReader:
     def read(self, content: bytes) -> ReadIssues:
         reading = _Reading()
         issues: list[ImportedIssue] = []
-        for line in read_lines(content, reading.faults, lines_max=ISSUES_MAX):
+        for line in read_lines(content, reading.violations, lines_max=ISSUES_MAX):
             issue = _issue(line, reading)
             if issue is not None:
                 issues.append(issue)
-        if not issues and not reading.faults:
-            reading.faults.append(Fault("", "the file holds no issue"))
-        if reading.faults:
+        if not issues and not reading.violations:
+            reading.violations.append(Violation("", "the file holds no issue"))
+        if reading.violations:
             raise Invalid(
-                "The file is no faultless Beads export; nothing was imported.", faults=reading.faults
+                "The file is no faultless Beads export; nothing was imported.", violations=reading.violations
             )
         return ReadIssues(issues, reading.losses)
 
 
 def _issue(line: Line, reading: _Reading) -> ImportedIssue | None:
-    """The issue of one line; None where the line has faults, which are noted."""
-    known_faults = len(reading.faults)
-    read = LineFaults(line, reading.faults)
+    """The issue of one line; None where the line has violations, which are noted."""
+    known_violations = len(reading.violations)
+    read = LineFaults(line, reading.violations)
     key = read.required_text("id", longest=KEY_LENGTH_MAX)
     first_line = reading.first_lines.setdefault(key, line.number)
     if key and first_line != line.number:
-        read.fault("id", f"“{key}” stands in line {first_line} already")
+        read.violation("id", f"“{key}” stands in line {first_line} already")
     losses = _Losses(key, reading.losses)
     status = read.choice("status", _STATUSES)
     is_tombstone = status == TOMBSTONE
@@ -113,7 +113,7 @@ def _issue(line: Line, reading: _Reading) -> ImportedIssue | None:
         deleted_at=read.required_instant("deleted_at") if is_tombstone else None,
         deleted_reason=_deleted_reason(read) if is_tombstone else None,
     )
-    if len(reading.faults) > known_faults:
+    if len(reading.violations) > known_violations:
         return None
     if status in _STATUSES_WITHOUT_EQUAL:
         losses.add("status", f"“{status}” {_STATUSES_WITHOUT_EQUAL[status]}")
@@ -167,7 +167,7 @@ def _parent_key(read: LineFaults, losses: _Losses) -> str | None:
     for index, dependency in enumerate(read.objects("dependencies")):
         kind, depends_on = dependency.get("type"), dependency.get("depends_on_id")
         if not isinstance(kind, str) or not isinstance(depends_on, str) or not depends_on:
-            read.fault(f"dependencies/{index}", "must name its type and depends_on_id")
+            read.violation(f"dependencies/{index}", "must name its type and depends_on_id")
         elif kind != PARENT_CHILD:
             losses.add(f"dependencies.{kind}", "tasks are linked to their parents only")
         elif depends_on not in parents:

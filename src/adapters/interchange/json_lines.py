@@ -1,4 +1,4 @@
-"""Files with one JSON object per line: every fault is noted with its line, none stops the reading."""
+"""Files with one JSON object per line: every violation is noted with its line, none stops the reading."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from domain.errors import Fault
+from domain.errors import Violation
 
-FAULTS_MAX = 200
-"""After so many faults the rest of the file is not worth reading: it is no file of this kind."""
+VIOLATIONS_MAX = 200
+"""After so many violations the rest of the file is not worth reading: it is no file of this kind."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands in for an instant with a fault, so that reading goes on; an issue with a fault is never used."""
+"""Stands in for an instant with a violation, so that reading goes on; an issue with a violation is never used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,34 @@ class Line:
         return f"/lines/{self.number}"
 
 
-def read_lines(content: bytes, faults: list[Fault], *, lines_max: int) -> Iterator[Line]:
-    """Each line that is not blank and holds an object; a line that does not is noted as a fault."""
+def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -> Iterator[Line]:
+    """Each line that is not blank and holds an object; a line that does not is noted as a violation."""
     count = 0
     for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not raw.strip():
             continue
         count += 1
         if count > lines_max:
-            faults.append(
-                Fault(f"/lines/{number}", f"line {number}: the file holds more than {lines_max} objects")
+            violations.append(
+                Violation(f"/lines/{number}", f"line {number}: the file holds more than {lines_max} objects")
             )
             return
-        if len(faults) >= FAULTS_MAX:
-            faults.append(Fault(f"/lines/{number}", f"line {number}: too many faults; reading stopped here"))
+        if len(violations) >= VIOLATIONS_MAX:
+            violations.append(
+                Violation(f"/lines/{number}", f"line {number}: too many violations; reading stopped here")
+            )
             return
         try:
             fields = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:
-            faults.append(Fault(f"/lines/{number}", f"line {number}: is not UTF-8"))
+            violations.append(Violation(f"/lines/{number}", f"line {number}: is not UTF-8"))
         except (ValueError, RecursionError):
-            faults.append(Fault(f"/lines/{number}", f"line {number}: is not JSON"))
+            violations.append(Violation(f"/lines/{number}", f"line {number}: is not JSON"))
         else:
             if isinstance(fields, dict):
                 yield Line(number, fields)
             else:
-                faults.append(Fault(f"/lines/{number}", f"line {number}: is not a JSON object"))
+                violations.append(Violation(f"/lines/{number}", f"line {number}: is not a JSON object"))
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -78,14 +80,16 @@ def _instant(value: object) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class LineFaults:
-    """Reads the fields of one line. A fault is noted and a harmless value returned: all faults show at once."""
+    """Reads the fields of one line. A violation is noted and a harmless value returned: all violations show at once."""
 
     line: Line
-    faults: list[Fault]
+    violations: list[Violation]
 
-    def fault(self, name: str, message: str) -> None:
+    def violation(self, name: str, message: str) -> None:
         """Notes what is wrong with a field."""
-        self.faults.append(Fault(f"{self.line.pointer}/{name}", f"{self.line.place}, {name}: {message}"))
+        self.violations.append(
+            Violation(f"{self.line.pointer}/{name}", f"{self.line.place}, {name}: {message}")
+        )
 
     def text(self, name: str) -> str | None:
         """The text; None where it is absent, null or empty."""
@@ -93,7 +97,7 @@ class LineFaults:
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            self.fault(name, "must be text")
+            self.violation(name, "must be text")
             return None
         return value
 
@@ -102,9 +106,9 @@ class LineFaults:
         value = self.line.fields.get(name)
         text = value if isinstance(value, str) else ""
         if not text.strip():
-            self.fault(name, "is missing" if value is None else "must be text that is not blank")
+            self.violation(name, "is missing" if value is None else "must be text that is not blank")
         elif longest is not None and len(text) > longest:
-            self.fault(name, f"has more than {longest} characters")
+            self.violation(name, f"has more than {longest} characters")
         return text
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
@@ -112,7 +116,9 @@ class LineFaults:
         value = self.line.fields.get(name)
         if isinstance(value, str) and value in allowed:
             return value
-        self.fault(name, "is missing" if value is None else f"must be one of {', '.join(sorted(allowed))}")
+        self.violation(
+            name, "is missing" if value is None else f"must be one of {', '.join(sorted(allowed))}"
+        )
         return ""
 
     def required_integer(self, name: str, *, least: int, most: int) -> int:
@@ -120,13 +126,15 @@ class LineFaults:
         value = self.line.fields.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.fault(name, "is missing" if value is None else f"must be a whole number from {least} to {most}")
+        self.violation(
+            name, "is missing" if value is None else f"must be a whole number from {least} to {most}"
+        )
         return least
 
     def required_instant(self, name: str) -> datetime:
         """The instant, which must be there."""
         if self.line.fields.get(name) is None:
-            self.fault(name, "is missing")
+            self.violation(name, "is missing")
         return self.instant(name) or EPOCH
 
     def instant(self, name: str) -> datetime | None:
@@ -136,7 +144,7 @@ class LineFaults:
             return None
         instant = _instant(value)
         if instant is None:
-            self.fault(name, "must be an instant with its offset from UTC, such as 2025-12-24T09:30:00Z")
+            self.violation(name, "must be an instant with its offset from UTC, such as 2025-12-24T09:30:00Z")
         return instant
 
     def texts(self, name: str) -> Sequence[str]:
@@ -146,7 +154,7 @@ class LineFaults:
             return ()
         if isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value):
             return value
-        self.fault(name, "must be a list of texts that are not blank")
+        self.violation(name, "must be a list of texts that are not blank")
         return ()
 
     def objects(self, name: str) -> Sequence[Mapping[str, object]]:
@@ -156,5 +164,5 @@ class LineFaults:
             return ()
         if isinstance(value, list) and all(isinstance(item, dict) for item in value):
             return value
-        self.fault(name, "must be a list of objects")
+        self.violation(name, "must be a list of objects")
         return ()

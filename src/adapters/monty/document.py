@@ -12,7 +12,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from adapters.records.record import ID, Record
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 
 DOCUMENT_ID = "_id"
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
@@ -85,8 +85,10 @@ def record_of(document: MutableMapping[str, Any]) -> Record:
 def _require_exact(record: Record) -> None:
     """BSON cuts instants to milliseconds without a word, and takes naive ones for UTC."""
     if DOCUMENT_ID in record:
-        raise RuleBroken("This cannot be stored.", faults=[Fault(f"/{DOCUMENT_ID}", "is a reserved name")])
+        raise RuleBroken(
+            "This cannot be stored.", violations=[Violation(f"/{DOCUMENT_ID}", "is a reserved name")]
+        )
     for name, value in record.items():
         if isinstance(value, datetime) and (value.tzinfo is None or value.microsecond % 1000):
-            fault = Fault(f"/{name}", "is not an instant with a zone and whole milliseconds")
-            raise RuleBroken("This cannot be stored.", faults=[fault])
+            violation = Violation(f"/{name}", "is not an instant with a zone and whole milliseconds")
+            raise RuleBroken("This cannot be stored.", violations=[violation])

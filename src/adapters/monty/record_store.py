@@ -132,5 +132,5 @@ def _closed() -> StoreUnavailable:
 
 
 def _told(refusal: TandemError) -> str:
-    faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.faults)
+    faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.violations)
     return f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX]

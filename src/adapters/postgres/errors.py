@@ -18,7 +18,7 @@ from adapters.postgres.rows import NUL_FAULT, Unstorable
 from adapters.postgres.tables import fields_by_constraint, unique_keys_by_constraint
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
-from domain.errors import AlreadyExists, Fault, RuleBroken, StoreUnavailable, TandemError
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
 
 class Contention(StoreUnavailable):
@@ -96,7 +96,7 @@ def translation_of(error: Exception) -> TandemError:
     if isinstance(error, driver.CheckViolation):
         return _unfit(error)
     if isinstance(error, _RECORD_FAULTS):
-        return RuleBroken(_fault_of(error))
+        return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return _unreachable(error)
     for kind, meaning in _MEANINGS:
@@ -129,14 +129,14 @@ def _unfit(error: driver.CheckViolation) -> RuleBroken:
     constraint = error.diag.constraint_name or ""
     if constraint in _CHECKED_FIELDS:
         name = _CHECKED_FIELDS[constraint]
-        fault = Fault(f"/{name}", "is not one of the values it may have")
-        return RuleBroken(f"This does not fit its table: {name}.", faults=[fault])
+        violation = Violation(f"/{name}", "is not one of the values it may have")
+        return RuleBroken(f"This does not fit its table: {name}.", violations=[violation])
     if constraint.endswith("_erased"):
         return RuleBroken("A record that was removed for good must keep nothing.")
     return RuleBroken("A required field is missing.")
 
 
-def _fault_of(error: Exception) -> str:
+def _violation_of(error: Exception) -> str:
     if isinstance(error, Unstorable):
         return str(error)
     if isinstance(error, driver.NotNullViolation):

@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.records.fields import Field, FieldKind
 from adapters.records.record import ID, VERSION, Record, is_tombstone
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 
 _TYPES: dict[FieldKind, Any] = {
     FieldKind.TEXT: str,
@@ -57,19 +57,19 @@ class Shape:
         """Raises RuleBroken with every field that does not fit. Values are never shown: some are secret."""
         if self.fits(record):
             return
-        faults = list(self._faults(record))
-        names = ", ".join(fault.pointer.removeprefix("/") for fault in faults)
-        raise RuleBroken(f"This does not fit into {self.collection}: {names}.", faults=faults)
+        violations = list(self._violations(record))
+        names = ", ".join(violation.pointer.removeprefix("/") for violation in violations)
+        raise RuleBroken(f"This does not fit into {self.collection}: {names}.", violations=violations)
 
-    def _faults(self, record: Record) -> Iterator[Fault]:
+    def _violations(self, record: Record) -> Iterator[Violation]:
         asked = (ID, VERSION) if is_tombstone(record) else self._fields
         for name in asked:
             field, value = self._fields[name], record.get(name)
             if value is None:
                 if not field.nullable:
-                    yield Fault(f"/{name}", "is required")
+                    yield Violation(f"/{name}", "is required")
             elif not _holds(field, value):
-                yield Fault(f"/{name}", _demand(field))
+                yield Violation(f"/{name}", _demand(field))
 
 
 def _struct(collection: str, fields: Sequence[Field]) -> type[msgspec.Struct]:

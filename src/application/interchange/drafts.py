@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from application.ports.interchange import ImportedIssue, Loss
 from domain.entity import Stamp, derived_id
-from domain.errors import Fault, Invalid, RuleBroken
+from domain.errors import Invalid, RuleBroken, Violation
 from domain.task import Origin, Ownership, Task, TaskChanges
 from domain.timeline import first_cycle
 
@@ -44,9 +44,9 @@ class Drafting:
         self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str], gone: frozenset[str]
     ) -> list[Draft]:
         """A draft for every issue, parents before children, except for permanently removed tasks (`gone`). Raises
-        Invalid with every fault of every issue.
+        Invalid with every violation of every issue.
         """
-        faults = list(_cycle_faults(issues))
+        violations = list(_cycle_violations(issues))
         known = (parents_elsewhere | {issue.key for issue in issues}) - gone
         drafts: list[Draft] = []
         for issue in issues:
@@ -57,10 +57,10 @@ class Drafting:
             try:
                 drafts.append(Draft(self.project_id, issue, self._task(issue, known)))
             except RuleBroken as error:
-                faults += [_placed(issue, fault) for fault in error.faults]
-        if faults:
+                violations += [_placed(issue, violation) for violation in error.violations]
+        if violations:
             raise Invalid(
-                "The file contains issues that cannot be stored; nothing was imported.", faults=faults
+                "The file contains issues that cannot be stored; nothing was imported.", violations=violations
             )
         return _parents_first(drafts)
 
@@ -91,10 +91,10 @@ class Drafting:
         )
 
 
-def _placed(issue: ImportedIssue, fault: Fault) -> Fault:
-    """A fault of the task, with its place in the file."""
-    name = fault.pointer.removeprefix("/")
-    return Fault(f"{issue.pointer}{fault.pointer}", f"{issue.place}, {name}: {fault.message}")
+def _placed(issue: ImportedIssue, violation: Violation) -> Violation:
+    """A violation of the task, with its place in the file."""
+    name = violation.pointer.removeprefix("/")
+    return Violation(f"{issue.pointer}{violation.pointer}", f"{issue.place}, {name}: {violation.message}")
 
 
 def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -> Iterator[Loss]:
@@ -108,13 +108,13 @@ def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -
         yield Loss(issue.key, "updatedAt", "the version made by an import has the time of the import")
 
 
-def _cycle_faults(issues: Sequence[ImportedIssue]) -> Iterator[Fault]:
+def _cycle_violations(issues: Sequence[ImportedIssue]) -> Iterator[Violation]:
     by_key = {issue.key: issue for issue in issues}
     parents = {issue.key: [issue.parent_key] for issue in issues if issue.parent_key is not None}
     if cycle := first_cycle(parents):
         issue = by_key[cycle[0]]
         names = " → ".join(cycle)
-        yield Fault(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
+        yield Violation(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
 
 
 def _parents_first(drafts: Sequence[Draft]) -> list[Draft]:

@@ -15,7 +15,7 @@ from application.ports.repositories import TaskFilter
 from application.ports.thread_executor import ThreadExecutor
 from application.projects.access import visible_project
 from application.use_case import UseCase
-from domain.errors import Fault, Invalid, RuleBroken
+from domain.errors import Invalid, RuleBroken, Violation
 from domain.label import Label
 from domain.task import Task
 
@@ -67,8 +67,8 @@ class ExportTasks(UseCase):
 
 
 def _too_much(bound: str) -> RuleBroken:
-    fault = Fault("/projectId", "name a project with fewer tasks")
-    return RuleBroken(f"One file can contain at most {bound}.", faults=[fault])
+    violation = Violation("/projectId", "name a project with fewer tasks")
+    return RuleBroken(f"One file can contain at most {bound}.", violations=[violation])
 
 
 def exported(tasks: Sequence[Task], labels: Mapping[str, Label], format_name: str) -> list[ExportedIssue]:

@@ -23,7 +23,7 @@ from application.tasks.changes import TaskChange, TaskWriter, retry_taken_number
 from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
-from domain.errors import Fault, Invalid, RuleBroken, VersionConflict
+from domain.errors import Invalid, RuleBroken, VersionConflict, Violation
 from domain.label import Label
 from domain.name import normalized
 from domain.project import Project
@@ -65,7 +65,7 @@ def _concerns_tasks(conflict: VersionConflict, *_args: object, **_kwargs: object
 
 @dataclass(frozen=True, slots=True)
 class ImportIssues(TimedUseCase):
-    """Imports a file. Raises Invalid with every fault of the file; then nothing has been imported.
+    """Imports a file. Raises Invalid with every violation of the file; then nothing has been imported.
 
     The first change set stores project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents
     before children. Raises Conflict if the project is in the trash.
@@ -247,12 +247,17 @@ async def _labels(
     derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
     known = await work.labels.get_many(derived.values()) if derived else {}
     new = tuple(name for name, id_ in derived.items() if id_ not in known)
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     for name in new:
         try:
             work.labels.save(Label.create(derived[name], stamp, {"name": name}), action=Action.IMPORTED)
         except RuleBroken as error:
-            faults += [Fault("/labels", f"label “{name[:40]}”: {fault.message}") for fault in error.faults]
-    if faults:
-        raise Invalid("The file contains labels that cannot be stored; nothing was imported.", faults=faults)
+            violations += [
+                Violation("/labels", f"label “{name[:40]}”: {violation.message}")
+                for violation in error.violations
+            ]
+    if violations:
+        raise Invalid(
+            "The file contains labels that cannot be stored; nothing was imported.", violations=violations
+        )
     return {**ids, **derived}, new

@@ -60,7 +60,7 @@ class IssueReader(Protocol):
     def read(self, content: bytes) -> ReadIssues:
         """The issues of a file with at most CONTENT_BYTES_MAX bytes and ISSUES_MAX issues.
 
-        Raises Invalid with every fault of the file and its place; then nothing of the file may be imported.
+        Raises Invalid with every violation of the file and its place; then nothing of the file may be imported.
         """
 
 

@@ -11,11 +11,11 @@ from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import changeable_project, visible_project
 from application.retrying import retry_conflicts, with_concurrent_additions
-from application.rollback import RollBack, missing_faults
+from application.rollback import RollBack, missing_violations
 from application.trash import Delete, Finish, ResourceType, Restore
 from application.use_case import TimedUseCase, UseCase
 from domain.entity import Stamp
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.permissions import (
     is_admin,
     may_give_project,
@@ -33,7 +33,7 @@ async def _require_valid_ownership(
     if the actor may not change the ownership.
     """
     owner_id, team_id = changes.get("owner_id"), changes.get("team_id")
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     if project is not None and _changes_ownership(project, changes):
         require(
             may_give_project(without_teams(actor), project),
@@ -42,11 +42,11 @@ async def _require_valid_ownership(
     if owner_id is not None and owner_id != actor.id:
         owner = (await work.users.get_many([owner_id])).get(owner_id)
         if owner is None or owner.is_deleted:
-            faults += await missing_faults(work.users, {"/ownerId": owner_id}, "is not a user")
+            violations += await missing_violations(work.users, {"/ownerId": owner_id}, "is not a user")
     if team_id is not None and (project is None or team_id != project.team_id):
-        faults += await _team_faults(work, actor, team_id)
-    if faults:
-        raise RuleBroken("The new owner or team does not exist.", faults=faults)
+        violations += await _team_violations(work, actor, team_id)
+    if violations:
+        raise RuleBroken("The new owner or team does not exist.", violations=violations)
 
 
 def _changes_ownership(project: Project, changes: ProjectChanges) -> bool:
@@ -54,8 +54,8 @@ def _changes_ownership(project: Project, changes: ProjectChanges) -> bool:
     return is_other_owner or changes.get("team_id", project.team_id) != project.team_id
 
 
-async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fault]:
-    """The faults of a project's new team: none if it is live and one of the actor's teams, which the commit checks
+async def _team_violations(work: UnitOfWork, actor: Actor, team_id: str) -> list[Violation]:
+    """The violations of a project's new team: none if it is live and one of the actor's teams, which the commit checks
     again.
     """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
@@ -66,7 +66,7 @@ async def _team_faults(work: UnitOfWork, actor: Actor, team_id: str) -> list[Fau
     if team is not None and not team.is_deleted and is_permitted:
         work.teams.rely_on(team)
         return []
-    return await missing_faults(work.teams, {"/teamId": team_id}, "is not one of your teams")
+    return await missing_violations(work.teams, {"/teamId": team_id}, "is not one of your teams")
 
 
 @dataclass(frozen=True, slots=True)

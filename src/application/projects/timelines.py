@@ -9,7 +9,7 @@ from application.retrying import retry_conflicts
 from application.rollback import RollBack
 from application.trash import ResourceType
 from application.use_case import TimedUseCase, UseCase
-from domain.errors import Fault, NotFound, RuleBroken, VersionConflict
+from domain.errors import NotFound, RuleBroken, VersionConflict, Violation
 from domain.project import Project
 from domain.timeline import Plan, Timeline
 
@@ -104,12 +104,12 @@ async def _require_tasks(work: UnitOfWork, _actor: Actor, before: Timeline, afte
     planned = {item.task_id for item in after.items if item.task_id is not None}
     gone = await work.tasks.purged(planned - present)
     if gone:
-        faults = [
-            Fault(f"/items/{index}/taskId", "was permanently removed")
+        violations = [
+            Violation(f"/items/{index}/taskId", "was permanently removed")
             for index, item in enumerate(after.items)
             if item.task_id in gone
         ]
-        raise RuleBroken("The version plans tasks that no longer exist.", faults=faults)
+        raise RuleBroken("The version plans tasks that no longer exist.", violations=violations)
 
 
 TIMELINES = ResourceType(

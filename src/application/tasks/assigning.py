@@ -6,7 +6,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.tasks.access import visible_task
 from application.tasks.changes import TaskChange, TaskWriter
 from domain.assignment import Assignee, AssigneeType, TaskAssignment, assignment_id
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.permissions import may_give_task, may_give_to_team
 from domain.task import Task
 from domain.team import membership_id
@@ -63,8 +63,8 @@ async def require_member(work: UnitOfWork, team_id: str, user_id: str) -> None:
     id_ = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id_])).get(id_)
     if membership is None or membership.is_deleted:
-        fault = Fault("/executorId", "is not a member of the team")
-        raise RuleBroken("The executor must be a member of the assigned team.", faults=[fault])
+        violation = Violation("/executorId", "is not a member of the team")
+        raise RuleBroken("The executor must be a member of the assigned team.", violations=[violation])
     work.memberships.rely_on(membership)
 
 
@@ -98,4 +98,4 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
 
 
 def _unknown(message: str) -> RuleBroken:
-    return RuleBroken("The assignee does not exist.", faults=[Fault("/assigneeId", message)])
+    return RuleBroken("The assignee does not exist.", violations=[Violation("/assigneeId", message)])

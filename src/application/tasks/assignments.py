@@ -16,7 +16,7 @@ from application.tasks.changes import TaskChange, TaskUseCase
 from application.tasks.details import TaskDetails, details_of
 from application.use_case import UseCase
 from domain.assignment import Assignee, TaskAssignment, assignment_id
-from domain.errors import Fault, NotFound, RuleBroken
+from domain.errors import NotFound, RuleBroken, Violation
 
 
 class AssignTask(TaskUseCase):
@@ -62,8 +62,8 @@ class CreateAssignment(TaskUseCase):
         try:
             task = await visible_task(writer.work, actor, task_id)
         except NotFound as error:
-            fault = Fault("/taskId", "is not a task")
-            raise RuleBroken("The task does not exist.", faults=[fault]) from error
+            violation = Violation("/taskId", "is not a task")
+            raise RuleBroken("The task does not exist.", violations=[violation]) from error
         _, assignment = await assign_task(writer, task, assignee)
         await writer.work.commit()
         return assignment

@@ -53,7 +53,7 @@ class _WriteTasks(TimedUseCase):
 
 class WriteTasksTogether(_WriteTasks):
     """Carries out all operations in one change set, or none. Raises the error of the first operation that fails, with
-    the faults of all errors of its kind, each under `/operations/<place>`.
+    the violations of all errors of its kind, each under `/operations/<place>`.
     """
 
     async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
@@ -62,7 +62,7 @@ class WriteTasksTogether(_WriteTasks):
         try:
             return await self._attempt(actor, named)
         except VersionConflict as conflict:
-            if conflict.faults or conflict.entity_id not in places:
+            if conflict.violations or conflict.entity_id not in places:
                 raise
             raise placed(conflict, places[conflict.entity_id]) from conflict
 
@@ -106,8 +106,8 @@ class ReadTasksWritten(UseCase):
 
 
 class WriteTasksEach(_WriteTasks):
-    """Carries out every operation that is valid, and answers the error of every other one, with faults that point into
-    that operation.
+    """Carries out every operation that is valid, and answers the error of every other one, with violations that point
+    into that operation.
 
     The valid ones share one change set. If it meets a concurrent change, each has its own.
     """

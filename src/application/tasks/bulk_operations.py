@@ -8,7 +8,7 @@ from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import UnitOfWork
 from application.tasks.references import load_ancestors
 from domain.assignment import AssigneeType
-from domain.errors import FAULTS_MAX, Fault, RuleBroken, TandemError
+from domain.errors import VIOLATIONS_MAX, RuleBroken, TandemError, Violation
 from domain.project import Project
 from domain.task import Task, TaskChanges
 from domain.team import membership_id
@@ -65,31 +65,31 @@ def doubled() -> RuleBroken:
     """The error of a second operation on the same task."""
     return RuleBroken(
         "A request can change each task only once.",
-        faults=[Fault("/id", "is changed by an earlier operation")],
+        violations=[Violation("/id", "is changed by an earlier operation")],
     )
 
 
 def placed(error: TandemError, place: int) -> TandemError:
-    """The error of one operation, with faults that point into the list of operations."""
+    """The error of one operation, with violations that point into the list of operations."""
     at = f"/operations/{place}"
-    faults = [Fault(at + fault.pointer, fault.message) for fault in error.faults]
-    error.faults = tuple(faults or [Fault(at, error.message)])
+    violations = [Violation(at + violation.pointer, violation.message) for violation in error.violations]
+    error.violations = tuple(violations or [Violation(at, error.message)])
     return error
 
 
 def shorten(errors: Iterable[TandemError]) -> None:
-    """Shortens the errors to FAULTS_MAX faults together; each keeps at least its first."""
-    left = FAULTS_MAX
+    """Shortens the errors to VIOLATIONS_MAX violations together; each keeps at least its first."""
+    left = VIOLATIONS_MAX
     for error in errors:
-        error.faults = error.faults[: max(left, 1)]
-        left -= len(error.faults)
+        error.violations = error.violations[: max(left, 1)]
+        left -= len(error.violations)
 
 
 def merged_error(errors: Sequence[TandemError]) -> TandemError:
-    """One error for all: the first, with the faults of all errors of its type."""
+    """One error for all: the first, with the violations of all errors of its type."""
     first = errors[0]
-    alike = [fault for error in errors if type(error) is type(first) for fault in error.faults]
-    first.faults = tuple(alike[:FAULTS_MAX])
+    alike = [violation for error in errors if type(error) is type(first) for violation in error.violations]
+    first.violations = tuple(alike[:VIOLATIONS_MAX])
     return first
 
 

@@ -15,7 +15,7 @@ from application.use_case import TimedUseCase
 from domain.assignment import TaskAssignment
 from domain.audit import Action
 from domain.entity import Stamp
-from domain.errors import AlreadyExists, Fault, RuleBroken
+from domain.errors import AlreadyExists, RuleBroken, Violation
 from domain.task import Task, TaskChanges, TaskStatus
 
 NUMBER_RETRIES_MAX = 3
@@ -78,8 +78,8 @@ class TaskWriter:
 
     def _require_kept_parent(self, changes: TaskChanges) -> None:
         if changes.get("parent_id") in self._discarded:
-            fault = Fault("/parentId", "is deleted by an earlier operation")
-            raise RuleBroken("The task refers to something that does not exist.", faults=[fault])
+            violation = Violation("/parentId", "is deleted by an earlier operation")
+            raise RuleBroken("The task refers to something that does not exist.", violations=[violation])
 
     async def delete(self, id: str, *, expected_version: int | None) -> TaskChange:
         """The task in the trash; its assignment and watches stay. Raises as `edit`."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from application.access import is_allowed, with_memberships
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
-from application.rollback import missing_faults
+from application.rollback import missing_violations
 from application.tasks.access import principal_for
-from domain.errors import Fault, RuleBroken
+from domain.errors import RuleBroken, Violation
 from domain.permissions import may_add_task, may_see_task
 from domain.task import Ownership, Task, TaskChanges, ownership_in
 
@@ -88,18 +88,18 @@ async def ownership_after(
     ownership: Ownership | None = None
     if new.project_id:
         ownership = await _project_ownership(work, actor, new.project_id, is_move=before is not None)
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     if new.project_id and ownership is None:
-        faults += await missing_faults(
+        violations += await missing_violations(
             work.projects, {"/projectId": new.project_id}, "is not one of your projects"
         )
-    faults += await _label_faults(work, new.labels)
+    violations += await _label_violations(work, new.labels)
     if new.parent_id is not None:
-        faults += await _parent_faults(
+        violations += await _parent_violations(
             work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
         )
-    if faults:
-        raise RuleBroken("The task refers to something that does not exist.", faults=faults)
+    if violations:
+        raise RuleBroken("The task refers to something that does not exist.", violations=violations)
     if ownership is not None:
         return ownership
     if before is None:
@@ -127,30 +127,30 @@ async def _project_ownership(
     return ownership_in(project)
 
 
-async def _label_faults(work: UnitOfWork, label_ids: Mapping[int, str]) -> list[Fault]:
+async def _label_violations(work: UnitOfWork, label_ids: Mapping[int, str]) -> list[Violation]:
     labels = await work.labels.get_many(label_ids.values()) if label_ids else {}
     missing = {
         f"/labelIds/{place}": label_id
         for place, label_id in label_ids.items()
         if label_id not in labels or labels[label_id].is_deleted
     }
-    return await missing_faults(work.labels, missing, "is not a label")
+    return await missing_violations(work.labels, missing, "is not a label")
 
 
-async def _parent_faults(
+async def _parent_violations(
     work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, lineages: Lineages
-) -> list[Fault]:
+) -> list[Violation]:
     parent = (await work.tasks.get_many([parent_id])).get(parent_id)
     if parent is None or parent.is_deleted:
-        return await missing_faults(work.tasks, {"/parentId": parent_id}, "is not a task")
+        return await missing_violations(work.tasks, {"/parentId": parent_id}, "is not a task")
     if not may_see_task(await principal_for(work, actor, parent), parent):
-        return [Fault("/parentId", "is not a task")]
+        return [Violation("/parentId", "is not a task")]
     work.tasks.rely_on(parent)
     lineage = await lineages.of(work, parent)
     if before is not None and any(ancestor.id == before.id for ancestor in lineage):
-        return [Fault("/parentId", "would make the task its own ancestor")]
+        return [Violation("/parentId", "would make the task its own ancestor")]
     if len(lineage) >= PARENT_DEPTH_MAX:
-        return [Fault("/parentId", f"has too many ancestors; at most {PARENT_DEPTH_MAX} are allowed")]
+        return [Violation("/parentId", f"has too many ancestors; at most {PARENT_DEPTH_MAX} are allowed")]
     if before is not None:
         for ancestor in lineage:
             work.tasks.rely_on(ancestor)

@@ -14,7 +14,7 @@ from application.teams.access import visible_team
 from application.trash import Delete, Finish, ResourceType, Restore
 from application.use_case import TimedUseCase, UseCase
 from domain.entity import Stamp
-from domain.errors import Fault, Purged, RuleBroken
+from domain.errors import Purged, RuleBroken, Violation
 from domain.permissions import may_change_team, may_give_team, sees_everything
 from domain.team import Membership, Team, TeamChanges, membership_id
 
@@ -30,7 +30,8 @@ class CreateTeam(TimedUseCase):
     async def __call__(self, actor: Actor, changes: TeamChanges) -> Team:
         if changes.get("poc_id") not in (None, actor.id):
             raise RuleBroken(
-                "The contact of a new team can only be its creator.", faults=[Fault("/pocId", _NO_MEMBER)]
+                "The contact of a new team can only be its creator.",
+                violations=[Violation("/pocId", _NO_MEMBER)],
             )
         work = self.begin(actor)
         stamp = self.stamp(actor)
@@ -106,9 +107,9 @@ async def _require_members(work: UnitOfWork, team_id: str, changes: TeamChanges)
     ids = {pointer: membership_id(team_id, user_id) for pointer, user_id in named if user_id is not None}
     found = await work.memberships.get_many(ids.values()) if ids else {}
     live = {id_: one for id_, one in found.items() if not one.is_deleted}
-    faults = [Fault(pointer, _NO_MEMBER) for pointer, id_ in ids.items() if id_ not in live]
-    if faults:
-        raise RuleBroken("The owner and the contact of a team must be members.", faults=faults)
+    violations = [Violation(pointer, _NO_MEMBER) for pointer, id_ in ids.items() if id_ not in live]
+    if violations:
+        raise RuleBroken("The owner and the contact of a team must be members.", violations=violations)
     for membership in live.values():
         work.memberships.rely_on(membership)
 

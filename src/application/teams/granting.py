@@ -9,7 +9,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.retrying import retry_conflicts
 from application.teams.access import RolesHeld, RolesInTeam, member_of, names_version, visible_team
 from application.use_case import TimedUseCase, UseCase
-from domain.errors import Conflict, Fault, NotFound, RuleBroken
+from domain.errors import Conflict, NotFound, RuleBroken, Violation
 from domain.permissions import (
     GRANT_OF,
     Grant,
@@ -79,7 +79,7 @@ def _require_scope(role: Role, scope: RoleScope) -> None:
         place = "in teams" if role.scope is RoleScope.TEAM else "in the whole installation"
         raise RuleBroken(
             f"This role can only be held {place}.",
-            faults=[Fault("/roleId", f"is a role of scope {role.scope}")],
+            violations=[Violation("/roleId", f"is a role of scope {role.scope}")],
         )
 
 

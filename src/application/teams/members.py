@@ -17,7 +17,7 @@ from application.trash import changed_since
 from application.use_case import TimedUseCase, UseCase
 from domain.audit import AuditEntry
 from domain.entity import Stamp
-from domain.errors import Conflict, Fault, RuleBroken
+from domain.errors import Conflict, RuleBroken, Violation
 from domain.permissions import may_change_members
 from domain.role import BUILT_IN_ROLE_IDS
 from domain.team import INVITATION_DAYS, MEMBERS_MAX, Membership, Team, membership_id
@@ -91,13 +91,13 @@ class AddMembers(TimedUseCase):
 async def _require_users(work: UnitOfWork, user_ids: Sequence[str]) -> None:
     users = await work.users.get_many(user_ids)
     live = {user.id for user in users.values() if not user.is_deleted}
-    faults = [
-        Fault(f"/userIds/{place}", "is not a user")
+    violations = [
+        Violation(f"/userIds/{place}", "is not a user")
         for place, user_id in enumerate(user_ids)
         if user_id not in live
     ]
-    if faults:
-        raise RuleBroken("Some of these users do not exist.", faults=faults)
+    if violations:
+        raise RuleBroken("Some of these users do not exist.", violations=violations)
 
 
 async def _add(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stamp: Stamp) -> None:
@@ -242,7 +242,7 @@ class JoinTeam(TimedUseCase):
 def _invalid_code() -> RuleBroken:
     return RuleBroken(
         "This invitation code is not valid; ask for a new one.",
-        faults=[Fault("/code", "is wrong, expired or revoked")],
+        violations=[Violation("/code", "is wrong, expired or revoked")],
     )
 
 

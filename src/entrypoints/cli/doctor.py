@@ -45,7 +45,7 @@ async def doctor(console: Console) -> ExitCode:
         settings = current_settings()
     except SettingsFaulty as error:
         remedy = "Correct it in the environment or in .env; .env.example shows every setting."
-        findings = [Finding.wrong("settings", f"{fault}.", remedy) for fault in error.faults]
+        findings = [Finding.wrong("settings", f"{fault}.", remedy) for fault in error.violations]
     else:
         findings = [Finding.fine("settings", "They can be used.")]
         findings += [*_machine(settings)]

@@ -51,7 +51,7 @@ def failure_of(error: Exception) -> Failure:
             ExitCode.WRONG_USE,
             "settings",
             "These settings cannot be used:",
-            [str(fault) for fault in error.faults],
+            [str(fault) for fault in error.violations],
         )
     if isinstance(error, click.ClickException):
         return Failure(ExitCode.WRONG_USE, "usage", error.format_message(), _usage_hint(error))
@@ -61,7 +61,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(ExitCode.DIFFERENCE, "unmigrated", str(error))
     if isinstance(error, TandemError):
         return Failure(
-            _exit_code(error), error.code, error.message, [fault.message for fault in error.faults]
+            _exit_code(error), error.code, error.message, [fault.message for fault in error.violations]
         )
     return Failure(ExitCode.UNREACHABLE, "store_refused", str(error))
 

@@ -1,4 +1,4 @@
-"""One frozen settings tree, read from the environment and `.env`; every fault is reported at once, by variable."""
+"""One frozen settings tree, read from the environment and `.env`; every violation is reported at once, by variable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from dotenv import dotenv_values
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import SettingFault, SettingsFaulty, Variables
+from entrypoints.composition.variables import SettingsFaulty, SettingViolation, Variables
 
 EMBEDDED = "embedded"
 GOOGLE_ISSUER = "https://accounts.google.com"
@@ -124,13 +124,13 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
-    """The settings, the environment winning over the file. Raises SettingsFaulty with every fault."""
+    """The settings, the environment winning over the file. Raises SettingsFaulty with every violation."""
     from_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
     merged = {**{name: value for name, value in from_file.items() if value is not None}, **environment}
     variables = Variables(merged)
     settings = _settings(variables)
-    if variables.faults:
-        raise SettingsFaulty(variables.faults)
+    if variables.violations:
+        raise SettingsFaulty(variables.violations)
     return settings
 
 
@@ -140,7 +140,7 @@ def _settings(variables: Variables) -> Settings:
     private_key = variables.text("PRIVATE_KEY")
     public_key = variables.text("PUBLIC_KEY")
     if is_production and (private_key is None or public_key is None):
-        variables.fault("PRIVATE_KEY, PUBLIC_KEY", "must hold the RS256 key pair (PEM) in production")
+        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must hold the RS256 key pair (PEM) in production")
     return Settings(
         environment=environment,
         stores=_stores(variables, is_production=is_production),
@@ -160,7 +160,7 @@ def _settings(variables: Variables) -> Settings:
 
 def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     if is_production and variables.text("STORE") is None:
-        variables.fault("STORE", f"must say one of {', '.join(StoreKind)} in production")
+        variables.violation("STORE", f"must say one of {', '.join(StoreKind)} in production")
     kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
     mongodb_uri = _mongodb_uri(variables)
     source, target = _arrangement(variables, kind, mongodb_uri)
@@ -168,9 +168,9 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
     postgres_url = _postgres_url(variables)
     if "mongo" in (source, target) and mongodb_uri is None:
-        variables.fault("MONGODB_URI", "must name the MongoDB replica set that this arrangement uses")
+        variables.violation("MONGODB_URI", "must name the MongoDB replica set that this arrangement uses")
     if "postgres" in (source, target) and postgres_url is None:
-        variables.fault("POSTGRES_URL", "must name the PostgreSQL database, or say `embedded`")
+        variables.violation("POSTGRES_URL", "must name the PostgreSQL database, or say `embedded`")
     return StoreSettings(
         kind=kind,
         source=source,
@@ -192,14 +192,14 @@ def _arrangement(variables: Variables, kind: StoreKind, mongodb_uri: str | None)
     source = variables.choice("DUAL_WRITE_SOURCE", names, default="mongo" if mongodb_uri else "monty")
     target = variables.choice("DUAL_WRITE_TARGET", names, default="postgres")
     if source == target:
-        variables.fault("DUAL_WRITE_TARGET", "must be another store than DUAL_WRITE_SOURCE")
+        variables.violation("DUAL_WRITE_TARGET", "must be another store than DUAL_WRITE_SOURCE")
     return source, target
 
 
 def _mongodb_uri(variables: Variables) -> str | None:
     uri = variables.text("MONGODB_URI")
     if uri is not None and urlsplit(uri).scheme not in ("mongodb", "mongodb+srv"):
-        variables.fault("MONGODB_URI", "must start with mongodb:// or mongodb+srv://")
+        variables.violation("MONGODB_URI", "must start with mongodb:// or mongodb+srv://")
     return uri
 
 
@@ -207,7 +207,7 @@ def _postgres_url(variables: Variables) -> str | None:
     url = variables.text("POSTGRES_URL")
     if url is not None:
         if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
-            variables.fault("POSTGRES_URL", "must start with postgresql://, or say `embedded`")
+            variables.violation("POSTGRES_URL", "must start with postgresql://, or say `embedded`")
         return url
     host = variables.text("POSTGRES_HOST")
     if host is None:
@@ -236,12 +236,12 @@ def _google(variables: Variables, *, is_production: bool) -> GoogleSettings | No
     if client_id is None:
         return None
     if secret is None:
-        variables.fault("GOOGLE_OAUTH_CLIENT_SECRET", "must be set where GOOGLE_OAUTH_CLIENT_ID is")
+        variables.violation("GOOGLE_OAUTH_CLIENT_SECRET", "must be set where GOOGLE_OAUTH_CLIENT_ID is")
     if is_production:
         if not issuer.startswith("https://"):
-            variables.fault("GOOGLE_OAUTH_ISSUER", "must start with https:// in production")
+            variables.violation("GOOGLE_OAUTH_ISSUER", "must start with https:// in production")
         if not (variables.text("PUBLIC_URL") or "").startswith("https://"):
-            variables.fault(
+            variables.violation(
                 "PUBLIC_URL", "must say the https:// address that browsers use, for sign-in with Google"
             )
     return GoogleSettings(client_id=client_id, client_secret=secret or "", issuer=issuer.rstrip("/"))
@@ -269,7 +269,7 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
     if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.fault(variable, "must be `off` or like `600/minute` (second, minute or hour)")
+        variables.violation(variable, "must be `off` or like `600/minute` (second, minute or hour)")
         return None
     return RateLimit(int(count), seconds)
 
@@ -277,8 +277,8 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
 def _cache_url(variables: Variables) -> str | None:
     url = variables.text("CACHE_URL")
     if url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
-        variables.fault("CACHE_URL", "must be `memory` or start with redis://")
+        variables.violation("CACHE_URL", "must be `memory` or start with redis://")
     return url
 
 
-__all__ = ["SettingFault", "Settings", "SettingsFaulty", "read_settings"]
+__all__ = ["SettingViolation", "Settings", "SettingsFaulty", "read_settings"]

@@ -1,4 +1,4 @@
-"""Environment variables as typed values. A fault is noted and a safe value returned: all faults show at once."""
+"""Environment variables as typed values. A violation is noted and a safe value returned: all show at once."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ FALSE = frozenset({"false", "0", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
-class SettingFault:
+class SettingViolation:
     """One variable and what it must be."""
 
     variable: str
@@ -24,11 +24,11 @@ class SettingFault:
 
 
 class SettingsFaulty(Exception):
-    """The settings cannot be used; `faults` holds every reason."""
+    """The settings cannot be used; `violations` holds every reason."""
 
-    def __init__(self, faults: Sequence[SettingFault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("; ".join(map(str, self.faults)))
+    def __init__(self, violations: Sequence[SettingViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(map(str, self.violations)))
 
 
 @dataclass(slots=True)
@@ -36,11 +36,11 @@ class Variables:
     """Reads one variable at a time; empty counts as unset."""
 
     values: Mapping[str, str]
-    faults: list[SettingFault] = field(default_factory=list)
+    violations: list[SettingViolation] = field(default_factory=list)
 
-    def fault(self, variable: str, message: str) -> None:
+    def violation(self, variable: str, message: str) -> None:
         """Notes that a variable cannot be used."""
-        self.faults.append(SettingFault(variable, message))
+        self.violations.append(SettingViolation(variable, message))
 
     def text(self, variable: str) -> str | None:
         """The trimmed text, None where unset."""
@@ -64,7 +64,7 @@ class Variables:
                 and _ADDRESS.fullmatch(text) is not None
             )
         if not is_fit:
-            self.fault(
+            self.violation(
                 variable, "must be an address like https://tandem.example.org/, without account or fragment"
             )
             return None
@@ -76,7 +76,7 @@ class Variables:
         if text is None:
             return default
         if text not in allowed:
-            self.fault(variable, f"must be one of {', '.join(allowed)}")
+            self.violation(variable, f"must be one of {', '.join(allowed)}")
             return default
         return text
 
@@ -86,7 +86,7 @@ class Variables:
         if text is None:
             return default
         if text.lower() not in TRUE | FALSE:
-            self.fault(variable, "must be true or false")
+            self.violation(variable, "must be true or false")
             return default
         return text.lower() in TRUE
 
@@ -97,7 +97,7 @@ class Variables:
             return default
         number = int(text) if text.removeprefix("-").isdecimal() else None
         if number is None or not least <= number <= most:
-            self.fault(variable, f"must be a whole number from {least} to {most}")
+            self.violation(variable, f"must be a whole number from {least} to {most}")
             return default
         return number
 
@@ -111,6 +111,6 @@ class Variables:
         except ValueError:
             number = float("nan")
         if not least <= number <= most:
-            self.fault(variable, f"must be a number from {least:g} to {most:g}")
+            self.violation(variable, f"must be a number from {least:g} to {most:g}")
             return default
         return number

@@ -1,4 +1,4 @@
-"""Bytes to bodies: one decode when all is well, every fault by its pointer when not."""
+"""Bytes to bodies: one decode when all is well, every violation by its pointer when not."""
 
 import asyncio
 import re
@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from domain.errors import FAULTS_MAX, Fault
-from domain.storable import faults_in
+from domain.errors import VIOLATIONS_MAX, Violation
+from domain.storable import violations_in
 from entrypoints.http.bodies import TimelineBody, TimelinePatch
 from entrypoints.http.exchange import header
-from entrypoints.http.faults import faults_against, instant_faults
+from entrypoints.http.faults import instant_violations, violations_against
 from entrypoints.http.json_tree import parse, refusal
 from entrypoints.http.refusals import UnsupportedMediaType
 from entrypoints.http.rendering import HttpRequest
@@ -42,18 +42,18 @@ class BodyReader(Generic[B]):
     quoted_names: tuple[bytes, ...]
     is_flat: bool
 
-    def read(self, raw: bytes, *, faults_max: int = FAULTS_MAX) -> B:
-        """The body. Raises Invalid with every fault, or as many as are asked for."""
+    def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> B:
+        """The body. Raises Invalid with every violation, or as many as are asked for."""
         try:
             body = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             tree, doubled = parse(raw)
-            raise refusal(chain(doubled, faults_against(tree, self.kind)), most=faults_max) from error
-        faults = _hidden_faults(raw) if self._is_suspect(raw) else []
+            raise refusal(chain(doubled, violations_against(tree, self.kind)), most=violations_max) from error
+        violations = _hidden_violations(raw) if self._is_suspect(raw) else []
         if self.instants:
-            faults += self._settle_instants(body)
-        if faults:
-            raise refusal(faults, most=faults_max)
+            violations += self._settle_instants(body)
+        if violations:
+            raise refusal(violations, most=violations_max)
         return body
 
     def _is_suspect(self, raw: bytes) -> bool:
@@ -63,21 +63,21 @@ class BodyReader(Generic[B]):
         # A doubled key stands there twice as it is spelt, or once behind an escape.
         return b"\\u" in raw or any(raw.count(name) > 1 for name in self.quoted_names)
 
-    def _settle_instants(self, body: B) -> Iterator[Fault]:
-        """Puts instants into UTC; yields a fault for each that cannot be kept as it is."""
+    def _settle_instants(self, body: B) -> Iterator[Violation]:
+        """Puts instants into UTC; yields a violation for each that cannot be kept as it is."""
         for name, pointer in self.instants:
             value = getattr(body, name)
             if isinstance(value, datetime):
-                faults = list(instant_faults(value, pointer))
-                yield from faults
-                if not faults:
+                violations = list(instant_violations(value, pointer))
+                yield from violations
+                if not violations:
                     setattr(body, name, value.astimezone(UTC))
 
 
-def _hidden_faults(raw: bytes) -> list[Fault]:
+def _hidden_violations(raw: bytes) -> list[Violation]:
     """What is wrong with a body that the decoder let pass. It has the shape of its kind, so its tree is no larger."""
     tree, doubled = parse(raw)
-    return list(islice(chain(doubled, faults_in(tree)), FAULTS_MAX))
+    return list(islice(chain(doubled, violations_in(tree)), VIOLATIONS_MAX))
 
 
 _READERS: dict[type[msgspec.Struct], BodyReader[Any]] = {}
@@ -105,7 +105,7 @@ def _holds_instant(hint: Any) -> bool:
 
 
 async def read_body(request: HttpRequest, kind: type[B]) -> B:
-    """The body of a request. Raises UnsupportedMediaType, or Invalid with every fault."""
+    """The body of a request. Raises UnsupportedMediaType, or Invalid with every violation."""
     return await read_with(request, reader_of(kind).read)
 
 

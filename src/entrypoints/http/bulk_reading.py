@@ -17,7 +17,7 @@ from application.tasks.bulk_operations import (
     merged_error,
     placed,
 )
-from domain.errors import FAULTS_MAX, Fault, Invalid, RuleBroken, TandemError
+from domain.errors import VIOLATIONS_MAX, Invalid, RuleBroken, TandemError, Violation
 from entrypoints.http.body_reading import reader_of
 from entrypoints.http.bulk_shapes import (
     CreateOperationBody,
@@ -25,7 +25,7 @@ from entrypoints.http.bulk_shapes import (
     OperationBody,
     UpdateOperationBody,
 )
-from entrypoints.http.faults import faults_against
+from entrypoints.http.faults import violations_against
 from entrypoints.http.json_tree import parse, refusal
 from entrypoints.http.refusals import PreconditionMissing
 from entrypoints.http.tasks import changes_of
@@ -45,10 +45,10 @@ class Asked:
     is_atomic: bool
 
     def all_or_none(self) -> list[TaskOperation]:
-        """Every operation. Raises the faults of all that are none."""
+        """Every operation. Raises the violations of all that are none."""
         errors = [placed(each, at) for at, each in enumerate(self.items) if isinstance(each, TandemError)]
         if malformed := [each for each in errors if isinstance(each, Invalid)]:
-            raise refusal(fault for each in malformed for fault in each.faults)
+            raise refusal(violation for each in malformed for violation in each.violations)
         if errors:
             raise merged_error(errors)
         return self.sound()
@@ -89,31 +89,31 @@ def read_bulk(raw: bytes, *, needs_versions: bool) -> Asked:
         envelope = _ENVELOPES.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         tree, doubled = parse(raw)
-        raise refusal(chain(doubled, faults_against(tree, _Outline))) from error
+        raise refusal(chain(doubled, violations_against(tree, _Outline))) from error
     if _may_be_doubled(raw, b'"operations"', b'"atomic"') and (doubled := parse(raw)[1]):
         raise refusal(doubled)
     return Asked(tuple(_items(envelope.operations, needs_versions=needs_versions)), envelope.atomic)
 
 
 def _items(operations: list[msgspec.Raw], *, needs_versions: bool) -> Iterator[TaskOperation | TandemError]:
-    """Each operation, or why it cannot be one. After FAULTS_MAX faults a single one of each is looked for."""
-    left = FAULTS_MAX
+    """Each operation, or why it cannot be one. After VIOLATIONS_MAX violations a single one of each is looked for."""
+    left = VIOLATIONS_MAX
     for raw in operations:
         try:
-            yield _operation(bytes(raw), needs_versions=needs_versions, faults_max=max(left, 1))
+            yield _operation(bytes(raw), needs_versions=needs_versions, violations_max=max(left, 1))
         except (Invalid, PreconditionMissing, RuleBroken) as error:
-            left -= len(error.faults)
+            left -= len(error.violations)
             yield error
 
 
-def _operation(raw: bytes, *, needs_versions: bool, faults_max: int) -> TaskOperation:
-    body: OperationBody = reader_of(_kind_of(raw)).read(raw, faults_max=faults_max)
+def _operation(raw: bytes, *, needs_versions: bool, violations_max: int) -> TaskOperation:
+    body: OperationBody = reader_of(_kind_of(raw)).read(raw, violations_max=violations_max)
     if isinstance(body, CreateOperationBody):
         return CreateOperation(changes_of(body))
     version: int | UnsetType = body.version
     if version is UNSET and needs_versions:
         raise PreconditionMissing(
-            "Say which version you mean to change.", faults=[Fault("/version", "is required here")]
+            "Say which version you mean to change.", violations=[Violation("/version", "is required here")]
         )
     expected = None if isinstance(version, UnsetType) else version
     if isinstance(body, DeleteOperationBody):
@@ -131,14 +131,14 @@ def _kind_of(raw: bytes) -> type[OperationBody]:
     if _may_be_doubled(raw, b'"op"') and (doubled := parse(raw)[1]):
         raise refusal(doubled)
     if name not in _KINDS:
-        raise refusal([Fault("/op", _UNKNOWN)])
+        raise refusal([Violation("/op", _UNKNOWN)])
     return _KINDS[name]
 
 
-def _nameless(raw: bytes) -> Iterator[Fault]:
+def _nameless(raw: bytes) -> Iterator[Violation]:
     """What is wrong with an operation that does not say what it is."""
     is_object = raw.lstrip().startswith(b"{")
-    yield Fault("/op", _UNKNOWN) if is_object else Fault("", "must be a JSON object")
+    yield Violation("/op", _UNKNOWN) if is_object else Violation("", "must be a JSON object")
 
 
 def _may_be_doubled(raw: bytes, *names: bytes) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from domain.errors import Fault, Invalid
+from domain.errors import Invalid, Violation
 from entrypoints.http.exchange import joined_header
 from entrypoints.http.refusals import PreconditionMissing, Stale
 
@@ -63,7 +63,7 @@ class Preconditions:
         tags = _tags(given)
         if tags is None:
             message = 'must be * or a list of entity tags such as "3"'
-            raise Invalid("The header If-Match is malformed.", faults=[Fault("/If-Match", message)])
+            raise Invalid("The header If-Match is malformed.", violations=[Violation("/If-Match", message)])
         # Writers compare strongly: a weak tag never matches.
         named = [int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag)]
         if len(named) == len(tags) == 1:

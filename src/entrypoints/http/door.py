@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.enums import MediaType
 
-from domain.errors import Fault, Invalid
+from domain.errors import Invalid, Violation
 from entrypoints.http.cross_site import SAFE_METHODS
 from entrypoints.http.documentation import OPERATION, Documented
 from entrypoints.http.exchange import exchange_of, header
@@ -15,8 +15,8 @@ from entrypoints.http.refusals import allow_header
 KEYED_METHODS = frozenset({"POST", "PATCH"})
 """Where a key may change what happens; the other methods leave the same behind however often they are repeated."""
 
-_CONDITION = Fault("/If-Match", "is not heard here: this changes no one version that you could mean")
-_KEY = Fault("/Idempotency-Key", "is not heard here: sent again, this is carried out again")
+_CONDITION = Violation("/If-Match", "is not heard here: this changes no one version that you could mean")
+_KEY = Violation("/Idempotency-Key", "is not heard here: sent again, this is carried out again")
 
 
 async def before_operation(request: Request[Any, Any, Any]) -> Response[None] | None:
@@ -34,16 +34,16 @@ async def before_operation(request: Request[Any, Any, Any]) -> Response[None] | 
 
 
 def _refuse_unheard(scope: Mapping[str, Any], method: str, operation: Documented | None) -> None:
-    faults = list(_unheard(scope, method, operation))
-    if not faults:
+    violations = list(_unheard(scope, method, operation))
+    if not violations:
         return
     if operation is None or not operation.is_public:
         exchange_of(scope).authentication.actor(scope)
-    names = " and ".join(fault.pointer.removeprefix("/") for fault in faults)
-    raise Invalid(f"Leave out the header {names}.", faults=faults)
+    names = " and ".join(violation.pointer.removeprefix("/") for violation in violations)
+    raise Invalid(f"Leave out the header {names}.", violations=violations)
 
 
-def _unheard(scope: Mapping[str, Any], method: str, operation: Documented | None) -> Iterator[Fault]:
+def _unheard(scope: Mapping[str, Any], method: str, operation: Documented | None) -> Iterator[Violation]:
     is_guarded = operation is not None and operation.is_guarded
     if not is_guarded and header(scope, b"if-match") is not None:
         yield _CONDITION

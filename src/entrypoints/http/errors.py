@@ -10,14 +10,14 @@ from litestar.exceptions import HTTPException
 from loguru import logger
 
 from domain.errors import (
-    FAULTS_MAX,
-    Fault,
+    VIOLATIONS_MAX,
     Invalid,
     NotFound,
     TandemError,
     Unauthenticated,
     Unavailable,
     VersionConflict,
+    Violation,
 )
 from entrypoints.http.addresses import addressed_record
 from entrypoints.http.exchange import exchange_of
@@ -40,7 +40,7 @@ TEXT_LENGTH_MAX = 500
 """The most characters of a pointer or a sentence; what is longer holds what came with the request, and is cut."""
 
 
-class FaultView(msgspec.Struct):
+class ViolationView(msgspec.Struct):
     """One thing wrong with the input: where (JSON pointer into the body, or the parameter) and what to change."""
 
     pointer: str
@@ -57,7 +57,7 @@ class ProblemView(msgspec.Struct, rename="camel", omit_defaults=True):
     instance: str
     code: str
     request_id: str
-    errors: tuple[FaultView, ...] = ()
+    errors: tuple[ViolationView, ...] = ()
     current_version: int | None = None
 
 
@@ -86,19 +86,19 @@ def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, byt
         instance=path.encode("utf-8", "replace").decode(),
         code=error.code,
         request_id=request_id,
-        errors=tuple(_shown_faults(error.faults)),
+        errors=tuple(_shown_violations(error.violations)),
         current_version=getattr(error, "current_version", None),
     )
     return outcome.status, msgspec.json.encode(view)
 
 
-def _shown_faults(faults: Sequence[Fault]) -> Iterator[FaultView]:
-    """The first faults, as many as fit: at least one."""
+def _shown_violations(violations: Sequence[Violation]) -> Iterator[ViolationView]:
+    """The first violations, as many as fit: at least one."""
     left = FAULTS_BYTES_MAX
-    for fault in islice(faults, FAULTS_MAX):
+    for violation in islice(violations, VIOLATIONS_MAX):
         if left <= 0:
             return
-        view = FaultView(_shown(fault.pointer), _shown(fault.message))
+        view = ViolationView(_shown(violation.pointer), _shown(violation.message))
         left -= len(msgspec.json.encode(view))
         yield view
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from domain.errors import Fault
-from domain.storable import faults_in, pointer_token
+from domain.errors import Violation
+from domain.storable import pointer_token, violations_in
 
 _NAMES = {
     "str": "text",
@@ -41,59 +41,59 @@ _PATTERNS = {
 _LENGTH_WORDS = {">=": "at least", "<=": "at most", "==": "exactly"}
 
 
-def faults_against(value: object, kind: Any, pointer: str = "") -> Iterator[Fault]:
-    """Each fault of a tree of JSON values against a type: unknown, missing and unfit fields, with their pointers."""
+def violations_against(value: object, kind: Any, pointer: str = "") -> Iterator[Violation]:
+    """Each violation of a tree of JSON values against a type: unknown, missing and unfit fields, with pointers."""
     kind = _plain(kind)
     struct = _struct_in(kind)
     list_kind = _list_in(kind)
     if struct is not None and isinstance(value, Mapping):
-        yield from _struct_faults(value, struct, pointer)
+        yield from _struct_violations(value, struct, pointer)
     elif list_kind is not None and isinstance(value, list):
         misfit = _misfit(value, _with_bounds(list_kind), pointer)
-        yield from [misfit] if misfit else _element_faults(value, get_args(_bare(list_kind))[0], pointer)
+        yield from [misfit] if misfit else _element_violations(value, get_args(_bare(list_kind))[0], pointer)
     else:
-        yield from _value_faults(value, kind, pointer)
+        yield from _value_violations(value, kind, pointer)
 
 
-def instant_faults(value: datetime, pointer: str) -> Iterator[Fault]:
+def instant_violations(value: datetime, pointer: str) -> Iterator[Violation]:
     """What no store could keep of an instant: anything finer than a millisecond, anything outside UTC's years."""
     if value.microsecond % 1000:
-        yield Fault(pointer, "must not be finer than a millisecond")
+        yield Violation(pointer, "must not be finer than a millisecond")
     try:
         value.astimezone(UTC)
     except OverflowError:
-        yield Fault(pointer, "lies outside the years 1 to 9999")
+        yield Violation(pointer, "lies outside the years 1 to 9999")
 
 
-def _element_faults(values: list[object], element: Any, pointer: str) -> Iterator[Fault]:
-    """The faults of the elements of a list that is not too long. What fits may still be more than a store can hold;
+def _element_violations(values: list[object], element: Any, pointer: str) -> Iterator[Violation]:
+    """The violations of the elements of a list that is not too long. What fits may still be more than a store can hold;
     only what may be anything is not looked into here.
     """
     for index, value in enumerate(values):
         try:
             msgspec.convert(value, element)
         except msgspec.ValidationError:
-            yield from faults_against(value, element, f"{pointer}/{index}")
+            yield from violations_against(value, element, f"{pointer}/{index}")
         else:
             if element is not object:
                 yield from _unstorable(value, f"{pointer}/{index}")
 
 
-def _struct_faults(
+def _struct_violations(
     value: Mapping[str, object], struct: type[msgspec.Struct], pointer: str
-) -> Iterator[Fault]:
+) -> Iterator[Violation]:
     fields, hints = _fields_of(struct)
     known = {*(field.encode_name for field in fields), struct.__struct_config__.tag_field}
     for name in value:
         if name not in known:
             yield from _unstorable({name: None}, pointer)
-            yield Fault(f"{pointer}/{pointer_token(name)}", "is not a known field")
+            yield Violation(f"{pointer}/{pointer_token(name)}", "is not a known field")
     for field in fields:
         at = f"{pointer}/{pointer_token(field.encode_name)}"
         if field.encode_name in value:
-            yield from faults_against(value[field.encode_name], hints[field.name], at)
+            yield from violations_against(value[field.encode_name], hints[field.name], at)
         elif field.required:
-            yield Fault(at, "is required")
+            yield Violation(at, "is required")
 
 
 @lru_cache(maxsize=256)
@@ -101,27 +101,27 @@ def _fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[msgspec.structs.Fiel
     return msgspec.structs.fields(struct), get_type_hints(struct, include_extras=True)
 
 
-def _value_faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:
+def _value_violations(value: object, kind: Any, pointer: str) -> Iterator[Violation]:
     if misfit := _misfit(value, kind, pointer):
         yield misfit
         return
     yield from _unstorable(value, pointer)
     converted = msgspec.convert(value, kind)
     if isinstance(converted, datetime):
-        yield from instant_faults(converted, pointer)
+        yield from instant_violations(converted, pointer)
 
 
-def _misfit(value: object, kind: Any, pointer: str) -> Fault | None:
+def _misfit(value: object, kind: Any, pointer: str) -> Violation | None:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        return Fault(pointer, _sentence(str(error), value, kind))
+        return Violation(pointer, _sentence(str(error), value, kind))
     return None
 
 
-def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
-    for fault in faults_in(value):
-        yield Fault(pointer + fault.pointer, fault.message)
+def _unstorable(value: object, pointer: str) -> Iterator[Violation]:
+    for violation in violations_in(value):
+        yield Violation(pointer + violation.pointer, violation.message)
 
 
 def _sentence(message: str, value: object, kind: Any) -> str:

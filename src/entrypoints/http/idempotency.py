@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from application.actor import Actor, IdempotencyClaim
 from application.history.audit import FindAnswer
 from domain.audit import AuditEntry
-from domain.errors import AnswerPending, Fault, Invalid, TandemError, Unavailable
+from domain.errors import AnswerPending, Invalid, TandemError, Unavailable, Violation
 from entrypoints.http.exchange import header
 from entrypoints.http.refusals import KeyReused
 from entrypoints.http.rendering import HttpRequest, RawHeaders
@@ -90,8 +90,8 @@ async def _replayed(entry: AuditEntry | None, actor: Actor, work: Repeatable[E])
     if entry is None:
         raise AnswerPending
     if actor.claim is None or entry.request_hash != actor.claim.request_hash:
-        fault = Fault("/Idempotency-Key", "was used for another request")
-        raise KeyReused(faults=[fault])
+        violation = Violation("/Idempotency-Key", "was used for another request")
+        raise KeyReused(violations=[violation])
     return await work.load(entry.entity_id, entry.version)
 
 
@@ -103,7 +103,9 @@ def _key(request: HttpRequest) -> str | None:
         _FIRST_VISIBLE <= byte <= _LAST_VISIBLE for byte in raw
     ):
         message = f"must have 1 to {KEY_LENGTH_MAX} visible ASCII characters"
-        raise Invalid("The header Idempotency-Key is malformed.", faults=[Fault("/Idempotency-Key", message)])
+        raise Invalid(
+            "The header Idempotency-Key is malformed.", violations=[Violation("/Idempotency-Key", message)]
+        )
     return raw.decode("ascii")
 
 

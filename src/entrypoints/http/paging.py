@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
-from domain.errors import Fault, Invalid
+from domain.errors import Invalid, Violation
 from entrypoints.http.queries import ListQuery, PageQuery
 from entrypoints.http.rendering import Answer, HttpRequest, RawHeaders, encoded
 
@@ -71,8 +71,8 @@ def _spelt(raw: bytes) -> str:
 
 
 def _foreign() -> Invalid:
-    fault = Fault("/cursor", "belongs to another list or was changed; start again without it")
-    return Invalid("The cursor is not valid here.", faults=[fault])
+    violation = Violation("/cursor", "belongs to another list or was changed; start again without it")
+    return Invalid("The cursor is not valid here.", violations=[violation])
 
 
 def _parameters(scope: Mapping[str, Any]) -> list[tuple[str, str]]:

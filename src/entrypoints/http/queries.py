@@ -10,15 +10,15 @@ from msgspec import Meta, Struct
 
 from application.paging import LIMIT_DEFAULT, LIMIT_MAX
 from domain.audit import Action
-from domain.errors import Fault
+from domain.errors import Violation
 from domain.project import ProjectStatus
 from domain.role import RoleScope
-from domain.storable import INTEGER_MAX, faults_in
+from domain.storable import INTEGER_MAX, violations_in
 from entrypoints.http.bodies import Instant
-from entrypoints.http.faults import faults_against, instant_faults
+from entrypoints.http.faults import instant_violations, violations_against
 from entrypoints.http.json_tree import refusal
 from entrypoints.http.rendering import HttpRequest
-from entrypoints.http.searching import TEXT_LENGTH_MAX, Search, Text, order_told, search_faults
+from entrypoints.http.searching import TEXT_LENGTH_MAX, Search, Text, order_told, search_violations
 from entrypoints.http.views import Id, PriorityName, ShownStatus
 
 PARAMETERS_MAX = 50
@@ -219,15 +219,15 @@ def read_query(request: HttpRequest, kind: type[Q]) -> Q:
     raw: bytes = request.scope["query_string"]
     if not raw and not _has_required(kind):
         return kind()
-    values, faults = _values(raw, kind)
+    values, violations = _values(raw, kind)
     try:
         query = msgspec.convert(values, kind)
     except msgspec.ValidationError:
-        query, faults = None, [*faults, *_unfit(values, kind)]
+        query, violations = None, [*violations, *_unfit(values, kind)]
     if query is not None:
-        faults += [*_settled(query), *search_faults(query)]
-    if query is None or faults:
-        raise refusal(faults)
+        violations += [*_settled(query), *search_violations(query)]
+    if query is None or violations:
+        raise refusal(violations)
     return query
 
 
@@ -237,23 +237,23 @@ def require_no_query(request: HttpRequest) -> None:
         read_query(request, NoQuery)
 
 
-def _values(raw: bytes, kind: type[Struct]) -> tuple[dict[str, object], list[Fault]]:
+def _values(raw: bytes, kind: type[Struct]) -> tuple[dict[str, object], list[Violation]]:
     try:
         pairs = parse_qsl(
             raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
         )
     except ValueError as error:
         raise refusal(
-            [Fault("/", "the query is not percent-encoded UTF-8, or has too many parameters")]
+            [Violation("/", "the query is not percent-encoded UTF-8, or has too many parameters")]
         ) from error
     values: dict[str, object] = {}
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     numbers, flags = _number_and_flag_names(kind)
     for name, text in pairs:
         if name in values:
-            faults.append(Fault(f"/{name}", "is given more than once"))
+            violations.append(Violation(f"/{name}", "is given more than once"))
         values[name] = _number(text) if name in numbers else _flag(text) if name in flags else text
-    return values, [*faults, *faults_in(values)]
+    return values, [*violations, *violations_in(values)]
 
 
 def _number(text: str) -> int | str:
@@ -264,26 +264,26 @@ def _flag(text: str) -> bool | str:
     return text == "true" if text in ("true", "false") else text
 
 
-def _unfit(values: dict[str, object], kind: type[Struct]) -> list[Fault]:
+def _unfit(values: dict[str, object], kind: type[Struct]) -> list[Violation]:
     known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind)) or "none"
     unknown = f"is not a known query parameter (known: {known})"
     return [
-        Fault(fault.pointer, unknown) if fault.message == "is not a known field" else fault
-        for fault in faults_against(values, kind)
+        Violation(violation.pointer, unknown) if violation.message == "is not a known field" else violation
+        for violation in violations_against(values, kind)
     ]
 
 
-def _settled(query: Struct) -> list[Fault]:
-    """Puts instants into UTC; answers a fault for each that cannot be kept as it is."""
-    faults: list[Fault] = []
+def _settled(query: Struct) -> list[Violation]:
+    """Puts instants into UTC; answers a violation for each that cannot be kept as it is."""
+    violations: list[Violation] = []
     for name, parameter in _instant_names(type(query)):
         value = getattr(query, name)
         if value is not None:
-            found = list(instant_faults(value, f"/{parameter}"))
-            faults += found
+            found = list(instant_violations(value, f"/{parameter}"))
+            violations += found
             if not found:
                 setattr(query, name, value.astimezone(UTC))
-    return faults
+    return violations
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal, Protocol
 from msgspec import Meta, Struct
 
 from application.paging import BY_RELEVANCE
-from domain.errors import Fault
+from domain.errors import Violation
 
 TEXT_LENGTH_MAX = 500
 
@@ -59,15 +59,15 @@ def order_of(query: Searched) -> str:
     return RELEVANCE if query.q else query.usual_order
 
 
-def search_faults(query: Struct) -> Iterator[Fault]:
+def search_violations(query: Struct) -> Iterator[Violation]:
     """What is wrong with the words of a query, and with an order that would need words."""
     for name in ("q", "search"):
         text = getattr(query, name, None)
         if text and not _holds_word(text):
             # Without this it would find everything, which is the opposite of what was looked for.
-            yield Fault(f"/{name}", "holds no word to look for: a word is made of letters and digits")
+            yield Violation(f"/{name}", "holds no word to look for: a word is made of letters and digits")
     if getattr(query, "sort", None) == BY_RELEVANCE.field and not getattr(query, "q", None):
-        yield Fault("/sort", "can be relevance only where q holds the words to look for")
+        yield Violation("/sort", "can be relevance only where q holds the words to look for")
 
 
 def _holds_word(text: str) -> bool:

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from application.actor import Actor
 from application.tasks.bulk_operations import CreateOperation, TaskOperation, placed, shorten
 from application.tasks.details import TaskDetails
-from domain.errors import Conflict, Fault, Invalid, TandemError, VersionConflict
+from domain.errors import Conflict, Invalid, TandemError, VersionConflict, Violation
 from entrypoints.http.authentication import actor_of
 from entrypoints.http.body_reading import read_with
 from entrypoints.http.bulk_reading import Asked, read_bulk
@@ -70,8 +70,10 @@ async def _together(
 
 async def _each(request: HttpRequest, actor: Actor, bulk: BulkDesk, asked: Asked) -> list[Outcome]:
     if header(request.scope, b"idempotency-key") is not None:
-        fault = Fault("/Idempotency-Key", "is heard only where `atomic` is true")
-        raise Invalid("Operations that stand by themselves cannot be repeated as one.", faults=[fault])
+        violation = Violation("/Idempotency-Key", "is heard only where `atomic` is true")
+        raise Invalid(
+            "Operations that stand by themselves cannot be repeated as one.", violations=[violation]
+        )
     operations = asked.sound()
     done = iter(await bulk.each(actor, operations) if operations else [])
     outcomes = [each if isinstance(each, TandemError) else next(done) for each in asked.items]
@@ -94,7 +96,7 @@ def _told(error: TandemError, operations: Sequence[TaskOperation]) -> TandemErro
     }
     is_stale = error.entity_id in named
     told = Stale(current_version=error.current_version) if is_stale else Conflict(error.message)
-    told.faults = error.faults
+    told.violations = error.violations
     return told
 
 

@@ -76,8 +76,8 @@ class ValidationContract:
     ) -> None:
         with pytest.raises(RuleBroken) as refused:
             await store.commit(change_set(put("labels", label(2)), put(collection, record)))
-        assert {fault.pointer for fault in refused.value.faults} == {f"/{name}" for name in fields}
-        told = refused.value.message + "".join(fault.message for fault in refused.value.faults)
+        assert {fault.pointer for fault in refused.value.violations} == {f"/{name}" for name in fields}
+        told = refused.value.message + "".join(fault.message for fault in refused.value.violations)
         assert SECRET not in told
         nothing: dict[str, list[Record]] = {collection: [], "labels": [], "audit_logs": []}
         assert await everything(store, *nothing) == nothing
@@ -111,7 +111,7 @@ class ValidationContract:
         change = put("tasks", task(1))
         with pytest.raises(RuleBroken) as refused:
             await store.commit(change_set(change, entries=[entry(change, **fields)]))
-        assert [fault.pointer for fault in refused.value.faults] == [f"/{name}" for name in fields]
+        assert [fault.pointer for fault in refused.value.violations] == [f"/{name}" for name in fields]
         assert await everything(store, "tasks", "audit_logs") == {"tasks": [], "audit_logs": []}
 
     async def test_a_control_record_must_fit_too(self, store: RecordStore) -> None:
@@ -126,7 +126,7 @@ class ValidationContract:
         broken, told = put("tasks", left, expected=1), entry(erasure("tasks", 1, version=2), version="two")
         with pytest.raises(RuleBroken) as refused:
             await store.commit(change_set(broken, entries=[told]))
-        assert [fault.pointer for fault in refused.value.faults] == ["/version"]
+        assert [fault.pointer for fault in refused.value.violations] == ["/version"]
         assert same(await fetched(store, "tasks", 1), task(1))
 
     async def test_what_a_spec_does_not_know_is_not_judged(self, store: RecordStore) -> None:

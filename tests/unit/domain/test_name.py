@@ -98,14 +98,14 @@ def test_a_name_with_hidden_or_directing_characters_is_rejected_with_the_reason(
 ) -> None:
     with pytest.raises(RuleBroken) as refusal:
         require_name(name, "/name", longest=LENGTH_MAX)
-    (fault,) = refusal.value.faults
+    (fault,) = refusal.value.violations
     assert (fault.pointer, sentence in fault.message) == ("/name", True), fault.message
 
 
 def test_a_refusal_names_the_character() -> None:
     with pytest.raises(RuleBroken) as refusal:
         require_name("a\x1b\u202eb", "/name", longest=LENGTH_MAX)
-    said = [fault.message for fault in refusal.value.faults]
+    said = [fault.message for fault in refusal.value.violations]
     assert ["U+001B" in said[0], "U+202E" in said[1]] == [True, True]
 
 
@@ -130,8 +130,8 @@ def test_white_space_at_its_ends_is_no_part_of_a_name(around: str) -> None:
 def test_the_length_counts_as_it_is_kept(name: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         require_name(name, "/name", longest=LENGTH_MAX)
-    assert [fault.pointer for fault in refusal.value.faults] == ["/name"]
-    assert "1 to 100 characters" in refusal.value.faults[0].message
+    assert [fault.pointer for fault in refusal.value.violations] == ["/name"]
+    assert "1 to 100 characters" in refusal.value.violations[0].message
 
 
 def may_be_kept(text: str) -> bool:
@@ -173,7 +173,7 @@ def test_everything_with_a_name_keeps_the_one_rule(
             create(bad)
         with pytest.raises(RuleBroken) as changed:
             made.edit(stamp(1), {"name": bad})
-        faults = (*new.value.faults, *changed.value.faults)
+        faults = (*new.value.violations, *changed.value.violations)
         assert [fault.pointer for fault in faults] == ["/name", "/name"]
 
 
@@ -182,7 +182,7 @@ def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
     for title in ("a\nb", "a\u202eb"):
         with pytest.raises(RuleBroken) as refusal:
             require_one_line(title, "/title")
-        assert [fault.pointer for fault in refusal.value.faults] == ["/title"]
+        assert [fault.pointer for fault in refusal.value.violations] == ["/title"]
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,13 @@ def test_what_another_scope_knows_is_refused_at_its_place(scope: RoleScope, perm
         Role.create(
             numbered_id(1), stamp(), scope=scope, changes={"name": "x", "permissions": (fitting, permission)}
         )
-    assert [fault.pointer for fault in refusal.value.faults] == ["/permissions/1"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/permissions/1"]
 
 
 def test_a_global_role_that_allows_nothing_is_refused() -> None:
     with pytest.raises(RuleBroken) as refusal:
         Role.create(numbered_id(1), stamp(), scope=RoleScope.GLOBAL, changes={"name": "x"})
-    assert [fault.pointer for fault in refusal.value.faults] == ["/permissions"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/permissions"]
     assert Role.create(numbered_id(1), stamp(), scope=RoleScope.TEAM, changes={"name": "x"}).permissions == ()
 
 

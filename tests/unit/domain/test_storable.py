@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import RuleBroken
-from domain.storable import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, TOKEN_LENGTH_MAX, faults_in, require_text
+from domain.storable import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, TOKEN_LENGTH_MAX, require_text, violations_in
 
 
 @pytest.mark.parametrize(
@@ -24,16 +24,16 @@ from domain.storable import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, TOKEN_LENGTH_MA
     ],
 )
 def test_what_a_store_could_not_hold_is_named_by_its_pointer(value: object, pointer: str) -> None:
-    assert [fault.pointer for fault in faults_in(value)] == [pointer]
+    assert [fault.pointer for fault in violations_in(value)] == [pointer]
 
 
 def test_every_fault_is_found_at_once() -> None:
-    assert len(list(faults_in({"a": "\x00", "b": [math.inf, 2**80]}))) == 3
+    assert len(list(violations_in({"a": "\x00", "b": [math.inf, 2**80]}))) == 3
 
 
 def test_a_long_key_is_cut_in_pointers() -> None:
     value = {"k" * 10_000: ["\x00"]}
-    assert [fault.pointer for fault in faults_in(value)] == [f"/{'k' * TOKEN_LENGTH_MAX}…/0"]
+    assert [fault.pointer for fault in violations_in(value)] == [f"/{'k' * TOKEN_LENGTH_MAX}…/0"]
 
 
 def test_faults_are_looked_for_no_further_than_somebody_asks() -> None:
@@ -46,7 +46,7 @@ def test_faults_are_looked_for_no_further_than_somebody_asks() -> None:
                 yield item
 
     items = Items(["\x00"] * 1_000)
-    assert len(list(islice(faults_in({"items": items}), 10))) == 10
+    assert len(list(islice(violations_in({"items": items}), 10))) == 10
     assert items.seen == 10
 
 
@@ -54,7 +54,7 @@ def test_nesting_is_bounded() -> None:
     value: object = 1
     for _ in range(DEPTH_MAX + 2):
         value = [value]
-    assert "nested deeper" in next(faults_in(value)).message
+    assert "nested deeper" in next(violations_in(value)).message
 
 
 @given(
@@ -69,7 +69,7 @@ def test_nesting_is_bounded() -> None:
     )
 )
 def test_everything_else_passes(value: object) -> None:
-    assert not [fault for fault in faults_in(value) if "nested deeper" not in fault.message]
+    assert not [fault for fault in violations_in(value) if "nested deeper" not in fault.message]
 
 
 def test_text_is_bounded_in_characters_and_never_only_blank_where_it_must_say_something() -> None:
@@ -77,4 +77,4 @@ def test_text_is_bounded_in_characters_and_never_only_blank_where_it_must_say_so
     for text in ("", "   ", "x" * 11, "a\x00"):
         with pytest.raises(RuleBroken) as refusal:
             require_text(text, "/name", shortest=1, longest=10)
-        assert refusal.value.faults[0].pointer == "/name"
+        assert refusal.value.violations[0].pointer == "/name"

@@ -20,7 +20,7 @@ def test_a_title_of_several_lines_is_refused_unless_an_import_brings_it(title: s
         task(changes={"title": title})
     with pytest.raises(RuleBroken) as edited:
         task().edit(stamp(1), {"title": title})
-    faults = (*created.value.faults, *edited.value.faults)
+    faults = (*created.value.violations, *edited.value.violations)
     assert [fault.pointer for fault in faults] == ["/title", "/title"]
     origin = Origin(external_key="beads:p:bd-1", created_at=NOON)
     imported = Task.imported(numbered_id(1), stamp(), {"title": title}, origin=origin)
@@ -42,13 +42,13 @@ def test_the_order_of_labels_is_no_change() -> None:
 def test_a_task_carries_a_bounded_number_of_labels() -> None:
     with pytest.raises(RuleBroken) as refusal:
         task(changes={"label_ids": tuple(numbered_id(n) for n in range(LABELS_MAX + 1))})
-    assert refusal.value.faults[0].pointer == "/labelIds"
+    assert refusal.value.violations[0].pointer == "/labelIds"
 
 
 def test_a_task_is_never_its_own_parent() -> None:
     with pytest.raises(RuleBroken) as refusal:
         task(7).edit(stamp(1), {"parent_id": numbered_id(7)})
-    assert refusal.value.faults[0].pointer == "/parentId"
+    assert refusal.value.violations[0].pointer == "/parentId"
 
 
 def test_the_trash_remembers_why_and_forgets_it_on_the_way_back() -> None:
@@ -70,7 +70,7 @@ def test_priorities_sort_by_rank_and_not_by_name() -> None:
 def test_a_title_that_no_store_should_hold_is_refused(title: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         task().edit(stamp(1), {"title": title})
-    assert refusal.value.faults[0].pointer == "/title"
+    assert refusal.value.violations[0].pointer == "/title"
 
 
 def test_an_edit_touches_what_it_names_and_nothing_else() -> None:
@@ -91,7 +91,7 @@ def test_a_task_is_deferred_until_an_instant_ahead_and_no_longer() -> None:
 def test_a_task_is_deferred_neither_into_the_past_nor_beyond_its_due_date(until: object) -> None:
     with pytest.raises(RuleBroken) as refusal:
         task(changes={"due_at": TOMORROW}).defer(stamp(), until)  # type: ignore[arg-type]
-    assert refusal.value.faults[0].pointer == "/deferredTill"
+    assert refusal.value.violations[0].pointer == "/deferredTill"
 
 
 def test_a_task_is_deferred_up_to_its_due_date() -> None:
@@ -110,7 +110,7 @@ def test_a_deferred_task_is_not_due_before_it_comes_back() -> None:
     deferred = task().defer(stamp(1), TOMORROW)
     with pytest.raises(RuleBroken) as refusal:
         deferred.edit(stamp(2), {"due_at": TOMORROW - timedelta(hours=1)})
-    assert refusal.value.faults[0].pointer == "/dueAt"
+    assert refusal.value.violations[0].pointer == "/dueAt"
     assert deferred.edit(stamp(2), {"due_at": TOMORROW}).due_at == TOMORROW
 
 

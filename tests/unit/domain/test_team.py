@@ -27,7 +27,7 @@ def membership() -> Membership:
 def test_a_name_that_does_not_fit_is_refused_with_its_pointer(name: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         Team.create(TEAM, stamp(), owner_id=ANNA, changes={"name": name})
-    assert {fault.pointer for fault in refusal.value.faults} == {"/name"}
+    assert {fault.pointer for fault in refusal.value.violations} == {"/name"}
 
 
 def test_a_roll_back_brings_words_back_and_nobody() -> None:

@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 
-from domain.errors import FAULTS_MAX, RuleBroken
+from domain.errors import VIOLATIONS_MAX, RuleBroken
 from domain.timeline import (
     DURATION_MAX,
     ITEM_ID_LENGTH_MAX,
@@ -81,14 +81,14 @@ FAULTY = {
 def test_a_plan_that_contradicts_itself_is_refused_with_its_place(plan: Plan, pointer: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         Timeline.create(numbered_id(1), stamp(), plan)
-    assert pointer in [fault.pointer for fault in refusal.value.faults]
+    assert pointer in [violation.pointer for violation in refusal.value.violations]
 
 
 def test_a_plan_that_is_too_large_is_refused_before_anything_else_is_looked_at() -> None:
     plan = Plan(items=items(*["a"] * (ITEMS_MAX + 1)), dependencies=(link("a", "z"),))
     with pytest.raises(RuleBroken) as refusal:
         plan.check()
-    assert [fault.pointer for fault in refusal.value.faults] == ["/items"]
+    assert [violation.pointer for violation in refusal.value.violations] == ["/items"]
 
 
 def test_no_more_contradictions_are_looked_for_than_are_shown() -> None:
@@ -105,15 +105,15 @@ def test_no_more_contradictions_are_looked_for_than_are_shown() -> None:
     plan = Plan(items=items("a"), dependencies=Links([link("y", "a")] * 20_000))
     with pytest.raises(RuleBroken) as refusal:
         plan.check()
-    assert len(refusal.value.faults) == FAULTS_MAX
-    assert 0 < len(seen) <= FAULTS_MAX
+    assert len(refusal.value.violations) == VIOLATIONS_MAX
+    assert 0 < len(seen) <= VIOLATIONS_MAX
 
 
 def test_a_cycle_is_named() -> None:
     plan = Plan(items=items("a", "b"), dependencies=(link("a", "b"), link("b", "a")))
     with pytest.raises(RuleBroken) as refusal:
         plan.check()
-    assert "a → b → a" in refusal.value.faults[0].message
+    assert "a → b → a" in refusal.value.violations[0].message
 
 
 def test_saving_what_is_there_already_makes_no_version() -> None:

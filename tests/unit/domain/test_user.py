@@ -16,7 +16,7 @@ def test_addresses_compare_without_case_and_blanks() -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         normal_email(text)
-    assert refusal.value.faults[0].pointer == "/email"
+    assert refusal.value.violations[0].pointer == "/email"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 def test_no_letter_beyond_ascii_makes_one_address_of_two(text: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
         normal_email(text)
-    assert refusal.value.faults[0].pointer == "/email"
+    assert refusal.value.violations[0].pointer == "/email"
 
 
 def test_a_host_is_written_in_punycode() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from adapters.interchange.beads import BeadsReader
 from application.ports.interchange import Loss, ReadIssues
-from domain.errors import Fault, Invalid
+from domain.errors import Invalid, Violation
 from domain.task import Priority, TaskStatus
 
 PLAIN = {
@@ -27,10 +27,10 @@ def read(*lines: bytes) -> ReadIssues:
     return BeadsReader().read(b"\n".join(lines) + b"\n")
 
 
-def faults_of(*lines: bytes) -> list[Fault]:
+def violations_of(*lines: bytes) -> list[Violation]:
     with pytest.raises(Invalid) as refusal:
         read(*lines)
-    return list(refusal.value.faults)
+    return list(refusal.value.violations)
 
 
 def losses_of(*lines: bytes) -> list[Loss]:
@@ -164,27 +164,27 @@ def test_blank_lines_and_a_byte_order_mark_do_no_harm() -> None:
     ],
 )
 def test_a_malformed_line_is_named(broken: bytes, pointer: str) -> None:
-    assert [fault.pointer for fault in faults_of(line(), broken)] == [pointer]
+    assert [violation.pointer for violation in violations_of(line(), broken)] == [pointer]
 
 
-def test_all_faults_of_a_file_show_at_once() -> None:
-    faults = faults_of(line(title="", priority=9), b"{", line(id="bd-1", status="odd"))
-    assert [fault.pointer for fault in faults] == [
+def test_all_violations_of_a_file_show_at_once() -> None:
+    violations = violations_of(line(title="", priority=9), b"{", line(id="bd-1", status="odd"))
+    assert [violation.pointer for violation in violations] == [
         "/lines/1/title",
         "/lines/1/priority",
         "/lines/2",
         "/lines/3/id",
         "/lines/3/status",
     ]
-    assert faults[0].message.startswith("line 1, title: ")
-    assert "line 1 already" in faults[3].message
+    assert violations[0].message.startswith("line 1, title: ")
+    assert "line 1 already" in violations[3].message
 
 
 def test_an_empty_file_is_refused() -> None:
-    assert [fault.message for fault in faults_of(b"")] == ["the file holds no issue"]
+    assert [violation.message for violation in violations_of(b"")] == ["the file holds no issue"]
 
 
 def test_a_file_of_another_kind_does_not_flood_its_reader() -> None:
-    faults = faults_of(*[b"<xml/>"] * 1_000)
-    assert len(faults) == 201
-    assert "too many faults" in faults[-1].message
+    violations = violations_of(*[b"<xml/>"] * 1_000)
+    assert len(violations) == 201
+    assert "too many violations" in violations[-1].message

@@ -62,8 +62,8 @@ def test_numbers_without_json_form_are_refused(number: float) -> None:
 def test_a_value_of_another_type_is_refused_by_name_and_not_shown(field: str, value: Any) -> None:
     with pytest.raises(RuleBroken) as refusal:
         TASKS.values(task(1, **{field: value}))
-    assert [fault.pointer for fault in refusal.value.faults] == [f"/{field}"]
-    assert repr(value) not in f"{refusal.value.message} {refusal.value.faults[0].message}"
+    assert [fault.pointer for fault in refusal.value.violations] == [f"/{field}"]
+    assert repr(value) not in f"{refusal.value.message} {refusal.value.violations[0].message}"
 
 
 def test_unknown_fields_come_back_as_they_were() -> None:

@@ -437,14 +437,14 @@ async def test_a_roll_back_to_what_is_gone_is_refused_by_name(world: World) -> N
 
     with pytest.raises(RuleBroken) as refusal:
         await RollBackTimeline(world.begin, world.clock)(actor(), garden.id, version=2, expected_version=None)
-    assert [(fault.pointer, fault.message) for fault in refusal.value.faults] == [
+    assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
         ("/items/1/taskId", "was permanently removed")
     ]
     with pytest.raises(RuleBroken) as refusal:
         await RollBackProject(world.begin, world.clock)(
             actor(), elsewhere.id, version=2, expected_version=None
         )
-    assert [(fault.pointer, fault.message) for fault in refusal.value.faults] == [
+    assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
         ("/teamId", "was permanently removed")
     ]
     assert await world.store.scan("audit_logs", after=None, limit=5_000) == before

@@ -194,7 +194,7 @@ class VastWriter:
 async def test_what_no_import_would_read_is_not_written(begin: Begin) -> None:
     with pytest.raises(RuleBroken) as refused:
         await ExportTasks(begin, {"beads": VastWriter()}, Threads())(actor(), "beads")
-    assert [fault.pointer for fault in refused.value.faults] == ["/projectId"]
+    assert [fault.pointer for fault in refused.value.violations] == ["/projectId"]
 
 
 async def test_a_format_that_nobody_knows_is_refused(export: ExportTasks) -> None:

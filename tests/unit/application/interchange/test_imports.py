@@ -277,7 +277,7 @@ async def test_a_faulty_file_is_refused_as_a_whole(
 ) -> None:
     with pytest.raises(Invalid) as refusal:
         await bring(content)
-    assert [fault.message for fault in refusal.value.faults] == [message]
+    assert [fault.message for fault in refusal.value.violations] == [message]
     assert all(not records for records in (await contents(store)).values())
 
 

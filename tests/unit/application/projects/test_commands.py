@@ -148,7 +148,7 @@ async def test_an_owner_must_exist(create: CreateProject, begin: Begin, clock: C
     made = await create(actor(), {"name": "Garden"})
     with pytest.raises(RuleBroken) as refusal:
         await EditProject(begin, clock)(actor(), made.id, {"owner_id": BEN}, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/ownerId"
+    assert refusal.value.violations[0].pointer == "/ownerId"
 
 
 async def test_lists_end_and_repeat_nothing(create: CreateProject, begin: Begin) -> None:

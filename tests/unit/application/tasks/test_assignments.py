@@ -153,7 +153,9 @@ async def test_a_task_is_not_assigned_to_an_unknown_user_or_team(
     before = await use_cases.entries()
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.assign(actor(), FREE, assignee, expected_version=None)
-    assert [(fault.pointer, fault.message) for fault in refusal.value.faults] == [("/assigneeId", because)]
+    assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
+        ("/assigneeId", because)
+    ]
     assert await use_cases.entries() == before
 
 
@@ -201,7 +203,7 @@ async def test_an_invisible_task_cannot_be_assigned(use_cases: UseCases) -> None
         await use_cases.assign(actor(STRANGER), FREE, user(STRANGER), expected_version=None)
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.create(actor(STRANGER), FREE, user(STRANGER))
-    assert refusal.value.faults[0].pointer == "/taskId"
+    assert refusal.value.violations[0].pointer == "/taskId"
     for attempt in (
         use_cases.get(actor(STRANGER), TEAMS_ASSIGNMENT),
         use_cases.choose(actor(STRANGER), TEAMS_ASSIGNMENT, STRANGER, expected_version=None),
@@ -251,7 +253,7 @@ async def test_a_member_becomes_executor_of_a_task_of_the_team(use_cases: UseCas
 async def test_only_a_member_of_the_team_takes_over(use_cases: UseCases) -> None:
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.choose(actor(), TEAMS_ASSIGNMENT, STRANGER, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/executorId"
+    assert refusal.value.violations[0].pointer == "/executorId"
 
 
 async def test_a_users_task_has_no_executor(use_cases: UseCases) -> None:
@@ -271,7 +273,7 @@ async def test_a_member_who_leaves_concurrently_does_not_become_executor(use_cas
     use_cases.interruption = leave
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.choose(actor(), TEAMS_ASSIGNMENT, MEMBER, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/executorId"
+    assert refusal.value.violations[0].pointer == "/executorId"
     await use_cases.require_agreement()
 
 

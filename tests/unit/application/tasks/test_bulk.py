@@ -130,7 +130,7 @@ async def test_one_fault_refuses_everything_and_all_that_fail_alike_are_named(us
     ]
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.together(actor(), operations)
-    assert [fault.pointer for fault in refusal.value.faults] == [
+    assert [fault.pointer for fault in refusal.value.violations] == [
         "/operations/1/labelIds/1",
         "/operations/3/projectId",
         "/operations/3/parentId",
@@ -167,7 +167,7 @@ async def test_one_invisible_task_rejects_all_operations(use_cases: UseCases) ->
     before = await use_cases.stored()
     with pytest.raises(NotFound) as refusal:
         await use_cases.together(actor(STRANGER), [new(), renamed(TASKS[3])])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/1"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/1"]
     assert await use_cases.stored() == before
 
 
@@ -175,7 +175,7 @@ async def test_one_request_changes_a_task_once(use_cases: UseCases) -> None:
     operations: list[TaskOperation] = [renamed(TASKS[3]), DeleteOperation(TASKS[3])]
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.together(actor(), operations)
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/1/id"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/1/id"]
     assert told(await use_cases.each(actor(), operations)) == ["TaskDetails", "RuleBroken"]
     assert not (await use_cases.task(TASKS[3])).is_deleted
 
@@ -188,7 +188,7 @@ async def test_tasks_that_move_under_each_other_in_one_request_make_no_circle(us
     ]
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.together(actor(), circle)
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/2/parentId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/2/parentId"]
     assert told(await use_cases.each(actor(), circle)) == ["TaskDetails", "TaskDetails", "RuleBroken"]
 
 
@@ -196,7 +196,7 @@ async def test_somebody_at_one_of_the_tasks_refuses_all_and_is_named(use_cases: 
     use_cases.interruption = lambda: use_cases.rename(TASKS[4])
     with pytest.raises(VersionConflict) as refusal:
         await use_cases.together(actor(), [new(), renamed(TASKS[3]), renamed(TASKS[4])])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/operations/2"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/operations/2"]
     assert (await use_cases.task(TASKS[3])).version == 1
 
 
@@ -305,4 +305,4 @@ async def test_a_lineage_that_is_too_deep_is_refused(use_cases: UseCases) -> Non
     deepest = numbered_id(0xA00 + PARENT_DEPTH_MAX)
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.together(actor(), [new(parent_id=deepest)])
-    assert refusal.value.faults[0].pointer == "/operations/0/parentId"
+    assert refusal.value.violations[0].pointer == "/operations/0/parentId"

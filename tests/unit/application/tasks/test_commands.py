@@ -43,7 +43,7 @@ async def test_a_reference_to_nothing_is_refused_and_nothing_is_stored(
 ) -> None:
     with pytest.raises(RuleBroken) as refusal:
         await create(actor(), changes)
-    assert [fault.pointer for fault in refusal.value.faults] == [pointer]
+    assert [fault.pointer for fault in refusal.value.violations] == [pointer]
     assert not (await begin(actor()).tasks.matching(TaskFilter(), PageRequest())).items
 
 
@@ -63,7 +63,7 @@ async def test_a_task_cannot_become_its_own_ancestor(create: CreateTask, begin: 
         await EditTask(begin, clock, NUMBERS)(
             actor(), top.id, {"parent_id": bottom.id}, expected_version=None
         )
-    assert refusal.value.faults[0].pointer == "/parentId"
+    assert refusal.value.violations[0].pointer == "/parentId"
     assert (await GetTask(begin, clock)(actor(), top.id)).task.parent_id is None
 
 
@@ -113,7 +113,7 @@ async def test_rolling_back_to_a_label_that_is_gone_is_refused_with_its_place(
     await DeleteLabel(begin, clock)(actor(), urgent.id, expected_version=None)
     with pytest.raises(RuleBroken) as refusal:
         await RollBackTask(begin, clock, NUMBERS)(actor(), pond.id, version=1, expected_version=None)
-    assert refusal.value.faults[0].pointer == "/labelIds/0"
+    assert refusal.value.violations[0].pointer == "/labelIds/0"
     assert (await GetTask(begin, clock)(actor(), pond.id)).version == 2
 
 

@@ -228,7 +228,7 @@ async def test_a_task_gets_no_parent_that_is_deleted_concurrently(use_cases: Use
     use_cases.interrupt(lambda: use_cases.trash_task(actor(), above.id, expected_version=None))
     with pytest.raises(RuleBroken) as refusal:
         await use_cases.new_task(actor(), {"title": "y", "parent_id": above.id})
-    assert [fault.pointer for fault in refusal.value.faults] == ["/parentId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/parentId"]
     stored = await use_cases.memory.scan("tasks", after=None, limit=10)
     assert [(record["id"], record["isDeleted"]) for record in stored] == [(above.id, True)]
 

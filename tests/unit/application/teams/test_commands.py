@@ -37,7 +37,7 @@ async def test_a_new_team_has_nobody_else_to_speak_for_it(fixture: TeamFixture) 
     before = await fixture.stored()
     with pytest.raises(RuleBroken) as refusal:
         await fixture.now.create(actor(), {"name": "Gardeners", "poc_id": BEN})
-    assert [fault.pointer for fault in refusal.value.faults] == ["/pocId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/pocId"]
     assert await fixture.stored() == before
 
 
@@ -97,7 +97,7 @@ async def test_the_contact_belongs_to_the_team(fixture: TeamFixture) -> None:
     for stranger in (EVE, BEN):
         with pytest.raises(RuleBroken) as refusal:
             await fixture.now.edit(actor(), made.id, {"poc_id": stranger}, expected_version=None)
-        assert [fault.pointer for fault in refusal.value.faults] == ["/pocId"]
+        assert [fault.pointer for fault in refusal.value.violations] == ["/pocId"]
     assert await fixture.stored() == before
     await fixture.now.add(actor(), made.id, [CARL])
     edited = await fixture.now.edit(actor(), made.id, {"poc_id": CARL}, expected_version=None)
@@ -127,7 +127,7 @@ async def test_only_the_owner_gives_a_team_away_and_only_to_members(fixture: Tea
         await fixture.now.edit(
             actor(), made.id, {"owner_id": EVE, "poc_id": CARL, "name": "x"}, expected_version=None
         )
-    assert [fault.pointer for fault in refusal.value.faults] == ["/ownerId", "/pocId"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/ownerId", "/pocId"]
     assert await fixture.stored() == before
     assert (
         await fixture.now.edit(admin(), made.id, {"owner_id": BEN}, expected_version=None)

@@ -67,7 +67,7 @@ async def test_users_who_do_not_exist_are_named_and_nobody_is_added(fixture: Tea
     before = await fixture.stored()
     with pytest.raises(RuleBroken) as refusal:
         await fixture.now.add(actor(), made.id, ["0" * 24, BEN, "2" * 24])
-    assert [fault.pointer for fault in refusal.value.faults] == ["/userIds/0", "/userIds/2"]
+    assert [fault.pointer for fault in refusal.value.violations] == ["/userIds/0", "/userIds/2"]
     assert await fixture.stored() == before
 
 
@@ -248,7 +248,7 @@ async def test_codes_that_open_nothing_are_refused_alike(fixture: TeamFixture) -
     for code in ("nonsense", valid[:-1] + ("A" if valid[-1] != "A" else "B"), revoked, of_deleted, expired):
         with pytest.raises(RuleBroken) as refusal:
             await fixture.now.join(actor(EVE), code)
-        said.add((str(refusal.value), refusal.value.faults))
+        said.add((str(refusal.value), refusal.value.violations))
     assert (len(said), version, await fixture.stored()) == (1, 2, before)
 
 

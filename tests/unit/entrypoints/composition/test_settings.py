@@ -42,13 +42,13 @@ def test_every_fault_is_told_at_once_by_its_variable() -> None:
     }
     with pytest.raises(SettingsFaulty) as refusal:
         read_settings(faulty)
-    assert {fault.variable for fault in refusal.value.faults} == set(faulty)
+    assert {fault.variable for fault in refusal.value.violations} == set(faulty)
 
 
 def test_production_must_say_where_it_stores_and_how_it_signs() -> None:
     with pytest.raises(SettingsFaulty) as refusal:
         read_settings({"APP_ENV": "production"})
-    assert {fault.variable for fault in refusal.value.faults} == {"STORE", "PRIVATE_KEY, PUBLIC_KEY"}
+    assert {fault.variable for fault in refusal.value.violations} == {"STORE", "PRIVATE_KEY, PUBLIC_KEY"}
 
 
 def test_production_does_not_migrate_by_itself() -> None:
@@ -94,7 +94,7 @@ def test_any_store_may_be_the_source_and_any_other_the_target(
 def test_an_arrangement_without_its_address_is_refused(given: dict[str, str], variable: str) -> None:
     with pytest.raises(SettingsFaulty) as refusal:
         read_settings(given)
-    assert [fault.variable for fault in refusal.value.faults] == [variable]
+    assert [fault.variable for fault in refusal.value.violations] == [variable]
 
 
 def test_postgres_may_be_named_in_parts_whatever_the_password_holds() -> None:
@@ -148,7 +148,7 @@ def test_every_setting_of_the_example_file_is_known_and_fine(tmp_path: Path) -> 
 def test_an_address_that_could_lead_elsewhere_or_end_a_header_is_refused(address: str) -> None:
     with pytest.raises(SettingsFaulty) as refusal:
         read_settings({"UI_URL": address})
-    assert [fault.variable for fault in refusal.value.faults] == ["UI_URL"]
+    assert [fault.variable for fault in refusal.value.violations] == ["UI_URL"]
     assert "secret" not in str(refusal.value)
 
 
@@ -167,7 +167,7 @@ def test_sign_in_with_google_needs_all_it_needs() -> None:
     def faults(given: dict[str, str]) -> list[str]:
         with pytest.raises(SettingsFaulty) as refusal:
             read_settings(given)
-        return [fault.variable for fault in refusal.value.faults]
+        return [fault.variable for fault in refusal.value.violations]
 
     assert read_settings({}).google is None
     assert faults(client) == ["GOOGLE_OAUTH_CLIENT_SECRET"]

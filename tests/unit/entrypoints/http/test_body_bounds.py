@@ -1,4 +1,4 @@
-"""Bodies made to cost much: the answer stays short, names few faults, and one that is too long is not looked at."""
+"""Bodies made to cost much: the answer stays short, names few violations, and one that is too long is not looked at."""
 
 import asyncio
 import json
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from domain.errors import FAULTS_MAX, Fault
+from domain.errors import VIOLATIONS_MAX, Violation
 from entrypoints.http.bodies import TaskBody, TimelineBody, TimelinePatch
 from entrypoints.http.body_reading import BODY_BYTES_MAX
 from entrypoints.http.bulk_shapes import BulkBody
-from entrypoints.http.faults import faults_against
+from entrypoints.http.faults import violations_against
 from entrypoints.http.json_tree import refusal
 from tests.unit.entrypoints.http.service import Json, Service, pointers
 
@@ -34,26 +34,26 @@ def repeated(element: str, *, name: str = "more", more: str = '"title": "x"') ->
 
 
 COSTLY: list[tuple[str, str, bytes, int]] = [
-    ("a long name above many faults", "/v1/tasks", repeated(NUL, name="k" * 400_000), FAULTS_MAX),
+    ("a long name above many violations", "/v1/tasks", repeated(NUL, name="k" * 400_000), VIOLATIONS_MAX),
     (
         "a long name of control characters",
         "/v1/tasks",
         repeated("1e999", name="\\u0001" * 80_000),
-        FAULTS_MAX,
+        VIOLATIONS_MAX,
     ),
-    ("many faults", "/v1/tasks", repeated(NUL), FAULTS_MAX),
+    ("many violations", "/v1/tasks", repeated(NUL), VIOLATIONS_MAX),
     ("many empty lists", "/v1/tasks", repeated("[]"), 1),
     ("many lists", "/v1/tasks", repeated("[0]"), 1),
     ("many doubled keys", "/v1/tasks", repeated('{"a":1,"a":1}'), 1),
     ("a long list of bad ids", "/v1/tasks", repeated("1", name="labelIds"), 1),
     ("a long list of ids", "/v1/tasks", repeated(f'"{"a" * 24}"', name="labelIds"), 1),
     ("a long list of operations", BULK, repeated("1", name="operations", more='"atomic": true'), 1),
-    ("a thousand bad operations", BULK, json.dumps({"operations": [{}] * 1_000}).encode(), FAULTS_MAX),
+    ("a thousand bad operations", BULK, json.dumps({"operations": [{}] * 1_000}).encode(), VIOLATIONS_MAX),
     (
         "many unknown fields",
         "/v1/tasks",
         json.dumps({"title": "x", **{f"field{number}": 1 for number in range(50_000)}}).encode(),
-        FAULTS_MAX,
+        VIOLATIONS_MAX,
     ),
 ]
 
@@ -75,7 +75,7 @@ async def test_a_costly_body_gets_a_short_answer(service: Service, path: str, ra
     assert await service.stored() == before
 
 
-async def test_the_memory_for_a_refusal_does_not_grow_with_names_times_faults(service: Service) -> None:
+async def test_the_memory_for_a_refusal_does_not_grow_with_names_times_violations(service: Service) -> None:
     raw = repeated(NUL, name="k" * 400_000)
     tracemalloc.start()
     try:
@@ -122,19 +122,19 @@ TOO_LONG: list[tuple[type[Struct], object, str]] = [
 def test_a_list_that_is_too_long_is_refused_as_a_whole(
     kind: type[Struct], tree: object, pointer: str
 ) -> None:
-    assert [fault.pointer for fault in faults_against(tree, kind)] == [pointer]
+    assert [violation.pointer for violation in violations_against(tree, kind)] == [pointer]
 
 
-def test_no_more_faults_are_looked_for_than_are_shown() -> None:
+def test_no_more_violations_are_looked_for_than_are_shown() -> None:
     looked_at = 0
 
-    def elements() -> Iterator[Fault]:
+    def elements() -> Iterator[Violation]:
         nonlocal looked_at
-        for fault in faults_against({"items": [{}] * 5_000}, TimelineBody):
+        for violation in violations_against({"items": [{}] * 5_000}, TimelineBody):
             looked_at += 1
-            yield fault
+            yield violation
 
-    assert len(refusal(elements()).faults) == looked_at == FAULTS_MAX
+    assert len(refusal(elements()).violations) == looked_at == VIOLATIONS_MAX
 
 
 ONES = b",".join([b"1"] * 500_000)
@@ -149,7 +149,7 @@ LONG_LISTS: list[tuple[str, str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("method", "what", "raw", "pointer"), LONG_LISTS, ids=lambda part: str(part)[:20])
-async def test_half_a_million_elements_are_one_fault(
+async def test_half_a_million_elements_are_one_violation(
     service: Service, *, method: str, what: str, raw: bytes, pointer: str
 ) -> None:
     project = await service.made("/v1/projects", {"name": "Garden"})
@@ -188,7 +188,7 @@ UNKNOWN_LABELS: Json = {
 @pytest.mark.parametrize(
     ("operation", "status"), [(BAD_LABELS, 400), (UNKNOWN_LABELS, 422)], ids=["malformed", "unknown"]
 )
-async def test_operations_that_fail_by_themselves_share_the_faults_of_one_answer(
+async def test_operations_that_fail_by_themselves_share_the_violations_of_one_answer(
     service: Service, operation: Json, status: int
 ) -> None:
     answer = await service.call("POST", BULK, {"operations": [operation] * 300, "atomic": False})
@@ -197,7 +197,7 @@ async def test_operations_that_fail_by_themselves_share_the_faults_of_one_answer
     assert [each["status"] for each in problems] == [status] * 300
     counts = [len(each["errors"]) for each in problems]
     assert min(counts) == 1
-    assert sum(counts) <= FAULTS_MAX + 300
+    assert sum(counts) <= VIOLATIONS_MAX + 300
     assert problems[-1]["errors"][0]["pointer"] == "/operations/299/labelIds/0"
 
 
@@ -210,7 +210,7 @@ async def test_a_plan_of_many_contradictions_names_some(service: Service) -> Non
     )
 
     assert (refused.status_code, refused.json()["code"]) == (422, "rule_broken")
-    assert len(pointers(refused)) == FAULTS_MAX
+    assert len(pointers(refused)) == VIOLATIONS_MAX
     assert len(refused.content) <= ANSWER_BYTES_MAX
 
 
