@@ -48,7 +48,7 @@ async def require_present_admin(work: UnitOfWork, actor: Actor) -> None:
     user = (await work.users.get_many([actor.id])).get(actor.id)
     require(user is not None and not user.is_deleted and is_admin(frozenset(user.grants)), _ADMINS_ONLY)
     if user is not None:
-        work.users.rely_on(user)
+        work.users.require_unchanged(user)
 
 
 def without_teams(actor: Actor) -> Principal:
@@ -87,9 +87,9 @@ async def is_allowed(
         if not decision(_with_permissions(actor, memberships, roles)):
             return False
     for membership in memberships:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
     for role in roles:
-        work.roles.rely_on(role)
+        work.roles.require_unchanged(role)
     return True
 
 

@@ -34,7 +34,7 @@ async def reassign_added_tasks(work: UnitOfWork, team_id: str, user_id: str, sta
     id = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is not None and membership.is_deleted:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
         await reassign_tasks(work, team_id, user_id, stamp)
 
 
@@ -47,7 +47,7 @@ async def reopened_assignment(work: UnitOfWork, task: Task, stamp: Stamp) -> Tas
     id = membership_id(task.assignee_id, task.executor_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is not None and not membership.is_deleted:
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
         return None
     assignment = await work.assignments.of_task(task.id)
     return None if assignment is None else assignment.executed_by(stamp, None)

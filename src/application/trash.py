@@ -50,7 +50,7 @@ class ResourceType(Generic[E]):
         entities = self.repository(work)
         present = (await entities.get_many([id])).get(id)
         if present is not None:
-            entities.rely_on(present)
+            entities.require_unchanged(present)
         return present
 
     async def update_additions(self, work: UnitOfWork, id: str, stamp: Stamp) -> None:

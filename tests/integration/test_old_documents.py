@@ -13,7 +13,7 @@ from pymongo.database import Database
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.postgres.migrate import downgrade, upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import ChangeSet, Guard
+from adapters.records.change_set import ChangeSet, ReadCheck
 from adapters.records.criteria import Equals, HasWords, Lead, OneOf, Order, Question, Range
 from adapters.records.old_records import PAGE, rewritten_in, waiting_in
 from adapters.records.record import Record
@@ -136,20 +136,22 @@ async def test_two_writers_of_an_old_document_leave_one_winner(
 
 
 async def test_an_old_document_can_be_relied_on(mongo: MongoRecordStore) -> None:
-    guards = (Guard("tasks", KEY, 1),)
-    await mongo.commit(ChangeSet((put("tasks", task(1)),), guards=guards))
+    read_checks = (ReadCheck("tasks", KEY, 1),)
+    await mongo.commit(ChangeSet((put("tasks", task(1)),), read_checks=read_checks))
     assert same(await fetched(mongo, "tasks", 1), task(1))
     assert same(await mongo.fetch("tasks", [KEY]), {KEY: upgraded_task()})
-    stale = (Guard("tasks", KEY, 3),)
+    stale = (ReadCheck("tasks", KEY, 3),)
     with pytest.raises(VersionConflict):
-        await mongo.commit(ChangeSet((put("tasks", task(2)),), guards=stale))
+        await mongo.commit(ChangeSet((put("tasks", task(2)),), read_checks=stale))
 
 
 async def test_a_text_document_of_another_form_can_be_relied_on_and_changed(
     over: Over, raw: Database[Document]
 ) -> None:
     store = await over(old_task(numbered_id(7)))
-    await store.commit(ChangeSet((put("tasks", task(1)),), guards=(Guard("tasks", numbered_id(7), 1),)))
+    await store.commit(
+        ChangeSet((put("tasks", task(1)),), read_checks=(ReadCheck("tasks", numbered_id(7), 1),))
+    )
     await store.commit(change_set(put("tasks", upgraded_task(numbered_id(7), version=2))))
     assert same(await fetched(store, "tasks", 7), upgraded_task(numbered_id(7), version=2))
     assert raw["tasks"].count_documents({}) == 2

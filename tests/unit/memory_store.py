@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, Guard, Put, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, Put, ReadCheck, Refusal, Settlement
 from adapters.records.criteria import (
     RELEVANCE,
     AllOf,
@@ -92,8 +92,8 @@ class MemoryRecordStore:
     async def commit(self, change_set: ChangeSet) -> None:
         undone: list[Written] = []
         try:
-            for guard in change_set.guards:
-                self._require_version(guard, guard.version)
+            for check in change_set.read_checks:
+                self._require_version(check, check.version)
             for put in change_set.puts:
                 self._require_version(put, put.expected_version)
                 self._write(put.collection, put.record, undone)
@@ -156,11 +156,11 @@ class MemoryRecordStore:
             return Refusal(broken.message)
         return None
 
-    def _version(self, of: Put | Guard) -> int:
+    def _version(self, of: Put | ReadCheck) -> int:
         stored = self._collections[of.collection].get(of.record_id)
         return 0 if stored is None else int(stored[VERSION])
 
-    def _require_version(self, of: Put | Guard, expected: int) -> None:
+    def _require_version(self, of: Put | ReadCheck, expected: int) -> None:
         current = self._version(of)
         if current != expected:
             raise VersionConflict(current_version=current, collection=of.collection, entity_id=of.record_id)

@@ -137,9 +137,9 @@ class CachedStore:
 
     async def _forget_guarded(self, change_set: ChangeSet) -> None:
         """A copy that was relied on may be the reason of the refusal: whoever repeats the write reads the store."""
-        guards = [guard for guard in change_set.guards if guard.collection in self._collections]
-        if guards:
-            hold = await self._cache.hold([(guard.collection, guard.record_id) for guard in guards])
+        read_checks = [check for check in change_set.read_checks if check.collection in self._collections]
+        if read_checks:
+            hold = await self._cache.hold([(check.collection, check.record_id) for check in read_checks])
             await self._cache.release(hold)
 
     def _cached(self, change_set: ChangeSet) -> list[Put]:

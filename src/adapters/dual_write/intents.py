@@ -38,7 +38,7 @@ def pending(change_set: ChangeSet) -> ChangeSet:
 
 
 def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:
-    """The change set as the target stores it: no local records, no guards, entries that have arrived."""
+    """The change set as the target stores it: no local records, no read checks, entries that have arrived."""
     puts = tuple(put for put in change_set.puts if not SPECS[put.collection].is_local)
     return ChangeSet(puts, tuple(arrived(entry, at) for entry in change_set.entries))
 

@@ -38,7 +38,7 @@ async def told_of(
 ) -> Conflict | RuleBroken:
     """The first record whose version is another, or the value that is taken, or a document that does not fit."""
     expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
-    guarded = [(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
+    guarded = [(check.collection, check.record_id, check.version) for check in change_set.read_checks]
     for collection, record_id, version in guarded + expected:
         has_object_ids = collection in with_object_ids
         versions = await stored_versions(database, collection, [record_id], has_object_ids=has_object_ids)

@@ -129,7 +129,7 @@ class MongoRecordStore:
         seconds = self._connection.seconds_for(len(writes))
         # Waiting is not counted against the time that the server has.
         async with (
-            self._turns.at(change_set.guards, wait_seconds=seconds),
+            self._turns.at(change_set.read_checks, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
@@ -242,7 +242,7 @@ async def _rewrite_old(
     """Gives the documents that these change sets touch or rely on today's form; returns how many had another."""
     touched: dict[str, list[str]] = {}
     for change_set in change_sets:
-        guarded = [(guard.collection, guard.record_id) for guard in change_set.guards]
+        guarded = [(check.collection, check.record_id) for check in change_set.read_checks]
         for collection, record_id in (*change_set.touched(), *guarded):
             if collection in UPGRADED:
                 touched.setdefault(collection, []).append(record_id)

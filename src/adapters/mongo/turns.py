@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from weakref import WeakValueDictionary
 
-from adapters.records.change_set import Guard
+from adapters.records.change_set import ReadCheck
 from domain.errors import StoreUnavailable
 
 
@@ -20,7 +20,7 @@ class Turns:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def at(self, guards: Sequence[Guard], *, wait_seconds: float) -> AsyncIterator[None]:
+    async def at(self, read_checks: Sequence[ReadCheck], *, wait_seconds: float) -> AsyncIterator[None]:
         """Holds the turn at all of these documents, taken in one order so that nobody waits in a circle.
 
         Raises StoreUnavailable where its turn does not come in time.
@@ -28,13 +28,13 @@ class Turns:
         async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(wait_seconds):
-                    await self._take(guards, held)
+                    await self._take(read_checks, held)
             except TimeoutError as error:
                 raise StoreUnavailable("Too many rely on the same thing at this moment.") from error
             yield
 
-    async def _take(self, guards: Sequence[Guard], held: contextlib.AsyncExitStack) -> None:
-        for document in sorted({(guard.collection, guard.record_id) for guard in guards}):
+    async def _take(self, read_checks: Sequence[ReadCheck], held: contextlib.AsyncExitStack) -> None:
+        for document in sorted({(check.collection, check.record_id) for check in read_checks}):
             lock = self._locks.get(document)
             if lock is None:
                 lock = self._locks[document] = asyncio.Lock()

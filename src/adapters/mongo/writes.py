@@ -60,14 +60,16 @@ class Reliance:
 
 
 def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
-    """What a change set asks of the versions it expects: guards, puts in their order, entries.
+    """What a change set asks of the versions it expects: read checks, puts in their order, entries.
 
     Raises RuleBroken for a record that does not fit.
     """
-    guards = [Reliance(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
+    read_checks = [
+        Reliance(check.collection, check.record_id, check.version) for check in change_set.read_checks
+    ]
     puts = [document_write(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [document_write(AUDIT_LOGS.collection, entry, 0) for entry in change_set.entries]
-    return [*guards, *puts, *entries]
+    return [*read_checks, *puts, *entries]
 
 
 def document_write(collection: str, record: Record, replaces: int) -> Write:

@@ -67,10 +67,10 @@ def commit_work(change_set: ChangeSet) -> Work:
     """A change set whose expected versions must hold. Raises RuleBroken where a record cannot be stored."""
     puts = [_put(put) for put in change_set.puts]
     entries = [_entry(entry) for entry in change_set.entries]
-    guards = {(guard.collection, guard.record_id): guard.version for guard in change_set.guards}
+    read_checks = {(check.collection, check.record_id): check.version for check in change_set.read_checks}
 
     def resolve(state: StoredState) -> list[Write]:
-        for guarded, expected in guards.items():
+        for guarded, expected in read_checks.items():
             _require_version(guarded, state.current(*guarded), expected)
         latest = _Latest(state)
         for put in puts:
@@ -83,7 +83,7 @@ def commit_work(change_set: ChangeSet) -> Work:
             latest.put(entry, None)
         return latest.writes
 
-    return Work(_touched([*puts, *entries]), resolve, frozenset(guards))
+    return Work(_touched([*puts, *entries]), resolve, frozenset(read_checks))
 
 
 def apply_work(change_set: ChangeSet) -> Work:

@@ -16,7 +16,7 @@ from adapters.postgres.statements import (
     VERSION_OF,
     commit_one,
 )
-from adapters.records.change_set import ChangeSet, Guard, Put
+from adapters.records.change_set import ChangeSet, Put, ReadCheck
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
@@ -33,7 +33,7 @@ class SourceWrites:
 
     async def commit(self, change_set: ChangeSet) -> None:
         """See RecordStore.commit."""
-        is_inline = len(change_set.entries) <= ENTRIES_INLINE_MAX and not change_set.guards
+        is_inline = len(change_set.entries) <= ENTRIES_INLINE_MAX and not change_set.read_checks
         is_single = is_inline and len(change_set.puts) == 1
         write = self._commit_one if is_single else self._commit_many
         try:
@@ -66,9 +66,9 @@ class SourceWrites:
         async with self._connections.transaction() as transaction:
             # Collections in one order for all. Two writers who each keep the row that the other changes, in one
             # collection, still cross: the server refuses one of them after its deadlock_timeout, and it tries again.
-            for collection in sorted({*groups, *(guard.collection for guard in change_set.guards)}):
-                guards = [guard for guard in change_set.guards if guard.collection == collection]
-                await self._keep_guarded(transaction, collection, guards)
+            for collection in sorted({*groups, *(check.collection for check in change_set.read_checks)}):
+                read_checks = [check for check in change_set.read_checks if check.collection == collection]
+                await self._verify_read_checks(transaction, collection, read_checks)
                 await self._lock_expected(transaction, collection, groups.get(collection, ()))
             for collection in sorted(groups):
                 # Of several puts of one record the last is what stays.
@@ -79,17 +79,19 @@ class SourceWrites:
                 entries = AUDIT_LOGS.collection
                 await self._run_with_rows(transaction, INSERT_MANY[entries], entries, change_set.entries)
 
-    async def _keep_guarded(self, transaction: Transaction, collection: str, guards: Sequence[Guard]) -> None:
-        if not guards:
+    async def _verify_read_checks(
+        self, transaction: Transaction, collection: str, read_checks: Sequence[ReadCheck]
+    ) -> None:
+        if not read_checks:
             return
-        ids = [guard.record_id for guard in guards]
+        ids = [check.record_id for check in read_checks]
         answer = await transaction.run(SHARE_VERSIONS[collection], {"ids": ids})
         current: dict[str, int] = dict(await answer.fetchall())
-        for guard in guards:
-            if guard.record_id not in current:
-                raise _conflict(guard, await _version_in(transaction, guard, guard.version))
-            if current[guard.record_id] != guard.version:
-                raise _conflict(guard, current[guard.record_id])
+        for check in read_checks:
+            if check.record_id not in current:
+                raise _conflict(check, await _version_in(transaction, check, check.version))
+            if current[check.record_id] != check.version:
+                raise _conflict(check, current[check.record_id])
 
     async def _lock_expected(self, transaction: Transaction, collection: str, puts: Sequence[Put]) -> None:
         if not puts:
@@ -124,11 +126,11 @@ class SourceWrites:
         return row is not None and row[0] == len(change_set.entries)
 
 
-def _conflict(of: Put | Guard, current_version: int | None) -> VersionConflict:
+def _conflict(of: Put | ReadCheck, current_version: int | None) -> VersionConflict:
     return VersionConflict(current_version=current_version, collection=of.collection, entity_id=of.record_id)
 
 
-async def _version_in(transaction: Transaction, of: Put | Guard, expected: int) -> int | None:
+async def _version_in(transaction: Transaction, of: Put | ReadCheck, expected: int) -> int | None:
     answer = await transaction.run(VERSION_OF[of.collection], [of.record_id])
     row = await answer.fetchone()
     if row is not None and row[0] == expected:

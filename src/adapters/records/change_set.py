@@ -34,7 +34,7 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class ReadCheck:
     """A record that is not changed but must still have this version (1 or above) when the change set commits."""
 
     collection: str
@@ -47,13 +47,13 @@ class ChangeSet:
     """Puts and their audit entries, atomic together. Entries are records of `audit_logs`; each is new.
 
     A removal for good is a Put of a tombstone. Local puts (control records) carry no entries and are never mirrored.
-    Guards are asked at the commit and nowhere else: they are not mirrored, and what applies a change set ignores them.
-    No record is both put and guarded.
+    Read checks are verified by the commit alone: they are not mirrored, and `apply` ignores them.
+    No record has both a put and a read check.
     """
 
     puts: tuple[Put, ...]
     entries: tuple[Record, ...] = ()
-    guards: tuple[Guard, ...] = ()
+    read_checks: tuple[ReadCheck, ...] = ()
 
     @property
     def entry_ids(self) -> tuple[str, ...]:

@@ -69,9 +69,9 @@ class RecordStore(Protocol):
         """All puts and entries, or none, durable on return, also after a crash in between.
 
         Raises VersionConflict (with the current version) where a put's expected version is not the stored one,
-        or where a guarded record has another version, and names that record; AlreadyExists (with the fields) where a
+        or where a read check finds another version, and names that record; AlreadyExists (with the fields) where a
         unique key is taken; RuleBroken where the store cannot hold a record. Whoever changes a guarded record finds,
-        once that change is committed, every change set that was committed while the guard still held.
+        once that change is committed, every change set that was committed while the read check still held.
         Where the answer was lost the outcome is looked up, not assumed. Nothing changes when it raises, except that
         StoreUnavailable leaves the outcome open.
         """

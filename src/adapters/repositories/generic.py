@@ -83,8 +83,8 @@ class StoredRepository(Generic[E]):
         held = self._pending.seen[collection, former.id]
         self._pending.put(collection, {**held, **self._spec.mapping.to_record(successor)}, Action.IMPORTED)
 
-    def rely_on(self, entity: E) -> None:
-        self._pending.rely_on(self._spec.collection, entity.id, entity.version)
+    def require_unchanged(self, entity: E) -> None:
+        self._pending.require_unchanged(self._spec.collection, entity.id, entity.version)
 
     async def _undone(self, current: Record, version: int) -> Record:
         """The record as it was: every later entry undone, newest first, under the stamps of the version's own entry."""

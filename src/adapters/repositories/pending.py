@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from adapters.records.change_set import Guard, Put
+from adapters.records.change_set import Put, ReadCheck
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone, tombstone
 from domain.audit import Action
 from domain.errors import Conflict
@@ -30,7 +30,7 @@ class Pending:
     seen: dict[tuple[str, str], Record] = field(default_factory=dict)
     absent: set[tuple[str, str]] = field(default_factory=set)
     _changes: dict[tuple[str, str], PendingChange] = field(default_factory=dict)
-    _relied_on: dict[tuple[str, str], int] = field(default_factory=dict)
+    _read_versions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
         """Those of the ids that nobody asked the store for yet, each once."""
@@ -85,15 +85,17 @@ class Pending:
             raise Conflict(f"One change may touch at most {CHANGES_MAX} records.")
         self._changes[change.put.collection, change.put.record_id] = change
 
-    def rely_on(self, collection: str, id_: str, version: int) -> None:
+    def require_unchanged(self, collection: str, id_: str, version: int) -> None:
         """Makes the commit depend on a record that it does not change."""
-        self._relied_on[collection, id_] = version
+        self._read_versions[collection, id_] = version
 
     @property
-    def guards(self) -> tuple[Guard, ...]:
+    def read_checks(self) -> tuple[ReadCheck, ...]:
         """What the commit depends on beyond what it puts: a put has its own expected version."""
         return tuple(
-            Guard(*key, version) for key, version in self._relied_on.items() if key not in self._changes
+            ReadCheck(*key, version)
+            for key, version in self._read_versions.items()
+            if key not in self._changes
         )
 
     def __iter__(self) -> Iterator[PendingChange]:
@@ -105,7 +107,7 @@ class Pending:
             self.seen[key] = change.put.record
             self.absent.discard(key)
         self._changes.clear()
-        self._relied_on.clear()
+        self._read_versions.clear()
 
 
 def _action(before: Record | None, after: Record) -> Action:

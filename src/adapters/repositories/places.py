@@ -37,9 +37,9 @@ async def place_tasks(work: StoredUnitOfWork, ids: Sequence[str], stamp: Stamp) 
             continue
         work.tasks.save(placed)
         if project is not None:
-            work.projects.rely_on(project)
+            work.projects.require_unchanged(project)
         if assignment is not None:
-            work.assignments.rely_on(assignment)
+            work.assignments.require_unchanged(assignment)
         count += 1
     return count
 

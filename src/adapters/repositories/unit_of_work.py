@@ -109,7 +109,7 @@ class StoredUnitOfWork:
         change_set_id = self._identifiers.fresh()
         entries = tuple(self._entry(change, change_set_id, index) for index, change in enumerate(changes))
         puts = tuple(change.put for change in changes)
-        await self._store.commit(ChangeSet(puts, entries, self._pending.guards))
+        await self._store.commit(ChangeSet(puts, entries, self._pending.read_checks))
         self._pending.clear()
 
     def _entry(self, change: PendingChange, change_set_id: str, index: int) -> Record:

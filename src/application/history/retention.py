@@ -231,7 +231,7 @@ async def gather_label(removal: Removal, ids: Sequence[str]) -> bool:
         tasks = await work.tasks.carrying(label.id, limit=PARTS_MAX + 1)
         removal.detach(work.tasks, [task.lose_label(removal.stamp, label.id) for task in tasks[:PARTS_MAX]])
         if len(tasks) > PARTS_MAX:
-            work.labels.rely_on(label)
+            work.labels.require_unchanged(label)
             return False
         removal.erase("labels", work.labels, [label])
     return True
@@ -245,12 +245,12 @@ async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
         if memberships:
             # The memberships first, because a team without its owner cannot be restored.
             removal.erase("team_members", work.memberships, memberships)
-            work.teams.rely_on(team)
+            work.teams.require_unchanged(team)
             return False
         projects = await work.projects.of_team(team.id, limit=PARTS_MAX)
         if projects:
             removal.detach(work.projects, [project.lose_team(stamp) for project in projects])
-            work.teams.rely_on(team)
+            work.teams.require_unchanged(team)
             return False
         tasks = await work.tasks.of_team(team.id, limit=PARTS_MAX + 1)
         removal.detach(work.tasks, [task.lose_team(stamp, team.id) for task in tasks[:PARTS_MAX]])
@@ -259,7 +259,7 @@ async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
             if assignment.assignee_id == team.id and not assignment.is_deleted:
                 work.assignments.save(assignment.end(stamp))
         if len(tasks) > PARTS_MAX:
-            work.teams.rely_on(team)
+            work.teams.require_unchanged(team)
             return False
         removal.erase("teams", work.teams, [team])
     return True

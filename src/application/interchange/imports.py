@@ -208,7 +208,7 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
     """
     project = await work.projects.get(drafts[0].project_id)
     await require_receiving(work, actor, project)
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
     return [draft.with_ownership(ownership_in(project)) for draft in drafts]
 
 

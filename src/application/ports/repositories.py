@@ -57,7 +57,7 @@ class Repository(Protocol[E]):
     def erase(self, entity: E, stamp: Stamp) -> None:
         """Adds the permanent removal of an entity, read in the same unit of work. No late replay restores it."""
 
-    def rely_on(self, entity: E) -> None:
+    def require_unchanged(self, entity: E) -> None:
         """Adds a read check: the commit raises VersionConflict if this entity, which it does not change itself, has
         changed since it was read.
         """

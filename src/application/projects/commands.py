@@ -64,7 +64,7 @@ async def _team_violations(work: UnitOfWork, actor: Actor, team_id: str) -> list
         work, actor, lambda principal: may_put_in_team(principal, team_id), teams=[team_id]
     )
     if team is not None and not team.is_deleted and is_permitted:
-        work.teams.rely_on(team)
+        work.teams.require_unchanged(team)
         return []
     return await missing_violations(work.teams, {"/teamId": team_id}, "is not one of your teams")
 

@@ -19,7 +19,7 @@ UNSAVED_VERSION = 0
 async def _planned_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
     """The project, if the actor may change its plan; the commit checks this and the project's version again."""
     project = await changeable_project(work, actor, project_id)
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
     return project
 
 

@@ -65,7 +65,7 @@ async def require_member(work: UnitOfWork, team_id: str, user_id: str) -> None:
     if membership is None or membership.is_deleted:
         violation = Violation("/executorId", "is not a member of the team")
         raise RuleBroken("The executor must be a member of the assigned team.", violations=[violation])
-    work.memberships.rely_on(membership)
+    work.memberships.require_unchanged(membership)
 
 
 async def _load_assignee(work: UnitOfWork, actor: Actor, assignee: Assignee) -> None:
@@ -94,7 +94,7 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
     )
     if team is None or team.is_deleted or not is_permitted:
         raise _unknown("is not one of your teams")
-    work.teams.rely_on(team)
+    work.teams.require_unchanged(team)
 
 
 def _unknown(message: str) -> RuleBroken:

@@ -111,7 +111,7 @@ async def _require_live_project(work: UnitOfWork, task: Task) -> None:
         return
     if project.is_deleted:
         raise Conflict("The task's project is in the trash; restore the project first.")
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
 
 
 async def _commit(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> TaskDetails:

@@ -123,7 +123,7 @@ async def _project_ownership(
         may_add = may_add_task(await with_memberships(work, actor, teams), project)
     if not may_add:
         return None
-    work.projects.rely_on(project)
+    work.projects.require_unchanged(project)
     return ownership_in(project)
 
 
@@ -145,7 +145,7 @@ async def _parent_violations(
         return await missing_violations(work.tasks, {"/parentId": parent_id}, "is not a task")
     if not may_see_task(await principal_for(work, actor, parent), parent):
         return [Violation("/parentId", "is not a task")]
-    work.tasks.rely_on(parent)
+    work.tasks.require_unchanged(parent)
     lineage = await lineages.of(work, parent)
     if before is not None and any(ancestor.id == before.id for ancestor in lineage):
         return [Violation("/parentId", "would make the task its own ancestor")]
@@ -153,7 +153,7 @@ async def _parent_violations(
         return [Violation("/parentId", f"has too many ancestors; at most {PARENT_DEPTH_MAX} are allowed")]
     if before is not None:
         for ancestor in lineage:
-            work.tasks.rely_on(ancestor)
+            work.tasks.require_unchanged(ancestor)
     return []
 
 

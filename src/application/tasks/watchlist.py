@@ -121,7 +121,7 @@ class WatchTask(TimedUseCase):
             watch = _resumed(watch, stamp, task_id=task_id)
             work.watches.save(watch)
             # A purge removes a task with its watches; none may be added meanwhile.
-            work.tasks.rely_on(task)
+            work.tasks.require_unchanged(task)
             await work.commit()
         details = await details_of(work, actor, task, now=stamp.at)
         return WatchedTask(details=details, watched_at=watch.began_at)

@@ -111,7 +111,7 @@ async def _require_members(work: UnitOfWork, team_id: str, changes: TeamChanges)
     if violations:
         raise RuleBroken("The owner and the contact of a team must be members.", violations=violations)
     for membership in live.values():
-        work.memberships.rely_on(membership)
+        work.memberships.require_unchanged(membership)
 
 
 async def _swap_owners(work: UnitOfWork, before: Team, after: Team, stamp: Stamp) -> None:

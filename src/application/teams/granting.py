@@ -109,7 +109,7 @@ class GrantGlobalRole(_ChangeGrants):
 
     async def _grants(self, work: UnitOfWork, user: User, role_id: str) -> set[str]:
         role = await _role(work, role_id, scope=RoleScope.GLOBAL)
-        work.roles.rely_on(role)
+        work.roles.require_unchanged(role)
         return {*user.grants, *_grants_of(role)}
 
 
@@ -127,7 +127,7 @@ async def _require_another_administrator(work: UnitOfWork, user_id: str) -> None
     others = [user for user in await work.users.holding(Grant.ADMIN) if user.id != user_id]
     if not others:
         raise Conflict("This is the last administrator; make another user an administrator first.")
-    work.users.rely_on(others[0])
+    work.users.require_unchanged(others[0])
 
 
 class GrantTeamRole(TimedUseCase):
@@ -194,4 +194,4 @@ async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: 
         teams=[team_id],
         message="You can only grant or revoke roles whose permissions you hold in this team.",
     )
-    work.roles.rely_on(role)
+    work.roles.require_unchanged(role)

@@ -118,7 +118,7 @@ async def _add(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stamp: 
         former = known.get(ids[user_id])
         fresh = Membership.create(stamp, team_id=team.id, user_id=user_id)
         work.memberships.save(fresh if former is None else former.rejoin(stamp))
-    work.teams.rely_on(team)
+    work.teams.require_unchanged(team)
 
 
 class RemoveMember(TimedUseCase):
@@ -152,7 +152,7 @@ class RemoveMember(TimedUseCase):
         membership.require_version(expected_version)
         if team.needs_member(user_id):
             raise Conflict("The owner and the contact cannot leave the team; name another one first.")
-        work.teams.rely_on(team)
+        work.teams.require_unchanged(team)
         left = membership.leave(stamp)
         work.memberships.save(left)
         await reassign_tasks(work, id, user_id, stamp)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Guard, Put
+from adapters.records.change_set import ChangeSet, Put, ReadCheck
 from adapters.records.criteria import Question
 from adapters.records.record import VERSION, tombstone
 from adapters.records.record_store import RecordStore
@@ -215,7 +215,7 @@ class GuardContract:
 
 def guarded(*puts: Put, version: int) -> ChangeSet:
     """The puts, relying on project 1 at this version."""
-    return replace(change_set(*puts), guards=(Guard("projects", numbered_id(1), version),))
+    return replace(change_set(*puts), read_checks=(ReadCheck("projects", numbered_id(1), version),))
 
 
 class TombstoneContract:

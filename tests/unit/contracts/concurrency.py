@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Guard
+from adapters.records.change_set import ChangeSet, ReadCheck
 from adapters.records.criteria import Question
 from adapters.records.record import VERSION, Record
 from adapters.records.record_store import RecordStore
@@ -84,9 +84,9 @@ class ConcurrencyContract:
         for round_ in range(5):
             name, first = f"Project {round_}", round_ * 100
             await commit_all(store, "projects", project(round_, name=name))
-            guard = Guard("projects", numbered_id(round_), 1)
+            check = ReadCheck("projects", numbered_id(round_), 1)
             joining = [
-                replace(change_set(put("tasks", task(first + number))), guards=(guard,))
+                replace(change_set(put("tasks", task(first + number))), read_checks=(check,))
                 for number in range(WRITERS)
             ]
             closing = change_set(put("projects", project(round_, version=2, name=name)))
@@ -112,9 +112,10 @@ class ConcurrencyContract:
 
     async def test_many_that_rely_on_one_record_all_get_through(self, store: RecordStore) -> None:
         await commit_all(store, "projects", project(1))
-        guard = Guard("projects", numbered_id(1), 1)
+        check = ReadCheck("projects", numbered_id(1), 1)
         joining = [
-            replace(change_set(put("tasks", task(number))), guards=(guard,)) for number in range(4 * WRITERS)
+            replace(change_set(put("tasks", task(number))), read_checks=(check,))
+            for number in range(4 * WRITERS)
         ]
 
         outcomes = await asyncio.gather(*(_attempt(store, one) for one in joining))

@@ -10,7 +10,7 @@ import pytest
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.change_set import Guard, Settlement
+from adapters.records.change_set import ReadCheck, Settlement
 from adapters.records.record import VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -338,7 +338,9 @@ async def test_a_refused_guard_forgets_the_copy_that_was_relied_on() -> None:
     cached = CachedStore(store, cache)
     await commit_all(cached, "labels", label(1))
     await store.commit(change_set(put("labels", label(1, version=2))))
-    relying = replace(change_set(put("tasks", task(1))), guards=(Guard("labels", numbered_id(1), 1),))
+    relying = replace(
+        change_set(put("tasks", task(1))), read_checks=(ReadCheck("labels", numbered_id(1), 1),)
+    )
     assert same(await fetched(cached, "labels", 1), label(1))
     with pytest.raises(VersionConflict):
         await cached.commit(relying)

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from adapters.mongo.turns import Turns
-from adapters.records.change_set import Guard
+from adapters.records.change_set import ReadCheck
 from domain.errors import StoreUnavailable
 
-POND, SHED = Guard("projects", "1" * 24, 1), Guard("projects", "2" * 24, 1)
+POND, SHED = ReadCheck("projects", "1" * 24, 1), ReadCheck("projects", "2" * 24, 1)
 SECONDS_MAX = 5.0
 
 
@@ -40,9 +40,9 @@ async def test_who_relies_on_something_else_does_not_wait() -> None:
 async def test_two_that_name_the_same_documents_in_other_orders_both_get_through() -> None:
     turns = Turns()
 
-    async def rely(*guards: Guard) -> None:
+    async def rely(*read_checks: ReadCheck) -> None:
         for _ in range(20):
-            async with turns.at(guards, wait_seconds=SECONDS_MAX):
+            async with turns.at(read_checks, wait_seconds=SECONDS_MAX):
                 await asyncio.sleep(0)
 
     async with asyncio.timeout(SECONDS_MAX):
