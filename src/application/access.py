@@ -1,4 +1,4 @@
-"""Whether an actor may do something: memberships and permissions, loaded, checked and relied upon by the commit."""
+"""Access checks: the actor's memberships and permissions are loaded, checked, and verified again by the commit."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,18 +6,18 @@ from application.actor import SYSTEM_ID, Actor
 from application.ports.repositories import Audience
 from application.ports.unit_of_work import UnitOfWork
 from domain.errors import Forbidden, NotFound
-from domain.permissions import Held, Principal, is_admin
+from domain.permissions import Held, Principal, is_admin, sees_everything
 from domain.role import BUILT_IN_ROLES, Permission, Role, built_in_id
 from domain.team import Membership, membership_id
 
 Decision = Callable[[Principal], bool]
-"""Whether somebody with this principal may do something; who holds more may do no less."""
+"""A permission predicate. It must be monotonic in the permissions held."""
 
 _BUILT_IN: dict[str, Held] = {
     built_in_id(scope, name): permissions for scope, name, _, permissions in BUILT_IN_ROLES
 }
 
-_ADMINS_ONLY = "Only an administrator may do this."
+_ADMINS_ONLY = "Only an administrator can do this."
 
 
 def require(allowed: bool, message: str | None = None) -> None:  # noqa: FBT001 - reads as a sentence
@@ -27,19 +27,20 @@ def require(allowed: bool, message: str | None = None) -> None:  # noqa: FBT001 
 
 
 def require_visible(visible: bool) -> None:  # noqa: FBT001 - reads as a sentence
-    """Raises NotFound unless visible: what somebody must not know of does not exist for him."""
+    """Raises NotFound unless visible: an error must not reveal an entity that the actor may not see."""
     if not visible:
         raise NotFound
 
 
 def require_admin(actor: Actor) -> None:
-    """Raises Forbidden unless the actor administers the installation."""
+    """Raises Forbidden unless the actor is an administrator."""
     require(is_admin(actor.grants), _ADMINS_ONLY)
 
 
 async def require_present_admin(work: UnitOfWork, actor: Actor) -> None:
-    """Raises Forbidden unless the actor administers the installation at present, whatever his token says; the commit
-    relies on it. For what would let him give himself back what was taken from him.
+    """Raises Forbidden unless the actor's account, and not only their token, has the grant now and at the commit.
+
+    For operations with which a former administrator could restore their own rights.
     """
     require_admin(actor)
     if actor.id == SYSTEM_ID:
@@ -51,38 +52,39 @@ async def require_present_admin(work: UnitOfWork, actor: Actor) -> None:
 
 
 def without_teams(actor: Actor) -> Principal:
-    """The actor without his teams, for decisions that they cannot change."""
+    """The actor's principal without memberships, for decisions that do not depend on teams."""
     return Principal(actor.id, actor.grants)
 
 
 async def with_permissions(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Principal:
-    """The actor before a decision that only these teams matter to: one call to the store, two for roles people made."""
+    """The actor's principal with permissions in these teams: one call to the store, two if custom roles are held."""
     memberships = await _memberships_in(work, actor, team_ids)
-    return _standing(actor, memberships, await _own_roles(work, memberships))
+    return _with_permissions(actor, memberships, await _custom_roles(work, memberships))
 
 
 async def with_memberships(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> Principal:
-    """The actor and which of these teams he belongs to, for decisions that what he holds there cannot change: one call
-    to the store at most.
+    """The actor's principal with memberships of these teams but no permissions in them: at most one call to the store.
+
+    For decisions that depend on membership alone.
     """
-    return _belonging(actor, await _memberships_in(work, actor, team_ids))
+    return _with_memberships(actor, await _memberships_in(work, actor, team_ids))
 
 
 async def is_allowed(
     work: UnitOfWork, actor: Actor, decision: Decision, *, teams: Iterable[str | None]
 ) -> bool:
-    """Whether a decision to which only these teams matter is in the actor's favour; the commit relies on what it took.
+    """Whether the decision, which depends on these teams only, permits the actor.
 
-    What he may do without his teams relies on none of them. What all members may do fails at the commit if he left, or
-    won or lost a role, before it; what takes more than that also if a role changed that people made and he holds there.
+    The commit checks again exactly what the permission needed: nothing if it needs no team; the memberships if it needs
+    membership; also the custom roles if it needs permissions.
     """
     if decision(without_teams(actor)):
         return True
     memberships = await _memberships_in(work, actor, teams)
     roles: Sequence[Role] = ()
-    if not decision(_belonging(actor, memberships)):
-        roles = await _own_roles(work, memberships)
-        if not decision(_standing(actor, memberships, roles)):
+    if not decision(_with_memberships(actor, memberships)):
+        roles = await _custom_roles(work, memberships)
+        if not decision(_with_permissions(actor, memberships, roles)):
             return False
     for membership in memberships:
         work.memberships.require_unchanged(membership)
@@ -99,20 +101,19 @@ async def require_allowed(
     teams: Iterable[str | None],
     message: str | None = None,
 ) -> None:
-    """Raises Forbidden, with the message, unless the decision is in the actor's favour; relied upon as `is_allowed`."""
+    """Raises Forbidden with the message unless `is_allowed`."""
     require(await is_allowed(work, actor, decision, teams=teams), message)
 
 
-async def full_standing(work: UnitOfWork, actor: Actor) -> Principal:
-    """The actor with all his teams."""
-    memberships = await work.memberships.of_user(actor.id)
-    return _standing(actor, memberships, await _own_roles(work, memberships))
-
-
 async def audience_of(work: UnitOfWork, actor: Actor) -> Audience:
-    """For whom the actor's lists are made."""
+    """The actor with all their teams."""
     memberships = await work.memberships.of_user(actor.id)
     return Audience(actor.id, tuple(sorted(one.team_id for one in memberships)))
+
+
+async def visible_to(work: UnitOfWork, actor: Actor) -> Audience | None:
+    """The filter of lists for the actor; None if they may see everything."""
+    return None if sees_everything(actor.grants) else await audience_of(work, actor)
 
 
 async def _memberships_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str | None]) -> list[Membership]:
@@ -121,23 +122,24 @@ async def _memberships_in(work: UnitOfWork, actor: Actor, team_ids: Iterable[str
     return [one for one in found.values() if not one.is_deleted]
 
 
-async def _own_roles(work: UnitOfWork, memberships: Iterable[Membership]) -> list[Role]:
-    """Those of their roles that people made and that still count; built-in ones never change."""
-    own = {role_id for one in memberships for role_id in one.role_ids if role_id not in _BUILT_IN}
-    roles = await work.roles.get_many(sorted(own)) if own else {}
+async def _custom_roles(work: UnitOfWork, memberships: Iterable[Membership]) -> list[Role]:
+    """The live roles of these memberships that users created; built-in roles never change."""
+    custom = {role_id for one in memberships for role_id in one.role_ids if role_id not in _BUILT_IN}
+    roles = await work.roles.get_many(sorted(custom)) if custom else {}
     return [role for role in roles.values() if not role.is_deleted]
 
 
-def _belonging(actor: Actor, memberships: Iterable[Membership]) -> Principal:
+def _with_memberships(actor: Actor, memberships: Iterable[Membership]) -> Principal:
     return Principal(actor.id, actor.grants, {one.team_id: frozenset() for one in memberships})
 
 
-def _standing(actor: Actor, memberships: Iterable[Membership], own_roles: Iterable[Role]) -> Principal:
-    held = {role.id: frozenset(role.permissions) for role in own_roles}
-    known = {**held, **_BUILT_IN}
+def _with_permissions(
+    actor: Actor, memberships: Iterable[Membership], custom_roles: Iterable[Role]
+) -> Principal:
+    permissions_of = {role.id: frozenset(role.permissions) for role in custom_roles} | _BUILT_IN
     nothing: frozenset[Permission] = frozenset()
     teams = {
-        one.team_id: nothing.union(*(known.get(role_id, nothing) for role_id in one.role_ids))
+        one.team_id: nothing.union(*(permissions_of.get(role_id, nothing) for role_id in one.role_ids))
         for one in memberships
     }
     return Principal(actor.id, actor.grants, teams)

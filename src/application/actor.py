@@ -1,4 +1,4 @@
-"""Who asks, and under which request."""
+"""The caller of a use case, with their request."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ SYSTEM_ID = "000000000000000000000000"
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyClaim:
-    """A caller's promise that a repetition means the same thing.
+    """The idempotency key of a request.
 
-    `key` is already bound to caller and operation (a digest), `request_hash` to what was asked.
+    `key` is a digest that includes caller and operation; `request_hash` is a digest of the request's content.
     """
 
     key: str
@@ -20,7 +20,7 @@ class IdempotencyClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The caller of a use case; `claim` is set where the request may be repeated."""
+    """The caller of a use case; `claim` is set if the request has an idempotency key."""
 
     id: str
     grants: Grants
@@ -29,5 +29,5 @@ class Actor:
 
 
 def system_actor(request_id: str) -> Actor:
-    """Tandem itself: seeding, importing from the command line, maintenance."""
+    """Tandem itself, for seeding, imports on the command line and maintenance."""
     return Actor(id=SYSTEM_ID, grants=frozenset({"admin"}), request_id=request_id)

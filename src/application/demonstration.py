@@ -1,4 +1,4 @@
-"""A little demo data, so that a first look finds something: two projects, their tasks, labels, and one schedule."""
+"""Demo data for new installations: two projects with tasks, labels and one schedule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from application.actor import Actor
-from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
-from application.ports.unit_of_work import Begin, UnitOfWork
+from application.ports.unit_of_work import UnitOfWork
+from application.use_case import TimedUseCase
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, NotFound, Purged
 from domain.label import Label
@@ -29,7 +29,7 @@ _LIBRARY = "Neighbourhood library"
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One task to be; `due_in_days` counts from the seeding."""
+    """A task to create; `due_in_days` counts from the seeding."""
 
     title: str
     status: TaskStatus = TaskStatus.TODO
@@ -67,28 +67,26 @@ _SAMPLES: dict[str, tuple[_Sample, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """Whose data it is, and whether it was added just now."""
+    """The address of the demo user, and whether this call added the data."""
 
     email: str
     is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class SeedDemonstration:
-    """Adds the demo data in one change set; where it was ever added, also by another process, it adds nothing."""
+class SeedDemonstration(TimedUseCase):
+    """Adds the demo data in one change set, unless it was added before."""
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
     numbers: DisplayNumbers
 
     async def __call__(self, actor: Actor) -> SeedReport:
-        look = self.begin(actor)
-        if await _was_seeded(look):
+        reading = self.begin(actor)
+        if await _was_seeded(reading):
             return SeedReport(DEMO_EMAIL, is_new=False)
-        known = await look.users.with_email(DEMO_EMAIL)
+        known = await reading.users.with_email(DEMO_EMAIL)
         stamp = Stamp(self.clock.now(), self.identifiers.fresh() if known is None else known.id)
-        # From here on everything is the demo user's own doing, in the audit trail, too.
+        # Everything from here on is done by the demo user, also in the audit trail.
         work = self.begin(replace(actor, id=stamp.by))
         if known is None:
             work.users.save(await _new_user(work, stamp))
@@ -103,14 +101,14 @@ class SeedDemonstration:
         try:
             await work.commit()
         except Conflict:
-            # Another process may have been faster; anything else is worth telling.
+            # Another process may have been faster; any other conflict is an error.
             if not await _was_seeded(self.begin(actor)):
                 raise
             return SeedReport(DEMO_EMAIL, is_new=False)
         return SeedReport(DEMO_EMAIL, is_new=True)
 
     async def _labels(self, work: UnitOfWork, stamp: Stamp) -> dict[str, str]:
-        """The id of each label by name; those that are missing are made."""
+        """The id of each label by name; missing labels are created."""
         ids = {name: label.id for name, label in (await work.labels.named(_LABELS)).items()}
         for name, color in _LABELS.items():
             if name not in ids:
@@ -121,7 +119,7 @@ class SeedDemonstration:
 
 
 async def _new_user(work: UnitOfWork, stamp: Stamp) -> User:
-    """The demo user; as everywhere, the first user of an empty installation administers it."""
+    """The demo user. The first user of an empty installation is its administrator."""
     grants = (str(Grant.ADMIN),) if await work.users.is_empty() else ()
     return User.create(stamp.by, stamp, email=DEMO_EMAIL, name="Demo", grants=grants)
 
@@ -137,7 +135,7 @@ async def _was_seeded(work: UnitOfWork) -> bool:
 
 
 def _id(*names: str) -> str:
-    """Always the same, so that a second seeding meets the first."""
+    """An id that is always the same, so that a second seeding finds the first."""
     return derived_id("demonstration", *names)
 
 

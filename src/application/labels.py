@@ -1,15 +1,14 @@
-"""Labels: shared by everybody, changed by whoever made them."""
+"""Labels: everybody uses them, their creators change them."""
 
 from dataclasses import dataclass
 
 from application.access import require, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.trash import Delete, Kind, Restore
-from domain.entity import Stamp
+from application.ports.unit_of_work import UnitOfWork
+from application.trash import Delete, ResourceType, Restore
+from application.use_case import TimedUseCase, UseCase
 from domain.errors import Conflict
 from domain.label import FIRST_LABELS, Label, LabelChanges, first_label_id
 from domain.permissions import may_change_label
@@ -22,37 +21,29 @@ async def _changeable_label(work: UnitOfWork, actor: Actor, id: str) -> Label:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateLabel:
-    """A new label."""
+class CreateLabel(TimedUseCase):
+    """Creates a label."""
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
 
     async def __call__(self, actor: Actor, changes: LabelChanges) -> Label:
         work = self.begin(actor)
-        label = Label.create(self.identifiers.fresh(), Stamp(self.clock.now(), actor.id), changes)
+        label = Label.create(self.identifiers.fresh(), self.stamp(actor), changes)
         work.labels.save(label)
         await work.commit()
         return label
 
 
-@dataclass(frozen=True, slots=True)
-class GetLabel:
-    """One label, also from the trash, also as it was."""
-
-    begin: Begin
+class GetLabel(UseCase):
+    """One label, live or in the trash, at present or at an earlier version."""
 
     async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Label:
         labels = self.begin(actor).labels
         return await (labels.get(id) if version is None else labels.at_version(id, version))
 
 
-@dataclass(frozen=True, slots=True)
-class ListLabels:
-    """Labels, or the trashed ones."""
-
-    begin: Begin
+class ListLabels(UseCase):
+    """Live labels, or those in the trash."""
 
     async def __call__(
         self, actor: Actor, text: str | None, page: PageRequest, *, deleted: bool = False
@@ -60,12 +51,8 @@ class ListLabels:
         return await self.begin(actor).labels.matching(text, page, deleted=deleted)
 
 
-@dataclass(frozen=True, slots=True)
-class EditLabel:
-    """Changes fields of a label. `expected_version` None means whichever is current."""
-
-    begin: Begin
-    clock: Clock
+class EditLabel(TimedUseCase):
+    """Changes fields of a label. `expected_version` None accepts any version."""
 
     async def __call__(
         self, actor: Actor, id: str, changes: LabelChanges, *, expected_version: int | None
@@ -73,52 +60,50 @@ class EditLabel:
         work = self.begin(actor)
         label = await _changeable_label(work, actor, id)
         label.require_version(expected_version)
-        edited = label.edit(Stamp(self.clock.now(), actor.id), changes)
+        edited = label.edit(self.stamp(actor), changes)
         work.labels.save(edited)
         await work.commit()
         return edited
 
 
-LABELS = Kind(collection="labels", of=lambda work: work.labels, reach=_changeable_label)
+LABELS = ResourceType(
+    collection="labels", repository=lambda work: work.labels, load_for_change=_changeable_label
+)
 
 
 class DeleteLabel(Delete[Label]):
-    """Into the trash; tasks keep the reference, so that restoring heals them."""
+    """Moves a label to the trash; tasks keep their references to it, so it can be restored."""
 
-    kind = LABELS
+    resource = LABELS
 
 
 class RestoreLabel(Restore[Label]):
-    """Out of the trash. Raises AlreadyExists where its name was taken meanwhile."""
+    """Restores a label. Raises AlreadyExists if another label has taken its name."""
 
-    kind = LABELS
+    resource = LABELS
 
 
-@dataclass(frozen=True, slots=True)
-class SeedLabels:
-    """Gives a new installation, one in which nobody has signed in yet, its first labels in one change set. Those that
-    were changed or removed since stay as they are, and a name that is taken stays with whoever has it.
+class SeedLabels(TimedUseCase):
+    """Creates the first labels of an installation in which nobody has signed in yet, in one change set. Labels that
+    were changed or removed stay so, and names that are taken are left out.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(self, actor: Actor) -> None:
         work = self.begin(actor)
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         for name in await _missing(work):
             label = Label.create(first_label_id(name), stamp, {"name": name, "color": FIRST_LABELS[name]})
             work.labels.save(label)
         try:
             await work.commit()
         except Conflict:
-            # Another process may have been faster; anything else is worth telling.
+            # Another process may have been faster; any other conflict is an error.
             if await _missing(self.begin(actor)):
                 raise
 
 
 async def _missing(work: UnitOfWork) -> list[str]:
-    """The names of first labels that never were in this installation; none once somebody has signed in."""
+    """The names of the first labels that this installation never had; none if somebody has signed in."""
     if not await work.users.is_empty():
         return []
     ids = {name: first_label_id(name) for name in FIRST_LABELS}

@@ -43,16 +43,16 @@ class OperateSync:
 
 @dataclass(frozen=True, slots=True)
 class ReadDiagnostics:
-    """Slow queries and the cache, of the process that is asked."""
+    """Slow queries and cache use of the process that answers."""
 
     diagnostics: Diagnostics
 
     def slow_queries(self, actor: Actor) -> Sequence[SlowQuery]:
-        """Newest first. Raises Forbidden unless an administrator asks."""
+        """Newest first. Raises Forbidden unless the actor is an administrator."""
         require_admin(actor)
         return self.diagnostics.slow_queries()
 
     def cache_use(self, actor: Actor) -> CacheUse | None:
-        """None without a cache. Raises Forbidden unless an administrator asks."""
+        """None without a cache. Raises Forbidden unless the actor is an administrator."""
         require_admin(actor)
         return self.diagnostics.cache_use()

@@ -1,4 +1,4 @@
-"""Keyset paging: a page starts after a position, never after a count."""
+"""Keyset paging: a page starts after a position, not after a count."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ SortValue = str | int | datetime | None
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One field to order by (camelCase, as shown); the id always breaks ties."""
+    """One field to sort by (in camelCase, as in responses); the id breaks ties."""
 
     field: str
     descending: bool = False
 
 
 BY_RELEVANCE = Sort("relevance", descending=True)
-"""Best first: what has all the words of a search in its title or name, then some of them, then none; the newest first
-among these. Without words the newest first."""
+"""All the words of a search in the title or name first, then some of them, then none; within these the newest first.
+Without words the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page ended: the sort field's value and the id of its last item."""
+    """The end of a page: the sort field's value and the id of its last item."""
 
     value: SortValue
     id: str
@@ -36,7 +36,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """How much, in which order, after which position; `with_total` asks for an exact count."""
+    """A request for one page; `with_total` asks for an exact count."""
 
     limit: int = LIMIT_DEFAULT
     sort: Sort = Sort("createdAt", descending=True)
@@ -46,8 +46,8 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """One page; `next` is None at the end. `positions`: where each item stands, so that fewer of them can be shown;
-    empty where that is not known.
+    """One page; `next` is None at the end. `positions` has the position of each item, so that a response can end at any
+    of them; it is empty if they are unknown.
     """
 
     items: Sequence[T]
@@ -55,12 +55,12 @@ class Page(Generic[T]):
     total: int | None = None
     positions: Sequence[Position] = ()
 
-    def showing(self, form: Callable[[T], U | None]) -> "Page[U]":
-        """The page with each item in another form, without those that have none."""
-        forms = [form(item) for item in self.items]
-        kept = [place for place, each in enumerate(forms) if each is not None]
+    def showing(self, convert: Callable[[T], U | None]) -> "Page[U]":
+        """The page with converted items, without those that convert to None."""
+        converted = [convert(item) for item in self.items]
+        kept = [place for place, each in enumerate(converted) if each is not None]
         return Page(
-            items=[each for each in forms if each is not None],
+            items=[each for each in converted if each is not None],
             next=self.next,
             total=self.total,
             positions=[self.positions[place] for place in kept] if self.positions else (),

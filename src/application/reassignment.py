@@ -1,4 +1,4 @@
-"""What becomes of a team's tasks when somebody who does them leaves it, within one unit of work."""
+"""Reassigning the tasks of a member who leaves a team, within one unit of work."""
 
 from collections.abc import Mapping
 
@@ -9,35 +9,38 @@ from domain.task import Task, TaskStatus
 from domain.team import membership_id
 
 
-async def hand_back(work: UnitOfWork, team_id: str, user_id: str, stamp: Stamp) -> None:
-    """What he took over waits for somebody else, and what was given to him alone goes to the team. Tasks in the trash
-    as well: they must not come back as his. What is done stays his work, though he sees it no more.
+async def reassign_tasks(work: UnitOfWork, team_id: str, user_id: str, stamp: Stamp) -> None:
+    """Removes the member as executor of the team's tasks, and assigns their own tasks of the team's projects to the
+    team.
+
+    This includes tasks in the trash: they must not return as the former member's. A task that is done keeps its
+    executor.
     """
     taken = await work.assignments.executed_by(user_id, team_id)
     tasks = await work.tasks.get_many(assignment.task_id for assignment in taken)
     for assignment in taken:
         task = tasks.get(assignment.task_id)
-        # Where the two differ, somebody changed both since the assignments were read, and his commit decides.
+        # If task and assignment differ, both were changed after the assignments were read, and that commit decides.
         if task is not None and task.executor_id == user_id and task.status is not TaskStatus.DONE:
-            _repeat(work, task, assignment.executed_by(stamp, None), stamp)
+            _save(work, task, assignment.executed_by(stamp, None), stamp)
     own = await work.tasks.given_in_team(user_id, team_id)
     live = await work.assignments.of_tasks(task.id for task in own)
     for task in own:
-        _give_to_team(work, task, live, stamp)
+        _assign_to_team(work, task, live, stamp)
 
 
-async def hand_back_late(work: UnitOfWork, team_id: str, user_id: str, stamp: Stamp) -> None:
-    """Hands back what he took over between reading and commit, unless he has come back since."""
+async def reassign_added_tasks(work: UnitOfWork, team_id: str, user_id: str, stamp: Stamp) -> None:
+    """As `reassign_tasks`, for tasks taken between reading and commit; nothing if the user has rejoined since."""
     id = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is not None and membership.is_deleted:
         work.memberships.require_unchanged(membership)
-        await hand_back(work, team_id, user_id, stamp)
+        await reassign_tasks(work, team_id, user_id, stamp)
 
 
-async def waiting_again(work: UnitOfWork, task: Task, stamp: Stamp) -> TaskAssignment | None:
-    """The assignment of a task that is open again, handed back where whoever did it has left the team meanwhile; None
-    where he goes on. The commit relies on him.
+async def reopened_assignment(work: UnitOfWork, task: Task, stamp: Stamp) -> TaskAssignment | None:
+    """The changed assignment of a task that was reopened, without an executor who has left the team; None if the
+    executor is still a member, which the commit checks again.
     """
     if task.executor_id is None or task.assignee_id is None:
         return None
@@ -50,11 +53,11 @@ async def waiting_again(work: UnitOfWork, task: Task, stamp: Stamp) -> TaskAssig
     return None if assignment is None else assignment.executed_by(stamp, None)
 
 
-def _give_to_team(work: UnitOfWork, task: Task, live: Mapping[str, TaskAssignment], stamp: Stamp) -> None:
+def _assign_to_team(work: UnitOfWork, task: Task, live: Mapping[str, TaskAssignment], stamp: Stamp) -> None:
     current = live.get(task.id)
     if task.team_id is None or current is None or current.assignee != task.assignee:
         return
-    given = TaskAssignment.create(
+    assignment = TaskAssignment.create(
         assignment_id(task.id, task.version + 1),
         stamp,
         task_id=task.id,
@@ -62,9 +65,9 @@ def _give_to_team(work: UnitOfWork, task: Task, live: Mapping[str, TaskAssignmen
         executor_id=current.assignee_id if task.status is TaskStatus.DONE else None,
     )
     work.assignments.save(current.end(stamp))
-    _repeat(work, task, given, stamp)
+    _save(work, task, assignment, stamp)
 
 
-def _repeat(work: UnitOfWork, task: Task, assignment: TaskAssignment, stamp: Stamp) -> None:
+def _save(work: UnitOfWork, task: Task, assignment: TaskAssignment, stamp: Stamp) -> None:
     work.assignments.save(assignment)
-    work.tasks.save(task.repeating(assignment, stamp))
+    work.tasks.save(task.with_assignment(stamp, assignment))

@@ -1,54 +1,87 @@
-"""Repeating a use case whose commit was crossed by a change that its caller did not ask about."""
+"""Retrying a use case after a concurrent change that its caller did not ask about."""
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from application.actor import Actor
 from application.ports.unit_of_work import Begin, UnitOfWork
 from domain.errors import MirrorPending, VersionConflict
 
 RETRIES_MAX = 3
+"""How many more attempts follow the first one."""
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
+Exemption = str | Callable[..., bool] | None
+"""Which conflicts are not retried: those of the entity of this collection that the method's third argument names (after
+the use case and the actor), or those for which the predicate, called with the conflict and the arguments, is true.
+"""
 
-async def repeated(attempt: Callable[[], Awaitable[R]], *, where: Callable[[VersionConflict], bool]) -> R:
-    """The result of the first attempt that meets no such conflict; the last attempt's conflict after RETRIES_MAX more.
 
-    Each attempt begins a unit of work of its own and reads everything again, so that a refusal is about the present.
+def retry_conflicts(
+    *, unless: Exemption = None
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    """Calls the method again, at most RETRIES_MAX times, when its commit meets a VersionConflict.
+
+    Each attempt begins its own unit of work and reads everything again, so that an error describes the present state.
+    `unless` names the conflicts that are raised at once: those about the version that the caller named.
     """
-    for _ in range(RETRIES_MAX):
-        try:
-            return await attempt()
-        except VersionConflict as conflict:
-            if not where(conflict):
-                raise
-    return await attempt()
+
+    def decorate(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        is_exempt = _predicate(unless, inspect.signature(method))
+
+        @wraps(method)
+        async def retrying(*args: P.args, **kwargs: P.kwargs) -> R:
+            for _ in range(RETRIES_MAX):
+                try:
+                    return await method(*args, **kwargs)
+                except VersionConflict as conflict:
+                    if is_exempt(conflict, *args, **kwargs):
+                        raise
+            return await method(*args, **kwargs)
+
+        return retrying
+
+    return decorate
 
 
-async def with_latecomers(
+def _predicate(unless: Exemption, signature: inspect.Signature) -> Callable[..., bool]:
+    def concerns_named_entity(conflict: VersionConflict, *args: Any, **kwargs: Any) -> bool:
+        _, _, entity_id, *_ = signature.bind(*args, **kwargs).arguments.values()
+        return conflict.concerns(str(unless), entity_id)
+
+    if unless is None:
+        return lambda *_args, **_kwargs: False
+    return concerns_named_entity if isinstance(unless, str) else unless
+
+
+async def with_concurrent_additions(
     change: Callable[[], Awaitable[R]],
     begin: Begin,
     actor: Actor,
-    take_along: Callable[[UnitOfWork], Awaitable[None]],
+    follow: Callable[[UnitOfWork], Awaitable[None]],
 ) -> R:
-    """The result of a change that takes others along, once those that joined between its reading and its commit have
-    followed in a change set of their own. From its commit on nothing joins that does not know of it.
+    """The result of a change to an entity and its content, after a second change set has applied the same change to the
+    content that others added between reading and commit. Later additions read the changed entity themselves.
 
-    They follow also where the change is durable and only the mirror late.
+    The second change set also follows when the first one is durable and only the mirror is late (MirrorPending).
     """
 
-    async def follow() -> None:
-        # The claim answers for the first change set, which is the one the request is about.
+    @retry_conflicts()
+    async def apply_to_additions() -> None:
+        # The idempotency claim belongs to the first change set: the request is about that one.
         work = begin(replace(actor, claim=None))
-        await take_along(work)
+        await follow(work)
         await work.commit()
 
     try:
         changed = await change()
     except MirrorPending:
-        await repeated(follow, where=lambda _: True)
+        await apply_to_additions()
         raise
-    await repeated(follow, where=lambda _: True)
+    await apply_to_additions()
     return changed

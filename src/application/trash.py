@@ -1,181 +1,177 @@
-"""The trash, alike for everything that has one: in, with what belongs to it, and out, with what went there with it.
+"""The trash of every resource: delete with content, restore with the same content.
 
-Each noun describes itself once as a `Kind`; its use cases inherit from here and from `application.rollback`.
+Each resource describes itself once as a `ResourceType`; its use cases inherit from here and from
+`application.rollback`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.clock import Clock
 from application.ports.repositories import Repository
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated, with_latecomers
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts, with_concurrent_additions
+from application.use_case import TimedUseCase
 from domain.entity import Entity, Stamp
-from domain.errors import Conflict
+from domain.errors import Conflict, VersionConflict
 
 E = TypeVar("E", bound=Entity)
 
 NEXT_INSTANT = timedelta(milliseconds=1)
 INSTANTS_MAX = 10
-"""How many instants somebody may use up ahead of the clock before he has to wait for it."""
+"""How far, in milliseconds, the stamp of a deletion may be ahead of the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(Generic[E]):
-    """What one kind of thing says about itself.
+class ResourceType(Generic[E]):
+    """How the entities of one collection are deleted, restored and rolled back.
 
-    `reach` loads one for somebody who means to change it, or refuses. `delete_content` moves what is live in it into
-    the trash, `restore_content` brings back what went there with it: under the same stamp, by which `trashed_content`
-    finds it. `check` refuses content (as it is, as it would be) that points at what is not there. `move_content` takes
-    along what repeats where a thing belongs, and answers whether that changed; without a state before, it moves
-    whatever is elsewhere.
+    `load_for_change` loads an entity or raises if the actor may not change it. `delete_content` moves its live content
+    to the trash, and `restore_content` restores what was deleted with it: the content under the same stamp, which
+    `trashed_content` finds. `check` raises for an earlier version (present, rolled back) that refers to something that
+    no longer exists. `update_content` brings the copies of the entity's fields in its content up to date (before,
+    after); without a state before, it corrects every copy that differs.
     """
 
     collection: str
-    of: Callable[[UnitOfWork], Repository[E]]
-    reach: Callable[[UnitOfWork, Actor, str], Awaitable[E]]
+    repository: Callable[[UnitOfWork], Repository[E]]
+    load_for_change: Callable[[UnitOfWork, Actor, str], Awaitable[E]]
     delete_content: Callable[[UnitOfWork, str, Stamp], Awaitable[None]] | None = None
     restore_content: Callable[[UnitOfWork, E, Stamp], Awaitable[None]] | None = None
     trashed_content: Callable[[UnitOfWork, str, Stamp], Awaitable[Sequence[Entity]]] | None = None
     check: Callable[[UnitOfWork, Actor, E, E], Awaitable[None]] | None = None
-    move_content: Callable[[UnitOfWork, E | None, E, Stamp], Awaitable[bool]] | None = None
+    update_content: Callable[[UnitOfWork, E | None, E, Stamp], Awaitable[None]] | None = None
 
-    async def move_latecomers(self, work: UnitOfWork, id: str, stamp: Stamp) -> None:
-        """Takes along what joined while the thing moved, to where it belongs at present."""
-        if self.move_content is not None:
-            present = await self.of(work).get(id)
-            self.of(work).require_unchanged(present)
-            await self.move_content(work, None, present, stamp)
+    async def present(self, work: UnitOfWork, id: str) -> E | None:
+        """The entity, if it exists; the commit fails if it changes meanwhile."""
+        entities = self.repository(work)
+        present = (await entities.get_many([id])).get(id)
+        if present is not None:
+            entities.require_unchanged(present)
+        return present
+
+    async def update_additions(self, work: UnitOfWork, id: str, stamp: Stamp) -> None:
+        """Updates content that was added while the entity changed."""
+        present = await self.present(work, id)
+        if self.update_content is not None and present is not None:
+            await self.update_content(work, None, present, stamp)
 
 
-@dataclass(frozen=True, slots=True)
-class Delete(Generic[E]):
-    """Into the trash, with what is live in it, in one change set. `expected_version` None means whichever is current.
+def concerns_resource(
+    conflict: VersionConflict, use_case: Any, _actor: Actor, id: str, *_args: object, **_kwargs: object
+) -> bool:
+    """Whether the conflict is about the entity that the use case was called for."""
+    return conflict.concerns(use_case.resource.collection, id)
 
-    What joins it in that very moment follows in a second one, under the same stamp, and comes back with it.
+
+class Delete(TimedUseCase, Generic[E]):
+    """Moves an entity with its live content to the trash in one change set. `expected_version` None accepts any
+    version.
+
+    Content that others add meanwhile follows in a second change set under the same stamp, and is restored with it.
     """
 
-    begin: Begin
-    clock: Clock
-    kind: ClassVar[Kind[Any]]
+    resource: ClassVar[ResourceType[Any]]
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> E:
         stamp = await self._unused_stamp(actor, id)
-        if self.kind.delete_content is None:
-            return await self._attempt(actor, id, stamp, expected_version)
-        return await with_latecomers(
-            lambda: repeated(
-                lambda: self._attempt(actor, id, stamp, expected_version),
-                where=lambda conflict: not conflict.concerns(self.kind.collection, id),
-            ),
+        if self.resource.delete_content is None:
+            return await self._delete(actor, id, stamp, expected_version)
+        return await with_concurrent_additions(
+            lambda: self._delete(actor, id, stamp, expected_version),
             self.begin,
             actor,
-            lambda work: self._follow(work, id, stamp),
+            lambda work: self._delete_additions(work, id, stamp),
         )
 
     async def _unused_stamp(self, actor: Actor, id: str) -> Stamp:
-        """Now, or the next instant under which the actor moved nothing of it into the trash before: what lies there
-        already must not come back with it.
+        """The present stamp, or the next one under which no content of the entity is in the trash: content that was
+        deleted earlier must not be restored with it.
         """
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         for _ in range(INSTANTS_MAX):
-            trashed = self.kind.trashed_content
+            trashed = self.resource.trashed_content
             if trashed is None or not await trashed(self.begin(actor), id, stamp):
                 return stamp
             stamp = replace(stamp, at=stamp.at + NEXT_INSTANT)
-        raise Conflict("Parts of this went to the trash at this very moment; try again.")
+        raise Conflict("Parts of this were deleted only just now; try again in a moment.")
 
-    async def _attempt(self, actor: Actor, id: str, stamp: Stamp, expected_version: int | None) -> E:
+    @retry_conflicts(unless=concerns_resource)
+    async def _delete(self, actor: Actor, id: str, stamp: Stamp, expected_version: int | None) -> E:
         work = self.begin(actor)
-        thing: E = await self.kind.reach(work, actor, id)
-        thing.require_version(expected_version)
-        deleted = thing.delete(stamp)
-        self.kind.of(work).save(deleted)
-        if self.kind.delete_content is not None:
-            await self.kind.delete_content(work, id, stamp)
+        present: E = await self.resource.load_for_change(work, actor, id)
+        present.require_version(expected_version)
+        deleted = present.delete(stamp)
+        self.resource.repository(work).save(deleted)
+        if self.resource.delete_content is not None:
+            await self.resource.delete_content(work, id, stamp)
         await work.commit()
         return deleted
 
-    async def _follow(self, work: UnitOfWork, id: str, stamp: Stamp) -> None:
-        """Moves what joined late, unless somebody has restored the thing since: then all that is live belongs there."""
-        things = self.kind.of(work)
-        present = (await things.get_many([id])).get(id)
-        if self.kind.delete_content is not None and present is not None and present.trash_stamp == stamp:
-            things.require_unchanged(present)
-            await self.kind.delete_content(work, id, stamp)
+    async def _delete_additions(self, work: UnitOfWork, id: str, stamp: Stamp) -> None:
+        """Deletes added content, unless the entity has been restored since: then the content stays live with it."""
+        present = await self.resource.present(work, id)
+        if self.resource.delete_content is not None and present is not None and present.trash_stamp == stamp:
+            await self.resource.delete_content(work, id, stamp)
 
 
-async def changed_since(since: datetime, of: Callable[[], Repository[E]]) -> AsyncIterator[E]:
-    """Everything that changed since an instant, the newest first, each page from a unit of work of its own."""
+async def changed_since(since: datetime, repository: Callable[[], Repository[E]]) -> AsyncIterator[E]:
+    """All entities that changed since a time, the latest first, each page from a unit of work of its own."""
     page: PageRequest | None = PageRequest(limit=LIMIT_MAX, sort=Sort("updatedAt", descending=True))
     while page is not None:
-        found = await of().changed_since(since, page)
-        for thing in found.items:
-            yield thing
+        found = await repository().changed_since(since, page)
+        for entity in found.items:
+            yield entity
         page = None if found.next is None else replace(page, after=found.next)
 
 
-@dataclass(frozen=True, slots=True)
-class Finish(Generic[E]):
-    """Takes along what should have followed things that moved or went to the trash, where the process died in between.
+class Finish(TimedUseCase, Generic[E]):
+    """Completes deletions and ownership changes that a crash interrupted between their two change sets.
 
-    Looks at every thing that changed since an instant, a page at a time; changes nothing where all is in place.
+    It reads every entity that changed since a time, page by page, and changes nothing where nothing is missing.
     """
 
-    begin: Begin
-    clock: Clock
-    kind: ClassVar[Kind[Any]]
+    resource: ClassVar[ResourceType[Any]]
 
     async def __call__(self, actor: Actor, *, since: datetime) -> None:
-        async for thing in changed_since(since, lambda: self.kind.of(self.begin(actor))):
-            await repeated(partial(self._attempt, actor, thing.id), where=lambda _: True)
+        async for entity in changed_since(since, lambda: self.resource.repository(self.begin(actor))):
+            await self._finish(actor, entity.id)
 
-    async def _attempt(self, actor: Actor, id: str) -> None:
+    @retry_conflicts()
+    async def _finish(self, actor: Actor, id: str) -> None:
         work = self.begin(actor)
-        things = self.kind.of(work)
-        present = (await things.get_many([id])).get(id)
+        present = await self.resource.present(work, id)
         if present is None:
             return
-        things.require_unchanged(present)
         if present.trash_stamp is None:
-            if self.kind.move_content is not None:
-                await self.kind.move_content(work, None, present, Stamp(self.clock.now(), actor.id))
-        elif self.kind.delete_content is not None:
-            # Under the thing's own stamp, so that a restore brings it back.
-            await self.kind.delete_content(work, id, present.trash_stamp)
+            if self.resource.update_content is not None:
+                await self.resource.update_content(work, None, present, self.stamp(actor))
+        elif self.resource.delete_content is not None:
+            # Under the entity's own stamp, so that the content is restored with it.
+            await self.resource.delete_content(work, id, present.trash_stamp)
         await work.commit()
 
 
-@dataclass(frozen=True, slots=True)
-class Restore(Generic[E]):
-    """Out of the trash, with exactly what went there with it. `expected_version` None means whichever is current.
+class Restore(TimedUseCase, Generic[E]):
+    """Restores an entity with the content that was deleted with it. `expected_version` None accepts any version.
 
-    Raises AlreadyExists where a unique value was taken meanwhile.
+    Raises AlreadyExists if another entity has taken a unique value of it.
     """
 
-    begin: Begin
-    clock: Clock
-    kind: ClassVar[Kind[Any]]
+    resource: ClassVar[ResourceType[Any]]
 
+    @retry_conflicts(unless=concerns_resource)
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> E:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version),
-            where=lambda conflict: not conflict.concerns(self.kind.collection, id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, expected_version: int | None) -> E:
         work = self.begin(actor)
-        thing: E = await self.kind.reach(work, actor, id)
-        thing.require_version(expected_version)
-        stamp = Stamp(self.clock.now(), actor.id)
-        restored = thing.restore(stamp)
-        self.kind.of(work).save(restored)
-        if self.kind.restore_content is not None:
-            await self.kind.restore_content(work, thing, stamp)
+        deleted: E = await self.resource.load_for_change(work, actor, id)
+        deleted.require_version(expected_version)
+        stamp = self.stamp(actor)
+        restored = deleted.restore(stamp)
+        self.resource.repository(work).save(restored)
+        if self.resource.restore_content is not None:
+            await self.resource.restore_content(work, deleted, stamp)
         await work.commit()
         return restored

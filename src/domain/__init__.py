@@ -1,1 +1,1 @@
-"""The rules of projects, tasks, schedules and their history; standard library only, no clock, no randomness, no I/O."""
+"""The rules of projects, tasks, schedules and their history. Standard library only; no clock, randomness or I/O."""

@@ -1,15 +1,15 @@
-"""Who is to do a task: a user, or a team and the member of it who took it over."""
+"""The assignment of a task to a user, or to a team, one of whose members takes the task over."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import Conflict
 
 
 class AssigneeType(StrEnum):
-    """What kind of assignee an id names."""
+    """The kind of assignee that an id names."""
 
     USER = "USER"
     TEAM = "TEAM"
@@ -17,22 +17,22 @@ class AssigneeType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignee:
-    """Whom a task is given to."""
+    """The user or team that a task is assigned to."""
 
     id: str
     type: AssigneeType
 
 
 def assignment_id(task_id: str, task_version: int) -> str:
-    """The one id of the assignment that came with this version of its task: no version comes with two."""
+    """The id of the assignment made with this version of its task; a version makes at most one."""
     return derived_id("task_assignments", task_id, str(task_version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskAssignment(Entity):
-    """One stretch of responsibility; in the trash once it is over. At most one per task is live.
+    """A period of responsibility for a task. It is in the trash once it has ended; at most one per task is live.
 
-    The task repeats what its live assignment says, written in the same change set, so that lists need not look here.
+    The task holds a copy of its live assignment, written in the same change set, so lists of tasks do not read this.
     """
 
     task_id: str
@@ -45,34 +45,30 @@ class TaskAssignment(Entity):
         cls, id: str, stamp: Stamp, *, task_id: str, assignee: Assignee, executor_id: str | None = None
     ) -> Self:
         """Version 1 of an assignment."""
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
-            task_id=task_id,
-            assignee_id=assignee.id,
-            assignee_type=assignee.type,
-            executor_id=executor_id,
-        )
+        fields = {"assignee_id": assignee.id, "assignee_type": assignee.type, "executor_id": executor_id}
+        return cls._first(id, stamp, task_id=task_id, **fields)
 
     @property
     def assignee(self) -> Assignee:
-        """Whom the task is given to."""
+        """The user or team that the task is assigned to."""
         return Assignee(self.assignee_id, self.assignee_type)
 
     def executed_by(self, stamp: Stamp, executor_id: str | None) -> Self:
-        """The assignment taken over by a member of its team, or handed back. Raises Conflict for a user's task, and for
-        an assignment that is over.
+        """The assignment with this member of its team as executor, or with none.
+
+        Raises Conflict for a task assigned to a user, and for an assignment that has ended.
         """
         self.require_live()
         if self.assignee_type is not AssigneeType.TEAM:
-            raise Conflict("Only a team's task has an executor; this one is a user's.")
+            raise Conflict("Only a task assigned to a team has an executor; this one is assigned to a user.")
         return self._next(stamp, executor_id=executor_id)
 
     def end(self, stamp: Stamp) -> Self:
-        """The assignment once it is over. Raises Conflict where it is over already."""
+        """The ended assignment. Raises Conflict if it has already ended."""
         self.require_live()
         return self.delete(stamp)
 
     def require_live(self) -> None:
-        """Raises Conflict for an assignment that is over: what is over does not come back."""
+        """Raises Conflict for an assignment that has ended: an assignment does not start again."""
         if self.is_deleted:
-            raise Conflict("This assignment is over; assign the task anew.")
+            raise Conflict("This assignment has ended; assign the task again.")

@@ -1,15 +1,15 @@
-"""The audit trail: one entry for every version of everything, which is also the intent to mirror it."""
+"""The audit trail: one entry for every version of every entity. The entry is also the outbox message of the mirror."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-# Stamps say nothing that the entry itself does not say.
-_UNTOLD = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "updatedBy"})
-# Entries are read by more people than what they tell of, and they stay: a secret has no place there, not even its hash.
+# The entry itself holds what the stamps say.
+_STAMPS = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "updatedBy"})
+# Entries are kept and read by more people than the entity: they never hold a secret, not even its hash.
 _SECRET = frozenset({"tokenHash"})
-_KEPT_OUT = _UNTOLD | _SECRET
+_LEFT_OUT = _STAMPS | _SECRET
 
 
 class Action(StrEnum):
@@ -25,7 +25,7 @@ class Action(StrEnum):
 
 
 class SyncStatus(StrEnum):
-    """How far the mirrored copy of one entry is. An outage leaves entries PENDING; only a record's own fault parks."""
+    """The delivery state of one entry. During an outage entries stay PENDING; only a rejected record is PARKED."""
 
     PENDING = "PENDING"
     SYNCED = "SYNCED"
@@ -35,11 +35,11 @@ class SyncStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who made which version of what, when, by which request, and which fields changed (JSON values before and after).
+    """Who made which version of which entity, when, by which request, and the changed fields (JSON, before and after).
 
-    `change_set_id` groups what was committed together. `idempotency_key` and `request_hash` let a repeated request
-    find the version it made. The `sync_*` fields belong to the store that holds the entry: `sync_status` is None where
-    nothing is mirrored.
+    Entries of one commit share their `change_set_id`. `idempotency_key` and `request_hash` let a repeated request find
+    the version that it made. The `sync_*` fields belong to the store that holds the entry: `sync_status` is None when
+    there is no mirror.
     """
 
     id: str
@@ -61,7 +61,7 @@ class AuditEntry:
     synced_at: datetime | None = None
 
     def without_content(self) -> "AuditEntry":
-        """Who made which version when, and nothing of what was in it."""
+        """The entry without the changed fields: actor, time and version remain."""
         return replace(self, changes={})
 
 
@@ -69,12 +69,12 @@ Changes = dict[str, dict[str, object]]
 
 
 def changes_between(before: Mapping[str, object] | None, after: Mapping[str, object]) -> Changes:
-    """Each field that differs, with its value before and after; without `before`, every field that is set."""
+    """Every field that differs, with its value before and after; if `before` is None, every field that is set."""
     earlier = before or {}
     return {
         name: {"before": former, "after": value}
         for name, value in after.items()
-        if (former := earlier.get(name)) != value and name not in _KEPT_OUT
+        if (former := earlier.get(name)) != value and name not in _LEFT_OUT
     }
 
 

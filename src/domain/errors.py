@@ -1,16 +1,16 @@
-"""Everything that may be refused, as one small tree with stable codes.
+"""The errors of Tandem, as one small tree with stable codes.
 
     TandemError
-    ├── NotFound ............. nothing the actor may know of has this id
-    │   └── Purged ........... it existed and was removed for good
-    ├── Unauthenticated ...... nobody, or nobody we believe
-    ├── Forbidden ............ known, and not allowed
-    ├── Conflict ............. the present state refuses
+    ├── NotFound ............. the actor may not see anything with this id
+    │   └── Purged ........... it was permanently removed
+    ├── Unauthenticated ...... no valid credentials
+    ├── Forbidden ............ the actor may see it but not do this
+    ├── Conflict ............. the present state does not allow it
     │   ├── VersionConflict .. the write named a version that is not the current one
     │   ├── AlreadyExists .... a unique value is taken
-    │   └── AnswerPending .... the same idempotency key is being worked on
+    │   └── AnswerPending .... a request with this idempotency key is in progress
     ├── Invalid .............. malformed input
-    ├── RuleBroken ........... well-formed input that a rule refuses
+    ├── RuleBroken ........... well-formed input that breaks a rule
     └── Unavailable .......... try again later
         ├── StoreUnavailable . a store does not answer
         └── MirrorPending .... durable in the source, not yet confirmed by the target
@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 VIOLATIONS_MAX = 100
-"""The most violations that one refusal names, and that anybody looks for: input may hold as many as it has characters."""
+"""How many violations one error names. The search for violations stops there: an input can have as many as characters.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing wrong with an input: where (JSON pointer) and what a person should change."""
+    """One thing that is wrong with an input: its place (JSON pointer) and what to change."""
 
     pointer: str
     message: str
@@ -52,7 +53,7 @@ class NotFound(TandemError):
 
 
 class Purged(NotFound):
-    """This was removed for good and cannot come back."""
+    """This was permanently removed and cannot be restored."""
 
     code = "purged"
 
@@ -94,7 +95,7 @@ class VersionConflict(Conflict):
         self.entity_id = entity_id
 
     def concerns(self, collection: str, entity_id: str) -> bool:
-        """Whether this entity is the one that changed; an entity that refuses a version knows only its own id."""
+        """Whether the conflict is about this entity; a conflict raised by the entity itself has no collection."""
         return self.entity_id == entity_id and self.collection in (None, collection)
 
 
@@ -109,7 +110,7 @@ class AlreadyExists(Conflict):
 
 
 class AnswerPending(Conflict):
-    """A request with this idempotency key is still being worked on; ask again in a moment."""
+    """A request with this idempotency key is still in progress; try again in a moment."""
 
     code = "answer_pending"
 
@@ -121,7 +122,7 @@ class Invalid(TandemError):
 
 
 class RuleBroken(TandemError):
-    """The input is well formed but a rule refuses it."""
+    """The input is well formed but breaks a rule."""
 
     code = "rule_broken"
 

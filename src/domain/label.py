@@ -1,9 +1,9 @@
-"""A label: a coloured word that tasks carry."""
+"""A label: a coloured word that is attached to tasks."""
 
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.name import require_name
 from domain.project import require_color
 
@@ -17,11 +17,11 @@ FIRST_LABELS = {
     "documentation": "#2563eb",
     "chore": "#64748b",
 }
-"""Names and colours of the labels that a new installation begins with. From then on they are labels like all others."""
+"""Names and colours of the labels that a new installation starts with. They can be changed like any other label."""
 
 
 class LabelChanges(TypedDict, total=False):
-    """What may change; absent means unchanged."""
+    """Changes of a label; an absent field is unchanged."""
 
     name: str
     color: str
@@ -36,17 +36,17 @@ class Label(Entity):
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, changes: LabelChanges) -> Self:
-        """Version 1 of a label. Raises RuleBroken where a field does not fit."""
-        return cls(**first_stamps(id, stamp), **_checked(changes))  # type: ignore[arg-type]
+        """Version 1 of a label. Raises RuleBroken for an invalid field."""
+        return cls._first(id, stamp, **_checked(changes))
 
     def edit(self, stamp: Stamp, changes: LabelChanges) -> Self:
-        """The label with these changes; the same object where they change nothing."""
+        """The label with these changes; the same object if nothing differs. Raises as `create`."""
         self.require_live()
         return self._next(stamp, **_checked(changes))
 
 
 def first_label_id(name: str) -> str:
-    """The id of a label that a new installation begins with: whatever becomes of it, it is not made again."""
+    """The id of a label that a new installation starts with; it shows whether the label was ever created."""
     return derived_id("labels", name)
 
 

@@ -1,11 +1,11 @@
-"""A project: the roof over tasks and one schedule."""
+"""A project: tasks and one schedule."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
@@ -16,14 +16,14 @@ COLOR_PATTERN = r"^#[0-9a-f]{6}$"
 
 
 class ProjectStatus(StrEnum):
-    """Archived projects are kept and hidden from daily work; that is not the trash."""
+    """Archived projects are kept but hidden from daily work; they are not in the trash."""
 
     ACTIVE = "ACTIVE"
     ARCHIVED = "ARCHIVED"
 
 
 class ProjectChanges(TypedDict, total=False):
-    """What may change after creation; absent means unchanged, None clears."""
+    """Changes of a project; an absent field is unchanged, None clears it."""
 
     name: str
     description: str | None
@@ -46,17 +46,16 @@ class Project(Entity):
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, owner_id: str, changes: ProjectChanges) -> Self:
-        """Version 1 of a project. Raises RuleBroken where a field does not fit."""
-        fields: dict[str, object] = {"owner_id": owner_id, **_checked(changes)}
-        return cls(**first_stamps(id, stamp), **fields)  # type: ignore[arg-type]
+        """Version 1 of a project. Raises RuleBroken for an invalid field."""
+        return cls._first(id, stamp, **{"owner_id": owner_id, **_checked(changes)})
 
     def edit(self, stamp: Stamp, changes: ProjectChanges) -> Self:
-        """The project with these changes; the same object where they change nothing."""
+        """The project with these changes; the same object if nothing differs. Raises as `create`."""
         self.require_live()
         return self._next(stamp, **_checked(changes))
 
     def lose_team(self, stamp: Stamp) -> Self:
-        """The project with its owner alone, its team removed for good, also while the project is in the trash."""
+        """The project without its team, which was permanently removed; also for a project in the trash."""
         return self._next(stamp, team_id=None)
 
 
@@ -71,9 +70,9 @@ def _checked(changes: ProjectChanges) -> ProjectChanges:
 
 
 def require_color(color: str) -> str:
-    """The colour as `#rrggbb`, lower case. Raises RuleBroken otherwise."""
+    """The colour. Raises RuleBroken unless it is `#rrggbb` in lower case."""
     if re.fullmatch(COLOR_PATTERN, color) is None:
         raise RuleBroken(
-            "A colour is written #rrggbb.", violations=[Violation("/color", "is not written #rrggbb")]
+            "Write the colour as #rrggbb.", violations=[Violation("/color", "must have the form #rrggbb")]
         )
     return color

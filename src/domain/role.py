@@ -1,10 +1,10 @@
-"""A role: permissions under a name, held in one team or in the whole installation."""
+"""A role: named permissions, held in one team or in the whole installation."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, derived_id, first_stamps
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import Conflict, RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
@@ -14,29 +14,29 @@ DESCRIPTION_LENGTH_MAX = 1_000
 
 
 class RoleScope(StrEnum):
-    """Where a role counts."""
+    """Where a role applies."""
 
     GLOBAL = "GLOBAL"
     TEAM = "TEAM"
 
 
 class Permission(StrEnum):
-    """What a role allows. The first two count everywhere, the others in the team where the role is held."""
+    """The permissions of roles. The first two apply everywhere, the others in the team where the role is held."""
 
     ADMINISTER = "ADMINISTER"
     """Everything."""
     MODERATE = "MODERATE"
-    """See everything; change projects, tasks and labels of everybody."""
+    """See everything; change everybody's projects, tasks and labels."""
     CHANGE_TEAM = "CHANGE_TEAM"
-    """Its name, description and contact."""
+    """Change the name, description and contact of the team."""
     CHANGE_MEMBERS = "CHANGE_MEMBERS"
     """Invite, add and remove members."""
     GRANT_ROLES = "GRANT_ROLES"
-    """Give and take roles that one holds oneself."""
+    """Grant and revoke roles whose permissions one holds."""
     CHANGE_PROJECTS = "CHANGE_PROJECTS"
     """Change, delete and restore the team's projects, their schedules, and delete their tasks."""
     ASSIGN_TASKS = "ASSIGN_TASKS"
-    """Say who does the team's tasks."""
+    """Assign the team's tasks."""
 
 
 GLOBAL_PERMISSIONS = frozenset({Permission.ADMINISTER, Permission.MODERATE})
@@ -45,7 +45,7 @@ PERMISSIONS_OF = {RoleScope.GLOBAL: GLOBAL_PERMISSIONS, RoleScope.TEAM: TEAM_PER
 
 
 class RoleChanges(TypedDict, total=False):
-    """What may change; absent means unchanged, None clears."""
+    """Changes of a role; an absent field is unchanged, None clears it."""
 
     name: str
     description: str | None
@@ -64,16 +64,17 @@ class Role(Entity):
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, scope: RoleScope, changes: RoleChanges) -> Self:
-        """Version 1 of a role. Raises RuleBroken where a field does not fit, or a global role would allow nothing."""
+        """Version 1 of a role. Raises RuleBroken for an invalid field, and for a global role without permissions."""
         fields: RoleChanges = {"permissions": (), **changes}
-        return cls(**first_stamps(id, stamp), scope=scope, **_checked(scope, fields))  # type: ignore[arg-type]
+        return cls._first(id, stamp, scope=scope, **_checked(scope, fields))
 
     @classmethod
     def built_in(cls, stamp: Stamp, definition: "BuiltIn") -> Self:
-        """Version 1 of a role that is always there."""
+        """Version 1 of a built-in role."""
         scope, name, description, permissions = definition
-        return cls(
-            **first_stamps(built_in_id(scope, name), stamp),  # type: ignore[arg-type]
+        return cls._first(
+            built_in_id(scope, name),
+            stamp,
             scope=scope,
             name=name,
             description=description,
@@ -82,20 +83,20 @@ class Role(Entity):
         )
 
     def edit(self, stamp: Stamp, changes: RoleChanges) -> Self:
-        """The role with these changes. Raises Conflict for a built-in one."""
+        """The role with these changes. Raises Conflict for a built-in role, RuleBroken for an invalid field."""
         self.require_live()
         self.require_own()
         return self._next(stamp, **_checked(self.scope, changes))
 
     def retire(self, stamp: Stamp) -> Self:
-        """The role that counts nowhere any more, whoever holds it. Raises Conflict for a built-in one."""
+        """The retired role, which no longer grants anything to anybody. Raises Conflict for a built-in role."""
         self.require_own()
         return self.delete(stamp)
 
     def require_own(self) -> None:
-        """Raises Conflict for a role that Tandem relies on."""
+        """Raises Conflict for a built-in role."""
         if self.is_built_in:
-            raise Conflict("Built-in roles stay as they are; make one of your own.")
+            raise Conflict("Built-in roles cannot be changed; create a role of your own.")
 
 
 def built_in_id(scope: RoleScope, name: str) -> str:
@@ -104,14 +105,14 @@ def built_in_id(scope: RoleScope, name: str) -> str:
 
 
 BuiltIn = tuple[RoleScope, str, str, frozenset[Permission]]
-"""Scope, name, description and permissions of a role that is always there."""
+"""Scope, name, description and permissions of a built-in role."""
 
 BUILT_IN_ROLES: tuple[BuiltIn, ...] = (
-    (RoleScope.GLOBAL, "admin", "Does everything.", frozenset({Permission.ADMINISTER})),
-    (RoleScope.GLOBAL, "moderator", "Sees everything, tidies everywhere.", frozenset({Permission.MODERATE})),
-    (RoleScope.TEAM, "owner", "Holds everything in the team; comes with owning it.", TEAM_PERMISSIONS),
-    (RoleScope.TEAM, "admin", "Runs the team beside its owner.", TEAM_PERMISSIONS),
-    (RoleScope.TEAM, "member", "Works on the team's tasks; comes with belonging to it.", frozenset()),
+    (RoleScope.GLOBAL, "admin", "Has every permission.", frozenset({Permission.ADMINISTER})),
+    (RoleScope.GLOBAL, "moderator", "Sees and changes everybody's work.", frozenset({Permission.MODERATE})),
+    (RoleScope.TEAM, "owner", "Owns the team; has every permission.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "admin", "Has every permission in the team.", TEAM_PERMISSIONS),
+    (RoleScope.TEAM, "member", "Works on the team's tasks.", frozenset()),
 )
 
 BUILT_IN_ROLE_IDS = frozenset(built_in_id(scope, name) for scope, name, _, _ in BUILT_IN_ROLES)
@@ -125,16 +126,16 @@ def _checked(scope: RoleScope, changes: RoleChanges) -> RoleChanges:
     if "permissions" not in changes:
         return changes
     foreign = [
-        Violation(f"/permissions/{place}", f"does not count in scope {scope}")
+        Violation(f"/permissions/{place}", f"is not available in scope {scope}")
         for place, permission in enumerate(changes["permissions"])
         if permission not in PERMISSIONS_OF[scope]
     ]
     if foreign:
-        raise RuleBroken("The role would hold what its scope does not know.", violations=foreign)
+        raise RuleBroken("These permissions are not available for this role's scope.", violations=foreign)
     if scope is RoleScope.GLOBAL and not changes["permissions"]:
-        # It is held by what it allows: one that allows nothing could neither be given nor taken.
+        # An account stores the permissions and not the role, so an empty role could be neither granted nor revoked.
         raise RuleBroken(
-            "A global role allows something.",
+            "A global role needs a permission.",
             violations=[Violation("/permissions", "must name at least one")],
         )
     return {**changes, "permissions": tuple(sorted(set(changes["permissions"])))}

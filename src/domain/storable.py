@@ -1,4 +1,4 @@
-"""What every store can hold. Text and numbers outside these bounds are refused at the door, never altered."""
+"""The values that every store can hold. Text and numbers outside these bounds are rejected, never altered."""
 
 import math
 import re
@@ -17,14 +17,14 @@ Path = tuple[object, ...]
 
 
 def violations_in(value: object, path: Path = ()) -> Iterator[Violation]:
-    """Each place in a tree of JSON values that some store could not hold, with its JSON pointer.
+    """The violations of a tree of JSON values: each value that some store cannot hold, with its JSON pointer.
 
-    One quick look at each value, and nothing is written down but violations: whoever takes only some stops the search.
+    The search is lazy: it stops when the caller takes no more violations.
     """
     if len(path) > DEPTH_MAX:
         yield Violation(_pointer(path), f"is nested deeper than {DEPTH_MAX} levels")
     elif isinstance(value, str):
-        yield from _text_violations(value, _pointer(path))
+        yield from _unstorable(value, _pointer(path))
     elif isinstance(value, (int, float)):
         yield from _number_violations(value, _pointer(path))
     elif isinstance(value, list):
@@ -32,13 +32,13 @@ def violations_in(value: object, path: Path = ()) -> Iterator[Violation]:
     elif isinstance(value, dict):
         for key in value:
             if not _is_sound(key):
-                yield from _text_violations(key, _pointer(path))
+                yield from _unstorable(key, _pointer(path))
         yield from _violations_within(value.items(), path)
 
 
 def pointer_token(key: str) -> str:
-    """One key as a token of a JSON pointer (RFC 6901 escapes). A key that is longer than TOKEN_LENGTH_MAX, and so none
-    of ours, is cut: it would be repeated in the pointer of everything below it.
+    """One key as a token of a JSON pointer (RFC 6901 escapes). A key longer than TOKEN_LENGTH_MAX, which is never one
+    of ours, is cut: it would occur in the pointer of every violation below it.
     """
     shown = key if len(key) <= TOKEN_LENGTH_MAX else f"{key[:TOKEN_LENGTH_MAX]}…"
     return shown.replace("~", "~0").replace("/", "~1")
@@ -56,7 +56,7 @@ def _pointer(path: Path) -> str:
 
 
 def _is_sound(value: object) -> bool:
-    """Whether there is surely nothing wrong with a value that is not too deep. Most of any tree is plain and sound."""
+    """A fast check that a value has no violation; False means that it must be searched. It ignores the depth."""
     if isinstance(value, str):
         return "\x00" not in value and (value.isascii() or not _SURROGATE.search(value))
     if isinstance(value, int):
@@ -74,7 +74,7 @@ def _number_violations(number: int | float, pointer: str) -> Iterator[Violation]
         yield Violation(pointer, "is an integer beyond 63 bits")
 
 
-def _text_violations(text: str, pointer: str) -> Iterator[Violation]:
+def _unstorable(text: str, pointer: str) -> Iterator[Violation]:
     if "\x00" in text:
         yield Violation(pointer, "contains the NUL character")
     if not text.isascii() and _SURROGATE.search(text):
@@ -82,10 +82,16 @@ def _text_violations(text: str, pointer: str) -> Iterator[Violation]:
 
 
 def require_text(text: str, pointer: str, *, shortest: int = 0, longest: int) -> str:
-    """The text where its length fits and every store can hold it; raises RuleBroken with the pointer otherwise."""
-    violations = list(_text_violations(text, pointer))
-    if not shortest <= len(text.strip() if shortest else text) or len(text) > longest:
-        violations.append(Violation(pointer, f"must have {shortest} to {longest} characters"))
-    if violations:
+    """The text. Raises RuleBroken with the pointer if its length does not fit or some store cannot hold it."""
+    if violations := list(text_violations(text, pointer, shortest=shortest, longest=longest)):
         raise RuleBroken(f"The text at {pointer} cannot be stored.", violations=violations)
     return text
+
+
+def text_violations(text: str, pointer: str, *, shortest: int = 0, longest: int) -> Iterator[Violation]:
+    """The violations of a text: characters that some store cannot hold, and a length that does not fit. White space
+    alone does not reach a `shortest` length.
+    """
+    yield from _unstorable(text, pointer)
+    if not shortest <= len(text.strip() if shortest else text) or len(text) > longest:
+        yield Violation(pointer, f"must have {shortest} to {longest} characters")

@@ -1,4 +1,4 @@
-"""A task: what somebody intends to do."""
+"""A task: a piece of work with an owner, and possibly a project and an assignee."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -6,8 +6,9 @@ from enum import IntEnum, StrEnum
 from typing import Self, TypedDict
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import Conflict, RuleBroken, Violation
+from domain.name import require_one_line
 from domain.project import Project
 from domain.storable import require_text
 
@@ -19,7 +20,7 @@ LABELS_MAX = 50
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands."""
+    """The progress of a task."""
 
     TODO = "TODO"
     IN_PROGRESS = "IN_PROGRESS"
@@ -28,7 +29,7 @@ class TaskStatus(StrEnum):
 
 
 class Priority(IntEnum):
-    """Stored as its rank, so that every store sorts it alike; shown by name."""
+    """Stored as its rank, so that every store sorts it the same way; shown by name."""
 
     HIGH = 1
     MEDIUM = 2
@@ -36,7 +37,7 @@ class Priority(IntEnum):
 
 
 class TaskChanges(TypedDict, total=False):
-    """What may change; absent means unchanged, None clears."""
+    """Changes of a task; an absent field is unchanged, None clears it."""
 
     title: str
     description: str | None
@@ -52,20 +53,20 @@ class TaskChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whose a task is: its project's owner and team, or, without a project, whoever made it."""
+    """The owner and team of a task: those of its project or, without a project, its creator and no team."""
 
     owner_id: str
     team_id: str | None = None
 
 
 def ownership_in(project: Project) -> Ownership:
-    """Whose the tasks of a project are."""
+    """The ownership of the tasks in a project."""
     return Ownership(project.owner_id, project.team_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a task was in the tracker it comes from. `deleted_at` is set where that tracker had it in its trash."""
+    """A task's data in the tracker that it comes from. `deleted_at` is set if it was in the trash there."""
 
     external_key: str
     created_at: datetime
@@ -75,11 +76,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Entity):
-    """`external_key` names the task in the tracker it came from; `deleted_reason` says why it is in the trash.
+    """`external_key` identifies the task in the tracker it came from; `deleted_reason` says why it is in the trash.
 
-    `display_id` is its short number, unique in the installation and never given twice. `owner_id` and `team_id` repeat
-    what its ownership says, and `assignee_id` to `executor_id` what its live assignment says, so that a list of tasks, and
-    who may see them, needs nothing but tasks. All are written in the same change set as what they repeat.
+    `display_id` is its short number, unique in the installation and never reused. `owner_id` and `team_id` are copies
+    from its project, `assignee_id` to `executor_id` copies from its live assignment, so that listing tasks and checking
+    access reads nothing else. The copies are written in the same change set as their originals.
     """
 
     title: str
@@ -113,19 +114,17 @@ class Task(Entity):
         display_id: int | None = None,
         external_key: str | None = None,
     ) -> Self:
-        """Version 1 of a task, at home with its maker unless told otherwise. Raises RuleBroken where a field does
-        not fit.
-        """
+        """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
+        _require_one_line_title(changes)
+        return cls._made(id, stamp, changes, ownership, display_id=display_id, external_key=external_key)
+
+    @classmethod
+    def _made(
+        cls, id: str, stamp: Stamp, changes: TaskChanges, ownership: Ownership | None, **others: object
+    ) -> Self:
         fields = _started(_checked(changes), stamp)
-        ownership = ownership or Ownership(stamp.by)
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
-            **fields,
-            owner_id=ownership.owner_id,
-            team_id=ownership.team_id,
-            display_id=display_id,
-            external_key=external_key,
-        )
+        owner = ownership or Ownership(stamp.by)
+        return cls._first(id, stamp, owner_id=owner.owner_id, team_id=owner.team_id, **fields, **others)
 
     @classmethod
     def imported(
@@ -138,13 +137,13 @@ class Task(Entity):
         ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
-        """Version 1 of a task that lived elsewhere: as old as it was there, and in the trash where it was there.
+        """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
 
-        The stamp says who brings it, and when this version was made. Raises RuleBroken where a field does not fit.
+        The stamp says who imports it and when. Raises RuleBroken for an invalid field.
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
-        made = cls.create(
-            id, stamp, changes, ownership=ownership, display_id=display_id, external_key=origin.external_key
+        made = cls._made(
+            id, stamp, changes, ownership, display_id=display_id, external_key=origin.external_key
         )
         task = replace(made, created_at=origin.created_at)
         if origin.deleted_at is None:
@@ -160,7 +159,12 @@ class Task(Entity):
         )
 
     def edit(self, stamp: Stamp, changes: TaskChanges) -> Self:
-        """The task with these changes; the same object where they change nothing."""
+        """The task with these changes; the same object if nothing differs. Raises RuleBroken for an invalid field."""
+        _require_one_line_title(changes)
+        return self.edit_by_import(stamp, changes)
+
+    def edit_by_import(self, stamp: Stamp, changes: TaskChanges) -> Self:
+        """As `edit`, with changes from the tracker that the task came from: its title may have several lines."""
         self.require_live()
         fields = _checked(changes)
         if fields.get("parent_id") == self.id:
@@ -175,46 +179,45 @@ class Task(Entity):
         return self._next(stamp, **fields)
 
     def numbered(self, display_id: int) -> Self:
-        """A task from before numbers were given, with one; part of the change at hand, so it is no version of its own.
-
-        A task that has a number keeps it.
+        """The task with this number, unless it has one already. The number is part of the pending change and makes no
+        version of its own.
         """
         return self if self.display_id is not None else replace(self, display_id=display_id)
 
     @property
     def assignee(self) -> Assignee | None:
-        """Whom the task is given to."""
+        """The user or team that the task is assigned to."""
         if self.assignee_id is None or self.assignee_type is None:
             return None
         return Assignee(self.assignee_id, self.assignee_type)
 
     @property
     def ownership(self) -> Ownership:
-        """Whose the task is."""
+        """The owner and team of the task."""
         return Ownership(self.owner_id, self.team_id)
 
     def change_ownership(self, stamp: Stamp, ownership: Ownership) -> Self:
-        """The task in its project's present hands, also while it is in the trash."""
+        """The task with its project's present owner and team; also for a task in the trash."""
         return self._next(stamp, owner_id=ownership.owner_id, team_id=ownership.team_id)
 
     def lose_label(self, stamp: Stamp, label_id: str) -> Self:
-        """The task without a label that was removed for good, also while the task is in the trash."""
+        """The task without a permanently removed label; also for a task in the trash."""
         return self._next(stamp, label_ids=tuple(id for id in self.label_ids if id != label_id))
 
     def lose_team(self, stamp: Stamp, team_id: str) -> Self:
-        """The task without a team that was removed for good, be it at home there or given to it, also in the trash."""
+        """The task without a permanently removed team that owned it or was assigned; also for a task in the trash."""
         fields: dict[str, object] = {"team_id": None} if self.team_id == team_id else {}
         if self.assignee == Assignee(team_id, AssigneeType.TEAM):
             fields |= {"assignee_id": None, "assignee_type": None, "executor_id": None}
         return self._next(stamp, **fields)
 
     def lose_parent(self, stamp: Stamp) -> Self:
-        """The task on its own, its parent removed for good, also while the task is in the trash."""
+        """The task without its permanently removed parent; also for a task in the trash."""
         return self._next(stamp, parent_id=None)
 
     def defer(self, stamp: Stamp, until: datetime | None) -> Self:
-        """The task put off until an instant ahead, or with None no longer put off. Raises Conflict for a task that is
-        done, RuleBroken for an instant that is past or beyond the due date.
+        """The task deferred until a future time, or with None no longer deferred. Raises Conflict for a task that is
+        done, RuleBroken for a time in the past or after the due date.
         """
         self.require_live()
         if until is None:
@@ -223,7 +226,7 @@ class Task(Entity):
             raise Conflict("A task that is done cannot be deferred.")
         if until <= stamp.at:
             raise RuleBroken(
-                "A task is deferred into the future.", violations=[Violation("/deferredTill", "is past")]
+                "Choose a time in the future.", violations=[Violation("/deferredTill", "is in the past")]
             )
         if self.due_at is not None and until > self.due_at:
             raise RuleBroken(
@@ -237,21 +240,21 @@ class Task(Entity):
             return
         if due_at < self.deferred_till > now:
             raise RuleBroken(
-                "A task cannot be due before the instant it is deferred to.",
+                "A task cannot be due before the time it is deferred to.",
                 violations=[Violation("/dueAt", "is earlier than deferredTill")],
             )
 
     def is_deferred(self, now: datetime) -> bool:
-        """Whether the task is put off at present."""
+        """Whether the task is deferred now."""
         return self.deferred_till is not None and self.deferred_till > now
 
     def assigned(self, stamp: Stamp, assignment: TaskAssignment | None) -> Self:
-        """The task repeating its live assignment, or none. Raises Conflict for a task in the trash."""
+        """The task with a copy of its live assignment, or of none. Raises Conflict for a task in the trash."""
         self.require_live()
-        return self.repeating(assignment, stamp)
+        return self.with_assignment(stamp, assignment)
 
-    def repeating(self, assignment: TaskAssignment | None, stamp: Stamp) -> Self:
-        """The task with what its live assignment says, also in the trash; a new assignee has yet to acknowledge it."""
+    def with_assignment(self, stamp: Stamp, assignment: TaskAssignment | None) -> Self:
+        """As `assigned`, also for a task in the trash. A new assignee has not yet acknowledged the task."""
         assignee = None if assignment is None else assignment.assignee
         fields: dict[str, object] = {
             "assignee_id": None if assignee is None else assignee.id,
@@ -263,21 +266,21 @@ class Task(Entity):
         return self._next(stamp, **fields)
 
     def discard(self, stamp: Stamp, *, reason: str | None = None) -> Self:
-        """Into the trash, saying why."""
+        """The task in the trash, with the reason. Raises Conflict if it is already there."""
         if reason is not None:
             require_text(reason, "/reason", longest=REASON_LENGTH_MAX)
         return replace(self.delete(stamp), deleted_reason=reason)
 
     def roll_back_to(self, earlier: Self, stamp: Stamp) -> Self:
-        """The content of an earlier version. Its number, ownership and assignment stay with the present, and so does whether
-        its assignee acknowledged it; why it was in the trash then is no content.
+        """A new version with the content of an earlier one. The number, ownership, assignment, acknowledgement and
+        reason for deletion are not content: they do not change.
         """
         kept = replace(earlier, **{name: getattr(self, name) for name in _NOT_ROLLED_BACK})
         return super(Task, self).roll_back_to(kept, stamp)
 
     def restore(self, stamp: Stamp) -> Self:
-        """Out of the trash; the reason goes."""
-        # Slotted dataclasses are made anew by their decorator, so the two-argument form names the final class.
+        """The task restored from the trash, without the reason. Raises Conflict if it is not there."""
+        # The decorator of a slotted dataclass creates a new class, so super() needs the name of the final class.
         return replace(super(Task, self).restore(stamp), deleted_reason=None)
 
 
@@ -294,8 +297,13 @@ _NOT_ROLLED_BACK = (
 )
 
 
+def _require_one_line_title(changes: TaskChanges) -> None:
+    if "title" in changes:
+        require_one_line(changes["title"], "/title")
+
+
 def _started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
-    """Work begins when a task first gets into progress, unless the change says otherwise."""
+    """The changes with a start time if they put a task IN_PROGRESS and do not set one themselves."""
     if fields.get("status") is TaskStatus.IN_PROGRESS and "started_at" not in fields:
         return {**fields, "started_at": stamp.at}
     return fields
@@ -311,6 +319,7 @@ def _checked(changes: TaskChanges) -> TaskChanges:
     label_ids = tuple(sorted(set(changes["label_ids"])))
     if len(label_ids) > LABELS_MAX:
         raise RuleBroken(
-            "Too many labels.", violations=[Violation("/labelIds", f"has more than {LABELS_MAX} labels")]
+            "The task has too many labels.",
+            violations=[Violation("/labelIds", f"must have at most {LABELS_MAX} labels")],
         )
     return {**changes, "label_ids": label_ids}

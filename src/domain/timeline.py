@@ -1,4 +1,4 @@
-"""The schedule of one project: items, dependencies and the calendar that decides what a day is."""
+"""The schedule of one project: items, dependencies and a calendar of working days."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +8,9 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Self
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import VIOLATIONS_MAX, RuleBroken, Violation
-from domain.storable import require_text
+from domain.storable import require_text, text_violations
 
 ITEMS_MAX = 5_000
 DEPENDENCIES_MAX = 20_000
@@ -35,7 +35,7 @@ class Weekday(StrEnum):
 
 
 class ItemKind(StrEnum):
-    """A summary spans its children; a milestone lasts no time."""
+    """A summary spans its children; a milestone has no duration."""
 
     TASK = "TASK"
     SUMMARY = "SUMMARY"
@@ -43,14 +43,14 @@ class ItemKind(StrEnum):
 
 
 class ItemMode(StrEnum):
-    """AUTO items move with their dependencies, MANUAL ones stay."""
+    """AUTO items move with their dependencies, MANUAL items do not."""
 
     AUTO = "AUTO"
     MANUAL = "MANUAL"
 
 
 class DependencyKind(StrEnum):
-    """Which end of the first item holds which end of the second: finish or start."""
+    """The ends that are linked, of the first and of the second item: finish or start."""
 
     FS = "FS"
     SS = "SS"
@@ -63,7 +63,7 @@ WORKING_WEEK = (Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """Which days are worked."""
+    """The working days of a project."""
 
     working_days: tuple[Weekday, ...] = WORKING_WEEK
     holidays: tuple[date, ...] = ()
@@ -71,7 +71,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineItem:
-    """One bar, bracket or diamond. `duration` counts working days."""
+    """One bar, bracket or diamond of the chart. `duration` counts working days."""
 
     id: str
     kind: ItemKind = ItemKind.TASK
@@ -97,34 +97,40 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a person saves: the content of one version of a timeline."""
+    """The content of one version of a timeline, as a user saves it."""
 
     calendar: Calendar = Calendar()
     items: tuple[TimelineItem, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     message: str | None = None
 
-    def check(self) -> None:
-        """Raises RuleBroken naming the violations: unknown, doubled or self-linked items, cycles, ends before starts.
+    def content(self) -> dict[str, object]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-        Each look needs what the one before it found sound, a plan of bounded size first; none finds more violations than
-        are shown.
+    def check(self) -> None:
+        """Raises RuleBroken with the violations: values out of bounds, unknown, duplicate or self-linked items, cycles,
+        and ends before starts.
+
+        Each step relies on the one before it, which found no violations; each stops at VIOLATIONS_MAX.
         """
-        looks = (
-            _bound_violations(self),
+        steps = (
+            _size_violations(self),
             chain(_item_violations(self.items), _dependency_violations(self)),
             chain(_parent_cycle_violations(self.items), _cycle_violations(self)),
         )
-        for look in looks:
-            if violations := list(islice(look, VIOLATIONS_MAX)):
-                raise RuleBroken("The timeline contradicts itself.", violations=violations)
+        for step in steps:
+            if violations := list(islice(step, VIOLATIONS_MAX)):
+                raise RuleBroken(
+                    "The timeline is inconsistent; correct the fields named.", violations=violations
+                )
         if self.message is not None:
             require_text(self.message, "/message", longest=MESSAGE_LENGTH_MAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline(Entity):
-    """One per project, and it carries the project's id: nothing else could be meant by it."""
+    """There is one per project, and it has the project's id."""
 
     calendar: Calendar = Calendar()
     items: tuple[TimelineItem, ...] = ()
@@ -133,32 +139,20 @@ class Timeline(Entity):
 
     @classmethod
     def create(cls, project_id: str, stamp: Stamp, plan: Plan) -> Self:
-        """Version 1 of a project's timeline. Raises RuleBroken for a plan that contradicts itself."""
+        """Version 1 of a project's timeline. Raises RuleBroken for an inconsistent plan."""
         plan.check()
-        return cls(
-            **first_stamps(project_id, stamp),  # type: ignore[arg-type]
-            calendar=plan.calendar,
-            items=plan.items,
-            dependencies=plan.dependencies,
-            message=plan.message,
-        )
+        return cls._first(project_id, stamp, **plan.content())
 
     def save(self, stamp: Stamp, plan: Plan) -> Self:
-        """The timeline with this plan; the same object where the plan is already there, whatever the message says."""
+        """The timeline with this plan; the same object if only the message differs. Raises RuleBroken as `create`."""
         self.require_live()
         plan.check()
         if (plan.calendar, plan.items, plan.dependencies) == (self.calendar, self.items, self.dependencies):
             return self
-        return self._next(
-            stamp,
-            calendar=plan.calendar,
-            items=plan.items,
-            dependencies=plan.dependencies,
-            message=plan.message,
-        )
+        return self._next(stamp, **plan.content())
 
 
-def _bound_violations(plan: Plan) -> Iterator[Violation]:
+def _size_violations(plan: Plan) -> Iterator[Violation]:
     bounds = (
         ("/items", len(plan.items), ITEMS_MAX),
         ("/dependencies", len(plan.dependencies), DEPENDENCIES_MAX),
@@ -168,21 +162,30 @@ def _bound_violations(plan: Plan) -> Iterator[Violation]:
         if count > most:
             yield Violation(pointer, f"has {count} elements; at most {most} are allowed")
     if not plan.calendar.working_days:
-        yield Violation("/calendar/workingDays", "names no day to work on")
+        yield Violation("/calendar/workingDays", "must name at least one working day")
 
 
 def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     known = Counter(item.id for item in items)
     for index, item in enumerate(items):
         pointer = f"/items/{index}"
+        yield from _value_violations(item, pointer)
         if known[item.id] > 1:
-            yield Violation(f"{pointer}/id", f"“{item.id}” stands for more than one item")
+            yield Violation(f"{pointer}/id", f"“{item.id}” is the id of more than one item")
         if item.parent_id is not None and item.parent_id not in known:
             yield Violation(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
         if item.start is not None and item.end is not None and item.end < item.start:
             yield Violation(f"{pointer}/end", f"item “{item.id}” ends before it starts")
         if item.kind is ItemKind.MILESTONE and item.duration not in (None, 0):
-            yield Violation(f"{pointer}/duration", f"milestone “{item.id}” cannot last")
+            yield Violation(f"{pointer}/duration", f"milestone “{item.id}” must have the duration 0")
+
+
+def _value_violations(item: TimelineItem, pointer: str) -> Iterator[Violation]:
+    yield from text_violations(item.id, f"{pointer}/id", shortest=1, longest=ITEM_ID_LENGTH_MAX)
+    if item.title is not None:
+        yield from text_violations(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
+    if item.duration is not None and not 0 <= item.duration <= DURATION_MAX:
+        yield Violation(f"{pointer}/duration", f"must be from 0 to {DURATION_MAX} working days")
 
 
 def _dependency_violations(plan: Plan) -> Iterator[Violation]:
@@ -194,10 +197,12 @@ def _dependency_violations(plan: Plan) -> Iterator[Violation]:
         for end, name in (("from", dependency.from_), ("to", dependency.to)):
             if name not in known:
                 yield Violation(f"{pointer}/{end}", f"names the unknown item “{name}”")
+        if not -LAG_MAX <= dependency.lag <= LAG_MAX:
+            yield Violation(f"{pointer}/lag", f"must be from -{LAG_MAX} to {LAG_MAX} working days")
         if dependency.from_ == dependency.to:
             yield Violation(pointer, f"item “{dependency.to}” waits for itself")
         elif link in seen:
-            yield Violation(pointer, f"“{link[0]}” and “{link[1]}” are linked twice")
+            yield Violation(pointer, f"“{link[0]}” and “{link[1]}” are linked more than once")
         seen.add(link)
 
 
@@ -216,9 +221,9 @@ def _cycle_violations(plan: Plan) -> Iterator[Violation]:
 
 
 def first_cycle(successors: Mapping[str, Iterable[str]]) -> list[str]:
-    """One cycle of a directed graph, first node repeated at the end; empty where there is none.
+    """One cycle of a directed graph, with its first node again at the end; empty if there is none.
 
-    Depth-first search with an explicit stack, so that a long chain cannot exhaust Python's own.
+    A depth-first search with an explicit stack, because a long chain would exhaust Python's own.
     """
     finished: set[str] = set()
     for root in successors:

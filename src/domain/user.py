@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp, first_stamps
+from domain.entity import Entity, Stamp
 from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
@@ -14,33 +14,33 @@ EMAIL_LENGTH_MAX = 254
 
 
 class UserChanges(TypedDict, total=False):
-    """The profile fields a person may change; absent means unchanged."""
+    """The profile fields that a user can change; an absent field is unchanged."""
 
     name: str
 
 
 def normal_email(email: str) -> str:
-    """The form in which e-mail addresses are compared: trimmed, lower case. Raises RuleBroken for no address.
+    """The e-mail address as it is compared: trimmed, lower case. Raises RuleBroken for a malformed address.
 
-    An address is ASCII, its host's name in Punycode: beyond ASCII several letters become the same one in lower case,
-    and whoever writes the sign for kelvin must not become somebody with a k.
+    Only ASCII is allowed, with the host in Punycode: beyond ASCII different letters have the same lower case, and an
+    address with the kelvin sign must not match one with a k.
     """
     if not email.isascii():
-        raise _no_address("may only have ASCII characters; write the host in Punycode (xn--…)")
+        raise _malformed("may only have ASCII characters; write the host in Punycode (xn--…)")
     address = require_text(email.strip().lower(), "/email", shortest=3, longest=EMAIL_LENGTH_MAX)
     name, at, host = address.partition("@")
     if not (name and at and host) or "@" in host or not address.isprintable() or " " in address:
-        raise _no_address("is not an e-mail address")
+        raise _malformed("is not an e-mail address")
     return address
 
 
-def _no_address(message: str) -> RuleBroken:
+def _malformed(message: str) -> RuleBroken:
     return RuleBroken("This is not an e-mail address.", violations=[Violation("/email", message)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User(Entity):
-    """Somebody who signs in. `grants` are installation-wide, sorted."""
+    """An account. `grants` apply to the whole installation and are sorted."""
 
     email: str
     name: str
@@ -48,23 +48,24 @@ class User(Entity):
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, email: str, name: str, grants: tuple[str, ...] = ()) -> Self:
-        """Version 1 of a user. Raises RuleBroken for a malformed address or name."""
-        return cls(
-            **first_stamps(id, stamp),  # type: ignore[arg-type]
+        """Version 1 of a user. Raises RuleBroken for an invalid address or name."""
+        return cls._first(
+            id,
+            stamp,
             email=normal_email(email),
             name=require_name(name, "/name", longest=NAME_LENGTH_MAX),
             grants=tuple(sorted(grants)),
         )
 
     def edit(self, stamp: Stamp, changes: UserChanges) -> Self:
-        """The profile with these changes. Raises RuleBroken for a name that does not fit."""
+        """The profile with these changes. Raises RuleBroken for an invalid name."""
         self.require_live()
         if "name" in changes:
             changes = {"name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
         return self._next(stamp, **changes)
 
     def grant(self, stamp: Stamp, grant: str) -> Self:
-        """The user holding this grant as well."""
+        """The user with this grant added."""
         return self._next(stamp, grants=tuple(sorted({*self.grants, grant})))
 
     def holding(self, stamp: Stamp, grants: Iterable[str]) -> Self:

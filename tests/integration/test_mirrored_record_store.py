@@ -11,7 +11,7 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
@@ -127,7 +127,7 @@ class TestMontyMirroredToPostgres(RecordStoreContract):
         first, rejected, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
 
         assert (first, last) == (None, None)
-        assert isinstance(rejected, Refusal)
+        assert isinstance(rejected, Rejection)
         assert rejected.reason.isprintable()
         stored, beside = await fetched(store, "tasks", 1), await fetched(store, "labels", 2)
         assert (stored is None) == (beside is None)

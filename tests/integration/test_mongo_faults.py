@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.mongo.record_store import MongoRecordStore
-from adapters.records.change_set import Refusal
+from adapters.records.change_set import Rejection
 from adapters.records.record_store import StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable, VersionConflict
 from tests.integration.mongo_proxy import MongoProxy
@@ -236,7 +236,7 @@ async def test_a_record_beyond_16_megabytes_is_refused(store: MongoRecordStore) 
     with pytest.raises(RuleBroken, match="16 MB"):
         await store.commit(huge)
     outcomes = await store.apply([huge, change_set(put("tasks", task(2)))])
-    assert isinstance(outcomes[0], Refusal)
+    assert isinstance(outcomes[0], Rejection)
     assert outcomes[1] is None
     assert [record["id"] for record in await store.scan("tasks", after=None, limit=9)] == [numbered_id(2)]
 

@@ -8,7 +8,7 @@ import pytest
 from adapters.postgres.criteria_sql import question_sql
 from adapters.postgres.migrate import upgrade
 from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
-from adapters.records.specs import UNSETTLED
+from adapters.records.specs import UNDELIVERED
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import minutes
 
@@ -37,8 +37,8 @@ def connection(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[
         ("tasks", Equals("externalKey", "bd-1"), "externalKey", "tasks_external_key"),
         ("projects", AllOf((Equals("teamId", PROJECT), LIVE)), "createdAt", "projects_team"),
         ("audit_logs", Equals("idempotencyKey", "k"), "idempotencyKey", "audit_logs_idempotency_key"),
-        ("audit_logs", Equals("syncStatus", "PENDING"), "id", "audit_logs_unsettled"),
-        ("audit_logs", OneOf("syncStatus", UNSETTLED), "syncStatus", "audit_logs_unsettled"),
+        ("audit_logs", Equals("syncStatus", "PENDING"), "id", "audit_logs_undelivered"),
+        ("audit_logs", OneOf("syncStatus", UNDELIVERED), "syncStatus", "audit_logs_undelivered"),
         (
             "audit_logs",
             AllOf(

@@ -13,7 +13,7 @@ from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.tables import TABLES
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
@@ -183,7 +183,7 @@ async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_re
         outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
-    slow = Refusal("It takes longer than 400 ms to store.")
+    slow = Rejection("It takes longer than 400 ms to store.")
     assert outcomes == [slow if title == "slow" else None for title in titles]
     assert len(await store.scan("tasks", after=None, limit=100)) == 39
     assert len(await store.scan("audit_logs", after=None, limit=100)) == 39
@@ -206,7 +206,7 @@ async def test_an_entry_of_another_id_for_the_same_version_is_rejected(store: Po
     later = put("tasks", task(1, version=2))
     usurper = {**entry(change), "id": numbered_id(77)}
     outcomes = await store.apply([ChangeSet((later,), (usurper,))])
-    assert isinstance(outcomes[0], Refusal)
+    assert isinstance(outcomes[0], Rejection)
     assert (await store.fetch("tasks", [numbered_id(1)]))[numbered_id(1)]["version"] == 1
 
 

@@ -19,7 +19,7 @@ from tests.integration.crash.store_comparison import (
     history_faults,
     read_contents,
     read_stores,
-    unsettled,
+    undelivered,
 )
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
 from tests.real_exports import real_export
@@ -31,7 +31,7 @@ TRASHED = 99
 STATUSES = {"TODO": 51 + 6 + 3, "IN_PROGRESS": 8, "DONE": 360}
 """Of what is not in the trash."""
 LABELS = 9
-SETTLED_SECONDS_MAX = 60.0
+MARKED_SECONDS_MAX = 60.0
 IMPORT_SECONDS_MAX = 60.0
 StartCommand = Callable[..., TandemProcess]
 
@@ -98,7 +98,7 @@ async def mirrored(arrangement: Arrangement) -> Stores:
         await asyncio.to_thread(service.start_ready)
         async with ServiceClient(service.url) as client:
             await client.sign_in()
-            await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+            await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(service.stop) == 0
     finally:
         service.kill()
@@ -107,7 +107,7 @@ async def mirrored(arrangement: Arrangement) -> Stores:
 
 def require_mirrored(stores: Stores) -> None:
     """Both stores are equal field by field, every version has its entry, nothing waits."""
-    findings = [*differences(stores), *unsettled(stores.source), *history_faults(stores.source, "source")]
+    findings = [*differences(stores), *undelivered(stores.source), *history_faults(stores.source, "source")]
     assert findings == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -160,17 +160,17 @@ class FaultyStore:
     async def commit(self, change_set: ChangeSet) -> None:
         await self._pass("commit", lambda: self._store.commit(change_set))
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         return await self._pass("apply", lambda: self._apply(change_sets))
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        await self._pass("settle", lambda: self._store.settle(settlements))
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        await self._pass("mark", lambda: self._store.mark(marks))
 
-    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        outcomes: list[Refusal | None] = []
+    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+        outcomes: list[Rejection | None] = []
         for change_set in change_sets:
             reason = self.dislike(change_set)
-            outcomes += [Refusal(reason)] if reason else await self._store.apply((change_set,))
+            outcomes += [Rejection(reason)] if reason else await self._store.apply((change_set,))
         return outcomes
 
     async def _pass(self, operation: str, effect: Callable[[], Awaitable[T]]) -> T:

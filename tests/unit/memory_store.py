@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, Put, ReadCheck, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Put, ReadCheck, Rejection
 from adapters.records.criteria import (
     RELEVANCE,
     AllOf,
@@ -104,20 +104,20 @@ class MemoryRecordStore:
             self._undo(undone)
             raise
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         return [self._apply(change_set) for change_set in change_sets]
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        for settlement in settlements:
-            entry = self._collections[AUDIT_LOGS.collection].get(settlement.entry_id)
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        for mark in marks:
+            entry = self._collections[AUDIT_LOGS.collection].get(mark.entry_id)
             if entry is None or entry["syncStatus"] == SyncStatus.SYNCED:
                 continue
-            is_synced = settlement.status is SyncStatus.SYNCED
-            entry["syncStatus"] = settlement.status.value
-            entry["syncAttempts"] = settlement.attempts
-            entry["syncNextAt"] = settlement.next_at
-            entry["syncError"] = settlement.error
-            entry["syncedAt"] = settlement.at if is_synced else None
+            is_synced = mark.status is SyncStatus.SYNCED
+            entry["syncStatus"] = mark.status.value
+            entry["syncAttempts"] = mark.attempts
+            entry["syncNextAt"] = mark.next_at
+            entry["syncError"] = mark.error
+            entry["syncedAt"] = mark.at if is_synced else None
 
     def forget(self, collection: str, id_: str) -> None:
         """Loses one record, as a store does that was put back from an old copy."""
@@ -138,7 +138,7 @@ class MemoryRecordStore:
             for id_, record in kept.items():
                 self._replace(name, id_, copied(record))
 
-    def _apply(self, change_set: ChangeSet) -> Refusal | None:
+    def _apply(self, change_set: ChangeSet) -> Rejection | None:
         undone: list[Written] = []
         try:
             for put in change_set.puts:
@@ -150,10 +150,10 @@ class MemoryRecordStore:
                     self._write(AUDIT_LOGS.collection, arrived, undone)
         except AlreadyExists as taken:
             self._undo(undone)
-            return Refusal(f"{', '.join(taken.fields)} is taken")
+            return Rejection(f"{', '.join(taken.fields)} is taken")
         except RuleBroken as broken:
             self._undo(undone)
-            return Refusal(broken.message)
+            return Rejection(broken.message)
         return None
 
     def _version(self, of: Put | ReadCheck) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.cache.record_cache import RecordCache
-from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -122,7 +122,7 @@ class CachedStore:
             raise
         await self._cache.put(hold, puts)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         """Forgets what may have changed: a superseded put is answered like a stored one."""
         puts = [put for change_set in change_sets for put in self._cached(change_set)]
         if not puts:
@@ -132,8 +132,8 @@ class CachedStore:
         await self._cache.release(hold)
         return outcomes
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        await self._store.settle(settlements)
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        await self._store.mark(marks)
 
     async def _forget_guarded(self, change_set: ChangeSet) -> None:
         """A copy that was relied on may be the reason of the refusal: whoever repeats the write reads the store."""

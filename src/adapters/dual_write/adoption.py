@@ -26,5 +26,5 @@ async def adopt_unmirrored(source: RecordStore) -> int:
         if not page:
             return adopted
         last_id = page[-1][ID]
-        await source.settle([requeued(entry, _AT) for entry in page])
+        await source.mark([requeued(entry, _AT) for entry in page])
         adopted += len(page)

@@ -9,7 +9,7 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
 from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, UNSETTLED
+from adapters.records.specs import AUDIT_LOGS, UNDELIVERED
 from domain.audit import SyncStatus
 
 TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)
@@ -27,7 +27,7 @@ _FAILED = Equals("syncStatus", SyncStatus.FAILED)
 def unmirrored(collection: str, entity_id: str) -> Criterion:
     """The entries of one record that the target has not confirmed."""
     of_record = Equals("collection", collection), Equals("entityId", entity_id)
-    return AllOf((*of_record, OneOf("syncStatus", UNSETTLED)))
+    return AllOf((*of_record, OneOf("syncStatus", UNDELIVERED)))
 
 
 class Backlog:
@@ -95,13 +95,13 @@ class Backlog:
         return await self._find(where, _BY_ID, limit=limit or self._page_max, after=position)
 
     async def of_record(self, collection: str, entity_id: str) -> list[Record]:
-        """The unsettled entries of one record, and those that were committed together with them."""
-        unsettled = OneOf("syncStatus", UNSETTLED)
+        """The undelivered entries of one record, and those that were committed together with them."""
+        undelivered = OneOf("syncStatus", UNDELIVERED)
         entries = await self._find(unmirrored(collection, entity_id), _BY_ID, limit=self._page_max)
         sets = tuple(sorted({entry["changeSetId"] for entry in entries}))
         if not sets:
             return []
-        together = AllOf((unsettled, OneOf("changeSetId", sets)))
+        together = AllOf((undelivered, OneOf("changeSetId", sets)))
         return await self._find(together, _BY_ID, limit=_CARRIED_MAX)
 
     async def _pages(self, where: Criterion, order: Order) -> AsyncGenerator[list[Record], None]:

@@ -10,10 +10,10 @@ from loguru import logger
 from adapters.dual_write.grouping import bounded_batches
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from domain.errors import StoreUnavailable
 
-OnOutcome = Callable[[ChangeSet, Refusal | None, float], None]
+OnOutcome = Callable[[ChangeSet, Rejection | None, float], None]
 """Called for each change set that the target answered for, with the milliseconds since it was handed in."""
 
 

@@ -15,7 +15,7 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target
 from adapters.dual_write.replay import as_committed, put_of
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from application.ports.clock import Clock
@@ -65,7 +65,7 @@ class Delivery:
 
     async def _deliver_in_steps(self, entries: Entries, current: Mapping[RecordKey, Record]) -> None:
         steps = sorted(by_change_set(entries), key=lambda step: str(step[0][ID]))
-        rejections: list[tuple[Entries, Refusal]] = []
+        rejections: list[tuple[Entries, Rejection]] = []
         for _ in range(_ROUNDS_MAX):
             rejections = []
             for step in steps:
@@ -83,7 +83,7 @@ class Delivery:
             [self._marks.rejected(entry, rejection, now) for step, rejection in rejections for entry in step]
         )
 
-    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         now = self._clock.now()
         arriving = [for_target(change_set, now) for change_set in change_sets]
         return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
@@ -98,10 +98,10 @@ class Delivery:
         reason = f"The record is missing in {self._source.name}."
         await self._write([self._marks.parked(entry, reason, now) for entry in lost])
 
-    async def _write(self, marks: Sequence[Settlement]) -> None:
+    async def _write(self, marks: Sequence[DeliveryMark]) -> None:
         limit = self._settings.mark_batch_max
         for start in range(0, len(marks), limit):
-            await self._source.settle(marks[start : start + limit])
+            await self._source.mark(marks[start : start + limit])
 
 
 def _latest(group: Entries, current: Mapping[RecordKey, Record]) -> ChangeSet:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from adapters.records.criteria import AllOf, Equals
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNSETTLED
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNDELIVERED
 from domain.audit import SyncStatus
 
 TOTALS_AGE_SECONDS_MAX = 60.0
@@ -30,32 +30,32 @@ class EntryCounts:
 
     async def read(self) -> dict[str, Counts]:
         """The number of entries in each state, for each collection. Raises StoreUnavailable."""
-        present = [status for status in UNSETTLED if await self._count(syncStatus=status)]
-        unsettled = {
+        present = [status for status in UNDELIVERED if await self._count(syncStatus=status)]
+        undelivered = {
             spec.collection: {
                 SyncStatus(status): await self._count(collection=spec.collection, syncStatus=status)
                 for status in present
             }
             for spec in ENTITY_SPECS
         }
-        await self._recount(unsettled)
+        await self._recount(undelivered)
         return {
             collection: {
                 **dict.fromkeys(SyncStatus, 0),
                 **counts,
                 SyncStatus.SYNCED: self._synced[collection],
             }
-            for collection, counts in unsettled.items()
+            for collection, counts in undelivered.items()
         }
 
-    async def _recount(self, unsettled: Mapping[str, Counts]) -> None:
+    async def _recount(self, undelivered: Mapping[str, Counts]) -> None:
         clock = asyncio.get_running_loop()
         started = clock.time()
         if self._synced and started < self._recount_at:
             return
         self._synced = {
             collection: max(0, await self._count(collection=collection) - sum(counts.values()))
-            for collection, counts in unsettled.items()
+            for collection, counts in undelivered.items()
         }
         took = clock.time() - started
         self._recount_at = clock.time() + min(TOTALS_AGE_SECONDS_MAX, TOTALS_REST * took)

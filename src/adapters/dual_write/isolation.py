@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from loguru import logger
 
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record_store import REASON_LENGTH_MAX
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
-Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[Refusal | None]]]
+Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[Rejection | None]]]
 
 
-async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
     """The outcome of each change set, as `bisected` finds it; rejected ones get a second attempt at the end.
 
     A unique value may be free only after a later change set of the batch has given it up. Raises StoreUnavailable.
@@ -24,7 +24,7 @@ async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Ref
     return outcomes
 
 
-async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
     """The outcome of each change set: a batch that fails is applied in halves, in its order, down to single ones.
 
     A failure of any kind except StoreUnavailable, which it raises, is the rejection of a change set that is alone.
@@ -42,10 +42,10 @@ async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Refus
     return [*await bisected(apply, change_sets[:middle]), *await bisected(apply, change_sets[middle:])]
 
 
-def _rejection(error: Exception, change_set: ChangeSet) -> Refusal:
+def _rejection(error: Exception, change_set: ChangeSet) -> Rejection:
     if isinstance(error, AlreadyExists) and error.fields:
-        return Refusal(f"{error.message} ({', '.join(error.fields)})"[:REASON_LENGTH_MAX])
+        return Rejection(f"{error.message} ({', '.join(error.fields)})"[:REASON_LENGTH_MAX])
     if isinstance(error, AlreadyExists | RuleBroken):
-        return Refusal(error.message[:REASON_LENGTH_MAX])
+        return Rejection(error.message[:REASON_LENGTH_MAX])
     logger.opt(exception=error).error("The target failed on change set {}", change_set.entry_ids[:1])
-    return Refusal(f"The target failed on it ({type(error).__name__}).")
+    return Rejection(f"The target failed on it ({type(error).__name__}).")

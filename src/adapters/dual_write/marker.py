@@ -6,7 +6,7 @@ from contextlib import suppress
 from loguru import logger
 
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import Settlement
+from adapters.records.change_set import DeliveryMark
 from adapters.records.record_store import RecordStore
 from domain.errors import StoreUnavailable
 
@@ -21,12 +21,12 @@ class Marker:
     def __init__(self, source: RecordStore, *, settings: DualWriteSettings) -> None:
         self._source = source
         self._settings = settings
-        self._waiting: dict[str, Settlement] = {}
+        self._waiting: dict[str, DeliveryMark] = {}
         self._batch_is_full = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def mark(self, mark: Settlement) -> None:
+    def mark(self, mark: DeliveryMark) -> None:
         """Takes a mark, to be written soon; drops it where the buffer is full."""
         if self._is_closed or len(self._waiting) >= self._settings.mark_queue_max:
             return
@@ -62,7 +62,7 @@ class Marker:
         if not self._is_closed and len(self._waiting) < limit:
             self._batch_is_full.clear()
         try:
-            await self._source.settle(batch)
+            await self._source.mark(batch)
         except StoreUnavailable as error:
             logger.warning("{} marks were not written, the relay repeats them: {}", len(batch), error.message)
         except Exception:  # noqa: BLE001 - a lost mark is harmless: its entry stays PENDING and is delivered again

@@ -8,7 +8,7 @@ from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
 from adapters.dual_write.isolation import apply_each, bisected
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable
@@ -71,7 +71,7 @@ class MirrorTarget:
         """Returns where the store answers. Raises StoreUnavailable; does not count for the breaker."""
         await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
 
-    async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Rejection | None]:
         """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
         time-out, and reports it to the breaker.
         """
@@ -80,14 +80,14 @@ class MirrorTarget:
 
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
-    ) -> list[Refusal | None]:
+    ) -> list[Rejection | None]:
         """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
 
         Each call may take `timeout_ms`. Where that passes while a ping is answered, the batch is bisected, and a change
         set that is alone is rejected; it may have been stored by then.
         """
 
-        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Refusal | None]:
+        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Rejection | None]:
             with self._reported():
                 try:
                     return await self._calls.within(timeout_ms, self._store.apply(part))

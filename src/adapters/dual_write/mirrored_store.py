@@ -9,7 +9,7 @@ from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, pending
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
 from application.ports.clock import Clock
@@ -74,7 +74,7 @@ class MirroredStore(WrappedStore):
         if self._settings.mode is MirrorMode.STRICT and not is_confirmed:
             raise MirrorPending
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         """In both stores, the source first. Raises where the target does not answer; repeating is harmless.
 
         What the target alone rejects stays in the source: the outcome then says that the target lacks it.
@@ -97,7 +97,7 @@ class MirroredStore(WrappedStore):
             return False
         return await self._batcher.mirror(for_target(change_set, self._clock.now()))
 
-    def _mark(self, change_set: ChangeSet, rejection: Refusal | None, elapsed_ms: float) -> None:
+    def _mark(self, change_set: ChangeSet, rejection: Rejection | None, elapsed_ms: float) -> None:
         now = self._clock.now()
         for entry in change_set.entries:
             if rejection is None:

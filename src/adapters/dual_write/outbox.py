@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from adapters.dual_write.backoff import BackOff
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import SPECS
@@ -59,11 +59,11 @@ class DeliveryMarks:
         self._attempts_max = settings.retry_attempts
         self._back_off = BackOff(first=settings.retry_delay_seconds, longest=settings.retry_delay_seconds_max)
 
-    def synced(self, entry: Record, at: datetime) -> Settlement:
+    def synced(self, entry: Record, at: datetime) -> DeliveryMark:
         """The target holds it."""
-        return Settlement(entry_id=entry[ID], status=SyncStatus.SYNCED, at=at, attempts=_attempts(entry))
+        return DeliveryMark(entry_id=entry[ID], status=SyncStatus.SYNCED, at=at, attempts=_attempts(entry))
 
-    def rejected(self, entry: Record, rejection: Refusal, at: datetime) -> Settlement:
+    def rejected(self, entry: Record, rejection: Rejection, at: datetime) -> DeliveryMark:
         """One more attempt failed because of the record itself: due again later, or parked after the last one."""
         attempts = _attempts(entry) + 1
         if attempts >= self._attempts_max:
@@ -71,7 +71,7 @@ class DeliveryMarks:
         # One pause for what was committed together: due apart, it would arrive apart.
         jitter = int(entry["changeSetId"], 16)
         pause_ms = round(self._back_off.seconds_after(attempts, jitter=jitter) * 1000)
-        return Settlement(
+        return DeliveryMark(
             entry_id=entry[ID],
             status=SyncStatus.FAILED,
             at=at,
@@ -80,9 +80,11 @@ class DeliveryMarks:
             error=rejection.reason[:REASON_LENGTH_MAX],
         )
 
-    def parked(self, entry: Record, reason: str, at: datetime, *, attempts: int | None = None) -> Settlement:
+    def parked(
+        self, entry: Record, reason: str, at: datetime, *, attempts: int | None = None
+    ) -> DeliveryMark:
         """Waits for an operator, or for a later version of the record."""
-        return Settlement(
+        return DeliveryMark(
             entry_id=entry[ID],
             status=SyncStatus.PARKED,
             at=at,
@@ -91,9 +93,9 @@ class DeliveryMarks:
         )
 
 
-def requeued(entry: Record, at: datetime) -> Settlement:
+def requeued(entry: Record, at: datetime) -> DeliveryMark:
     """The mark of an entry that is due again, as if it had never been attempted."""
-    return Settlement(entry_id=entry[ID], status=SyncStatus.PENDING, at=at)
+    return DeliveryMark(entry_id=entry[ID], status=SyncStatus.PENDING, at=at)
 
 
 def _attempts(entry: Record) -> int:

@@ -101,7 +101,7 @@ class StoredSynchronisation:
         after: str | None = None
         while page := await self._backlog.with_status(TROUBLED, after=after):
             now = self._clock.now()
-            await self._source.settle([requeued(entry, now) for entry in page])
+            await self._source.mark([requeued(entry, now) for entry in page])
             count += len(page)
             after = page[-1][ID]
         self._mirror.relay.wake()

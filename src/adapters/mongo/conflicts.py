@@ -72,7 +72,7 @@ def record_fields(refusal: DuplicateKey) -> tuple[str, ...]:
 
 
 def reason_of(error: AlreadyExists | RuleBroken) -> str:
-    """The reason for a Refusal."""
+    """The reason for a Rejection."""
     if isinstance(error, AlreadyExists):
         taken = ", ".join(error.fields) or "an id"
         return f"Another record holds the same value of {taken}."[:REASON_LENGTH_MAX]

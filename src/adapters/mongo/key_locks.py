@@ -1,8 +1,8 @@
 """Locks of this process on the documents that change sets check.
 
-A change set read_checks a document by incrementing a hidden field, so that a concurrent change conflicts. Two change sets
-that merely check the same document conflict as well, and the server lets only one of them continue; with a lock, the
-other waits here instead of retrying.
+A read check increments a hidden field of the document, so that a concurrent change conflicts. Two change sets that
+merely check the same document conflict as well, and the server lets only one of them continue; with a lock, the other
+waits here instead of retrying.
 """
 
 import asyncio

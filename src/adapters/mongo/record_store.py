@@ -23,7 +23,7 @@ from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_document
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
@@ -148,25 +148,25 @@ class MongoRecordStore:
                 ):
                     raise rejection from refusal
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        outcomes: list[Refusal | None] = []
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+        outcomes: list[Rejection | None] = []
         for start in range(0, len(change_sets), APPLY_BATCH_MAX):
             outcomes += await self._apply_batch(change_sets[start : start + APPLY_BATCH_MAX])
         return outcomes
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        if not settlements:
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        if not marks:
             return
         async with self._connection.call() as database:
-            await database[AUDIT_LOGS.collection].bulk_write([_settling(one) for one in settlements])
+            await database[AUDIT_LOGS.collection].bulk_write([_settling(one) for one in marks])
 
-    async def _apply_batch(self, batch: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def _apply_batch(self, batch: Sequence[ChangeSet]) -> list[Rejection | None]:
         """All in one transaction; where one of them is rejected, each in its own."""
         try:
             await self._mirror(batch)
         except (AlreadyExists, RuleBroken) as error:
             if len(batch) == 1:
-                return [Refusal(reason_of(error))]
+                return [Rejection(reason_of(error))]
             return [outcome for one in batch for outcome in await self._apply_batch([one])]
         return [None] * len(batch)
 
@@ -254,14 +254,14 @@ async def _rewrite_old(
     return rewritten
 
 
-def _settling(settlement: Settlement) -> UpdateOne:
+def _settling(mark: DeliveryMark) -> UpdateOne:
     noted: dict[str, Any] = {
-        "syncStatus": settlement.status.value,
-        "syncAttempts": settlement.attempts,
-        "syncNextAt": settlement.next_at,
-        "syncError": settlement.error,
+        "syncStatus": mark.status.value,
+        "syncAttempts": mark.attempts,
+        "syncNextAt": mark.next_at,
+        "syncError": mark.error,
     }
-    if settlement.status is SyncStatus.SYNCED:
-        noted["syncedAt"] = settlement.at
-    unsettled = {DOCUMENT_ID: settlement.entry_id, "syncStatus": {"$ne": SyncStatus.SYNCED.value}}
-    return UpdateOne(unsettled, {"$set": noted})
+    if mark.status is SyncStatus.SYNCED:
+        noted["syncedAt"] = mark.at
+    undelivered = {DOCUMENT_ID: mark.entry_id, "syncStatus": {"$ne": SyncStatus.SYNCED.value}}
+    return UpdateOne(undelivered, {"$set": noted})

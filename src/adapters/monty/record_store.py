@@ -13,8 +13,8 @@ from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
-from adapters.monty.writes import Write, apply_write, commit_write, settle_write
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.monty.writes import Write, apply_write, commit_write, mark_write
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -111,21 +111,21 @@ class MontyRecordStore(Reader):
     async def commit(self, change_set: ChangeSet) -> None:
         await self._submit(commit_write(change_set))
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         return list(await asyncio.gather(*(self._applied(change_set) for change_set in change_sets)))
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        if settlements:
-            await self._submit(settle_write(settlements))
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        if marks:
+            await self._submit(mark_write(marks))
 
-    async def _applied(self, change_set: ChangeSet) -> Refusal | None:
+    async def _applied(self, change_set: ChangeSet) -> Rejection | None:
         try:
             await self._submit(apply_write(change_set))
         except StoreUnavailable:
             raise
         except TandemError as refusal:
             faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.violations)
-            return Refusal(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
+            return Rejection(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
         return None
 
     async def _submit(self, write: Write) -> None:

@@ -1,4 +1,4 @@
-"""What commit, apply and settle do inside a transaction."""
+"""What commit, apply and mark do inside a transaction."""
 
 # ruff: noqa: S608 - statements are put together from the specs; values are parameters
 
@@ -11,7 +11,7 @@ from loguru import logger
 
 from adapters.monty.document import decoded, encoded
 from adapters.monty.tables import TABLES, StoredRow, Table
-from adapters.records.change_set import ChangeSet, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark
 from adapters.records.record import ID, CorruptRecord, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS, SYNC_FIELDS
 from domain.audit import SyncStatus
@@ -154,31 +154,31 @@ def apply_write(change_set: ChangeSet) -> Write:
     return run
 
 
-def settle_write(settlements: Sequence[Settlement]) -> Write:
+def mark_write(marks: Sequence[DeliveryMark]) -> Write:
     """Notes on entries; those that are unknown or synced already stay as they are."""
     look = f"SELECT doc FROM {ENTRIES.name} WHERE id = ? AND [syncStatus] IS NOT '{SyncStatus.SYNCED.value}'"
 
     def run(transaction: Transaction) -> None:
-        for settlement in settlements:
-            found = transaction.execute(look, (settlement.entry_id,)).fetchone()
+        for mark in marks:
+            found = transaction.execute(look, (mark.entry_id,)).fetchone()
             if found is None:
                 continue
             before = decoded(found[0])
-            after = {**before, **_noted(settlement)}
+            after = {**before, **_noted(mark)}
             if before != after:
                 row = Row(ENTRIES, after[ID], 0, ENTRIES.row(after, encoded(after)))
-                transaction.put(row, transaction.stored(ENTRIES, settlement.entry_id))
+                transaction.put(row, transaction.stored(ENTRIES, mark.entry_id))
 
     return run
 
 
-def _noted(settlement: Settlement) -> Record:
+def _noted(mark: DeliveryMark) -> Record:
     return {
-        "syncStatus": settlement.status.value,
-        "syncAttempts": settlement.attempts,
-        "syncNextAt": settlement.next_at,
-        "syncError": settlement.error,
-        "syncedAt": settlement.at if settlement.status is SyncStatus.SYNCED else None,
+        "syncStatus": mark.status.value,
+        "syncAttempts": mark.attempts,
+        "syncNextAt": mark.next_at,
+        "syncError": mark.error,
+        "syncedAt": mark.at if mark.status is SyncStatus.SYNCED else None,
     }
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from adapters.observability.slow_operations import SlowOperation, SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
-from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -56,12 +56,12 @@ class ObservedStore(WrappedStore):
     def commit(self, change_set: ChangeSet) -> Answer[None]:
         return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
 
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Refusal | None]]:
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Rejection | None]]:
         collection = _collection_of(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
         return self._timed("apply", collection, self._inner.apply(change_sets))
 
-    def settle(self, settlements: Sequence[Settlement]) -> Answer[None]:
-        return self._timed("settle", AUDIT_LOGS.collection, self._inner.settle(settlements))
+    def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
+        return self._timed("mark", AUDIT_LOGS.collection, self._inner.mark(marks))
 
     async def _timed(self, operation: str, collection: str, call: Answer[T]) -> T:
         outcome = "ok"

@@ -14,9 +14,9 @@ from adapters.postgres.errors import SchemaMissing
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
-from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, SCAN, SETTLE
+from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
@@ -128,13 +128,13 @@ class PostgresRecordStore:
     async def commit(self, change_set: ChangeSet) -> None:
         await self._source.commit(change_set)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         return await self._target.apply(change_sets)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        if settlements:
-            rows = msgspec.json.encode(_latest(settlements)).decode()
-            await retried(lambda: self._connections.run(SETTLE, {"rows": rows}))
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        if marks:
+            rows = msgspec.json.encode(_latest(marks)).decode()
+            await retried(lambda: self._connections.run(MARK, {"rows": rows}))
 
     async def _rows(
         self, statement: str, parameters: Sequence[Any] | dict[str, Any]
@@ -143,7 +143,7 @@ class PostgresRecordStore:
         return await answer.fetchall()
 
 
-class _SettledRow(msgspec.Struct, frozen=True):
+class _MarkedRow(msgspec.Struct, frozen=True):
     id: str
     status: SyncStatus
     attempts: int
@@ -152,21 +152,21 @@ class _SettledRow(msgspec.Struct, frozen=True):
     at: datetime
 
 
-def _latest(settlements: Sequence[Settlement]) -> list[_SettledRow]:
-    """One row for each entry, ordered by id: the final settlement, or else the last one."""
-    by_entry: dict[str, Settlement] = {}
-    for settlement in settlements:
-        known = by_entry.get(settlement.entry_id)
+def _latest(marks: Sequence[DeliveryMark]) -> list[_MarkedRow]:
+    """One row for each entry, ordered by id: the final mark, or else the last one."""
+    by_entry: dict[str, DeliveryMark] = {}
+    for mark in marks:
+        known = by_entry.get(mark.entry_id)
         if known is None or known.status is not SyncStatus.SYNCED:
-            by_entry[settlement.entry_id] = settlement
+            by_entry[mark.entry_id] = mark
     return [
-        _SettledRow(
+        _MarkedRow(
             id=entry_id,
-            status=settlement.status,
-            attempts=settlement.attempts,
-            next_at=settlement.next_at,
-            error=None if settlement.error is None else settlement.error[:REASON_LENGTH_MAX],
-            at=settlement.at,
+            status=mark.status,
+            attempts=mark.attempts,
+            next_at=mark.next_at,
+            error=None if mark.error is None else mark.error[:REASON_LENGTH_MAX],
+            at=mark.at,
         )
-        for entry_id, settlement in sorted(by_entry.items())
+        for entry_id, mark in sorted(by_entry.items())
     ]

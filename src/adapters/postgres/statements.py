@@ -198,7 +198,7 @@ def _mirrored_value(column: RowColumn) -> str:
     return _ARRIVED.get(column.key, f"given.{_quoted(column.key)}")
 
 
-SETTLE = f"""
+MARK = f"""
     UPDATE {_ENTRIES.table} AS stored
     SET sync_status = given.status, sync_attempts = given.attempts, sync_next_at = given.next_at,
         sync_error = given.error,

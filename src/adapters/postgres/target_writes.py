@@ -14,7 +14,7 @@ from adapters.postgres.statements import (
     mirror_many,
     mirror_one,
 )
-from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import AUDIT_LOGS
@@ -34,7 +34,7 @@ class TargetWrites:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
         if len(change_sets) == 1:
             return [await self._apply_alone(change_sets[0])]
@@ -42,7 +42,7 @@ class TargetWrites:
             await self._in_time(self._write, part)
         return [None] * len(change_sets)
 
-    async def _apply_alone(self, change_set: ChangeSet) -> Refusal | None:
+    async def _apply_alone(self, change_set: ChangeSet) -> Rejection | None:
         try:
             try:
                 await self._in_time(self._write, [change_set])
@@ -52,7 +52,7 @@ class TargetWrites:
                     raise
                 await self._in_time(self._write_released, [change_set])
         except (AlreadyExists, RuleBroken) as fault:
-            return Refusal(_reason(fault))
+            return Rejection(_reason(fault))
         return None
 
     async def _in_time(

@@ -78,8 +78,8 @@ class ChangeSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """The outcome of mirroring one entry. SYNCED is final: later settlements of the entry change nothing."""
+class DeliveryMark:
+    """The outcome of mirroring one entry. SYNCED is final: later marks of the entry change nothing."""
 
     entry_id: str
     status: SyncStatus
@@ -90,7 +90,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a store that answers rejects a change set because of its records, in words that are safe to show."""
 
     reason: str

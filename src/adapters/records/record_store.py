@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 
@@ -68,26 +68,27 @@ class RecordStore(Protocol):
     async def commit(self, change_set: ChangeSet) -> None:
         """Writes all puts and entries, or none; durable on return, also after a crash in between.
 
-        Raises VersionConflict (with the current version and the record) where a put's expected version is not the
-        stored one or a guarded record has another version; AlreadyExists (with the fields) where a unique key is
-        taken; RuleBroken where the store cannot hold a record. A change of a guarded record, once committed, sees every
-        change set that was committed while the read check still held. Where the reply was lost, the outcome is looked up,
-        not assumed. Nothing changes when this raises, except that StoreUnavailable leaves the outcome open.
+        Raises VersionConflict (with the current version, naming the record) where a put's expected version is not the
+        stored one, or where a record of a read check has another version; AlreadyExists (with the fields) where a
+        unique key is taken; RuleBroken where the store cannot hold a record. A committed change of a record sees every
+        change set that was committed while a read check of that record still held. Where the reply was lost, the
+        outcome is looked up, not assumed. Nothing changes when this raises, except that StoreUnavailable leaves the
+        outcome open.
         """
         ...
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         """Mirrors resulting states: each put is stored where the stored version is lower, each entry where it is new.
 
         Idempotent and independent of order; expected versions are ignored. Each change set is atomic, and each has its
-        own outcome: None once it is durable here (or superseded), or a Refusal because of its own records, which does
+        own outcome: None once it is durable here (or superseded), or a Rejection because of its own records, which does
         not affect the others. Entries arrive with sync status SYNCED. A store that writes several in one statement may
         raise AlreadyExists or RuleBroken instead where it rejects one of several; any part of them may be stored then,
         and the caller isolates the rejected one (adapters.dual_write.isolation).
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         """Notes the outcome of mirroring on entries of this store. Idempotent; unknown entries are ignored."""
         ...
 

@@ -25,7 +25,7 @@ from domain.watch import Watch
 
 E = TypeVar("E")
 
-UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
+UNDELIVERED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 """The sync statuses of entries that are still to be mirrored."""
 
 Held = dict[str, tuple[Scalar, ...]]
@@ -49,7 +49,7 @@ class Scope(Enum):
     LIVE = "live"
     """Records outside the trash; nearly all questions exclude the trash."""
     TRASH = "trash"
-    UNSETTLED = "unsettled"
+    UNDELIVERED = "undelivered"
     """Entries that are still to be mirrored: few, and normally none."""
 
     @property
@@ -62,7 +62,7 @@ _HELD: dict[Scope, Held] = {
     Scope.ALL: {},
     Scope.LIVE: {IS_DELETED: (False,)},
     Scope.TRASH: {IS_DELETED: (True,)},
-    Scope.UNSETTLED: {"syncStatus": UNSETTLED},
+    Scope.UNDELIVERED: {"syncStatus": UNDELIVERED},
 }
 
 
@@ -320,8 +320,8 @@ AUDIT_LOGS = _spec(
     indexes=(
         Index("audit_logs_actor_at", ("actorId", "at")),
         Index("audit_logs_at", ("at",)),
-        Index("audit_logs_unsettled", ("syncStatus", "id"), Scope.UNSETTLED),
-        Index("audit_logs_unsettled_in", ("syncStatus", "collection"), Scope.UNSETTLED),
+        Index("audit_logs_undelivered", ("syncStatus", "id"), Scope.UNDELIVERED),
+        Index("audit_logs_undelivered_in", ("syncStatus", "collection"), Scope.UNDELIVERED),
     ),
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -54,8 +54,8 @@ class WrappedStore:
     def commit(self, change_set: ChangeSet) -> Answer[None]:
         return self._inner.commit(change_set)
 
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Refusal | None]]:
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Rejection | None]]:
         return self._inner.apply(change_sets)
 
-    def settle(self, settlements: Sequence[Settlement]) -> Answer[None]:
-        return self._inner.settle(settlements)
+    def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
+        return self._inner.mark(marks)

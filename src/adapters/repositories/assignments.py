@@ -47,6 +47,3 @@ class StoredWatches(StoredRepository[Watch]):
 
     async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[Watch]:
         return await self._all(OneOf("taskId", tuple(task_ids)))
-
-    async def of_task(self, task_id: str) -> Sequence[Watch]:
-        return await self._all(Equals("taskId", task_id))

@@ -1,10 +1,9 @@
-"""Sessions: signing in, refreshing, signing out."""
+"""Sessions: sign in, refresh and sign out."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from application.actor import Actor
-from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.sign_in import IdentityProvider, SignInFailed, SignInFailure
 from application.ports.tokens import (
@@ -13,15 +12,15 @@ from application.ports.tokens import (
     Identity,
     RefreshToken,
     RefreshTokens,
-    ShownRefreshToken,
     TokenIssuer,
     TokenPair,
 )
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
+from application.use_case import TimedUseCase, UseCase
 from domain.entity import Stamp, derived_id
 from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, Unauthenticated, VersionConflict
-from domain.name import shown_name
+from domain.name import valid_name
 from domain.permissions import Grant
 from domain.session import REUSED, SIGNED_OUT, USER_GONE, Session
 from domain.user import NAME_LENGTH_MAX, User, normal_email
@@ -32,14 +31,12 @@ RACES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _SignIn:
-    """What every way to sign in does once it knows the address: a new session, for a user found or made.
+class _SignIn(TimedUseCase):
+    """Signs in a user by a proven address: always with a new session, and with a new account if there is none.
 
-    The first user of an empty installation administers it. No session that was there before is ever taken up.
+    The first user of an empty installation is its administrator.
     """
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
     tokens: TokenIssuer
     refresh_tokens: RefreshTokens
@@ -49,7 +46,7 @@ class _SignIn:
             work = self.begin(actor)
             user = await work.users.with_email(address)
             if user is None:
-                user = await self._newcomer(work, address, name)
+                user = await self._new_user(work, address, name)
                 work.users.save(user)
             session, token = self._session_for(user)
             work.sessions.save(session)
@@ -58,11 +55,11 @@ class _SignIn:
             except (VersionConflict, AlreadyExists):
                 continue
             return user, _pair(self.tokens, user, session, token)
-        raise Conflict("Others are signing in at the same moment; try again.")
+        raise Conflict("Other users are signing in at the same time; try again.")
 
-    async def _newcomer(self, work: UnitOfWork, address: str, name: str) -> User:
+    async def _new_user(self, work: UnitOfWork, address: str, name: str) -> User:
         is_first = await work.users.is_empty()
-        # All who come first at once want this one id, so only one of them becomes the administrator.
+        # Concurrent first users all get this id, so only one of them becomes the administrator.
         id = FIRST_USER_ID if is_first else self.identifiers.fresh()
         grants = (str(Grant.ADMIN),) if is_first else ()
         return User.create(id, Stamp(self.clock.now(), id), email=address, name=name, grants=grants)
@@ -76,7 +73,7 @@ class _SignIn:
 
 @dataclass(frozen=True, slots=True)
 class SignInByEmail(_SignIn):
-    """Signs in whoever names an address. For development and test: it asks for no proof."""
+    """Signs in the user with an address, without any proof. For development and test."""
 
     async def __call__(self, actor: Actor, email: str, name: str | None = None) -> tuple[User, TokenPair]:
         address = normal_email(email)
@@ -85,7 +82,7 @@ class SignInByEmail(_SignIn):
 
 @dataclass(frozen=True, slots=True)
 class SignInWithProvider(_SignIn):
-    """Signs in whom the identity provider vouches for. Raises SignInFailed, and then nothing was changed."""
+    """Signs in a user authenticated by the identity provider. Raises SignInFailed; then nothing has changed."""
 
     provider: IdentityProvider
 
@@ -95,40 +92,36 @@ class SignInWithProvider(_SignIn):
         person = await self.provider.finish(ticket=ticket, state=state, code=code)
         try:
             address = normal_email(person.email)
-            name = shown_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
+            name = valid_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
             return await self._signed_in(actor, address, name)
         except RuleBroken as error:
             raise SignInFailed(SignInFailure.IDENTITY, error.message) from error
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshSession:
-    """New tokens for the session's present refresh token, which thereby becomes an older one.
+class RefreshSession(TimedUseCase):
+    """Exchanges the current refresh token of a session for new tokens, with the user's present grants.
 
-    What the user holds is read anew. An older token ends the session for everybody who has one: either its owner or
-    a thief comes too late, and nobody can tell which. Of two who show the present token at once, one is too late too.
+    An older token ends the session, because it may have been stolen: its owner and a thief cannot be told apart. Of two
+    concurrent requests with the current token, one counts as the older one.
     """
 
-    begin: Begin
-    clock: Clock
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, refresh_token: str) -> tuple[User, TokenPair]:
         shown = self.refresh_tokens.read(refresh_token)
-        return await repeated(lambda: self._refreshed(actor, shown), where=lambda _: True)
-
-    async def _refreshed(self, actor: Actor, shown: ShownRefreshToken) -> tuple[User, TokenPair]:
         work = self.begin(actor)
         session = await _open_session(work, shown.session_id, self.clock.now())
-        if not session.counts(shown.hash):
+        if not session.is_current(shown.hash):
             if shown.is_genuine:
                 await self._end(work, session, because=REUSED)
-            raise Unauthenticated("This refresh token does not count any more; sign in again.")
+            raise Unauthenticated("This refresh token has been revoked; sign in again.")
         user = (await work.users.get_many([session.user_id])).get(session.user_id)
         if user is None or user.is_deleted:
             await self._end(work, session, because=USER_GONE)
-            raise Unauthenticated("This account does not exist any more.")
+            raise Unauthenticated("This account no longer exists.")
         token = self.refresh_tokens.fresh(session.id)
         renewed = session.refresh(Stamp(self.clock.now(), user.id), token_hash=token.hash)
         work.sessions.save(renewed)
@@ -142,19 +135,15 @@ class RefreshSession:
 
 
 @dataclass(frozen=True, slots=True)
-class EndSession:
-    """Signs out. Either token of the session will do, expired or not; a session that is over already stays over."""
+class EndSession(TimedUseCase):
+    """Signs out with either token of the session, expired or not. An ended session stays ended."""
 
-    begin: Begin
-    clock: Clock
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, *, access_token: str | None, refresh_token: str | None) -> None:
-        """Raises Unauthenticated where neither token is ours."""
-        await repeated(lambda: self._ended(actor, access_token, refresh_token), where=lambda _: True)
-
-    async def _ended(self, actor: Actor, access_token: str | None, refresh_token: str | None) -> None:
+        """Raises Unauthenticated if neither token was issued here."""
         work = self.begin(actor)
         session = await self._session(work, access_token, refresh_token)
         if session is None:
@@ -166,12 +155,12 @@ class EndSession:
     async def _session(
         self, work: UnitOfWork, access_token: str | None, refresh_token: str | None
     ) -> Session | None:
-        """The session that one of the tokens proves; None for a believed token without a stored session."""
+        """The session of one of the tokens; None for a valid access token without a stored session."""
         if refresh_token is not None:
             shown = self.refresh_tokens.read(refresh_token)
             session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
-            if session is None or not (shown.is_genuine or session.counts(shown.hash)):
-                raise Unauthenticated("This refresh token is not ours.")
+            if session is None or not (shown.is_genuine or session.is_current(shown.hash)):
+                raise Unauthenticated("This refresh token was not issued here.")
             return session
         if access_token is None:
             raise Unauthenticated
@@ -180,29 +169,28 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True)
-class IssueAccessToken:
-    """An access token for an existing user, without a session; from the machine that holds the keys only."""
+class IssueAccessToken(UseCase):
+    """Issues an access token to an existing user, without a session; only on the machine that holds the keys."""
 
-    begin: Begin
     tokens: TokenIssuer
 
     async def __call__(self, actor: Actor, email: str) -> tuple[User, AccessToken]:
-        """The user and the token. Raises NotFound where nobody has the address: nobody is made here."""
+        """The user and the token. Raises NotFound if no user has the address."""
         user = await self.begin(actor).users.with_email(normal_email(email))
         if user is None:
-            raise NotFound("Nobody has this address.")
+            raise NotFound("No user has this e-mail address.")
         return user, self.tokens.issue(Identity(user.id, frozenset(user.grants)))
 
 
 def _name_in(address: str) -> str:
-    """Who has no name is called what stands before the @, as much of it as a name may have."""
+    """A name for a user without one: the address before the @, shortened to the length of a name."""
     return address.partition("@")[0][:NAME_LENGTH_MAX]
 
 
 async def _open_session(work: UnitOfWork, id: str, now: datetime) -> Session:
     session = (await work.sessions.get_many([id])).get(id)
     if session is None or not session.is_open(now):
-        raise Unauthenticated("This session is over; sign in again.")
+        raise Unauthenticated("This session has ended; sign in again.")
     return session
 
 

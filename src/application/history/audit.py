@@ -1,4 +1,4 @@
-"""The audit trail: who may read which entries, the versions of one thing, and answers given before."""
+"""The audit trail: listing entries, the versions of one entity, and the entry of a repeated request."""
 
 from dataclasses import dataclass, replace
 
@@ -6,34 +6,28 @@ from application.access import require
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import AuditFilter
-from application.ports.unit_of_work import Begin
+from application.use_case import UseCase
 from domain.audit import AuditEntry, SyncStatus
 from domain.errors import MirrorPending
 from domain.permissions import is_admin
 
 
-@dataclass(frozen=True, slots=True)
-class ListAuditEntries:
-    """Administrators read every entry, others their own, without content where that was removed for good."""
-
-    begin: Begin
+class ListAuditEntries(UseCase):
+    """Administrators read every entry, others their own. Entries of purged entities have no content for others."""
 
     async def __call__(self, actor: Actor, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         trail = self.begin(actor).audit
         if is_admin(actor.grants):
             return await trail.matching(filters, page)
-        require(filters.actor_id in (None, actor.id), "You may read your own entries only.")
+        require(filters.actor_id in (None, actor.id), "You can only read your own entries.")
         found = await trail.matching(replace(filters, actor_id=actor.id), page)
         gone = await trail.about_purged(found.items)
         items = [entry.without_content() if entry.id in gone else entry for entry in found.items]
         return replace(found, items=items)
 
 
-@dataclass(frozen=True, slots=True)
-class ListVersions:
-    """The entries of one thing, newest first. The caller has made sure that the actor may see it."""
-
-    begin: Begin
+class ListVersions(UseCase):
+    """The entries of one entity, newest first. The caller has checked that the actor may see it."""
 
     async def __call__(self, actor: Actor, collection: str, id: str, page: PageRequest) -> Page[AuditEntry]:
         filters = AuditFilter(collection=collection, entity_id=id)
@@ -41,14 +35,13 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
-class FindAnswer:
-    """The entry that a repeated request made the first time; None for a first request.
+class FindAnswer(UseCase):
+    """The entry of an earlier request with the same idempotency key; None for a first request.
 
-    Where every acknowledgement needs the second store (`needs_mirror`), a repetition is no way round it: raises
-    MirrorPending as long as the entry is not known to be there.
+    With `needs_mirror`, every success response requires the second store: raises MirrorPending until the entry is
+    known to be there.
     """
 
-    begin: Begin
     needs_mirror: bool = False
 
     async def __call__(self, actor: Actor) -> AuditEntry | None:

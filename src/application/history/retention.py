@@ -1,9 +1,9 @@
-"""Removing for good what has been in the trash for too long: nothing that goes this way comes back.
+"""Purging: permanent removal of entities that have been in the trash for longer than the retention period.
 
-Each change set removes a thing together with all that means nothing without it, and names the versions it read: where
-somebody restores it in that very moment one of the two finds the other's version and gives way. So several workers may
-do this at once, and a killed one leaves nothing half done. Of what is too large for one change set the first makes sure
-that nobody restores the rest: it follows in this run, or in the next.
+Each change set removes an entity together with its dependent records, and names the versions that it read: of a purge
+and a concurrent restore, one fails. So several workers may purge at the same time, and a killed worker leaves nothing
+half done. If an entity is too large for one change set, the first one prevents its restoration, and the rest follows in
+this run or the next.
 """
 
 from collections import Counter
@@ -24,18 +24,18 @@ from domain.errors import Conflict
 from domain.task import Task
 
 PAGE_MAX = 100
-"""How many expired things are looked at, and removed, in one go."""
+"""How many expired entities are read, and purged, together."""
 PARTS_MAX = 200
-"""How many tasks, and projects, that belong to an expired thing one change set removes or changes."""
+"""How many tasks or projects of an expired entity one change set removes or changes."""
 ROUNDS_MAX = 1_000
-"""How many change sets one expired thing may need."""
+"""How many change sets one expired entity may need."""
 THINGS_MAX = 10_000
-"""How many expired things of one kind one run looks at; the next run goes on."""
+"""How many expired entities of one collection one run reads; the next run continues."""
 
 
 @dataclass(slots=True)
 class Removal:
-    """What one change set removes, and how much of it there is."""
+    """The removals of one change set, with their counts."""
 
     work: UnitOfWork
     stamp: Stamp
@@ -45,36 +45,36 @@ class Removal:
     kept: int = 0
 
     def erase(self, collection: str, repository: Repository[Any], things: Iterable[Entity]) -> None:
-        """Takes things into the change set."""
+        """Adds the removal of entities to the change set."""
         for thing in things:
             repository.erase(thing, self.stamp)
             self.removed[collection] += 1
 
     def detach(self, repository: Repository[Any], things: Iterable[Entity]) -> None:
-        """Takes things that stay, and lost what is removed, into the change set."""
+        """Adds entities that lose a reference to a removed one."""
         for thing in things:
             repository.save(thing)
             self.detached += 1
 
     async def expired(self, repository: Repository[Any], ids: Sequence[str]) -> list[Any]:
-        """Those of the things that are in the trash still, and long enough."""
+        """The entities that are still in the trash and have expired."""
         found = await repository.get_many(ids)
         return [thing for thing in found.values() if self.has_expired(thing)]
 
     def has_expired(self, thing: Entity) -> bool:
-        """Whether a thing is in the trash, and long enough."""
+        """Whether an entity has been in the trash for the retention period."""
         return thing.deleted_at is not None and thing.deleted_at < self.cutoff
 
 
 Gather = Callable[[Removal, Sequence[str]], Awaitable[bool]]
-"""Takes expired things, by id, and what belongs to them into a change set; whether that is all of it."""
+"""Adds expired entities, by id, with their dependent records to a change set; False if more must follow."""
 Expired = Callable[[UnitOfWork, PageRequest], Awaitable[Page[Any]]]
-"""A page of expired things."""
+"""A page of expired entities."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionStatus:
-    """How long the trash keeps things, how many are due by collection, and the last run (None before the first)."""
+    """The retention period, the expired entities by collection, and the last run (None before the first)."""
 
     retention_days: int
     cutoff: datetime
@@ -84,7 +84,7 @@ class RetentionStatus:
 
 @dataclass(frozen=True, slots=True)
 class PurgeExpired:
-    """Removes what went into the trash more than `retention_days` ago, and sessions whose time is over."""
+    """Purges entities that were deleted more than `retention_days` ago, and expired sessions."""
 
     begin: Begin
     clock: Clock
@@ -92,7 +92,7 @@ class PurgeExpired:
     retention_days: int
 
     async def __call__(self, actor: Actor, *, is_dry_run: bool = False) -> RetentionRun:
-        """What was removed, or would be. Raises Forbidden unless an administrator asks."""
+        """The run, or in a dry run its expected counts. Raises Forbidden unless the actor is an administrator."""
         require_admin(actor)
         stamp = Stamp(self.clock.now(), actor.id)
         cutoff = stamp.at - timedelta(days=self.retention_days)
@@ -119,7 +119,7 @@ class PurgeExpired:
 
 @dataclass(slots=True)
 class _Sweep:
-    """One run over everything that has expired."""
+    """One run over all expired entities."""
 
     begin: Begin
     actor: Actor
@@ -133,7 +133,7 @@ class _Sweep:
     async def go_through(
         self, expired: Expired, gather: Gather, *, together: int = 1, sort: str = "deletedAt"
     ) -> None:
-        """Removes every expired thing of one kind, so many in one change set."""
+        """Purges every expired entity of one collection, `together` in one change set."""
         page = PageRequest(limit=PAGE_MAX, sort=Sort(sort))
         for _ in range(THINGS_MAX // PAGE_MAX):
             found = await expired(self.begin(self.actor), page)
@@ -146,7 +146,7 @@ class _Sweep:
         self.is_complete = False
 
     async def _remove(self, gather: Gather, ids: Sequence[str]) -> None:
-        """Where one of several is being changed right now, the others go without it."""
+        """Purges the entities. If one of them changes concurrently, each has its own change set."""
         try:
             for _ in range(ROUNDS_MAX):
                 if await self._round(gather, ids):
@@ -169,7 +169,7 @@ class _Sweep:
         return is_all
 
     def run(self) -> RetentionRun:
-        """What became of it."""
+        """The result."""
         return RetentionRun(
             at=self.stamp.at,
             cutoff=self.cutoff,
@@ -181,9 +181,9 @@ class _Sweep:
 
 
 async def gather_tasks(removal: Removal, ids: Sequence[str]) -> bool:
-    """Tasks, with who was to do them and who watched them; tasks below them stand on their own from now on.
+    """Tasks with their assignments and watches; their subtasks lose the parent.
 
-    What is in the trash with its project waits for it: whoever restores a project finds all of it.
+    Tasks of a deleted project wait for the project, so that a restored project is complete.
     """
     tasks: list[Task] = await removal.expired(removal.work.tasks, ids)
     projects = await removal.work.projects.get_many(task.project_id for task in tasks if task.project_id)
@@ -206,12 +206,12 @@ async def _take_tasks(removal: Removal, tasks: Sequence[Task]) -> None:
 
 
 async def gather_project(removal: Removal, ids: Sequence[str]) -> bool:
-    """A project, with its timeline and its tasks; those beyond PARTS_MAX are removed as tasks that have expired."""
+    """A project with its timeline and tasks; tasks beyond PARTS_MAX are purged as expired tasks."""
     work = removal.work
     for project in await removal.expired(work.projects, ids):
         lasting = await work.tasks.of_project_since(project.id, removal.cutoff, limit=PARTS_MAX)
         if lasting:
-            # A process that died while it deleted the project left them live: they get their own time in the trash.
+            # A crash while the project was deleted left them live: they get their own time in the trash.
             for task in lasting:
                 if not task.is_deleted:
                     work.tasks.save(task.delete(removal.stamp))
@@ -225,7 +225,7 @@ async def gather_project(removal: Removal, ids: Sequence[str]) -> bool:
 
 
 async def gather_label(removal: Removal, ids: Sequence[str]) -> bool:
-    """A label; tasks that carry it lose it."""
+    """A label; its tasks lose it."""
     work = removal.work
     for label in await removal.expired(work.labels, ids):
         tasks = await work.tasks.carrying(label.id, limit=PARTS_MAX + 1)
@@ -238,12 +238,12 @@ async def gather_label(removal: Removal, ids: Sequence[str]) -> bool:
 
 
 async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
-    """A team, with its memberships; its projects stay with their owners, and its tasks are nobody's to do."""
+    """A team with its memberships; its projects and tasks lose the team, and its assignments end."""
     work, stamp = removal.work, removal.stamp
     for team in await removal.expired(work.teams, ids):
         memberships = await work.memberships.ever_of_team(team.id)
         if memberships:
-            # First of all, since nobody restores a team without its owner.
+            # The memberships first, because a team without its owner cannot be restored.
             removal.erase("team_members", work.memberships, memberships)
             work.teams.require_unchanged(team)
             return False
@@ -266,7 +266,7 @@ async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
 
 
 async def gather_sessions(removal: Removal, ids: Sequence[str]) -> bool:
-    """Sessions that nobody can refresh any more."""
+    """Sessions that can no longer be refreshed."""
     found = await removal.work.sessions.get_many(ids)
     over = [session for session in found.values() if session.expires_at < removal.stamp.at]
     removal.erase("sessions", removal.work.sessions, over)
@@ -275,7 +275,7 @@ async def gather_sessions(removal: Removal, ids: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReadRetention:
-    """What waits to be removed, and what the last run did."""
+    """The expired entities and the last run."""
 
     begin: Begin
     clock: Clock
@@ -283,7 +283,7 @@ class ReadRetention:
     retention_days: int
 
     async def __call__(self, actor: Actor) -> RetentionStatus:
-        """Raises Forbidden unless an administrator asks."""
+        """Raises Forbidden unless the actor is an administrator."""
         require_admin(actor)
         now = self.clock.now()
         cutoff = now - timedelta(days=self.retention_days)
@@ -292,7 +292,7 @@ class ReadRetention:
 
 
 async def expired_counts(work: UnitOfWork, cutoff: datetime, now: datetime) -> dict[str, int]:
-    """How many things have expired, by collection."""
+    """How many entities have expired, by collection."""
     page = PageRequest(limit=1, sort=Sort("deletedAt"), with_total=True)
     counts = {
         collection: (await repository.trashed_before(cutoff, page)).total or 0
@@ -303,5 +303,5 @@ async def expired_counts(work: UnitOfWork, cutoff: datetime, now: datetime) -> d
 
 
 def with_trash(work: UnitOfWork) -> dict[str, Repository[Any]]:
-    """The repositories of everything that people move to the trash, by collection."""
+    """The repositories of the collections with a trash, by collection."""
     return {"projects": work.projects, "tasks": work.tasks, "labels": work.labels, "teams": work.teams}

@@ -9,8 +9,7 @@ from application.access import require_admin
 from application.actor import Actor
 from application.history.retention import with_trash
 from application.paging import Page, PageRequest, Sort
-from application.ports.clock import Clock
-from application.ports.unit_of_work import Begin
+from application.use_case import TimedUseCase
 from domain.errors import NotFound
 
 OLDEST_FIRST = Sort("deletedAt")
@@ -18,22 +17,18 @@ OLDEST_FIRST = Sort("deletedAt")
 
 @dataclass(frozen=True, slots=True)
 class TrashHeap:
-    """How much of one collection is in the trash, and since when the oldest of it."""
+    """How many entities of one collection are in the trash, and when the oldest was deleted."""
 
     collection: str
     count: int
     oldest_deleted_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTrash:
+class ReadTrash(TimedUseCase):
     """The trash of all users."""
 
-    begin: Begin
-    clock: Clock
-
     async def __call__(self, actor: Actor) -> Sequence[TrashHeap]:
-        """Every collection that has a trash. Raises Forbidden unless an administrator asks."""
+        """Every collection that has a trash. Raises Forbidden unless the actor is an administrator."""
         require_admin(actor)
         heaps = []
         for collection, repository in with_trash(self.begin(actor)).items():
@@ -44,15 +39,11 @@ class ReadTrash:
         return heaps
 
 
-@dataclass(frozen=True, slots=True)
-class ListTrash:
-    """What is in the trash of one collection, whose ever it is, oldest first."""
-
-    begin: Begin
-    clock: Clock
+class ListTrash(TimedUseCase):
+    """The trash of one collection, of all users, oldest first."""
 
     async def __call__(self, actor: Actor, collection: str, page: PageRequest) -> Page[Any]:
-        """Raises Forbidden unless an administrator asks, NotFound for a collection without a trash."""
+        """Raises Forbidden unless the actor is an administrator, NotFound for a collection without a trash."""
         require_admin(actor)
         repository = with_trash(self.begin(actor)).get(collection)
         if repository is None:

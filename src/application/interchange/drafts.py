@@ -1,4 +1,4 @@
-"""Issues as the tasks they become where there are none yet."""
+"""Drafts: the tasks that an import would create from issues."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,14 +12,14 @@ from domain.timeline import first_cycle
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An issue and its task in the receiving project, version 1."""
+    """An issue and version 1 of its task in the receiving project."""
 
     project_id: str
     issue: ImportedIssue
     task: Task
 
     def with_ownership(self, ownership: Ownership) -> "Draft":
-        """The same where the task belongs elsewhere by now."""
+        """The draft with the present ownership of its project."""
         if ownership == self.task.ownership:
             return self
         return replace(self, task=replace(self.task, owner_id=ownership.owner_id, team_id=ownership.team_id))
@@ -27,7 +27,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Drafting:
-    """Makes drafts for one project; `losses` collects what a task cannot hold."""
+    """Makes drafts for one project; `losses` collects the data that a task cannot hold."""
 
     format: str
     project_id: str
@@ -37,14 +37,14 @@ class Drafting:
     losses: list[Loss] = field(default_factory=list)
 
     def task_id(self, key: str) -> str:
-        """The id of the task that an issue becomes, in every import of it."""
+        """The id of the task of an issue, the same in every import."""
         return derived_id(self.format, self.project_id, key)
 
     def drafts(
         self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str], gone: frozenset[str]
     ) -> list[Draft]:
-        """Every issue as a draft, parents before children, but for those whose keys are gone: they were removed for
-        good. Raises Invalid with every violation of every issue.
+        """A draft for every issue, parents before children, except for permanently removed tasks (`gone`). Raises
+        Invalid with every violation of every issue.
         """
         violations = list(_cycle_violations(issues))
         known = (parents_elsewhere | {issue.key for issue in issues}) - gone
@@ -60,13 +60,13 @@ class Drafting:
                 violations += [_placed(issue, violation) for violation in error.violations]
         if violations:
             raise Invalid(
-                "The file holds issues that cannot be stored; nothing was imported.", violations=violations
+                "The file contains issues that cannot be stored; nothing was imported.", violations=violations
             )
         return _parents_first(drafts)
 
     def _label_losses(self, issue: ImportedIssue) -> Iterator[Loss]:
         if not all(name in self.label_ids for name in issue.label_names):
-            yield Loss(issue.key, "labelIds", "the label was removed for good here")
+            yield Loss(issue.key, "labelIds", "the label was permanently removed here")
 
     def _task(self, issue: ImportedIssue, known: frozenset[str]) -> Task:
         parent_key = issue.parent_key if issue.parent_key in known else None
@@ -92,20 +92,20 @@ class Drafting:
 
 
 def _placed(issue: ImportedIssue, violation: Violation) -> Violation:
-    """A violation of the task as a violation of the file."""
+    """A violation of the task, with its place in the file."""
     name = violation.pointer.removeprefix("/")
     return Violation(f"{issue.pointer}{violation.pointer}", f"{issue.place}, {name}: {violation.message}")
 
 
 def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -> Iterator[Loss]:
     if issue.parent_key in gone:
-        yield Loss(issue.key, "parentId", "the parent was removed for good here")
+        yield Loss(issue.key, "parentId", "the parent was permanently removed here")
     elif issue.parent_key is not None and issue.parent_key not in known:
         yield Loss(issue.key, "parentId", "the parent is neither in the file nor here")
     if issue.closed_at is not None:
-        yield Loss(issue.key, "closedAt", "a task does not hold when it was finished")
+        yield Loss(issue.key, "closedAt", "a task has no time of completion")
     if issue.updated_at is not None:
-        yield Loss(issue.key, "updatedAt", "Tandem stamps its own versions, at the time of the import")
+        yield Loss(issue.key, "updatedAt", "the version made by an import has the time of the import")
 
 
 def _cycle_violations(issues: Sequence[ImportedIssue]) -> Iterator[Violation]:

@@ -1,8 +1,7 @@
-"""Imports: the issues of another tracker as tasks of one project, again and again, until both agree.
+"""Imports: the issues of another tracker as tasks of one project. An import may be repeated.
 
-Ids follow from format, project and key: an import that was cut short continues where it stopped, and an import of what
-is already there changes nothing. A field that people changed here meanwhile stays as they left it, and what is in the
-trash stays there.
+Ids follow from format, project and key: an interrupted import continues where it stopped, and a repeated one changes
+nothing. A field that users have changed here since keeps their value, and a task in the trash stays there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,33 +13,33 @@ from application.interchange.receiving_project import receiving_project, require
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
 from application.interchange.revision import Revision, is_settled, revision, settled
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
 from application.ports.repositories import AuditFilter
 from application.ports.thread_executor import ThreadExecutor
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
+from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
+from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Invalid, RuleBroken, VersionConflict, Violation
 from domain.label import Label
-from domain.name import spelt
+from domain.name import normalized
 from domain.project import Project
 from domain.task import Task, ownership_in
 
 TASKS_PER_CHANGE_SET_MAX = 100
 
 Progress = Callable[[int, int], None]
-"""Told how many issues are done, and of how many."""
-REMOVED = "was removed for good here"
-CROSSED = "it or its project keeps being changed here; import again"
+"""Called with the number of imported issues and their total."""
+REMOVED = "was permanently removed here"
+CHANGING = "it or its project is being changed here; import again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """A file, its format, and the project of the actor that receives it, which is made where there is none."""
+    """A file, its format, and the name of the actor's project that receives it; a missing project is created."""
 
     content: bytes
     format: str
@@ -50,7 +49,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An import whose project and labels are there, and what it is to bring."""
+    """An import whose project and labels exist, with the drafts that follow."""
 
     project: Project
     is_new_project: bool
@@ -59,16 +58,19 @@ class _Begun:
     tally: Tally
 
 
-@dataclass(frozen=True, slots=True)
-class ImportIssues:
-    """Imports a file. Raises Invalid with every violation of the file, and then nothing was imported.
+def _concerns_tasks(conflict: VersionConflict, *_args: object, **_kwargs: object) -> bool:
+    """Whether a task changed, and not its project or what permits the import."""
+    return conflict.collection == "tasks"
 
-    One change set brings project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents before
-    children. Raises Conflict where the project is in the trash.
+
+@dataclass(frozen=True, slots=True)
+class ImportIssues(TimedUseCase):
+    """Imports a file. Raises Invalid with every violation of the file; then nothing has been imported.
+
+    The first change set stores project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents
+    before children. Raises Conflict if the project is in the trash.
     """
 
-    begin: Begin
-    clock: Clock
     readers: Mapping[str, IssueReader]
     numbers: DisplayNumbers
     executor: ThreadExecutor
@@ -76,13 +78,13 @@ class ImportIssues:
     async def __call__(
         self, actor: Actor, request: ImportRequest, *, progress: Progress | None = None
     ) -> ImportReport:
-        request = replace(request, project_name=spelt(request.project_name))
-        # A large file takes seconds: nobody else waits for that.
+        request = replace(request, project_name=normalized(request.project_name))
+        # A large file takes seconds; other requests must not wait for it.
         read = await self.executor.run(lambda: self._read(request))
-        # One claim answers for one change set; here there are many, and they repeat harmlessly without it.
+        # A claim belongs to one change set. An import has many, and may be repeated without a claim.
         actor = replace(actor, claim=None)
-        stamp = Stamp(self.clock.now(), actor.id)
-        begun = await repeated(lambda: self._start(actor, request, read, stamp), where=lambda _: True)
+        stamp = self.stamp(actor)
+        begun = await self._start(actor, request, read, stamp)
         tally, drafts = begun.tally, begun.drafts
         for done in range(0, len(drafts), TASKS_PER_CHANGE_SET_MAX):
             batch = drafts[done : done + TASKS_PER_CHANGE_SET_MAX]
@@ -105,15 +107,16 @@ class ImportIssues:
         reader = self.readers.get(request.format)
         if reader is None:
             raise Invalid(
-                f"“{request.format}” is no known format; known are {', '.join(sorted(self.readers))}."
+                f"“{request.format}” is not a known format; use one of {', '.join(sorted(self.readers))}."
             )
         if len(request.content) > CONTENT_BYTES_MAX:
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
         read = reader.read(request.content)
-        return replace(read, issues=[_with_spelt_labels(issue) for issue in read.issues])
+        return replace(read, issues=[_with_normalized_labels(issue) for issue in read.issues])
 
+    @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
-        """Stores project and labels, once every issue has become a draft."""
+        """Stores project and labels after every issue has become a draft."""
         work = self.begin(actor)
         project, is_new_project = await receiving_project(
             work, actor, stamp, format_name=request.format, name=request.project_name
@@ -139,32 +142,24 @@ class ImportIssues:
         try:
             return await self._store(actor, drafts, stamp, is_dry_run=is_dry_run)
         except VersionConflict:
-            # Somebody changes one of them right now: one at a time shows which.
+            # One of them is being changed: storing them one at a time finds it.
             return [await self._bring_one(actor, draft, stamp) for draft in drafts]
 
     async def _bring_one(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
-        """Stores one alone. What changes all the while is left out, and the import goes on."""
+        """Stores one draft alone. A task that keeps changing is skipped."""
         try:
-            (outcome,) = await repeated(
-                lambda: self._store(actor, [draft], stamp, is_dry_run=False), where=lambda _: True
-            )
+            return await self._store_alone(actor, draft, stamp)
         except VersionConflict:
-            return Outcome(draft.issue.key, Fate.SKIPPED, CROSSED)
+            return Outcome(draft.issue.key, Fate.SKIPPED, CHANGING)
+
+    @retry_conflicts()
+    async def _store_alone(self, actor: Actor, draft: Draft, stamp: Stamp) -> Outcome:
+        (outcome,) = await self._store(actor, [draft], stamp, is_dry_run=False)
         return outcome
 
+    @retry_taken_numbers
+    @retry_conflicts(unless=_concerns_tasks)
     async def _store(
-        self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
-    ) -> list[Outcome]:
-        """Decides again where something beside the tasks is changed meanwhile: their project, what lets the actor."""
-        return await with_free_numbers(
-            self.numbers,
-            lambda: repeated(
-                lambda: self._attempt(actor, drafts, stamp, is_dry_run=is_dry_run),
-                where=lambda conflict: conflict.collection != "tasks",
-            ),
-        )
-
-    async def _attempt(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
     ) -> list[Outcome]:
         work = self.begin(actor)
@@ -188,9 +183,9 @@ class ImportIssues:
         return outcomes
 
 
-def _with_spelt_labels(issue: ImportedIssue) -> ImportedIssue:
-    """The issue with the names of its labels as labels have them: two spellings of one name are one label."""
-    names = tuple(dict.fromkeys(map(spelt, issue.label_names)))
+def _with_normalized_labels(issue: ImportedIssue) -> ImportedIssue:
+    """The issue with normalized label names: two spellings of one name are one label."""
+    names = tuple(dict.fromkeys(map(normalized, issue.label_names)))
     return issue if names == issue.label_names else replace(issue, label_names=names)
 
 
@@ -201,15 +196,15 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
         return Revision(draft.task, Outcome(key, fate))
     if is_settled(current, draft.task):
         return settled(key, current, draft.task)
-    wanted = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
+    filters = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
     newest_first = PageRequest(limit=LIMIT_MAX, sort=Sort("at", descending=True))
-    imports = (await work.audit.matching(wanted, newest_first)).items
+    imports = (await work.audit.matching(filters, newest_first)).items
     return revision(key, current, draft.task, imports=imports, stamp=stamp)
 
 
 async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
-    """The drafts where their project is at home by now: a large import takes a while. Raises as `require_receiving`;
-    the commit relies on the project.
+    """The drafts with the present ownership of their project, which the commit checks again: a large import takes time.
+    Raises as `require_receiving`.
     """
     project = await work.projects.get(drafts[0].project_id)
     await require_receiving(work, actor, project)
@@ -220,7 +215,7 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
 async def _removed_keys(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
-    """The keys of issues, and of their parents, whose tasks were removed for good: they do not come back."""
+    """The keys of issues and parents whose tasks were permanently removed; they are not created again."""
     keys = {key for issue in issues for key in (issue.key, issue.parent_key) if key is not None}
     ids = {key: drafting.task_id(key) for key in sorted(keys)}
     gone = await work.tasks.purged(ids.values())
@@ -230,7 +225,7 @@ async def _removed_keys(
 async def _parents_elsewhere(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
-    """The keys of parents that are not in this file and came with an earlier one."""
+    """The keys of parents that an earlier file contained and this one does not."""
     foreign = {issue.parent_key for issue in issues if issue.parent_key} - {issue.key for issue in issues}
     ids = {key: drafting.task_id(key) for key in foreign}
     present = await work.tasks.get_many(ids.values()) if ids else {}
@@ -240,10 +235,10 @@ async def _parents_elsewhere(
 async def _labels(
     work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The id of each label by name, and the names of those that are new.
+    """The id of each label by name, and the names of the new ones.
 
-    A label that an earlier import made counts also when it was renamed or trashed here since; one that was removed for
-    good has no id any more.
+    A label from an earlier import is used even if it was renamed or deleted here since. A permanently removed label has
+    no id.
     """
     names = sorted({name for issue in issues for name in issue.label_names})
     ids = {name: label.id for name, label in (await work.labels.named(names)).items()}
@@ -263,6 +258,6 @@ async def _labels(
             ]
     if violations:
         raise Invalid(
-            "The file holds labels that cannot be stored; nothing was imported.", violations=violations
+            "The file contains labels that cannot be stored; nothing was imported.", violations=violations
         )
     return {**ids, **derived}, new

@@ -1,4 +1,4 @@
-"""The project that an import brings its tasks to."""
+"""The project that receives the tasks of an import."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from application.projects.access import require_changeable
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, NotFound, Purged
-from domain.name import spelt
+from domain.name import normalized
 from domain.project import Project
 
 NAMESAKE_PAGES_MAX = 100
@@ -19,14 +19,15 @@ NAMESAKE_PAGES_MAX = 100
 async def receiving_project(
     work: UnitOfWork, actor: Actor, stamp: Stamp, *, format_name: str, name: str
 ) -> tuple[Project, bool]:
-    """The project that an earlier import made, or the actor's live project of that name, or a new one (True).
-    Raises Conflict where it was removed for good, and as `require_receiving`.
+    """The project of an earlier import, or the actor's project of that name, or a new one (True).
+
+    Raises Conflict if it was permanently removed, and as `require_receiving`.
     """
     id_ = derived_id(format_name, "project", actor.id, name)
     try:
         project: Project | None = await work.projects.get(id_)
     except Purged as error:
-        raise Conflict("The project of this name was removed for good; choose another name.") from error
+        raise Conflict("The project of this name was permanently removed; choose another name.") from error
     except NotFound:
         project = await _namesake(work, actor, name, deleted=False)
         project = project or await _namesake(work, actor, name, deleted=True)
@@ -39,23 +40,21 @@ async def receiving_project(
 
 
 async def require_receiving(work: UnitOfWork, actor: Actor, project: Project) -> None:
-    """Raises Forbidden where the project is not the actor's to change, Conflict where it is in the trash. The commit
-    relies on what lets him.
-    """
+    """Raises Forbidden unless the actor may change the project, now and at the commit; Conflict if it is deleted."""
     await require_changeable(work, actor, project)
     if project.is_deleted:
         raise Conflict("The project of this name is in the trash; restore it, or choose another name.")
 
 
 async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:
-    wanted = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
+    filters = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
     page = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
     for _ in range(NAMESAKE_PAGES_MAX):
-        answer = await work.projects.matching(wanted, page)
-        for project in answer.items:
-            if spelt(project.name) == name:
+        found = await work.projects.matching(filters, page)
+        for project in found.items:
+            if normalized(project.name) == name:
                 return project
-        if answer.next is None:
+        if found.next is None:
             return None
-        page = replace(page, after=answer.next)
+        page = replace(page, after=found.next)
     raise Conflict("Too many projects have names like this one; choose another name.")

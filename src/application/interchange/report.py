@@ -1,4 +1,4 @@
-"""What an import did, or would do."""
+"""The report of an import or of its dry run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ EXAMPLES_MAX = 5
 
 
 class Fate(StrEnum):
-    """What became of one issue."""
+    """The outcome for one issue."""
 
     CREATED = "created"
     CREATED_IN_TRASH = "createdInTrash"
@@ -23,7 +23,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The fate of one issue, and why where it was skipped. `kept` names fields that were changed here meanwhile."""
+    """The fate of one issue, with the reason if it was skipped. `kept` names fields whose value here was kept."""
 
     key: str
     fate: Fate
@@ -33,7 +33,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """An issue that was left alone, and why."""
+    """A skipped issue and the reason."""
 
     key: str
     why: str
@@ -41,7 +41,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class LossCount:
-    """How often the same is lost for the same reason, and the keys of a few issues that lose it."""
+    """How often a field is lost for the same reason, with the keys of some of the issues."""
 
     field: str
     why: str
@@ -51,7 +51,7 @@ class LossCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """How many issues met which fate (each fate is there); the same for a dry run, which changed nothing."""
+    """The number of issues for every fate. A dry run has the same report and changes nothing."""
 
     format: str
     project_id: str
@@ -65,35 +65,35 @@ class ImportReport:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether everything was there already."""
+        """Whether the import has nothing to change."""
         made = sum(count for fate, count in self.fates.items() if fate not in (Fate.UNCHANGED, Fate.SKIPPED))
         return not (made or self.is_new_project or self.new_labels)
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts while an import runs."""
+    """The counts of a running import."""
 
     fates: Counter[Fate] = field(default_factory=Counter)
     skipped: list[Skip] = field(default_factory=list)
     losses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def lose(self, losses: Iterable[Loss]) -> None:
-        """Notes what could not be carried."""
+        """Counts losses."""
         for loss in losses:
             self.losses.setdefault((loss.field, loss.why), []).append(loss.key)
 
     def count(self, outcomes: Iterable[Outcome]) -> None:
-        """Notes what became of some issues."""
+        """Counts outcomes."""
         for outcome in outcomes:
             self.fates[outcome.fate] += 1
             if outcome.why is not None:
                 self.skipped.append(Skip(outcome.key, outcome.why))
-            why = "was changed here as well; what stands here stays"
+            why = "was also changed here; the value here was kept"
             self.lose(Loss(outcome.key, name, why) for name in outcome.kept)
 
     def fate_counts(self) -> dict[Fate, int]:
-        """How many issues met which fate, every fate named."""
+        """The number of issues for every fate."""
         return {fate: self.fates[fate] for fate in Fate}
 
     def loss_counts(self) -> tuple[LossCount, ...]:

@@ -1,4 +1,4 @@
-"""What an import may change on a task that is here: what changed there since, and where nobody changed it here."""
+"""The revision of an existing task by an import: fields that changed in the file and not here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from domain.audit import AuditEntry
 from domain.entity import Stamp
 from domain.task import Task, TaskChanges
 
-# The fields an import brings, and their names in audit entries.
+# The fields of an import, and their names in audit entries.
 _FIELDS = {
     "title": "title",
     "description": "description",
@@ -23,21 +23,21 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The task as it should be, the very same object where nothing is to be stored, and what to report."""
+    """The revised task (the same object if nothing changes) and the outcome to report."""
 
     task: Task
     outcome: Outcome
 
 
 def is_settled(current: Task, draft: Task) -> bool:
-    """Whether no look at the past is needed: both are in the trash, or both are live and hold the same."""
+    """Whether the audit trail is not needed: the task is in the trash, or both are live and equal."""
     if current.is_deleted:
         return True
     return not draft.is_deleted and not _differing(current, draft)
 
 
 def settled(key: str, current: Task, draft: Task) -> Revision:
-    """The revision of a settled task: none."""
+    """The revision of a settled task, which changes nothing."""
     if current.is_deleted and not draft.is_deleted:
         return Revision(current, Outcome(key, Fate.SKIPPED, "is in the trash here"))
     return Revision(current, Outcome(key, Fate.UNCHANGED))
@@ -55,12 +55,12 @@ def revision(
     kept: list[str] = []
     for name in _differing(current, draft):
         imported = _imported_value(imports, _FIELDS[name])
-        if _told(getattr(current, name)) == imported:
+        if _audited(getattr(current, name)) == imported:
             changes[name] = getattr(draft, name)
-        elif _told(getattr(draft, name)) != imported:
+        elif _audited(getattr(draft, name)) != imported:
             kept.append(_FIELDS[name])
     fate = Fate.CHANGED if changes else Fate.UNCHANGED
-    revised = current.edit(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
+    revised = current.edit_by_import(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
     return Revision(revised, Outcome(key, fate, kept=tuple(kept)))
 
 
@@ -69,12 +69,12 @@ def _differing(current: Task, draft: Task) -> list[str]:
 
 
 def _imported_value(imports: Sequence[AuditEntry], name: str) -> object:
-    """What the last import that touched a field left there; None where none did."""
+    """The value of a field after the last import that changed it; None if none did."""
     return next((entry.changes[name]["after"] for entry in imports if name in entry.changes), None)
 
 
-def _told(value: object) -> object:
-    """A field's value as audit entries hold it."""
+def _audited(value: object) -> object:
+    """A field's value in the form of audit entries."""
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, datetime):

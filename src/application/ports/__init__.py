@@ -1,1 +1,1 @@
-"""What the use cases need from outside, as Protocols whose docstrings are promises."""
+"""The ports of the use cases: Protocols whose docstrings are promises."""

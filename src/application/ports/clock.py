@@ -1,4 +1,4 @@
-"""Time, from outside."""
+"""The present time."""
 
 from datetime import datetime
 from typing import Protocol
@@ -8,5 +8,4 @@ class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
-        """The present instant: aware, UTC, whole milliseconds (finer would not survive every store)."""
-        ...
+        """The present time: aware, UTC, whole milliseconds (some stores keep no more)."""

@@ -1,26 +1,22 @@
-"""The short numbers by which people call tasks."""
+"""The short numbers of tasks."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 
 class DisplayNumbers(Protocol):
-    """Gives numbers from 1 on, each once in the life of an installation, whatever process asks, and whichever dies.
+    """Numbers from 1 on, each given once in an installation, across processes and crashes. Some are never used.
 
-    Numbers may be left out: one that was given is not given again because nobody used it. Both raise StoreUnavailable
-    where the store does not answer.
+    `next` and `several` raise StoreUnavailable if the store does not answer.
     """
 
     async def next(self) -> int:
-        """A number that nobody had."""
-        ...
+        """A new number."""
 
     async def several(self, count: int) -> Sequence[int]:
-        """That many numbers that nobody had, ascending."""
-        ...
+        """That many new numbers, ascending."""
 
     def start_over(self) -> None:
-        """Tells that a number was taken although it was given here just now: records came from somewhere else. What is
-        reserved is let go, and the next number is above every number that a task has.
+        """Drops reserved numbers after one of them was found in use (by records from elsewhere). The next number is
+        above those of all tasks.
         """
-        ...

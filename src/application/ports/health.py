@@ -1,4 +1,4 @@
-"""Whether the parts answer."""
+"""The health of the components."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """One part: up or down, and since when it is not worth asking (`detail` is safe to show)."""
+    """Whether one component is up. `detail` may be shown to everybody."""
 
     up: bool
     detail: str | None = None
@@ -16,7 +16,7 @@ class ComponentHealth:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What a store says of itself: product and version, how it is arranged, and its clock where it has one."""
+    """The product and version of a store, its topology, and its clock if it has one."""
 
     product: str
     topology: str | None = None
@@ -24,8 +24,7 @@ class StoreFacts:
 
 
 class HealthProbe(Protocol):
-    """Asks each part within a deadline."""
+    """Asks every component within a deadline."""
 
     async def components(self) -> Mapping[str, ComponentHealth]:
-        """`db` is the store that requests need; `target` and `cache` stand beside it where they exist. Never raises."""
-        ...
+        """`db` is the store that requests need; `target` and `cache` are present if they exist. Never raises."""

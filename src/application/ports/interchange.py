@@ -1,4 +1,4 @@
-"""Files of other trackers: their issues in Tandem's words, and Tandem's tasks in theirs."""
+"""Files of other trackers: reading their issues and writing tasks as issues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ KEY_LENGTH_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedIssue:
-    """One issue of another tracker. Instants are aware, UTC, whole milliseconds; None where the tracker says nothing.
+    """One issue of another tracker. Times are aware, UTC, whole milliseconds; None if the file has none.
 
-    `place` says in words where in the file it stands, `pointer` as the start of a JSON pointer. `deleted_at` is set
-    for what that tracker had in its trash.
+    `place` is its place in the file in words, `pointer` the start of its JSON pointer. `deleted_at` is set for an issue
+    in that tracker's trash.
     """
 
     key: str
@@ -39,7 +39,7 @@ class ImportedIssue:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Something an issue had and a task cannot hold: of which issue, which field, and why."""
+    """Data of an issue that a task cannot hold: the key of the issue, the field and the reason."""
 
     key: str
     field: str
@@ -48,7 +48,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class ReadIssues:
-    """A file as read: its issues in the file's order, keys unique, and what could not be carried."""
+    """The content of a file: its issues in order, with unique keys, and the losses."""
 
     issues: Sequence[ImportedIssue]
     losses: Sequence[Loss]
@@ -58,16 +58,15 @@ class IssueReader(Protocol):
     """Reads one format."""
 
     def read(self, content: bytes) -> ReadIssues:
-        """The issues in a file of at most CONTENT_BYTES_MAX bytes and ISSUES_MAX issues.
+        """The issues of a file with at most CONTENT_BYTES_MAX bytes and ISSUES_MAX issues.
 
-        Raises Invalid with every violation of the file, each with its place; then nothing of the file may be imported.
+        Raises Invalid with every violation of the file and its place; then nothing of the file may be imported.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedIssue:
-    """A task, live or in the trash, as it leaves Tandem. Keys are unique in a file; a parent is in the file, too."""
+    """A task, live or in the trash, for a file. Keys are unique in a file, and a parent is in the same file."""
 
     key: str
     task: Task
@@ -79,5 +78,4 @@ class IssueWriter(Protocol):
     """Writes one format."""
 
     def write(self, issues: Sequence[ExportedIssue]) -> bytes:
-        """A file that the reader of the same format reads without violation. What the format cannot hold is left out."""
-        ...
+        """A file that the reader of the format can read. Data that the format cannot hold is left out."""

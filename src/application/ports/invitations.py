@@ -1,4 +1,4 @@
-"""Invitations to teams, as codes that nobody has to keep."""
+"""Invitations to teams, as codes that need not be stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """To a team, until an instant (whole seconds), and as long as the team's `invite_series` is this one."""
+    """An invitation, valid until a time (whole seconds) and while `series` is the team's `invite_series`."""
 
     team_id: str
     series: int
@@ -15,12 +15,10 @@ class Invitation:
 
 
 class Invitations(Protocol):
-    """Turns invitations into codes that only this installation can make, and back."""
+    """Converts invitations to codes that only this installation can make, and back."""
 
     def code_of(self, invitation: Invitation) -> str:
-        """The code: letters and digits that can be read aloud; the same in every process."""
-        ...
+        """The code: letters and digits that are easy to read aloud; the same in every process."""
 
     def read(self, code: str) -> Invitation | None:
-        """The invitation behind a code; None for whatever was not made here. Says nothing about its time."""
-        ...
+        """The invitation of a code, expired or not; None for a code that was not made here."""

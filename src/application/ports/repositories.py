@@ -1,7 +1,7 @@
-"""The typed repositories: what the use cases may ask, entity by entity.
+"""The typed repositories, one for each entity.
 
-Everything read inside one unit of work is remembered there, so that saving knows what was before.
-All methods that read raise StoreUnavailable where the store does not answer.
+A unit of work keeps everything that it reads, so that saving knows the version before.
+All reading methods raise StoreUnavailable if the store does not answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,50 +27,40 @@ E = TypeVar("E", bound=Entity)
 
 
 class Repository(Protocol[E]):
-    """Entities of one kind."""
+    """The entities of one collection. Unless a method says "live", it also finds entities in the trash."""
 
     async def get(self, id: str) -> E:
-        """The entity, also from the trash. Raises NotFound, or Purged for what was removed for good."""
-        ...
+        """The entity. Raises NotFound, or Purged if it was permanently removed."""
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
-        """Those of the ids that exist, trash included, by id."""
-        ...
+        """The existing ones of these entities, by id."""
 
     async def changed_since(self, instant: datetime, page: PageRequest) -> Page[E]:
-        """A page of what was changed at or after an instant, trash included; sorts by updatedAt."""
-        ...
+        """A page of the entities changed at or after a time; sorts by updatedAt."""
 
     async def at_version(self, id: str, version: int) -> E:
-        """The entity as it was at an earlier version. Raises NotFound for a version that never was."""
-        ...
+        """The entity at an earlier version. Raises NotFound if there is no such version."""
 
     def save(self, entity: E, *, action: Action | None = None) -> None:
-        """Takes a new version into the unit of work; nothing happens where it equals what was read.
+        """Adds a new version to the unit of work; does nothing if it equals the version that was read.
 
         A new entity has version 1; any other must have been read in the same unit of work. The audit action follows
-        from what changed unless it is named.
+        from the changes unless it is given.
         """
-        ...
 
     async def purged(self, ids: Iterable[str]) -> frozenset[str]:
-        """Those of the ids that were removed for good."""
-        ...
+        """The ids of these entities that were permanently removed."""
 
     async def trashed_before(self, instant: datetime, page: PageRequest) -> Page[E]:
-        """A page of what went into the trash before an instant; sorts by deletedAt."""
-        ...
+        """A page of the entities deleted before a time; sorts by deletedAt."""
 
     def erase(self, entity: E, stamp: Stamp) -> None:
-        """Takes the removal of an entity for good into the unit of work: it never comes back, whatever is replayed.
-
-        The entity must have been read in the same unit of work.
-        """
-        ...
+        """Adds the permanent removal of an entity, read in the same unit of work. No late replay restores it."""
 
     def require_unchanged(self, entity: E) -> None:
-        """The commit fails with VersionConflict if this entity, which it does not change, changed since it was read."""
-        ...
+        """Adds a read check: the commit raises VersionConflict if this entity, which it does not change itself, has
+        changed since it was read.
+        """
 
 
 class Users(Repository[User], Protocol):
@@ -78,33 +68,24 @@ class Users(Repository[User], Protocol):
 
     async def with_email(self, email: str) -> User | None:
         """The live user with this normalised address."""
-        ...
 
     async def is_empty(self) -> bool:
-        """Whether nobody ever signed in."""
-        ...
+        """Whether no user has ever signed in."""
 
     async def holding(self, grant: str) -> Sequence[User]:
-        """Every live user who holds this grant."""
-        ...
+        """All live users with this grant."""
 
     async def search(self, text: str, page: PageRequest) -> Page[User]:
-        """Live users whose name holds every word of the text, or the one whose whole address it is; all where it is
-        empty. Sorts by createdAt.
+        """A page of live users whose names contain every word of the text, or of the one with this whole address; of
+        all if the text is empty. Sorts by createdAt.
         """
-        ...
 
 
 class Sessions(Repository[Session], Protocol):
     """Sign-ins."""
 
-    async def of_user(self, user_id: str) -> Sequence[Session]:
-        """Every session of a user that has not ended, whether or not its time is over."""
-        ...
-
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
-        """A page of sessions whose time was over before an instant; sorts by expiresAt."""
-        ...
+        """A page of sessions that expired before a time; sorts by expiresAt."""
 
 
 class Roles(Repository[Role], Protocol):
@@ -112,16 +93,14 @@ class Roles(Repository[Role], Protocol):
 
     async def matching(self, scope: RoleScope | None, page: PageRequest) -> Page[Role]:
         """A page of live roles; sorts by createdAt, updatedAt or name."""
-        ...
 
     async def of_scope(self, scope: RoleScope) -> Sequence[Role]:
-        """Every live role of a scope."""
-        ...
+        """All live roles of a scope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamFilter:
-    """Which teams; None means whichever. `ids` restricts to these teams."""
+    """A filter of teams; None accepts any value. `ids` restricts it to these teams."""
 
     ids: tuple[str, ...] | None = None
     owner_id: str | None = None
@@ -134,40 +113,33 @@ class Teams(Repository[Team], Protocol):
 
     async def matching(self, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         """A page of teams; sorts by createdAt, updatedAt or name."""
-        ...
 
 
 class Memberships(Repository[Membership], Protocol):
-    """Who belongs to which team; the id follows from both (`domain.team.membership_id`)."""
+    """Memberships of teams; the id follows from user and team (`domain.team.membership_id`)."""
 
     async def of_user(self, user_id: str) -> Sequence[Membership]:
-        """Every live membership of a user."""
-        ...
+        """All live memberships of a user."""
 
     async def of_team(self, team_id: str) -> Sequence[Membership]:
-        """Every live membership of a team; a team has at most MEMBERS_MAX."""
-        ...
+        """All live memberships of a team, at most MEMBERS_MAX."""
 
     async def count_of_team(self, team_id: str) -> int:
-        """How many members a team has at present."""
-        ...
+        """The number of live memberships of a team."""
 
     async def trashed_by(self, team_id: str, stamp: Stamp) -> Sequence[Membership]:
-        """The memberships of a team that went into the trash under this stamp, as they do together with it."""
-        ...
+        """The memberships of a team that were deleted under this stamp, together with the team."""
 
     async def ever_of_team(self, team_id: str) -> Sequence[Membership]:
-        """Every membership of a team, also of those who left."""
-        ...
+        """All memberships of a team."""
 
     async def page_of_team(self, team_id: str, page: PageRequest) -> Page[Membership]:
         """A page of the live memberships of a team; sorts by createdAt."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """For whom a list is made: one user and the teams he belongs to."""
+    """The reader of a list: a user and their teams."""
 
     user_id: str
     team_ids: tuple[str, ...] = ()
@@ -175,7 +147,7 @@ class Audience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFilter:
-    """Which projects; None means whichever. `visible_to` keeps those that the audience owns or has in a team."""
+    """A filter of projects; None accepts any value. `visible_to` keeps projects of the audience and of its teams."""
 
     visible_to: Audience | None = None
     owner_id: str | None = None
@@ -189,33 +161,29 @@ class Projects(Repository[Project], Protocol):
     """Projects."""
 
     async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
-        """Some of the projects of a team, also from the trash; none where it has none."""
-        ...
+        """Up to `limit` projects of a team."""
 
     async def matching(self, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
         """A page of projects; sorts by createdAt, updatedAt or name."""
-        ...
 
 
 class Timelines(Repository[Timeline], Protocol):
     """Schedules; each has its project's id."""
 
     async def of_project(self, project_id: str) -> Timeline | None:
-        """The project's timeline, None where none was saved yet."""
-        ...
+        """The project's timeline; None if none was saved."""
 
     async def version_at(self, project_id: str, at: datetime) -> int | None:
-        """The number of the version that was current at an instant; None where there was none yet."""
-        ...
+        """The number of the version at a time; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks; None means whichever.
+    """A filter of tasks; None accepts any value.
 
-    `visible_to` keeps those that are the audience's or its teams' own, assigned to it or taken over by it. `ids`
-    restricts to these tasks. `team_id` finds what is a team's own or assigned to it. `now` decides what is deferred:
-    with `deferred` True only that, with False nothing of it. `is_assigned` keeps what is given to somebody.
+    `visible_to` keeps tasks owned by, assigned to or executed by the audience or its teams. `ids` restricts it to these
+    tasks. `team_id` finds tasks owned by or assigned to a team. `deferred` keeps tasks that are deferred at `now`, or
+    those that are not. `is_assigned` keeps tasks with an assignee.
     """
 
     visible_to: Audience | None = None
@@ -242,47 +210,36 @@ class Tasks(Repository[Task], Protocol):
 
     async def matching(self, filters: TaskFilter, page: PageRequest) -> Page[Task]:
         """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId."""
-        ...
 
     async def count(self, filters: TaskFilter) -> int:
-        """How many tasks `matching` finds."""
-        ...
+        """The number of tasks that match."""
 
     async def of_project(self, project_id: str) -> Sequence[Task]:
-        """Every task of a project, also from the trash."""
-        ...
+        """All tasks of a project."""
 
     async def of_project_since(self, project_id: str, instant: datetime, *, limit: int) -> Sequence[Task]:
-        """At most `limit` of a project's tasks that are live, or went to the trash at that instant or later."""
-        ...
+        """Up to `limit` tasks of a project that are live or were deleted at or after a time."""
 
     async def some_of_project(self, project_id: str, *, limit: int) -> Sequence[Task]:
-        """Some of the tasks of a project, also from the trash; none where it has none."""
-        ...
+        """Up to `limit` tasks of a project."""
 
     async def live_in_project(self, project_id: str) -> Sequence[Task]:
-        """Every live task of a project."""
-        ...
+        """All live tasks of a project."""
 
     async def children_of(self, task_ids: Sequence[str]) -> Sequence[Task]:
-        """Every task below one of these, also from the trash."""
-        ...
+        """All tasks whose parent is one of these."""
 
     async def carrying(self, label_id: str, *, limit: int) -> Sequence[Task]:
-        """Some of the tasks that carry a label, also from the trash; none where none does."""
-        ...
+        """Up to `limit` tasks with a label."""
 
     async def of_team(self, team_id: str, *, limit: int) -> Sequence[Task]:
-        """Some of the tasks that are a team's own or assigned to it, also from the trash; none where none is."""
-        ...
+        """Up to `limit` tasks owned by or assigned to a team."""
 
     async def given_in_team(self, user_id: str, team_id: str) -> Sequence[Task]:
-        """Every task of a team that is assigned to this user himself, also from the trash."""
-        ...
+        """All tasks owned by a team and assigned to this user."""
 
     async def trashed_by(self, project_id: str, stamp: Stamp) -> Sequence[Task]:
-        """The tasks of a project that went into the trash under this stamp, as they do together with it."""
-        ...
+        """The tasks of a project that were deleted under this stamp, together with the project."""
 
 
 class Labels(Repository[Label], Protocol):
@@ -290,58 +247,45 @@ class Labels(Repository[Label], Protocol):
 
     async def matching(self, text: str | None, page: PageRequest, *, deleted: bool = False) -> Page[Label]:
         """A page of labels; sorts by createdAt, updatedAt or name."""
-        ...
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
         """The live labels with these names, by name."""
-        ...
 
 
 class Assignments(Repository[TaskAssignment], Protocol):
     """Assignments of tasks."""
 
     async def executed_by(self, user_id: str, team_id: str) -> Sequence[TaskAssignment]:
-        """The live assignments to a team that this member took over, also of tasks in the trash."""
-        ...
+        """The live assignments to a team with this executor, also of tasks in the trash."""
 
     async def of_task(self, task_id: str) -> TaskAssignment | None:
-        """The one live assignment of a task."""
-        ...
+        """The live assignment of a task."""
 
     async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[TaskAssignment]:
-        """Every assignment of these tasks, also those that are over."""
-        ...
+        """All assignments of these tasks."""
 
     async def of_tasks(self, task_ids: Iterable[str]) -> dict[str, TaskAssignment]:
-        """The live assignments of these tasks, by task."""
-        ...
+        """The live assignments of these tasks, by task id."""
 
 
 class Watches(Repository[Watch], Protocol):
-    """Who follows which task; the id follows from both (`domain.watch.watch_id`)."""
+    """Watches of tasks; the id follows from user and task (`domain.watch.watch_id`)."""
 
     async def page_of_user(self, user_id: str, page: PageRequest) -> Page[Watch]:
-        """A page of what a user watches at present; sorts by updatedAt, which is when he began to."""
-        ...
+        """A page of the live watches of a user; sorts by updatedAt, the time when each began."""
 
     async def task_ids_of_user(self, user_id: str) -> tuple[str, ...]:
-        """Every task that a user watches at present."""
-        ...
+        """The ids of all tasks that a user watches."""
 
     async def ever_of_tasks(self, task_ids: Iterable[str]) -> Sequence[Watch]:
-        """Every watch over these tasks, also those given up."""
-        ...
-
-    async def of_task(self, task_id: str) -> Sequence[Watch]:
-        """Every watch over a task, also those given up."""
-        ...
+        """All watches of these tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which audit entries; None means whichever. `since` and `until` bound the instant, inclusive and exclusive.
+    """A filter of audit entries; None accepts any value. `since` is inclusive, `until` exclusive.
 
-    `collections` and `entity_ids` keep the entries of several things of several kinds.
+    `collections` and `entity_ids` keep the entries of several entities.
     """
 
     collection: str | None = None
@@ -355,20 +299,16 @@ class AuditFilter:
 
 
 class AuditTrail(Protocol):
-    """The audit trail, read only: entries are written by the unit of work and by nobody else."""
+    """The audit trail, read only: the unit of work alone writes entries."""
 
     async def matching(self, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
         """A page of entries; sorts by at."""
-        ...
 
     async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
-        """The ids of those entries that tell of something that was removed for good since."""
-        ...
+        """The ids of the entries whose entity has been permanently removed."""
 
     async def of_version(self, collection: str, entity_id: str, version: int) -> AuditEntry | None:
-        """The entry that recorded one version."""
-        ...
+        """The entry of one version."""
 
     async def with_key(self, idempotency_key: str) -> AuditEntry | None:
-        """The entry of the request that used this idempotency key first."""
-        ...
+        """The first entry of the request with this idempotency key."""

@@ -1,4 +1,4 @@
-"""What the last removal of expired things did, and how far what crashes cut off is finished, for every process."""
+"""The last purge, and the progress of completing interrupted operations, shared by all processes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionRun:
-    """One run: when, what had gone into the trash before which instant, and what became of it.
+    """One purge of the entities that were deleted before `cutoff`.
 
-    `removed` counts by collection everything that is gone for good, what went along included; in a dry run what has
-    expired, without what would go along. `detached` counts what stays and lost a label, a parent or a team that is
-    gone, `kept` what waits for another run: somebody changed it in the same moment, or something in it still lives.
+    `removed` counts removed records by collection, dependent ones included; in a dry run the expired entities alone.
+    `detached` counts entities that lost a removed label, parent or team; `kept` those that wait for another run because
+    they, or something in them, changed.
     """
 
     at: datetime
@@ -25,20 +25,16 @@ class RetentionRun:
 
 
 class RetentionRuns(Protocol):
-    """Remembers the last run of the installation, and until when everything that was cut off is finished."""
+    """Stores the last run, and the time up to which interrupted operations are complete. All raise StoreUnavailable."""
 
     async def note(self, run: RetentionRun) -> None:
-        """Keeps this run as the last one. Of two at the same moment either may win. Raises StoreUnavailable."""
-        ...
+        """Records this run as the last one; of two concurrent calls either may win."""
 
     async def last(self) -> RetentionRun | None:
-        """The last run, None before the first. Raises StoreUnavailable."""
-        ...
+        """The last run, None before the first."""
 
     async def note_finished(self, at: datetime) -> None:
-        """Keeps that what was cut off before this instant is finished. Raises StoreUnavailable."""
-        ...
+        """Records that interrupted operations up to this time have been completed."""
 
     async def finished_until(self) -> datetime | None:
-        """That instant, None before the first time. Raises StoreUnavailable."""
-        ...
+        """That time, None before the first call."""

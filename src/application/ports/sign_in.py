@@ -1,4 +1,4 @@
-"""Signing in with the help of somebody who knows people: an identity provider, from outside."""
+"""Sign-in with an identity provider."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,26 +6,26 @@ from typing import Protocol
 
 
 class SignInFailure(StrEnum):
-    """Why nobody was signed in. The values are codes that clients rely on."""
+    """The reason of a failed sign-in. The values are codes for clients."""
 
     DENIED = "access_denied"
-    """The person, or the provider on his behalf, said no."""
+    """The user or the provider denied access."""
     STATE = "invalid_state"
-    """This browser did not begin this sign-in, or began it too long ago."""
+    """This browser did not start the sign-in, or started it too long ago."""
     CODE = "invalid_code"
-    """The provider does not know the code, or it was used before."""
+    """The code is unknown to the provider or was used before."""
     IDENTITY = "invalid_identity"
-    """What the provider said about the person cannot be believed."""
+    """The provider's statement about the user is not valid."""
     UNVERIFIED = "email_not_verified"
-    """The provider does not vouch for the address."""
+    """The provider has not verified the address."""
     PROVIDER_REFUSED = "provider_refused"
-    """The provider does not accept this installation; its settings are wrong."""
+    """The provider rejected this installation; its settings are wrong."""
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     """The provider does not answer."""
 
 
 class SignInFailed(Exception):
-    """Nobody was signed in and nothing was changed."""
+    """The sign-in failed and nothing was changed."""
 
     def __init__(self, failure: SignInFailure, reason: str = "") -> None:
         self.failure = failure
@@ -34,7 +34,7 @@ class SignInFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignInStart:
-    """Where to send the browser, and the ticket that it must bring back; the ticket is for this browser alone."""
+    """The address to send the browser to, and the ticket that this browser must bring back."""
 
     url: str
     ticket: str
@@ -42,19 +42,17 @@ class SignInStart:
 
 @dataclass(frozen=True, slots=True)
 class ProvenPerson:
-    """Whom the provider vouches for."""
+    """A user as authenticated by the provider."""
 
     email: str
     name: str | None
 
 
 class IdentityProvider(Protocol):
-    """Proves who somebody is. It keeps nothing between start and finish, so any process may finish."""
+    """Authenticates users. It stores nothing between start and finish, so any process may finish."""
 
     async def start(self) -> SignInStart:
-        """A new attempt. Raises SignInFailed where the provider does not answer in time."""
-        ...
+        """A new sign-in. Raises SignInFailed if the provider does not answer in time."""
 
     async def finish(self, *, ticket: str | None, state: str, code: str) -> ProvenPerson:
-        """The person, once the provider has confirmed the code. Raises SignInFailed for everything else."""
-        ...
+        """The user, confirmed by the provider. Raises SignInFailed otherwise."""

@@ -1,4 +1,4 @@
-"""Access and refresh tokens, from outside."""
+"""Access and refresh tokens."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a valid access token speaks for, and the session it came from; None for one made on the command line."""
+    """The user of a valid access token, and its session; None if it was issued on the command line."""
 
     user_id: str
     grants: frozenset[str]
@@ -15,7 +15,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A signed statement of who somebody is, for a few minutes."""
+    """A signed token that identifies a user for a few minutes."""
 
     access_token: str
     expires_in_seconds: int
@@ -23,7 +23,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPair:
-    """What a client keeps, both opaque to it: a short-lived access token and the session's present refresh token."""
+    """The tokens of a client, both opaque to it: a short-lived access token and the current refresh token."""
 
     access_token: str
     expires_in_seconds: int
@@ -34,7 +34,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A fresh refresh token and what is stored of it: nobody who reads the store can make the token of its hash."""
+    """A new refresh token and its hash. Only the hash is stored, and the token does not follow from it."""
 
     text: str
     hash: str
@@ -42,7 +42,7 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class ShownRefreshToken:
-    """A refresh token that somebody brought. `is_genuine`: it was made here, so a wrong one is an older one."""
+    """A refresh token from a request. `is_genuine`: it was made here, so if it is not current it is an older one."""
 
     session_id: str
     hash: str
@@ -50,40 +50,34 @@ class ShownRefreshToken:
 
 
 class TokenIssuer(Protocol):
-    """Makes access tokens."""
+    """Issues access tokens."""
 
     def issue(self, identity: Identity) -> AccessToken:
         """A signed token for this identity."""
-        ...
 
 
 class TokenReader(Protocol):
-    """Believes access tokens or does not."""
+    """Verifies access tokens."""
 
     def read(self, access_token: str) -> Identity:
-        """Whom the token speaks for. Raises Unauthenticated for one that is malformed, expired, foreign or forged."""
-        ...
+        """The identity. Raises Unauthenticated for a token that is malformed, expired, foreign or forged."""
 
     def session_of(self, access_token: str) -> str | None:
-        """The session it came from, also when it has expired. Raises Unauthenticated for one that is not ours."""
-        ...
+        """The session of a token, expired or not. Raises Unauthenticated for a token that was not issued here."""
 
 
 class AccessTokens(TokenIssuer, TokenReader, Protocol):
-    """Both, and the end of a session."""
+    """Issues, verifies and revokes access tokens."""
 
     def refuse_session(self, session_id: str) -> None:
-        """This process believes no further access token of the session; others do until the tokens expire."""
-        ...
+        """Revokes the session's access tokens in this process; in others they are valid until they expire."""
 
 
 class RefreshTokens(Protocol):
-    """Makes and reads refresh tokens; whether one still counts is the session's business."""
+    """Makes and reads refresh tokens; the session decides whether a token is current."""
 
     def fresh(self, session_id: str) -> RefreshToken:
-        """A token with a new secret."""
-        ...
+        """A new token."""
 
     def read(self, text: str) -> ShownRefreshToken:
-        """What a token says. Raises Unauthenticated for text that has not the form of one."""
-        ...
+        """The content of a token. Raises Unauthenticated for a malformed one."""

@@ -1,4 +1,4 @@
-"""One use case, one change set."""
+"""The unit of work: the reads and the change set of one use case."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -21,7 +21,7 @@ from application.ports.repositories import (
 
 
 class UnitOfWork(Protocol):
-    """The repositories as one use case sees them, and the one commit at its end."""
+    """The repositories of one use case, and the commit at its end."""
 
     @property
     def users(self) -> Users: ...
@@ -72,26 +72,22 @@ class UnitOfWork(Protocol):
         watches: Iterable[str] = (),
         labels: Iterable[str] = (),
     ) -> None:
-        """Reads entities of several kinds in one call to the store, so that `get` and `get_many` need none for them,
-        nor for those that do not exist. Raises StoreUnavailable where the store does not answer.
+        """Reads entities of several collections in one call to the store, so that `get` and `get_many` need none for
+        them, existing or not. Raises StoreUnavailable if the store does not answer.
         """
-        ...
 
     async def commit(self) -> None:
-        """Stores every saved entity and one audit entry for each, all or nothing, also when the process dies.
+        """Stores every saved entity with an audit entry for each, all or none, also if the process dies.
 
-        Returns once the change set is durable; does nothing where nothing was saved. Raises VersionConflict where
-        somebody else changed one of the entities, or one it relies on, since it was read (and names it),
-        AlreadyExists where a unique value is taken, StoreUnavailable where the store does not answer, and MirrorPending
-        where every acknowledgement needs the second store and it did not confirm (the change set is durable all the
-        same).
+        Returns when the change set is durable; does nothing if nothing was saved. Raises VersionConflict, with the
+        entity, if a saved or required entity has changed since it was read; AlreadyExists if a unique value is taken;
+        StoreUnavailable if the store does not answer; MirrorPending if success requires the second store, which has not
+        confirmed (the change set is durable).
         """
-        ...
 
 
 class Begin(Protocol):
     """Starts units of work."""
 
     def __call__(self, actor: Actor) -> UnitOfWork:
-        """A fresh unit of work in the actor's name. It holds nothing open until something is read or committed."""
-        ...
+        """A new unit of work of the actor. It holds no connection until something is read or committed."""

@@ -1,99 +1,95 @@
-"""Projects: create, read, change, trash, restore, roll back."""
+"""Projects: create, read, edit, delete, restore and roll back."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
-from application.access import audience_of, is_allowed, require, without_teams
+from application.access import is_allowed, require, visible_to, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import ProjectFilter
-from application.ports.unit_of_work import Begin, UnitOfWork
+from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import changeable_project, visible_project
-from application.retrying import repeated, with_latecomers
+from application.retrying import retry_conflicts, with_concurrent_additions
 from application.rollback import RollBack, missing_violations
-from application.trash import Delete, Finish, Kind, Restore
+from application.trash import Delete, Finish, ResourceType, Restore
+from application.use_case import TimedUseCase, UseCase
 from domain.entity import Stamp
 from domain.errors import RuleBroken, Violation
 from domain.permissions import (
     is_admin,
     may_give_project,
     may_put_in_team,
-    sees_everything,
 )
 from domain.project import Project, ProjectChanges
 from domain.task import ownership_in
 from domain.team import membership_id
 
 
-async def _require_hands(
+async def _require_valid_ownership(
     work: UnitOfWork, actor: Actor, changes: ProjectChanges, *, project: Project | None = None
 ) -> None:
-    """Raises RuleBroken where the new owner is no live user or the new team none of the actor's, Forbidden where the
-    project is not his to give away.
+    """Raises RuleBroken if the new owner is not a live user or the new team is not one of the actor's teams, Forbidden
+    if the actor may not change the ownership.
     """
     owner_id, team_id = changes.get("owner_id"), changes.get("team_id")
     violations: list[Violation] = []
-    if project is not None and _are_other_hands(project, changes):
-        require(may_give_project(without_teams(actor), project), "Only its owner gives a project away.")
+    if project is not None and _changes_ownership(project, changes):
+        require(
+            may_give_project(without_teams(actor), project),
+            "Only the project's owner can change its owner or team.",
+        )
     if owner_id is not None and owner_id != actor.id:
         owner = (await work.users.get_many([owner_id])).get(owner_id)
         if owner is None or owner.is_deleted:
-            violations += await missing_violations(work.users, {"/ownerId": owner_id}, "is no user")
+            violations += await missing_violations(work.users, {"/ownerId": owner_id}, "is not a user")
     if team_id is not None and (project is None or team_id != project.team_id):
         violations += await _team_violations(work, actor, team_id)
     if violations:
-        raise RuleBroken("The project would be in hands that are not there.", violations=violations)
+        raise RuleBroken("The new owner or team does not exist.", violations=violations)
 
 
-def _are_other_hands(project: Project, changes: ProjectChanges) -> bool:
+def _changes_ownership(project: Project, changes: ProjectChanges) -> bool:
     is_other_owner = changes.get("owner_id", project.owner_id) != project.owner_id
     return is_other_owner or changes.get("team_id", project.team_id) != project.team_id
 
 
 async def _team_violations(work: UnitOfWork, actor: Actor, team_id: str) -> list[Violation]:
-    """What is wrong with a team that a project is put in; the commit relies on one that is right, and on it that the
-    actor belongs to it.
+    """The violations of a project's new team: none if it is live and one of the actor's teams, which the commit checks
+    again.
     """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
     team = (await work.teams.get_many([team_id])).get(team_id)
-    is_his = await is_allowed(
+    is_permitted = await is_allowed(
         work, actor, lambda principal: may_put_in_team(principal, team_id), teams=[team_id]
     )
-    if team is not None and not team.is_deleted and is_his:
+    if team is not None and not team.is_deleted and is_permitted:
         work.teams.require_unchanged(team)
         return []
-    return await missing_violations(work.teams, {"/teamId": team_id}, "is no team of yours")
+    return await missing_violations(work.teams, {"/teamId": team_id}, "is not one of your teams")
 
 
 @dataclass(frozen=True, slots=True)
-class CreateProject:
-    """A new project, owned by the actor unless an administrator names another owner."""
+class CreateProject(TimedUseCase):
+    """Creates a project. The actor owns it; administrators may name another owner."""
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, changes: ProjectChanges) -> Project:
-        return await repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, changes: ProjectChanges) -> Project:
         work = self.begin(actor)
-        is_for_himself = changes.get("owner_id", actor.id) == actor.id
-        require(is_for_himself or is_admin(actor.grants), "You may create projects for yourself only.")
-        await _require_hands(work, actor, changes)
-        stamp = Stamp(self.clock.now(), actor.id)
+        is_own = changes.get("owner_id", actor.id) == actor.id
+        require(is_own or is_admin(actor.grants), "Only an administrator can create projects for others.")
+        await _require_valid_ownership(work, actor, changes)
+        stamp = self.stamp(actor)
         project = Project.create(self.identifiers.fresh(), stamp, owner_id=actor.id, changes=changes)
         work.projects.save(project)
         await work.commit()
         return project
 
 
-@dataclass(frozen=True, slots=True)
-class GetProject:
-    """One project, also from the trash, also as it was."""
-
-    begin: Begin
+class GetProject(UseCase):
+    """One project, live or in the trash, at present or at an earlier version."""
 
     async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Project:
         work = self.begin(actor)
@@ -101,37 +97,32 @@ class GetProject:
         return project if version is None else await work.projects.at_version(id, version)
 
 
-@dataclass(frozen=True, slots=True)
-class ListProjects:
-    """The projects an actor may see."""
-
-    begin: Begin
+class ListProjects(UseCase):
+    """The projects that the actor may see."""
 
     async def __call__(self, actor: Actor, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
         work = self.begin(actor)
-        if not sees_everything(actor.grants):
-            filters = replace(filters, visible_to=await audience_of(work, actor))
+        filters = replace(filters, visible_to=await visible_to(work, actor))
         return await work.projects.matching(filters, page)
 
 
-async def _move_tasks(work: UnitOfWork, before: Project | None, project: Project, stamp: Stamp) -> bool:
-    """Its tasks, those in the trash included, go with a project into other hands."""
+async def _update_ownership(work: UnitOfWork, before: Project | None, project: Project, stamp: Stamp) -> None:
+    """Copies a changed ownership to the project's tasks, live or in the trash."""
     if before is not None and ownership_in(before) == ownership_in(project):
-        return False
+        return
     for task in await work.tasks.of_project(project.id):
         work.tasks.save(task.change_ownership(stamp, ownership_in(project)))
-    return True
 
 
-async def _require_earlier_hands(
+async def _require_earlier_ownership(
     work: UnitOfWork, actor: Actor, project: Project, rolled_back: Project
 ) -> None:
-    hands: ProjectChanges = {}
+    changes: ProjectChanges = {}
     if rolled_back.owner_id != project.owner_id:
-        hands["owner_id"] = rolled_back.owner_id
+        changes["owner_id"] = rolled_back.owner_id
     if rolled_back.team_id != project.team_id:
-        hands["team_id"] = rolled_back.team_id
-    await _require_hands(work, actor, hands, project=project)
+        changes["team_id"] = rolled_back.team_id
+    await _require_valid_ownership(work, actor, changes, project=project)
 
 
 async def _delete_content(work: UnitOfWork, project_id: str, stamp: Stamp) -> None:
@@ -143,7 +134,6 @@ async def _delete_content(work: UnitOfWork, project_id: str, stamp: Stamp) -> No
 
 
 async def _restore_content(work: UnitOfWork, deleted: Project, stamp: Stamp) -> None:
-    """Exactly what went there with it: that went under the same stamp."""
     if deleted.trash_stamp is None:
         return
     for task in await work.tasks.trashed_by(deleted.id, deleted.trash_stamp):
@@ -153,46 +143,40 @@ async def _restore_content(work: UnitOfWork, deleted: Project, stamp: Stamp) -> 
         work.timelines.save(timeline.restore(stamp))
 
 
-PROJECTS = Kind(
+PROJECTS = ResourceType(
     collection="projects",
-    of=lambda work: work.projects,
-    reach=changeable_project,
+    repository=lambda work: work.projects,
+    load_for_change=changeable_project,
     delete_content=_delete_content,
     restore_content=_restore_content,
     trashed_content=lambda work, id, stamp: work.tasks.trashed_by(id, stamp),
-    check=_require_earlier_hands,
-    move_content=_move_tasks,
+    check=_require_earlier_ownership,
+    update_content=_update_ownership,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EditProject:
-    """Changes fields of a project. `expected_version` None means whichever is current.
+class EditProject(TimedUseCase):
+    """Changes fields of a project. `expected_version` None accepts any version.
 
-    Into other hands it takes its tasks along; what joins it in that very moment follows in a second change set.
+    A changed ownership is copied to its tasks; tasks that others add meanwhile follow in a second change set.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(
         self, actor: Actor, id: str, changes: ProjectChanges, *, expected_version: int | None
     ) -> Project:
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
 
-        async def attempt() -> Project:
-            return await repeated(
-                lambda: self._attempt(actor, id, changes, stamp, expected_version=expected_version),
-                where=lambda conflict: not conflict.concerns("projects", id),
-            )
+        def edit() -> Awaitable[Project]:
+            return self._edit(actor, id, changes, stamp, expected_version=expected_version)
 
         if changes.keys().isdisjoint(("owner_id", "team_id")):
-            return await attempt()
-        return await with_latecomers(
-            attempt, self.begin, actor, lambda work: PROJECTS.move_latecomers(work, id, stamp)
+            return await edit()
+        return await with_concurrent_additions(
+            edit, self.begin, actor, lambda work: PROJECTS.update_additions(work, id, stamp)
         )
 
-    async def _attempt(
+    @retry_conflicts(unless="projects")
+    async def _edit(
         self,
         actor: Actor,
         id: str,
@@ -204,33 +188,33 @@ class EditProject:
         work = self.begin(actor)
         project = await changeable_project(work, actor, id)
         project.require_version(expected_version)
-        await _require_hands(work, actor, changes, project=project)
+        await _require_valid_ownership(work, actor, changes, project=project)
         edited = project.edit(stamp, changes)
         work.projects.save(edited)
-        await _move_tasks(work, project, edited, stamp)
+        await _update_ownership(work, project, edited, stamp)
         await work.commit()
         return edited
 
 
 class DeleteProject(Delete[Project]):
-    """Into the trash, with its live tasks and its timeline."""
+    """Moves a project with its live tasks and its timeline to the trash."""
 
-    kind = PROJECTS
+    resource = PROJECTS
 
 
 class FinishProjects(Finish[Project]):
-    """Tasks and timelines that a crash cut off from a project that moved or went to the trash follow it."""
+    """Completes deletions and ownership changes of projects that a crash interrupted."""
 
-    kind = PROJECTS
+    resource = PROJECTS
 
 
 class RestoreProject(Restore[Project]):
-    """Out of the trash, with exactly the tasks and the timeline that went there with it."""
+    """Restores a project with the tasks and the timeline that were deleted with it."""
 
-    kind = PROJECTS
+    resource = PROJECTS
 
 
 class RollBackProject(RollBack[Project]):
-    """The content of an earlier version as a new version; into other hands it takes its tasks along."""
+    """Stores the content of an earlier version as a new version; a changed ownership is copied to its tasks."""
 
-    kind = PROJECTS
+    resource = PROJECTS

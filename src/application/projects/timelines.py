@@ -1,16 +1,14 @@
-"""Timelines: load, save, roll back."""
+"""Timelines: read, save and roll back."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from application.actor import Actor
-from application.ports.clock import Clock
-from application.ports.unit_of_work import Begin, UnitOfWork
+from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import changeable_project, visible_project
-from application.retrying import repeated
+from application.retrying import retry_conflicts
 from application.rollback import RollBack
-from application.trash import Kind
-from domain.entity import Stamp
+from application.trash import ResourceType
+from application.use_case import TimedUseCase, UseCase
 from domain.errors import NotFound, RuleBroken, VersionConflict, Violation
 from domain.project import Project
 from domain.timeline import Plan, Timeline
@@ -19,14 +17,14 @@ UNSAVED_VERSION = 0
 
 
 async def _planned_project(work: UnitOfWork, actor: Actor, project_id: str) -> Project:
-    """The project, where the actor may change its plan; the commit relies on it, too."""
+    """The project, if the actor may change its plan; the commit checks this and the project's version again."""
     project = await changeable_project(work, actor, project_id)
     work.projects.require_unchanged(project)
     return project
 
 
 def unsaved(project: Project) -> Timeline:
-    """What a project has before anybody plans: an empty timeline, version 0."""
+    """The empty timeline, version 0, of a project without a saved plan."""
     return Timeline(
         id=project.id,
         version=UNSAVED_VERSION,
@@ -37,11 +35,8 @@ def unsaved(project: Project) -> Timeline:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GetTimeline:
-    """The timeline of a project: current, by version, or as it was at an instant."""
-
-    begin: Begin
+class GetTimeline(UseCase):
+    """The timeline of a project: the current version, another version, or the one at a time."""
 
     async def __call__(
         self, actor: Actor, project_id: str, *, version: int | None = None, at: datetime | None = None
@@ -62,13 +57,10 @@ class GetTimeline:
         return await work.timelines.at_version(project_id, version)
 
 
-@dataclass(frozen=True, slots=True)
-class SaveTimeline:
-    """Saves a whole plan. Saving what is already there makes no version; a dry run saves nothing."""
+class SaveTimeline(TimedUseCase):
+    """Saves a whole plan. An unchanged plan makes no version; a dry run saves nothing."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless="timelines")
     async def __call__(
         self,
         actor: Actor,
@@ -78,26 +70,10 @@ class SaveTimeline:
         expected_version: int | None,
         dry_run: bool = False,
     ) -> Timeline:
-        return await repeated(
-            lambda: self._attempt(
-                actor, project_id, plan, expected_version=expected_version, dry_run=dry_run
-            ),
-            where=lambda conflict: not conflict.concerns("timelines", project_id),
-        )
-
-    async def _attempt(
-        self,
-        actor: Actor,
-        project_id: str,
-        plan: Plan,
-        *,
-        expected_version: int | None,
-        dry_run: bool,
-    ) -> Timeline:
         work = self.begin(actor)
         project = await _planned_project(work, actor, project_id)
         project.require_live()
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         timeline = await work.timelines.of_project(project_id)
         if timeline is None:
             if expected_version not in (None, UNSAVED_VERSION):
@@ -123,28 +99,28 @@ async def _changeable_timeline(work: UnitOfWork, actor: Actor, project_id: str) 
 
 
 async def _require_tasks(work: UnitOfWork, _actor: Actor, before: Timeline, after: Timeline) -> None:
-    """Raises RuleBroken naming every item whose task was removed for good since the version that had it."""
+    """Raises RuleBroken with every item of the earlier version whose task was permanently removed."""
     present = {item.task_id for item in before.items}
     planned = {item.task_id for item in after.items if item.task_id is not None}
     gone = await work.tasks.purged(planned - present)
     if gone:
         violations = [
-            Violation(f"/items/{index}/taskId", "was removed for good")
+            Violation(f"/items/{index}/taskId", "was permanently removed")
             for index, item in enumerate(after.items)
             if item.task_id in gone
         ]
-        raise RuleBroken("The version plans tasks that are not there any more.", violations=violations)
+        raise RuleBroken("The version plans tasks that no longer exist.", violations=violations)
 
 
-TIMELINES = Kind(
+TIMELINES = ResourceType(
     collection="timelines",
-    of=lambda work: work.timelines,
-    reach=_changeable_timeline,
+    repository=lambda work: work.timelines,
+    load_for_change=_changeable_timeline,
     check=_require_tasks,
 )
 
 
 class RollBackTimeline(RollBack[Timeline]):
-    """The plan of an earlier version as a new version."""
+    """Stores the plan of an earlier version as a new version."""
 
-    kind = TIMELINES
+    resource = TIMELINES

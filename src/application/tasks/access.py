@@ -1,4 +1,4 @@
-"""Whether an actor may come to a task: what every use case of tasks asks first."""
+"""Access to tasks: the checks with which every use case of tasks begins."""
 
 from application.access import (
     require,
@@ -25,7 +25,7 @@ from domain.watch import watch_id
 
 
 async def visible_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
-    """The task, where the actor may know of it; his watch over it comes in the same call. Raises NotFound."""
+    """The task, loaded together with the actor's watch of it. Raises NotFound if the actor may not see it."""
     await work.load(tasks=[id], watches=[watch_id(actor.id, id)])
     task = await work.tasks.get(id)
     if not may_see_task(without_teams(actor), task):
@@ -34,7 +34,7 @@ async def visible_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
 
 
 async def changeable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
-    """The task, where the actor may change it. Raises NotFound for what he must not know of, Forbidden otherwise."""
+    """The task, if the actor may edit it. Raises NotFound if they may not see it, Forbidden otherwise."""
     task = await visible_task(work, actor, id)
     if not may_change_task(without_teams(actor), task):
         require(may_change_task(await principal_for(work, actor, task), task))
@@ -42,31 +42,29 @@ async def changeable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
 
 
 async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
-    """The task, where the actor may move it to the trash and back; the commit relies on his teams where it is they
-    that let him. Raises as `changeable_task` does.
-    """
+    """The task, if the actor may delete and restore it; the commit checks this again. Raises as `changeable_task`."""
     task = await visible_task(work, actor, id)
     await require_allowed(
         work,
         actor,
         lambda principal: may_delete_task(principal, task),
         teams=_teams_of(task),
-        message="Only who made a task, and whose it is, may do this.",
+        message="Only the task's creator or owner can do this.",
     )
     return task
 
 
-async def require_freeable(work: UnitOfWork, actor: Actor, task: Task) -> None:
-    """Raises Forbidden unless the actor may end the task's assignment; relied upon as in `deletable_task`."""
+async def require_can_unassign(work: UnitOfWork, actor: Actor, task: Task) -> None:
+    """Raises Forbidden unless the actor may end the task's assignment, now and at the commit."""
     await require_allowed(
         work, actor, lambda principal: may_end_assignment(principal, task), teams=_teams_of(task)
     )
 
 
-async def require_executor_choosable(
+async def require_can_choose_executor(
     work: UnitOfWork, actor: Actor, task: Task, executor_id: str | None
 ) -> None:
-    """Raises Forbidden unless the actor may say that this member does the task, or nobody; relied upon likewise."""
+    """Raises Forbidden unless the actor may name this executor (None: nobody), now and at the commit."""
     await require_allowed(
         work,
         actor,
@@ -75,19 +73,19 @@ async def require_executor_choosable(
     )
 
 
-async def require_movable(work: UnitOfWork, actor: Actor, task: Task) -> None:
-    """Raises Forbidden unless the actor may take the task into another project; relied upon as in `deletable_task`."""
+async def require_can_move(work: UnitOfWork, actor: Actor, task: Task) -> None:
+    """Raises Forbidden unless the actor may move the task to another project, now and at the commit."""
     await require_allowed(
         work,
         actor,
         lambda principal: may_move_task(principal, task),
         teams=_teams_of(task),
-        message="Which project a task belongs to is not yours to say.",
+        message="Only the task's creator or owner can move it to another project.",
     )
 
 
 async def principal_for(work: UnitOfWork, actor: Actor, task: Task) -> Principal:
-    """The actor with the teams that matter to the task, and what he holds in them."""
+    """The actor's principal with permissions in the teams on which access to the task depends."""
     return await with_permissions(work, actor, _teams_of(task))
 
 

@@ -1,4 +1,4 @@
-"""The steps that use cases of assignments have in common, within one unit of work."""
+"""Steps shared by the use cases of assignments, within one unit of work."""
 
 from application.access import is_allowed, require_allowed
 from application.actor import Actor
@@ -13,33 +13,33 @@ from domain.team import membership_id
 
 
 async def visible_assignment(work: UnitOfWork, actor: Actor, id: str) -> tuple[TaskAssignment, Task]:
-    """The assignment and its task, where the actor may know of the task. Raises NotFound."""
+    """The assignment and its task. Raises NotFound if the actor may not see the task."""
     assignment = await work.assignments.get(id)
     return assignment, await visible_task(work, actor, assignment.task_id)
 
 
-async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple[Task, TaskAssignment]:
-    """Saves the task given to somebody, the end of what was before, and the new assignment; where he has it already,
-    nothing. The task is saved first: it is what a repeated request finds again.
+async def assign_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple[Task, TaskAssignment]:
+    """Saves the assigned task, the end of its present assignment and the new one; nothing if it is the same assignee.
+    The task is saved first, because a repeated request looks for its entry.
 
-    Raises Conflict for a task in the trash, Forbidden where it is not the actor's to give, RuleBroken for an assignee
-    that is not there for him.
+    Raises Conflict for a task in the trash, Forbidden if the actor may not assign it, RuleBroken for an assignee that
+    does not exist or that the actor may not choose.
     """
     task.require_live()
     work, stamp = writer.work, writer.stamp
-    # Asked also where the task says nobody: one from an older version may have an assignment that it does not repeat.
+    # Also for an unassigned task: a record of an older version may have an assignment without a copy in its task.
     current = await work.assignments.of_task(task.id)
     if current is not None and current.assignee == assignee == task.assignee:
         return task, current
-    given_now = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
+    assigned_team = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
     await _load_assignee(work, writer.actor, assignee)
-    # Relied upon, since who takes a task while he is removed from its team would keep it.
+    # Checked again by the commit: a user who is being removed from the team must not take a task of it.
     await require_allowed(
         work,
         writer.actor,
         lambda principal: may_give_task(principal, task, assignee),
-        teams=[task.team_id, given_now],
-        message="Who does this task is not yours to say.",
+        teams=[task.team_id, assigned_team],
+        message="You cannot assign this task to others.",
     )
     await _require_assignee(writer, task, assignee)
     id_ = assignment_id(task.id, task.version + 1)
@@ -51,20 +51,20 @@ async def give_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tuple
     return assigned, assignment
 
 
-async def free_task(writer: TaskWriter, task: Task) -> Task:
-    """Saves the task given to nobody. Raises Conflict for a task in the trash."""
+async def unassign_task(writer: TaskWriter, task: Task) -> Task:
+    """Saves the task without an assignee. Raises Conflict for a task in the trash."""
     return await writer.save(TaskChange(task, task.assigned(writer.stamp, None)))
 
 
 async def require_member(work: UnitOfWork, team_id: str, user_id: str) -> None:
-    """Raises RuleBroken unless the user belongs to the team. The commit relies on it: who leaves hands back what he had
-    taken over, and finds it there.
+    """Raises RuleBroken unless the user is a member of the team, now and at the commit: the tasks of a member who
+    leaves are reassigned, and this one must be among them.
     """
     id_ = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id_])).get(id_)
     if membership is None or membership.is_deleted:
-        violation = Violation("/executorId", "is no member of the team")
-        raise RuleBroken("Only a member of the team can take its task over.", violations=[violation])
+        violation = Violation("/executorId", "is not a member of the team")
+        raise RuleBroken("The executor must be a member of the assigned team.", violations=[violation])
     work.memberships.require_unchanged(membership)
 
 
@@ -76,26 +76,26 @@ async def _load_assignee(work: UnitOfWork, actor: Actor, assignee: Assignee) -> 
 
 
 async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) -> None:
-    """Raises RuleBroken unless it is a live user, or a live team that this actor may give the task to; the commit
-    relies on the team, and on what lets him.
+    """Raises RuleBroken unless it is a live user, or a live team that the actor may assign the task to, now and at the
+    commit.
     """
     work = writer.work
     if assignee.type is AssigneeType.USER:
         user = (await work.users.get_many([assignee.id])).get(assignee.id)
         if user is None or user.is_deleted:
-            raise _nobody("is no user")
+            raise _unknown("is not a user")
         return
     team = (await work.teams.get_many([assignee.id])).get(assignee.id)
-    is_his = await is_allowed(
+    is_permitted = await is_allowed(
         work,
         writer.actor,
         lambda principal: may_give_to_team(principal, task, assignee.id),
         teams=[assignee.id],
     )
-    if team is None or team.is_deleted or not is_his:
-        raise _nobody("is no team of yours")
+    if team is None or team.is_deleted or not is_permitted:
+        raise _unknown("is not one of your teams")
     work.teams.require_unchanged(team)
 
 
-def _nobody(message: str) -> RuleBroken:
+def _unknown(message: str) -> RuleBroken:
     return RuleBroken("The assignee does not exist.", violations=[Violation("/assigneeId", message)])

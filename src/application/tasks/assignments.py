@@ -1,117 +1,76 @@
-"""Assignments: who is to do a task, the member of a team who takes it over, and how it ends.
+"""Assignments of tasks: create, choose an executor, end.
 
-A task repeats its live assignment, so both always change in one change set. Its version decides who comes first.
+A task holds a copy of its live assignment, so both change in one change set, and the task's version orders changes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from application.access import audience_of
+from application.access import visible_to
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
-from application.ports.display_numbers import DisplayNumbers
 from application.ports.repositories import TaskFilter
-from application.ports.unit_of_work import Begin
-from application.retrying import repeated
-from application.tasks.access import require_executor_choosable, require_freeable, visible_task
-from application.tasks.assigning import free_task, give_task, require_member, visible_assignment
-from application.tasks.changes import TaskChange, TaskWriter
+from application.retrying import retry_conflicts
+from application.tasks.access import require_can_choose_executor, require_can_unassign, visible_task
+from application.tasks.assigning import assign_task, require_member, unassign_task, visible_assignment
+from application.tasks.changes import TaskChange, TaskUseCase
 from application.tasks.details import TaskDetails, details_of
+from application.use_case import UseCase
 from domain.assignment import Assignee, TaskAssignment, assignment_id
-from domain.entity import Stamp
 from domain.errors import NotFound, RuleBroken, Violation
-from domain.permissions import sees_everything
 
 
-@dataclass(frozen=True, slots=True)
-class AssignTask:
-    """Gives a task to a user or a team; what it was before ends. Where that is so already, nothing changes."""
+class AssignTask(TaskUseCase):
+    """Assigns a task to a user or a team and ends its present assignment; the same assignee changes nothing."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
     ) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, assignee, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(
-        self, actor: Actor, task_id: str, assignee: Assignee, *, expected_version: int | None
-    ) -> TaskDetails:
-        work = self.begin(actor)
-        task = await visible_task(work, actor, task_id)
+        writer = self.writer(actor)
+        task = await visible_task(writer.work, actor, task_id)
         task.require_version(expected_version)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        assigned, _ = await give_task(writer, task, assignee)
-        await work.commit()
-        return await details_of(work, actor, assigned, now=writer.stamp.at)
+        assigned, _ = await assign_task(writer, task, assignee)
+        await writer.work.commit()
+        return await details_of(writer.work, actor, assigned, now=writer.stamp.at)
 
 
-@dataclass(frozen=True, slots=True)
-class UnassignTask:
-    """Ends the assignment of a task. Raises NotFound where it has none."""
+class UnassignTask(TaskUseCase):
+    """Ends the assignment of a task. Raises NotFound for an unassigned task."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, task_id: str, *, expected_version: int | None) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(self, actor: Actor, task_id: str, *, expected_version: int | None) -> TaskDetails:
-        work = self.begin(actor)
+        writer = self.writer(actor)
+        work = writer.work
         task = await visible_task(work, actor, task_id)
         task.require_version(expected_version)
         assignment = None if task.assignee is None else await work.assignments.of_task(task_id)
         if assignment is None:
-            raise NotFound("This task is assigned to nobody.")
-        await require_freeable(work, actor, task)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        freed = await free_task(writer, task)
+            raise NotFound("This task is not assigned to anybody.")
+        await require_can_unassign(work, actor, task)
+        unassigned = await unassign_task(writer, task)
         work.assignments.save(assignment.end(writer.stamp))
         await work.commit()
-        return await details_of(work, actor, freed, now=writer.stamp.at)
+        return await details_of(work, actor, unassigned, now=writer.stamp.at)
 
 
-@dataclass(frozen=True, slots=True)
-class CreateAssignment:
-    """What AssignTask does, answered with the assignment. Raises RuleBroken for a task that is not there for him."""
+class CreateAssignment(TaskUseCase):
+    """As AssignTask, but answers the assignment. Raises RuleBroken if the actor may not see the task."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, task_id: str, assignee: Assignee) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, task_id, assignee),
-            where=lambda conflict: not conflict.concerns("tasks", task_id),
-        )
-
-    async def _attempt(self, actor: Actor, task_id: str, assignee: Assignee) -> TaskAssignment:
-        work = self.begin(actor)
+        writer = self.writer(actor)
         try:
-            task = await visible_task(work, actor, task_id)
+            task = await visible_task(writer.work, actor, task_id)
         except NotFound as error:
-            violation = Violation("/taskId", "is no task")
+            violation = Violation("/taskId", "is not a task")
             raise RuleBroken("The task does not exist.", violations=[violation]) from error
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        _, assignment = await give_task(writer, task, assignee)
-        await work.commit()
+        _, assignment = await assign_task(writer, task, assignee)
+        await writer.work.commit()
         return assignment
 
 
-@dataclass(frozen=True, slots=True)
-class GetAssignment:
-    """One assignment, also one that is over, for whoever may see its task."""
-
-    begin: Begin
+class GetAssignment(UseCase):
+    """One assignment, live or ended, for everybody who may see its task."""
 
     async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> TaskAssignment:
         work = self.begin(actor)
@@ -119,11 +78,8 @@ class GetAssignment:
         return assignment if version is None else await work.assignments.at_version(id, version)
 
 
-@dataclass(frozen=True, slots=True)
-class GetMadeAssignment:
-    """The assignment that came with a version of its task, as it was then: what a repeated request is answered with."""
-
-    begin: Begin
+class GetMadeAssignment(UseCase):
+    """Version 1 of the assignment made with a version of its task: the response to a repeated request."""
 
     async def __call__(self, actor: Actor, task_id: str, *, version: int | None = None) -> TaskAssignment:
         work = self.begin(actor)
@@ -132,47 +88,30 @@ class GetMadeAssignment:
         return await work.assignments.at_version(id_, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ListAssignments:
-    """The live assignments of live tasks that the actor may see, in the order of their tasks."""
-
-    begin: Begin
+class ListAssignments(UseCase):
+    """The live assignments of live tasks that the actor may see, in the order of the tasks."""
 
     async def __call__(self, actor: Actor, filters: TaskFilter, page: PageRequest) -> Page[TaskAssignment]:
         work = self.begin(actor)
-        filters = replace(filters, is_assigned=True)
-        if not sees_everything(actor.grants):
-            filters = replace(filters, visible_to=await audience_of(work, actor))
+        filters = replace(filters, is_assigned=True, visible_to=await visible_to(work, actor))
         tasks = await work.tasks.matching(filters, page)
         found = await work.assignments.of_tasks([task.id for task in tasks.items])
         return tasks.showing(lambda task: found.get(task.id))
 
 
-@dataclass(frozen=True, slots=True)
-class ChooseExecutor:
-    """Which member of its team does a task; None hands it back to the team."""
+class ChooseExecutor(TaskUseCase):
+    """Names the member of the assigned team who does the task; with None nobody does."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="task_assignments")
     async def __call__(
         self, actor: Actor, id: str, executor_id: str | None, *, expected_version: int | None
     ) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, id, executor_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("task_assignments", id),
-        )
-
-    async def _attempt(
-        self, actor: Actor, id: str, executor_id: str | None, *, expected_version: int | None
-    ) -> TaskAssignment:
-        work = self.begin(actor)
+        writer = self.writer(actor)
+        work = writer.work
         assignment, task = await visible_assignment(work, actor, id)
         assignment.require_version(expected_version)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
         changed = assignment.executed_by(writer.stamp, executor_id)
-        await require_executor_choosable(work, actor, task, executor_id)
+        await require_can_choose_executor(work, actor, task, executor_id)
         if executor_id is not None and changed is not assignment:
             await require_member(work, assignment.assignee_id, executor_id)
         work.assignments.save(changed)
@@ -181,28 +120,18 @@ class ChooseExecutor:
         return changed
 
 
-@dataclass(frozen=True, slots=True)
-class EndAssignment:
-    """What UnassignTask does, by the assignment."""
+class EndAssignment(TaskUseCase):
+    """As UnassignTask, for an assignment."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="task_assignments")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskAssignment:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("task_assignments", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskAssignment:
-        work = self.begin(actor)
+        writer = self.writer(actor)
+        work = writer.work
         assignment, task = await visible_assignment(work, actor, id)
         assignment.require_version(expected_version)
-        await require_freeable(work, actor, task)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        await require_can_unassign(work, actor, task)
         ended = assignment.end(writer.stamp)
         work.assignments.save(ended)
-        await free_task(writer, task)
+        await unassign_task(writer, task)
         await work.commit()
         return ended

@@ -1,4 +1,4 @@
-"""Many changes of tasks in one request: all or none, or each by itself."""
+"""Many changes of tasks in one request: all together, or each on its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import AuditFilter
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
 from application.tasks.access import visible_task
 from application.tasks.bulk_operations import (
     OPERATIONS_MAX,
@@ -26,10 +25,10 @@ from application.tasks.bulk_operations import (
     merged_error,
     placed,
 )
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from application.tasks.details import TaskDetails, details_as_of, details_of_all
+from application.use_case import TimedUseCase, UseCase
 from domain.audit import Action, AuditEntry
-from domain.entity import Stamp
 from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
 from domain.task import Task
 
@@ -37,61 +36,62 @@ _ENTRY_PAGES_MAX = OPERATIONS_MAX // LIMIT_MAX * 2
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteTasksTogether:
-    """Carries out all operations in one change set, or none. Raises the error of the first that cannot be carried out,
-    with the violations of all that fail alike, each under `/operations/<place>`.
-    """
+def _concerns_operation(
+    conflict: VersionConflict, _use_case: object, _actor: Actor, operations: Sequence[TaskOperation]
+) -> bool:
+    return any(conflict.concerns("tasks", operation.id) for operation in operations)
 
-    begin: Begin
-    clock: Clock
+
+@dataclass(frozen=True, slots=True)
+class _WriteTasks(TimedUseCase):
     identifiers: Identifiers
     numbers: DisplayNumbers
+
+    def writer(self, actor: Actor) -> TaskWriter:
+        return TaskWriter(self.begin(actor), actor, self.stamp(actor), self.numbers)
+
+
+class WriteTasksTogether(_WriteTasks):
+    """Carries out all operations in one change set, or none. Raises the error of the first operation that fails, with
+    the violations of all errors of its kind, each under `/operations/<place>`.
+    """
 
     async def __call__(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
         named = identified(operations, self.identifiers)
         places = {operation.id: place for place, operation in enumerate(named)}
         try:
-            return await with_free_numbers(
-                self.numbers,
-                lambda: repeated(
-                    lambda: self._attempt(actor, named),
-                    where=lambda conflict: conflict.entity_id not in places,
-                ),
-            )
+            return await self._attempt(actor, named)
         except VersionConflict as conflict:
             if conflict.violations or conflict.entity_id not in places:
                 raise
             raise placed(conflict, places[conflict.entity_id]) from conflict
 
+    @retry_taken_numbers
+    @retry_conflicts(unless=_concerns_operation)
     async def _attempt(self, actor: Actor, operations: Sequence[TaskOperation]) -> list[TaskDetails]:
-        work = self.begin(actor)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        writer = self.writer(actor)
         decided = await _decided(writer, operations)
         if errors := [placed(each, at) for at, each in enumerate(decided) if isinstance(each, TandemError)]:
             raise merged_error(errors)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
-        await work.commit()
-        return await details_of_all(work, actor, tasks, now=writer.stamp.at)
+        await writer.work.commit()
+        return await details_of_all(writer.work, actor, tasks, now=writer.stamp.at)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTasksWritten:
-    """What WriteTasksTogether made of the same operations before: its tasks as they were then."""
-
-    begin: Begin
+class ReadTasksWritten(UseCase):
+    """The tasks that WriteTasksTogether wrote for the same operations, as they were then."""
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation], *, id: str, version: int
     ) -> list[TaskDetails]:
-        """`id` and `version` name what was changed first. Raises NotFound where the actor may no longer see one, and
-        where the trail does not tell any more what was made.
+        """`id` and `version` name the task that was changed first. Raises NotFound if the actor may no longer see one
+        of the tasks, or the audit trail no longer holds the entries.
         """
         work = self.begin(actor)
         entries = await _entries_made_with(work, id, version)
         made_ids = [entry.entity_id for entry in entries if entry.action is Action.CREATED]
         if not entries or len(made_ids) != sum(isinstance(each, CreateOperation) for each in operations):
-            raise NotFound("The audit trail does not tell any more what this request made.")
+            raise NotFound("The audit trail no longer holds the result of this request.")
         created, at = iter(made_ids), entries[0].at
         ids = [next(created) if isinstance(each, CreateOperation) else each.id for each in operations]
         versions = {entry.entity_id: entry.version for entry in entries}
@@ -105,72 +105,61 @@ class ReadTasksWritten:
         return tasks
 
 
-@dataclass(frozen=True, slots=True)
-class WriteTasksEach:
-    """Carries out each operation that can be, and answers the error of each that cannot, its violations pointing into that
-    operation.
+class WriteTasksEach(_WriteTasks):
+    """Carries out every operation that is valid, and answers the error of every other one, with violations that point
+    into that operation.
 
-    Those that can be go into one change set; where somebody else is at one of them right now, into one each.
+    The valid ones share one change set. If it meets a concurrent change, each has its own.
     """
-
-    begin: Begin
-    clock: Clock
-    identifiers: Identifiers
-    numbers: DisplayNumbers
 
     async def __call__(
         self, actor: Actor, operations: Sequence[TaskOperation]
     ) -> list[TaskDetails | TandemError]:
         named = identified(operations, self.identifiers)
         try:
-            return await with_free_numbers(self.numbers, lambda: self._attempt(actor, named))
+            return await self._attempt(actor, named)
         except VersionConflict:
             return await self._one_by_one(actor, named)
 
+    @retry_taken_numbers
     async def _attempt(
         self, actor: Actor, operations: Sequence[TaskOperation]
     ) -> list[TaskDetails | TandemError]:
-        work = self.begin(actor)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        writer = self.writer(actor)
         decided = await _decided(writer, operations)
         tasks = await writer.save_all([each for each in decided if isinstance(each, TaskChange)])
-        await work.commit()
-        seen = iter(await details_of_all(work, actor, tasks, now=writer.stamp.at))
-        return [each if isinstance(each, TandemError) else next(seen) for each in decided]
+        await writer.work.commit()
+        details = iter(await details_of_all(writer.work, actor, tasks, now=writer.stamp.at))
+        return [each if isinstance(each, TandemError) else next(details) for each in decided]
 
     async def _one_by_one(
         self, actor: Actor, operations: Sequence[TaskOperation]
     ) -> list[TaskDetails | TandemError]:
-        refused = doubled_places(operations)
+        duplicates = doubled_places(operations)
         outcomes: list[TaskDetails | TandemError] = []
         for place, operation in enumerate(operations):
             try:
-                outcomes.append(doubled() if place in refused else await self._alone(actor, operation))
+                outcomes.append(doubled() if place in duplicates else await self._one(actor, [operation]))
             except TandemError as error:
                 outcomes.append(error)
         return outcomes
 
-    async def _alone(self, actor: Actor, operation: TaskOperation) -> TaskDetails:
-        async def attempt() -> TaskDetails:
-            outcome = (await self._attempt(actor, [operation]))[0]
-            if isinstance(outcome, TandemError):
-                raise outcome
-            return outcome
-
-        return await with_free_numbers(
-            self.numbers,
-            lambda: repeated(attempt, where=lambda conflict: not conflict.concerns("tasks", operation.id)),
-        )
+    @retry_conflicts(unless=_concerns_operation)
+    async def _one(self, actor: Actor, operation: Sequence[TaskOperation]) -> TaskDetails:
+        (outcome,) = await self._attempt(actor, operation)
+        if isinstance(outcome, TandemError):
+            raise outcome
+        return outcome
 
 
 async def _decided(writer: TaskWriter, operations: Sequence[TaskOperation]) -> list[TaskChange | TandemError]:
-    """The change that each operation makes, or why it cannot be carried out. Raises Unavailable."""
+    """The change or the error of each operation. Raises Unavailable."""
     await load_for(writer.work, writer.actor, operations)
-    refused = doubled_places(operations)
+    duplicates = doubled_places(operations)
     decided: list[TaskChange | TandemError] = []
     for place, operation in enumerate(operations):
         try:
-            decided.append(doubled() if place in refused else await _change(writer, operation))
+            decided.append(doubled() if place in duplicates else await _changed(writer, operation))
         except Unavailable:
             raise
         except TandemError as error:
@@ -178,7 +167,7 @@ async def _decided(writer: TaskWriter, operations: Sequence[TaskOperation]) -> l
     return decided
 
 
-async def _change(writer: TaskWriter, operation: TaskOperation) -> TaskChange:
+async def _changed(writer: TaskWriter, operation: TaskOperation) -> TaskChange:
     if isinstance(operation, CreateOperation):
         return await writer.create(operation.id, operation.changes)
     if isinstance(operation, UpdateOperation):
@@ -187,8 +176,8 @@ async def _change(writer: TaskWriter, operation: TaskOperation) -> TaskChange:
 
 
 async def _version_at(work: UnitOfWork, task: Task, at: datetime) -> int:
-    """The version that a task had at an instant: the one before the first change since. It is asked for where a request
-    found a task as it wanted it, which no entry tells.
+    """The version that a task had at a time: the one before its first later change. Needed for a task that the request
+    did not change, because it has no entry of it.
     """
     if task.updated_at <= at:
         return task.version
@@ -198,7 +187,7 @@ async def _version_at(work: UnitOfWork, task: Task, at: datetime) -> int:
 
 
 async def _entries_made_with(work: UnitOfWork, id: str, version: int) -> list[AuditEntry]:
-    """The entries of the change set that made this version of a task, in the order in which things were saved."""
+    """The entries of the change set that made this version of a task, in the order of saving."""
     first = await work.audit.of_version("tasks", id, version)
     if first is None:
         return []

@@ -1,4 +1,4 @@
-"""Many changes of tasks in one request: what each asks for, what all need read first, and what became of each."""
+"""The operations of a bulk request: their data, what they read first, and their errors."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ IDS_PER_ROUND_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CreateOperation:
-    """A new task. Its id is given when it is carried out."""
+    """A new task. It gets its id when it is carried out."""
 
     changes: TaskChanges
     id: str = ""
@@ -28,7 +28,7 @@ class CreateOperation:
 
 @dataclass(frozen=True, slots=True)
 class UpdateOperation:
-    """Changes of a task. `expected_version` None means whichever is current."""
+    """Changes of a task. `expected_version` None accepts any version."""
 
     id: str
     changes: TaskChanges
@@ -37,7 +37,7 @@ class UpdateOperation:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOperation:
-    """A task into the trash. `expected_version` None means whichever is current."""
+    """The deletion of a task. `expected_version` None accepts any version."""
 
     id: str
     expected_version: int | None = None
@@ -47,7 +47,7 @@ TaskOperation = CreateOperation | UpdateOperation | DeleteOperation
 
 
 def identified(operations: Sequence[TaskOperation], identifiers: Identifiers) -> list[TaskOperation]:
-    """The operations, each new task under an id."""
+    """The operations, with an id for each new task."""
     return [
         replace(each, id=identifiers.fresh()) if isinstance(each, CreateOperation) else each
         for each in operations
@@ -55,22 +55,22 @@ def identified(operations: Sequence[TaskOperation], identifiers: Identifiers) ->
 
 
 def doubled_places(operations: Sequence[TaskOperation]) -> frozenset[int]:
-    """The places of the operations whose task an earlier one changes already."""
+    """The places of the operations on a task that an earlier operation changes."""
     first: dict[str, int] = {}
     places = enumerate(operations)
     return frozenset(place for place, operation in places if first.setdefault(operation.id, place) != place)
 
 
 def doubled() -> RuleBroken:
-    """The refusal of a second operation on one task."""
+    """The error of a second operation on the same task."""
     return RuleBroken(
-        "One request changes a task once.",
+        "A request can change each task only once.",
         violations=[Violation("/id", "is changed by an earlier operation")],
     )
 
 
 def placed(error: TandemError, place: int) -> TandemError:
-    """The error of one operation, its violations pointing into the list of operations."""
+    """The error of one operation, with violations that point into the list of operations."""
     at = f"/operations/{place}"
     violations = [Violation(at + violation.pointer, violation.message) for violation in error.violations]
     error.violations = tuple(violations or [Violation(at, error.message)])
@@ -78,7 +78,7 @@ def placed(error: TandemError, place: int) -> TandemError:
 
 
 def shorten(errors: Iterable[TandemError]) -> None:
-    """Leaves these errors VIOLATIONS_MAX violations in all, and each that is beyond these its first."""
+    """Shortens the errors to VIOLATIONS_MAX violations together; each keeps at least its first."""
     left = VIOLATIONS_MAX
     for error in errors:
         error.violations = error.violations[: max(left, 1)]
@@ -86,7 +86,7 @@ def shorten(errors: Iterable[TandemError]) -> None:
 
 
 def merged_error(errors: Sequence[TandemError]) -> TandemError:
-    """One error for all: the first, with the violations of those of its kind."""
+    """One error for all: the first, with the violations of all errors of its type."""
     first = errors[0]
     alike = [violation for error in errors if type(error) is type(first) for violation in error.violations]
     first.violations = tuple(alike[:VIOLATIONS_MAX])
@@ -94,23 +94,23 @@ def merged_error(errors: Sequence[TandemError]) -> TandemError:
 
 
 async def load_for(work: UnitOfWork, actor: Actor, operations: Sequence[TaskOperation]) -> None:
-    """Reads what the operations are about and refer to, all of them together, so that carrying each out asks for next
-    to nothing: the calls to the store do not grow with the number of operations.
+    """Reads everything that the operations change and refer to, so that the number of calls to the store does not grow
+    with the number of operations.
     """
     changed = [each.id for each in operations if not isinstance(each, CreateOperation)]
-    wanted = [each.changes for each in operations if not isinstance(each, DeleteOperation)]
-    parents = _set(changes.get("parent_id") for changes in wanted)
-    projects = _set(changes.get("project_id") for changes in wanted)
-    labels = _set(label_id for changes in wanted for label_id in changes.get("label_ids", ()))
+    writes = [each.changes for each in operations if not isinstance(each, DeleteOperation)]
+    parents = _set(changes.get("parent_id") for changes in writes)
+    projects = _set(changes.get("project_id") for changes in writes)
+    labels = _set(label_id for changes in writes for label_id in changes.get("label_ids", ()))
     await _load_in_rounds(work, actor, tasks=_set([*changed, *parents]), projects=projects, labels=labels)
     await load_ancestors(work, parents)
     found = await work.tasks.get_many([*changed, *parents])
-    homes = await work.projects.get_many(projects)
-    await _load_memberships(work, actor, [*found.values(), *homes.values()])
+    owning = await work.projects.get_many(projects)
+    await _load_memberships(work, actor, [*found.values(), *owning.values()])
 
 
 async def load_tasks(work: UnitOfWork, actor: Actor, ids: Sequence[str]) -> None:
-    """Reads these tasks and what seeing them depends on, together."""
+    """Reads these tasks and everything on which their visibility depends."""
     await _load_in_rounds(work, actor, tasks=_set(ids), projects=[], labels=[])
     await _load_memberships(work, actor, list((await work.tasks.get_many(ids)).values()))
 
@@ -123,7 +123,7 @@ async def _load_memberships(work: UnitOfWork, actor: Actor, things: Sequence[Tas
 async def _load_in_rounds(
     work: UnitOfWork, actor: Actor, *, tasks: list[str], projects: list[str], labels: list[str]
 ) -> None:
-    """One call for each IDS_PER_ROUND_MAX ids of the kind that has most."""
+    """One call for every IDS_PER_ROUND_MAX ids of the longest list."""
     longest = max(len(tasks), len(projects), len(labels))
     for start in range(0, longest, IDS_PER_ROUND_MAX):
         part = slice(start, start + IDS_PER_ROUND_MAX)

@@ -1,29 +1,33 @@
-"""Changes of tasks within one unit of work, the same for one task and for many at once."""
+"""Changes of one or many tasks within one unit of work."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from application.actor import Actor
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.unit_of_work import UnitOfWork
-from application.reassignment import waiting_again
-from application.tasks.access import changeable_task, deletable_task, require_movable
+from application.reassignment import reopened_assignment
+from application.tasks.access import changeable_task, deletable_task, require_can_move
 from application.tasks.references import Lineages, ownership_after
+from application.use_case import TimedUseCase
 from domain.assignment import TaskAssignment
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import AlreadyExists, RuleBroken, Violation
 from domain.task import Task, TaskChanges, TaskStatus
 
-CLASHES_MAX = 3
+NUMBER_RETRIES_MAX = 3
 
+N = TypeVar("N", bound="_Numbering")
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """A task before (None for a new one) and after, and its assignment where that changes with it."""
+    """A task before (None for a new one) and after, and its assignment if that changes too."""
 
     before: Task | None
     after: Task
@@ -32,7 +36,7 @@ class TaskChange:
 
 @dataclass(frozen=True, slots=True)
 class TaskWriter:
-    """Decides changes for one actor under one stamp; nothing is saved before `save`."""
+    """Decides changes for one actor under one stamp. Only `save` and `save_all` add them to the unit of work."""
 
     work: UnitOfWork
     actor: Actor
@@ -42,8 +46,8 @@ class TaskWriter:
     _discarded: set[str] = field(default_factory=set)
 
     async def create(self, id: str, changes: TaskChanges) -> TaskChange:
-        """A new task. Raises RuleBroken where a field or a reference does not fit."""
-        self._require_parent_that_stays(changes)
+        """A new task. Raises RuleBroken for an invalid field or reference."""
+        self._require_kept_parent(changes)
         ownership = await ownership_after(self.work, self.actor, changes, before=None)
         return TaskChange(None, Task.create(id, self.stamp, changes, ownership=ownership))
 
@@ -52,12 +56,12 @@ class TaskWriter:
         task = await changeable_task(self.work, self.actor, id)
         task.require_version(expected_version)
         if changes.get("project_id", task.project_id) != task.project_id:
-            await require_movable(self.work, self.actor, task)
+            await require_can_move(self.work, self.actor, task)
         return await self.moved(task, task.edit(self.stamp, changes), changes)
 
     async def moved(self, before: Task, after: Task, changes: TaskChanges) -> TaskChange:
-        """The change of a task, at home where what it refers to now belongs. Raises RuleBroken."""
-        self._require_parent_that_stays(changes)
+        """The change of a task with the ownership that its references require. Raises RuleBroken for a reference."""
+        self._require_kept_parent(changes)
         ownership = await ownership_after(
             self.work, self.actor, changes, before=before, lineages=self._lineages
         )
@@ -67,29 +71,29 @@ class TaskWriter:
             after = replace(after, owner_id=ownership.owner_id, team_id=ownership.team_id)
         if before.status is not TaskStatus.DONE or after.status is TaskStatus.DONE:
             return TaskChange(before, after)
-        assignment = await waiting_again(self.work, after, self.stamp)
+        assignment = await reopened_assignment(self.work, after, self.stamp)
         return TaskChange(
             before, after if assignment is None else replace(after, executor_id=None), assignment
         )
 
-    def _require_parent_that_stays(self, changes: TaskChanges) -> None:
+    def _require_kept_parent(self, changes: TaskChanges) -> None:
         if changes.get("parent_id") in self._discarded:
-            violation = Violation("/parentId", "goes to the trash by an earlier operation")
-            raise RuleBroken("The task refers to something that is not there.", violations=[violation])
+            violation = Violation("/parentId", "is deleted by an earlier operation")
+            raise RuleBroken("The task refers to something that does not exist.", violations=[violation])
 
     async def delete(self, id: str, *, expected_version: int | None) -> TaskChange:
-        """The task in the trash; whom it is assigned to and who watches it stays. Raises as `edit` does."""
+        """The task in the trash; its assignment and watches stay. Raises as `edit`."""
         task = await deletable_task(self.work, self.actor, id)
         task.require_version(expected_version)
         self._discarded.add(id)
         return TaskChange(task, task.discard(self.stamp))
 
     async def save(self, change: TaskChange, *, action: Action | None = None) -> Task:
-        """Takes a change into the unit of work, and answers the task as it will be stored."""
+        """Adds a change to the unit of work and answers the task as it will be stored."""
         return (await self.save_all([change], action=action))[0]
 
     async def save_all(self, changes: Sequence[TaskChange], *, action: Action | None = None) -> list[Task]:
-        """Takes changes into the unit of work in their order; those that change something get the number they lack."""
+        """Adds changes to the unit of work in their order. Changed tasks without a number get one."""
         lacking = [
             change.after.id
             for change in changes
@@ -102,7 +106,7 @@ class TaskWriter:
         ]
         for task in tasks:
             self.work.tasks.save(task, action=action)
-        # After all tasks: what is saved first is what a repeated request finds again.
+        # After all tasks, because a repeated request looks for the first entry.
         for change in changes:
             if change.assignment is not None:
                 self.work.assignments.save(change.assignment)
@@ -114,13 +118,36 @@ class TaskWriter:
         return await self.numbers.several(count) if count else ()
 
 
-async def with_free_numbers(numbers: DisplayNumbers, attempt: Callable[[], Awaitable[R]]) -> R:
-    """The result of the attempt, repeated where a number it was given turns out to be some other task's."""
-    for _ in range(CLASHES_MAX):
-        try:
-            return await attempt()
-        except AlreadyExists as taken:
-            if "displayId" not in taken.fields:
-                raise
-            numbers.start_over()
-    return await attempt()
+@dataclass(frozen=True, slots=True)
+class TaskUseCase(TimedUseCase):
+    """A use case that changes existing tasks."""
+
+    numbers: DisplayNumbers
+
+    def writer(self, actor: Actor) -> TaskWriter:
+        """A writer over a new unit of work."""
+        return TaskWriter(self.begin(actor), actor, self.stamp(actor), self.numbers)
+
+
+class _Numbering(Protocol):
+    @property
+    def numbers(self) -> DisplayNumbers: ...
+
+
+def retry_taken_numbers(
+    method: Callable[Concatenate[N, P], Awaitable[R]],
+) -> Callable[Concatenate[N, P], Coroutine[Any, Any, R]]:
+    """Calls the method again, at most NUMBER_RETRIES_MAX times, if another task already has its display number."""
+
+    @wraps(method)
+    async def retrying(use_case: N, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(NUMBER_RETRIES_MAX):
+            try:
+                return await method(use_case, *args, **kwargs)
+            except AlreadyExists as taken:
+                if "displayId" not in taken.fields:
+                    raise
+                use_case.numbers.start_over()
+        return await method(use_case, *args, **kwargs)
+
+    return retrying

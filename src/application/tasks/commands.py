@@ -1,156 +1,95 @@
-"""Tasks: create, change, put off, trash, restore, roll back."""
+"""Tasks: create, edit, defer, delete, restore and roll back."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from application.actor import Actor
-from application.ports.clock import Clock
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
 from application.tasks.access import changeable_task, deletable_task
-from application.tasks.changes import TaskChange, TaskWriter, with_free_numbers
+from application.tasks.changes import TaskChange, TaskUseCase, TaskWriter, retry_taken_numbers
 from application.tasks.details import TaskDetails, details_of
+from application.use_case import TimedUseCase
 from domain.audit import Action
-from domain.entity import Stamp
 from domain.errors import Conflict
 from domain.task import Task, TaskChanges
 
 
 @dataclass(frozen=True, slots=True)
-class CreateTask:
-    """A new task, in a project the actor sees or in none, under the next number."""
+class CreateTask(TimedUseCase):
+    """Creates a task with the next number, in a project that the actor may see or in none."""
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
     numbers: DisplayNumbers
 
+    @retry_taken_numbers
+    @retry_conflicts()
     async def __call__(self, actor: Actor, changes: TaskChanges) -> TaskDetails:
-        return await with_free_numbers(
-            self.numbers, lambda: repeated(lambda: self._attempt(actor, changes), where=lambda _: True)
-        )
-
-    async def _attempt(self, actor: Actor, changes: TaskChanges) -> TaskDetails:
         work = self.begin(actor)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        writer = TaskWriter(work, actor, self.stamp(actor), self.numbers)
         task = await writer.save(await writer.create(self.identifiers.fresh(), changes))
         await work.commit()
-        # Nobody can watch what was not there.
+        # Nobody can watch a task before it exists.
         return TaskDetails(task=task, in_watchlist=False, is_deferred=False)
 
 
-@dataclass(frozen=True, slots=True)
-class EditTask:
-    """Changes fields of a task. `expected_version` None means whichever is current."""
+class EditTask(TaskUseCase):
+    """Changes fields of a task. `expected_version` None accepts any version."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
     ) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(
-        self, actor: Actor, id: str, changes: TaskChanges, *, expected_version: int | None
-    ) -> TaskDetails:
-        work = self.begin(actor)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        change = await writer.edit(id, changes, expected_version=expected_version)
-        return await _committed(writer, change)
+        writer = self.writer(actor)
+        return await _commit(writer, await writer.edit(id, changes, expected_version=expected_version))
 
 
-@dataclass(frozen=True, slots=True)
-class DeferTask:
-    """Puts a task off until an instant ahead; with None it is no longer put off."""
-
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
+class DeferTask(TaskUseCase):
+    """Defers a task until a future time; with None it is no longer deferred."""
 
     async def __call__(
         self, actor: Actor, id: str, until: datetime | None, *, expected_version: int | None
     ) -> TaskDetails:
-        work = self.begin(actor)
-        task = await changeable_task(work, actor, id)
+        writer = self.writer(actor)
+        task = await changeable_task(writer.work, actor, id)
         task.require_version(expected_version)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        return await _committed(writer, TaskChange(task, task.defer(writer.stamp, until)))
+        return await _commit(writer, TaskChange(task, task.defer(writer.stamp, until)))
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteTask:
-    """Into the trash."""
+class DeleteTask(TaskUseCase):
+    """Moves a task to the trash."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
-        work = self.begin(actor)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        return await _committed(writer, await writer.delete(id, expected_version=expected_version))
+        writer = self.writer(actor)
+        return await _commit(writer, await writer.delete(id, expected_version=expected_version))
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreTask:
-    """Out of the trash. Raises Conflict while its project is there still."""
+class RestoreTask(TaskUseCase):
+    """Restores a task from the trash. Raises Conflict if its project is in the trash or gone."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> TaskDetails:
-        work = self.begin(actor)
-        task = await deletable_task(work, actor, id)
+        writer = self.writer(actor)
+        task = await deletable_task(writer.work, actor, id)
         task.require_version(expected_version)
-        await _require_live_project(work, task)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
-        return await _committed(writer, TaskChange(task, task.restore(writer.stamp)))
+        await _require_live_project(writer.work, task)
+        return await _commit(writer, TaskChange(task, task.restore(writer.stamp)))
 
 
-@dataclass(frozen=True, slots=True)
-class RollBackTask:
-    """The content of an earlier version as a new version."""
+class RollBackTask(TaskUseCase):
+    """Stores the content of an earlier version as a new version."""
 
-    begin: Begin
-    clock: Clock
-    numbers: DisplayNumbers
-
+    @retry_conflicts(unless="tasks")
     async def __call__(
         self, actor: Actor, id: str, *, version: int, expected_version: int | None
     ) -> TaskDetails:
-        return await repeated(
-            lambda: self._attempt(actor, id, version=version, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("tasks", id),
-        )
-
-    async def _attempt(
-        self, actor: Actor, id: str, *, version: int, expected_version: int | None
-    ) -> TaskDetails:
-        work = self.begin(actor)
-        task = await deletable_task(work, actor, id)
+        writer = self.writer(actor)
+        task = await deletable_task(writer.work, actor, id)
         task.require_version(expected_version)
-        earlier = await work.tasks.at_version(id, version)
-        writer = TaskWriter(work, actor, Stamp(self.clock.now(), actor.id), self.numbers)
+        earlier = await writer.work.tasks.at_version(id, version)
         rolled_back = task.roll_back_to(earlier, writer.stamp)
         references = TaskChanges(
             project_id=rolled_back.project_id,
@@ -158,25 +97,25 @@ class RollBackTask:
             label_ids=rolled_back.label_ids,
         )
         change = await writer.moved(task, rolled_back, references)
-        return await _committed(writer, change, action=Action.ROLLED_BACK)
+        return await _commit(writer, change, action=Action.ROLLED_BACK)
 
 
 async def _require_live_project(work: UnitOfWork, task: Task) -> None:
-    """Raises Conflict where the task's project is in the trash or gone; the commit relies on that it is not."""
+    """Raises Conflict if the task's project is in the trash or gone, now or at the commit."""
     if task.project_id is None:
         return
     project = (await work.projects.get_many([task.project_id])).get(task.project_id)
     if project is None:
         if await work.projects.purged([task.project_id]):
-            raise Conflict("Its project was removed for good, and what was in it goes, too.")
+            raise Conflict("The task's project was permanently removed, so the task cannot be restored.")
         return
     if project.is_deleted:
-        raise Conflict("Its project is in the trash; restore that first.")
+        raise Conflict("The task's project is in the trash; restore the project first.")
     work.projects.require_unchanged(project)
 
 
-async def _committed(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> TaskDetails:
-    """Saves and commits the change; the task as its actor sees it then."""
+async def _commit(writer: TaskWriter, change: TaskChange, *, action: Action | None = None) -> TaskDetails:
+    """Saves and commits the change; answers the task's details for the actor."""
     task = await writer.save(change, action=action)
     await writer.work.commit()
     return await details_of(writer.work, writer.actor, task, now=writer.stamp.at)

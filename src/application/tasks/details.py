@@ -1,4 +1,4 @@
-"""A task as one caller sees it: whether he watches it, whether it is put off, and what he asked to see beside it."""
+"""A task with details for one user: watched or not, deferred or not, and the expansions of the request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from domain.watch import Watch, watch_id
 
 
 class Expansion(StrEnum):
-    """What may be shown in full beside a task."""
+    """Related records that a response can include in full."""
 
     LABELS = "labels"
     ASSIGNEE = "assignee"
@@ -26,7 +26,7 @@ NO_EXPANSIONS: Expansions = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedAssignee:
-    """Whom a task is given to. A name is None where nobody has the id any more."""
+    """The assignee of a task. A name is None if its user or team no longer exists."""
 
     id: str
     type: AssigneeType
@@ -37,10 +37,10 @@ class NamedAssignee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDetails:
-    """A task as one caller sees it at one moment.
+    """A task with details for one user at one time.
 
-    `is_cacheable_by_version`: nothing of it changed since the task's version was made, so whoever has seen that version
-    knows it all. `labels` (live ones) and `assignee` are filled for the `expand` that were asked for.
+    `is_cacheable_by_version`: nothing here has changed since the task's version was made, so the version identifies the
+    content. `labels` (live ones) and `assignee` are filled if `expand` has them.
     """
 
     task: Task
@@ -65,7 +65,7 @@ class TaskDetails:
 async def details_of(
     work: UnitOfWork, actor: Actor, task: Task, *, now: datetime, expand: Expansions = NO_EXPANSIONS
 ) -> TaskDetails:
-    """The task as the actor sees it now. After `visible_task` only expand need a call to the store."""
+    """The task with details for the actor. After `visible_task` only expansions need a call to the store."""
     return (await details_of_all(work, actor, [task], now=now, expand=expand))[0]
 
 
@@ -77,18 +77,18 @@ async def details_of_all(
     now: datetime,
     expand: Expansions = NO_EXPANSIONS,
 ) -> list[TaskDetails]:
-    """The tasks as the actor sees them now, in one call to the store however many they are."""
-    beside = await _loaded(work, actor, tasks, expand)
-    return [_seen(task, beside, now=now, expand=expand) for task in tasks]
+    """The tasks with details for the actor: one call to the store for all of them."""
+    related = await _load_related(work, actor, tasks, expand)
+    return [_details(task, related, now=now, expand=expand) for task in tasks]
 
 
 async def details_as_of(
     work: UnitOfWork, actor: Actor, task: Task, *, at: datetime | None = None
 ) -> TaskDetails:
-    """An earlier version as it was seen at an instant, or when it was made, which is also the answer to a request that
-    is repeated.
+    """An earlier version with its details at a time, by default when it was made. It is also the response to a repeated
+    request.
     """
-    watch = (await _loaded(work, actor, [task], NO_EXPANSIONS)).watches.get(task.id)
+    watch = (await _load_related(work, actor, [task], NO_EXPANSIONS)).watches.get(task.id)
     at = at or task.updated_at
     had_begun = watch is not None and watch.created_at <= at
     had_ended = watch is not None and watch.deleted_at is not None and watch.deleted_at <= at
@@ -96,15 +96,17 @@ async def details_as_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
-    """What stands beside tasks: the caller's watches by task, labels by id, names by the id of user or team."""
+class _Related:
+    """Records related to tasks: the user's watches by task id, labels by id, names by user or team id."""
 
     watches: Mapping[str, Watch]
     labels: Mapping[str, Label]
     names: Mapping[str, str]
 
 
-async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], expand: Expansions) -> _Beside:
+async def _load_related(
+    work: UnitOfWork, actor: Actor, tasks: Sequence[Task], expand: Expansions
+) -> _Related:
     watch_ids = [watch_id(actor.id, task.id) for task in tasks]
     label_ids = _label_ids(tasks) if Expansion.LABELS in expand else []
     user_ids, team_ids = _assigned_ids(tasks) if Expansion.ASSIGNEE in expand else ([], [])
@@ -113,7 +115,7 @@ async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], expand:
     labels = await work.labels.get_many(label_ids) if label_ids else {}
     users = await work.users.get_many(user_ids) if user_ids else {}
     teams = await work.teams.get_many(team_ids) if team_ids else {}
-    return _Beside(
+    return _Related(
         watches={watch.task_id: watch for watch in watches.values()},
         labels={label.id: label for label in labels.values() if not label.is_deleted},
         names={
@@ -123,9 +125,9 @@ async def _loaded(work: UnitOfWork, actor: Actor, tasks: Sequence[Task], expand:
     )
 
 
-def _seen(task: Task, beside: _Beside, *, now: datetime, expand: Expansions) -> TaskDetails:
-    watch, is_deferred = beside.watches.get(task.id), task.is_deferred(now)
-    # A deferral ends by itself, and a watch belongs to its watcher: neither makes a version of the task.
+def _details(task: Task, related: _Related, *, now: datetime, expand: Expansions) -> TaskDetails:
+    watch, is_deferred = related.watches.get(task.id), task.is_deferred(now)
+    # Neither the end of a deferral nor a watch makes a version of the task.
     is_deferred_still = is_deferred == task.is_deferred(task.updated_at)
     is_watched_still = watch is None or watch.updated_at < task.updated_at
     return TaskDetails(
@@ -134,8 +136,8 @@ def _seen(task: Task, beside: _Beside, *, now: datetime, expand: Expansions) -> 
         is_deferred=is_deferred,
         is_cacheable_by_version=is_deferred_still and is_watched_still and not expand,
         expand=expand,
-        labels=tuple(beside.labels[id_] for id_ in task.label_ids if id_ in beside.labels),
-        assignee=_named(task, beside.names) if Expansion.ASSIGNEE in expand else None,
+        labels=tuple(related.labels[id_] for id_ in task.label_ids if id_ in related.labels),
+        assignee=_named(task, related.names) if Expansion.ASSIGNEE in expand else None,
     )
 
 
@@ -157,13 +159,12 @@ def _label_ids(tasks: Sequence[Task]) -> list[str]:
 
 
 def _assigned_ids(tasks: Sequence[Task]) -> tuple[list[str], list[str]]:
-    """The users and the teams that these tasks are given to or taken over by."""
+    """The ids of the users and teams that are assignees or executors of these tasks."""
     users: dict[str, None] = {}
     teams: dict[str, None] = {}
     for task in tasks:
         if (assignee := task.assignee) is not None:
-            kind = teams if assignee.type is AssigneeType.TEAM else users
-            kind[assignee.id] = None
+            (teams if assignee.type is AssigneeType.TEAM else users)[assignee.id] = None
         if task.executor_id is not None:
             users[task.executor_id] = None
     return list(users), list(teams)

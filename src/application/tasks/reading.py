@@ -1,13 +1,11 @@
-"""Reading tasks: one, as it is or as it was, and pages of them."""
+"""Reading tasks: one, at present or at an earlier version, and pages of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from application.access import audience_of
+from application.access import visible_to
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
 from application.ports.repositories import TaskFilter
-from application.ports.unit_of_work import Begin
 from application.tasks.access import visible_task
 from application.tasks.details import (
     NO_EXPANSIONS,
@@ -17,15 +15,11 @@ from application.tasks.details import (
     details_of,
     details_of_all,
 )
-from domain.permissions import sees_everything
+from application.use_case import TimedUseCase
 
 
-@dataclass(frozen=True, slots=True)
-class GetTask:
-    """One task, also from the trash, also as it was."""
-
-    begin: Begin
-    clock: Clock
+class GetTask(TimedUseCase):
+    """One task, live or in the trash, at present or at an earlier version."""
 
     async def __call__(
         self, actor: Actor, id: str, *, version: int | None = None, expand: Expansions = NO_EXPANSIONS
@@ -37,15 +31,11 @@ class GetTask:
         return await details_of(work, actor, task, now=self.clock.now(), expand=expand)
 
 
-@dataclass(frozen=True, slots=True)
-class ListTasks:
-    """The tasks that the actor may see; with `watching` only those that he watches.
+class ListTasks(TimedUseCase):
+    """The tasks that the actor may see; with `watching` only those that they watch.
 
-    The filter's `now` and `visible_to` are set here.
+    This sets `now` and `visible_to` of the filters.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(
         self,
@@ -57,11 +47,11 @@ class ListTasks:
         expand: Expansions = NO_EXPANSIONS,
     ) -> Page[TaskDetails]:
         work, now = self.begin(actor), self.clock.now()
-        filters = replace(filters, now=now)
-        if not sees_everything(actor.grants):
-            filters = replace(filters, visible_to=await audience_of(work, actor))
+        filters = replace(filters, now=now, visible_to=await visible_to(work, actor))
         if watching:
             filters = replace(filters, ids=await work.watches.task_ids_of_user(actor.id))
         found = await work.tasks.matching(filters, page)
-        seen = {one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)}
-        return found.showing(lambda task: seen.get(task.id))
+        details = {
+            one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)
+        }
+        return found.showing(lambda task: details.get(task.id))

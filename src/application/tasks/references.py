@@ -1,4 +1,4 @@
-"""What a task refers to: whether it is there for whoever writes the task, and whose the task is by it."""
+"""References of a task: whether its writer may use them, and the ownership that follows from them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,18 +17,18 @@ PARENT_DEPTH_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Lineages:
-    """What is above a task, itself first, once everything that moves in the same change set is where it goes."""
+    """The ancestors of tasks, with the moves of the same change set applied."""
 
     _moved: dict[str, str | None] = field(default_factory=dict)
     _read: dict[str, Task | None] = field(default_factory=dict)
-    """By id: a task that many go under is made an entity once."""
+    """By id, so that the parent of many tasks is decoded once."""
 
     def move(self, task_id: str, parent_id: str | None) -> None:
-        """Takes note of the parent that a task gets."""
+        """Notes the new parent of a task."""
         self._moved[task_id] = parent_id
 
     async def of(self, work: UnitOfWork, task: Task) -> list[Task]:
-        """The task and what is above it, at most PARENT_DEPTH_MAX tasks."""
+        """The task and its ancestors, at most PARENT_DEPTH_MAX tasks."""
         lineage: list[Task] = []
         ancestor: Task | None = task
         while ancestor is not None and len(lineage) < PARENT_DEPTH_MAX:
@@ -42,26 +42,26 @@ class Lineages:
 
 @dataclass(frozen=True, slots=True)
 class NewReferences:
-    """What a change refers to that its task did not refer to before; None is no reference.
+    """The references that a change adds to a task; None means no reference.
 
-    What a task refers to already stays, also when it went to the trash meanwhile, and is whole again once restored.
+    Present references are not checked: they stay when their target goes to the trash and is restored.
     """
 
     project_id: str | None
     parent_id: str | None
     labels: Mapping[int, str]
-    """Each new label by its place in the list that was sent."""
+    """Each new label by its place in the request's list."""
 
 
 def new_references(changes: TaskChanges, before: Task | None) -> NewReferences:
-    """What these changes newly refer to, of a task that was thus before, or of a new one."""
+    """References (project, parent, labels) that the changes add compared to `before` (None for a new task)."""
     known = frozenset(before.label_ids) if before is not None else frozenset[str]()
-    wanted = enumerate(changes.get("label_ids", ()))
+    label_ids = enumerate(changes.get("label_ids", ()))
     project_id, parent_id = changes.get("project_id"), changes.get("parent_id")
     return NewReferences(
         project_id=None if before is not None and before.project_id == project_id else project_id,
         parent_id=None if before is not None and before.parent_id == parent_id else parent_id,
-        labels={place: label_id for place, label_id in wanted if label_id not in known},
+        labels={place: label_id for place, label_id in label_ids if label_id not in known},
     )
 
 
@@ -73,13 +73,13 @@ async def ownership_after(
     before: Task | None,
     lineages: Lineages | None = None,
 ) -> Ownership:
-    """Whose a task is after these changes: in a project its owner and team, without one the owner it has, for a new
-    task the actor.
+    """The ownership of a task after these changes: that of its project; without a project, its present owner or, for a
+    new task, the actor.
 
-    The commit relies on a new project (a live task in a trashed one would never come back or go with it) and, where a
-    task moves there, on the teams that let the actor; on a new parent and, for a task that may have children, on all
-    above it (two tasks that move under each other at once would be each other's ancestors). Raises RuleBroken naming
-    every new label, project and parent that is not there for this actor.
+    The commit checks again: a new project (a task must not stay live in a deleted project) and, if the task moves
+    there, the memberships that permit it; a new parent and, for an existing task, all ancestors (two tasks that are
+    moved under each other at once must not become each other's ancestors). Raises RuleBroken with every new label,
+    project and parent that does not exist or that the actor may not use.
     """
     new = new_references(changes, before)
     parents = [new.parent_id] if new.parent_id else []
@@ -91,7 +91,7 @@ async def ownership_after(
     violations: list[Violation] = []
     if new.project_id and ownership is None:
         violations += await missing_violations(
-            work.projects, {"/projectId": new.project_id}, "is no project of yours"
+            work.projects, {"/projectId": new.project_id}, "is not one of your projects"
         )
     violations += await _label_violations(work, new.labels)
     if new.parent_id is not None:
@@ -99,7 +99,7 @@ async def ownership_after(
             work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
         )
     if violations:
-        raise RuleBroken("The task refers to something that is not there.", violations=violations)
+        raise RuleBroken("The task refers to something that does not exist.", violations=violations)
     if ownership is not None:
         return ownership
     if before is None:
@@ -127,14 +127,14 @@ async def _project_ownership(
     return ownership_in(project)
 
 
-async def _label_violations(work: UnitOfWork, wanted: Mapping[int, str]) -> list[Violation]:
-    labels = await work.labels.get_many(wanted.values()) if wanted else {}
+async def _label_violations(work: UnitOfWork, label_ids: Mapping[int, str]) -> list[Violation]:
+    labels = await work.labels.get_many(label_ids.values()) if label_ids else {}
     missing = {
         f"/labelIds/{place}": label_id
-        for place, label_id in wanted.items()
+        for place, label_id in label_ids.items()
         if label_id not in labels or labels[label_id].is_deleted
     }
-    return await missing_violations(work.labels, missing, "is no label")
+    return await missing_violations(work.labels, missing, "is not a label")
 
 
 async def _parent_violations(
@@ -142,15 +142,15 @@ async def _parent_violations(
 ) -> list[Violation]:
     parent = (await work.tasks.get_many([parent_id])).get(parent_id)
     if parent is None or parent.is_deleted:
-        return await missing_violations(work.tasks, {"/parentId": parent_id}, "is no task")
+        return await missing_violations(work.tasks, {"/parentId": parent_id}, "is not a task")
     if not may_see_task(await principal_for(work, actor, parent), parent):
-        return [Violation("/parentId", "is no task")]
+        return [Violation("/parentId", "is not a task")]
     work.tasks.require_unchanged(parent)
     lineage = await lineages.of(work, parent)
     if before is not None and any(ancestor.id == before.id for ancestor in lineage):
         return [Violation("/parentId", "would make the task its own ancestor")]
     if len(lineage) >= PARENT_DEPTH_MAX:
-        return [Violation("/parentId", f"is nested deeper than {PARENT_DEPTH_MAX} tasks")]
+        return [Violation("/parentId", f"has too many ancestors; at most {PARENT_DEPTH_MAX} are allowed")]
     if before is not None:
         for ancestor in lineage:
             work.tasks.require_unchanged(ancestor)
@@ -158,13 +158,13 @@ async def _parent_violations(
 
 
 async def load_ancestors(work: UnitOfWork, parent_ids: Iterable[str]) -> None:
-    """Reads these tasks and all above them, each level in one call, so that looking at lineages needs none."""
-    level, seen = set(parent_ids), set[str]()
+    """Reads these tasks and all their ancestors, one call for each level."""
+    level, known = set(parent_ids), set[str]()
     for _ in range(PARENT_DEPTH_MAX):
         if not level:
             return
-        seen |= level
-        level = set(_parents(await work.tasks.get_many(sorted(level)))) - seen
+        known |= level
+        level = set(_parents(await work.tasks.get_many(sorted(level)))) - known
 
 
 def _parents(tasks: Mapping[str, Task]) -> Iterator[str]:

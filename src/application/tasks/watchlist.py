@@ -1,4 +1,4 @@
-"""Watchlists: follow a task, give it up, list what one follows."""
+"""The watchlist: watch a task, stop watching it, list the watched tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,42 +7,37 @@ from datetime import datetime
 from application.access import audience_of
 from application.actor import Actor
 from application.paging import Page, PageRequest, Position, Sort
-from application.ports.clock import Clock
 from application.ports.repositories import Audience, TaskFilter
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
 from application.tasks.access import visible_task
 from application.tasks.details import NO_EXPANSIONS, Expansions, TaskDetails, details_of, details_of_all
+from application.use_case import TimedUseCase
 from domain.entity import Stamp
-from domain.errors import VersionConflict
 from domain.permissions import Principal, may_see_task, sees_everything
 from domain.task import Task
 from domain.watch import Watch, watch_id
 
 WATCHES_MAX = 20_000
-"""The most watches of one user that his watchlist looks at."""
+"""How many of a user's watches their watchlist reads."""
 LOOKED_AT_ONCE = 1_000
-"""How many of them are looked at together once some could not be shown."""
+"""How many of them are read together after the first ones, if some of those are not visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedTask:
-    """A task, and since when its reader watches it."""
+    """A task, and the time when the reader began to watch it."""
 
-    seen: TaskDetails
+    details: TaskDetails
     watched_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ListWatched:
-    """What the actor watches and may see, the latest first; what is in the trash is left out.
+class ListWatched(TimedUseCase):
+    """The live tasks that the actor watches and may see, the latest watch first.
 
-    The page, its total and whether more follows count what is shown and nothing else. Of somebody who watches more
-    than WATCHES_MAX tasks these are the latest.
+    The page, its total and its continuation count visible tasks only. If a user watches more than WATCHES_MAX tasks,
+    the latest are listed.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(
         self, actor: Actor, page: PageRequest, *, expand: Expansions = NO_EXPANSIONS
@@ -52,17 +47,17 @@ class ListWatched:
         watches = await _watches_of(work, actor)
         total = await _total(work, actor, audience, watches) if page.with_total else None
         following = [watch for watch in watches if _is_after(watch, page.after)]
-        # One more than is shown tells whether there is more.
+        # One more than the page holds shows whether another page follows.
         found = await _visible_tasks(work, actor, audience, following, enough=page.limit + 1)
         shown = list(found.items())[: page.limit]
-        seen = await details_of_all(
+        details = await details_of_all(
             work, actor, [task for _, task in shown], now=self.clock.now(), expand=expand
         )
         positions = [Position(watch.began_at, watch.id) for watch, _ in shown]
         return Page(
             items=[
-                WatchedTask(seen=one, watched_at=watch.began_at)
-                for (watch, _), one in zip(shown, seen, strict=True)
+                WatchedTask(details=one, watched_at=watch.began_at)
+                for (watch, _), one in zip(shown, details, strict=True)
             ],
             next=positions[-1] if len(found) > page.limit else None,
             total=total,
@@ -71,10 +66,10 @@ class ListWatched:
 
 
 async def _watches_of(work: UnitOfWork, actor: Actor) -> list[Watch]:
-    """What the actor watches, the latest first: one call to the store."""
+    """The actor's watches, the latest first: one call to the store."""
     latest = PageRequest(sort=Sort("updatedAt", descending=True), limit=WATCHES_MAX)
     watches = (await work.watches.page_of_user(actor.id, latest)).items
-    # One that was brought under its own id began before it was updated.
+    # A watch that was moved to its derived id began before it was updated.
     return sorted(watches, key=lambda watch: (watch.began_at, watch.id), reverse=True)
 
 
@@ -96,7 +91,7 @@ async def _visible_tasks(
 ) -> dict[Watch, Task]:
     """The first `enough` live tasks that the actor may see, by watch and in this order.
 
-    One call to the store where all of them may be seen, and one more for each LOOKED_AT_ONCE watches after those.
+    One call to the store if all of them are visible, and one more for every LOOKED_AT_ONCE watches after those.
     """
     principal = Principal(actor.id, actor.grants, {team_id: frozenset() for team_id in audience.team_ids})
     visible: dict[Watch, Task] = {}
@@ -112,64 +107,47 @@ async def _visible_tasks(
     return visible
 
 
-@dataclass(frozen=True, slots=True)
-class WatchTask:
-    """Follows a task. Makes no version where the actor follows it already. Raises Conflict for one in the trash."""
+class WatchTask(TimedUseCase):
+    """Watches a task. Makes no version if the actor already watches it. Raises Conflict for a task in the trash."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts()
     async def __call__(self, actor: Actor, task_id: str) -> WatchedTask:
-        # Whatever crossed this: to follow is what the caller asked for, not which version to follow.
-        return await repeated(lambda: self._attempt(actor, task_id), where=_is_any)
-
-    async def _attempt(self, actor: Actor, task_id: str) -> WatchedTask:
         work = self.begin(actor)
         task = await visible_task(work, actor, task_id)
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         watch = await _watch_over(work, actor, task_id)
         if watch is None or watch.is_deleted:
             task.require_live()
-            watch = _taken_up(watch, stamp, task_id=task_id)
+            watch = _resumed(watch, stamp, task_id=task_id)
             work.watches.save(watch)
-            # Purging a task takes its watches along; none may slip in between.
+            # A purge removes a task with its watches; none may be added meanwhile.
             work.tasks.require_unchanged(task)
             await work.commit()
-        seen = await details_of(work, actor, task, now=stamp.at)
-        return WatchedTask(seen=seen, watched_at=watch.began_at)
+        details = await details_of(work, actor, task, now=stamp.at)
+        return WatchedTask(details=details, watched_at=watch.began_at)
 
 
-@dataclass(frozen=True, slots=True)
-class UnwatchTask:
-    """Gives up following a task, also one that the actor may not see any more. Makes no version where he follows it
-    not. Raises NotFound for a task he must not know of, unless he follows it.
+class UnwatchTask(TimedUseCase):
+    """Stops watching a task, also one that the actor may no longer see. Makes no version if they do not watch it.
+    Raises NotFound for a task that they neither watch nor may see.
     """
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts()
     async def __call__(self, actor: Actor, task_id: str) -> None:
-        await repeated(lambda: self._attempt(actor, task_id), where=_is_any)
-
-    async def _attempt(self, actor: Actor, task_id: str) -> None:
         work = self.begin(actor)
         await work.load(tasks=[task_id], watches=[watch_id(actor.id, task_id)])
         watch = await _watch_over(work, actor, task_id)
         if watch is None or watch.is_deleted:
             await visible_task(work, actor, task_id)
             return
-        work.watches.save(watch.delete(Stamp(self.clock.now(), actor.id)))
+        work.watches.save(watch.delete(self.stamp(actor)))
         await work.commit()
 
 
 async def _watch_over(work: UnitOfWork, actor: Actor, task_id: str) -> Watch | None:
-    wanted = watch_id(actor.id, task_id)
-    return (await work.watches.get_many([wanted])).get(wanted)
+    id = watch_id(actor.id, task_id)
+    return (await work.watches.get_many([id])).get(id)
 
 
-def _taken_up(watch: Watch | None, stamp: Stamp, *, task_id: str) -> Watch:
+def _resumed(watch: Watch | None, stamp: Stamp, *, task_id: str) -> Watch:
     return Watch.create(stamp, user_id=stamp.by, task_id=task_id) if watch is None else watch.restore(stamp)
-
-
-def _is_any(_conflict: VersionConflict) -> bool:
-    return True

@@ -1,6 +1,6 @@
-"""A team before a use case: whether the actor may come to it, and how its members and their roles look."""
+"""Access to teams, and views of their members and roles."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +15,8 @@ from domain.team import Membership, Team, membership_id
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody in a team, by name (None where nobody has the id any more). `joined_at`: when he first came; `version`:
-    of his membership.
+    """A member of a team. `name` is None if the user no longer exists; `joined_at` is when they first joined; `version`
+    is that of the membership.
     """
 
     user_id: str
@@ -28,7 +28,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class RolesInTeam:
-    """What somebody holds in one team."""
+    """The roles of a user in one team."""
 
     team_id: str
     roles: Sequence[Role]
@@ -36,14 +36,14 @@ class RolesInTeam:
 
 @dataclass(frozen=True, slots=True)
 class RolesHeld:
-    """What somebody holds, as far as it concerns who asks; `global_roles` is None where that is not his business."""
+    """The roles of a user that the actor may see; `global_roles` is None if they may not see these."""
 
     global_roles: Sequence[Role] | None
     teams: Sequence[RolesInTeam]
 
 
-async def seen_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Principal]:
-    """The team and the actor before it. Raises NotFound where he must not know of it."""
+async def visible_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Principal]:
+    """The team and the actor's principal in it. Raises NotFound if the actor may not see it."""
     await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
     team = await work.teams.get(id)
     principal = await with_permissions(work, actor, [id])
@@ -52,16 +52,23 @@ async def seen_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, Prin
 
 
 async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:
-    """The membership of somebody who belongs to the team. Raises NotFound where he does not."""
+    """The live membership of a user. Raises NotFound if they are not a member."""
     id = membership_id(team_id, user_id)
     membership = (await work.memberships.get_many([id])).get(id)
     if membership is None or membership.is_deleted:
-        raise NotFound("This user is no member of the team.")
+        raise NotFound("This user is not a member of the team.")
     return membership
 
 
-def is_crossed_beside(membership_id: str, expected_version: int | None) -> Callable[[VersionConflict], bool]:
-    """Whether a change of this membership is worth another attempt: at any conflict but one about the version that its
-    caller named.
-    """
-    return lambda conflict: expected_version is None or not conflict.concerns("team_members", membership_id)
+def names_version(
+    conflict: VersionConflict,
+    _use_case: object,
+    _actor: Actor,
+    team_id: str,
+    user_id: str,
+    *_others: object,
+    expected_version: int | None = None,
+) -> bool:
+    """Whether the conflict is about a version of this membership that the caller named."""
+    id = membership_id(team_id, user_id)
+    return expected_version is not None and conflict.concerns("team_members", id)

@@ -1,15 +1,14 @@
-"""Who holds which role: everywhere, as grants of an account, and in teams, as roles of a membership."""
+"""Granting and revoking roles: global ones as grants of an account, team roles as roles of a membership."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from application.access import require, require_allowed, require_present_admin, with_memberships
 from application.actor import Actor
-from application.ports.clock import Clock
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
-from application.teams.access import RolesHeld, RolesInTeam, is_crossed_beside, member_of, seen_team
-from domain.entity import Stamp
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
+from application.teams.access import RolesHeld, RolesInTeam, member_of, names_version, visible_team
+from application.use_case import TimedUseCase, UseCase
 from domain.errors import Conflict, NotFound, RuleBroken, Violation
 from domain.permissions import (
     GRANT_OF,
@@ -20,23 +19,20 @@ from domain.permissions import (
     sees_everything,
 )
 from domain.role import Role, RoleScope
-from domain.team import MEMBERSHIP_ROLE_IDS, Membership, membership_id
+from domain.team import MEMBERSHIP_ROLE_IDS, Membership
 from domain.user import User
 
 
 def _grants_of(role: Role) -> frozenset[str]:
-    """What a global role gives to an account."""
+    """The grants that a global role gives to an account."""
     return frozenset(str(GRANT_OF[permission]) for permission in role.permissions)
 
 
-@dataclass(frozen=True, slots=True)
-class ListRolesOfUser:
-    """What a user holds. He and administrators see all of it, others what he holds in teams of theirs.
+class ListRolesOfUser(UseCase):
+    """The roles of a user. The user and administrators see all of them, others those in common teams.
 
-    A global role counts as held where the account has every grant that it gives.
+    A global role is listed if the account has every grant that the role gives.
     """
-
-    begin: Begin
 
     async def __call__(self, actor: Actor, user_id: str) -> RolesHeld:
         work = self.begin(actor)
@@ -45,8 +41,8 @@ class ListRolesOfUser:
         principal = await with_memberships(work, actor, [one.team_id for one in memberships])
         shown = [one for one in memberships if may_see_team_roles(principal, user_id, one.team_id)]
         sees_global = may_see_global_roles(principal, user_id)
-        is_his_business = bool(shown) or sees_global or sees_everything(actor.grants)
-        require(is_his_business, "What somebody holds is shown to those who share a team with him.")
+        is_visible = bool(shown) or sees_global or sees_everything(actor.grants)
+        require(is_visible, "You can only see the roles of users who share a team with you.")
         return RolesHeld(
             await _global_roles(work, user) if sees_global else None,
             await _team_roles(work, shown),
@@ -70,10 +66,10 @@ async def _team_roles(work: UnitOfWork, memberships: Iterable[Membership]) -> li
 
 
 async def _role(work: UnitOfWork, role_id: str, *, scope: RoleScope) -> Role:
-    """A live role of this scope. Raises NotFound, or RuleBroken for one of the other scope."""
+    """A live role of this scope. Raises NotFound, or RuleBroken for a role of the other scope."""
     role = await work.roles.get(role_id)
     if role.is_deleted:
-        raise NotFound("This role was retired.")
+        raise NotFound("This role was deleted.")
     _require_scope(role, scope)
     return role
 
@@ -82,27 +78,14 @@ def _require_scope(role: Role, scope: RoleScope) -> None:
     if role.scope is not scope:
         place = "in teams" if role.scope is RoleScope.TEAM else "in the whole installation"
         raise RuleBroken(
-            f"This role is held {place}.",
+            f"This role can only be held {place}.",
             violations=[Violation("/roleId", f"is a role of scope {role.scope}")],
         )
 
 
-@dataclass(frozen=True, slots=True)
-class GrantGlobalRole:
-    """Gives a user what a global role allows; administrators only. `expected_version` is the account's."""
-
-    begin: Begin
-    clock: Clock
-
+class _ChangeGrants(TimedUseCase):
+    @retry_conflicts(unless="users")
     async def __call__(
-        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
-    ) -> User:
-        return await repeated(
-            lambda: self._attempt(actor, user_id, role_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("users", user_id),
-        )
-
-    async def _attempt(
         self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
     ) -> User:
         work = self.begin(actor)
@@ -110,105 +93,73 @@ class GrantGlobalRole:
         user = await work.users.get(user_id)
         user.require_version(expected_version)
         user.require_live()
+        changed = user.holding(self.stamp(actor), await self._grants(work, user, role_id))
+        if Grant.ADMIN in user.grants and Grant.ADMIN not in changed.grants:
+            await _require_another_administrator(work, user_id)
+        work.users.save(changed)
+        await work.commit()
+        return changed
+
+    @abstractmethod
+    async def _grants(self, work: UnitOfWork, user: User, role_id: str) -> set[str]: ...
+
+
+class GrantGlobalRole(_ChangeGrants):
+    """Grants a global role to a user; administrators only. `expected_version` is that of the account."""
+
+    async def _grants(self, work: UnitOfWork, user: User, role_id: str) -> set[str]:
         role = await _role(work, role_id, scope=RoleScope.GLOBAL)
         work.roles.require_unchanged(role)
-        granted = user.holding(Stamp(self.clock.now(), actor.id), {*user.grants, *_grants_of(role)})
-        work.users.save(granted)
-        await work.commit()
-        return granted
+        return {*user.grants, *_grants_of(role)}
 
 
-@dataclass(frozen=True, slots=True)
-class TakeGlobalRole:
-    """Takes from a user what a global role allows; administrators only. Raises Conflict for the last administrator."""
+class TakeGlobalRole(_ChangeGrants):
+    """Revokes a global role; administrators only. Raises Conflict for the last administrator."""
 
-    begin: Begin
-    clock: Clock
-
-    async def __call__(
-        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
-    ) -> User:
-        return await repeated(
-            lambda: self._attempt(actor, user_id, role_id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("users", user_id),
-        )
-
-    async def _attempt(
-        self, actor: Actor, user_id: str, role_id: str, *, expected_version: int | None
-    ) -> User:
-        work = self.begin(actor)
-        await require_present_admin(work, actor)
-        user = await work.users.get(user_id)
-        user.require_version(expected_version)
-        user.require_live()
+    async def _grants(self, work: UnitOfWork, user: User, role_id: str) -> set[str]:
         role = await work.roles.get(role_id)
         _require_scope(role, RoleScope.GLOBAL)
-        left = user.holding(Stamp(self.clock.now(), actor.id), {*user.grants} - _grants_of(role))
-        if Grant.ADMIN in user.grants and Grant.ADMIN not in left.grants:
-            await _rely_on_another_administrator(work, user_id)
-        work.users.save(left)
-        await work.commit()
-        return left
+        return {*user.grants} - _grants_of(role)
 
 
-async def _rely_on_another_administrator(work: UnitOfWork, user_id: str) -> None:
-    """The commit fails if the one who remains is no administrator either by then. Raises Conflict for the last one."""
+async def _require_another_administrator(work: UnitOfWork, user_id: str) -> None:
+    """Raises Conflict if there is no other administrator, now or at the commit."""
     others = [user for user in await work.users.holding(Grant.ADMIN) if user.id != user_id]
     if not others:
-        raise Conflict("This is the last administrator; make somebody else one first.")
+        raise Conflict("This is the last administrator; make another user an administrator first.")
     work.users.require_unchanged(others[0])
 
 
-@dataclass(frozen=True, slots=True)
-class GrantTeamRole:
-    """Gives a member a role in a team. Nobody gives what he does not hold there himself. `expected_version` is the
-    membership's; None means whichever is current.
+class GrantTeamRole(TimedUseCase):
+    """Grants a team role to a member. `expected_version` is that of the membership; None accepts any version.
+
+    The actor must hold all permissions of the role in the team.
     """
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless=names_version)
     async def __call__(
         self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None = None
-    ) -> Membership:
-        return await repeated(
-            lambda: self._attempt(actor, team_id, user_id, role_id, expected_version=expected_version),
-            where=is_crossed_beside(membership_id(team_id, user_id), expected_version),
-        )
-
-    async def _attempt(
-        self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
         membership = await _grantee(work, actor, team_id, user_id)
         role = await _role(work, role_id, scope=RoleScope.TEAM)
         await _require_granting(work, actor, team_id, role)
         membership.require_version(expected_version)
-        changed = membership.with_role(Stamp(self.clock.now(), actor.id), role_id)
+        changed = membership.with_role(self.stamp(actor), role_id)
         work.memberships.save(changed)
         await work.commit()
         return changed
 
 
-@dataclass(frozen=True, slots=True)
-class TakeTeamRole:
-    """Takes a role in a team from a member, also one that was retired. Nobody takes what he does not hold himself.
-    `expected_version` is the membership's; None means whichever is current.
+class TakeTeamRole(TimedUseCase):
+    """Revokes a team role, also a deleted one. `expected_version` is that of the membership; None accepts any version.
+
+    The actor must hold all permissions of the role in the team.
     """
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless=names_version)
     async def __call__(
         self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None = None
-    ) -> Membership:
-        return await repeated(
-            lambda: self._attempt(actor, team_id, user_id, role_id, expected_version=expected_version),
-            where=is_crossed_beside(membership_id(team_id, user_id), expected_version),
-        )
-
-    async def _attempt(
-        self, actor: Actor, team_id: str, user_id: str, role_id: str, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
         membership = await _grantee(work, actor, team_id, user_id)
@@ -216,31 +167,31 @@ class TakeTeamRole:
         _require_scope(role, RoleScope.TEAM)
         await _require_granting(work, actor, team_id, role)
         membership.require_version(expected_version)
-        changed = membership.without_role(Stamp(self.clock.now(), actor.id), role_id)
+        changed = membership.without_role(self.stamp(actor), role_id)
         work.memberships.save(changed)
         await work.commit()
         return changed
 
 
 async def _grantee(work: UnitOfWork, actor: Actor, team_id: str, user_id: str) -> Membership:
-    """The membership whose roles are to change. Raises NotFound, or Conflict for a team in the trash."""
-    team, _ = await seen_team(work, actor, team_id)
+    """The membership whose roles change. Raises NotFound, or Conflict for a team in the trash."""
+    team, _ = await visible_team(work, actor, team_id)
     team.require_live()
     return await member_of(work, team_id, user_id)
 
 
 async def _require_granting(work: UnitOfWork, actor: Actor, team_id: str, role: Role) -> None:
-    """The commit relies on the role and on what the actor holds. Raises Conflict for the roles that come with
-    belonging to a team and with owning it, Forbidden where the role is not the actor's to give.
+    """Raises Conflict for the roles of membership and ownership, Forbidden unless the actor may grant the role, now and
+    at the commit.
     """
     if role.id in MEMBERSHIP_ROLE_IDS:
-        raise Conflict("This role comes with the team: with belonging to it, or with owning it.")
-    team, _ = await seen_team(work, actor, team_id)
+        raise Conflict("This role follows from membership or ownership; it cannot be granted or revoked.")
+    team, _ = await visible_team(work, actor, team_id)
     await require_allowed(
         work,
         actor,
         lambda principal: may_grant(principal, team, role.permissions),
         teams=[team_id],
-        message="Roles are given and taken by who grants roles here and holds what they allow.",
+        message="You can only grant or revoke roles whose permissions you hold in this team.",
     )
     work.roles.require_unchanged(role)

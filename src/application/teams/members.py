@@ -1,21 +1,20 @@
-"""Who belongs to a team: members, invitations, and what happened there."""
+"""Members of teams, invitations and the activity of a team."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from application.access import require, require_allowed
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
 from application.ports.invitations import Invitation, Invitations
 from application.ports.repositories import AuditFilter
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.reassignment import hand_back, hand_back_late
-from application.retrying import repeated, with_latecomers
-from application.teams.access import Member, is_crossed_beside, member_of, seen_team
+from application.ports.unit_of_work import UnitOfWork
+from application.reassignment import reassign_added_tasks, reassign_tasks
+from application.retrying import retry_conflicts, with_concurrent_additions
+from application.teams.access import Member, member_of, names_version, visible_team
 from application.trash import changed_since
+from application.use_case import TimedUseCase, UseCase
 from domain.audit import AuditEntry
 from domain.entity import Stamp
 from domain.errors import Conflict, RuleBroken, Violation
@@ -23,29 +22,26 @@ from domain.permissions import may_change_members
 from domain.role import BUILT_IN_ROLE_IDS
 from domain.team import INVITATION_DAYS, MEMBERS_MAX, Membership, Team, membership_id
 
-_NOT_YOURS = "Only who runs the team changes its members."
+_FORBIDDEN = "Only the team's owner, or members with CHANGE_MEMBERS, can change its members."
 
 
-@dataclass(frozen=True, slots=True)
-class ListMembers:
-    """The members of a team, by name, each with the roles he holds there."""
-
-    begin: Begin
+class ListMembers(UseCase):
+    """The members of a team with their names and roles."""
 
     async def __call__(self, actor: Actor, id: str, page: PageRequest) -> Page[Member]:
         work = self.begin(actor)
-        await seen_team(work, actor, id)
+        await visible_team(work, actor, id)
         found = await work.memberships.page_of_team(id, page)
         role_ids = {role_id for one in found.items for role_id in one.role_ids} - BUILT_IN_ROLE_IDS
         await work.load(users=[one.user_id for one in found.items], roles=sorted(role_ids))
         users = await work.users.get_many(one.user_id for one in found.items)
         roles = await work.roles.get_many(sorted(role_ids))
-        counting = BUILT_IN_ROLE_IDS | {role.id for role in roles.values() if not role.is_deleted}
+        valid = BUILT_IN_ROLE_IDS | {role.id for role in roles.values() if not role.is_deleted}
         members = [
             Member(
                 one.user_id,
                 users[one.user_id].name if one.user_id in users else None,
-                tuple(role_id for role_id in one.role_ids if role_id in counting),
+                tuple(role_id for role_id in one.role_ids if role_id in valid),
                 one.created_at,
                 one.version,
             )
@@ -54,49 +50,40 @@ class ListMembers:
         return Page(items=members, next=found.next, total=found.total)
 
 
-@dataclass(frozen=True, slots=True)
-class GetMembership:
-    """One membership, also of somebody who left, also as it was; for whoever may see its team."""
-
-    begin: Begin
+class GetMembership(UseCase):
+    """One membership, live or ended, at present or at an earlier version, for everybody who may see its team."""
 
     async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Membership:
         work = self.begin(actor)
         memberships = work.memberships
         membership = await (memberships.get(id) if version is None else memberships.at_version(id, version))
-        await seen_team(work, actor, membership.team_id)
+        await visible_team(work, actor, membership.team_id)
         return membership
 
 
-async def _require_running(work: UnitOfWork, actor: Actor, team: Team) -> None:
-    """Raises Forbidden unless the actor changes the members of the team; the commit relies on what lets him."""
+async def _require_manager(work: UnitOfWork, actor: Actor, team: Team) -> None:
+    """Raises Forbidden unless the actor may change the members of the team, now and at the commit."""
     await require_allowed(
         work,
         actor,
         lambda principal: may_change_members(principal, team),
         teams=[team.id],
-        message=_NOT_YOURS,
+        message=_FORBIDDEN,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class AddMembers:
-    """Makes users members of a team; who is one already stays as he is."""
+class AddMembers(TimedUseCase):
+    """Makes users members of a team; present members do not change."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts()
     async def __call__(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
-        return await repeated(lambda: self._attempt(actor, id, user_ids), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, id: str, user_ids: Sequence[str]) -> Team:
         work = self.begin(actor)
-        team, _ = await seen_team(work, actor, id)
-        await _require_running(work, actor, team)
+        team, _ = await visible_team(work, actor, id)
+        await _require_manager(work, actor, team)
         team.require_live()
         await work.load(users=user_ids, memberships=[membership_id(id, user_id) for user_id in user_ids])
         await _require_users(work, user_ids)
-        await _let_in(work, team, user_ids, stamp=Stamp(self.clock.now(), actor.id))
+        await _add(work, team, user_ids, stamp=self.stamp(actor))
         await work.commit()
         return team
 
@@ -105,7 +92,7 @@ async def _require_users(work: UnitOfWork, user_ids: Sequence[str]) -> None:
     users = await work.users.get_many(user_ids)
     live = {user.id for user in users.values() if not user.is_deleted}
     violations = [
-        Violation(f"/userIds/{place}", "is no user")
+        Violation(f"/userIds/{place}", "is not a user")
         for place, user_id in enumerate(user_ids)
         if user_id not in live
     ]
@@ -113,10 +100,10 @@ async def _require_users(work: UnitOfWork, user_ids: Sequence[str]) -> None:
         raise RuleBroken("Some of these users do not exist.", violations=violations)
 
 
-async def _let_in(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stamp: Stamp) -> None:
-    """Saves a membership for each who has none. The commit relies on the team: nobody joins one that is deleted.
+async def _add(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stamp: Stamp) -> None:
+    """Saves a membership for every user who has none. The commit fails if the team is deleted meanwhile.
 
-    Raises Conflict where more would belong to it than may; those who join in the same moment do not see each other.
+    Raises Conflict beyond MEMBERS_MAX members; concurrent additions are not counted.
     """
     ids = {user_id: membership_id(team.id, user_id) for user_id in user_ids}
     known = await work.memberships.get_many(ids.values())
@@ -126,7 +113,7 @@ async def _let_in(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stam
     if not coming:
         return
     if await work.memberships.count_of_team(team.id) + len(coming) > MEMBERS_MAX:
-        raise Conflict(f"A team has at most {MEMBERS_MAX} members.")
+        raise Conflict(f"A team can have at most {MEMBERS_MAX} members; remove some first.")
     for user_id in coming:
         former = known.get(ids[user_id])
         fresh = Membership.create(stamp, team_id=team.id, user_id=user_id)
@@ -134,181 +121,150 @@ async def _let_in(work: UnitOfWork, team: Team, user_ids: Sequence[str], *, stam
     work.teams.require_unchanged(team)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveMember:
-    """Takes somebody out of a team, who hands his open team tasks back in the same change set; anybody may go himself.
+class RemoveMember(TimedUseCase):
+    """Removes a member from a team and reassigns their open team tasks in the same change set. Members may leave.
 
-    A task that he takes over in that very moment follows in a second change set. `expected_version` is his
-    membership's; None means whichever is current.
+    A task that they take meanwhile follows in a second change set. `expected_version` is that of the membership; None
+    accepts any version.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(
         self, actor: Actor, id: str, user_id: str, *, expected_version: int | None = None
     ) -> Membership:
-        stamp = Stamp(self.clock.now(), actor.id)
-        return await with_latecomers(
-            lambda: repeated(
-                lambda: self._remove(actor, id, user_id, stamp, expected_version=expected_version),
-                where=is_crossed_beside(membership_id(id, user_id), expected_version),
-            ),
+        stamp = self.stamp(actor)
+        return await with_concurrent_additions(
+            lambda: self._remove(actor, id, user_id, stamp, expected_version=expected_version),
             self.begin,
             actor,
-            lambda work: hand_back_late(work, id, user_id, stamp),
+            lambda work: reassign_added_tasks(work, id, user_id, stamp),
         )
 
+    @retry_conflicts(unless=names_version)
     async def _remove(
         self, actor: Actor, id: str, user_id: str, stamp: Stamp, *, expected_version: int | None
     ) -> Membership:
         work = self.begin(actor)
-        team, _ = await seen_team(work, actor, id)
+        team, _ = await visible_team(work, actor, id)
         if user_id != actor.id:
-            await _require_running(work, actor, team)
+            await _require_manager(work, actor, team)
         team.require_live()
         membership = await member_of(work, id, user_id)
         membership.require_version(expected_version)
-        if team.cannot_lose(user_id):
-            raise Conflict("Its owner and its contact cannot leave a team; name somebody else first.")
+        if team.needs_member(user_id):
+            raise Conflict("The owner and the contact cannot leave the team; name another one first.")
         work.teams.require_unchanged(team)
         left = membership.leave(stamp)
         work.memberships.save(left)
-        await hand_back(work, id, user_id, stamp)
+        await reassign_tasks(work, id, user_id, stamp)
         await work.commit()
         return left
 
 
-@dataclass(frozen=True, slots=True)
-class FinishLeavings:
-    """Hands back what somebody took over in the very moment he left, where the process died in between.
+class FinishLeavings(TimedUseCase):
+    """Reassigns tasks that members took while they left a team, if a crash interrupted the second change set.
 
-    Who went to the trash with his team keeps what he does there: both come back together.
+    Members who were deleted with their team keep their tasks, because both are restored together.
     """
-
-    begin: Begin
-    clock: Clock
 
     async def __call__(self, actor: Actor, *, since: datetime) -> None:
         async for membership in changed_since(since, lambda: self.begin(actor).memberships):
             if membership.is_deleted:
-                await repeated(partial(self._attempt, actor, membership), where=lambda _: True)
+                await self._finish(actor, membership)
 
-    async def _attempt(self, actor: Actor, left: Membership) -> None:
+    @retry_conflicts()
+    async def _finish(self, actor: Actor, left: Membership) -> None:
         work = self.begin(actor)
         team = (await work.teams.get_many([left.team_id])).get(left.team_id)
         if team is None or team.trash_stamp == left.trash_stamp:
             return
-        await hand_back_late(work, team.id, left.user_id, Stamp(self.clock.now(), actor.id))
+        await reassign_added_tasks(work, team.id, left.user_id, self.stamp(actor))
         await work.commit()
 
 
 @dataclass(frozen=True, slots=True)
-class InviteToTeam:
-    """A code with which anybody joins the team within INVITATION_DAYS, and when that is over."""
+class InviteToTeam(TimedUseCase):
+    """Creates a code with which anybody can join the team within INVITATION_DAYS."""
 
-    begin: Begin
-    clock: Clock
     invitations: Invitations
 
     async def __call__(self, actor: Actor, id: str) -> tuple[str, Invitation]:
-        team, principal = await seen_team(self.begin(actor), actor, id)
-        require(may_change_members(principal, team), _NOT_YOURS)
+        team, principal = await visible_team(self.begin(actor), actor, id)
+        require(may_change_members(principal, team), _FORBIDDEN)
         team.require_live()
         expires_at = self.clock.now().replace(microsecond=0) + timedelta(days=INVITATION_DAYS)
         invitation = Invitation(team_id=id, series=team.invite_series, expires_at=expires_at)
         return self.invitations.code_of(invitation), invitation
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeInvitations:
-    """Makes every code so far worthless."""
+class RevokeInvitations(TimedUseCase):
+    """Revokes all invitation codes of a team."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless="teams")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("teams", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Team:
         work = self.begin(actor)
-        team, _ = await seen_team(work, actor, id)
-        await _require_running(work, actor, team)
+        team, _ = await visible_team(work, actor, id)
+        await _require_manager(work, actor, team)
         team.require_version(expected_version)
-        revoked = team.revoke_invitations(Stamp(self.clock.now(), actor.id))
+        revoked = team.revoke_invitations(self.stamp(actor))
         work.teams.save(revoked)
         await work.commit()
         return revoked
 
 
 @dataclass(frozen=True, slots=True)
-class JoinTeam:
-    """Lets the actor into the team that a code opens. Every code that opens none is refused alike, and so is any from
-    whoever was removed by somebody else: only who runs the team takes him back.
+class JoinTeam(TimedUseCase):
+    """Makes the actor a member of the team of an invitation code. Every invalid code gets the same error, and so does a
+    user who was removed from the team: only its owner or managers can add them again.
     """
 
-    begin: Begin
-    clock: Clock
     invitations: Invitations
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, code: str) -> Team:
-        return await repeated(lambda: self._attempt(actor, code), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, code: str) -> Team:
         invitation = self.invitations.read(code)
         now = self.clock.now()
         if invitation is None or invitation.expires_at <= now:
-            raise _worthless()
+            raise _invalid_code()
         work = self.begin(actor)
         id = invitation.team_id
         await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
         team = (await work.teams.get_many([id])).get(id)
         if team is None or team.is_deleted or team.invite_series != invitation.series:
-            raise _worthless()
-        membership = (await work.memberships.get_many([membership_id(id, actor.id)])).get(
-            membership_id(id, actor.id)
-        )
-        if membership is not None and membership.was_removed:
-            raise _worthless()
-        await _let_in(work, team, [actor.id], stamp=Stamp(now, actor.id))
+            raise _invalid_code()
+        memberships = await work.memberships.get_many([membership_id(id, actor.id)])
+        if any(membership.was_removed for membership in memberships.values()):
+            raise _invalid_code()
+        await _add(work, team, [actor.id], stamp=Stamp(now, actor.id))
         await work.commit()
         return team
 
 
-def _worthless() -> RuleBroken:
+def _invalid_code() -> RuleBroken:
     return RuleBroken(
-        "This code opens no team.", violations=[Violation("/code", "is wrong, expired or revoked")]
+        "This invitation code is not valid; ask for a new one.",
+        violations=[Violation("/code", "is wrong, expired or revoked")],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GetJoinedTeam:
-    """The team of a membership, for whoever belongs to it: what a repeated request to join is answered with."""
-
-    begin: Begin
+class GetJoinedTeam(UseCase):
+    """The team of a membership, for its members: the response to a repeated request to join."""
 
     async def __call__(self, actor: Actor, membership_id: str) -> Team:
         work = self.begin(actor)
         team_id = (await work.memberships.get(membership_id)).team_id
-        team, _ = await seen_team(work, actor, team_id)
+        team, _ = await visible_team(work, actor, team_id)
         return team
 
 
-@dataclass(frozen=True, slots=True)
-class ListTeamActivity:
-    """The entries of a team and of all who ever belonged to it, newest first; for its members."""
-
-    begin: Begin
+class ListTeamActivity(UseCase):
+    """The audit entries of a team and of all its present and former memberships, for its members."""
 
     async def __call__(self, actor: Actor, id: str, page: PageRequest) -> Page[AuditEntry]:
         work = self.begin(actor)
-        await seen_team(work, actor, id)
+        await visible_team(work, actor, id)
         memberships = await work.memberships.ever_of_team(id)
-        wanted = AuditFilter(
+        filters = AuditFilter(
             collections=("teams", "team_members"),
             entity_ids=(id, *(membership.id for membership in memberships)),
         )
-        return await work.audit.matching(wanted, page)
+        return await work.audit.matching(filters, page)

@@ -1,132 +1,97 @@
-"""Roles: everybody reads them, administrators make and change them, Tandem brings its own."""
+"""Roles: everybody reads them, administrators manage them, Tandem has built-in ones."""
 
 from dataclasses import dataclass
 
 from application.access import require_present_admin
 from application.actor import Actor
 from application.paging import Page, PageRequest
-from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
-from application.ports.unit_of_work import Begin, UnitOfWork
-from application.retrying import repeated
-from domain.entity import Stamp
+from application.ports.unit_of_work import UnitOfWork
+from application.retrying import retry_conflicts
+from application.use_case import TimedUseCase, UseCase
 from domain.errors import Conflict
 from domain.role import BUILT_IN_ROLE_IDS, BUILT_IN_ROLES, BuiltIn, Role, RoleChanges, RoleScope, built_in_id
 
 
 @dataclass(frozen=True, slots=True)
-class CreateRole:
-    """A new role. Raises AlreadyExists where its scope has one of that name."""
+class CreateRole(TimedUseCase):
+    """Creates a role. Raises AlreadyExists if its scope has a role of that name."""
 
-    begin: Begin
-    clock: Clock
     identifiers: Identifiers
 
+    @retry_conflicts()
     async def __call__(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
-        return await repeated(lambda: self._attempt(actor, scope, changes), where=lambda _: True)
-
-    async def _attempt(self, actor: Actor, scope: RoleScope, changes: RoleChanges) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         role = Role.create(self.identifiers.fresh(), stamp, scope=scope, changes=changes)
         work.roles.save(role)
         await work.commit()
         return role
 
 
-@dataclass(frozen=True, slots=True)
-class GetRole:
-    """One role, also one that was retired, also as it was."""
-
-    begin: Begin
+class GetRole(UseCase):
+    """One role, live or deleted, at present or at an earlier version."""
 
     async def __call__(self, actor: Actor, id: str, *, version: int | None = None) -> Role:
         roles = self.begin(actor).roles
         return await (roles.get(id) if version is None else roles.at_version(id, version))
 
 
-@dataclass(frozen=True, slots=True)
-class ListRoles:
+class ListRoles(UseCase):
     """The roles of a scope, or of both."""
-
-    begin: Begin
 
     async def __call__(self, actor: Actor, scope: RoleScope | None, page: PageRequest) -> Page[Role]:
         return await self.begin(actor).roles.matching(scope, page)
 
 
-@dataclass(frozen=True, slots=True)
-class EditRole:
-    """Changes a role for everybody who holds it. `expected_version` None means whichever is current."""
+class EditRole(TimedUseCase):
+    """Changes a role for everybody who holds it. `expected_version` None accepts any version."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless="roles")
     async def __call__(
-        self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
-    ) -> Role:
-        return await repeated(
-            lambda: self._attempt(actor, id, changes, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("roles", id),
-        )
-
-    async def _attempt(
         self, actor: Actor, id: str, changes: RoleChanges, *, expected_version: int | None
     ) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         role = await work.roles.get(id)
         role.require_version(expected_version)
-        edited = role.edit(Stamp(self.clock.now(), actor.id), changes)
+        edited = role.edit(self.stamp(actor), changes)
         work.roles.save(edited)
         await work.commit()
         return edited
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRole:
-    """Retires a role: it counts nowhere any more, although members keep the reference to it."""
+class DeleteRole(TimedUseCase):
+    """Deletes a role: it no longer grants anything, although members keep the reference to it."""
 
-    begin: Begin
-    clock: Clock
-
+    @retry_conflicts(unless="roles")
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
-        return await repeated(
-            lambda: self._attempt(actor, id, expected_version=expected_version),
-            where=lambda conflict: not conflict.concerns("roles", id),
-        )
-
-    async def _attempt(self, actor: Actor, id: str, *, expected_version: int | None) -> Role:
         work = self.begin(actor)
         await require_present_admin(work, actor)
         role = await work.roles.get(id)
         role.require_version(expected_version)
-        retired = role.retire(Stamp(self.clock.now(), actor.id))
+        retired = role.retire(self.stamp(actor))
         work.roles.save(retired)
         await work.commit()
         return retired
 
 
-@dataclass(frozen=True, slots=True)
-class SeedRoles:
-    """Adds those built-in roles that are missing, in one change set; does nothing where another process was faster."""
-
-    begin: Begin
-    clock: Clock
+class SeedRoles(TimedUseCase):
+    """Adds the missing built-in roles in one change set; does nothing if another process was faster."""
 
     async def __call__(self, actor: Actor) -> None:
         work = self.begin(actor)
         missing = await _missing(work)
         if not missing:
             return
-        stamp = Stamp(self.clock.now(), actor.id)
+        stamp = self.stamp(actor)
         for definition in missing:
             work.roles.save(Role.built_in(stamp, definition))
         try:
             await work.commit()
         except Conflict:
-            # Another process may have been faster; anything else is worth telling.
+            # Another process may have been faster; any other conflict is an error.
             if await _missing(self.begin(actor)):
                 raise
 

@@ -1,4 +1,4 @@
-"""Environment variables as typed values. A violation is noted and a safe value returned: all violations show at once."""
+"""Environment variables as typed values. A violation is noted and a safe value returned, so all show at once."""
 
 import re
 from collections.abc import Mapping, Sequence

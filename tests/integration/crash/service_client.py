@@ -17,7 +17,7 @@ RETRY_SECONDS = 0.1
 TIMINGS_MAX = 200_000
 SHARED_ANSWER_SECONDS = 1.5
 """An answer of /v1/sync/metrics may be a second old, so one zero proves nothing."""
-SETTLED_POLL_SECONDS = 0.1
+MARKED_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class ServiceClient:
         metrics: dict[str, Any] = answer.json()
         return metrics
 
-    async def wait_settled(self, *, seconds_max: float) -> float:
+    async def wait_delivered(self, *, seconds_max: float) -> float:
         """Waits until every entry is mirrored; how many seconds that took. What is parked never will be."""
         began = time.monotonic()
         nothing_since: float | None = None
@@ -126,7 +126,7 @@ class ServiceClient:
                 nothing_since = time.monotonic()
             elif time.monotonic() - nothing_since > SHARED_ANSWER_SECONDS:
                 return nothing_since - began
-            await asyncio.sleep(SETTLED_POLL_SECONDS)
+            await asyncio.sleep(MARKED_POLL_SECONDS)
         pytest.fail(f"after {seconds_max:.0f} seconds the mirror is not up to date: {totals}")
 
 

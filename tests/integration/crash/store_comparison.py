@@ -70,7 +70,7 @@ def require_sound(stores: Stores, ledger: Ledger) -> None:
     assert stores.source[AUDIT_LOGS.collection], "nothing was written, so nothing is proven"
     findings = [
         *differences(stores),
-        *unsettled(stores.source),
+        *undelivered(stores.source),
         *history_faults(stores.source, "source"),
         *history_faults(stores.target, "target"),
         *missing(ledger, stores.source, "source"),
@@ -96,7 +96,7 @@ def differences(stores: Stores) -> Iterator[str]:
                     yield f"{collection} {id_} differs in {name}: {left!r} and {right!r}"
 
 
-def unsettled(contents: Contents) -> Iterator[str]:
+def undelivered(contents: Contents) -> Iterator[str]:
     """Entries that are not known to be mirrored."""
     for entry in contents[AUDIT_LOGS.collection].values():
         if entry["syncStatus"] != SyncStatus.SYNCED:

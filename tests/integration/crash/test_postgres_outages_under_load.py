@@ -29,7 +29,7 @@ FROZEN_SECONDS = 1.2
 DOWN_SECONDS_MAX = 1.5
 UP_SECONDS_MAX = 1.2
 BACK_SECONDS_MAX = 45.0
-SETTLED_SECONDS_MAX = 60.0
+MARKED_SECONDS_MAX = 60.0
 FREE_REQUESTS_MIN = 20
 
 NewService = Callable[[Arrangement], ServiceProcess]
@@ -55,7 +55,7 @@ async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_
                 for _ in range(freezes):
                     worst_ms.append(await _worst_while_frozen(client, own_postgres_server, bystander))
                     await _wait_target_back(client)
-            await _settle_and_stop(service, client)
+            await _deliver_and_stop(service, client)
     note_figures(
         "target frozen",
         seed=seed,
@@ -136,13 +136,13 @@ async def test_a_target_killed_and_restarted_again_and_again_converges_and_parks
                 await asyncio.sleep(random.uniform(0.1, DOWN_SECONDS_MAX))
                 await asyncio.to_thread(own_postgres_server.restart)
         assert all(timing.status < 500 for timing in client.timings)
-        settled_seconds = await _settle_and_stop(service, client)
+        delivered_seconds = await _deliver_and_stop(service, client)
     note_figures(
         "target killed",
         seed=seed,
         kills=kills,
         acknowledged_writes=ledger.writes,
-        settled_after=f"{settled_seconds:.1f} s",
+        delivered_after=f"{delivered_seconds:.1f} s",
     )
     await _require_converged(arrangement, ledger)
 
@@ -155,8 +155,8 @@ async def _running(service: ServiceProcess) -> AsyncIterator[ServiceClient]:
         yield client
 
 
-async def _settle_and_stop(service: ServiceProcess, client: ServiceClient) -> float:
-    seconds = await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+async def _deliver_and_stop(service: ServiceProcess, client: ServiceClient) -> float:
+    seconds = await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
     assert await asyncio.to_thread(service.stop) == 0
     return seconds
 

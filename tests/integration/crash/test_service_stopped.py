@@ -18,7 +18,7 @@ from tests.integration.crash.tandem_process import ServiceProcess
 
 EDITORS = 4
 WORK_SECONDS_MIN, WORK_SECONDS_MAX = 0.5, 1.5
-SETTLED_SECONDS_MAX = 40.0
+MARKED_SECONDS_MAX = 40.0
 
 NewService = Callable[[Arrangement], ServiceProcess]
 
@@ -40,7 +40,7 @@ async def test_a_second_service_on_the_same_data_is_refused_and_harms_nothing(
         assert error["code"] == "store_refused"
         assert f"in use by process {holder}" in error["message"]
         ledger.note("projects", await client.ask("POST", "/v1/projects", {"name": "after"}))
-        await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+        await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(first.stop) == 0
     require_sound(await read_stores(arrangement), ledger)
 
@@ -65,7 +65,7 @@ async def test_a_service_that_is_told_to_stop_under_load_keeps_all_it_acknowledg
                 assert not list(missing(ledger, contents, "source"))
                 await asyncio.to_thread(service.start_ready)
                 crew.require_at_work()
-        settled_seconds = await client.wait_settled(seconds_max=SETTLED_SECONDS_MAX)
+        delivered_seconds = await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(service.stop) == 0
     note_figures(
         "service told to stop",
@@ -73,6 +73,6 @@ async def test_a_service_that_is_told_to_stop_under_load_keeps_all_it_acknowledg
         stops=stops,
         acknowledged_writes=ledger.writes,
         lost_answers=client.lost,
-        settled_after=f"{settled_seconds:.1f} s",
+        delivered_after=f"{delivered_seconds:.1f} s",
     )
     require_sound(await read_stores(arrangement), ledger)

@@ -26,14 +26,14 @@ from tests.integration.crash.store_comparison import (
     differences,
     history_faults,
     read_open_store,
-    unsettled,
+    undelivered,
 )
 from tests.unit.entrypoints.http.service import Json
 
-SETTLED_SECONDS_MAX = 30.0
+MARKED_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.02
 PAGES_MAX = 1_000
-UNSETTLED = OneOf("syncStatus", (SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED))
+UNDELIVERED = OneOf("syncStatus", (SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class JourneyService:
     async def stored(self) -> list[Contents]:
         """What each store holds, the source first; where there are two, once everything is mirrored."""
         if self.stack.relay is not None:
-            await self._wait_settled()
+            await self._wait_delivered()
         return [await read_open_store(store) for store in self.stack.raw_stores]
 
     async def require_sound(self) -> None:
@@ -114,15 +114,15 @@ class JourneyService:
             for fault in history_faults(each, store.name)
         ]
         if len(contents) > 1:
-            findings += [*unsettled(contents[0]), *differences(Stores(*contents))]
+            findings += [*undelivered(contents[0]), *differences(Stores(*contents))]
         assert contents[0]["audit_logs"], "nothing was written, so nothing is proven"
         first = "\n".join(findings[:FINDINGS_SHOWN_MAX])
         assert not findings, f"{len(findings)} findings:\n{first}"
 
-    async def _wait_settled(self) -> None:
+    async def _wait_delivered(self) -> None:
         """Asks the source itself: the service's own answer may be a few seconds old."""
-        deadline = time.monotonic() + SETTLED_SECONDS_MAX
-        while waiting := await self.stack.source.count(AUDIT_LOGS.collection, UNSETTLED):
+        deadline = time.monotonic() + MARKED_SECONDS_MAX
+        while waiting := await self.stack.source.count(AUDIT_LOGS.collection, UNDELIVERED):
             assert time.monotonic() < deadline, f"{waiting} entries are not mirrored"
             await asyncio.sleep(POLL_SECONDS)
 
@@ -144,7 +144,7 @@ async def running(variables: Mapping[str, str]) -> AsyncIterator[JourneyService]
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://tandem.test") as client:
         try:
-            await start(container, within_seconds=SETTLED_SECONDS_MAX)
+            await start(container, within_seconds=MARKED_SECONDS_MAX)
             stack.start_relay()
             yield JourneyService(client, stack, await sign_in(client, "admin@example.org"))
         finally:

@@ -18,7 +18,7 @@ from tests.unit.builders import NOON
 
 
 class SteppingClock:
-    """The port Clock for tests: every look is one minute later."""
+    """The port Clock for tests: one minute later at each reading."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -53,7 +53,7 @@ def begin(store: RecordStore, identifiers: Identifiers) -> Begin:
 
 
 @pytest.fixture
-async def house() -> TeamFixture:
+async def fixture() -> TeamFixture:
     opened = TeamFixture()
     await opened.open()
     return opened

@@ -1,4 +1,4 @@
-"""What somebody may do because of a team, while that ends between his reading and his commit."""
+"""Rights that end between the reading and the commit of a use case."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,19 +28,19 @@ from domain.role import TEAM_PERMISSIONS, Permission, Role, RoleScope, built_in_
 from domain.task import Task
 from domain.team import Team
 from domain.timeline import Plan, TimelineItem
-from tests.unit.application.team_fixture import CARL, EVE, Crossing, TeamFixture, UseCases, admin
+from tests.unit.application.team_fixture import CARL, EVE, Interruption, TeamFixture, TeamUseCases, admin
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor
 
 LEADER = built_in_id(RoleScope.TEAM, "admin")
 PLAN, OTHER_PLAN = Plan(items=(TimelineItem(id="a"),)), Plan(items=(TimelineItem(id="b"),))
 
 
-class Desk:
-    """The use cases of teams, projects and tasks over one way to the store."""
+class UseCases:
+    """The use cases of teams, projects and tasks over one store."""
 
-    def __init__(self, house: TeamFixture, teams: UseCases) -> None:
+    def __init__(self, fixture: TeamFixture, teams: TeamUseCases) -> None:
         begin: Begin = teams.begin
-        clock, identifiers = house.clock, SortableIdentifiers()
+        clock, identifiers = fixture.clock, SortableIdentifiers()
         self.teams = teams
         self.new_project = CreateProject(begin, clock, identifiers)
         self.edit_project, self.delete_project = EditProject(begin, clock), DeleteProject(begin, clock)
@@ -59,18 +59,18 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Allotment:
-    """Anna's team with her project; Ben holds everything there by a role that people made, Carl one built in.
+class SharedProject:
+    """Anna's team with her project. Ben has every permission there by a custom role, Carl by a built-in one.
 
-    `task` is Anna's, `made` is Ben's; both are in the project. `own` and `shed` are Ben's, outside the team; `own` was
-    in the project once.
+    `task` is Anna's, `made` is Ben's; both are in the project. `own` and `shed` are Ben's and outside the team; `own`
+    was in the project before.
     """
 
-    house: TeamFixture
-    now: Desk
-    crossed: Desk
+    fixture: TeamFixture
+    now: UseCases
+    interrupted: UseCases
     team: Team
-    keeper: Role
+    manager_role: Role
     project: Project
     trashed: Project
     shed: Project
@@ -83,23 +83,27 @@ class Allotment:
         await self.now.teams.remove(actor(), self.team.id, BEN)
 
     async def role_taken(self) -> None:
-        await self.now.teams.take(actor(), self.team.id, BEN, self.keeper.id)
+        await self.now.teams.take(actor(), self.team.id, BEN, self.manager_role.id)
 
     async def role_changed(self) -> None:
-        await self.now.teams.edit_role(admin(), self.keeper.id, {"permissions": ()}, expected_version=None)
+        await self.now.teams.edit_role(
+            admin(), self.manager_role.id, {"permissions": ()}, expected_version=None
+        )
 
     async def role_retired(self) -> None:
-        await self.now.teams.delete_role(admin(), self.keeper.id, expected_version=None)
+        await self.now.teams.delete_role(admin(), self.manager_role.id, expected_version=None)
 
 
 @pytest.fixture
-async def allotment(house: TeamFixture) -> Allotment:
-    now = Desk(house, house.now)
-    team = await house.team(BEN, CARL)
+async def shared(fixture: TeamFixture) -> SharedProject:
+    now = UseCases(fixture, fixture.now)
+    team = await fixture.team(BEN, CARL)
     await now.teams.edit(actor(), team.id, {"name": "Growers"}, expected_version=None)
     everything = tuple(sorted(TEAM_PERMISSIONS))
-    keeper = await now.teams.new_role(admin(), RoleScope.TEAM, {"name": "keeper", "permissions": everything})
-    await now.teams.grant(actor(), team.id, BEN, keeper.id)
+    manager_role = await now.teams.new_role(
+        admin(), RoleScope.TEAM, {"name": "keeper", "permissions": everything}
+    )
+    await now.teams.grant(actor(), team.id, BEN, manager_role.id)
     await now.teams.grant(actor(), team.id, CARL, LEADER)
     project = await now.new_project(actor(), {"name": "Garden", "team_id": team.id})
     await now.edit_project(actor(), project.id, {"description": "Green"}, expected_version=None)
@@ -117,12 +121,12 @@ async def allotment(house: TeamFixture) -> Allotment:
     shed = await now.new_project(actor(BEN), {"name": "Shed"})
     for project_id in (shed.id, None):
         await now.edit_task(actor(BEN), own.id, {"project_id": project_id}, expected_version=None)
-    return Allotment(
-        house=house,
+    return SharedProject(
+        fixture=fixture,
         now=now,
-        crossed=Desk(house, house.crossed),
+        interrupted=UseCases(fixture, fixture.interrupted),
         team=team,
-        keeper=keeper,
+        manager_role=manager_role,
         project=project,
         trashed=trashed,
         shed=shed,
@@ -137,10 +141,10 @@ def _user(id: str) -> Assignee:
     return Assignee(id, AssigneeType.USER)
 
 
-Deed = Callable[[Allotment, Desk], Awaitable[Any]]
+Operation = Callable[[SharedProject, UseCases], Awaitable[Any]]
 BY = actor(BEN)
 
-BY_PERMISSION: dict[str, Deed] = {
+BY_PERMISSION: dict[str, Operation] = {
     "edit team": lambda at, do: do.teams.edit(BY, at.team.id, {"name": "Ours"}, expected_version=None),
     "roll back team": lambda at, do: do.teams.roll_back(BY, at.team.id, version=1, expected_version=None),
     "revoke codes": lambda at, do: do.teams.revoke(BY, at.team.id, expected_version=None),
@@ -166,9 +170,9 @@ BY_PERMISSION: dict[str, Deed] = {
     "delete tasks together": lambda at, do: do.together(BY, [DeleteOperation(at.task.id)]),
     "delete tasks each": lambda at, do: _first(do.each(BY, [DeleteOperation(at.task.id)])),
 }
-"""What Ben may do by what he holds in the team."""
+"""Operations that Ben may do with his permissions in the team."""
 
-BY_BELONGING: dict[str, Deed] = {
+BY_BELONGING: dict[str, Operation] = {
     "create project": lambda at, do: do.new_project(BY, {"name": "New", "team_id": at.team.id}),
     "share project": lambda at, do: do.edit_project(
         BY, at.shed.id, {"team_id": at.team.id}, expected_version=None
@@ -183,71 +187,81 @@ BY_BELONGING: dict[str, Deed] = {
         BY, at.own.id, Assignee(at.team.id, AssigneeType.TEAM), expected_version=None
     ),
 }
-"""What Ben may do as a plain member."""
+"""Operations that Ben may do as a plain member."""
 
 
 async def _first(outcomes: Awaitable[list[Any]]) -> Any:
-    """The only outcome, raised where it is an error."""
+    """The only outcome, raised if it is an error."""
     (outcome,) = await outcomes
     if isinstance(outcome, TandemError):
         raise outcome
     return outcome
 
 
-async def _refused(at: Allotment, deed: Deed, end: Callable[[], Awaitable[None]]) -> TandemError:
-    """How the deed is refused where its right ends in that moment: nothing but that end may be stored."""
+async def _refused(
+    at: SharedProject, operation: Operation, end: Callable[[], Awaitable[None]]
+) -> TandemError:
+    """The error of an operation whose right ends before its commit; nothing but that end may be stored."""
     left: list[Any] = []
 
-    async def crossing() -> None:
+    async def interruption() -> None:
         await end()
-        left.append(await at.house.stored())
+        left.append(await at.fixture.stored())
 
-    at.house.cross(crossing)
+    at.fixture.interrupt(interruption)
     with pytest.raises(TandemError) as refusal:
-        await deed(at, at.crossed)
-    assert [await at.house.stored()] == left
+        await operation(at, at.interrupted)
+    assert [await at.fixture.stored()] == left
     return refusal.value
 
 
-@pytest.mark.parametrize("deed", BY_PERMISSION.values(), ids=BY_PERMISSION)
-async def test_who_is_removed_meanwhile_does_nothing_any_more(allotment: Allotment, deed: Deed) -> None:
-    refusal = await _refused(allotment, deed, allotment.member_removed)
+@pytest.mark.parametrize("operation", BY_PERMISSION.values(), ids=BY_PERMISSION)
+async def test_a_member_who_is_removed_concurrently_changes_nothing(
+    shared: SharedProject, operation: Operation
+) -> None:
+    refusal = await _refused(shared, operation, shared.member_removed)
     assert isinstance(refusal, NotFound)
 
 
 @pytest.mark.parametrize("end", ["role_taken", "role_changed", "role_retired"])
-@pytest.mark.parametrize("deed", BY_PERMISSION.values(), ids=BY_PERMISSION)
-async def test_a_role_that_ends_meanwhile_allows_nothing(allotment: Allotment, deed: Deed, end: str) -> None:
-    refusal = await _refused(allotment, deed, getattr(allotment, end))
+@pytest.mark.parametrize("operation", BY_PERMISSION.values(), ids=BY_PERMISSION)
+async def test_a_role_that_ends_meanwhile_allows_nothing(
+    shared: SharedProject, operation: Operation, end: str
+) -> None:
+    refusal = await _refused(shared, operation, getattr(shared, end))
     assert isinstance(refusal, Forbidden)
 
 
-@pytest.mark.parametrize("deed", BY_BELONGING.values(), ids=BY_BELONGING)
-async def test_who_leaves_meanwhile_does_nothing_that_members_do(allotment: Allotment, deed: Deed) -> None:
-    refusal = await _refused(allotment, deed, allotment.member_removed)
+@pytest.mark.parametrize("operation", BY_BELONGING.values(), ids=BY_BELONGING)
+async def test_a_member_who_leaves_concurrently_loses_the_rights_of_members(
+    shared: SharedProject, operation: Operation
+) -> None:
+    refusal = await _refused(shared, operation, shared.member_removed)
     assert isinstance(refusal, NotFound | RuleBroken)
 
 
-@pytest.mark.parametrize("deed", BY_BELONGING.values(), ids=BY_BELONGING)
-async def test_what_all_members_may_does_not_wait_for_their_roles(allotment: Allotment, deed: Deed) -> None:
+@pytest.mark.parametrize("operation", BY_BELONGING.values(), ids=BY_BELONGING)
+async def test_what_all_members_may_does_not_wait_for_their_roles(
+    shared: SharedProject, operation: Operation
+) -> None:
     async def change_role() -> None:
-        permissions = () if allotment.house.times % 2 else (Permission.ASSIGN_TASKS,)
-        await allotment.now.teams.edit_role(
-            admin(), allotment.keeper.id, {"permissions": permissions}, expected_version=None
+        permissions = () if shared.fixture.times % 2 else (Permission.ASSIGN_TASKS,)
+        await shared.now.teams.edit_role(
+            admin(), shared.manager_role.id, {"permissions": permissions}, expected_version=None
         )
 
-    await _commits_at_once(allotment, deed, by=BEN, meanwhile=change_role)
+    await _commits_at_once(shared, operation, by=BEN, meanwhile=change_role)
 
 
-async def test_a_role_won_meanwhile_hinders_nobody(allotment: Allotment) -> None:
-    team_id = allotment.team.id
-    allotment.house.cross(lambda: allotment.now.teams.grant(actor(), team_id, BEN, LEADER))
-    await allotment.crossed.delete_task(BY, allotment.task.id, expected_version=None)
-    work = allotment.now.teams.begin(actor())
-    assert (await work.tasks.get(allotment.task.id)).is_deleted
+async def test_a_role_won_meanwhile_hinders_nobody(shared: SharedProject) -> None:
+    team_id = shared.team.id
+    shared.fixture.interrupt(lambda: shared.now.teams.grant(actor(), team_id, BEN, LEADER))
+    await shared.interrupted.delete_task(BY, shared.task.id, expected_version=None)
+    work = shared.now.teams.begin(actor())
+    assert (await work.tasks.get(shared.task.id)).is_deleted
 
 
-FREE: dict[str, Deed] = {
+FREE: dict[str, Operation] = {
     "owner edits team": lambda at, do: do.teams.edit(
         actor(), at.team.id, {"name": "Ours"}, expected_version=None
     ),
@@ -262,46 +276,52 @@ FREE: dict[str, Deed] = {
     ),
     "admin grants role": lambda at, do: do.teams.grant(actor(ANNA, admin=True), at.team.id, BEN, LEADER),
 }
-"""What Anna may do whatever becomes of her in the team."""
+"""Operations that Anna may do without the team."""
 
 
-@pytest.mark.parametrize("deed", FREE.values(), ids=FREE)
-async def test_what_is_somebodys_own_does_not_wait_for_his_teams(allotment: Allotment, deed: Deed) -> None:
-    await _commits_at_once(allotment, deed, by=ANNA, meanwhile=_turn(allotment, ANNA))
+@pytest.mark.parametrize("operation", FREE.values(), ids=FREE)
+async def test_rights_without_a_team_do_not_depend_on_memberships(
+    shared: SharedProject, operation: Operation
+) -> None:
+    await _commits_at_once(shared, operation, by=ANNA, meanwhile=_turn(shared, ANNA))
 
 
-ORDINARY: dict[str, Deed] = {
+ORDINARY: dict[str, Operation] = {
     "create task": lambda at, do: do.new_task(BY, {"title": "x", "project_id": at.project.id}),
     "edit task": lambda at, do: do.edit_task(BY, at.task.id, {"title": "x"}, expected_version=None),
 }
 
 
-@pytest.mark.parametrize("deed", ORDINARY.values(), ids=ORDINARY)
-async def test_everyday_work_on_tasks_is_decided_as_it_was_read(allotment: Allotment, deed: Deed) -> None:
-    await _commits_at_once(allotment, deed, by=BEN, meanwhile=_turn(allotment, BEN))
+@pytest.mark.parametrize("operation", ORDINARY.values(), ids=ORDINARY)
+async def test_everyday_work_on_tasks_is_decided_as_it_was_read(
+    shared: SharedProject, operation: Operation
+) -> None:
+    await _commits_at_once(shared, operation, by=BEN, meanwhile=_turn(shared, BEN))
 
 
-def _turn(at: Allotment, user_id: str) -> Crossing:
-    """Gives somebody a role in the team, and takes it, by turns."""
+def _turn(at: SharedProject, user_id: str) -> Interruption:
+    """Grants a role in the team and revokes it, by turns."""
 
     async def turn() -> None:
-        change = at.now.teams.grant if at.house.times % 2 else at.now.teams.take
+        change = at.now.teams.grant if at.fixture.times % 2 else at.now.teams.take
         await change(admin(), at.team.id, user_id, LEADER)
 
     return turn
 
 
-async def _commits_at_once(at: Allotment, deed: Deed, *, by: str, meanwhile: Crossing) -> None:
-    """Does a deed while something changes before each of its commits: the first one stands."""
+async def _commits_at_once(
+    at: SharedProject, operation: Operation, *, by: str, meanwhile: Interruption
+) -> None:
+    """Runs an operation with a concurrent change before each of its commits; the first attempt succeeds."""
     times = RETRIES_MAX + 1
     before = await _newest_by(at, by)
-    at.house.cross(meanwhile, times=times)
-    await deed(at, at.crossed)
-    assert at.house.times == times - 1
+    at.fixture.interrupt(meanwhile, times=times)
+    await operation(at, at.interrupted)
+    assert at.fixture.times == times - 1
     assert await _newest_by(at, by) != before
 
 
-async def _newest_by(at: Allotment, actor_id: str) -> Any:
-    """The entry of what somebody did last."""
-    entries = [entry for entry in (await at.house.stored())["audit_logs"] if entry["actorId"] == actor_id]
+async def _newest_by(at: SharedProject, actor_id: str) -> Any:
+    """The latest entry of a user."""
+    entries = [entry for entry in (await at.fixture.stored())["audit_logs"] if entry["actorId"] == actor_id]
     return max(entries, key=lambda entry: (entry["at"], entry["id"]))

@@ -1,4 +1,4 @@
-"""The labels that a new installation begins with."""
+"""The labels that a new installation starts with."""
 
 import asyncio
 from functools import partial
@@ -73,7 +73,7 @@ async def test_what_became_of_the_first_labels_outlasts_the_next_start(
     assert set(await labels_in(begin)) == left
 
 
-async def test_a_name_that_is_taken_stays_with_whoever_has_it(begin: Begin, seed: SeedLabels) -> None:
+async def test_a_name_that_is_taken_is_left_out(begin: Begin, seed: SeedLabels) -> None:
     work = begin(actor())
     work.labels.save(Label.create("5" * 24, STAMP, {"name": "bug"}))
     await work.commit()

@@ -1,4 +1,4 @@
-"""What goes to the trash in one and the same instant as the thing it belongs to, but not with it, stays there."""
+"""Content that was deleted at the same time as its project or team, but not with it, is not restored with it."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from application.tasks.commands import DeleteTask
 from application.trash import INSTANTS_MAX, NEXT_INSTANT
 from domain.entity import Stamp
 from domain.errors import Conflict
-from tests.unit.application.team_fixture import SettableClock, TeamFixture, UseCases
+from tests.unit.application.team_fixture import SettableClock, TeamFixture, TeamUseCases
 from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id, project, task
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -21,7 +21,7 @@ PROJECT, GONE, LIVE = numbered_id(1), numbered_id(2), numbered_id(3)
 
 
 class StandingClock(SettableClock):
-    """The port Clock: time stands until the test moves it."""
+    """The port Clock: it stands until the test moves it."""
 
     def now(self) -> datetime:
         return self.instant
@@ -37,16 +37,16 @@ def begin() -> Begin:
     return partial(StoredUnitOfWork, MemoryRecordStore(), SortableIdentifiers())
 
 
-async def test_who_was_removed_in_that_instant_does_not_come_back_with_the_team(
-    house: TeamFixture, clock: StandingClock
+async def test_a_member_removed_at_the_same_time_is_not_restored_with_the_team(
+    fixture: TeamFixture, clock: StandingClock
 ) -> None:
-    team = await house.team(BEN)
-    cases = UseCases(house.now.begin, clock)
+    team = await fixture.team(BEN)
+    cases = TeamUseCases(fixture.now.begin, clock)
     await cases.remove(actor(), team.id, BEN)
     deleted = await cases.delete(actor(), team.id, expected_version=None)
     assert deleted.deleted_at == NOON + NEXT_INSTANT
     await cases.restore(actor(), team.id, expected_version=None)
-    assert await house.member_ids(team) == {ANNA}
+    assert await fixture.member_ids(team) == {ANNA}
 
 
 @pytest.mark.parametrize("by", [ANNA, BEN], ids=["same person", "another"])
@@ -67,9 +67,7 @@ async def test_a_task_deleted_in_that_instant_does_not_come_back_with_the_projec
     assert [tasks[id].is_deleted for id in (GONE, LIVE)] == [True, False]
 
 
-async def test_whoever_is_too_fast_for_the_clock_has_to_wait_for_it(
-    begin: Begin, clock: StandingClock
-) -> None:
+async def test_deletions_too_close_in_time_are_rejected(begin: Begin, clock: StandingClock) -> None:
     work = begin(actor())
     tasks = [task(100 + number, changes={"project_id": PROJECT}) for number in range(INSTANTS_MAX)]
     work.projects.save(project())

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from adapters.dual_write.isolation import apply_each, bisected
-from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.record import Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -126,7 +126,7 @@ class ApplyContract:
         bad = change_set(put("tasks", task(2)), put("labels", label(2, name="bug")), put("tasks", task(4)))
         first, rejected, last = await apply_each(store.apply, [good, bad, later])
         assert (first, last) == (None, None)
-        assert isinstance(rejected, Refusal)
+        assert isinstance(rejected, Rejection)
         assert rejected.reason
         assert await found_numbers(store, "tasks") == [1]
         assert await found_numbers(store, "labels") == [1, 3]
@@ -136,14 +136,14 @@ class ApplyContract:
         await commit_all(store, "labels", label(1, name="bug"), label(2, name="idea"))
         before = await everything(store, "labels", "audit_logs")
         (rejected,) = await store.apply([change_set(put("labels", label(2, version=2, name="bug")))])
-        assert isinstance(rejected, Refusal)
+        assert isinstance(rejected, Rejection)
         assert await everything(store, "labels", "audit_logs") == before
 
     async def test_a_second_entry_for_one_version_is_rejected_not_dropped(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1))
         other = entry(put("tasks", task(1)), id=numbered_id(77))
         (rejected,) = await store.apply([ChangeSet((put("tasks", task(2)),), (other,))])
-        assert isinstance(rejected, Refusal)
+        assert isinstance(rejected, Rejection)
         assert await fetched(store, "tasks", 2) is None
 
     async def test_a_rejection_caused_by_order_passes_when_it_is_repeated(self, store: RecordStore) -> None:
@@ -214,33 +214,33 @@ class MarkContract:
     @pytest.mark.parametrize("status", [SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED])
     async def test_a_failure_is_noted_with_its_reason(self, store: RecordStore, status: SyncStatus) -> None:
         change = await _committed(store)
-        await store.settle([_settlement(change, status, attempts=3, next_at=minutes(5), error="full")])
+        await store.mark([_settlement(change, status, attempts=3, next_at=minutes(5), error="full")])
         noted = {"syncStatus": status, "syncAttempts": 3, "syncNextAt": minutes(5), "syncError": "full"}
         assert same(await fetched_entry(store, change), {**entry(change), **noted})
 
     async def test_success_is_noted_with_its_time(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.settle(
+        await store.mark(
             [_settlement(change, SyncStatus.FAILED, attempts=1, next_at=minutes(5), error="full")]
         )
-        await store.settle([_settlement(change, SyncStatus.SYNCED, attempts=2)])
+        await store.mark([_settlement(change, SyncStatus.SYNCED, attempts=2)])
         noted = {"syncStatus": "SYNCED", "syncAttempts": 2, "syncedAt": minutes(1)}
         assert same(await fetched_entry(store, change), {**entry(change), **noted})
 
     async def test_success_is_final(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.settle([_settlement(change, SyncStatus.SYNCED, attempts=1)])
+        await store.mark([_settlement(change, SyncStatus.SYNCED, attempts=1)])
         before = await everything(store, *BOTH)
         for status in SyncStatus:
-            later = Settlement(
+            later = DeliveryMark(
                 entry_id=_id_of(change), status=status, at=minutes(99), attempts=9, error="late"
             )
-            await store.settle([later])
+            await store.mark([later])
             assert await everything(store, *BOTH) == before
 
     async def test_success_is_final_within_one_call(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.settle(
+        await store.mark(
             [
                 _settlement(change, SyncStatus.FAILED, attempts=1, error="full"),
                 _settlement(change, SyncStatus.SYNCED, attempts=2),
@@ -253,23 +253,23 @@ class MarkContract:
 
     async def test_a_parked_entry_may_be_tried_again(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.settle([_settlement(change, SyncStatus.PARKED, attempts=8, error="full")])
-        await store.settle([_settlement(change, SyncStatus.PENDING)])
+        await store.mark([_settlement(change, SyncStatus.PARKED, attempts=8, error="full")])
+        await store.mark([_settlement(change, SyncStatus.PENDING)])
         assert same(await fetched_entry(store, change), entry(change))
 
     async def test_an_entry_from_before_the_mirror_can_be_marked(self, store: RecordStore) -> None:
         change = put("tasks", task(1))
         await store.commit(change_set(change, entries=[entry(change, syncStatus=None)]))
-        await store.settle([_settlement(change, SyncStatus.SYNCED)])
+        await store.mark([_settlement(change, SyncStatus.SYNCED)])
         stored = await fetched_entry(store, change)
         assert stored is not None
         assert stored["syncStatus"] == "SYNCED"
 
     async def test_unknown_entries_are_ignored(self, store: RecordStore) -> None:
         change = await _committed(store)
-        unknown = Settlement(entry_id=numbered_id(404), status=SyncStatus.SYNCED, at=minutes(1))
-        await store.settle([])
-        await store.settle([unknown, _settlement(change, SyncStatus.SYNCED)])
+        unknown = DeliveryMark(entry_id=numbered_id(404), status=SyncStatus.SYNCED, at=minutes(1))
+        await store.mark([])
+        await store.mark([unknown, _settlement(change, SyncStatus.SYNCED)])
         assert await store.fetch("audit_logs", [numbered_id(404)]) == {}
         stored = await fetched_entry(store, change)
         assert stored is not None
@@ -278,7 +278,7 @@ class MarkContract:
     async def test_many_entries_are_marked_in_one_call(self, store: RecordStore) -> None:
         changes = [put("tasks", task(number)) for number in range(1, 101)]
         await store.commit(change_set(*changes))
-        await store.settle([_settlement(change, SyncStatus.SYNCED) for change in changes[:50]])
+        await store.mark([_settlement(change, SyncStatus.SYNCED) for change in changes[:50]])
         entries = await store.fetch("audit_logs", [_id_of(change) for change in changes])
         statuses = [entries[_id_of(change)]["syncStatus"] for change in changes]
         assert statuses == ["SYNCED"] * 50 + ["PENDING"] * 50
@@ -294,5 +294,5 @@ def _id_of(change: Put) -> str:
     return entry_id(change.collection, change.record_id, change.version)
 
 
-def _settlement(change: Put, status: SyncStatus, **fields: object) -> Settlement:
-    return Settlement(entry_id=_id_of(change), status=status, at=minutes(1), **fields)  # type: ignore[arg-type]
+def _settlement(change: Put, status: SyncStatus, **fields: object) -> DeliveryMark:
+    return DeliveryMark(entry_id=_id_of(change), status=status, at=minutes(1), **fields)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ def test_a_change_that_changes_nothing_is_no_version() -> None:
     assert before.edit(stamp(5), {"name": "Garden"}) is before
 
 
-def test_the_trash_says_who_and_when_and_gives_back() -> None:
+def test_a_deleted_entity_has_its_stamp_and_can_be_restored() -> None:
     deleted = project().delete(stamp(1, by=BEN))
     assert (deleted.is_deleted, deleted.deleted_by, deleted.deleted_at) == (True, BEN, stamp(1).at)
     restored = deleted.restore(stamp(2))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.errors import RuleBroken
 from domain.label import Label
-from domain.name import require_name, require_one_line, shown_name
+from domain.name import require_name, require_one_line, valid_name
 from domain.project import Project
 from domain.role import Role, RoleScope
 from domain.team import Team
@@ -15,8 +15,8 @@ from domain.user import User
 from tests.unit.builders import ANNA, numbered_id, stamp
 
 LENGTH_MAX = 100
-UNSEEN = "only characters that cannot be seen"
-HIDDEN = "must not hold what cannot be seen"
+UNSEEN = "contains only invisible characters"
+HIDDEN = "must not contain invisible or bidirectional control characters"
 CONTROL = "one line without control characters"
 TURNING = "direction of writing"
 
@@ -62,9 +62,9 @@ BAD_NAMES: list[tuple[str, str, str]] = [
     ("selector of a far plane", "bug\U000e0100", HIDDEN),
     ("filler in a word", "b\u3164ug", HIDDEN),
     ("grapheme joiner", "b\u034fug", HIDDEN),
-    ("what is set aside", "bug\u2065", HIDDEN),
+    ("reserved code point", "bug\u2065", HIDDEN),
 ]
-"""What is wrong, a name, and what the refusal says."""
+"""The problem, a name with it, and a part of the message."""
 
 GOOD_NAMES = [
     "Garden",
@@ -93,7 +93,9 @@ DECOMPOSED, COMPOSED = "Ga\u0308rten", "Gärten"
 @pytest.mark.parametrize(
     ("name", "sentence"), [row[1:] for row in BAD_NAMES], ids=[row[0] for row in BAD_NAMES]
 )
-def test_a_name_that_hides_or_turns_something_is_refused_and_told_why(name: str, sentence: str) -> None:
+def test_a_name_with_hidden_or_directing_characters_is_rejected_with_the_reason(
+    name: str, sentence: str
+) -> None:
     with pytest.raises(RuleBroken) as refusal:
         require_name(name, "/name", longest=LENGTH_MAX)
     (fault,) = refusal.value.violations
@@ -110,7 +112,7 @@ def test_a_refusal_names_the_character() -> None:
 @pytest.mark.parametrize("name", GOOD_NAMES)
 def test_names_in_every_script_stay_as_they_are(name: str) -> None:
     assert require_name(name, "/name", longest=LENGTH_MAX) == name
-    assert shown_name(name, longest=LENGTH_MAX) == name
+    assert valid_name(name, longest=LENGTH_MAX) == name
 
 
 def test_both_spellings_of_a_letter_are_one_name() -> None:
@@ -200,8 +202,8 @@ def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
         ("e\u200b\u0301", "é"),
     ],
 )
-def test_of_a_name_that_others_vouch_for_the_visible_line_is_kept(text: str, name: str) -> None:
-    assert shown_name(text, longest=LENGTH_MAX) == name
+def test_the_valid_part_of_a_name_from_a_provider_is_kept(text: str, name: str) -> None:
+    assert valid_name(text, longest=LENGTH_MAX) == name
     if name:
         assert require_name(name, "/name", longest=LENGTH_MAX) == name
 
@@ -214,7 +216,7 @@ PIECES = (
 
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.integers(0, 0x10FFFF).map(chr))).map("".join))
-def test_whatever_others_vouch_for_gives_a_name_that_is_kept_or_none(text: str) -> None:
+def test_every_name_from_a_provider_gives_a_valid_name_or_none(text: str) -> None:
     for longest in (3, LENGTH_MAX):
-        name = shown_name(text, longest=longest)
+        name = valid_name(text, longest=longest)
         assert name == "" or require_name(name, "/name", longest=longest) == name

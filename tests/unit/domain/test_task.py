@@ -4,7 +4,7 @@ import pytest
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.errors import Conflict, RuleBroken
-from domain.task import LABELS_MAX, Priority, TaskStatus
+from domain.task import LABELS_MAX, Origin, Priority, Task, TaskStatus
 from tests.unit.builders import ANNA, BEN, NOON, numbered_id, stamp, task
 
 TOMORROW = NOON + timedelta(days=1)
@@ -12,6 +12,21 @@ TOMORROW = NOON + timedelta(days=1)
 
 def given(assignee: Assignee, number: int = 50) -> TaskAssignment:
     return TaskAssignment.create(numbered_id(number), stamp(), task_id=numbered_id(1), assignee=assignee)
+
+
+@pytest.mark.parametrize("title", ["a\nb", "a\u2028b", "a\u202eb", "a\x1bb"])
+def test_a_title_of_several_lines_is_refused_unless_an_import_brings_it(title: str) -> None:
+    with pytest.raises(RuleBroken) as created:
+        task(changes={"title": title})
+    with pytest.raises(RuleBroken) as edited:
+        task().edit(stamp(1), {"title": title})
+    faults = (*created.value.violations, *edited.value.violations)
+    assert [fault.pointer for fault in faults] == ["/title", "/title"]
+    origin = Origin(external_key="beads:p:bd-1", created_at=NOON)
+    imported = Task.imported(numbered_id(1), stamp(), {"title": title}, origin=origin)
+    assert imported.title == title
+    assert task().edit_by_import(stamp(1), {"title": title}).title == title
+    assert imported.edit(stamp(1), {"status": TaskStatus.DONE}).title == title
 
 
 def test_labels_are_kept_as_a_sorted_set() -> None:
@@ -116,7 +131,7 @@ def test_work_begins_when_a_task_first_gets_into_progress() -> None:
     assert task(changes={"status": TaskStatus.IN_PROGRESS}).started_at == NOON
 
 
-def test_who_says_when_work_began_is_believed() -> None:
+def test_a_given_start_time_is_kept() -> None:
     said = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": TOMORROW})
     unsaid = task().edit(stamp(3), {"status": TaskStatus.IN_PROGRESS, "started_at": None})
     assert (said.started_at, unsaid.started_at) == (TOMORROW, None)

@@ -52,9 +52,9 @@ def test_what_is_in_the_trash_does_not_change() -> None:
 
 def test_a_team_cannot_lose_its_owner_nor_its_contact() -> None:
     spoken_for = team().edit(stamp(), {"poc_id": BEN})
-    assert spoken_for.cannot_lose(ANNA)
-    assert spoken_for.cannot_lose(BEN)
-    assert not team().cannot_lose(BEN)
+    assert spoken_for.needs_member(ANNA)
+    assert spoken_for.needs_member(BEN)
+    assert not team().needs_member(BEN)
 
 
 def test_nobody_is_a_member_twice() -> None:
@@ -62,16 +62,16 @@ def test_nobody_is_a_member_twice() -> None:
     assert membership_id(TEAM, BEN) != membership_id(BEN, TEAM)
 
 
-def test_whoever_belongs_to_a_team_holds_exactly_one_standing_role() -> None:
+def test_a_member_holds_exactly_one_role_of_membership_or_ownership() -> None:
     member = membership().with_role(stamp(), "f" * 24)
-    owner = member.take_over(stamp(1))
+    owner = member.become_owner(stamp(1))
     assert set(member.role_ids) == {MEMBER_ROLE_ID, "f" * 24}
     assert set(owner.role_ids) == {OWNER_ROLE_ID, "f" * 24}
-    assert set(owner.hand_over(stamp(2)).role_ids) == {MEMBER_ROLE_ID, "f" * 24}
+    assert set(owner.resign_ownership(stamp(2)).role_ids) == {MEMBER_ROLE_ID, "f" * 24}
     assert Membership.create(stamp(), team_id=TEAM, user_id=ANNA, owns=True).role_ids == (OWNER_ROLE_ID,)
 
 
-def test_who_comes_back_is_a_plain_member() -> None:
+def test_a_returning_member_has_the_member_role_alone() -> None:
     gone = membership().with_role(stamp(1), "f" * 24).leave(stamp(2))
     assert gone.is_deleted
     back = gone.rejoin(stamp(3))

@@ -5,7 +5,11 @@ import pytest
 
 from domain.errors import VIOLATIONS_MAX, RuleBroken
 from domain.timeline import (
+    DURATION_MAX,
+    ITEM_ID_LENGTH_MAX,
     ITEMS_MAX,
+    LAG_MAX,
+    TITLE_LENGTH_MAX,
     Calendar,
     Dependency,
     DependencyKind,
@@ -33,6 +37,22 @@ FAULTY = {
     "ends before it starts": (
         Plan(items=(TimelineItem(id="a", start=date(2026, 3, 2), end=date(2026, 3, 1)),)),
         "/items/0/end",
+    ),
+    "empty item id": (Plan(items=items(" ")), "/items/0/id"),
+    "long item id": (Plan(items=items("a" * (ITEM_ID_LENGTH_MAX + 1))), "/items/0/id"),
+    "long item title": (
+        Plan(items=(TimelineItem(id="a", title="x" * (TITLE_LENGTH_MAX + 1)),)),
+        "/items/0/title",
+    ),
+    "item title that no store can hold": (
+        Plan(items=(TimelineItem(id="a", title="a\x00b"),)),
+        "/items/0/title",
+    ),
+    "negative duration": (Plan(items=(TimelineItem(id="a", duration=-1),)), "/items/0/duration"),
+    "long duration": (Plan(items=(TimelineItem(id="a", duration=DURATION_MAX + 1),)), "/items/0/duration"),
+    "long lag": (
+        Plan(items=items("a", "b"), dependencies=(Dependency(from_="a", to="b", lag=LAG_MAX + 1),)),
+        "/dependencies/0/lag",
     ),
     "milestone that lasts": (
         Plan(items=(TimelineItem(id="a", kind=ItemKind.MILESTONE, duration=1),)),

@@ -149,7 +149,7 @@ class Journey(RuleBasedStateMachine):
             self._require_refused(by, request, answer, refusal=refusal, about=about)
             return
         assert answer.is_success, f"{told}, but must be carried out"
-        changed = self.settle()
+        changed = self.mark()
         if shows is not None:
             require_equal(document, shown(self.model, self.id_of(by), shows, document["id"]), told)
             assert answer.headers["etag"] == f'"{document["version"]}"'
@@ -161,9 +161,9 @@ class Journey(RuleBasedStateMachine):
             if changed:
                 self.repeatable.append(sent)
 
-    def settle(self) -> list[Thing]:
+    def mark(self) -> list[Thing]:
         """Tells the model when its last change was made, one instant for all that changed; answers what did."""
-        changed = self.model.unsettled()
+        changed = self.model.undelivered()
         if changed:
             kind, id_ = changed[0]
             before = max(
@@ -172,7 +172,7 @@ class Journey(RuleBasedStateMachine):
             )
             at = self.world.read(self.world.admin, f"{PATHS[kind]}/{id_}")["updatedAt"]
             assert at >= before, "time went back"
-            self.model.settle(at)
+            self.model.mark(at)
         return changed
 
     def require_seen(self, thing: Thing) -> None:

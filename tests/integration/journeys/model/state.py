@@ -37,7 +37,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.versions: dict[str, list[View]] = {}
-        self.unsettled: set[str] = set()
+        self.undelivered: set[str] = set()
 
     def __getitem__(self, id: str) -> View:
         return self.versions[id][-1]
@@ -59,7 +59,7 @@ class Shelf:
         stamps = {"createdAt": NOW, "createdBy": by, "updatedAt": NOW, "updatedBy": by}
         trash = {"isDeleted": False, "deletedAt": None, "deletedBy": None}
         self.versions[id] = [{"id": id, "version": 1, **stamps, **trash, **fields}]
-        self.unsettled.add(id)
+        self.undelivered.add(id)
 
     def change(self, id: str, by: str, **fields: Any) -> None:
         """One more version; none where nothing differs."""
@@ -72,7 +72,7 @@ class Shelf:
         present = self[id]
         stamps = {"version": present["version"] + 1, "updatedAt": NOW, "updatedBy": by}
         self.versions[id].append({**present, **stamps, **fields})
-        self.unsettled.add(id)
+        self.undelivered.add(id)
 
     def delete(self, id: str, by: str) -> None:
         self.change(id, by, isDeleted=True, deletedAt=NOW, deletedBy=by)
@@ -80,12 +80,12 @@ class Shelf:
     def restore(self, id: str, by: str) -> None:
         self.change(id, by, isDeleted=False, deletedAt=None, deletedBy=None)
 
-    def settle(self, at: str) -> None:
+    def mark(self, at: str) -> None:
         """Everything changed since the last time was changed at this instant."""
-        for id_ in self.unsettled:
+        for id_ in self.undelivered:
             thing = self[id_]
             thing.update({name: at for name, value in thing.items() if value == NOW})
-        self.unsettled.clear()
+        self.undelivered.clear()
 
 
 @dataclass
@@ -117,13 +117,13 @@ class Model:
         self.removed: set[tuple[str, str]] = set()
         self.watches: dict[tuple[str, str], None] = {}
 
-    def unsettled(self) -> list[tuple[str, str]]:
+    def undelivered(self) -> list[tuple[str, str]]:
         """What changed since the last time: kind and id of each."""
-        return [(kind, id_) for kind, shelf in self.shelves.items() for id_ in sorted(shelf.unsettled)]
+        return [(kind, id_) for kind, shelf in self.shelves.items() for id_ in sorted(shelf.undelivered)]
 
-    def settle(self, at: str) -> None:
+    def mark(self, at: str) -> None:
         for shelf in self.shelves.values():
-            shelf.settle(at)
+            shelf.mark(at)
 
     def assignment_of(self, task_id: str) -> View | None:
         """The live assignment of a task."""

@@ -10,7 +10,7 @@ import pytest
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.change_set import ReadCheck, Settlement
+from adapters.records.change_set import DeliveryMark, ReadCheck
 from adapters.records.record import VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -138,7 +138,7 @@ class TestReading:
         await store.commit(changes)
         assert (await store.fetch("audit_logs", changes.entry_ids)).keys() == set(changes.entry_ids)
         (entry_id,) = changes.entry_ids
-        await store.settle([Settlement(entry_id=entry_id, status=SyncStatus.SYNCED, at=minutes(1))])
+        await store.mark([DeliveryMark(entry_id=entry_id, status=SyncStatus.SYNCED, at=minutes(1))])
         assert (await store.fetch("audit_logs", [entry_id]))[entry_id]["syncStatus"] == "SYNCED"
 
     async def test_a_tombstone_is_cached_like_a_record(self, store: CachedStore, gate: Turnstile) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from adapters.dual_write.outbox import DeliveryMarks
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Question
 from adapters.records.record import ID, Record
 from domain.audit import SyncStatus
@@ -39,7 +39,7 @@ class NotingStore(MemoryRecordStore):
         self.limit_max = max(self.limit_max, question.limit)
         return await super().find(question)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         for change_set in change_sets:
             self.together.append(frozenset(put.record_id for put in change_set.puts))
         return await super().apply(change_sets)
@@ -94,11 +94,11 @@ def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
         (entry,) = await entries_of(stores, 1)
         # Noted while the clock was six hours ahead.
         ahead = entry["at"] + timedelta(hours=6)
-        failed = Settlement(
+        failed = DeliveryMark(
             entry_id=entry[ID], status=SyncStatus.FAILED, at=ahead, attempts=1, next_at=ahead, error="taken"
         )
         assert QUICK.retry_delay_seconds_max < 6 * 3600
-        await stores.source.settle([failed])
+        await stores.source.mark([failed])
         await process.relay.drain()
         await process.store.close()
         await assert_promises(stores)
@@ -110,5 +110,5 @@ def test_entries_that_were_rejected_together_are_due_together() -> None:
     marks = DeliveryMarks(QUICK)
     change = change_set_of(*(creation(number) for number in range(1, 9)))
     now = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    due = {marks.rejected(entry, Refusal("taken"), now).next_at for entry in change.entries}
+    due = {marks.rejected(entry, Rejection("taken"), now).next_at for entry in change.entries}
     assert len(due) == 1

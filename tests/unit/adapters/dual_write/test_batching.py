@@ -11,7 +11,7 @@ from adapters.dual_write.latency import SAMPLES_MAX, MirrorLatencies
 from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Refusal, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from domain.audit import SyncStatus
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
@@ -32,7 +32,7 @@ class SlowStore(MemoryRecordStore):
         self.at_once_max = 0
         self.is_down = False
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         self.applied.append(len(change_sets))
         self.at_once += 1
         self.at_once_max = max(self.at_once, self.at_once_max)
@@ -40,8 +40,8 @@ class SlowStore(MemoryRecordStore):
         self.at_once -= 1
         return await super().apply(change_sets)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        self.marked.append(len(settlements))
+    async def mark(self, marks: Sequence[DeliveryMark]) -> None:
+        self.marked.append(len(marks))
         await asyncio.sleep(0.1)
         if self.is_down:
             raise StoreUnavailable
@@ -149,8 +149,8 @@ def test_a_closed_batcher_finishes_its_queue_and_accepts_nothing_more() -> None:
     simulate(check())
 
 
-def mark_of(number: int) -> Settlement:
-    return Settlement(entry_id=f"{number:024x}", status=SyncStatus.SYNCED, at=NOW)
+def mark_of(number: int) -> DeliveryMark:
+    return DeliveryMark(entry_id=f"{number:024x}", status=SyncStatus.SYNCED, at=NOW)
 
 
 def test_marks_are_written_together_after_the_interval() -> None:
@@ -213,7 +213,7 @@ def test_marks_that_cannot_be_written_are_given_up() -> None:
 
 def test_a_source_that_hangs_does_not_keep_the_process_from_closing() -> None:
     class HangingStore(MemoryRecordStore):
-        async def settle(self, settlements: Sequence[Settlement]) -> None:
+        async def mark(self, marks: Sequence[DeliveryMark]) -> None:
             await asyncio.sleep(3_600)
 
     async def check() -> None:

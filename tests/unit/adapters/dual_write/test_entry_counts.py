@@ -87,7 +87,7 @@ def test_montydb_answers_every_count_of_the_metrics_from_an_index_alone() -> Non
         assert all("USING COVERING INDEX" in line for line in counted.splitlines()), counted
         (oldest,) = store.found
         index, left = order_index(table, conjuncts_of(oldest.where), oldest.order)
-        assert (index, left) == ("audit_logs_unsettled_in", [])
+        assert (index, left) == ("audit_logs_undelivered_in", [])
 
     simulate(check())
 

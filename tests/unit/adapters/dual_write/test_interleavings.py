@@ -14,7 +14,7 @@ from tests.unit.adapters.dual_write.world import LABEL, Process, Stores, assert_
 from tests.unit.builders import numbered_id
 from tests.unit.faults import Moment, Step
 
-STEPS = ("fetch", "commit", "apply", "settle")
+STEPS = ("fetch", "commit", "apply", "mark")
 
 Writer = Callable[[Process], Awaitable[None]]
 

@@ -297,10 +297,10 @@ def test_reads_and_marks_go_to_the_source_alone() -> None:
         asked = len(weather.calls)
         await process.store.fetch(LABEL, ())
         await process.store.scan(LABEL, after=None, limit=1)
-        await process.store.settle(())
+        await process.store.mark(())
         await process.store.ping()
         assert process.store.name == "source"
-        assert source_weather.calls[-4:] == ["fetch", "scan", "settle", "ping"]
+        assert source_weather.calls[-4:] == ["fetch", "scan", "mark", "ping"]
         assert len(weather.calls) == asked
         await process.store.close()
 

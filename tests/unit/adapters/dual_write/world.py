@@ -165,7 +165,7 @@ async def statuses(stores: Stores) -> list[str]:
 
 
 async def assert_promises(stores: Stores) -> None:
-    """Both stores equal, nothing unsettled, one entry for each version, no gaps, nothing acknowledged missing."""
+    """Both stores equal, nothing undelivered, one entry for each version, no gaps, nothing acknowledged missing."""
     for collection in (*(spec.collection for spec in ENTITY_SPECS), AUDIT_LOGS.collection):
         assert await everything(stores.source, collection) == await everything(stores.target, collection)
     entries = await stores.source.scan(AUDIT_LOGS.collection, after=None, limit=5_000)

@@ -77,7 +77,7 @@ def test_tasks_are_listed_in_every_order_without_sorting(
         ("teams", LIVE, "createdAt", "teams_created"),
         ("watchlists", AllOf((LIVE, Equals("userId", ME))), "updatedAt", "watchlists_user (userId=?"),
         ("audit_logs", Equals("actorId", ME), "at", "audit_logs_actor_at (actorId=?"),
-        ("audit_logs", Equals("syncStatus", "PENDING"), "id", "audit_logs_unsettled (syncStatus=?"),
+        ("audit_logs", Equals("syncStatus", "PENDING"), "id", "audit_logs_undelivered (syncStatus=?"),
         (
             "audit_logs",
             AllOf((Equals("collection", "tasks"), Equals("entityId", ME))),

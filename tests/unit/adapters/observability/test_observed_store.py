@@ -11,7 +11,7 @@ from loguru import logger
 from adapters.observability.observed_store import SEVERAL, ObservedStore
 from adapters.observability.slow_operations import SLOW_OPERATIONS_MAX
 from adapters.observability.store_metrics import NAME
-from adapters.records.change_set import ChangeSet, Settlement
+from adapters.records.change_set import ChangeSet, DeliveryMark
 from adapters.records.criteria import EVERYTHING, Question
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -85,7 +85,7 @@ class TestCounting:
         await store.find(Question(collection="labels", limit=1))
         await store.count("tasks", EVERYTHING)
         await store.scan("users", after=None, limit=1)
-        await store.settle([Settlement(entry_id=numbered_id(1), status=SyncStatus.SYNCED, at=minutes(1))])
+        await store.mark([DeliveryMark(entry_id=numbered_id(1), status=SyncStatus.SYNCED, at=minutes(1))])
         counted = {
             ("ping", SEVERAL): 1,
             ("commit", "tasks"): 1,
@@ -96,7 +96,7 @@ class TestCounting:
             ("find", "labels"): 1,
             ("count", "tasks"): 1,
             ("scan", "users"): 1,
-            ("settle", "audit_logs"): 1,
+            ("mark", "audit_logs"): 1,
         }
         assert {key: store.metrics.count_of(*key, "ok") for key in counted} == counted
 

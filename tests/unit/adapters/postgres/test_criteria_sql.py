@@ -64,7 +64,7 @@ def test_truth_values_stay_in_the_text_for_partial_indexes() -> None:
     assert values == {}
 
 
-def test_sync_states_stay_in_the_text_for_the_index_of_the_unsettled() -> None:
+def test_sync_states_stay_in_the_text_for_the_index_of_the_undelivered() -> None:
     pending, values = count_sql("audit_logs", Equals("syncStatus", SyncStatus.PENDING))
     assert "sync_status = 'PENDING'" in pending
     assert values == {}

@@ -29,7 +29,7 @@ from tests.unit.builders import actor
 
 
 class SpelledTokens:
-    """The port AccessTokens for tests: tokens say whom they are for."""
+    """The port AccessTokens for tests: tokens contain the user id."""
 
     def __init__(self) -> None:
         self.refused: list[str] = []
@@ -52,7 +52,7 @@ class SpelledTokens:
 
 
 class VouchingProvider:
-    """The port IdentityProvider for tests: vouches for one person, or fails."""
+    """The port IdentityProvider for tests: authenticates one user, or fails."""
 
     def __init__(self, answer: ProvenPerson | SignInFailure) -> None:
         self.answer = answer
@@ -110,7 +110,7 @@ async def test_the_first_user_administers_and_the_second_does_not(sign_in: SignI
     assert (second.name, pair.access_token) == ("Ben", f"{second.id}::{pair.session_id}")
 
 
-async def test_of_many_who_come_first_at_once_one_administers(sign_in: SignInByEmail) -> None:
+async def test_of_concurrent_first_users_one_is_the_administrator(sign_in: SignInByEmail) -> None:
     addresses = [f"user{number}@example.org" for number in range(4)]
     users = [user for user, _ in await asyncio.gather(*(sign_in(actor(), address) for address in addresses))]
     assert sorted(user.grants for user in users) == [(), (), (), ("admin",)]
@@ -200,7 +200,7 @@ async def test_an_older_token_shown_again_ends_the_session_for_everybody(
     assert tokens.refused == [first.session_id]
 
 
-async def test_of_many_who_refresh_at_once_one_gets_tokens_and_those_die_with_the_session(
+async def test_of_concurrent_refreshes_one_gets_tokens_which_end_with_the_session(
     sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin
 ) -> None:
     _, pair = await sign_in(actor(), "anna@example.org")
@@ -255,7 +255,7 @@ async def test_a_session_ends_with_its_time(
     assert not session.is_open(session.expires_at)
 
 
-async def test_nobody_refreshes_for_a_user_who_is_gone(
+async def test_a_session_of_a_deleted_user_cannot_be_refreshed(
     sign_in: SignInByEmail, refresh: RefreshSession, begin: Begin, clock: Clock
 ) -> None:
     user, pair = await sign_in(actor(), "anna@example.org")
@@ -319,7 +319,7 @@ async def test_whom_the_provider_vouches_for_is_found_by_address_or_made(sign_in
     assert (fresh.name, nameless.name) == ("B" * 200, "cleo")
 
 
-async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sign_in: SignInByEmail) -> None:
+async def test_an_invalid_name_from_the_provider_does_not_prevent_signing_in(sign_in: SignInByEmail) -> None:
     spoiled = await with_provider(sign_in, ProvenPerson("ada@example.org", "\u202eAda\tL.\n"))
     hiding = await with_provider(sign_in, ProvenPerson("cleo@example.org", "Cle\u200bo\u200e \ud800"))
     unseen = await with_provider(sign_in, ProvenPerson("ben@example.org", "\u200b"))
@@ -337,7 +337,7 @@ async def test_nobody_is_locked_out_by_a_name_that_he_could_not_give_himself(sig
         (ProvenPerson("\u00e4nna@example.org", "Anna"), SignInFailure.IDENTITY),
     ],
 )
-async def test_who_is_not_vouched_for_changes_nothing(
+async def test_a_failed_provider_sign_in_changes_nothing(
     sign_in: SignInByEmail, store: RecordStore, answer: ProvenPerson | SignInFailure, failure: SignInFailure
 ) -> None:
     with pytest.raises(SignInFailed) as caught:

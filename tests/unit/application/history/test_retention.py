@@ -1,4 +1,4 @@
-"""What was in the trash for too long goes for good, with all that means nothing without it."""
+"""Entities that were in the trash for too long are purged with their dependent records."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -38,11 +38,11 @@ from tests.unit.memory_store import MemoryRecordStore
 
 DAYS = 30
 BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
-Crossing = Callable[[], Awaitable[Any]]
+Interruption = Callable[[], Awaitable[Any]]
 
 
 class SettableClock:
-    """The port Clock: noon, and as many days later as the test says."""
+    """The port Clock: noon, a number of days later."""
 
     def __init__(self) -> None:
         self.days = 0.0
@@ -52,17 +52,17 @@ class SettableClock:
 
 
 class World:
-    """A store, its retention, and somebody who may come between it and its commits: `crossing` runs before the next."""
+    """A store and its retention; `interruption` runs before the next commit of a purge."""
 
     def __init__(self) -> None:
         self.store, identifiers = MemoryRecordStore(), SortableIdentifiers()
         self.clock = SettableClock()
-        self.crossing: Crossing | None = None
+        self.interruption: Interruption | None = None
         self.commits = 0
         self.begin = partial(StoredUnitOfWork, self.store, identifiers)
-        crossed = partial(StoredUnitOfWork, FaultyStore(self.store, self._gate), identifiers)
+        interrupted = partial(StoredUnitOfWork, FaultyStore(self.store, self._gate), identifiers)
         runs = StoredRetentionRuns(self.store)
-        self.purge = PurgeExpired(crossed, self.clock, runs, DAYS)
+        self.purge = PurgeExpired(interrupted, self.clock, runs, DAYS)
         self.status = ReadRetention(self.begin, self.clock, runs, DAYS)
         self.new_project = CreateProject(self.begin, self.clock, identifiers)
         self.delete_project = DeleteProject(self.begin, self.clock)
@@ -74,7 +74,7 @@ class World:
         return self.begin(actor())
 
     async def keep(self, **things: list[Any]) -> None:
-        """Stores version 1 of these things, by the repository's name."""
+        """Stores version 1 of these entities, by the repository's name."""
         work = self.work
         for name, entities in things.items():
             for entity in entities:
@@ -82,7 +82,7 @@ class World:
         await work.commit()
 
     async def trash(self, name: str, *ids: str) -> None:
-        """Moves things to the trash now."""
+        """Moves entities to the trash now."""
         work = self.work
         for id_ in ids:
             thing: Entity = await getattr(work, name).get(id_)
@@ -99,9 +99,9 @@ class World:
         if step != BEFORE_COMMIT:
             return
         self.commits += 1
-        if self.crossing is not None:
-            crossing, self.crossing = self.crossing, None
-            await crossing()
+        if self.interruption is not None:
+            interruption, self.interruption = self.interruption, None
+            await interruption()
 
 
 @pytest.fixture
@@ -187,9 +187,9 @@ async def test_a_large_project_goes_in_bounded_change_sets_and_nobody_restores_w
         raise ConnectionError("the process dies")
 
     async def dies_later() -> None:
-        world.crossing = killed
+        world.interruption = killed
 
-    world.crossing = dies_later
+    world.interruption = dies_later
     with pytest.raises(ConnectionError):
         await world.purge(actor(admin=True))
     assert sum((await world.left("tasks")).values()) == retention.PARTS_MAX
@@ -208,18 +208,18 @@ async def test_what_is_restored_in_the_same_moment_stays(world: World) -> None:
     garden = await _garden(world)
     await world.delete_project(actor(), garden.id, expected_version=None)
     world.clock.days = DAYS + 1
-    world.crossing = lambda: world.restore_project(actor(), garden.id, expected_version=None)
+    world.interruption = lambda: world.restore_project(actor(), garden.id, expected_version=None)
     run = await world.purge(actor(admin=True))
     assert (dict(run.removed), run.kept) == ({}, 1)
     assert not (await world.work.projects.get(garden.id)).is_deleted
     assert set((await world.left("tasks")).values()) == {False}
 
 
-async def test_one_task_that_changes_hands_does_not_keep_the_others(world: World) -> None:
+async def test_one_reassigned_task_does_not_prevent_the_purge_of_others(world: World) -> None:
     await world.keep(tasks=[task(number) for number in (1, 2, 3)])
     await world.trash("tasks", *map(numbered_id, (1, 2, 3)))
     world.clock.days = DAYS + 1
-    world.crossing = partial(_restored, world, "tasks", numbered_id(2))
+    world.interruption = partial(_restored, world, "tasks", numbered_id(2))
     run = await world.purge(actor(admin=True))
     assert (dict(run.removed), run.kept) == ({"tasks": 2}, 0)
     assert await world.left("tasks") == {numbered_id(1): True, numbered_id(2): False, numbered_id(3): True}
@@ -230,7 +230,7 @@ async def test_two_workers_at_once_remove_everything_once(world: World) -> None:
     await world.trash("tasks", *map(numbered_id, range(1, 6)))
     world.clock.days = DAYS + 1
     other = PurgeExpired(world.begin, world.clock, StoredRetentionRuns(world.store), DAYS)
-    world.crossing = lambda: other(actor(admin=True))
+    world.interruption = lambda: other(actor(admin=True))
     run = await world.purge(actor(admin=True))
     assert (dict(run.removed), run.kept) == ({}, 0)
     newest = PageRequest(sort=Sort("at"), limit=100)
@@ -273,7 +273,7 @@ async def test_a_label_or_team_restored_in_the_same_moment_stays_on_all_its_task
         world.clock.days = 0
         await world.trash(name, id_)
         world.clock.days = DAYS + 1
-        world.crossing = partial(_restored, world, name, id_)
+        world.interruption = partial(_restored, world, name, id_)
         run = await world.purge(actor(admin=True))
         assert (dict(run.removed), run.detached, run.kept) == ({}, 0, 1), name
     stored = await world.store.scan("tasks", after=None, limit=5_000)
@@ -329,12 +329,12 @@ async def test_a_large_team_is_restored_by_nobody_once_its_removal_has_begun(wor
             await restore(actor(), team.id, expected_version=None)
         except Purged as refusal:
             refusals.append(type(refusal))
-        world.crossing = try_to_restore
+        world.interruption = try_to_restore
 
     async def begin_trying() -> None:
-        world.crossing = try_to_restore
+        world.interruption = try_to_restore
 
-    world.crossing = begin_trying
+    world.interruption = begin_trying
     run = await world.purge(actor(admin=True))
     assert dict(run.removed) == {"teams": 1, "team_members": 1}
     assert len(refusals) >= 2
@@ -438,14 +438,14 @@ async def test_a_roll_back_to_what_is_gone_is_refused_by_name(world: World) -> N
     with pytest.raises(RuleBroken) as refusal:
         await RollBackTimeline(world.begin, world.clock)(actor(), garden.id, version=2, expected_version=None)
     assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
-        ("/items/1/taskId", "was removed for good")
+        ("/items/1/taskId", "was permanently removed")
     ]
     with pytest.raises(RuleBroken) as refusal:
         await RollBackProject(world.begin, world.clock)(
             actor(), elsewhere.id, version=2, expected_version=None
         )
     assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
-        ("/teamId", "was removed for good")
+        ("/teamId", "was permanently removed")
     ]
     assert await world.store.scan("audit_logs", after=None, limit=5_000) == before
 

@@ -1,4 +1,4 @@
-"""Imports for tests: files to bring, and what is there afterwards."""
+"""Imports for tests: files, and the stored records afterwards."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ COLLECTIONS = ("projects", "labels", "tasks", "audit_logs")
 
 
 def beads(*issues: dict[str, Any]) -> bytes:
-    """A file with these issues, each with honest defaults."""
+    """A file with these issues; missing fields have defaults."""
     plain = {"status": "open", "priority": 2, "created_at": "2025-10-27T22:55:44.511-07:00"}
     lines = [{"title": f"Title of {issue['id']}", **plain, **issue} for issue in issues]
     return "\n".join(json.dumps(line) for line in lines).encode()
@@ -37,7 +37,7 @@ Import = Callable[..., Awaitable[ImportReport]]
 
 
 async def contents(store: RecordStore) -> dict[str, dict[str, Record]]:
-    """Everything that is stored, by collection and id."""
+    """All stored records, by collection and id."""
     return {
         name: {record["id"]: record for record in await store.scan(name, after=None, limit=5_000)}
         for name in COLLECTIONS
@@ -57,7 +57,7 @@ def counts(report: ImportReport) -> dict[str, int]:
 
 
 def importer(begin: Begin, clock: Clock) -> Import:
-    """Brings a file of the format beads into a project of the usual actor."""
+    """Imports a file of the format beads into a project of the default actor."""
     use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
 
     async def bring(content: bytes, *, is_dry_run: bool = False, name: str = "Beads") -> ImportReport:

@@ -1,4 +1,4 @@
-"""Imports while others work on the same project and the same tasks, and imports that a crash cuts short."""
+"""Imports with concurrent changes of the same project and tasks, and imports interrupted by a crash."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import EVERYTHING
 from adapters.records.record_store import RecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
-from application.interchange.imports import CROSSED, REMOVED, TASKS_PER_CHANGE_SET_MAX
+from application.interchange.imports import CHANGING, REMOVED, TASKS_PER_CHANGE_SET_MAX
 from application.interchange.report import ImportReport
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
@@ -40,7 +40,7 @@ def bring(begin: Begin, clock: Clock) -> Import:
 
 
 class KilledStore:
-    """The store of a process that dies: after some commits nothing reaches it any more."""
+    """The store of a process that dies: after some commits it accepts none."""
 
     def __init__(self, store: RecordStore, *, commits: int) -> None:
         self._store = store
@@ -80,7 +80,7 @@ async def test_an_import_that_was_killed_is_completed_by_the_next(
 
 
 class RacingStore:
-    """A store in which somebody does something between an import's look and its commit, once."""
+    """A store with one concurrent change between reading and commit of an import."""
 
     def __init__(self, store: RecordStore, race: Callable[[], Any]) -> None:
         self._store = store
@@ -124,11 +124,11 @@ async def test_an_import_goes_into_the_project_that_another_one_has_just_made(
 
 
 Meanwhile = Callable[[str], Any]
-"""What somebody does to the receiving project."""
+"""Concurrent changes of the receiving project."""
 
 
 class CrossedStore:
-    """A store in which somebody does something to the receiving project each time before tasks come, `times` times."""
+    """A store with a concurrent change of the receiving project before each of `times` commits of tasks."""
 
     def __init__(self, store: RecordStore, meanwhile: Meanwhile, *, times: int) -> None:
         self._store, self._meanwhile, self._times = store, meanwhile, times
@@ -231,7 +231,7 @@ async def test_an_import_tells_which_tasks_its_ever_changing_project_did_not_rec
 
     report = await bring_crossed(recolor, {"id": "bd-1"}, {"id": "bd-2"}, times=together_and_alone)
 
-    assert [(each.key, each.why) for each in report.skipped] == [("bd-1", CROSSED)]
+    assert [(each.key, each.why) for each in report.skipped] == [("bd-1", CHANGING)]
     assert [task["title"] for task in (await contents(store))["tasks"].values()] == ["Title of bd-2"]
     assert counts(await bring(beads({"id": "bd-1"}, {"id": "bd-2"}))) == {"created": 1, "unchanged": 1}
 

@@ -1,4 +1,4 @@
-"""What leaves as a file comes back from it."""
+"""An exported file can be imported again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -85,14 +85,14 @@ def keys(content: bytes) -> list[str]:
 
 
 async def tasks_of(begin: Begin, project_id: str) -> list[dict[str, Any]]:
-    """What a file carries of each task of a project; parents by title."""
+    """The exported fields of each task of a project; parents by title."""
     work = begin(ADMIN)
     tasks = await work.tasks.of_project(project_id)
     titles = {one.id: one.title for one in tasks}
     names = ("title", "description", "priority", "label_ids", "created_at", "started_at", "deleted_reason")
     told = [
         {name: getattr(one, name) for name in names}
-        # A file does not say how far something in the trash was.
+        # A file has no status for a task in the trash.
         | {"status": None if one.is_deleted else one.status, "deleted_at": one.deleted_at}
         | {"parent": titles.get(one.parent_id or "")}
         for one in tasks
@@ -142,7 +142,7 @@ async def test_tasks_made_here_come_back_in_another_project_as_they_were(
     assert await tasks_of(begin, report.project_id) == await tasks_of(begin, numbered_id(1))
 
 
-async def test_everybody_exports_what_he_may_see_and_no_more(begin: Begin, export: ExportTasks) -> None:
+async def test_an_export_contains_the_visible_tasks_only(begin: Begin, export: ExportTasks) -> None:
     await save(begin, projects=[project(1, owner_id=BEN)], tasks=[task(2), task(3, by=BEN)])
 
     assert keys(await export(actor(), "beads")) == [numbered_id(2)]

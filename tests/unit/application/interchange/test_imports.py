@@ -133,7 +133,7 @@ async def test_what_people_changed_here_stays_and_a_clash_is_reported(
     assert "title" in [loss.field for loss in report.lost]
 
 
-async def test_a_field_people_changed_is_not_taken_for_an_imported_one_later(
+async def test_a_field_that_users_changed_does_not_count_as_imported_later(
     bring: Import, begin: Begin, clock: Clock
 ) -> None:
     await bring(beads({"id": "bd-1"}))
@@ -164,7 +164,7 @@ async def test_a_tombstone_that_came_back_there_stays_in_the_trash_here(bring: I
     assert (await task_named(begin, "Title of bd-1", deleted=True)).version == 1
 
 
-async def test_what_was_removed_for_good_does_not_come_back(
+async def test_permanently_removed_entities_are_not_imported_again(
     bring: Import, begin: Begin, clock: Clock, store: RecordStore
 ) -> None:
     issues: list[dict[str, Any]] = [
@@ -183,11 +183,11 @@ async def test_what_was_removed_for_good_does_not_come_back(
     newer = {"id": "bd-3", "dependencies": child_of("bd-1"), "labels": ["red"]}
     for is_dry_run in (True, False):
         report = await bring(beads(*issues, newer), is_dry_run=is_dry_run)
-        assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "was removed for good here")]
+        assert [(skip.key, skip.why) for skip in report.skipped] == [("bd-1", "was permanently removed here")]
         assert (counts(report)["created"], report.new_labels) == (1, ())
         lost = {(loss.field, loss.why): loss.examples for loss in report.lost}
-        assert lost["parentId", "the parent was removed for good here"] == ("bd-2", "bd-3")
-        assert lost["labelIds", "the label was removed for good here"] == ("bd-3",)
+        assert lost["parentId", "the parent was permanently removed here"] == ("bd-2", "bd-3")
+        assert lost["labelIds", "the label was permanently removed here"] == ("bd-3",)
 
     after = await contents(store)
     made = after["tasks"].keys() - before["tasks"].keys()
@@ -283,7 +283,7 @@ async def test_a_faulty_file_is_refused_as_a_whole(
 
 async def test_an_unknown_format_is_refused(begin: Begin, clock: Clock) -> None:
     use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
-    with pytest.raises(Invalid, match="known are beads"):
+    with pytest.raises(Invalid, match="use one of beads"):
         await use_case(actor(), ImportRequest(content=b"", format="abacus", project_name="x"))
 
 

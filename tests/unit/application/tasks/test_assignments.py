@@ -1,4 +1,4 @@
-"""Who is to do a task: given, taken, handed back; one at a time, also where many want it at once."""
+"""Assigning tasks, taking and releasing them, also concurrently."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ def team(id: str) -> Assignee:
 
 
 class SteppingClock:
-    """The port Clock: every look is a second later."""
+    """The port Clock: one second later at each reading."""
 
     def __init__(self) -> None:
         self.instant = NOON
@@ -59,12 +59,12 @@ class SteppingClock:
         return self.instant
 
 
-class Desk:
-    """The use cases over a planted garden; `crossing` comes between reading and commit, once."""
+class UseCases:
+    """The use cases over a stored team project; `interruption` runs once, before the next commit."""
 
     def __init__(self) -> None:
         self.memory = MemoryRecordStore()
-        self.crossing: Callable[[], Awaitable[Any]] | None = None
+        self.interruption: Callable[[], Awaitable[Any]] | None = None
         identifiers, clock = SortableIdentifiers(), SteppingClock()
         self.plain: Begin = partial(StoredUnitOfWork, self.memory, identifiers)
         begin: Begin = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
@@ -82,12 +82,12 @@ class Desk:
 
     async def _gate(self, step: Step) -> None:
         await open_gate(step)
-        if step == BEFORE_COMMIT and self.crossing is not None:
-            crossing, self.crossing = self.crossing, None
-            await crossing()
+        if step == BEFORE_COMMIT and self.interruption is not None:
+            interruption, self.interruption = self.interruption, None
+            await interruption()
 
     async def require_agreement(self) -> None:
-        """At most one live assignment for each task, and each task says what its own says."""
+        """Asserts that each task has at most one live assignment and an equal copy of it."""
         tasks = {record["id"]: record for record in await self._all("tasks")}
         live: dict[str, Any] = {}
         for record in await self._all("task_assignments"):
@@ -107,8 +107,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    made = Desk()
+async def use_cases() -> UseCases:
+    made = UseCases()
     await TeamProject(made.plain).store()
     work = made.plain(actor(STRANGER))
     work.teams.save(
@@ -118,212 +118,218 @@ async def desk() -> Desk:
     return made
 
 
-async def test_a_task_passes_from_one_to_another_in_one_change_set(desk: Desk) -> None:
-    before = await desk.entries()
-    seen = await desk.assign(actor(), CLEOS, user(BEN), expected_version=None)
+async def test_a_task_passes_from_one_to_another_in_one_change_set(use_cases: UseCases) -> None:
+    before = await use_cases.entries()
+    seen = await use_cases.assign(actor(), CLEOS, user(BEN), expected_version=None)
     assert (seen.task.assignee, seen.task.executor_id) == (user(BEN), None)
-    entries = (await desk._all("audit_logs"))[before:]
+    entries = (await use_cases._all("audit_logs"))[before:]
     assert {entry["collection"] for entry in entries} == {"tasks", "task_assignments"}
     assert len(entries) == 3
     assert len({entry["changeSetId"] for entry in entries}) == 1
-    await desk.require_agreement()
+    await use_cases.require_agreement()
 
 
-async def test_the_same_assignee_again_changes_nothing(desk: Desk) -> None:
-    before = await desk.entries()
-    seen = await desk.assign(actor(), CLEOS, user(ASSIGNEE), expected_version=None)
-    again = await desk.create(actor(), CLEOS, user(ASSIGNEE))
+async def test_the_same_assignee_again_changes_nothing(use_cases: UseCases) -> None:
+    before = await use_cases.entries()
+    seen = await use_cases.assign(actor(), CLEOS, user(ASSIGNEE), expected_version=None)
+    again = await use_cases.create(actor(), CLEOS, user(ASSIGNEE))
     assert (seen.task.assignee_id, again.assignee_id) == (ASSIGNEE, ASSIGNEE)
-    assert await desk.entries() == before
+    assert await use_cases.entries() == before
 
 
 @pytest.mark.parametrize(
     ("assignee", "because"),
     [
-        (user("f" * 24), "is no user"),
-        (user(TEAM), "is no user"),
-        (team("f" * 24), "is no team of yours"),
-        (team(BEN), "is no team of yours"),
-        (team(OTHER_TEAM), "is no team of yours"),
+        (user("f" * 24), "is not a user"),
+        (user(TEAM), "is not a user"),
+        (team("f" * 24), "is not one of your teams"),
+        (team(BEN), "is not one of your teams"),
+        (team(OTHER_TEAM), "is not one of your teams"),
     ],
 )
-async def test_nobody_is_given_a_task_who_is_not_there(desk: Desk, assignee: Assignee, because: str) -> None:
-    before = await desk.entries()
+async def test_a_task_is_not_assigned_to_an_unknown_user_or_team(
+    use_cases: UseCases, assignee: Assignee, because: str
+) -> None:
+    before = await use_cases.entries()
     with pytest.raises(RuleBroken) as refusal:
-        await desk.assign(actor(), FREE, assignee, expected_version=None)
+        await use_cases.assign(actor(), FREE, assignee, expected_version=None)
     assert [(fault.pointer, fault.message) for fault in refusal.value.violations] == [
         ("/assigneeId", because)
     ]
-    assert await desk.entries() == before
+    assert await use_cases.entries() == before
 
 
-async def test_an_administrator_gives_tasks_to_any_team(desk: Desk) -> None:
-    seen = await desk.assign(actor("d" * 24, admin=True), FREE, team(OTHER_TEAM), expected_version=None)
+async def test_an_administrator_gives_tasks_to_any_team(use_cases: UseCases) -> None:
+    seen = await use_cases.assign(actor("d" * 24, admin=True), FREE, team(OTHER_TEAM), expected_version=None)
     assert seen.task.assignee == team(OTHER_TEAM)
 
 
-async def test_a_team_in_the_trash_is_given_nothing(desk: Desk) -> None:
+async def test_a_team_in_the_trash_is_given_nothing(use_cases: UseCases) -> None:
     async def trash() -> None:
-        work = desk.plain(actor())
+        work = use_cases.plain(actor())
         present = await work.teams.get(TEAM)
         work.teams.save(present.delete(Stamp(NOON, ANNA)))
         await work.commit()
 
-    desk.crossing = trash
+    use_cases.interruption = trash
     with pytest.raises(RuleBroken):
-        await desk.assign(actor(), FREE, team(TEAM), expected_version=None)
-    await desk.require_agreement()
+        await use_cases.assign(actor(), FREE, team(TEAM), expected_version=None)
+    await use_cases.require_agreement()
 
 
-async def test_whoever_works_on_a_task_that_nobody_has_takes_it_and_gives_it_back(desk: Desk) -> None:
-    work = desk.plain(actor())
+async def test_a_member_can_take_and_release_an_unassigned_task(
+    use_cases: UseCases,
+) -> None:
+    work = use_cases.plain(actor())
     membership = await work.memberships.get(membership_id(TEAM, MEMBER))
     work.memberships.save(membership.without_role(Stamp(NOON, ANNA), membership.role_ids[0]))
     await work.commit()
     with pytest.raises(Forbidden):
-        await desk.assign(actor(MEMBER), FREE, user(ANNA), expected_version=None)
+        await use_cases.assign(actor(MEMBER), FREE, user(ANNA), expected_version=None)
     with pytest.raises(Forbidden):
-        await desk.assign(actor(MEMBER), CLEOS, user(MEMBER), expected_version=None)
+        await use_cases.assign(actor(MEMBER), CLEOS, user(MEMBER), expected_version=None)
 
-    taken = await desk.assign(actor(MEMBER), FREE, user(MEMBER), expected_version=None)
-    freed = await desk.unassign(actor(MEMBER), FREE, expected_version=taken.version)
+    taken = await use_cases.assign(actor(MEMBER), FREE, user(MEMBER), expected_version=None)
+    freed = await use_cases.unassign(actor(MEMBER), FREE, expected_version=taken.version)
 
     assert (taken.task.assignee_id, freed.task.assignee_id) == (MEMBER, None)
     with pytest.raises(Forbidden):
-        await desk.unassign(actor(MEMBER), CLEOS, expected_version=None)
-    await desk.require_agreement()
+        await use_cases.unassign(actor(MEMBER), CLEOS, expected_version=None)
+    await use_cases.require_agreement()
 
 
-async def test_who_must_not_know_of_a_task_cannot_give_it_away(desk: Desk) -> None:
+async def test_an_invisible_task_cannot_be_assigned(use_cases: UseCases) -> None:
     with pytest.raises(NotFound):
-        await desk.assign(actor(STRANGER), FREE, user(STRANGER), expected_version=None)
+        await use_cases.assign(actor(STRANGER), FREE, user(STRANGER), expected_version=None)
     with pytest.raises(RuleBroken) as refusal:
-        await desk.create(actor(STRANGER), FREE, user(STRANGER))
+        await use_cases.create(actor(STRANGER), FREE, user(STRANGER))
     assert refusal.value.violations[0].pointer == "/taskId"
     for attempt in (
-        desk.get(actor(STRANGER), TEAMS_ASSIGNMENT),
-        desk.choose(actor(STRANGER), TEAMS_ASSIGNMENT, STRANGER, expected_version=None),
-        desk.end(actor(STRANGER), TEAMS_ASSIGNMENT, expected_version=None),
+        use_cases.get(actor(STRANGER), TEAMS_ASSIGNMENT),
+        use_cases.choose(actor(STRANGER), TEAMS_ASSIGNMENT, STRANGER, expected_version=None),
+        use_cases.end(actor(STRANGER), TEAMS_ASSIGNMENT, expected_version=None),
     ):
         with pytest.raises(NotFound):
             await attempt
 
 
-async def test_a_task_that_nobody_has_cannot_be_freed(desk: Desk) -> None:
+async def test_a_task_that_nobody_has_cannot_be_freed(use_cases: UseCases) -> None:
     with pytest.raises(NotFound):
-        await desk.unassign(actor(), FREE, expected_version=None)
+        await use_cases.unassign(actor(), FREE, expected_version=None)
 
 
 @pytest.mark.parametrize("held_by", [MEMBER, ASSIGNEE], ids=["another", "the same"])
-async def test_a_task_that_does_not_repeat_its_assignment_can_be_given(desk: Desk, held_by: str) -> None:
+async def test_a_task_that_does_not_repeat_its_assignment_can_be_given(
+    use_cases: UseCases, held_by: str
+) -> None:
     stamp = Stamp(NOON, actor().id)
-    work = desk.plain(actor())
+    work = use_cases.plain(actor())
     work.assignments.save(TaskAssignment.create("f" * 24, stamp, task_id=FREE, assignee=user(held_by)))
     await work.commit()
-    given = await desk.assign(actor(), FREE, user(ASSIGNEE), expected_version=None)
+    given = await use_cases.assign(actor(), FREE, user(ASSIGNEE), expected_version=None)
     assert given.task.assignee == user(ASSIGNEE)
-    await desk.require_agreement()
+    await use_cases.require_agreement()
 
 
-async def test_a_stale_version_changes_nothing(desk: Desk) -> None:
-    before = await desk.entries()
+async def test_a_stale_version_changes_nothing(use_cases: UseCases) -> None:
+    before = await use_cases.entries()
     with pytest.raises(VersionConflict):
-        await desk.assign(actor(), CLEOS, user(BEN), expected_version=1)
+        await use_cases.assign(actor(), CLEOS, user(BEN), expected_version=1)
     with pytest.raises(VersionConflict):
-        await desk.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=1)
+        await use_cases.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=1)
     with pytest.raises(VersionConflict):
-        await desk.end(actor(), TEAMS_ASSIGNMENT, expected_version=7)
-    assert await desk.entries() == before
+        await use_cases.end(actor(), TEAMS_ASSIGNMENT, expected_version=7)
+    assert await use_cases.entries() == before
 
 
-async def test_a_member_takes_over_what_his_team_was_given(desk: Desk) -> None:
-    handed_back = await desk.choose(actor(MEMBER), TEAMS_ASSIGNMENT, None, expected_version=2)
+async def test_a_member_becomes_executor_of_a_task_of_the_team(use_cases: UseCases) -> None:
+    handed_back = await use_cases.choose(actor(MEMBER), TEAMS_ASSIGNMENT, None, expected_version=2)
     assert (handed_back.executor_id, handed_back.version) == (None, 3)
-    taken = await desk.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=3)
+    taken = await use_cases.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=3)
     assert taken.executor_id == ANNA
-    await desk.require_agreement()
+    await use_cases.require_agreement()
 
 
-async def test_only_a_member_of_the_team_takes_over(desk: Desk) -> None:
+async def test_only_a_member_of_the_team_takes_over(use_cases: UseCases) -> None:
     with pytest.raises(RuleBroken) as refusal:
-        await desk.choose(actor(), TEAMS_ASSIGNMENT, STRANGER, expected_version=None)
+        await use_cases.choose(actor(), TEAMS_ASSIGNMENT, STRANGER, expected_version=None)
     assert refusal.value.violations[0].pointer == "/executorId"
 
 
-async def test_a_users_task_has_no_executor(desk: Desk) -> None:
+async def test_a_users_task_has_no_executor(use_cases: UseCases) -> None:
     with pytest.raises(Conflict):
-        await desk.choose(actor(), numbered_id(0x30), ANNA, expected_version=None)
+        await use_cases.choose(actor(), numbered_id(0x30), ANNA, expected_version=None)
 
 
-async def test_who_leaves_the_team_in_that_moment_does_not_take_over(desk: Desk) -> None:
-    await desk.choose(actor(MEMBER), TEAMS_ASSIGNMENT, None, expected_version=None)
+async def test_a_member_who_leaves_concurrently_does_not_become_executor(use_cases: UseCases) -> None:
+    await use_cases.choose(actor(MEMBER), TEAMS_ASSIGNMENT, None, expected_version=None)
 
     async def leave() -> None:
-        work = desk.plain(actor(MEMBER))
+        work = use_cases.plain(actor(MEMBER))
         membership = await work.memberships.get(membership_id(TEAM, MEMBER))
         work.memberships.save(membership.leave(Stamp(NOON, MEMBER)))
         await work.commit()
 
-    desk.crossing = leave
+    use_cases.interruption = leave
     with pytest.raises(RuleBroken) as refusal:
-        await desk.choose(actor(), TEAMS_ASSIGNMENT, MEMBER, expected_version=None)
+        await use_cases.choose(actor(), TEAMS_ASSIGNMENT, MEMBER, expected_version=None)
     assert refusal.value.violations[0].pointer == "/executorId"
-    await desk.require_agreement()
+    await use_cases.require_agreement()
 
 
-async def test_a_title_that_changes_in_that_moment_hinders_no_takeover(desk: Desk) -> None:
+async def test_a_title_that_changes_in_that_moment_hinders_no_takeover(use_cases: UseCases) -> None:
     async def rename() -> None:
-        work = desk.plain(actor())
+        work = use_cases.plain(actor())
         task = await work.tasks.get(TEAMS)
         work.tasks.save(task.edit(Stamp(NOON, ANNA), {"title": "Bed of roses"}))
         await work.commit()
 
-    desk.crossing = rename
-    assert (await desk.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=2)).executor_id == ANNA
-    await desk.require_agreement()
+    use_cases.interruption = rename
+    assert (await use_cases.choose(actor(), TEAMS_ASSIGNMENT, ANNA, expected_version=2)).executor_id == ANNA
+    await use_cases.require_agreement()
 
 
-async def test_many_who_assign_at_once_leave_one_assignment(desk: Desk) -> None:
+async def test_many_who_assign_at_once_leave_one_assignment(use_cases: UseCases) -> None:
     people = [ANNA, BEN, ASSIGNEE, STRANGER]
 
     async def give(number: int) -> str:
         try:
-            await desk.assign(actor(), FREE, user(people[number % 4]), expected_version=1)
+            await use_cases.assign(actor(), FREE, user(people[number % 4]), expected_version=1)
         except VersionConflict:
             return "refused"
         return "given"
 
     outcomes = await asyncio.gather(*(give(number) for number in range(ASSIGNERS)))
     assert outcomes.count("given") == 1
-    await desk.require_agreement()
+    await use_cases.require_agreement()
 
 
-async def test_an_assignment_ends_once(desk: Desk) -> None:
-    ended = await desk.end(actor(), TEAMS_ASSIGNMENT, expected_version=2)
+async def test_an_assignment_ends_once(use_cases: UseCases) -> None:
+    ended = await use_cases.end(actor(), TEAMS_ASSIGNMENT, expected_version=2)
     assert (ended.is_deleted, ended.version) == (True, 3)
     with pytest.raises(Conflict):
-        await desk.end(actor(), TEAMS_ASSIGNMENT, expected_version=None)
-    assert (await desk.get(actor(), TEAMS_ASSIGNMENT)).is_deleted
-    await desk.require_agreement()
+        await use_cases.end(actor(), TEAMS_ASSIGNMENT, expected_version=None)
+    assert (await use_cases.get(actor(), TEAMS_ASSIGNMENT)).is_deleted
+    await use_cases.require_agreement()
 
 
-async def test_what_a_repeated_request_made_is_found_again(desk: Desk) -> None:
-    made = await desk.create(actor(), FREE, user(BEN))
-    await desk.assign(actor(), FREE, user(ANNA), expected_version=None)
-    found = await desk.made(actor(), FREE, version=2)
+async def test_what_a_repeated_request_made_is_found_again(use_cases: UseCases) -> None:
+    made = await use_cases.create(actor(), FREE, user(BEN))
+    await use_cases.assign(actor(), FREE, user(ANNA), expected_version=None)
+    found = await use_cases.made(actor(), FREE, version=2)
     assert found == made
 
 
-async def test_assignments_hide_with_their_task_and_come_back_with_it(desk: Desk) -> None:
+async def test_assignments_hide_with_their_task_and_come_back_with_it(use_cases: UseCases) -> None:
     async def listed() -> list[str]:
-        return [one.task_id for one in (await desk.find(actor(), TaskFilter(), PageRequest())).items]
+        return [one.task_id for one in (await use_cases.find(actor(), TaskFilter(), PageRequest())).items]
 
     assert sorted(await listed()) == [CLEOS, TEAMS]
-    await desk.delete(actor(), CLEOS, expected_version=None)
+    await use_cases.delete(actor(), CLEOS, expected_version=None)
     assert await listed() == [TEAMS]
     with pytest.raises(Conflict):
-        await desk.assign(actor(), CLEOS, user(ANNA), expected_version=None)
-    back = await desk.restore(actor(), CLEOS, expected_version=None)
+        await use_cases.assign(actor(), CLEOS, user(ANNA), expected_version=None)
+    back = await use_cases.restore(actor(), CLEOS, expected_version=None)
     assert (back.task.assignee_id, sorted(await listed())) == (ASSIGNEE, [CLEOS, TEAMS])
 
 
@@ -341,11 +347,11 @@ async def test_assignments_hide_with_their_task_and_come_back_with_it(desk: Desk
     ],
 )
 async def test_lists_show_the_assignments_of_visible_tasks(
-    desk: Desk, by: str, wanted: TaskFilter, tasks: list[str]
+    use_cases: UseCases, by: str, wanted: TaskFilter, tasks: list[str]
 ) -> None:
-    page = await desk.find(actor(by), wanted, PageRequest(limit=1, with_total=True))
+    page = await use_cases.find(actor(by), wanted, PageRequest(limit=1, with_total=True))
     found = [one.task_id for one in page.items]
     while page.next is not None:
-        page = await desk.find(actor(by), wanted, PageRequest(limit=1, after=page.next, with_total=True))
+        page = await use_cases.find(actor(by), wanted, PageRequest(limit=1, after=page.next, with_total=True))
         found += [one.task_id for one in page.items]
     assert (sorted(found), page.total) == (tasks, len(tasks))

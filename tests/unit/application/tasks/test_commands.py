@@ -67,7 +67,7 @@ async def test_a_task_cannot_become_its_own_ancestor(create: CreateTask, begin: 
     assert (await GetTask(begin, clock)(actor(), top.id)).task.parent_id is None
 
 
-async def test_a_project_owner_sees_every_task_in_it_and_who_made_one_only_as_long_as_he_sees_the_project(
+async def test_a_project_owner_sees_every_task_and_a_creator_only_while_the_project_is_visible(
     create: CreateTask, begin: Begin, clock: Clock, identifiers: Identifiers
 ) -> None:
     garden = await CreateProject(begin, clock, identifiers)(actor(), {"name": "Garden"})

@@ -1,4 +1,4 @@
-"""Use cases that somebody else crosses between reading and commit."""
+"""Use cases with a concurrent change between reading and commit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,46 +29,46 @@ from tests.unit.builders import ANNA, BEN, NUMBERS, actor, stamp
 from tests.unit.faults import FaultyStore, Moment, Step, open_gate
 from tests.unit.memory_store import MemoryRecordStore
 
-Crossing = Callable[[], Awaitable[Any]]
+Interruption = Callable[[], Awaitable[Any]]
 BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
 PLAN = Plan(items=(TimelineItem(id="a"),))
 
 
-class Desk:
-    """The use cases over a store where others come between: `crossing` runs right before a commit, so often."""
+class UseCases:
+    """The use cases over a store where `interruption` runs right before each of the next `times` commits."""
 
     def __init__(self, clock: Clock) -> None:
         self.memory, identifiers = MemoryRecordStore(), SortableIdentifiers()
-        self.crossing: Crossing | None = None
+        self.interruption: Interruption | None = None
         self.times = 0
-        undisturbed = partial(StoredUnitOfWork, self.memory, identifiers)
-        self.begin = undisturbed
-        crossed = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
-        self.new_project = CreateProject(undisturbed, clock, identifiers)
-        self.rename = EditProject(undisturbed, clock)
-        self.delete_now = DeleteProject(undisturbed, clock)
-        self.new_task_now = CreateTask(undisturbed, clock, identifiers, NUMBERS)
-        self.edit_now = EditTask(undisturbed, clock, NUMBERS)
-        self.trash_task = DeleteTask(undisturbed, clock, NUMBERS)
-        self.save_plan_now = SaveTimeline(undisturbed, clock)
-        self.give, self.roll_back = EditProject(crossed, clock), RollBackProject(crossed, clock)
-        self.task, self.project = GetTask(undisturbed, clock), GetProject(undisturbed)
-        self.delete, self.restore = DeleteProject(crossed, clock), RestoreProject(crossed, clock)
-        self.new_task = CreateTask(crossed, clock, identifiers, NUMBERS)
+        uninterrupted = partial(StoredUnitOfWork, self.memory, identifiers)
+        self.begin = uninterrupted
+        interrupted = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
+        self.new_project = CreateProject(uninterrupted, clock, identifiers)
+        self.rename = EditProject(uninterrupted, clock)
+        self.delete_now = DeleteProject(uninterrupted, clock)
+        self.new_task_now = CreateTask(uninterrupted, clock, identifiers, NUMBERS)
+        self.edit_now = EditTask(uninterrupted, clock, NUMBERS)
+        self.trash_task = DeleteTask(uninterrupted, clock, NUMBERS)
+        self.save_plan_now = SaveTimeline(uninterrupted, clock)
+        self.give, self.roll_back = EditProject(interrupted, clock), RollBackProject(interrupted, clock)
+        self.task, self.project = GetTask(uninterrupted, clock), GetProject(uninterrupted)
+        self.delete, self.restore = DeleteProject(interrupted, clock), RestoreProject(interrupted, clock)
+        self.new_task = CreateTask(interrupted, clock, identifiers, NUMBERS)
         self.edit_task, self.restore_task = (
-            EditTask(crossed, clock, NUMBERS),
-            RestoreTask(crossed, clock, NUMBERS),
+            EditTask(interrupted, clock, NUMBERS),
+            RestoreTask(interrupted, clock, NUMBERS),
         )
         self.roll_back_task, self.save_plan = (
-            RollBackTask(crossed, clock, NUMBERS),
-            SaveTimeline(crossed, clock),
+            RollBackTask(interrupted, clock, NUMBERS),
+            SaveTimeline(interrupted, clock),
         )
 
-    def cross(self, crossing: Crossing, *, times: int = 1) -> None:
-        self.crossing, self.times = crossing, times
+    def interrupt(self, interruption: Interruption, *, times: int = 1) -> None:
+        self.interruption, self.times = interruption, times
 
     async def live_in_trash(self) -> list[str]:
-        """Tasks and timelines that are live although their project is not."""
+        """The live tasks and timelines of deleted projects."""
         projects = await self.memory.scan("projects", after=None, limit=1_000)
         gone = {record["id"] for record in projects if record["isDeleted"]}
         tasks = await self.memory.scan("tasks", after=None, limit=1_000)
@@ -79,14 +79,14 @@ class Desk:
 
     async def _gate(self, step: Step) -> None:
         await open_gate(step)
-        if step == BEFORE_COMMIT and self.times and self.crossing is not None:
+        if step == BEFORE_COMMIT and self.times and self.interruption is not None:
             self.times -= 1
-            await self.crossing()
+            await self.interruption()
 
 
 @pytest.fixture
-async def desk(clock: Clock) -> Desk:
-    made = Desk(clock)
+async def use_cases(clock: Clock) -> UseCases:
+    made = UseCases(clock)
     work = made.begin(actor())
     for id_, name in ((ANNA, "anna"), (BEN, "ben")):
         work.users.save(User.create(id_, stamp(), email=f"{name}@example.org", name=name))
@@ -94,170 +94,178 @@ async def desk(clock: Clock) -> Desk:
     return made
 
 
-async def _garden(desk: Desk) -> Project:
-    return await desk.new_project(actor(), {"name": "Garden"})
+async def _garden(use_cases: UseCases) -> Project:
+    return await use_cases.new_project(actor(), {"name": "Garden"})
 
 
-def _deletion(desk: Desk, project: Project) -> Crossing:
-    return lambda: desk.delete_now(actor(), project.id, expected_version=None)
+def _deletion(use_cases: UseCases, project: Project) -> Interruption:
+    return lambda: use_cases.delete_now(actor(), project.id, expected_version=None)
 
 
-async def test_nothing_joins_a_project_that_is_deleted_meanwhile(desk: Desk) -> None:
+async def test_no_task_joins_a_project_that_is_deleted_concurrently(use_cases: UseCases) -> None:
     async def created(garden: Project) -> Any:
-        return await desk.new_task(actor(), {"title": "x", "project_id": garden.id})
+        return await use_cases.new_task(actor(), {"title": "x", "project_id": garden.id})
 
     async def moved(garden: Project) -> Any:
-        lone = await desk.new_task_now(actor(), {"title": "x"})
-        return await desk.edit_task(actor(), lone.id, {"project_id": garden.id}, expected_version=1)
+        lone = await use_cases.new_task_now(actor(), {"title": "x"})
+        return await use_cases.edit_task(actor(), lone.id, {"project_id": garden.id}, expected_version=1)
 
     async def restored(garden: Project) -> Any:
-        gone = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
-        await desk.trash_task(actor(), gone.id, expected_version=None)
-        desk.cross(_deletion(desk, garden))
-        return await desk.restore_task(actor(), gone.id, expected_version=None)
+        gone = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+        await use_cases.trash_task(actor(), gone.id, expected_version=None)
+        use_cases.interrupt(_deletion(use_cases, garden))
+        return await use_cases.restore_task(actor(), gone.id, expected_version=None)
 
     async def rolled_back(garden: Project) -> Any:
-        left = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
-        await desk.edit_now(actor(), left.id, {"project_id": None}, expected_version=None)
-        return await desk.roll_back_task(actor(), left.id, version=1, expected_version=None)
+        left = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+        await use_cases.edit_now(actor(), left.id, {"project_id": None}, expected_version=None)
+        return await use_cases.roll_back_task(actor(), left.id, version=1, expected_version=None)
 
     async def planned(garden: Project) -> Any:
-        return await desk.save_plan(actor(), garden.id, PLAN, expected_version=None)
+        return await use_cases.save_plan(actor(), garden.id, PLAN, expected_version=None)
 
     for number, join in enumerate((created, moved, restored, rolled_back, planned)):
-        garden = await desk.new_project(actor(), {"name": f"Garden {number}"})
-        desk.cross(_deletion(desk, garden))
+        garden = await use_cases.new_project(actor(), {"name": f"Garden {number}"})
+        use_cases.interrupt(_deletion(use_cases, garden))
         with pytest.raises((RuleBroken, Conflict)) as refusal:
             await join(garden)
         assert not isinstance(refusal.value, VersionConflict), join.__name__
-        assert (desk.times, await desk.live_in_trash()) == (0, []), join.__name__
+        assert (use_cases.times, await use_cases.live_in_trash()) == (0, []), join.__name__
 
 
-async def test_what_joins_while_a_project_is_deleted_goes_and_comes_back_with_it(desk: Desk) -> None:
-    garden = await _garden(desk)
+async def test_tasks_added_while_a_project_is_deleted_are_deleted_and_restored_with_it(
+    use_cases: UseCases,
+) -> None:
+    garden = await _garden(use_cases)
     joined: list[str] = []
 
     async def join() -> None:
-        joined.append((await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})).id)
-        await desk.save_plan_now(actor(), garden.id, PLAN, expected_version=None)
+        joined.append((await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})).id)
+        await use_cases.save_plan_now(actor(), garden.id, PLAN, expected_version=None)
 
-    desk.cross(join)
-    await desk.delete(actor(), garden.id, expected_version=1)
-    assert (await desk.task(actor(), joined[0])).task.is_deleted
-    assert await desk.live_in_trash() == []
-    await desk.restore(actor(), garden.id, expected_version=2)
-    assert not (await desk.task(actor(), joined[0])).task.is_deleted
-    plans = await desk.memory.fetch("timelines", [garden.id])
+    use_cases.interrupt(join)
+    await use_cases.delete(actor(), garden.id, expected_version=1)
+    assert (await use_cases.task(actor(), joined[0])).task.is_deleted
+    assert await use_cases.live_in_trash() == []
+    await use_cases.restore(actor(), garden.id, expected_version=2)
+    assert not (await use_cases.task(actor(), joined[0])).task.is_deleted
+    plans = await use_cases.memory.fetch("timelines", [garden.id])
     assert not plans[garden.id]["isDeleted"]
 
 
-async def test_what_joins_while_a_project_changes_hands_goes_along(desk: Desk) -> None:
+async def test_tasks_added_while_the_ownership_of_a_project_changes_get_the_new_ownership(
+    use_cases: UseCases,
+) -> None:
     for way in ("edit", "roll back"):
-        garden = await desk.new_project(actor(), {"name": f"Garden to {way}"})
-        there = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+        garden = await use_cases.new_project(actor(), {"name": f"Garden to {way}"})
+        there = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
         if way == "roll back":
-            await desk.rename(actor(ANNA, admin=True), garden.id, {"owner_id": BEN}, expected_version=1)
+            await use_cases.rename(actor(ANNA, admin=True), garden.id, {"owner_id": BEN}, expected_version=1)
         joined: list[str] = []
 
         async def join(project_id: str = garden.id, joined: list[str] = joined) -> None:
-            made = await desk.new_task_now(actor(ANNA, admin=True), {"title": "y", "project_id": project_id})
+            made = await use_cases.new_task_now(
+                actor(ANNA, admin=True), {"title": "y", "project_id": project_id}
+            )
             joined.append(made.id)
 
-        desk.cross(join)
+        use_cases.interrupt(join)
         admin = actor(ANNA, admin=True)
         if way == "edit":
-            await desk.give(admin, garden.id, {"owner_id": BEN}, expected_version=1)
+            await use_cases.give(admin, garden.id, {"owner_id": BEN}, expected_version=1)
         else:
-            await desk.roll_back(admin, garden.id, version=1, expected_version=2)
+            await use_cases.roll_back(admin, garden.id, version=1, expected_version=2)
         owner_id = BEN if way == "edit" else ANNA
-        found = await desk.memory.fetch("tasks", [there.id, *joined])
+        found = await use_cases.memory.fetch("tasks", [there.id, *joined])
         assert {record["ownerId"] for record in found.values()} == {owner_id}, way
         assert len(found) == 2, way
 
 
-async def test_a_project_that_keeps_its_hands_leaves_its_tasks_alone(desk: Desk) -> None:
-    garden = await _garden(desk)
-    there = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
-    await desk.rename(actor(), garden.id, {"name": "Park", "owner_id": ANNA}, expected_version=1)
-    await desk.roll_back(actor(), garden.id, version=1, expected_version=2)
-    assert (await desk.task(actor(), there.id)).task.version == 1
+async def test_an_unchanged_ownership_does_not_change_the_tasks(use_cases: UseCases) -> None:
+    garden = await _garden(use_cases)
+    there = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+    await use_cases.rename(actor(), garden.id, {"name": "Park", "owner_id": ANNA}, expected_version=1)
+    await use_cases.roll_back(actor(), garden.id, version=1, expected_version=2)
+    assert (await use_cases.task(actor(), there.id)).task.version == 1
 
 
-async def test_creations_and_a_deletion_at_once_leave_nothing_live_in_the_trash(desk: Desk) -> None:
+async def test_creations_and_a_deletion_at_once_leave_nothing_live_in_the_trash(use_cases: UseCases) -> None:
     for round_ in range(20):
-        garden = await desk.new_project(actor(), {"name": f"Garden {round_}"})
+        garden = await use_cases.new_project(actor(), {"name": f"Garden {round_}"})
 
         async def create(turns: int, project_id: str = garden.id) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await desk.new_task(actor(), {"title": "x", "project_id": project_id})
+            await use_cases.new_task(actor(), {"title": "x", "project_id": project_id})
 
-        deletion = desk.delete(actor(), garden.id, expected_version=1)
+        deletion = use_cases.delete(actor(), garden.id, expected_version=1)
         outcomes = await asyncio.gather(*map(create, range(8)), deletion, return_exceptions=True)
         refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         assert {type(refusal) for refusal in refused} <= {RuleBroken}
-        assert (await desk.project(actor(), garden.id)).is_deleted
-    assert await desk.live_in_trash() == []
+        assert (await use_cases.project(actor(), garden.id)).is_deleted
+    assert await use_cases.live_in_trash() == []
 
 
-async def test_a_renamed_project_hinders_nobody_who_joins_it(desk: Desk) -> None:
-    garden, names = await _garden(desk), iter(f"Garden {number}" for number in range(10))
+async def test_a_concurrent_renaming_of_the_project_does_not_reject_a_new_task(use_cases: UseCases) -> None:
+    garden, names = await _garden(use_cases), iter(f"Garden {number}" for number in range(10))
 
     async def rename() -> None:
-        await desk.rename(actor(), garden.id, {"name": next(names)}, expected_version=None)
+        await use_cases.rename(actor(), garden.id, {"name": next(names)}, expected_version=None)
 
-    desk.cross(rename, times=3)
-    made = await desk.new_task(actor(), {"title": "x", "project_id": garden.id})
-    desk.cross(rename, times=3)
-    await desk.save_plan(actor(), garden.id, PLAN, expected_version=0)
-    assert (await desk.task(actor(), made.id)).task.project_id == garden.id
-    desk.cross(rename, times=4)
+    use_cases.interrupt(rename, times=3)
+    made = await use_cases.new_task(actor(), {"title": "x", "project_id": garden.id})
+    use_cases.interrupt(rename, times=3)
+    await use_cases.save_plan(actor(), garden.id, PLAN, expected_version=0)
+    assert (await use_cases.task(actor(), made.id)).task.project_id == garden.id
+    use_cases.interrupt(rename, times=4)
     with pytest.raises(VersionConflict) as refusal:
-        await desk.new_task(actor(), {"title": "y", "project_id": garden.id})
+        await use_cases.new_task(actor(), {"title": "y", "project_id": garden.id})
     assert refusal.value.concerns("projects", garden.id)
 
 
-async def test_nothing_new_hangs_below_what_goes_to_the_trash_meanwhile(desk: Desk) -> None:
-    above = await desk.new_task_now(actor(), {"title": "x"})
-    desk.cross(lambda: desk.trash_task(actor(), above.id, expected_version=None))
+async def test_a_task_gets_no_parent_that_is_deleted_concurrently(use_cases: UseCases) -> None:
+    above = await use_cases.new_task_now(actor(), {"title": "x"})
+    use_cases.interrupt(lambda: use_cases.trash_task(actor(), above.id, expected_version=None))
     with pytest.raises(RuleBroken) as refusal:
-        await desk.new_task(actor(), {"title": "y", "parent_id": above.id})
+        await use_cases.new_task(actor(), {"title": "y", "parent_id": above.id})
     assert [fault.pointer for fault in refusal.value.violations] == ["/parentId"]
-    stored = await desk.memory.scan("tasks", after=None, limit=10)
+    stored = await use_cases.memory.scan("tasks", after=None, limit=10)
     assert [(record["id"], record["isDeleted"]) for record in stored] == [(above.id, True)]
 
 
-async def test_a_busy_task_hinders_nobody_who_hangs_one_below_it(desk: Desk) -> None:
-    above, titles = await desk.new_task_now(actor(), {"title": "x"}), iter("abc")
+async def test_a_concurrent_change_of_the_parent_does_not_reject_a_subtask(use_cases: UseCases) -> None:
+    above, titles = await use_cases.new_task_now(actor(), {"title": "x"}), iter("abc")
 
     async def edit() -> None:
-        await desk.edit_now(actor(), above.id, {"title": next(titles)}, expected_version=None)
+        await use_cases.edit_now(actor(), above.id, {"title": next(titles)}, expected_version=None)
 
-    desk.cross(edit, times=3)
-    made = await desk.new_task(actor(), {"title": "y", "parent_id": above.id})
-    found = (await desk.memory.fetch("tasks", [made.id, above.id])).values()
+    use_cases.interrupt(edit, times=3)
+    made = await use_cases.new_task(actor(), {"title": "y", "parent_id": above.id})
+    found = (await use_cases.memory.fetch("tasks", [made.id, above.id])).values()
     assert {(record["title"], record["parentId"]) for record in found} == {("y", above.id), ("c", None)}
 
 
-async def test_a_busy_task_does_not_hinder_the_deletion_of_its_project(desk: Desk) -> None:
-    garden = await _garden(desk)
-    busy = await desk.new_task_now(actor(), {"title": "x", "project_id": garden.id})
+async def test_a_concurrent_change_of_a_task_does_not_reject_the_deletion_of_its_project(
+    use_cases: UseCases,
+) -> None:
+    garden = await _garden(use_cases)
+    busy = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
     titles = iter("abc")
 
     async def edit() -> None:
-        await desk.edit_now(actor(), busy.id, {"title": next(titles)}, expected_version=None)
+        await use_cases.edit_now(actor(), busy.id, {"title": next(titles)}, expected_version=None)
 
-    desk.cross(edit, times=3)
-    deleted = await desk.delete(actor(), garden.id, expected_version=1)
-    assert (deleted.version, (await desk.task(actor(), busy.id)).task.title) == (2, "c")
-    assert await desk.live_in_trash() == []
+    use_cases.interrupt(edit, times=3)
+    deleted = await use_cases.delete(actor(), garden.id, expected_version=1)
+    assert (deleted.version, (await use_cases.task(actor(), busy.id)).task.title) == (2, "c")
+    assert await use_cases.live_in_trash() == []
 
 
-async def test_a_project_that_changed_itself_is_not_deleted(desk: Desk) -> None:
-    garden = await _garden(desk)
-    desk.cross(lambda: desk.rename(actor(), garden.id, {"name": "Park"}, expected_version=None))
+async def test_a_project_that_changed_itself_is_not_deleted(use_cases: UseCases) -> None:
+    garden = await _garden(use_cases)
+    use_cases.interrupt(lambda: use_cases.rename(actor(), garden.id, {"name": "Park"}, expected_version=None))
     with pytest.raises(VersionConflict) as refusal:
-        await desk.delete(actor(), garden.id, expected_version=1)
+        await use_cases.delete(actor(), garden.id, expected_version=1)
     assert refusal.value.concerns("projects", garden.id)
     assert refusal.value.current_version == 2
-    assert not (await desk.project(actor(), garden.id)).is_deleted
+    assert not (await use_cases.project(actor(), garden.id)).is_deleted

@@ -21,7 +21,7 @@ ALL_EXPANSIONS: Expansions = frozenset(Expansion)
 
 
 class SetClock:
-    """The port Clock for tests: says what the test wants said."""
+    """The port Clock: a time that the test sets."""
 
     def __init__(self) -> None:
         self.instant = NOON + timedelta(hours=1)
@@ -84,7 +84,7 @@ async def test_readers_see_their_own_tasks_their_teams_and_what_is_given_to_them
         await read(actor(STRANGER), TASKS[0])
 
 
-async def test_each_reader_sees_whether_he_watches(
+async def test_details_say_whether_the_reader_watches_the_task(
     read: GetTask, listing: ListTasks, begin: Begin, clock: Clock
 ) -> None:
     await WatchTask(begin, clock)(actor(BEN), TASKS[3])
@@ -97,7 +97,7 @@ async def test_each_reader_sees_whether_he_watches(
     assert not (await read(actor(BEN), TASKS[3])).in_watchlist
 
 
-async def test_a_reader_who_knows_the_version_is_told_of_what_makes_none(
+async def test_details_that_change_without_a_version_are_not_cacheable_by_version(
     read: GetTask, begin: Begin, clock: SetClock
 ) -> None:
     assert (await read(actor(), TASKS[3])).is_cacheable_by_version
@@ -130,7 +130,7 @@ async def test_a_task_is_deferred_until_its_time_comes(
     assert TASKS[3] in await found(listing, ANNA, todo)
 
 
-async def test_an_earlier_version_is_shown_as_it_was_seen(
+async def test_an_earlier_version_has_the_details_of_its_time(
     read: GetTask, begin: Begin, clock: SetClock
 ) -> None:
     await deferred(begin, TASKS[3], until=NOON + timedelta(hours=2))

@@ -46,7 +46,7 @@ def ids(items: Iterable[WatchedTask]) -> list[str]:
 
 
 async def history(begin: Begin, user_id: str, task_id: str) -> list[Action]:
-    """What happened to a watch, oldest first."""
+    """The audit actions of a watch, oldest first."""
     wanted = AuditFilter(collection="watchlists", entity_id=watch_id(user_id, task_id))
     page = await begin(actor()).audit.matching(wanted, PageRequest(sort=Sort("version")))
     return [entry.action for entry in page.items]
@@ -59,7 +59,7 @@ async def trash(begin: Begin, task_id: str) -> None:
 
 
 async def leave(begin: Begin, user_id: str) -> None:
-    """Somebody leaves every team of his."""
+    """A user leaves all their teams."""
     work = begin(actor())
     for membership in await work.memberships.of_user(user_id):
         work.memberships.save(membership.leave(Stamp(NOON, ANNA)))
@@ -75,7 +75,7 @@ async def test_watching_twice_is_watching_once(watch: WatchTask, begin: Begin) -
     assert await history(begin, ANNA, TASKS[0]) == [Action.CREATED]
 
 
-async def test_who_takes_a_task_up_again_watches_it_since_then(
+async def test_watching_a_task_again_restarts_the_watch(
     watch: WatchTask, unwatch: UnwatchTask, listing: ListWatched, begin: Begin
 ) -> None:
     await watch(actor(), TASKS[0])
@@ -112,7 +112,7 @@ async def test_watchlists_are_each_users_own(watch: WatchTask, listing: ListWatc
     assert (await listing(actor(STRANGER), NEWEST_FIRST)).items == []
 
 
-async def test_nobody_watches_what_he_may_not_see(
+async def test_an_invisible_task_cannot_be_watched(
     watch: WatchTask, unwatch: UnwatchTask, begin: Begin
 ) -> None:
     for unknown in (TASKS[0], numbered_id(0xDEAD)):
@@ -140,7 +140,7 @@ async def test_what_went_into_the_trash_is_left_out_and_not_taken_up(
     assert await begin(actor()).watches.task_ids_of_user(ANNA) == (TASKS[1],)
 
 
-async def test_who_leaves_the_team_loses_sight_of_its_tasks_and_may_give_them_up(
+async def test_former_members_do_not_see_watched_tasks_and_can_stop_watching_them(
     watch: WatchTask, unwatch: UnwatchTask, listing: ListWatched, begin: Begin
 ) -> None:
     await watch(actor(BEN), TASKS[2])
@@ -228,7 +228,7 @@ async def test_a_watch_of_version_1_that_was_updated_later_keeps_its_place(
     assert [(item.details.id, item.watched_at) for item in last.items] == [(TASKS[0], brought.created_at)]
 
 
-async def test_parts_are_shown_where_they_are_asked_for(watch: WatchTask, listing: ListWatched) -> None:
+async def test_expansions_are_included_on_request(watch: WatchTask, listing: ListWatched) -> None:
     await watch(actor(), TASKS[1])
 
     plain = (await listing(actor(), NEWEST_FIRST)).items[0].details

@@ -1,4 +1,4 @@
-"""What stays with people, and what does not, once they are no longer in a team."""
+"""Tasks and roles of members who have left a team."""
 
 from functools import partial
 
@@ -23,10 +23,10 @@ TASK, PROJECT = numbered_id(71), numbered_id(72)
 AFTER_COMMIT = Step("memory", "commit", Moment.AFTER)
 
 
-async def given_task(house: TeamFixture, team: Team, *, status: TaskStatus = TaskStatus.TODO) -> None:
-    """A task in a project of the team's, given to Ben alone."""
-    stamp, assignee = Stamp(house.clock.now(), ANNA), Assignee(BEN, AssigneeType.USER)
-    work = house.now.begin(actor())
+async def given_task(fixture: TeamFixture, team: Team, *, status: TaskStatus = TaskStatus.TODO) -> None:
+    """A task in a project of the team, assigned to Ben."""
+    stamp, assignee = Stamp(fixture.clock.now(), ANNA), Assignee(BEN, AssigneeType.USER)
+    work = fixture.now.begin(actor())
     work.projects.save(
         Project.create(PROJECT, stamp, owner_id=ANNA, changes={"name": "Garden", "team_id": team.id})
     )
@@ -38,104 +38,104 @@ async def given_task(house: TeamFixture, team: Team, *, status: TaskStatus = Tas
     work.tasks.save(task)
     work.assignments.save(assignment)
     await work.commit()
-    work = house.now.begin(actor())
+    work = fixture.now.begin(actor())
     work.tasks.save((await work.tasks.get(TASK)).assigned(stamp, assignment))
     await work.commit()
 
 
-async def stored_task(house: TeamFixture) -> tuple[Task, TaskAssignment]:
-    work = house.now.begin(actor())
+async def stored_task(fixture: TeamFixture) -> tuple[Task, TaskAssignment]:
+    work = fixture.now.begin(actor())
     assignment = await work.assignments.of_task(TASK)
     assert assignment is not None
     return await work.tasks.get(TASK), assignment
 
 
-async def test_what_was_given_to_him_alone_goes_to_the_team(house: TeamFixture) -> None:
-    team = await house.team(BEN)
-    await given_task(house, team)
-    await house.now.remove(actor(), team.id, BEN)
+async def test_the_own_tasks_of_a_leaving_member_are_assigned_to_the_team(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN)
+    await given_task(fixture, team)
+    await fixture.now.remove(actor(), team.id, BEN)
 
-    task, assignment = await stored_task(house)
+    task, assignment = await stored_task(fixture)
     assert task.assignee == assignment.assignee == Assignee(team.id, AssigneeType.TEAM)
     assert task.executor_id is assignment.executor_id is None
     with pytest.raises(NotFound):
-        await GetTask(house.now.begin, house.clock)(actor(BEN), TASK)
+        await GetTask(fixture.now.begin, fixture.clock)(actor(BEN), TASK)
 
 
-async def test_what_is_done_stays_his_work_but_he_sees_it_no_more(house: TeamFixture) -> None:
-    team = await house.team(BEN)
-    await given_task(house, team, status=TaskStatus.DONE)
-    await house.now.remove(actor(), team.id, BEN)
+async def test_a_task_that_is_done_keeps_its_executor_who_no_longer_sees_it(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN)
+    await given_task(fixture, team, status=TaskStatus.DONE)
+    await fixture.now.remove(actor(), team.id, BEN)
 
-    task, assignment = await stored_task(house)
+    task, assignment = await stored_task(fixture)
     assert task.executor_id == assignment.executor_id == BEN
     with pytest.raises(NotFound):
-        await GetTask(house.now.begin, house.clock)(actor(BEN), TASK)
+        await GetTask(fixture.now.begin, fixture.clock)(actor(BEN), TASK)
 
 
 async def test_a_task_that_is_open_again_waits_for_another_where_its_executor_has_left(
-    house: TeamFixture,
+    fixture: TeamFixture,
 ) -> None:
-    team = await house.team(BEN, CARL)
-    await house.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
-    await house.now.remove(actor(), team.id, BEN)
-    assert await house.executors(TASK) == (BEN, BEN)
+    team = await fixture.team(BEN, CARL)
+    await fixture.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
+    await fixture.now.remove(actor(), team.id, BEN)
+    assert await fixture.executors(TASK) == (BEN, BEN)
 
-    edit = EditTask(house.now.begin, house.clock, NUMBERS)
+    edit = EditTask(fixture.now.begin, fixture.clock, NUMBERS)
     await edit(actor(CARL), TASK, {"status": TaskStatus.TODO}, expected_version=None)
 
-    assert await house.executors(TASK) == (None, None)
+    assert await fixture.executors(TASK) == (None, None)
 
 
-async def test_a_task_that_is_open_again_stays_with_an_executor_who_is_there(house: TeamFixture) -> None:
-    team = await house.team(BEN, CARL)
-    await house.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
+async def test_a_reopened_task_keeps_an_executor_who_is_still_a_member(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN, CARL)
+    await fixture.taken_task(TASK, team, BEN, {"status": TaskStatus.DONE})
 
-    edit = EditTask(house.now.begin, house.clock, NUMBERS)
+    edit = EditTask(fixture.now.begin, fixture.clock, NUMBERS)
     await edit(actor(CARL), TASK, {"status": TaskStatus.TODO}, expected_version=None)
 
-    assert await house.executors(TASK) == (BEN, BEN)
+    assert await fixture.executors(TASK) == (BEN, BEN)
 
 
-async def test_nobody_carries_off_a_task_that_he_only_works_on(house: TeamFixture) -> None:
-    team = await house.team(BEN)
-    await given_task(house, team)
-    edit = EditTask(house.now.begin, house.clock, NUMBERS)
+async def test_a_member_cannot_move_a_task_of_others_out_of_the_project(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN)
+    await given_task(fixture, team)
+    edit = EditTask(fixture.now.begin, fixture.clock, NUMBERS)
 
     with pytest.raises(Forbidden):
         await edit(actor(BEN), TASK, {"project_id": None}, expected_version=None)
     await edit(actor(ANNA), TASK, {"project_id": None}, expected_version=None)
 
-    task, _ = await stored_task(house)
+    task, _ = await stored_task(fixture)
     assert task.ownership == Ownership(ANNA)
 
 
-async def test_a_code_lets_back_in_who_left_but_not_who_was_removed(house: TeamFixture) -> None:
-    team = await house.team(BEN, CARL)
-    code, _ = await house.now.invite(actor(), team.id)
-    await house.now.remove(actor(CARL), team.id, CARL)
-    await house.now.remove(actor(), team.id, BEN)
+async def test_a_code_admits_members_who_left_but_not_removed_ones(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN, CARL)
+    code, _ = await fixture.now.invite(actor(), team.id)
+    await fixture.now.remove(actor(CARL), team.id, CARL)
+    await fixture.now.remove(actor(), team.id, BEN)
 
-    await house.now.join(actor(CARL), code)
+    await fixture.now.join(actor(CARL), code)
     with pytest.raises(RuleBroken):
-        await house.now.join(actor(BEN), code)
-    assert await house.member_ids(team) == {ANNA, CARL}
+        await fixture.now.join(actor(BEN), code)
+    assert await fixture.member_ids(team) == {ANNA, CARL}
 
-    await house.now.add(actor(), team.id, [BEN])
-    assert await house.member_ids(team) == {ANNA, BEN, CARL}
+    await fixture.now.add(actor(), team.id, [BEN])
+    assert await fixture.member_ids(team) == {ANNA, BEN, CARL}
 
 
-async def test_a_team_restored_while_it_goes_to_the_trash_has_all_its_members(house: TeamFixture) -> None:
-    team = await house.team(BEN, CARL)
+async def test_a_team_restored_while_it_goes_to_the_trash_has_all_its_members(fixture: TeamFixture) -> None:
+    team = await fixture.team(BEN, CARL)
     restored: list[Team] = []
 
     async def gate(step: Step) -> None:
         await open_gate(step)
         if step == AFTER_COMMIT and not restored:
-            restored.append(await house.now.restore(actor(), team.id, expected_version=None))
+            restored.append(await fixture.now.restore(actor(), team.id, expected_version=None))
 
-    crossed = partial(StoredUnitOfWork, FaultyStore(house.memory, gate), SortableIdentifiers())
-    await DeleteTeam(crossed, house.clock)(actor(), team.id, expected_version=None)
+    interrupted = partial(StoredUnitOfWork, FaultyStore(fixture.memory, gate), SortableIdentifiers())
+    await DeleteTeam(interrupted, fixture.clock)(actor(), team.id, expected_version=None)
 
     assert len(restored) == 1
-    assert await house.member_ids(team) == {ANNA, BEN, CARL}
+    assert await fixture.member_ids(team) == {ANNA, BEN, CARL}

@@ -190,7 +190,7 @@ async def test_a_code_opens_the_team_until_it_is_revoked_or_a_week_is_over(servi
         for each in (code, late, "nonsense", "A" * 56)
     ]
     assert {(each.status_code, each.json()["detail"], *pointers(each)) for each in answers} == {
-        (422, "This code opens no team.", "/code")
+        (422, "This invitation code is not valid; ask for a new one.", "/code")
     }
     assert await service.stored() == before
 

@@ -76,7 +76,7 @@ SEARCHED = ("users", "teams", "projects", "labels", "tasks")
 """The collections that are searched by words."""
 
 ALL, LIVE, TRASH = "", "NOT is_deleted", "is_deleted AND deleted_at IS NOT NULL"
-UNSETTLED = "sync_status IN ('PENDING', 'FAILED', 'PARKED')"
+UNDELIVERED = "sync_status IN ('PENDING', 'FAILED', 'PARKED')"
 
 UNIQUE_KEYS = (
     ("users", "email", "email", LIVE),
@@ -126,8 +126,8 @@ INDEXES = (
     ("watchlists", "task", "task_id, created_at", ALL),
     ("audit_logs", "actor_at", "actor_id, at", ALL),
     ("audit_logs", "at", "at", ALL),
-    ("audit_logs", "unsettled", "sync_status", UNSETTLED),
-    ("audit_logs", "unsettled_in", "sync_status, collection", UNSETTLED),
+    ("audit_logs", "undelivered", "sync_status", UNDELIVERED),
+    ("audit_logs", "undelivered_in", "sync_status, collection", UNDELIVERED),
 )
 """As unique keys. Ascending, nulls first, then by id."""
 

@@ -1,4 +1,4 @@
-"""A garden that a team works in: who belongs to it, their project, labels and tasks, put into a store at once."""
+"""A team with members, a project, labels and tasks, stored for tests."""
 
 from dataclasses import dataclass, field
 
@@ -27,16 +27,17 @@ TASKS = tuple(numbered_id(0x100 + number) for number in range(20))
 
 @dataclass(frozen=True, slots=True)
 class TeamProject:
-    """Anna owns the project and the team; Ben belongs to the team under a role that people made.
+    """Anna owns the project and the team; Ben is a member with a custom role.
 
-    The first task is Cleo's, the second was given to the team and Ben took it over, the others wait. All have labels.
+    The first task is assigned to Cleo, the second to the team with Ben as executor; the others are unassigned. All have
+    labels.
     """
 
     begin: Begin
     stamp: Stamp = field(default_factory=lambda: Stamp(NOON, ANNA))
 
-    async def plant(self) -> None:
-        """Stores everything."""
+    async def store(self) -> None:
+        """Stores all records."""
         work = self.begin(actor())
         for id_, name in NAMES.items():
             address = f"{name.split()[0].lower()}@example.org"

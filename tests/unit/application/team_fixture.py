@@ -1,4 +1,4 @@
-"""Teams and roles over a store where others come between: every use case twice, undisturbed and crossed."""
+"""The use cases of teams and roles, with and without a concurrent change before their commits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,11 +29,11 @@ NAMES = {ANNA: "Anna", BEN: "Ben", CARL: "Carl", DORA: "Dora", EVE: "Eve", ADMIN
 NEWEST = PageRequest(sort=Sort("at", descending=True), limit=100)
 BEFORE_COMMIT = Step("memory", "commit", Moment.BEFORE)
 
-Crossing = Callable[[], Awaitable[Any]]
+Interruption = Callable[[], Awaitable[Any]]
 
 
 class SettableClock:
-    """The port Clock: a second passes with each look, more where the test says so."""
+    """The port Clock: one second later at each reading; tests may set it."""
 
     def __init__(self) -> None:
         self.instant = NOON
@@ -43,11 +43,11 @@ class SettableClock:
         return self.instant
 
 
-class UseCases:
-    """Everything one can do with teams and roles."""
+class TeamUseCases:
+    """The use cases of teams and roles."""
 
     def __init__(self, begin: Begin, clock: SettableClock) -> None:
-        identifiers, invitations = SortableIdentifiers(), InviteCodes(b"secret of the clubhouse")
+        identifiers, invitations = SortableIdentifiers(), InviteCodes(b"secret of the tests")
         self.begin = begin
         self.create = teams.CreateTeam(begin, clock, identifiers)
         self.get, self.find = teams.GetTeam(begin), teams.ListTeams(begin)
@@ -70,19 +70,19 @@ class UseCases:
 
 
 class TeamFixture:
-    """The use cases: `now` undisturbed, `crossed` with `crossing` right before a commit, `times` times."""
+    """The use cases: `now` as they are, `interrupted` with `interruption` before each of the next `times` commits."""
 
     def __init__(self) -> None:
         self.memory, self.clock = MemoryRecordStore(), SettableClock()
-        self.crossing: Crossing | None = None
+        self.interruption: Interruption | None = None
         self.times = 0
         identifiers = SortableIdentifiers()
-        self.now = UseCases(partial(StoredUnitOfWork, self.memory, identifiers), self.clock)
-        crossed = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
-        self.crossed = UseCases(crossed, self.clock)
+        self.now = TeamUseCases(partial(StoredUnitOfWork, self.memory, identifiers), self.clock)
+        interrupted = partial(StoredUnitOfWork, FaultyStore(self.memory, self._gate), identifiers)
+        self.interrupted = TeamUseCases(interrupted, self.clock)
 
     async def open(self) -> None:
-        """The roles are there, and so is everybody; only the administrator holds a grant."""
+        """Stores the built-in roles and the users; only the administrator has a grant."""
         await self.now.seed(system_actor("start"))
         work = self.now.begin(actor())
         for id, name in NAMES.items():
@@ -99,7 +99,7 @@ class TeamFixture:
         return made
 
     async def rename(self, user_id: str) -> None:
-        """Gives somebody another name, which concerns nothing that he may do."""
+        """Renames a user, which does not change their rights."""
         work = self.now.begin(actor())
         user = await work.users.get(user_id)
         work.users.save(
@@ -110,7 +110,7 @@ class TeamFixture:
     async def taken_task(
         self, id: str, team: Team, executor_id: str, changes: TaskChanges | None = None
     ) -> None:
-        """Stores a task of Anna's, given to the team and taken over by a member."""
+        """Stores a task of Anna's that is assigned to the team and has an executor."""
         stamp = Stamp(self.clock.now(), ANNA)
         assignee = Assignee(team.id, AssigneeType.TEAM)
         assignment = TaskAssignment.create(id[::-1], stamp, task_id=id, assignee=assignee)
@@ -125,7 +125,7 @@ class TeamFixture:
         await work.commit()
 
     async def executors(self, id: str) -> tuple[str | None, str | None]:
-        """Who does a task, as the task says and as its assignment says."""
+        """The executor of a task, according to the task and to its assignment."""
         work = self.now.begin(actor())
         assignment = await work.assignments.of_task(id)
         assert assignment is not None
@@ -135,24 +135,24 @@ class TeamFixture:
         return await self.now.begin(actor()).memberships.get(membership_id(team.id, user_id))
 
     async def member_ids(self, team: Team) -> set[str]:
-        """Who belongs to the team at present."""
+        """The present members of the team."""
         return {one.user_id for one in await self.now.begin(actor()).memberships.of_team(team.id)}
 
     async def stored(self) -> dict[str, Any]:
-        """Everything that a refused request must leave as it was."""
+        """All records that a rejected request must not change."""
         people = ("users", "roles", "teams", "team_members")
         names = (*people, "projects", "timelines", "tasks", "task_assignments", "audit_logs")
         return {name: await self.memory.scan(name, after=None, limit=5_000) for name in names}
 
-    def cross(self, crossing: Crossing, *, times: int = 1) -> None:
-        """Somebody else acts before the next commits of the crossed use cases."""
-        self.crossing, self.times = crossing, times
+    def interrupt(self, interruption: Interruption, *, times: int = 1) -> None:
+        """Makes a concurrent change before the next commits of the interrupted use cases."""
+        self.interruption, self.times = interruption, times
 
     async def _gate(self, step: Step) -> None:
         await open_gate(step)
-        if step == BEFORE_COMMIT and self.times and self.crossing is not None:
+        if step == BEFORE_COMMIT and self.times and self.interruption is not None:
             self.times -= 1
-            await self.crossing()
+            await self.interruption()
 
 
 def admin() -> Actor:
@@ -164,6 +164,6 @@ def moderator() -> Actor:
 
 
 async def at_once(*requests: Awaitable[Any]) -> list[BaseException]:
-    """What of several requests made at the same time was refused."""
+    """The errors of several concurrent requests."""
     outcomes = await asyncio.gather(*requests, return_exceptions=True)
     return [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
