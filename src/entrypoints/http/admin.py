@@ -1,6 +1,5 @@
 """/v1/admin: the trash of all users, its retention, and what this process knows about its stores."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -111,7 +110,6 @@ class CacheView(Struct, rename="camel"):
     ratio: Ratio | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class AdminController(Controller, path="/v1/admin"):
     """For administrators; everybody else is refused."""
 

@@ -84,7 +84,6 @@ def _status_answer(*, is_up: bool) -> Answer:
     return _answer(StatusView(UP if is_up else DOWN), is_up=is_up)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HealthController(Controller):
     """Probes. `is_started` turns true once the stores are open."""
 

@@ -157,7 +157,6 @@ class RollBack(Protocol):
     ) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
 class HistoryController(Controller, path="/v1/audit"):
     """The history of one entity. Each resource with versions inherits it, with its address, view and collection."""
 
@@ -218,7 +217,6 @@ class HistoryController(Controller, path="/v1/audit"):
         return await self.roll_back(actor, id, version=body.version, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class AuditController(Controller, path="/v1/audit"):
     """The whole audit trail: administrators see all of it, others see what they did."""
 

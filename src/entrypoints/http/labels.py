@@ -1,6 +1,5 @@
 """/v1/labels."""
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
@@ -59,7 +58,6 @@ class LabelQuery(SearchQuery, rename="camel"):
     sort: Annotated[SearchOrder, sort_described("name")] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class LabelController(TrashController, path="/v1/labels", collection="labels", view=LabelView):
     """Labels, which have a trash and no version contract."""
 

@@ -1,6 +1,5 @@
 """/v1/sync: the mirror, for administrators."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
@@ -113,7 +112,6 @@ class StoryView(Struct):
     items: tuple[ChapterView, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class SyncController(Controller, path="/v1/sync"):
     """Lag, failures, retries and stories."""
 

@@ -1,7 +1,6 @@
 """The one trash contract: delete softly, restore. Each resource lists its own trash."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Protocol
 
 from application.actor import Actor
@@ -16,7 +15,6 @@ class Move(Protocol):
     def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrashController(Controller):
     """Into the trash and out of it. The controller of a resource with a trash inherits it and names its use cases."""
 

@@ -1,7 +1,6 @@
 """/v1/users."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -76,7 +75,6 @@ def _user_view(seen: SeenUser) -> UserView:
     return view
 
 
-@dataclass(frozen=True, kw_only=True)
 class UserController(Controller, path="/v1/users", collection="users"):
     """Accounts and profiles."""
 

@@ -1,7 +1,5 @@
 """/v1/projects."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import ProjectFilter
@@ -23,7 +21,6 @@ from entrypoints.http.protocol.schemas import TrashQuery, set_fields
 from entrypoints.http.trash import TrashController
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProjectController(TrashController, path="/v1/projects", collection="projects", view=ProjectView):
     """Projects."""
 
@@ -75,7 +72,6 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
         return await self.edit_project(actor, id, set_fields(body), expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProjectHistoryController(
     HistoryController, path="/v1/projects/{id}", collection="projects", view=ProjectView
 ):

@@ -1,7 +1,7 @@
 """/v1/projects/{id}/timeline: load, save whole, change in part."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -67,7 +67,6 @@ def _patched_calendar(calendar: Calendar, patch: CalendarPatch | UnsetType | Non
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimelineController(
     HistoryController, path="/v1/projects/{id}/timeline", collection="timelines", view=TimelineView
 ):

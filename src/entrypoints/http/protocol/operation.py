@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, get_args
 
 from msgspec import Struct
 
@@ -32,8 +32,9 @@ class Load(Protocol):
     def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Tagged]: ...
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Controller:
-    """The operations of one address. A subclass is a dataclass whose fields are the use cases that it needs.
+    """The operations of one address. The annotated attributes of a subclass are the use cases and parts that it needs.
 
     path: What the paths of its operations begin with.
     collection: The collection of the record that this address names.
@@ -54,6 +55,10 @@ class Controller:
         cls.path = path or cls.path
         cls.collection = collection or cls.collection
         cls.view = view or cls.view
+
+    # Not a real dataclass: making those takes longer than anything else at the start of the program.
+    def __init__(self, **parts: object) -> None:
+        self.__dict__.update(parts)
 
     def record_id(self, path: dict[str, str]) -> str | None:
         """The id of the record that the address names."""

@@ -1,7 +1,5 @@
 """/v1/task-assignments."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import TaskFilter
@@ -26,7 +24,6 @@ async def _replay_creation(
     return await controller.get_made(actor, task_id, version=version)
 
 
-@dataclass(frozen=True, kw_only=True)
 class AssignmentController(Controller, path="/v1/task-assignments", collection="task_assignments"):
     """Who is to do which task."""
 

@@ -1,7 +1,6 @@
 """/v1/tasks, with what people do to one task beside changing its fields: deferring and assigning."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -77,7 +76,6 @@ def _filter_of(query: TaskQuery) -> TaskFilter:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskController(TrashController, path="/v1/tasks", collection="tasks", view=TaskView):
     """Tasks."""
 
@@ -161,7 +159,6 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         return await self.unassign_task(actor, id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskHistoryController(HistoryController, path="/v1/tasks/{id}", collection="tasks", view=TaskView):
     """The history of a task."""
 

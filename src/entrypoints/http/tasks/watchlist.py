@@ -1,7 +1,5 @@
 """/v1/watchlist."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from application.actor import Actor
@@ -30,7 +28,6 @@ class WatchEntryView(msgspec.Struct, rename="camel"):
     deleted_by: Id | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class WatchlistController(Controller, path="/v1/watchlist"):
     """What the caller follows. There is one watchlist for each user, so its address names none.
 

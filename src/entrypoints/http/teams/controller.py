@@ -1,7 +1,5 @@
 """/v1/teams."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import TeamFilter
@@ -23,7 +21,6 @@ from entrypoints.http.teams.schemas import TeamBody, TeamPatch, TeamQuery, TeamV
 from entrypoints.http.trash import TrashController
 
 
-@dataclass(frozen=True, kw_only=True)
 class TeamController(TrashController, path="/v1/teams", collection="teams", view=TeamView):
     """Teams."""
 
@@ -71,7 +68,6 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
         return await self.edit_team(actor, id, set_fields(body), expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TeamHistoryController(HistoryController, path="/v1/teams/{id}", collection="teams", view=TeamView):
     """The history of a team."""
 

@@ -1,7 +1,5 @@
 """/v1/teams/{id}/members, invitations to a team, the roles of its members, and what happened there."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.teams.commands import GetTeam
@@ -41,7 +39,6 @@ async def _replay_joining(
     return await controller.get_joined(actor, membership_id)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", collection="team_members"):
     """One member of a team, and their roles there."""
 
@@ -84,7 +81,6 @@ class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", coll
         return await self.take_role(actor, id, user_id, role_id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class JoinController(Controller, path="/v1/teams", collection="teams"):
     """Who belongs to a team, how people join it, and what happened there."""
 

@@ -1,6 +1,5 @@
 """/v1/roles, and the global roles of users."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from application.accounts.users import GetUser
@@ -25,7 +24,6 @@ from entrypoints.http.teams.schemas import (
 _role_view = view_maker(Role, RoleView)
 
 
-@dataclass(frozen=True, kw_only=True)
 class RoleController(Controller, path="/v1/roles", collection="roles"):
     """Roles. Everybody reads them, administrators change them."""
 
@@ -81,7 +79,6 @@ class RoleController(Controller, path="/v1/roles", collection="roles"):
         return await self.delete_role(actor, id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="users"):
     """The roles of a user; administrators grant and revoke global ones."""
 
