@@ -192,7 +192,7 @@ class HistoryController(Controller, path="/v1/audit"):
         await self.get(actor, id)
         return await self.list_versions(actor, self.collection or "", id, page)
 
-    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView, tagged=True)
+    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView)
     async def version(self, actor: Actor, id: str, version: int) -> Tagged:
         return await self.get(actor, id, version=version)
 
@@ -208,8 +208,6 @@ class HistoryController(Controller, path="/v1/audit"):
         "/rollback",
         summary="Put an earlier version back, as a new one",
         view=EntityView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -224,11 +222,7 @@ class AuditController(Controller, path="/v1/audit"):
     audit_views: AuditViews
 
     @operation(
-        "GET",
-        summary="List audit entries, newest first",
-        page_of=AuditEntryView,
-        stored=False,
-        also=(403,),
+        "GET", summary="List audit entries, newest first", page_of=AuditEntryView, stored=False, also=(403,)
     )
     async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
         asked = AuditFilter(

@@ -22,7 +22,7 @@ class TrashController(Controller):
     delete: Move
     restore: Move
 
-    @operation("DELETE", "/{id}", summary="Move to the trash", status=204, guarded=True, also=(403,))
+    @operation("DELETE", "/{id}", summary="Move to the trash", status=204, also=(403,))
     async def move_to_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
         return await self.delete(actor, id, expected_version=expected)
 
@@ -31,8 +31,6 @@ class TrashController(Controller):
         "/{id}/restore",
         summary="Take out of the trash, with what went there with it",
         view=EntityView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )

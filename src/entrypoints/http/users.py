@@ -91,13 +91,11 @@ class UserController(Controller, path="/v1/users", collection="users"):
     async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[SeenUser]:
         return await self.search_users(actor, query.search or "", page)
 
-    @operation(
-        "GET", "/me", summary="Read who you are", view=UserView, tagged=True, stored=False, also=(404,)
-    )
+    @operation("GET", "/me", summary="Read who you are", view=UserView, stored=False, also=(404,))
     async def me(self, actor: Actor) -> SeenUser:
         return await self.get(actor, actor.id)
 
-    @operation("GET", "/{id}", summary="Read a user", view=UserView, tagged=True, stored=False)
+    @operation("GET", "/{id}", summary="Read a user", view=UserView, stored=False)
     async def read(self, actor: Actor, id: str) -> SeenUser:
         return await self.get(actor, id)
 
@@ -106,8 +104,6 @@ class UserController(Controller, path="/v1/users", collection="users"):
         "/{id}",
         summary="Change a profile",
         view=UserView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         stored=False,
         also=(403,),

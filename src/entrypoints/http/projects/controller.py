@@ -31,15 +31,7 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
     list_projects: ListProjects
     edit_project: EditProject
 
-    @operation(
-        "POST",
-        summary="Create a project",
-        status=201,
-        view=ProjectView,
-        tagged=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("POST", summary="Create a project", status=201, view=ProjectView, repeatable=True, also=(403,))
     async def create(self, actor: Actor, body: ProjectBody) -> Project:
         return await self.create_project(actor, set_fields(body))
 
@@ -54,20 +46,11 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Project]:
         return await self.list_projects(actor, ProjectFilter(deleted=True), page)
 
-    @operation("GET", "/{id}", summary="Read a project", view=ProjectView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a project", view=ProjectView)
     async def read(self, actor: Actor, id: str) -> Project:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a project",
-        view=ProjectView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a project", view=ProjectView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: ProjectPatch, expected: int | None) -> Project:
         return await self.edit_project(actor, id, set_fields(body), expected_version=expected)
 

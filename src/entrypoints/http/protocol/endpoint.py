@@ -207,9 +207,9 @@ def routes_of(
     endpoints: dict[str, dict[str, Endpoint]] = {}
     for kind, controller in controllers.items():
         for declared in operations_of(kind):
-            by_method = endpoints.setdefault(kind.path + declared.path, {})
+            by_method = endpoints.setdefault(declared.path, {})
             if declared.method in by_method:
-                raise TypeError(f"{declared.method} {kind.path}{declared.path} is declared twice")
+                raise TypeError(f"{declared.method} {declared.path} is declared twice")
             by_method[declared.method] = Endpoint(declared, controller, conventions)
     paths: dict[frozenset[str], list[str]] = {}
     for path, by_method in endpoints.items():

@@ -39,7 +39,6 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         summary="Give a task to a user or a team, instead of whoever had it",
         status=201,
         view=AssignmentView,
-        tagged=True,
         repeatable=True,
         replay=_replay_creation,
         also=(403,),
@@ -59,7 +58,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         )
         return await self.list_assignments(actor, asked, page)
 
-    @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView, tagged=True)
+    @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView)
     async def read(self, actor: Actor, id: str) -> TaskAssignment:
         return await self.get(actor, id)
 
@@ -68,8 +67,6 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         "/{id}",
         summary="Say who of the team does its task",
         view=AssignmentView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -78,7 +75,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
     ) -> TaskAssignment:
         return await self.choose_executor(actor, id, body.executor_id, expected_version=expected)
 
-    @operation("DELETE", "/{id}", summary="End an assignment", status=204, guarded=True, also=(403,))
+    @operation("DELETE", "/{id}", summary="End an assignment", status=204, also=(403,))
     async def remove(self, actor: Actor, id: str, expected: int | None) -> TaskAssignment:
         return await self.end_assignment(actor, id, expected_version=expected)
 

@@ -89,7 +89,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     assign_task: AssignTask
     unassign_task: UnassignTask
 
-    @operation("POST", summary="Create a task", status=201, view=TaskView, tagged=True, repeatable=True)
+    @operation("POST", summary="Create a task", status=201, view=TaskView, repeatable=True)
     async def create(self, actor: Actor, body: TaskBody) -> SeenTask:
         return await self.create_task(actor, changes_of(body))
 
@@ -102,21 +102,12 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     async def trash(self, actor: Actor, query: TaskTrashQuery, page: PageRequest) -> Page[SeenTask]:
         return await self.list_tasks(actor, TaskFilter(deleted=True), page, parts=parts_of(query.expand))
 
-    @operation("GET", "/{id}", summary="Read a task", view=TaskView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a task", view=TaskView)
     async def read(self, actor: Actor, id: str, query: TaskViewQuery) -> Tagged | Volatile:
         seen = await self.get(actor, id, parts=parts_of(query.expand))
         return seen if seen.is_told_by_version else Volatile(seen)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a task",
-        view=TaskView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a task", view=TaskView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> SeenTask:
         return await self.edit_task(actor, id, changes_of(body), expected_version=expected)
 
@@ -125,8 +116,6 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         "/{id}/defer",
         summary="Put a task off; with null no longer",
         view=TaskView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -138,8 +127,6 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         "/{id}/assign",
         summary="Give a task to a user or a team, instead of whoever had it",
         view=TaskView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -147,14 +134,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         assignee = Assignee(body.assignee_id, body.assignee_type)
         return await self.assign_task(actor, id, assignee, expected_version=expected)
 
-    @operation(
-        "DELETE",
-        "/{id}/assignment",
-        summary="End the assignment of a task",
-        status=204,
-        guarded=True,
-        also=(403,),
-    )
+    @operation("DELETE", "/{id}/assignment", summary="End the assignment of a task", status=204, also=(403,))
     async def unassign(self, actor: Actor, id: str, expected: int | None) -> SeenTask:
         return await self.unassign_task(actor, id, expected_version=expected)
 

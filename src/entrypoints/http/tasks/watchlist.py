@@ -48,7 +48,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
     async def list_all(self, actor: Actor, query: WatchlistQuery, page: PageRequest) -> Page[WatchedTask]:
         return await self.list_watched(actor, page, parts=parts_of(query.expand))
 
-    @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, also=(409,))
+    @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, tagged=False, also=(409,))
     async def watch(self, actor: Actor, id: str) -> WatchedTask:
         return await self.watch_task(actor, id)
 

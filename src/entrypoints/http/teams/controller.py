@@ -36,7 +36,6 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
         summary="Create a team and belong to it as its owner",
         status=201,
         view=TeamView,
-        tagged=True,
         repeatable=True,
     )
     async def create(self, actor: Actor, body: TeamBody) -> Team:
@@ -50,20 +49,11 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Team]:
         return await self.list_teams(actor, TeamFilter(deleted=True), page)
 
-    @operation("GET", "/{id}", summary="Read a team", view=TeamView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a team", view=TeamView)
     async def read(self, actor: Actor, id: str) -> Team:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a team",
-        view=TeamView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a team", view=TeamView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: TeamPatch, expected: int | None) -> Team:
         return await self.edit_team(actor, id, set_fields(body), expected_version=expected)
 
