@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, get_args
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from msgspec import Struct
 
@@ -83,7 +83,24 @@ async def _replay_version(controller: Controller, actor: Actor, id: str, version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation as it is declared."""
+    """One operation as it is declared.
+
+    summary: What the OpenAPI document says; without one the operation is not part of the document.
+    status: The status of success. 201 adds Location.
+    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
+    is_public: Nobody has to be signed in.
+    is_tagged: The answer is an entity under its ETag; by default where `view` is the view of an entity.
+    is_repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
+        None the handler sees to that itself.
+    is_stored: Where it is false, caches must not keep the answer.
+    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
+    body_bytes_max: The largest body.
+    file_types: The body is a file of one of these types, which the handler reads itself.
+    has_free_query: Query parameters are neither checked nor rejected.
+    media_type: The type of the answer.
+    only_if: Answers 404 on an installation whose controller this does not hold for.
+    also: Statuses beyond those that follow from the rest.
+    """
 
     method: str
     path: str
@@ -112,23 +129,8 @@ class Operation:
 
 
 def operation(method: str, path: str = "", *, summary: str | None = None, **facts: Any) -> Callable[[F], F]:
-    """Declares a method of a controller as an operation; `path` continues the controller's.
-
-    summary: What the OpenAPI document says; without one the operation is not part of the document.
-    status: The status of success. 201 adds Location.
-    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
-    public: Nobody has to be signed in.
-    tagged: The answer is an entity under its ETag; by default where `view` is the view of an entity.
-    repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
-        None the handler sees to that itself.
-    stored: Where it is false, caches must not keep the answer.
-    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
-    body_bytes_max: The largest body.
-    file_types: The body is a file of one of these types, which the handler reads itself.
-    free_query: Query parameters are neither checked nor rejected.
-    media_type: The type of the answer.
-    only_if: Answers 404 on an installation whose controller this does not hold for.
-    also: Statuses beyond those that follow from the rest.
+    """Declares a method of a controller as an operation; `path` continues the controller's, `facts` are those of
+    Operation, without `is_` and `has_`.
     """
     renamed = {_FIELD_NAMES.get(name, name): value for name, value in facts.items()}
 
@@ -203,3 +205,6 @@ def _require_consistent(controller: type[Controller], declared: Operation) -> No
         raise TypeError(f"{where} takes {', '.join(sorted(unknown))}, which no request has")
     if declared.is_public == ("actor" in declared.parameters):
         raise TypeError(f"{where} must either be public or take the actor")
+    is_loaded = declared.is_guarded or (declared.is_repeatable and declared.replay is _replay_version)
+    if is_loaded and controller.load is Controller.load and "get" not in get_type_hints(controller):
+        raise TypeError(f"{where} needs a use case `get`, for If-Match and for repeated requests")
