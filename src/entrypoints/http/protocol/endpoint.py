@@ -82,9 +82,9 @@ class Endpoint:
             else:
                 result = await self._handler(**arguments)
         except VersionConflict as conflict:
-            if (told := self._as_addressed(request, conflict)) is conflict:
+            if (shown := self._as_addressed(request, conflict)) is conflict:
                 raise
-            raise told from conflict
+            raise shown from conflict
         return self._answer(request, result, headers)
 
     def _add_inputs(self, request: Request, arguments: dict[str, Any]) -> None:
