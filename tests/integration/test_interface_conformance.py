@@ -19,7 +19,7 @@ from tests.integration.journeys.arrangements import MODES, variables_of
 from tests.integration.test_google_sign_in import settings_of
 from tests.servers.google import running_google
 from tests.unit.entrypoints.http.openapi_copy import COPY
-from tests.unit.entrypoints.http.test_openapi_conformance import CHECKS, names
+from tests.unit.entrypoints.http.protocol.openapi_checks import CHECKS, names
 
 EXAMPLES_MAX = 2
 TORTURE_EXAMPLES_MAX = 15

@@ -1,9 +1,9 @@
-"""Builds use cases, and whatever is made of use cases, from the parts that their fields name."""
+"""Builds use cases, and whatever is made of use cases, from the parts that their attributes name."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import partial
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 NONE = type(None)
@@ -18,7 +18,7 @@ class AbsentPart(MissingPart):
 
 
 class Builder:
-    """Builds each dataclass once. A field gets the part of its name; without one, its type is built in turn.
+    """Builds each class once. An annotated attribute gets the part of its name; without one, its type is built in turn.
 
     Parts are callables, so that a part that nothing asks for is never made. What is built must hold no state of a
     request: everybody gets the same instance.
@@ -33,13 +33,14 @@ class Builder:
         return Builder({**self._parts, **{name: partial(_given, part) for name, part in more.items()}})
 
     def build(self, kind: type[T]) -> T:
-        """The one instance of a dataclass. Raises MissingPart, naming the class and the field."""
+        """The one instance of a class, which takes its attributes as keywords. Raises MissingPart, naming the class and
+        the attribute.
+        """
         if kind not in self._built:
-            hints = get_type_hints(kind)
-            values = {
-                each.name: self._value(kind, each.name, hints[each.name])
-                for each in fields(cast("Any", kind))
+            attributes = {
+                name: hint for name, hint in get_type_hints(kind).items() if get_origin(hint) is not ClassVar
             }
+            values = {name: self._value(kind, name, hint) for name, hint in attributes.items()}
             self._built[kind] = kind(**values)
         return cast("T", self._built[kind])
 

@@ -1,6 +1,5 @@
 """/v1/admin: the trash of all users, its retention, and what this process knows about its stores."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -111,8 +110,7 @@ class CacheView(Struct, rename="camel"):
     ratio: Ratio | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdminController(Controller, path="/v1/admin"):
+class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
     """For administrators; everybody else is refused."""
 
     read_trash: ReadTrash
@@ -122,14 +120,7 @@ class AdminController(Controller, path="/v1/admin"):
     read_diagnostics: ReadDiagnostics
     retention_days: int
 
-    @operation(
-        "GET",
-        "/trash",
-        summary="Count what is in the trash of all",
-        view=TrashHeapsView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("GET", "/trash", summary="Count what is in the trash of all", view=TrashHeapsView)
     async def trash(self, actor: Actor) -> TrashHeapsView:
         views = [
             made_view(
@@ -147,52 +138,27 @@ class AdminController(Controller, path="/v1/admin"):
         summary="List the trash of one collection, oldest first",
         page_of=TrashedView,
         query=CollectionTrashQuery,
-        stored=False,
-        also=(403,),
     )
     async def trash_of(self, actor: Actor, collection: str, page: PageRequest) -> Page[TrashedView]:
         found = await self.list_trash(actor, collection, page)
         return found.showing(lambda entity: _trashed_view(collection, entity, self.retention_days))
 
-    @operation(
-        "GET",
-        "/retention",
-        summary="Read what is due to be removed",
-        view=RetentionView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("GET", "/retention", summary="Read what is due to be removed", view=RetentionView)
     async def retention(self, actor: Actor) -> RetentionView:
         status = await self.read_retention(actor)
         last = None if status.last_run is None else _run_view(status.last_run)
         return made_view(status, RetentionView, expired=dict(status.expired), last_run=last)
 
-    @operation(
-        "POST",
-        "/retention",
-        summary="Remove what is due now",
-        view=RetentionRunView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("POST", "/retention", summary="Remove what is due now", view=RetentionRunView)
     async def run_retention(self, actor: Actor, query: RunQuery) -> RetentionRunView:
         return _run_view(await self.purge_expired(actor, is_dry_run=query.dry_run))
 
-    @operation(
-        "GET",
-        "/slow-queries",
-        summary="List slow operations of stores",
-        view=SlowQueriesView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("GET", "/slow-queries", summary="List slow operations of stores", view=SlowQueriesView)
     async def slow_queries(self, actor: Actor) -> SlowQueriesView:
         found = self.read_diagnostics.slow_queries(actor)
         return SlowQueriesView(tuple(made_view(slow, SlowQueryView) for slow in found))
 
-    @operation(
-        "GET", "/cache", summary="Read how the cache is used", view=CacheView, stored=False, also=(403,)
-    )
+    @operation("GET", "/cache", summary="Read how the cache is used", view=CacheView)
     async def cache(self, actor: Actor) -> CacheView:
         use = self.read_diagnostics.cache_use(actor)
         if use is None:

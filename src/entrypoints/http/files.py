@@ -1,7 +1,6 @@
 """/v1/imports and /v1/exports: files of other trackers."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -94,7 +93,6 @@ class FileSlots(asyncio.Semaphore):
         super().__init__(FILES_MAX)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportController(Controller, path="/v1/imports"):
     """Everybody imports, into projects of their own."""
 
@@ -133,7 +131,6 @@ def _report_view(report: ImportReport) -> ImportReportView:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExportController(Controller, path="/v1/exports"):
     """Everybody exports what they may see."""
 

@@ -84,7 +84,6 @@ def _status_answer(*, is_up: bool) -> Answer:
     return _answer(StatusView(UP if is_up else DOWN), is_up=is_up)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HealthController(Controller):
     """Probes. `is_started` turns true once the stores are open."""
 
@@ -105,12 +104,7 @@ class HealthController(Controller):
         return _answer(HealthView(UP if is_up else DOWN, views), is_up=is_up)
 
     @operation(
-        "GET",
-        "/livez",
-        summary="Whether the process runs",
-        view=StatusView,
-        public=True,
-        free_query=True,
+        "GET", "/livez", summary="Whether the process runs", view=StatusView, public=True, free_query=True
     )
     async def live(self) -> Answer:
         return _status_answer(is_up=True)
@@ -138,12 +132,7 @@ class HealthController(Controller):
         return _status_answer(is_up=self.is_started())
 
     @operation(
-        "GET",
-        "/metrics",
-        summary="Prometheus metrics",
-        public=True,
-        free_query=True,
-        media_type="text/plain",
+        "GET", "/metrics", summary="Prometheus metrics", public=True, free_query=True, media_type="text/plain"
     )
     async def metrics(self, request: Request) -> Answer:
         text = self.request_metrics.render(await self.mirror.metrics(request.request_id))

@@ -157,7 +157,6 @@ class RollBack(Protocol):
     ) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
 class HistoryController(Controller, path="/v1/audit"):
     """The history of one entity. Each resource with versions inherits it, with its address, view and collection."""
 
@@ -193,7 +192,7 @@ class HistoryController(Controller, path="/v1/audit"):
         await self.get(actor, id)
         return await self.list_versions(actor, self.collection or "", id, page)
 
-    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView, tagged=True)
+    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView)
     async def version(self, actor: Actor, id: str, version: int) -> Tagged:
         return await self.get(actor, id, version=version)
 
@@ -209,8 +208,6 @@ class HistoryController(Controller, path="/v1/audit"):
         "/rollback",
         summary="Put an earlier version back, as a new one",
         view=EntityView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -218,7 +215,6 @@ class HistoryController(Controller, path="/v1/audit"):
         return await self.roll_back(actor, id, version=body.version, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class AuditController(Controller, path="/v1/audit"):
     """The whole audit trail: administrators see all of it, others see what they did."""
 
@@ -226,11 +222,7 @@ class AuditController(Controller, path="/v1/audit"):
     audit_views: AuditViews
 
     @operation(
-        "GET",
-        summary="List audit entries, newest first",
-        page_of=AuditEntryView,
-        stored=False,
-        also=(403,),
+        "GET", summary="List audit entries, newest first", page_of=AuditEntryView, stored=False, also=(403,)
     )
     async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
         asked = AuditFilter(

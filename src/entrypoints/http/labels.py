@@ -1,6 +1,5 @@
 """/v1/labels."""
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
@@ -59,7 +58,6 @@ class LabelQuery(SearchQuery, rename="camel"):
     sort: Annotated[SearchOrder, sort_described("name")] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class LabelController(TrashController, path="/v1/labels", collection="labels", view=LabelView):
     """Labels, which have a trash and no version contract."""
 
@@ -70,7 +68,7 @@ class LabelController(TrashController, path="/v1/labels", collection="labels", v
     list_labels: ListLabels
     edit_label: EditLabel
 
-    @operation("POST", summary="Create a label", status=201, view=LabelView, tagged=True, repeatable=True)
+    @operation("POST", summary="Create a label", status=201, view=LabelView, repeatable=True)
     async def create(self, actor: Actor, body: LabelBody) -> Label:
         return await self.create_label(actor, set_fields(body))
 
@@ -82,20 +80,11 @@ class LabelController(TrashController, path="/v1/labels", collection="labels", v
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Label]:
         return await self.list_labels(actor, None, page, deleted=True)
 
-    @operation("GET", "/{id}", summary="Read a label", view=LabelView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a label", view=LabelView)
     async def read(self, actor: Actor, id: str) -> Label:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a label",
-        view=LabelView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a label", view=LabelView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: LabelPatch, expected: int | None) -> Label:
         return await self.edit_label(actor, id, set_fields(body), expected_version=expected)
 

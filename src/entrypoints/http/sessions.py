@@ -3,7 +3,6 @@
 Whatever goes wrong while signing in with Google sends the browser back with a code, and changes nothing.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode
 
@@ -94,7 +93,6 @@ class SessionEntryView(Struct, rename="camel"):
     deleted_by: Id | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionController(Controller, path="/v1/auth"):
     """Tokens."""
 
@@ -184,7 +182,6 @@ class SessionController(Controller, path="/v1/auth"):
             self.authentication.guard.require_own_browser(request.scope, session_id)
 
 
-@dataclass(frozen=True, kw_only=True)
 class GoogleController(Controller, path="/v1/auth/google"):
     """Signing in with Google. `provider` and `sign_in` are None if it is not set up."""
 

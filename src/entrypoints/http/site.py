@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -80,7 +79,6 @@ def _html(content: bytes, *, policy: bytes = _PLAIN_PAGE) -> Answer:
 _page = partial(operation, "GET", public=True, free_query=True)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SiteController(Controller):
     """Pages and the files they need; nothing comes from elsewhere."""
 

@@ -1,6 +1,5 @@
 """/v1/sync: the mirror, for administrators."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
@@ -113,42 +112,23 @@ class SyncHistoryView(Struct):
     items: tuple[VersionStatusView, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SyncController(Controller, path="/v1/sync"):
+class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
     """Lag, failures, retries and histories."""
 
     operate: OperateSync
 
-    @operation(
-        "GET",
-        "/metrics",
-        summary="Read how far the mirror is",
-        view=SyncMetricsView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("GET", "/metrics", summary="Read how far the mirror is", view=SyncMetricsView)
     async def metrics(self, actor: Actor) -> SyncMetricsView:
         return metrics_view(await self.operate.metrics(actor))
 
     @operation(
-        "GET",
-        "/status/{collection}/{id}",
-        summary="Read one record on both sides",
-        view=RecordSyncView,
-        stored=False,
-        also=(403,),
+        "GET", "/status/{collection}/{id}", summary="Read one record on both sides", view=RecordSyncView
     )
     async def status(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
         return _record_view(await self.operate.status(actor, collection, id))
 
     @operation(
-        "GET",
-        "/failures",
-        summary="List what could not be mirrored",
-        page_of=FailureView,
-        query=FailureQuery,
-        stored=False,
-        also=(403,),
+        "GET", "/failures", summary="List what could not be mirrored", page_of=FailureView, query=FailureQuery
     )
     async def failures(self, actor: Actor, page: PageRequest) -> Page[FailureView]:
         after = None if page.after is None else page.after.id
@@ -158,24 +138,12 @@ class SyncController(Controller, path="/v1/sync"):
         following = Position(None, items[-1].id) if len(found) > page.limit else None
         return Page(items=list(map(_failure_view, items)), next=following)
 
-    @operation(
-        "POST",
-        "/failures/retry",
-        summary="Retry all failures",
-        view=RequeuedView,
-        stored=False,
-        also=(403,),
-    )
+    @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView)
     async def retry_all(self, actor: Actor) -> RequeuedView:
         return RequeuedView(await self.operate.retry_all(actor))
 
     @operation(
-        "POST",
-        "/failures/{collection}/{id}/retry",
-        summary="Mirror one record now",
-        view=RecordSyncView,
-        stored=False,
-        also=(403,),
+        "POST", "/failures/{collection}/{id}/retry", summary="Mirror one record now", view=RecordSyncView
     )
     async def retry(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
         return _record_view(await self.operate.retry(actor, collection, id))
@@ -185,8 +153,6 @@ class SyncController(Controller, path="/v1/sync"):
         "/history/{collection}/{id}",
         summary="Read where each version of a record is",
         view=SyncHistoryView,
-        stored=False,
-        also=(403,),
     )
     async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
         versions = await self.operate.history(actor, collection, id)

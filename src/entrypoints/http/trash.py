@@ -1,7 +1,6 @@
 """The one trash contract: delete softly, restore. Each resource lists its own trash."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Protocol
 
 from application.actor import Actor
@@ -16,7 +15,6 @@ class Move(Protocol):
     def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Tagged]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrashController(Controller):
     """Into the trash and out of it. The controller of a resource with a trash inherits it and names its use cases."""
 
@@ -24,7 +22,7 @@ class TrashController(Controller):
     delete: Move
     restore: Move
 
-    @operation("DELETE", "/{id}", summary="Move to the trash", status=204, guarded=True, also=(403,))
+    @operation("DELETE", "/{id}", summary="Move to the trash", status=204, also=(403,))
     async def move_to_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
         return await self.delete(actor, id, expected_version=expected)
 
@@ -33,8 +31,6 @@ class TrashController(Controller):
         "/{id}/restore",
         summary="Take out of the trash, with what went there with it",
         view=EntityView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )

@@ -1,7 +1,6 @@
 """/v1/users."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -76,7 +75,6 @@ def _user_view(seen: UserDetails) -> UserView:
     return view
 
 
-@dataclass(frozen=True, kw_only=True)
 class UserController(Controller, path="/v1/users", collection="users"):
     """Accounts and profiles."""
 
@@ -93,13 +91,11 @@ class UserController(Controller, path="/v1/users", collection="users"):
     async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[UserDetails]:
         return await self.search_users(actor, query.search or "", page)
 
-    @operation(
-        "GET", "/me", summary="Read who you are", view=UserView, tagged=True, stored=False, also=(404,)
-    )
+    @operation("GET", "/me", summary="Read who you are", view=UserView, stored=False, also=(404,))
     async def me(self, actor: Actor) -> UserDetails:
         return await self.get(actor, actor.id)
 
-    @operation("GET", "/{id}", summary="Read a user", view=UserView, tagged=True, stored=False)
+    @operation("GET", "/{id}", summary="Read a user", view=UserView, stored=False)
     async def read(self, actor: Actor, id: str) -> UserDetails:
         return await self.get(actor, id)
 
@@ -108,8 +104,6 @@ class UserController(Controller, path="/v1/users", collection="users"):
         "/{id}",
         summary="Change a profile",
         view=UserView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         stored=False,
         also=(403,),

@@ -9,8 +9,8 @@ import pytest_asyncio
 from tests.integration.journeys.refused_requests import CODES, ID, REFUSED_REQUESTS, RefusedRequest
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED
+from tests.unit.entrypoints.http.protocol.bad_bodies import BAD_TASKS, MALFORMED
 from tests.unit.entrypoints.http.service import Json, pointers
-from tests.unit.entrypoints.http.test_bodies import BAD_TASKS, MALFORMED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

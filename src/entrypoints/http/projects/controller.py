@@ -1,7 +1,5 @@
 """/v1/projects."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import ProjectFilter
@@ -23,7 +21,6 @@ from entrypoints.http.protocol.schemas import TrashQuery, set_fields
 from entrypoints.http.trash import TrashController
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProjectController(TrashController, path="/v1/projects", collection="projects", view=ProjectView):
     """Projects."""
 
@@ -34,15 +31,7 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
     list_projects: ListProjects
     edit_project: EditProject
 
-    @operation(
-        "POST",
-        summary="Create a project",
-        status=201,
-        view=ProjectView,
-        tagged=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("POST", summary="Create a project", status=201, view=ProjectView, repeatable=True, also=(403,))
     async def create(self, actor: Actor, body: ProjectBody) -> Project:
         return await self.create_project(actor, set_fields(body))
 
@@ -57,25 +46,15 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Project]:
         return await self.list_projects(actor, ProjectFilter(deleted=True), page)
 
-    @operation("GET", "/{id}", summary="Read a project", view=ProjectView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a project", view=ProjectView)
     async def read(self, actor: Actor, id: str) -> Project:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a project",
-        view=ProjectView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a project", view=ProjectView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: ProjectPatch, expected: int | None) -> Project:
         return await self.edit_project(actor, id, set_fields(body), expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProjectHistoryController(
     HistoryController, path="/v1/projects/{id}", collection="projects", view=ProjectView
 ):

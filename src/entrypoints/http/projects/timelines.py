@@ -1,7 +1,7 @@
 """/v1/projects/{id}/timeline: load, save whole, change in part."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -67,7 +67,6 @@ def _patched_calendar(calendar: Calendar, patch: CalendarPatch | UnsetType | Non
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimelineController(
     HistoryController, path="/v1/projects/{id}/timeline", collection="timelines", view=TimelineView
 ):
@@ -77,11 +76,11 @@ class TimelineController(
     roll_back: RollBackTimeline
     save_timeline: SaveTimeline
 
-    @operation("GET", summary="Read the timeline", view=TimelineView, tagged=True)
+    @operation("GET", summary="Read the timeline", view=TimelineView)
     async def read(self, actor: Actor, id: str, query: TimelineQuery) -> Timeline:
         return await self.get(actor, id, version=query.version, at=query.at)
 
-    @operation("PUT", summary="Save a whole plan", view=TimelineView, tagged=True, guarded=True, also=(403,))
+    @operation("PUT", summary="Save a whole plan", view=TimelineView, also=(403,))
     async def save(
         self, actor: Actor, id: str, *, query: SaveQuery, body: TimelineBody, expected: int | None
     ) -> Timeline | Struct:
@@ -90,15 +89,7 @@ class TimelineController(
         )
         return self._shown(timeline, query)
 
-    @operation(
-        "PATCH",
-        summary="Change parts of the plan",
-        view=TimelineView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", summary="Change parts of the plan", view=TimelineView, repeatable=True, also=(403,))
     async def change(
         self, actor: Actor, id: str, *, query: SaveQuery, body: TimelinePatch, expected: int | None
     ) -> Timeline | Struct:

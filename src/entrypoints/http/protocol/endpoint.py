@@ -1,11 +1,12 @@
 """Carries out the operations of controllers as they are declared: the way of every request to its handler and back."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler, route
+from msgspec import Struct
 
 from application.actor import Actor
 from application.paging import Page
@@ -16,8 +17,8 @@ from entrypoints.http.protocol.cursors import Pages
 from entrypoints.http.protocol.input import (
     JSON_TYPE,
     MERGE_PATCH_TYPE,
-    BodyReader,
-    QueryReader,
+    body_reader,
+    query_reader,
     read_body,
     require_media_type,
 )
@@ -54,10 +55,6 @@ class Endpoint:
         self._is_available = declared.only_if is None or declared.only_if(controller)
         self._is_once = declared.is_repeatable and declared.replay is not None
         self._takes = declared.parameters
-        self._read_query = None if declared.has_free_query else QueryReader(declared.query).read
-        self._read_body = declared.body_reader
-        if self._read_body is None and declared.body is not None:
-            self._read_body = BodyReader(declared.body).read
         is_patch = declared.method == "PATCH"
         self._accepted = (MERGE_PATCH_TYPE, JSON_TYPE) if is_patch else (JSON_TYPE,)
         self._headers = () if declared.is_stored else NO_STORE
@@ -74,8 +71,8 @@ class Endpoint:
         self._add_inputs(request, arguments)
         if self.declared.file_types:
             require_media_type(request, self.declared.file_types)
-        elif self._read_body is not None:
-            await self._add_body(request, self._read_body, arguments)
+        elif self.declared.body is not None:
+            await self._add_body(request, self.declared.body, arguments)
         headers: RawHeaders = ()
         try:
             if self._is_once:
@@ -85,17 +82,17 @@ class Endpoint:
             else:
                 result = await self._handler(**arguments)
         except VersionConflict as conflict:
-            if (told := self._as_addressed(request, conflict)) is conflict:
+            if (shown := self._as_addressed(request, conflict)) is conflict:
                 raise
-            raise told from conflict
+            raise shown from conflict
         return self._answer(request, result, headers)
 
     def _add_inputs(self, request: Request, arguments: dict[str, Any]) -> None:
         """What the handler takes of the request, its query and its path. Raises Invalid, NotFound."""
         if "request" in self._takes:
             arguments["request"] = request
-        if self._read_query is not None:
-            query: Any = self._read_query(request.query_string)
+        if not self.declared.has_free_query:
+            query: Any = query_reader(self.declared.query).read(request.query_string)
             if "query" in self._takes:
                 arguments["query"] = query
             if "page" in self._takes:
@@ -128,13 +125,12 @@ class Endpoint:
         )
         return await self._handler(**arguments)
 
-    async def _add_body(
-        self, request: Request, read: Callable[[bytes], object], arguments: dict[str, Any]
-    ) -> None:
+    async def _add_body(self, request: Request, kind: type[Struct], arguments: dict[str, Any]) -> None:
         bytes_max = self.declared.body_bytes_max
         if self.declared.has_optional_body and not await request.body(bytes_max):
             arguments["body"] = None
             return
+        read = self.declared.body_reader or body_reader(kind).read
         arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
     def _require_supported_headers(self, request: Request) -> None:
@@ -207,29 +203,36 @@ class Endpoint:
 def routes_of(
     controllers: Mapping[type[Controller], Controller], conventions: Conventions
 ) -> list[HTTPRouteHandler]:
-    """One route for each path, which chooses the endpoint by the method."""
-    by_path: dict[str, dict[str, Endpoint]] = {}
+    """One handler for all paths with the same methods: the framework takes long to prepare each."""
+    endpoints: dict[str, dict[str, Endpoint]] = {}
     for kind, controller in controllers.items():
         for declared in operations_of(kind):
-            path = kind.path + declared.path
-            endpoints = by_path.setdefault(path or "/", {})
-            if declared.method in endpoints:
-                raise TypeError(f"{declared.method} {path} is declared twice")
-            endpoints[declared.method] = Endpoint(declared, controller, conventions)
-    return [_route(path, endpoints) for path, endpoints in by_path.items()]
+            by_method = endpoints.setdefault(declared.path, {})
+            if declared.method in by_method:
+                raise TypeError(f"{declared.method} {declared.path} is declared twice")
+            by_method[declared.method] = Endpoint(declared, controller, conventions)
+    paths: dict[frozenset[str], list[str]] = {}
+    for path, by_method in endpoints.items():
+        paths.setdefault(frozenset(by_method), []).append(path)
+    return [_handler(paths_alike, methods, endpoints) for methods, paths_alike in paths.items()]
 
 
-def _route(path: str, endpoints: Mapping[str, Endpoint]) -> HTTPRouteHandler:
+def _handler(
+    paths: Iterable[str], methods: Iterable[str], endpoints: Mapping[str, Mapping[str, Endpoint]]
+) -> HTTPRouteHandler:
     # Without parameters: the framework binds them by a model of the signature, which costs more than the endpoint does.
     async def serve() -> Answer:
         request = required_request()
-        endpoint = endpoints.get(request.method)
-        if endpoint is not None:
-            return await endpoint(request)
-        # Whatever else the router lets through is OPTIONS.
-        return Answer(status=204, headers=((b"allow", MethodNotAllowed(allow=endpoints).allow.encode()),))
+        endpoint = endpoints[request.route].get(request.method)
+        return options if endpoint is None else await endpoint(request)
 
+    allow = MethodNotAllowed(allow=methods).allow
+    # Whatever the router lets through beside the declared methods is OPTIONS.
+    options = Answer(status=204, headers=((b"allow", allow.encode()),))
     # The answer brings its own status; the framework wants one here that allows a body.
-    methods = [HttpMethod(method) for method in (*endpoints, "OPTIONS")]
-    handle: HTTPRouteHandler = route(path.replace("}", ":str}"), http_method=methods, status_code=200)(serve)
-    return handle
+    handler: HTTPRouteHandler = route(
+        [path.replace("}", ":str}") for path in paths],
+        http_method=[HttpMethod(method) for method in (*methods, "OPTIONS")],
+        status_code=200,
+    )(serve)
+    return handler

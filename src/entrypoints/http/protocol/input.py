@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import parse_qsl
@@ -20,6 +21,8 @@ from entrypoints.http.protocol.schemas import Query
 LOOP_BYTES_MAX = 32 * 1024
 """The largest body that is decoded on the event loop; a larger one would make all other requests wait."""
 PARAMETERS_MAX = 50
+READERS_MAX = 512
+"""More than there are types of bodies and queries, so that each is prepared once."""
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 _NUMBER_LENGTH_MAX = 20
@@ -36,13 +39,14 @@ class BodyReader(Generic[S]):
     """Reads bodies of one type; everything that can be prepared for it is."""
 
     def __init__(self, kind: type[S]) -> None:
-        fields = msgspec.structs.fields(kind)
+        hints = get_type_hints(kind)
         self._kind = kind
         self._decoder = msgspec.json.Decoder(kind)
-        self._instants = _fields_holding(kind, datetime)
-        self._quoted_names = tuple(f'"{field.encode_name}"'.encode() for field in fields)
+        self._instants = _fields_holding(kind, datetime, hints)
+        names = [field.encode_name for field in msgspec.structs.fields(kind)]
+        self._quoted_names = tuple(f'"{name}"'.encode() for name in names)
         # In a flat body a name that occurs twice is a key given twice; in others only the tree can tell.
-        self._is_flat = not any(_holds_struct(hint) for hint in get_type_hints(kind).values())
+        self._is_flat = not any(map(_holds_struct, hints.values()))
 
     def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> S:
         """The body. Raises Invalid with all violations, `violations_max` at most."""
@@ -77,13 +81,13 @@ class QueryReader(Generic[Q]):
     """Reads the queries of one type."""
 
     def __init__(self, kind: type[Q]) -> None:
-        fields = msgspec.structs.fields(kind)
+        fields, hints = msgspec.structs.fields(kind), get_type_hints(kind)
         self._kind = kind
         self._names = ", ".join(field.encode_name for field in fields) or "none"
         self._has_required = any(field.required for field in fields)
-        self._instants = _fields_holding(kind, datetime)
-        self._numbers = {name for _, name in _fields_holding(kind, int)}
-        self._flags = {name for _, name in _fields_holding(kind, bool)}
+        self._instants = _fields_holding(kind, datetime, hints)
+        self._numbers = {name for _, name in _fields_holding(kind, int, hints)}
+        self._flags = {name for _, name in _fields_holding(kind, bool, hints)}
 
     def read(self, raw: bytes) -> Q:
         """The query. Raises Invalid naming every unknown, repeated or unfit parameter."""
@@ -128,9 +132,22 @@ class QueryReader(Generic[Q]):
             yield Violation(violation.pointer, unknown) if is_unknown else violation
 
 
-def _fields_holding(kind: type[msgspec.Struct], wanted: type) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=READERS_MAX)
+def body_reader(kind: type[S]) -> BodyReader[S]:
+    """The reader of a type of bodies, prepared when it is first needed."""
+    return BodyReader(kind)
+
+
+@lru_cache(maxsize=READERS_MAX)
+def query_reader(kind: type[Q]) -> QueryReader[Q]:
+    """The reader of a type of queries, prepared when it is first needed."""
+    return QueryReader(kind)
+
+
+def _fields_holding(
+    kind: type[msgspec.Struct], wanted: type, hints: Mapping[str, Any]
+) -> tuple[tuple[str, str], ...]:
     """The attributes that hold values of a type, with the names they have outside."""
-    hints = get_type_hints(kind)
     return tuple(
         (field.name, field.encode_name)
         for field in msgspec.structs.fields(kind)

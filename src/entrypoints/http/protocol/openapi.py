@@ -36,7 +36,7 @@ def openapi_document(resources: Iterable[Resource]) -> Json:
     """The document of all operations that have a summary."""
     resources = tuple(resources)
     operations = [
-        (path, declared.method.lower(), declared) for path, declared in documented_operations(resources)
+        (declared.path, declared.method.lower(), declared) for declared in documented_operations(resources)
     ]
     collections = collections_of(resources)
     types = _component_types([operation for *_, operation in operations])

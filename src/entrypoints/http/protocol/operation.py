@@ -2,21 +2,22 @@
 
 A handler is a method of a controller. Its parameters name what it needs: `request`, `actor` (who is signed in), the
 variable parts of the path, `query` and `body` (read and checked as the type that is annotated), `page` (the page that
-the query asks for), `expected` (the version that If-Match insists on). Whatever a handler does not take is rejected.
+the query asks for), `expected` (the version that If-Match insists on). Whatever a handler does not take is rejected: a
+query, a condition.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from msgspec import Struct
 
 from application.actor import Actor
 from entrypoints.http.protocol.answers import Tagged
 from entrypoints.http.protocol.request import BODY_BYTES_MAX
-from entrypoints.http.protocol.schemas import Query
+from entrypoints.http.protocol.schemas import EntityView, Query
 
 _DECLARATION = "__operation__"
 _KNOWN_PARAMETERS = frozenset({"request", "actor", "query", "body", "page", "expected"})
@@ -32,17 +33,21 @@ class Load(Protocol):
     def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Tagged]: ...
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Controller:
-    """The operations of one address. A subclass is a dataclass whose fields are the use cases that it needs.
+    """The operations of one address. The annotated attributes of a subclass are the use cases and parts that it needs.
 
     path: What the paths of its operations begin with.
     collection: The collection of the record that this address names.
     view: The view of operations that were declared for any entity.
+    stored, also: As for each of its operations.
     """
 
     path: ClassVar[str] = ""
     collection: ClassVar[str | None] = None
     view: ClassVar[type[Struct] | None] = None
+    is_stored: ClassVar[bool] = True
+    also: ClassVar[tuple[int, ...]] = ()
 
     def __init_subclass__(
         cls,
@@ -50,10 +55,17 @@ class Controller:
         path: str | None = None,
         collection: str | None = None,
         view: type[Struct] | None = None,
+        stored: bool = True,
+        also: tuple[int, ...] = (),
     ) -> None:
+        cls.is_stored, cls.also = stored, also
         cls.path = path or cls.path
         cls.collection = collection or cls.collection
         cls.view = view or cls.view
+
+    # Not a real dataclass: making those takes longer than anything else at the start of the program.
+    def __init__(self, **parts: object) -> None:
+        self.__dict__.update(parts)
 
     def record_id(self, path: dict[str, str]) -> str | None:
         """The id of the record that the address names."""
@@ -71,7 +83,24 @@ async def _replay_version(controller: Controller, actor: Actor, id: str, version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation as it is declared."""
+    """One operation as it is declared.
+
+    summary: What the OpenAPI document says; without one the operation is not part of the document.
+    status: The status of success. 201 adds Location.
+    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
+    is_public: Nobody has to be signed in.
+    is_tagged: The answer is an entity under its ETag; by default where `view` is the view of an entity.
+    is_repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
+        None the handler sees to that itself.
+    is_stored: Where it is false, caches must not keep the answer.
+    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
+    body_bytes_max: The largest body.
+    file_types: The body is a file of one of these types, which the handler reads itself.
+    has_free_query: Query parameters are neither checked nor rejected.
+    media_type: The type of the answer.
+    only_if: Answers 404 on an installation whose controller this does not hold for.
+    also: Statuses beyond those that follow from the rest.
+    """
 
     method: str
     path: str
@@ -100,30 +129,19 @@ class Operation:
 
 
 def operation(method: str, path: str = "", *, summary: str | None = None, **facts: Any) -> Callable[[F], F]:
-    """Declares a method of a controller as an operation; `path` continues the controller's.
-
-    summary: What the OpenAPI document says; without one the operation is not part of the document.
-    status: The status of success. 201 adds Location.
-    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
-    public: Nobody has to be signed in.
-    tagged: The answer is an entity under its ETag.
-    guarded: If-Match is supported, and the handler takes `expected`.
-    repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
-        None the handler sees to that itself.
-    stored: Without it, caches must not keep the answer.
-    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
-    body_bytes_max: The largest body.
-    file_types: The body is a file of one of these types, which the handler reads itself.
-    free_query: Query parameters are neither checked nor rejected.
-    media_type: The type of the answer.
-    only_if: Answers 404 on an installation whose controller this does not hold for.
-    also: Statuses beyond those that follow from the rest.
+    """Declares a method of a controller as an operation; `path` continues the controller's, `facts` are those of
+    Operation, without `is_` and `has_`.
     """
     renamed = {_FIELD_NAMES.get(name, name): value for name, value in facts.items()}
 
     def declare(handler: F) -> F:
         taken = inspect.signature(handler).parameters
-        declared = {**_input_types(handler), **renamed}
+        view = facts.get("view")
+        derived = {
+            "is_guarded": "expected" in taken,
+            "is_tagged": view is not None and issubclass(view, EntityView),
+        }
+        declared = {**derived, **_input_types(handler), **renamed}
         setattr(
             handler,
             _DECLARATION,
@@ -144,7 +162,6 @@ def operation(method: str, path: str = "", *, summary: str | None = None, **fact
 _FIELD_NAMES = {
     "public": "is_public",
     "tagged": "is_tagged",
-    "guarded": "is_guarded",
     "repeatable": "is_repeatable",
     "stored": "is_stored",
     "free_query": "has_free_query",
@@ -166,12 +183,18 @@ def _input_types(handler: Callable[..., Any]) -> dict[str, Any]:
 
 
 def operations_of(controller: type[Controller]) -> Iterator[Operation]:
-    """The operations of a controller and its bases, in the order of their declaration."""
+    """The operations of a controller and its bases, with their whole paths and what the controller adds to each."""
     for name in dir(controller):
         declared: Operation | None = getattr(getattr(controller, name), _DECLARATION, None)
         if declared is not None:
             _require_consistent(controller, declared)
-            yield declared
+            yield replace(
+                declared,
+                path=controller.path + declared.path,
+                view=controller.view if declared.view is EntityView else declared.view,
+                is_stored=declared.is_stored and controller.is_stored,
+                also=(*controller.also, *declared.also),
+            )
 
 
 def _require_consistent(controller: type[Controller], declared: Operation) -> None:
@@ -182,5 +205,6 @@ def _require_consistent(controller: type[Controller], declared: Operation) -> No
         raise TypeError(f"{where} takes {', '.join(sorted(unknown))}, which no request has")
     if declared.is_public == ("actor" in declared.parameters):
         raise TypeError(f"{where} must either be public or take the actor")
-    if declared.is_guarded != ("expected" in declared.parameters):
-        raise TypeError(f"{where} must take `expected` if and only if it is guarded")
+    is_loaded = declared.is_guarded or (declared.is_repeatable and declared.replay is _replay_version)
+    if is_loaded and controller.load is Controller.load and "get" not in get_type_hints(controller):
+        raise TypeError(f"{where} needs a use case `get`, for If-Match and for repeated requests")

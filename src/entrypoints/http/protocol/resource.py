@@ -1,14 +1,13 @@
 """The one registration of a resource: its controllers, and how its entities are shown."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from entrypoints.http.protocol.answers import Views, view_maker
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
-from entrypoints.http.protocol.schemas import EntityView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +48,8 @@ def collections_of(resources: Iterable[Resource]) -> frozenset[str]:
     return frozenset(resource.collection for resource in resources if resource.collection)
 
 
-def documented_operations(resources: Iterable[Resource]) -> Iterator[tuple[str, Operation]]:
-    """The operations that have a summary, with their whole paths, and with the view of the controller where one was
-    declared for any entity.
-    """
+def documented_operations(resources: Iterable[Resource]) -> Iterator[Operation]:
+    """The operations that have a summary."""
     for resource in resources:
         for controller in resource.controllers:
-            for declared in operations_of(controller):
-                if declared.summary is not None:
-                    view = controller.view if declared.view is EntityView else declared.view
-                    yield controller.path + declared.path, replace(declared, view=view)
+            yield from (declared for declared in operations_of(controller) if declared.summary is not None)

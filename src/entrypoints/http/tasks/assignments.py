@@ -1,7 +1,5 @@
 """/v1/task-assignments."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import TaskFilter
@@ -26,7 +24,6 @@ async def _replay_creation(
     return await controller.get_made(actor, task_id, version=version)
 
 
-@dataclass(frozen=True, kw_only=True)
 class AssignmentController(Controller, path="/v1/task-assignments", collection="task_assignments"):
     """Who is to do which task."""
 
@@ -42,7 +39,6 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         summary="Give a task to a user or a team, instead of whoever had it",
         status=201,
         view=AssignmentView,
-        tagged=True,
         repeatable=True,
         replay=_replay_creation,
         also=(403,),
@@ -62,7 +58,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         )
         return await self.list_assignments(actor, asked, page)
 
-    @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView, tagged=True)
+    @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView)
     async def read(self, actor: Actor, id: str) -> TaskAssignment:
         return await self.get(actor, id)
 
@@ -71,8 +67,6 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         "/{id}",
         summary="Say who of the team does its task",
         view=AssignmentView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -81,7 +75,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
     ) -> TaskAssignment:
         return await self.choose_executor(actor, id, body.executor_id, expected_version=expected)
 
-    @operation("DELETE", "/{id}", summary="End an assignment", status=204, guarded=True, also=(403,))
+    @operation("DELETE", "/{id}", summary="End an assignment", status=204, also=(403,))
     async def remove(self, actor: Actor, id: str, expected: int | None) -> TaskAssignment:
         return await self.end_assignment(actor, id, expected_version=expected)
 

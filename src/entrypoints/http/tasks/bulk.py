@@ -1,7 +1,6 @@
 """/v1/tasks/bulk: many operations on tasks in one request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct, UnsetType
@@ -38,7 +37,6 @@ class BulkView(Struct):
     outcomes: tuple[OutcomeView, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class BulkController(Controller, path="/v1/tasks/bulk"):
     """Many tasks at once."""
 

@@ -18,7 +18,7 @@ from application.tasks.bulk_operations import (
     placed,
 )
 from domain.errors import VIOLATIONS_MAX, Invalid, RuleBroken, TandemError, Violation
-from entrypoints.http.protocol.input import BodyReader
+from entrypoints.http.protocol.input import body_reader
 from entrypoints.http.protocol.input_errors import invalid, parse, violations_against
 from entrypoints.http.protocol.problems import PreconditionMissing
 from entrypoints.http.protocol.schemas import Id, VersionNumber
@@ -56,10 +56,10 @@ class BulkBody(Struct, forbid_unknown_fields=True):
     atomic: bool = True
 
 
-_READERS: dict[str, BodyReader[Any]] = {
-    "create": BodyReader(CreateOperationBody),
-    "update": BodyReader(UpdateOperationBody),
-    "delete": BodyReader(DeleteOperationBody),
+_KINDS: dict[str, type[OperationBody]] = {
+    "create": CreateOperationBody,
+    "update": UpdateOperationBody,
+    "delete": DeleteOperationBody,
 }
 
 
@@ -118,7 +118,7 @@ class _Named(Struct):
 
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
 _NAMED = msgspec.json.Decoder(_Named)
-_UNKNOWN = f"must be one of {', '.join(_READERS)}"
+_UNKNOWN = f"must be one of {', '.join(_KINDS)}"
 
 
 def read_bulk(raw: bytes) -> BulkRequest:
@@ -145,7 +145,7 @@ def _items(operations: list[msgspec.Raw]) -> Iterator[TaskOperation | TandemErro
 
 
 def _operation(raw: bytes, *, violations_max: int) -> TaskOperation:
-    body: OperationBody = _READERS[_kind_of(raw)].read(raw, violations_max=violations_max)
+    body: OperationBody = body_reader(_kind_of(raw)).read(raw, violations_max=violations_max)
     if isinstance(body, CreateOperationBody):
         return CreateOperation(changes_of(body))
     expected = None if isinstance(body.version, UnsetType) else body.version
@@ -154,7 +154,7 @@ def _operation(raw: bytes, *, violations_max: int) -> TaskOperation:
     return UpdateOperation(body.id, changes_of(body, without=("id", "version")), expected)
 
 
-def _kind_of(raw: bytes) -> str:
+def _kind_of(raw: bytes) -> type[OperationBody]:
     """The kind of operation that a body claims to be. Raises Invalid."""
     try:
         name = _NAMED.decode(raw).op
@@ -164,9 +164,9 @@ def _kind_of(raw: bytes) -> str:
         raise invalid([violation]) from error
     if _may_be_repeated(raw, b'"op"') and (repeated := parse(raw)[1]):
         raise invalid(repeated)
-    if name not in _READERS:
+    if name not in _KINDS:
         raise invalid([Violation("/op", _UNKNOWN)])
-    return name
+    return _KINDS[name]
 
 
 def _may_be_repeated(raw: bytes, *names: bytes) -> bool:

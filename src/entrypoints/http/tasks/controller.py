@@ -1,7 +1,6 @@
 """/v1/tasks, with what people do to one task beside changing its fields: deferring and assigning."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -77,7 +76,6 @@ def _filter_of(query: TaskQuery) -> TaskFilter:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskController(TrashController, path="/v1/tasks", collection="tasks", view=TaskView):
     """Tasks."""
 
@@ -91,7 +89,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     assign_task: AssignTask
     unassign_task: UnassignTask
 
-    @operation("POST", summary="Create a task", status=201, view=TaskView, tagged=True, repeatable=True)
+    @operation("POST", summary="Create a task", status=201, view=TaskView, repeatable=True)
     async def create(self, actor: Actor, body: TaskBody) -> TaskDetails:
         return await self.create_task(actor, changes_of(body))
 
@@ -106,21 +104,12 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
             actor, TaskFilter(deleted=True), page, expand=expansions_of(query.expand)
         )
 
-    @operation("GET", "/{id}", summary="Read a task", view=TaskView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a task", view=TaskView)
     async def read(self, actor: Actor, id: str, query: TaskViewQuery) -> Tagged | Volatile:
         seen = await self.get(actor, id, expand=expansions_of(query.expand))
         return seen if seen.is_cacheable_by_version else Volatile(seen)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a task",
-        view=TaskView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a task", view=TaskView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> TaskDetails:
         return await self.edit_task(actor, id, changes_of(body), expected_version=expected)
 
@@ -129,8 +118,6 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         "/{id}/defer",
         summary="Put a task off; with null no longer",
         view=TaskView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -142,8 +129,6 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         "/{id}/assign",
         summary="Give a task to a user or a team, instead of whoever had it",
         view=TaskView,
-        tagged=True,
-        guarded=True,
         repeatable=True,
         also=(403,),
     )
@@ -151,19 +136,11 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         assignee = Assignee(body.assignee_id, body.assignee_type)
         return await self.assign_task(actor, id, assignee, expected_version=expected)
 
-    @operation(
-        "DELETE",
-        "/{id}/assignment",
-        summary="End the assignment of a task",
-        status=204,
-        guarded=True,
-        also=(403,),
-    )
+    @operation("DELETE", "/{id}/assignment", summary="End the assignment of a task", status=204, also=(403,))
     async def unassign(self, actor: Actor, id: str, expected: int | None) -> TaskDetails:
         return await self.unassign_task(actor, id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskHistoryController(HistoryController, path="/v1/tasks/{id}", collection="tasks", view=TaskView):
     """The history of a task."""
 

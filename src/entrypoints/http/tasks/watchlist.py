@@ -1,7 +1,5 @@
 """/v1/watchlist."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from application.actor import Actor
@@ -30,7 +28,6 @@ class WatchEntryView(msgspec.Struct, rename="camel"):
     deleted_by: Id | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class WatchlistController(Controller, path="/v1/watchlist"):
     """What the caller follows. There is one watchlist for each user, so its address names none.
 
@@ -51,7 +48,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
     async def list_all(self, actor: Actor, query: WatchlistQuery, page: PageRequest) -> Page[WatchedTask]:
         return await self.list_watched(actor, page, expand=expansions_of(query.expand))
 
-    @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, also=(409,))
+    @operation("PUT", "/{id}", summary="Watch a task", view=WatchedTaskView, tagged=False, also=(409,))
     async def watch(self, actor: Actor, id: str) -> WatchedTask:
         return await self.watch_task(actor, id)
 

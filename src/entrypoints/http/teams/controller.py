@@ -1,7 +1,5 @@
 """/v1/teams."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import TeamFilter
@@ -23,7 +21,6 @@ from entrypoints.http.teams.schemas import TeamBody, TeamPatch, TeamQuery, TeamV
 from entrypoints.http.trash import TrashController
 
 
-@dataclass(frozen=True, kw_only=True)
 class TeamController(TrashController, path="/v1/teams", collection="teams", view=TeamView):
     """Teams."""
 
@@ -39,7 +36,6 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
         summary="Create a team and belong to it as its owner",
         status=201,
         view=TeamView,
-        tagged=True,
         repeatable=True,
     )
     async def create(self, actor: Actor, body: TeamBody) -> Team:
@@ -53,25 +49,15 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Team]:
         return await self.list_teams(actor, TeamFilter(deleted=True), page)
 
-    @operation("GET", "/{id}", summary="Read a team", view=TeamView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a team", view=TeamView)
     async def read(self, actor: Actor, id: str) -> Team:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a team",
-        view=TeamView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a team", view=TeamView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: TeamPatch, expected: int | None) -> Team:
         return await self.edit_team(actor, id, set_fields(body), expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TeamHistoryController(HistoryController, path="/v1/teams/{id}", collection="teams", view=TeamView):
     """The history of a team."""
 

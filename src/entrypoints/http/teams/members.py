@@ -1,7 +1,5 @@
 """/v1/teams/{id}/members, invitations to a team, the roles of its members, and what happened there."""
 
-from dataclasses import dataclass
-
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.teams.commands import GetTeam
@@ -41,7 +39,6 @@ async def _replay_joining(
     return await controller.get_joined(actor, membership_id)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", collection="team_members"):
     """One member of a team, and their roles there."""
 
@@ -53,30 +50,18 @@ class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", coll
     def record_id(self, path: dict[str, str]) -> str | None:
         return membership_id(path["id"], path["user_id"])
 
-    @operation("DELETE", summary="Remove a member, or leave", status=204, guarded=True, also=(403,))
+    @operation("DELETE", summary="Remove a member, or leave", status=204, also=(403,))
     async def remove(self, actor: Actor, id: str, user_id: str, expected: int | None) -> Tagged:
         return await self.remove_member(actor, id, user_id, expected_version=expected)
 
-    @operation(
-        "PUT",
-        "/roles/{role_id}",
-        summary="Give a member a role in the team",
-        status=204,
-        guarded=True,
-        also=(403,),
-    )
+    @operation("PUT", "/roles/{role_id}", summary="Give a member a role in the team", status=204, also=(403,))
     async def grant(
         self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
     ) -> Tagged:
         return await self.grant_role(actor, id, user_id, role_id, expected_version=expected)
 
     @operation(
-        "DELETE",
-        "/roles/{role_id}",
-        summary="Take a role in the team from a member",
-        status=204,
-        guarded=True,
-        also=(403,),
+        "DELETE", "/roles/{role_id}", summary="Take a role in the team from a member", status=204, also=(403,)
     )
     async def take(
         self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
@@ -84,7 +69,6 @@ class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", coll
         return await self.take_role(actor, id, user_id, role_id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class JoinController(Controller, path="/v1/teams", collection="teams"):
     """Who belongs to a team, how people join it, and what happened there."""
 
@@ -108,7 +92,6 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
         "/{id}/members",
         summary="Add members; who is one already stays as he is",
         view=TeamView,
-        tagged=True,
         repeatable=True,
         replay=_replay_joining,
         also=(403,),
@@ -140,12 +123,7 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
         return InviteCodeView(code, instant_text(invitation.expires_at))
 
     @operation(
-        "DELETE",
-        "/{id}/invite-codes",
-        summary="Make every code so far worthless",
-        status=204,
-        guarded=True,
-        also=(403,),
+        "DELETE", "/{id}/invite-codes", summary="Make every code so far worthless", status=204, also=(403,)
     )
     async def revoke(self, actor: Actor, id: str, expected: int | None) -> Tagged:
         return await self.revoke_invitations(actor, id, expected_version=expected)
@@ -155,7 +133,6 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
         "/join",
         summary="Join the team that a code opens",
         view=TeamView,
-        tagged=True,
         repeatable=True,
         replay=_replay_joining,
     )

@@ -1,6 +1,5 @@
 """/v1/roles, and the global roles of users."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from application.accounts.users import GetUser
@@ -25,7 +24,6 @@ from entrypoints.http.teams.schemas import (
 _role_view = view_maker(Role, RoleView)
 
 
-@dataclass(frozen=True, kw_only=True)
 class RoleController(Controller, path="/v1/roles", collection="roles"):
     """Roles. Everybody reads them, administrators change them."""
 
@@ -35,15 +33,7 @@ class RoleController(Controller, path="/v1/roles", collection="roles"):
     edit_role: EditRole
     delete_role: DeleteRole
 
-    @operation(
-        "POST",
-        summary="Create a role",
-        status=201,
-        view=RoleView,
-        tagged=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("POST", summary="Create a role", status=201, view=RoleView, repeatable=True, also=(403,))
     async def create(self, actor: Actor, body: RoleBody) -> Role:
         changes: dict[str, Any] = set_fields(body)
         return await self.create_role(actor, changes.pop("scope"), changes)  # type: ignore[arg-type]
@@ -52,36 +42,21 @@ class RoleController(Controller, path="/v1/roles", collection="roles"):
     async def list_all(self, actor: Actor, query: RoleQuery, page: PageRequest) -> Page[Role]:
         return await self.list_roles(actor, query.scope, page)
 
-    @operation("GET", "/{id}", summary="Read a role", view=RoleView, tagged=True)
+    @operation("GET", "/{id}", summary="Read a role", view=RoleView)
     async def read(self, actor: Actor, id: str) -> Role:
         return await self.get(actor, id)
 
-    @operation(
-        "PATCH",
-        "/{id}",
-        summary="Change a role",
-        view=RoleView,
-        tagged=True,
-        guarded=True,
-        repeatable=True,
-        also=(403,),
-    )
+    @operation("PATCH", "/{id}", summary="Change a role", view=RoleView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: RolePatch, expected: int | None) -> Role:
         return await self.edit_role(actor, id, set_fields(body), expected_version=expected)
 
     @operation(
-        "DELETE",
-        "/{id}",
-        summary="Retire a role: it counts nowhere any more",
-        status=204,
-        guarded=True,
-        also=(403,),
+        "DELETE", "/{id}", summary="Retire a role: it counts nowhere any more", status=204, also=(403,)
     )
     async def remove(self, actor: Actor, id: str, expected: int | None) -> Role:
         return await self.delete_role(actor, id, expected_version=expected)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="users"):
     """The roles of a user; administrators grant and revoke global ones."""
 
@@ -98,20 +73,11 @@ class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="u
             tuple(RolesInTeamView(one.team_id, tuple(map(_role_view, one.roles))) for one in held.teams),
         )
 
-    @operation(
-        "PUT", "/{role_id}", summary="Give a user a global role", status=204, guarded=True, also=(403,)
-    )
+    @operation("PUT", "/{role_id}", summary="Give a user a global role", status=204, also=(403,))
     async def grant(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
         return await self.grant_role(actor, id, role_id, expected_version=expected)
 
-    @operation(
-        "DELETE",
-        "/{role_id}",
-        summary="Take a global role from a user",
-        status=204,
-        guarded=True,
-        also=(403,),
-    )
+    @operation("DELETE", "/{role_id}", summary="Take a global role from a user", status=204, also=(403,))
     async def take(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
         return await self.take_role(actor, id, role_id, expected_version=expected)
 

@@ -1,31 +1,17 @@
 """Every operation, asked by a machine that has read the document: no answer that the document does not know."""
 
-import json
 from functools import cache
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from adapters.system.clock import SystemClock
-from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.unit.entrypoints.http.protocol.openapi_checks import CHECKS, names
 from tests.unit.entrypoints.http.service import ADMIN, Service
 
 EXAMPLES_MAX = 2
-CHECKS: list[Any] = [
-    schemathesis.checks.not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
 
 
 @cache
@@ -39,12 +25,6 @@ def operations() -> dict[str, Any]:
     schema: Any = schemathesis.openapi.from_asgi("/schema/openapi.json", service().app)
     found = [result.ok() for result in schema.get_all_operations()]
     return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
-
-
-def names() -> list[str]:
-    # The committed copy, which another test compares with what is served: collecting tests starts no application.
-    paths = json.loads(COPY.read_text("utf-8"))["paths"]
-    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
 
 
 @pytest.mark.parametrize("name", names())
