@@ -74,7 +74,7 @@ class OldRows:
             record = spec.upgraded(stored)
             if record is not stored and spec.shape.fits(record):
                 with translated():
-                    values = [*form.values(record), record[ID].encode(), b"%d" % stored[VERSION]]
+                    values = [*form.values(record), record[ID], str(stored[VERSION])]
                 rewritten += await self._connections.change_once(_rewrite(form), values)
         await self._connections.run(VALIDATE_WHAT_HOLDS)
         await self.look()
