@@ -11,7 +11,7 @@ CRASHES   := $(BIN)/pytest tests/integration/crash
 SOURCES   := src tests benchmarks tools
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0
 # What only runs against servers. Counting the lines of everything else again would take half of the time.
-SERVED    := adapters/mongo adapters/postgres adapters/cache adapters/dual_write entrypoints
+SERVED    := adapters/mongo adapters/postgres adapters/embedded_postgres adapters/cache adapters/dual_write entrypoints
 
 # What `make run` means where neither the environment nor .env says otherwise.
 RUN_DEFAULTS := APP_ENV=development STORE=dual DUAL_WRITE_SOURCE=monty MONTY_STORAGE=sqlite \

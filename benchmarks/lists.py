@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 from pymongo import MongoClient
 
+from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.mongo.record_store import MongoRecordStore
-from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.criteria import (
     RELEVANCE,

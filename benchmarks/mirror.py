@@ -16,8 +16,8 @@ from adapters.dual_write.batcher import MirrorBatcher
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.settings import DualWriteSettings
+from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore
 from adapters.records.change_set import ChangeSet
 from adapters.records.fields import FieldKind
 from adapters.records.specs import TASKS

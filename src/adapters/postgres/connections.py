@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection, AsyncCursor, pq
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import FeatureNotSupported
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.errors import ConnectionBroken, translated
-from adapters.postgres.prompt_connection import PromptConnection, Row, Texts
+from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 1_000
@@ -34,6 +34,8 @@ KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVES_MAX = 3
 
 Parameters = Sequence[Any] | Mapping[str, Any]
+Texts = Sequence[str | None]
+"""Values in PostgreSQL's own text notation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Connections:
     def __init__(self, url: str, bounds: Bounds) -> None:
         self._conninfo = conninfo_of(url, bounds)
         self._bounds = bounds
-        self._pool: AsyncConnectionPool[PromptConnection] | None = None
+        self._pool: AsyncConnectionPool[FailFastConnection] | None = None
         self._running = 0
         self._idle = asyncio.Event()
         self._answer_seconds = (bounds.statement_timeout_ms + ANSWER_MARGIN_MS) / 1_000
@@ -98,11 +100,11 @@ class Connections:
             return
         with translated():
             async with asyncio.timeout(self._connect_seconds):
-                first = await PromptConnection.connect(self._conninfo, autocommit=True)
+                first = await FailFastConnection.connect(self._conninfo, autocommit=True)
         await first.close()
         self._pool = AsyncConnectionPool(
             self._conninfo,
-            connection_class=PromptConnection,
+            connection_class=FailFastConnection,
             kwargs={"autocommit": True},
             configure=_configure,
             min_size=1,
@@ -145,17 +147,23 @@ class Connections:
                 return await _execute(connection, statement, parameters)
 
     async def change(self, statement: str, values: Texts) -> int:
-        """`PromptConnection.change` where it is safe to repeat: retried once where the connection broke."""
+        """`change_once` for a statement that is harmless to repeat: done once more where the connection broke."""
         try:
             return await self.change_once(statement, values)
         except ConnectionBroken:
             return await self.change_once(statement, values)
 
     async def change_once(self, statement: str, values: Texts) -> int:
-        """`PromptConnection.change` in its own transaction: one round trip. AnswerLost leaves the outcome open."""
+        """How many rows a statement changed, committed by itself: one round trip. Its parameters are `$1`, `$2`, …
+
+        AnswerLost leaves its outcome open.
+        """
         with translated():
             async with asyncio.timeout(self._answer_seconds), self._held() as connection:
-                return await connection.change(statement, values)
+                # A raw cursor, because the others parse statements of this length anew every time.
+                cursor = AsyncRawCursor(connection)
+                await cursor.execute(statement, values, prepare=True)
+                return cursor.rowcount
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
@@ -173,7 +181,7 @@ class Connections:
         await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
 
     @contextlib.asynccontextmanager
-    async def _held(self) -> AsyncIterator[PromptConnection]:
+    async def _held(self) -> AsyncIterator[FailFastConnection]:
         pool = self._pool
         if pool is None:
             raise StoreUnavailable("PostgreSQL is not open.")
@@ -193,8 +201,8 @@ class Connections:
             if not self._running:
                 self._idle.set()
 
-    async def _live_connection(self, pool: AsyncConnectionPool[PromptConnection]) -> PromptConnection:
-        """A connection that the server has not closed meanwhile, as it closes all in a restart."""
+    async def _live_connection(self, pool: AsyncConnectionPool[FailFastConnection]) -> FailFastConnection:
+        """A connection whose server has not hung up meanwhile, as all have after a restart."""
         for _ in range(self._bounds.pool_max):
             connection = await pool.getconn()
             if not connection.is_stale():
@@ -208,14 +216,16 @@ class Connections:
 class Transaction:
     """An open transaction on one connection."""
 
-    connection: PromptConnection
+    connection: FailFastConnection
 
     async def run(self, statement: str, parameters: Parameters = ()) -> AsyncCursor[Row]:
         """The result of one statement of the transaction."""
         return await _execute(self.connection, statement, parameters)
 
 
-async def _execute(connection: PromptConnection, statement: str, parameters: Parameters) -> AsyncCursor[Row]:
+async def _execute(
+    connection: FailFastConnection, statement: str, parameters: Parameters
+) -> AsyncCursor[Row]:
     cursor = connection.cursor(binary=True)
     try:
         return await cursor.execute(statement, parameters, prepare=True)
@@ -224,5 +234,5 @@ async def _execute(connection: PromptConnection, statement: str, parameters: Par
         if connection.info.transaction_status is not pq.TransactionStatus.IDLE:
             await connection.close()
             raise
-        await connection.forget_plans()
+        await connection.execute("DEALLOCATE ALL")
         return await cursor.execute(statement, parameters, prepare=True)

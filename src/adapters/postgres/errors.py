@@ -14,7 +14,7 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.rows import NUL_FAULT, Unstorable
+from adapters.postgres.rows import Unstorable
 from adapters.postgres.tables import fields_by_constraint, unique_keys_by_constraint
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
@@ -43,6 +43,7 @@ class TookTooLong(StoreUnavailable):
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
+NUL_FAULT = "A text contains the NUL character."
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (

@@ -44,17 +44,13 @@ class PostgresRecordStore:
         connect_timeout_ms: int = 2_000,
         statement_timeout_ms: int = 5_000,
     ) -> None:
-        self._bounds = Bounds(
+        bounds = Bounds(
             pool_max=pool_max,
             connect_timeout_ms=connect_timeout_ms,
             statement_timeout_ms=statement_timeout_ms,
         )
-        self._use(url)
-
-    def _use(self, url: str) -> None:
-        """Makes all new connections to this address."""
         self.url = url
-        self._connections = Connections(url, self._bounds)
+        self._connections = Connections(url, bounds)
         self._source = SourceWrites(self._connections)
         self._target = TargetWrites(self._connections)
 

@@ -41,9 +41,6 @@ _SQL_TYPES = {
 _encode = msgspec.json.Encoder().encode
 
 
-NUL_FAULT = "A text contains the NUL character."
-
-
 class Unstorable(Exception):
     """A record holds a value that its column cannot hold as it is; the message names the field, never the value."""
 
@@ -95,7 +92,7 @@ class RowForm:
             row[WORDS] = search_words(lead, filter(None, others))
         return row
 
-    def values(self, record: Record) -> list[bytes | None]:
+    def values(self, record: Record) -> list[str | None]:
         """The row as texts in the order of `columns`. Raises as `json_row` does."""
         get = self.json_row(record).get
         return [None if (value := get(key)) is None else written(value) for key, written in self._written]
@@ -125,20 +122,13 @@ def _columns_of(spec: RecordSpec[Any]) -> Iterator[RowColumn]:
         yield RowColumn(WORDS, WORDS, "tsvector")
 
 
-def _text(value: str) -> bytes:
-    """Rejects NUL, which ends a text in the protocol: the rest would be cut off."""
-    if "\0" in value:
-        raise Unstorable(NUL_FAULT)
-    return value.encode()
-
-
-_WRITTEN: dict[str, Callable[[Any], bytes]] = {
-    "text": _text,
-    "bigint": lambda value: b"%d" % value,
-    "boolean": lambda value: b"t" if value else b"f",
-    "timestamptz": lambda value: value.isoformat().encode(),
-    "jsonb": _encode,
-    "tsvector": str.encode,
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "bigint": str,
+    "boolean": lambda value: "t" if value else "f",
+    "timestamptz": datetime.isoformat,
+    "jsonb": lambda value: _encode(value).decode(),
+    "tsvector": str,
 }
 """A value in PostgreSQL's own notation, by the type of its column."""
 

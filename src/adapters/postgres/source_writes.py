@@ -49,7 +49,7 @@ class SourceWrites:
         with translated():
             parameters = FORMS[put.collection].values(put.record)
             if not is_new:
-                parameters += [put.record_id.encode(), b"%d" % put.expected_version]
+                parameters += [put.record_id, str(put.expected_version)]
             for entry in change_set.entries:
                 parameters += FORMS[AUDIT_LOGS.collection].values(entry)
         statement = commit_one(put.collection, is_new=is_new, entry_count=len(change_set.entries))

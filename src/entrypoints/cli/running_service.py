@@ -1,6 +1,7 @@
 """The service that runs on the same DATA_DIR: where it answers, and how a command talks to it.
 
-MontyDB serves one process at a time, so while the service runs, commands ask it instead of opening the files.
+MontyDB and the embedded PostgreSQL serve one process at a time, so while the service runs, commands ask it instead of
+opening the stores.
 """
 
 import asyncio
@@ -32,10 +33,10 @@ from domain.errors import (
 from domain.permissions import Grant
 from domain.user import normal_email
 from entrypoints.composition.container import build_container
-from entrypoints.composition.settings import Settings
+from entrypoints.composition.settings import EMBEDDED, Settings
 
 SERVICE_FILE = "service.json"
-MONTY = "monty"
+MONTY, POSTGRES = "monty", "postgres"
 TIMEOUT_SECONDS = 10.0
 PROBE_TIMEOUT_SECONDS = 1.0
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
@@ -100,8 +101,10 @@ async def find_running(data_dir: Path) -> RunningService | None:
 
 
 async def service_in_the_way(settings: Settings) -> RunningService | None:
-    """The running service, where it alone can use the stores: MontyDB serves one process at a time."""
-    return await find_running(settings.stores.data_dir) if MONTY in settings.stores.named else None
+    """The running service, where it alone can use the stores: embedded ones serve one process at a time."""
+    stores = settings.stores
+    is_embedded = MONTY in stores.named or (POSTGRES in stores.named and stores.postgres_url == EMBEDDED)
+    return await find_running(stores.data_dir) if is_embedded else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -69,7 +69,7 @@ async def require_stores_free(settings: Settings, *, purpose: str) -> None:
     service = await service_in_the_way(settings)
     if service is not None:
         raise StoreUnavailable(
-            f"Tandem runs at {service.url} (process {service.pid}), and MontyDB serves one process at a time. "
+            f"Tandem runs at {service.url} (process {service.pid}), and embedded stores serve one process at a time. "
             f"Stop it to {purpose}, then start it again."
         )
 

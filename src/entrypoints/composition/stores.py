@@ -40,7 +40,7 @@ def _mongo(settings: StoreSettings) -> RecordStore:
 
 def _postgres(settings: StoreSettings) -> RecordStore:
     if settings.postgres_url == EMBEDDED:
-        from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore  # noqa: PLC0415
+        from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore  # noqa: PLC0415
 
         return EmbeddedPostgresRecordStore(settings.data_dir / "postgres")
     from adapters.postgres.record_store import PostgresRecordStore  # noqa: PLC0415

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.embedded_store import EmbeddedPostgresRecordStore
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.record_store import RecordStore
 from tests.servers.mongo import MongoDatabase

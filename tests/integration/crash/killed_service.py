@@ -29,8 +29,6 @@ class MortalService:
         if not self._service.is_running:
             self._service.start()
         await asyncio.to_thread(self._service.wait_ready)
-        if self._own_postgres is not None:
-            self._own_postgres.watch()
 
     async def die(self) -> None:
         """SIGKILL after a while of work; where it does not run, it may not even come to work."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.processes import Guard, free_port, kill_tree, wait_until
+from tests.servers.processes import Guard, free_port, wait_until
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 40.0
@@ -84,9 +84,9 @@ class TandemProcess:
         return ready
 
     def kill(self) -> None:
-        """SIGKILL; harmless when it does not run."""
+        """SIGKILL to the process alone, not to the PostgreSQL it may have started; harmless when it does not run."""
         if self._process is not None:
-            kill_tree(self._process.pid)
+            self._process.kill()
             self._end()
 
     def stop(self) -> int:

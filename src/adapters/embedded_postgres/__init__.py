@@ -1,0 +1,1 @@
+"""A PostgreSQL server that Tandem starts and stops itself, for machines without one (`POSTGRES_URL=embedded`)."""

@@ -1,0 +1,48 @@
+"""The record store over a PostgreSQL server that it starts and stops (`POSTGRES_URL=embedded`)."""
+
+import asyncio
+from pathlib import Path
+
+from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.record_store import StoreRefused
+from domain.errors import StoreUnavailable
+
+
+class EmbeddedPostgresRecordStore(PostgresRecordStore):
+    """Starts the server of a directory when it opens, starts it again when it has died, and stops it when it closes.
+
+    A caller that gives up leaves a start going in its thread, and whatever comes next waits for it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._server = EmbeddedPostgres(directory)
+        self._is_started = False
+        super().__init__(self._server.url)
+
+    async def open(self) -> None:
+        """Raises StoreRefused where no PostgreSQL can be started, saying what to do."""
+        await asyncio.to_thread(self._server.start)
+        self._is_started = True
+        await super().open()
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable; a server that has died is started again for the next request."""
+        try:
+            await super().ping()
+        except StoreUnavailable:
+            # One start at a time: callers give up waiting, and each would leave a thread behind.
+            if self._is_started and not self._server.is_busy:
+                await self._restart()
+            raise
+
+    async def close(self) -> None:
+        self._is_started = False
+        await super().close()
+        await asyncio.to_thread(self._server.stop)
+
+    async def _restart(self) -> None:
+        try:
+            await asyncio.to_thread(self._server.start)
+        except StoreRefused as refused:
+            raise StoreUnavailable(str(refused)) from refused

@@ -1,0 +1,170 @@
+"""Runs the PostgreSQL server of one directory for one process.
+
+The server is a child of the process that owns the directory and ends with it: at `stop`, or through a guard where the
+process ends in any other way. A start kills what an earlier owner left behind; it never adopts a running server.
+
+The server only listens on a Unix socket, in a directory that nobody else may enter, and therefore asks for no password.
+
+    directory/data         the database cluster        directory/server.log   the server's log
+    directory/owner.lock   locked by the owner, whose process number it holds
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from adapters.embedded_postgres.cluster import DATABASE, USER, Cluster
+from adapters.embedded_postgres.processes import POLL_SECONDS, end_server_processes
+from adapters.records.record_store import StoreRefused
+
+PORT = 5432
+"""Never opened: it is part of the socket's name."""
+READY_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 15.0
+STATUS_LINE = 7
+"""Where `postmaster.pid` says `ready`, counted from 0."""
+SETTINGS = {"listen_addresses": "", "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+GUARD = 'read -r line; kill -QUIT "$1"; kill -CONT "$1"; rm -rf "$2"'
+"""Waits for the end of a pipe that the owner holds and that the system closes however the owner ends. An immediate
+shutdown also ends children that are frozen.
+"""
+
+
+class EmbeddedPostgres:
+    """A server with the database `tandem` (C collation, UTF-8) at `url`, for the process that starts it alone.
+
+    `program_folders` replaces the search for PostgreSQL's programs; `settings` adds to the server's settings. Methods
+    block, and may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        program_folders: Iterable[Path] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._directory = directory.absolute()
+        self._program_folders = program_folders
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._sockets = Path(tempfile.gettempdir()) / f"tandem-{secrets.token_hex(8)}"
+        self.url = f"postgresql://{USER}@/{DATABASE}?host={self._sockets}&port={PORT}"
+        self._busy = threading.Lock()
+        self._owner_lock: int | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        """The postmaster; None while no server runs."""
+        return self._server.pid if self._server is not None and self._server.poll() is None else None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a start or a stop is going on."""
+        return self._busy.locked()
+
+    def start(self) -> None:
+        """Starts the server unless it runs, and returns once it takes connections.
+
+        A frozen server of this process counts as running. Raises StoreRefused, whose message says what to do.
+        """
+        with self._busy:
+            try:
+                self._own_directory()
+                # Without its socket, which a cleaner of temporary files may have removed, nobody can reach the server.
+                if self.process_id is None or not (self._sockets / f".s.PGSQL.{PORT}").exists():
+                    self._launch()
+            except BaseException as error:
+                self._stop()
+                if not isinstance(error, OSError | subprocess.SubprocessError):
+                    raise
+                raise StoreRefused(
+                    f"PostgreSQL cannot be started in {self._directory}: {error}. Run as a user who owns the directory "
+                    "and can run the programs, or set DATA_DIR to another directory or POSTGRES_URL to a server."
+                ) from error
+
+    def stop(self) -> None:
+        """Shuts the server down, by force where it does not end in time. Harmless when it does not run."""
+        with self._busy:
+            self._stop()
+
+    def _own_directory(self) -> None:
+        if self._owner_lock is not None:
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self._directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.read(lock, 20).decode("ascii", "replace") or "unknown"
+            os.close(lock)
+            raise StoreRefused(
+                f"Process {owner} uses the PostgreSQL server in {self._directory}, which serves one process at a time. "
+                "Stop that process, or set POSTGRES_URL to the address of a server that both can use."
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._owner_lock = lock
+
+    def _launch(self) -> None:
+        self._shut_down()
+        cluster = Cluster(self._directory, program_folders=self._program_folders)
+        end_server_processes(cluster.data)
+        cluster.create()
+        # Left by a crash. PostgreSQL takes it for a running server where its process number is in use again.
+        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+        if not self._sockets.exists():
+            self._sockets.mkdir(mode=0o700)
+            cluster.account.own(self._sockets)
+        settings = {**self._settings, "unix_socket_directories": str(self._sockets)}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._server = cluster.spawn_server(options)
+        guard = ["/bin/sh", "-c", GUARD, "sh", str(self._server.pid), str(self._sockets)]
+        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+        self._await_ready(cluster)
+
+    def _await_ready(self, cluster: Cluster) -> None:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while self.process_id is not None:
+            with suppress(FileNotFoundError):
+                lines = (cluster.data / "postmaster.pid").read_text().splitlines()
+                if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready":
+                    return
+            if time.monotonic() > deadline:
+                raise cluster.failure(f"PostgreSQL was not ready within {READY_SECONDS_MAX:.0f} seconds")
+            time.sleep(POLL_SECONDS)
+        raise cluster.failure("PostgreSQL did not start")
+
+    def _stop(self) -> None:
+        try:
+            self._shut_down()
+        finally:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            if self._owner_lock is not None:
+                os.close(self._owner_lock)
+                self._owner_lock = None
+
+    def _shut_down(self) -> None:
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self._server.wait(STOP_SECONDS_MAX)
+            self._server.kill()
+            end_server_processes(self._directory / "data")
+            self._server.wait()
+            self._server = None
+        if self._guard is not None:
+            # Killed: told of the end, it would signal a process number that may be in use again.
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None

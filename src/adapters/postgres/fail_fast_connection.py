@@ -1,0 +1,41 @@
+"""A connection to PostgreSQL that a cancelled caller leaves at once."""
+
+import asyncio
+import select
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.abc import PQGen
+from psycopg.waiting import wait_async
+
+R = TypeVar("R")
+Row = tuple[Any, ...]
+
+
+class FailFastConnection(AsyncConnection[Row]):
+    """psycopg's connection without its wait for the server when the caller is cancelled.
+
+    psycopg asks the server to cancel and waits for its answer, up to ten seconds when the server is frozen. Here the
+    connection is dropped instead: the server notices, or ends the statement by its own time-out.
+    """
+
+    async def wait(
+        self,
+        gen: PQGen[R],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
+    ) -> R:
+        """Runs one exchange with the server; an interrupted exchange closes the connection."""
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self.pgconn.finish()
+            raise
+
+    def is_stale(self) -> bool:
+        """Whether the server said something unasked, which it only does when it closes the connection."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
