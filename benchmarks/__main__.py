@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    cache,
     creators,
     decisions,
     embedded_store,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "signing": signing.measure,
     "permissions": decisions.measure,
     "creators": creators.measure,
+    "cache": cache.measure,
     "start": http_stack.measure_start,
     "memory": http_stack.measure_memory,
 }

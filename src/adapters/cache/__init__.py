@@ -1,1 +1,1 @@
-"""Copies of records that save the store a read: in the process or in Redis, never older than what was acknowledged."""
+"""A cache of records in the process or in Redis; never older than the last acknowledged commit."""

@@ -1,25 +1,24 @@
-"""Records as bytes: what goes in comes out equal, or does not go in."""
+"""Records as MessagePack that decodes to an equal record."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from adapters.cache.record_cache import RECORD_BYTES_MAX
-from adapters.records.record import VERSION, Record
+from adapters.records.record import Record
+
+RECORD_BYTES_MAX = 256 * 1024
+"""Larger records are not cached."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
 
 
-def encoded(record: Record) -> bytes | None:
-    """The record's MessagePack: instants and integers to the last digit. None where it cannot be given back equal."""
-    if type(record.get(VERSION)) is not int:
-        return None
-    for value in record.values():
-        # Instants without a zone would come back as text.
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return None
+def encoded(record: Record | None) -> bytes | None:
+    """None if the record is too large or would not decode to an equal one. No record is a copy too."""
+    if any(isinstance(value, datetime) and value.tzinfo is None for value in (record or {}).values()):
+        return None  # it would come back as text
     try:
         data = _ENCODER.encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -27,10 +26,14 @@ def encoded(record: Record) -> bytes | None:
     return data if len(data) <= RECORD_BYTES_MAX else None
 
 
-def decoded(data: bytes) -> Record | None:
-    """The record that was encoded; None where these bytes are no record."""
-    try:
-        record = _DECODER.decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
+def decoded(copies: Iterable[tuple[str, bytes | None]]) -> dict[str, Record | None]:
+    """The copies by id, without those that are missing or damaged."""
+    records: dict[str, Record | None] = {}
+    for record_id, data in copies:
+        try:
+            record = False if data is None else _DECODER.decode(data)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            continue
+        if record is None or isinstance(record, dict):
+            records[record_id] = record
+    return records

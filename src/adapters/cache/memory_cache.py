@@ -1,174 +1,106 @@
-"""Copies of records in this process."""
+"""A record cache in the memory of one process."""
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
 
 from adapters.cache.encoded_record import decoded, encoded
-from adapters.cache.record_cache import (
-    HOLD_SECONDS,
-    LEASE_SECONDS,
-    PUT_RECORDS_MAX,
-    RECORD_SECONDS,
-    CacheNamespace,
-    Hold,
-    LookUp,
-    RecordKey,
-)
-from adapters.records.change_set import Put
-from adapters.records.record import ID, VERSION, Record
+from adapters.cache.record_cache import WRITE_LEASE_SECONDS, CacheNamespace, LookUp, RecordKey
+from adapters.records.record import Record
 
-RECORDS_MAX = 50_000
 BYTES_MAX = 64 * 1024 * 1024
-PLACE_BYTES = 300
-"""What a place costs beside the record in it, roughly."""
+COPY_BYTES = 300
+"""The approximate size of a copy without its data."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Exactly one of: a copy (`data`), a reader's lease, a writer's hold."""
-
-    expires_at: float
-    data: bytes | None = None
-    version: int = 0
-    lease: str | None = None
-    hold: str | None = None
-
-    @property
-    def size(self) -> int:
-        return PLACE_BYTES + (0 if self.data is None else len(self.data))
+LEASED_MAX = 50_000
+"""How many records have a write lease at once; further writes only invalidate."""
 
 
 class MemoryCache:
-    """A RecordCache in this process, bounded by count and bytes; the least recently used goes first.
+    """A RecordCache for a store that only this process writes to. The least recently used copy is evicted first.
 
-    It knows of the writes of this process only: what other processes write is seen up to `record_seconds` late, so use
-    it where one process owns the store. `monotonic` tells seconds.
+    A read lease is the number of changes so far: after any change no reader fills in what it read before.
     """
 
+    shared_seconds = None
+
     def __init__(
-        self,
-        *,
-        records_max: int = RECORDS_MAX,
-        bytes_max: int = BYTES_MAX,
-        record_seconds: float = RECORD_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, *, bytes_max: int = BYTES_MAX, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._records_max = records_max
         self._bytes_max = bytes_max
-        self._record_seconds = record_seconds
         self._monotonic = monotonic
-        self._places: OrderedDict[RecordKey, _Place] = OrderedDict()
-        self._bytes = 0
-        self._tokens = count(1)
-        self._has_entered = False
+        self._copies: OrderedDict[RecordKey, bytes] = OrderedDict()
+        self._leased: dict[RecordKey, dict[str, float]] = {}
+        self._changes = 0
+        self._has_namespace = False
+        self.bytes_used = 0
 
     @property
     def in_use(self) -> bool:
-        return self._has_entered
+        return self._has_namespace
 
-    @property
-    def bytes_used(self) -> int:
-        """What the copies take, roughly; never above the bound."""
-        return self._bytes
-
-    def __len__(self) -> int:
-        """How many places are taken; never above the bound."""
-        return len(self._places)
-
-    def enter(self, namespace: CacheNamespace) -> None:  # noqa: ARG002 - one process, one owner: the rest goes
+    def use_namespace(self, namespace: CacheNamespace) -> None:  # noqa: ARG002 - it has one namespace at a time
         self._clear()
-        self._has_entered = True
+        self._has_namespace = True
 
     async def look_up(self, collection: str, ids: Sequence[str]) -> LookUp:
-        if not self._has_entered:
-            return LookUp({}, None)
-        now = self._monotonic()
-        records: dict[str, Record] = {}
-        lease: str | None = None
-        for record_id in ids:
-            place = self._standing((collection, record_id), now)
-            if place is None:
-                lease = lease or self._token()
-                self._set((collection, record_id), _Place(now + LEASE_SECONDS, lease=lease))
-            elif place.data is not None and (record := decoded(place.data)) is not None:
-                self._places.move_to_end((collection, record_id))
-                records[record_id] = record
-        return LookUp(records, lease)
+        records = decoded((record_id, self._copies.get((collection, record_id))) for record_id in ids)
+        for record_id in records:
+            self._copies.move_to_end((collection, record_id))
+        is_complete = len(records) == len(ids)
+        return LookUp(records, None if is_complete or not self._has_namespace else str(self._changes))
 
-    async def fill(self, collection: str, records: Sequence[Record], *, lease: str) -> None:
-        now = self._monotonic()
-        for record in records:
-            key = (collection, record[ID])
-            place = self._standing(key, now)
-            if place is not None and place.lease == lease:
-                self._copy(key, record, now)
-
-    async def hold(self, keys: Sequence[RecordKey]) -> Hold:
-        if not self._has_entered:
-            return Hold(tuple(keys), None)
-        token, now = self._token(), self._monotonic()
-        for key in keys:
-            self._set(key, _Place(now + HOLD_SECONDS, hold=token))
-        return Hold(tuple(keys), token)
-
-    async def put(self, hold: Hold, puts: Sequence[Put]) -> None:
-        if hold.token is None or len(puts) > PUT_RECORDS_MAX:
-            await self.release(hold)
+    async def fill(self, collection: str, records: Mapping[str, Record | None], *, lease: str) -> None:
+        if lease != str(self._changes):
             return
-        now = self._monotonic()
-        for put in puts:
-            key = (put.collection, put.record_id)
-            place = self._standing(key, now)
-            if place is None:
-                continue
-            is_older_copy = place.data is not None and place.version < put.version
-            if place.hold == hold.token or is_older_copy:
-                self._copy(key, put.record, now)
-            elif place.lease is not None:
-                self._drop(key)
+        for record_id, record in records.items():
+            key = (collection, record_id)
+            if not self._is_leased(key) and (data := encoded(record)) is not None:
+                self._delete(key)
+                self._copies[key] = data
+                self.bytes_used += len(data) + COPY_BYTES
+        while self.bytes_used > self._bytes_max:
+            self._delete(next(iter(self._copies)))
 
-    async def release(self, hold: Hold) -> None:
-        for key in hold.keys:
-            place = self._places.get(key)
-            if place is not None and (place.hold is None or place.hold == hold.token):
-                self._drop(key)
+    async def take_write_lease(self, keys: Sequence[RecordKey]) -> str | None:
+        await self.invalidate(keys, lease=None)
+        if len(self._leased) + len(keys) > LEASED_MAX:
+            for key in list(self._leased):
+                self._is_leased(key)  # forgets leases that have expired
+        if not self._has_namespace or len(self._leased) + len(keys) > LEASED_MAX:
+            return None
+        lease = str(self._changes)
+        for key in keys:
+            self._leased.setdefault(key, {})[lease] = self._monotonic() + WRITE_LEASE_SECONDS
+        return lease
+
+    async def invalidate(self, keys: Sequence[RecordKey], *, lease: str | None) -> bool:
+        self._changes += 1
+        for key in keys:
+            self._delete(key)
+            if lease is not None and key in self._leased:
+                self._leased[key].pop(lease, None)
+                self._is_leased(key)
+        return True
 
     async def close(self) -> None:
         self._clear()
-        self._has_entered = False
+        self._has_namespace = False
 
-    def _standing(self, key: RecordKey, now: float) -> _Place | None:
-        place = self._places.get(key)
-        if place is not None and place.expires_at <= now:
-            self._drop(key)
-            return None
-        return place
+    def _is_leased(self, key: RecordKey) -> bool:
+        leases = self._leased.get(key, {})
+        if any(expires_at > self._monotonic() for expires_at in leases.values()):
+            return True
+        self._leased.pop(key, None)
+        return False
 
-    def _copy(self, key: RecordKey, record: Record, now: float) -> None:
-        data = encoded(record)
-        if data is None:
-            self._drop(key)
-        else:
-            self._set(key, _Place(now + self._record_seconds, data=data, version=record[VERSION]))
-
-    def _set(self, key: RecordKey, place: _Place) -> None:
-        self._drop(key)
-        self._places[key] = place
-        self._bytes += place.size
-        while len(self._places) > self._records_max or self._bytes > self._bytes_max:
-            self._bytes -= self._places.popitem(last=False)[1].size
-
-    def _drop(self, key: RecordKey) -> None:
-        place = self._places.pop(key, None)
-        if place is not None:
-            self._bytes -= place.size
+    def _delete(self, key: RecordKey) -> None:
+        data = self._copies.pop(key, None)
+        if data is not None:
+            self.bytes_used -= len(data) + COPY_BYTES
 
     def _clear(self) -> None:
-        self._places.clear()
-        self._bytes = 0
-
-    def _token(self) -> str:
-        return str(next(self._tokens))
+        self._changes += 1
+        self._copies.clear()
+        self._leased.clear()
+        self.bytes_used = 0

@@ -1,42 +1,47 @@
-"""What a cache of records promises, and the words it is asked with.
+"""The port of a record cache, and the algorithm that keeps its copies current.
 
-The order of events decides what may be cached, not the clock: whoever wants to put a record first leaves a claim in
-its place. Readers lease an empty place before they read the store; writers hold the place before they commit. A hold
-drives out copies and leases. So a reader that was overtaken finds its lease gone, and can never put an old record over
-a newer one, also where the newer one has been evicted since.
+Promise: a read through the cache never returns a record older than a commit that was acknowledged before the read
+began, whichever process committed. The order of events guarantees this; clocks only bound how long a state lasts.
+
+1. *Read-through.* A reader that finds no copy takes a read lease on the empty key, reads the store, and fills its copy
+   in only if its lease is still there. An invalidation deletes the lease, so a slow reader cannot write back a stale
+   record. While one read is under way, the same read in the same process waits and looks again (single-flight).
+2. *Write lease, then invalidation after commit.* A writer puts a write lease on its keys before it commits. This
+   deletes copies and read leases and keeps new ones out. After the commit the invalidation removes the lease. If the
+   outcome is unknown or the process dies, the lease stays for WRITE_LEASE_SECONDS, which is longer than any commit.
+3. *Bypass.* After its first failure a cache server is bypassed: reads go to the store, and the keys of writes are kept
+   as pending invalidations. A background task reconnects and delivers them before this process uses the cache again.
+4. *Bypass notice.* Other processes may still reach a server that a writer cannot. Such a writer acknowledges nothing
+   until it has left a notice in the store and every process has had the time to see it and to stop reading from the
+   cache, until the copies in question have expired.
+5. *Namespace.* Keys contain the identity and epoch of the data, and the run id of the Redis server: after a restart
+   from a snapshot, or a failover to a replica, older copies are out of reach. A flush or an eviction only loses copies
+   and leases: a reader without its lease does not fill, and a writer invalidates after its commit in any case.
+
+Every process that writes to the store must use the same cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
-from adapters.records.change_set import Put
 from adapters.records.record import Record
 
 RecordKey = tuple[str, str]
 """A record's collection and id."""
 
-LEASE_SECONDS = 5.0
-"""How long a reader has for reading the store; who is later does not put."""
-
-HOLD_SECONDS = 30.0
-"""How long a record stays out of the cache while the outcome of its commit is unknown; longer than a commit takes."""
-
-RECORD_SECONDS = 60.0
-"""How long a copy is kept: the bound of every staleness that cannot be ruled out."""
-
-PUT_RECORDS_MAX = 100
-"""Larger change sets are dropped from the cache instead of copied into it."""
-
-RECORD_BYTES_MAX = 256 * 1024
-"""Larger records are not cached."""
+READ_LEASE_SECONDS = 5.0
+WRITE_LEASE_SECONDS = 30.0
+RECORD_SECONDS = 30.0
+"""How long a copy is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheNamespace:
-    """Whose records they are. `identity` tells the data from other data under the same names, which may use the same
-    cache: a text the store itself remembers, made when it was first prepared. `epoch` counts changes of ownership.
+    """The data that copies belong to.
+
+    `identity` is a text that only this data's store keeps; `epoch` counts changes of ownership.
     """
 
     store: str
@@ -46,70 +51,51 @@ class CacheNamespace:
 
     @property
     def prefix(self) -> str:
-        """What keys begin with; no two namespaces share one."""
+        """The beginning of every key; no two namespaces share one."""
         names = (self.store, self.database, self.identity)
         return ":".join(("tandem", *(quote(name, safe="") for name in names), str(self.epoch)))
 
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """The copies that were there, and the lease under which the other records may be filled in (None: they may not)."""
+    """The copies found, by id, and a read lease on the keys that were empty; None if none was.
 
-    records: dict[str, Record]
+    The copy of a record that does not exist is None.
+    """
+
+    records: dict[str, Record | None]
     lease: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A writer's claim on records. `token` is None where the cache did not confirm it."""
-
-    keys: tuple[RecordKey, ...]
-    token: str | None
-
-
 class RecordCache(Protocol):
-    """Copies of records by collection and id, for as long as it likes.
+    """Copies of records by collection and id.
 
-    No method raises, except when cancelled, and none takes longer than a bound: a cache that fails holds nothing. What
-    it could not be told of a change is made up for before this object answers from it again. Copies are nobody's but
-    the caller's. Records it could not give back equal, field by field, are not cached.
+    No method raises, except when cancelled, and each has a time limit: a cache that fails finds nothing. Callers own
+    the records they give and get. Records that could not be returned equal, field by field, are not cached.
     """
 
     @property
     def in_use(self) -> bool:
-        """Whether it answers at all at present."""
-        ...
+        """False while the cache has no namespace or is bypassed."""
 
-    def enter(self, namespace: CacheNamespace) -> None:
-        """From now on it keeps and answers this namespace's records. Until the first call everything is a miss."""
-        ...
+    @property
+    def shared_seconds(self) -> float | None:
+        """How long other processes may find a copy that was not invalidated; None if no other process can."""
+
+    def use_namespace(self, namespace: CacheNamespace) -> None:
+        """Caches the records of this namespace from now on. Before the first call nothing is cached."""
 
     async def look_up(self, collection: str, ids: Sequence[str]) -> LookUp:
-        """Copies of these records, as of one moment, and a lease on the places that were empty."""
-        ...
+        """The copies of these records at one moment; takes a read lease on empty keys."""
 
-    async def fill(self, collection: str, records: Sequence[Record], *, lease: str) -> None:
-        """Puts records read from the store after the look-up, each where the lease on its place still stands."""
-        ...
+    async def fill(self, collection: str, records: Mapping[str, Record | None], *, lease: str) -> None:
+        """Copies what the store answered after the look-up, by id, each if its read lease is still there."""
 
-    async def hold(self, keys: Sequence[RecordKey]) -> Hold:
-        """Drives these records out, and keeps readers from filling them until `put`, `release` or HOLD_SECONDS later.
+    async def take_write_lease(self, keys: Sequence[RecordKey]) -> str | None:
+        """Deletes the copies and read leases of these keys and keeps new ones out; None if this is not confirmed."""
 
-        The newest hold counts.
-        """
-        ...
-
-    async def put(self, hold: Hold, puts: Sequence[Put]) -> None:
-        """The held puts are committed: each is copied where the hold still stands or only an older version is cached.
-
-        Where the hold was not confirmed, the records are forgotten instead.
-        """
-        ...
-
-    async def release(self, hold: Hold) -> None:
-        """Gives the held places back and forgets what is cached of these records; what others hold stays held."""
-        ...
+    async def invalidate(self, keys: Sequence[RecordKey], *, lease: str | None) -> bool:
+        """Ends this write lease and deletes copies and read leases; other write leases stay. False while pending."""
 
     async def close(self) -> None:
-        """Lets go. Harmless when closed already."""
-        ...
+        """Closes the connection or frees the memory. Harmless when closed already."""

@@ -1,87 +1,110 @@
-"""Scripts on one Redis server: many in one round trip, within a time."""
+"""One connection to a Redis server that runs scripts in batches."""
 
 import asyncio
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import RedisError, ResponseError
 
-from adapters.cache import redis_scripts
-from adapters.cache.errors import translated
+BATCH_MAX = 128
+Argument = str | bytes | int
 
-CONNECTIONS_MAX = 2
-"""One for the requests' commands, which travel together; one for catching up."""
 
-SCRIPTS: Mapping[str, str] = {
-    name: getattr(redis_scripts, name) for name in ("LOOK_UP", "FILL", "HOLD", "PUT", "RELEASE", "FORGET")
-}
-_DIGESTS = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}  # noqa: S324 - Redis names scripts so
+class CacheUnavailable(Exception):
+    """The server refused a call, or did not answer in time; then the call may still take effect."""
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptCall:
-    """One run of a script, by its name in SCRIPTS."""
-
+class _Call:
     script: str
     keys: Sequence[str]
-    arguments: Sequence[str | bytes | int]
+    arguments: Sequence[Argument]
+    answer: asyncio.Future[Any]
 
 
 class RedisConnection:
-    """Runs scripts. Connects when it has to."""
+    """Runs scripts. Calls made while a batch is under way are sent together in the next batch."""
 
-    def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(
+    def __init__(self, url: str, *, timeout_ms: float, connect_timeout_ms: float) -> None:
+        pool = ConnectionPool.from_url(
             url,
-            max_connections=CONNECTIONS_MAX,
-            timeout=None,  # each batch has one time-out for everything
-            socket_timeout=None,
+            protocol=2,
+            socket_timeout=None,  # one time limit covers the whole batch
             socket_connect_timeout=None,
             retry=Retry(NoBackoff(), 0),
-            encoding_errors="surrogatepass",  # whatever somebody asks for as an id is a key
+            encoding_errors="surrogatepass",  # any text may be an id
         )
-        self._client = Redis.from_pool(pool)
+        self._connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._timeout_seconds = timeout_ms / 1000
+        self._connect_timeout_seconds = connect_timeout_ms / 1000
+        self._run_id = ""
+        self._queue: deque[_Call] = deque()
+        self._sender: asyncio.Task[None] | None = None
 
-    async def run(self, calls: Sequence[ScriptCall], *, within_ms: float) -> list[Any]:
-        """The answers in order; an answer may be the server's RedisError for that call.
-
-        Raises CacheUnavailable where nobody knows which of them ran.
-        """
-        with translated():
-            async with asyncio.timeout(within_ms / 1000):
-                answers = await self._send(calls)
-                unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-                if unknown:
-                    # A server that was just started; what it did not know it did not run.
-                    for text in SCRIPTS.values():
-                        await self._client.script_load(text)
-                    again = await self._send([calls[at] for at in unknown])
-                    for at, answer in zip(unknown, again, strict=True):
-                        answers[at] = answer
-                return answers
+    async def call(self, script: str, keys: Sequence[str], *arguments: Argument) -> Any:
+        """The script's answer. Raises CacheUnavailable. A caller that is cancelled does not stop the call."""
+        loop = asyncio.get_running_loop()
+        call = _Call(script, keys, arguments, loop.create_future())
+        self._queue.append(call)
+        if self._sender is None:
+            self._sender = loop.create_task(self._send())
+        answer = await call.answer
+        if isinstance(answer, Exception):
+            raise CacheUnavailable(str(answer) or "no answer in time") from answer
+        return answer
 
     async def close(self) -> None:
-        """Gives the connections back. Harmless when closed already."""
-        await self._client.aclose(close_connection_pool=True)
+        """Sends the calls that are waiting and disconnects. Harmless when closed already."""
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+        await self._connection.disconnect()
 
-    async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        if len(calls) == 1:
-            (call,) = calls
-            try:
-                return [await self._client.execute_command(*_command(call))]  # type: ignore[no-untyped-call]
-            except NoScriptError as error:
-                return [error]
-        pipeline = self._client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*_command(call))
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+    async def _send(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_MAX))]
+            for call, answer in zip(batch, await self._answers(batch), strict=True):
+                if not call.answer.done():
+                    call.answer.set_result(answer)
+        # There is no await between the last look at the queue and this.
+        self._sender = None
 
+    async def _answers(self, batch: Sequence[_Call]) -> Sequence[Any]:
+        """The answers in order; an exception in the place of each one that is missing."""
+        is_connected = self._connection.is_connected
+        try:
+            async with asyncio.timeout(
+                self._timeout_seconds if is_connected else self._connect_timeout_seconds
+            ):
+                try:
+                    return await self._exchange(batch)
+                except (RedisError, OSError):
+                    # Servers close idle connections. Scripts may run twice.
+                    await self._connection.disconnect(nowait=True)
+                    return await self._exchange(batch)
+        except Exception as error:  # noqa: BLE001 - not even a fault of the driver may fail a request
+            await self._connection.disconnect(nowait=True)
+            return [error] * len(batch)
 
-def _command(call: ScriptCall) -> tuple[str | bytes | int, ...]:
-    return ("EVALSHA", _DIGESTS[call.script], len(call.keys), *call.keys, *call.arguments)
+    async def _exchange(self, batch: Sequence[_Call]) -> list[Any]:
+        if not self._connection.is_connected:
+            await self._connection.connect()
+            await self._connection.send_command("INFO", "server")
+            lines = (await self._connection.read_response()).decode().splitlines()
+            self._run_id = next(line for line in lines if line.startswith("run_id:"))
+        commands = []
+        for call in batch:
+            keys = [f"{self._run_id}:{key}" for key in call.keys]
+            commands.append(("EVAL", call.script, len(keys), *keys, *call.arguments))
+        await self._connection.send_packed_command(self._connection.pack_commands(commands))
+        return [await self._response() for _ in commands]
+
+    async def _response(self) -> Any:
+        try:
+            return await self._connection.read_response()
+        except ResponseError as refusal:
+            return refusal

@@ -1,30 +1,28 @@
-"""What the Redis server does in one step. Each script sees and leaves a consistent set of places.
+"""Lua scripts: what the Redis server does in one atomic step.
 
-A place is a text: `R`, the version in VERSION_DIGITS digits, the record's bytes; or `L` and a reader's lease; or `H`
-and a writer's hold. Versions are compared as text, because Lua's numbers lose digits above 2**53. Scripts that change
-places answer 1.
+A value is `R` and the bytes of a copy, `L` and the token of a read lease, or `W` and the tokens of the write leases.
+Each script may run late or twice: a fill without its read lease does nothing, and everything else only deletes copies.
 """
 
-VERSION_DIGITS = 20
-_DATA_AT = VERSION_DIGITS + 2
+WRITE_LEASE_BYTES_MAX = 1_000
+"""Tokens of writers that died would otherwise collect on a key that is written often."""
 
-LOOK_UP = f"""
-local places = redis.call('MGET', unpack(KEYS))
+LOOK_UP = """
+local values = redis.call('MGET', unpack(KEYS))
 local leased = 0
 for i = 1, #KEYS do
-  local place = places[i]
-  if not place then
+  if not values[i] then
     redis.call('SET', KEYS[i], 'L' .. ARGV[1], 'PX', ARGV[2])
     leased = leased + 1
-  elseif string.sub(place, 1, 1) == 'R' then
-    places[i] = string.sub(place, {_DATA_AT})
+  elseif string.sub(values[i], 1, 1) == 'R' then
+    values[i] = string.sub(values[i], 2)
   else
-    places[i] = false
+    values[i] = false
   end
 end
-return {{leased, places}}
+return {leased, values}
 """
-"""ARGV: a new lease, its milliseconds. Answers how many places were leased, and each record's bytes or nil."""
+"""ARGV: a new read lease, its milliseconds. Returns the number of keys leased, and the bytes of each copy or nil."""
 
 FILL = """
 for i = 1, #KEYS do
@@ -34,59 +32,37 @@ for i = 1, #KEYS do
 end
 return 1
 """
-"""ARGV: the lease, milliseconds to keep, then each record's version and bytes as one text."""
+"""ARGV: the read lease, milliseconds to keep the copies, the bytes of each copy."""
 
-HOLD = """
+TAKE_WRITE_LEASE = f"""
 for i = 1, #KEYS do
-  redis.call('SET', KEYS[i], 'H' .. ARGV[1], 'PX', ARGV[2])
-end
-return 1
-"""
-"""ARGV: a new hold, its milliseconds."""
-
-PUT = f"""
-for i = 1, #KEYS do
-  local place = redis.call('GET', KEYS[i])
-  local copy = ARGV[i + 2]
-  if place then
-    local kind = string.sub(place, 1, 1)
-    local version = string.sub(copy, 1, {VERSION_DIGITS})
-    local is_older_copy = kind == 'R' and string.sub(place, 2, {VERSION_DIGITS + 1}) < version
-    if place == 'H' .. ARGV[1] or is_older_copy then
-      if #copy > {VERSION_DIGITS} then
-        redis.call('SET', KEYS[i], 'R' .. copy, 'PX', ARGV[2])
-      else
-        redis.call('DEL', KEYS[i])
-      end
-    elseif kind == 'L' then
-      redis.call('DEL', KEYS[i])
-    end
+  local value = redis.call('GETRANGE', KEYS[i], 0, {WRITE_LEASE_BYTES_MAX})
+  local tokens = ''
+  if string.sub(value, 1, 1) == 'W' then tokens = string.sub(value, 2) end
+  if not string.find(tokens, ARGV[1], 1, true) then
+    tokens = string.sub(tokens .. ARGV[1], -{WRITE_LEASE_BYTES_MAX})
   end
+  redis.call('SET', KEYS[i], 'W' .. tokens, 'PX', ARGV[2])
 end
 return 1
 """
-"""ARGV: the hold, milliseconds to keep, then each record's version and bytes as one text; without bytes it goes."""
+"""ARGV: a new write lease, its milliseconds."""
 
-RELEASE = """
+INVALIDATE = f"""
 for i = 1, #KEYS do
-  local place = redis.call('GET', KEYS[i])
-  if place and (string.sub(place, 1, 1) ~= 'H' or place == 'H' .. ARGV[1]) then
+  local value = redis.call('GETRANGE', KEYS[i], 0, {WRITE_LEASE_BYTES_MAX})
+  local others = ''
+  if string.sub(value, 1, 1) == 'W' then
+    others = string.sub(value, 2)
+    local first, last = string.find(others, ARGV[1], 1, true)
+    if first then others = string.sub(others, 1, first - 1) .. string.sub(others, last + 1) end
+  end
+  if others == '' then
     redis.call('DEL', KEYS[i])
+  elseif others ~= string.sub(value, 2) then
+    redis.call('SET', KEYS[i], 'W' .. others, 'PX', ARGV[2])
   end
 end
 return 1
 """
-"""ARGV: the hold."""
-
-FORGET = """
-for i = 1, #KEYS do
-  local place = redis.call('GET', KEYS[i])
-  if place and string.sub(place, 1, 1) == 'H' then
-    redis.call('SET', KEYS[i], 'H' .. ARGV[1], 'PX', ARGV[2])
-  else
-    redis.call('DEL', KEYS[i])
-  end
-end
-return 1
-"""
-"""ARGV: a new hold, its milliseconds. Held places stay held, but what the earlier holder may still put is too late."""
+"""ARGV: the write lease to end, or an empty text; the milliseconds of a write lease."""

@@ -141,12 +141,13 @@ def _settings(variables: Variables) -> Settings:
     public_key = variables.text("PUBLIC_KEY")
     if is_production and (private_key is None or public_key is None):
         variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must hold the RS256 key pair (PEM) in production")
+    stores = _stores(variables, is_production=is_production)
     return Settings(
         environment=environment,
-        stores=_stores(variables, is_production=is_production),
+        stores=stores,
         dual_write=_dual_write(variables),
         http=_http(variables, is_production=is_production),
-        cache_url=_cache_url(variables),
+        cache_url=_cache_url(variables, source=stores.source),
         private_key=private_key,
         public_key=public_key,
         google=_google(variables, is_production=is_production),
@@ -274,9 +275,15 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
     return RateLimit(int(count), seconds)
 
 
-def _cache_url(variables: Variables) -> str | None:
+def _cache_url(variables: Variables, *, source: str) -> str | None:
     url = variables.text("CACHE_URL")
-    if url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
+    if url == "memory" and source != "monty":
+        variables.violation(
+            "CACHE_URL",
+            f"cannot be `memory` with {source} as the source, because other processes can change its records; "
+            "name a Redis server (redis://...) or leave it unset",
+        )
+    elif url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
         variables.violation("CACHE_URL", "must be `memory` or start with redis://")
     return url
 

@@ -127,10 +127,11 @@ class StoreStack:
         parts = {"db": await self._health(self.source)}
         if self._target is not None:
             parts["target"] = await self._health(self._target)
-        if self._cache is not None:
-            # A cache that is set aside costs time and nothing else, so it is told and changes no status.
-            detail = None if self._cache.in_use else "set aside; reads go to the store"
-            parts["cache"] = ComponentHealth(up=self._cache.in_use, detail=detail)
+        if self._cached is not None:
+            # A bypassed cache costs time and nothing else, so it is reported and changes no status.
+            in_use = self._cached.statistics.in_use
+            detail = None if in_use else "bypassed; reads go to the store"
+            parts["cache"] = ComponentHealth(up=in_use, detail=detail)
         return parts
 
     def render_metrics(self) -> str:
@@ -185,7 +186,7 @@ class StoreStack:
         if self._auto_migrate:
             await self.store.prepare()
         if self._cache is not None:
-            self._cache.enter(
+            self._cache.use_namespace(
                 CacheNamespace(
                     store=self.source.name,
                     database=self._settings.stores.database,

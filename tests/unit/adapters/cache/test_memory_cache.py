@@ -1,21 +1,21 @@
-"""The cache in the process keeps every promise of a cache, and its bounds."""
+"""The cache in memory passes the contract and keeps its bounds."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.cache.memory_cache import MemoryCache
-from adapters.cache.record_cache import HOLD_SECONDS, LEASE_SECONDS, RecordCache
-from tests.unit.contracts.builders import put, same, task
+from adapters.cache.memory_cache import LEASED_MAX, MemoryCache
+from adapters.cache.record_cache import WRITE_LEASE_SECONDS, RecordCache
+from tests.unit.contracts.builders import numbered_id, task
 from tests.unit.contracts.cache import (
     NAMESPACE,
     ONE,
-    NotEnteredContract,
     RecordCacheContract,
     cached,
+    can_be_filled,
     fill,
-    leased,
-    write,
+    invalidate,
+    nothing_is_cached_before_a_namespace_is_used,
 )
 
 
@@ -36,7 +36,8 @@ def seconds() -> Seconds:
 
 @pytest.fixture
 async def cache(seconds: Seconds) -> AsyncIterator[RecordCache]:
-    cache = MemoryCache(monotonic=seconds, record_seconds=60)
+    cache = MemoryCache(monotonic=seconds)
+    cache.use_namespace(NAMESPACE)
     yield cache
     await cache.close()
 
@@ -45,61 +46,44 @@ class TestMemoryCache(RecordCacheContract):
     pass
 
 
-class TestMemoryCacheNotEntered(NotEnteredContract):
-    pass
+async def test_nothing_is_cached_before_a_namespace_is_used() -> None:
+    await nothing_is_cached_before_a_namespace_is_used(MemoryCache())
 
 
-async def test_a_copy_is_kept_for_a_bounded_time(cache: RecordCache, seconds: Seconds) -> None:
-    cache.enter(NAMESPACE)
-    await fill(cache, task(1))
-    seconds.now += 59.9
-    assert same(await cached(cache, 1), task(1))
+async def test_a_write_lease_expires(cache: RecordCache, seconds: Seconds) -> None:
+    await cache.take_write_lease([ONE])
+    seconds.now += WRITE_LEASE_SECONDS - 0.1
+    assert not await can_be_filled(cache, 1)
     seconds.now += 0.1
-    assert await cached(cache, 1) is None
+    assert await can_be_filled(cache, 1)
 
 
-async def test_a_lease_runs_out(cache: RecordCache, seconds: Seconds) -> None:
-    cache.enter(NAMESPACE)
-    late = await leased(cache, 1)
-    seconds.now += LEASE_SECONDS
-    await cache.fill("tasks", [task(1)], lease=late)
-    assert await cached(cache, 1) is None
-
-
-async def test_a_hold_without_an_end_runs_out(cache: RecordCache, seconds: Seconds) -> None:
-    cache.enter(NAMESPACE)
-    await cache.hold([ONE])
-    seconds.now += HOLD_SECONDS - 0.1
-    assert (await cache.look_up(ONE[0], [ONE[1]])).lease is None
-    seconds.now += 0.1
+async def test_the_number_of_write_leases_is_bounded(cache: RecordCache, seconds: Seconds) -> None:
     await fill(cache, task(1))
-    assert same(await cached(cache, 1), task(1))
+    many = [("tasks", numbered_id(number)) for number in range(2, LEASED_MAX + 2)]
+    assert await cache.take_write_lease(many) is not None
+    assert await cache.take_write_lease([ONE]) is None
+    assert await cached(cache, 1) is None
+    seconds.now += WRITE_LEASE_SECONDS
+    assert await cache.take_write_lease([ONE]) is not None
 
 
-async def test_the_least_recently_used_goes_first() -> None:
-    cache = MemoryCache(records_max=3)
-    cache.enter(NAMESPACE)
-    for number in (1, 2, 3):
-        await fill(cache, task(number))
-    assert await cached(cache, 1) is not None
-    await fill(cache, task(4))
-    assert len(cache) == 3
-    assert [number for number in (1, 3, 4) if await cached(cache, number)] == [1, 3, 4]
-
-
-async def test_the_bytes_are_bounded() -> None:
+async def test_the_least_recently_used_copies_are_evicted_at_the_bound() -> None:
     cache = MemoryCache(bytes_max=100_000)
-    cache.enter(NAMESPACE)
-    for number in range(200):
-        await write(cache, put("tasks", task(number, description="x" * (number * 37 % 5_000))))
+    cache.use_namespace(NAMESPACE)
+    await fill(cache, task(1))
+    for number in range(2, 200):
+        await fill(cache, task(number, description="x" * (number * 37 % 5_000)))
+        assert await cached(cache, 1) is not None
         assert cache.bytes_used <= 100_000
-    assert same(await cached(cache, 199), task(199, description="x" * (199 * 37 % 5_000)))
+    assert await cached(cache, 2) is None
+    assert await cached(cache, 199) is not None
 
 
-async def test_an_empty_cache_uses_nothing() -> None:
-    cache = MemoryCache(bytes_max=50_000)
-    cache.enter(NAMESPACE)
+async def test_an_invalidated_cache_is_empty() -> None:
+    cache = MemoryCache()
+    cache.use_namespace(NAMESPACE)
     for number in range(100):
         await fill(cache, task(number))
-        await cache.release(await cache.hold([("tasks", task(number)["id"])]))
-    assert (len(cache), cache.bytes_used) == (0, 0)
+        await invalidate(cache, ("tasks", numbered_id(number)))
+    assert cache.bytes_used == 0

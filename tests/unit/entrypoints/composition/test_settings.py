@@ -97,6 +97,28 @@ def test_an_arrangement_without_its_address_is_refused(given: dict[str, str], va
     assert [fault.variable for fault in refusal.value.violations] == [variable]
 
 
+@pytest.mark.parametrize(
+    ("given", "is_accepted"),
+    [
+        ({"STORE": "monty"}, True),
+        ({"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": "embedded"}, True),
+        ({"STORE": "postgres", "POSTGRES_URL": "embedded"}, False),
+        ({"STORE": "mongo", "MONGODB_URI": "mongodb://h/"}, False),
+        ({"STORE": "dual", "MONGODB_URI": "mongodb://h/", "POSTGRES_URL": "embedded"}, False),
+    ],
+)
+def test_a_cache_in_memory_needs_a_source_that_one_process_owns(
+    given: dict[str, str], is_accepted: bool
+) -> None:
+    assert read_settings({**given, "CACHE_URL": "redis://h"}).cache_url == "redis://h"
+    if is_accepted:
+        assert read_settings({**given, "CACHE_URL": "memory"}).cache_url == "memory"
+        return
+    with pytest.raises(SettingsFaulty, match="name a Redis server") as refusal:
+        read_settings({**given, "CACHE_URL": "memory"})
+    assert [fault.variable for fault in refusal.value.violations] == ["CACHE_URL"]
+
+
 def test_postgres_may_be_named_in_parts_whatever_the_password_holds() -> None:
     parts = {
         "STORE": "postgres",
