@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.interface_fixtures import CALLERS, NOBODY, World
 from tests.integration.interface_questions import aimed, generated, led, operations, operations_of, plain
-from tests.integration.interface_world import CALLERS, NOBODY, World
-from tests.integration.journeys.arrangements import MODES, variables_of
+from tests.integration.journeys.topologies import MODES, variables_of
 from tests.integration.test_google_sign_in import settings_of
 from tests.servers.google import running_google
 from tests.unit.entrypoints.http.openapi_copy import COPY

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.integration.journeys.refused_requests import CODES, ID, REFUSED_REQUESTS, RefusedRequest
+from tests.integration.journeys.rejected_requests import CODES, ID, REJECTED_REQUESTS, RejectedRequest
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED
 from tests.unit.entrypoints.http.service import Json, pointers
@@ -86,9 +86,9 @@ async def test_a_bad_task_changes_no_store(
     assert await service.stored() == before
 
 
-@pytest.mark.parametrize("wrong", REFUSED_REQUESTS, ids=lambda wrong: wrong.what)
+@pytest.mark.parametrize("wrong", REJECTED_REQUESTS, ids=lambda wrong: wrong.what)
 async def test_what_is_refused_changes_no_store(
-    service: JourneyService, gardener: Person, project: Json, wrong: RefusedRequest
+    service: JourneyService, gardener: Person, project: Json, wrong: RejectedRequest
 ) -> None:
     before = await service.stored()
 

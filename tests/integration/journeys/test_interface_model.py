@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.integration.journeys.arrangements import MODES, variables_of
-from tests.integration.journeys.machine.everything import WholeJourney
-from tests.integration.journeys.machine.world import World, in_process, note_figures
 from tests.integration.journeys.service import running
+from tests.integration.journeys.state_machine.complete_machine import WholeJourney
+from tests.integration.journeys.state_machine.driver import World, in_process, note_figures
+from tests.integration.journeys.topologies import MODES, variables_of
 
 MEMORY = "memory"
 SEED_VARIABLE = "JOURNEY_SEED"

@@ -99,9 +99,9 @@ class Invitation:
 class Model:
     """People, and all that they have.
 
-    `members`: team → user → whether he helps to run it; of a team in the trash those who come back with it. `codes`:
-    every code ever made. `removed`: (team, user) of whom somebody else took out of it. `watches`: (user, task) in the
-    order in which they were taken up. `assignment_id`: the id of what gives a task to somebody at a version.
+    `members`: team → user → whether they are an admin; of a team in the trash, the members that a restore brings back.
+    `codes`: every code ever made. `removed`: (team, user) of members removed by others. `watches`: (user, task)
+    in the order in which they were added. `assignment_id`: the id of the assignment of a task at a version.
     """
 
     def __init__(self, people: Sequence[str], assignment_id: Callable[[str, int], str]) -> None:
