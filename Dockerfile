@@ -1,13 +1,13 @@
-# The service and its worker in one image. Alone it runs on MontyDB and an embedded PostgreSQL under /data:
+# The service and its worker in one image. By default it runs on MontyDB and an embedded PostgreSQL under /data:
 #   docker build -t tandem . && docker run -p 127.0.0.1:8000:8000 -v tandem:/data tandem
-# docker-compose.yml gives it real servers.
+# docker-compose.yml runs it with real servers.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv /opt/tandem
 COPY requirements/run.txt requirements/run.txt
-RUN /opt/tandem/bin/pip install --require-hashes -r requirements/run.txt
+RUN /opt/tandem/bin/pip install --no-deps --require-hashes -r requirements/run.txt && /opt/tandem/bin/pip check
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/tandem/bin/pip install --no-index --no-deps --no-build-isolation . \

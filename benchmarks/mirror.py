@@ -122,7 +122,9 @@ async def _whole(report: Report, target: EmbeddedPostgresRecordStore) -> None:
 def _batcher(target: EmbeddedPostgresRecordStore) -> MirrorBatcher:
     settings = DualWriteSettings(timeout_ms=10_000)
     return MirrorBatcher(
-        MirrorTarget(target, settings=settings), settings=settings, landed=lambda _change, _refusal, _ms: None
+        MirrorTarget(target, settings=settings),
+        settings=settings,
+        on_outcome=lambda _change, _rejection, _ms: None,
     )
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from application.access import require_admin
 from application.actor import Actor
 from application.ports.diagnostics import CacheUse, Diagnostics, SlowQuery
-from application.ports.synchronisation import Chapter, RecordSync, Synchronisation, SyncMetrics
+from application.ports.synchronisation import RecordSync, Synchronisation, SyncMetrics, VersionStatus
 from domain.audit import AuditEntry
 
 
 @dataclass(frozen=True, slots=True)
 class OperateSync:
-    """Lag, failures, retries and stories, for administrators."""
+    """Lag, failures, retries and histories, for administrators."""
 
     synchronisation: Synchronisation
 
@@ -36,9 +36,9 @@ class OperateSync:
         require_admin(actor)
         return await self.synchronisation.retry_all()
 
-    async def story(self, actor: Actor, collection: str, id: str) -> Sequence[Chapter]:
+    async def history(self, actor: Actor, collection: str, id: str) -> Sequence[VersionStatus]:
         require_admin(actor)
-        return await self.synchronisation.story(collection, id)
+        return await self.synchronisation.history(collection, id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,17 +197,6 @@ class Task(Entity):
         """The task in its project's present hands, also while it is in the trash."""
         return self._next(stamp, owner_id=home.owner_id, team_id=home.team_id)
 
-    def put_in_place(self, stamp: Stamp, home: Home, assignment: TaskAssignment | None) -> Self:
-        """The task repeating what its home says, and its live assignment where it has one, also while it is in the
-        trash: for tasks from before they repeated anything.
-        """
-        fields: dict[str, object] = {"owner_id": home.owner_id, "team_id": home.team_id}
-        if assignment is not None:
-            fields["assignee_id"] = assignment.assignee_id
-            fields["assignee_type"] = assignment.assignee_type
-            fields["executor_id"] = assignment.executor_id
-        return self._next(stamp, **fields)
-
     def lose_label(self, stamp: Stamp, label_id: str) -> Self:
         """The task without a label that was removed for good, also while the task is in the trash."""
         return self._next(stamp, label_ids=tuple(id for id in self.label_ids if id != label_id))

@@ -94,26 +94,6 @@ class Membership(Entity):
         role_id = OWNER_ROLE_ID if owns else MEMBER_ROLE_ID
         return cls(**stamps, team_id=team_id, user_id=user_id, role_ids=(role_id,))  # type: ignore[arg-type]
 
-    @property
-    def own_id(self) -> str:
-        """The one id of such a membership, which one from before ids were derived does not have."""
-        return membership_id(self.team_id, self.user_id)
-
-    def under_own_id(self, stamp: Stamp, *, owns: bool) -> Self:
-        """Version 1 of the same membership under its own id, as old as it is and in the trash where it is, with what
-        everybody holds who belongs to a team.
-        """
-        standing = OWNER_ROLE_ID if owns else MEMBER_ROLE_ID
-        granted = {*self.role_ids} - STANDING_ROLE_IDS
-        return replace(
-            self,
-            id=self.own_id,
-            version=1,
-            updated_at=stamp.at,
-            updated_by=stamp.by,
-            role_ids=tuple(sorted({*granted, standing})),
-        )
-
     def rejoin(self, stamp: Stamp) -> Self:
         """The membership of somebody who comes back; what he held before he left does not come back with him."""
         return replace(self.restore(stamp), role_ids=(MEMBER_ROLE_ID,))

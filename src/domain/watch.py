@@ -1,6 +1,6 @@
 """A watch: somebody follows a task."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -24,22 +24,6 @@ class Watch(Entity):
         """Version 1 of a watch."""
         stamps = first_stamps(watch_id(user_id, task_id), stamp)
         return cls(**stamps, user_id=user_id, task_id=task_id)  # type: ignore[arg-type]
-
-    @property
-    def own_id(self) -> str:
-        """The one id of such a watch, which one from before ids were derived does not have."""
-        return watch_id(self.user_id, self.task_id)
-
-    def under_own_id(self, stamp: Stamp) -> Self:
-        """Version 1 of the same watch under its own id, as old as it is and in the trash where it is."""
-        return replace(
-            self,
-            id=self.own_id,
-            version=1,
-            created_at=self.began_at,
-            updated_at=stamp.at,
-            updated_by=stamp.by,
-        )
 
     @property
     def began_at(self) -> datetime:

@@ -1,5 +1,6 @@
-"""The record store contract on MontyDB mirrored to PostgreSQL; what a test leaves is the same in both."""
+"""The record store contract on MontyDB mirrored to PostgreSQL; each test leaves the same in both."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -10,21 +11,25 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import Refusal
+from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS
 from adapters.system.clock import SystemClock
+from domain.audit import SyncStatus
 from tests.integration.crash.store_comparison import Stores, differences, read_open_store
-from tests.integration.test_postgres_record_store import empty
 from tests.servers.postgres import PostgresServer
+from tests.servers.tables import empty_tables
 from tests.unit.contracts.builders import change_set, fetched, label, put, same, task
 from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.contracts.values import UNHOLDABLE
 
-PATIENT = DualWriteSettings(timeout_ms=30_000, settle_interval_ms=60_000)
-"""A slow answer of a target that works is not what these tests are about, and no relay comes after them. What became of
-mirroring an entry is noted when the store is closed, not while a test compares what is stored.
+PATIENT = DualWriteSettings(timeout_ms=30_000, mark_interval_ms=60_000)
+"""A working target that answers slowly must not fail these tests, as no relay follows them. Entries are marked when the
+store is closed, not while a test compares the stores.
 """
+
+MARKED_SECONDS_MAX = 10
 
 UNCOMPARED = frozenset(
     {
@@ -34,7 +39,7 @@ UNCOMPARED = frozenset(
         "test_a_mirror_refuses_or_keeps",
     }
 )
-"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL refuses."""
+"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL rejects."""
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +51,60 @@ def target_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
+def _mirrored(
+    source: RecordStore, target: RecordStore, settings: DualWriteSettings = PATIENT
+) -> MirroredStore:
+    return MirroredStore(
+        source,
+        MirrorTarget(target, settings=settings),
+        settings=settings,
+        clock=SystemClock(),
+        wake_relay=lambda: None,
+    )
+
+
+async def _marks(source: RecordStore, change_sets: list[ChangeSet]) -> list[Record]:
+    """The entries of the change sets as soon as each has a delivery outcome."""
+    ids = [id_ for change_set in change_sets for id_ in change_set.entry_ids]
+    async with asyncio.timeout(MARKED_SECONDS_MAX):
+        while True:
+            entries = await source.fetch(AUDIT_LOGS.collection, ids)
+            if all(entry["syncStatus"] != SyncStatus.PENDING for entry in entries.values()):
+                return [entries[id_] for id_ in ids]
+            await asyncio.sleep(0.01)
+
+
+async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason(target_url: str) -> None:
+    source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
+    store = _mirrored(source, target, DualWriteSettings(timeout_ms=30_000, mark_interval_ms=10))
+    await store.open()
+    await store.prepare()
+    records = [task(number) for number in range(40)]
+    records[17] = {**UNHOLDABLE["too long for a key"], "id": records[17]["id"]}
+    change_sets = [change_set(put("tasks", record)) for record in records]
+
+    await asyncio.gather(*(store.commit(one) for one in change_sets))
+
+    entries = await _marks(source, change_sets)
+    poison = entries.pop(17)
+    assert (poison["syncStatus"], poison["syncAttempts"]) == ("FAILED", 1)
+    assert poison["syncError"] == "A value is longer than PostgreSQL can index."
+    assert [entry["syncStatus"] for entry in entries] == ["SYNCED"] * 39
+    arrived = await target.scan("tasks", after=None, limit=100)
+    assert [record["id"] for record in arrived] == [
+        record["id"] for number, record in enumerate(records) if number != 17
+    ]
+    await store.close()
+    empty_tables(target_url)
+
+
 class TestMontyMirroredToPostgres(RecordStoreContract):
     """Everything every store promises, and the mirror."""
 
     @pytest.fixture
     async def store(self, target_url: str, request: pytest.FixtureRequest) -> AsyncIterator[RecordStore]:
         source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
-        store = MirroredStore(
-            source,
-            MirrorTarget(target, settings=PATIENT),
-            settings=PATIENT,
-            clock=SystemClock(),
-            wake_relay=lambda: None,
-        )
+        store = _mirrored(source, target)
         await store.open()
         await store.prepare()
         yield store
@@ -67,22 +113,22 @@ class TestMontyMirroredToPostgres(RecordStoreContract):
             left = Stores(await read_open_store(source), await read_open_store(target))
             findings = list(differences(left))
         await store.close()
-        empty(target_url)
+        empty_tables(target_url)
         assert findings == []
 
     @pytest.mark.parametrize("record", UNHOLDABLE.values(), ids=UNHOLDABLE)
     async def test_a_mirror_refuses_or_keeps(self, store: RecordStore, record: Record) -> None:
-        """What either store refuses is refused. Where the target alone does, the source keeps the whole change set."""
+        """A value that either store rejects is rejected. Where only the target does, the source keeps it."""
         good, bad = (
             change_set(put("tasks", task(9))),
             change_set(put("labels", label(2)), put("tasks", record)),
         )
 
-        first, refused, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
+        first, rejected, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
 
         assert (first, last) == (None, None)
-        assert isinstance(refused, Refusal)
-        assert refused.reason.isprintable()
+        assert isinstance(rejected, Refusal)
+        assert rejected.reason.isprintable()
         stored, beside = await fetched(store, "tasks", 1), await fetched(store, "labels", 2)
         assert (stored is None) == (beside is None)
         assert stored is None or same(stored, record)

@@ -1,4 +1,4 @@
-"""What MongoDB may do to the store: refuse, vanish, freeze, lose answers; and what the store makes of it."""
+"""Faults of MongoDB (errors, outages, freezes, lost replies) and how the store handles them."""
 
 import asyncio
 import sys
@@ -95,7 +95,7 @@ async def proxied_store(
     await proxied.close()
 
 
-async def test_a_standalone_server_is_refused_with_the_remedy(
+async def test_a_standalone_server_is_rejected_with_a_remedy(
     standalone_mongo_server: StandInMongoServer,
 ) -> None:
     store = MongoRecordStore(standalone_mongo_server.uri, DATABASE)
@@ -107,7 +107,7 @@ async def test_a_standalone_server_is_refused_with_the_remedy(
 
 
 @pytest.mark.parametrize("uri", ["postgres://127.0.0.1/x", "mongodb://", "mongodb://127.0.0.1:99999/"])
-async def test_a_uri_that_is_none_is_refused_without_repeating_it(uri: str) -> None:
+async def test_an_invalid_uri_is_rejected_without_being_shown(uri: str) -> None:
     with pytest.raises(StoreRefused) as refused:
         await MongoRecordStore(uri, DATABASE, timeout_ms=500).open()
     assert "MONGODB_URI" in str(refused.value)
@@ -220,8 +220,8 @@ async def test_a_commit_is_looked_up_where_the_server_forgot_the_transaction(
     assert proxy.lost == 1
     assert same(await fetched(proxied_store, "tasks", 1), task(1))
     entries = await proxied_store.scan("audit_logs", after=None, limit=9)
-    wanted = [entry_id("tasks", numbered_id(1), 1)] if has_entries else []
-    assert [one["id"] for one in entries] == wanted
+    expected = [entry_id("tasks", numbered_id(1), 1)] if has_entries else []
+    assert [one["id"] for one in entries] == expected
 
 
 async def test_a_lost_write_is_sent_again(proxied_store: MongoRecordStore, proxy: MongoProxy) -> None:

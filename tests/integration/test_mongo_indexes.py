@@ -65,7 +65,7 @@ async def test_every_index_of_the_specs_is_made(database: Database) -> None:
         ("audit_logs", "audit_logs_unsettled", {"syncStatus": {"$in": ["PENDING", "FAILED", "PARKED"]}}),
     ],
 )
-async def test_an_index_holds_what_its_scope_says(
+async def test_an_index_holds_the_records_of_its_scope(
     database: Database, *, collection: str, index: str, held: dict[str, Any] | None
 ) -> None:
     await prepare_collection(database, SPECS[collection])
@@ -95,7 +95,7 @@ async def test_an_index_whose_definition_changed_is_rebuilt(database: Database) 
     assert made["tasks_external_key"]["unique"] is True
 
 
-async def test_the_indexes_of_others_are_left_alone(database: Database) -> None:
+async def test_indexes_of_other_programs_are_left_alone(database: Database) -> None:
     await database.tasks.create_index([("title", 1)], name="somebody_elses")
     await prepare_collection(database, TASKS)
     assert "somebody_elses" in await _indexes(database, "tasks")

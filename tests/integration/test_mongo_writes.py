@@ -1,4 +1,4 @@
-"""Both ways of sending a change set's writes do the same; MongoDB before 8.0 knows one of them only."""
+"""Both ways of sending a change set's writes have the same effect; MongoDB before 8.0 supports only one."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

@@ -1,27 +1,30 @@
-"""Documents and rows from before today's form: read, found, changed, mirrored, rewritten, and no version lost."""
+"""Old documents of another service: read, found, changed, mirrored and rewritten without losing a version."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from bson.objectid import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from adapters.mongo.record_store import MongoRecordStore
-from adapters.postgres.migrate import downgrade, upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet, Guard
-from adapters.records.criteria import Equals, HasWords, Lead, OneOf, Order, Question, Range
+from adapters.records.criteria import Equals, HasWords, OneOf, Order, Question, Range
 from adapters.records.old_records import PAGE, rewritten_in, waiting_in
 from adapters.records.record import Record
 from adapters.records.specs import TASKS
 from domain.errors import AlreadyExists, VersionConflict
+from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.schema import rewrite_once
+from entrypoints.composition.settings import read_settings
+from entrypoints.composition.start import start
 from tests.servers.mongo import MongoDatabase
+from tests.unit.builders import actor
 from tests.unit.contracts.builders import (
-    OWNER,
     change_set,
     commit_all,
     erasure,
@@ -33,7 +36,7 @@ from tests.unit.contracts.builders import (
     same,
     task,
 )
-from tests.unit.contracts.old_documents import OLD_ID, old_task, unmendable_task, upgraded_task
+from tests.unit.contracts.old_documents import MAKER, OLD_ID, old_task, unmendable_task, upgraded_task
 
 Document = dict[str, Any]
 KEY = str(OLD_ID)
@@ -42,7 +45,7 @@ Over = Callable[..., Awaitable[MongoRecordStore]]
 
 @pytest.fixture
 def raw(mongo_database: MongoDatabase) -> Iterator[Database[Document]]:
-    """The database as the service before Tandem left it: documents, and no validator yet."""
+    """The database as another service left it: documents, and no validator."""
     with MongoClient[Document](mongo_database.uri, tz_aware=True) as client:
         yield client[mongo_database.name]
 
@@ -105,7 +108,7 @@ async def test_the_next_version_replaces_it_under_its_id_as_text(
     assert [one["_id"] for one in raw["tasks"].find()] == [KEY]
 
 
-async def test_a_refused_change_set_leaves_the_old_document_as_it_is(
+async def test_a_rejected_change_set_leaves_the_old_document_unchanged(
     mongo: MongoRecordStore, raw: Database[Document]
 ) -> None:
     await commit_all(mongo, "tasks", task(1, externalKey="taken"))
@@ -135,7 +138,7 @@ async def test_two_writers_of_an_old_document_leave_one_winner(
     assert (left["_id"], left["title"]) == (KEY, f"Writer {outcomes.index(None)}")
 
 
-async def test_an_old_document_can_be_relied_on(mongo: MongoRecordStore) -> None:
+async def test_an_old_document_can_be_guarded(mongo: MongoRecordStore) -> None:
     guards = (Guard("tasks", KEY, 1),)
     await mongo.commit(ChangeSet((put("tasks", task(1)),), guards=guards))
     assert same(await fetched(mongo, "tasks", 1), task(1))
@@ -145,7 +148,7 @@ async def test_an_old_document_can_be_relied_on(mongo: MongoRecordStore) -> None
         await mongo.commit(ChangeSet((put("tasks", task(2)),), guards=stale))
 
 
-async def test_a_text_document_of_another_form_can_be_relied_on_and_changed(
+async def test_an_old_document_with_a_text_id_can_be_guarded_and_changed(
     over: Over, raw: Database[Document]
 ) -> None:
     store = await over(old_task(numbered_id(7)))
@@ -167,7 +170,7 @@ async def test_a_mirrored_version_replaces_an_old_document_where_it_is_newer(
     assert [one["title"] for one in raw["tasks"].find({"_id": KEY})] == ["Mirrored"]
 
 
-async def test_an_old_document_can_be_removed_for_good(
+async def test_an_old_document_can_be_removed_permanently(
     mongo: MongoRecordStore, raw: Database[Document]
 ) -> None:
     removed = erasure("tasks", int(KEY, 16), version=2)
@@ -271,7 +274,9 @@ async def test_rewriting_loses_no_change_of_writers_beside_it(over: Over, raw: D
     }
 
 
-async def test_what_cannot_be_rewritten_stays_and_hinders_nobody(over: Over, raw: Database[Document]) -> None:
+async def test_a_document_that_cannot_be_rewritten_blocks_no_other(
+    over: Over, raw: Database[Document]
+) -> None:
     doubled = [old_task(object_id(1), displayId=7), old_task(object_id(2), displayId="#7")]
     store = await over(*doubled, unmendable_task(3), old_task(object_id(4), displayId=4))
     done = await rewritten_in(store, "tasks")
@@ -302,72 +307,6 @@ async def test_a_count_goes_from_page_to_page(mongo: MongoRecordStore) -> None:
     assert (found.looked_at, found.waiting, found.is_complete) == (PAGE + 1, 1, True)
 
 
-@pytest.fixture
-async def mirrored(postgres_url: str) -> AsyncIterator[PostgresRecordStore]:
-    """A target that mirrored old documents before its rows had to hold anything: now at today's revision."""
-    upgrade(postgres_url, "0002")
-    legacy = '{"values": {"labels": ["a"], "isActive": true, "headline": "kept"}, "instants": {}}'
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute(
-            "INSERT INTO postgres_tasks (mongo_id, version, title, created_at, created_by, synced_at)"
-            " VALUES (%s, 3, 'Old', now(), %s, now()), (%s, 1, NULL, now(), %s, now())",
-            [numbered_id(1), OWNER, numbered_id(2), OWNER],
-        )
-        connection.execute(
-            "INSERT INTO postgres_watchlists (mongo_id, version, created_at, created_by, extra, synced_at)"
-            ' VALUES (%s, 2, now(), %s, \'{"values": {"userId_": 1}, "instants": {}}\', now())',
-            [numbered_id(3), OWNER],
-        )
-        connection.execute(
-            "INSERT INTO postgres_teams (mongo_id, version, name, invite_series, created_at, created_by, extra)"
-            " VALUES (%s, 2, 'Team', 1, now(), %s, %s)",
-            [numbered_id(4), OWNER, legacy],
-        )
-    upgrade(postgres_url)
-    store = PostgresRecordStore(postgres_url)
-    await store.open()
-    yield store
-    await store.close()
-
-
-async def test_old_rows_get_defaults_or_are_left_and_read_in_today_s_form(
-    mirrored: PostgresRecordStore, postgres_url: str
-) -> None:
-    first = await fetched(mirrored, "tasks", 1)
-    assert first is not None
-    assert (first["status"], first["priority"], first["labelIds"], first["ownerId"]) == ("TODO", 2, [], OWNER)
-    assert (first["updatedBy"], first["version"]) == (OWNER, 3)
-    assert TASKS.entity(first).title == "Old"
-    found = {name: await waiting_in(mirrored, name) for name in ("tasks", "watchlists", "teams", "labels")}
-    told = {name: (one.looked_at, one.waiting, one.unfit) for name, one in found.items()}
-    assert told == {"tasks": (2, 1, 1), "watchlists": (1, 0, 1), "teams": (1, 1, 0), "labels": (0, 0, 0)}
-
-
-async def test_rewriting_rows_keeps_their_version_and_when_they_were_mirrored(
-    mirrored: PostgresRecordStore, postgres_url: str
-) -> None:
-    read = await fetched(mirrored, "teams", 4)
-    stamps = "SELECT version, synced_at, is_deleted, owner_id FROM postgres_tasks WHERE mongo_id = %s"
-    with psycopg.connect(postgres_url) as connection:
-        before = connection.execute(stamps, [numbered_id(1)]).fetchone()
-    assert [(await rewritten_in(mirrored, name)).rewritten for name in ("tasks", "teams")] == [1, 1]
-    assert same(await fetched(mirrored, "teams", 4), read)
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute(stamps, [numbered_id(1)]).fetchone() == before
-        open_checks = connection.execute(
-            "SELECT conrelid::regclass::text FROM pg_constraint WHERE NOT convalidated ORDER BY 1"
-        ).fetchall()
-    assert open_checks == [("postgres_tasks",), ("postgres_watchlists",)]
-    assert (await waiting_in(mirrored, "tasks")).waiting == 0
-
-
-async def test_a_newer_version_mends_a_row_that_nothing_else_could(mirrored: PostgresRecordStore) -> None:
-    mended = change_set(put("tasks", task(2, version=2)))
-    assert await mirrored.apply([mended]) == [None]
-    assert same(await fetched(mirrored, "tasks", 2), task(2, version=2))
-    assert (await waiting_in(mirrored, "tasks")).unfit == 0
-
-
 async def test_a_mirror_takes_what_its_source_holds_and_both_read_alike(
     over: Over, postgres_url: str
 ) -> None:
@@ -392,29 +331,30 @@ def set_fields(records: list[Record]) -> list[Record]:
     return [{name: value for name, value in record.items() if value is not None} for record in records]
 
 
-async def test_rows_are_found_by_today_s_words(postgres_url: str) -> None:
-    upgrade(postgres_url, "0002")
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute(
-            "INSERT INTO postgres_users (mongo_id, version, created_at, created_by, updated_at, updated_by,"
-            " email, name, words) VALUES (%s, 1, now(), 'a', now(), 'a', 'ann@example.org', 'Ann', 'ann example')",
-            [numbered_id(1)],
-        )
-    upgrade(postgres_url)
-    store = PostgresRecordStore(postgres_url)
-    await store.open()
-    assert await found_numbers(store, "users", HasWords("Ann")) == [1]
-    assert await found_numbers(store, "users", HasWords("Ann", Lead.ALL)) == [1]
-    assert await found_numbers(store, "users", HasWords("example")) == []
-    await store.close()
+@pytest.fixture
+def container(mongo_database: MongoDatabase, tmp_path: Path) -> Container:
+    """The service over the database, as a developer starts it."""
+    variables = {
+        "APP_ENV": "test",
+        "STORE": "mongo",
+        "MONGODB_URI": mongo_database.uri,
+        "DB_NAME": mongo_database.name,
+        "DATA_DIR": str(tmp_path),
+    }
+    return build_container(read_settings(variables))
 
 
-def test_the_checks_come_and_go_with_their_revision(postgres_url: str) -> None:
-    checks = "SELECT count(*) FROM pg_constraint WHERE conname LIKE 'postgres%required'"
-    upgrade(postgres_url)
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute(checks).fetchone() == (12,)
-    downgrade(postgres_url, "0002")
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute(checks).fetchone() == (0,)
-        connection.execute("INSERT INTO postgres_tasks (mongo_id, version) VALUES ('1', 1)")
+async def test_the_first_start_in_development_rewrites_old_documents_and_later_ones_do_not(
+    container: Container, raw: Database[Document]
+) -> None:
+    raw["tasks"].insert_one(old_task())
+    await start(container, within_seconds=30.0)
+    assert [(one["_id"], one["version"]) for one in raw["tasks"].find()] == [(KEY, 1)]
+    shown = await container.get_task()(actor(str(MAKER)), KEY)
+    assert shown.task.title == "Mend the gate"
+    raw["tasks"].delete_many({})
+    raw.command("collMod", "tasks", validator={})
+    raw["tasks"].insert_one(old_task())
+    await rewrite_once(container.stack().source)
+    assert [one["_id"] for one in raw["tasks"].find()] == [OLD_ID]
+    await container.stack().close()

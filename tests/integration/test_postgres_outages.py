@@ -154,7 +154,7 @@ async def test_a_restarted_server_is_used_again_at_once(
     assert len(await store.scan("tasks", after=None, limit=100)) == CALLERS
 
 
-async def test_connections_lost_while_idle_trouble_nobody(
+async def test_connections_lost_while_idle_fail_no_caller(
     store: PostgresRecordStore, server: OwnPostgresServer
 ) -> None:
     await _busy(store)

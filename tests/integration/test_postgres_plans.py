@@ -1,4 +1,4 @@
-"""PostgreSQL finds what partial indexes hold, also where a statement is planned once for all values."""
+"""PostgreSQL uses partial indexes, also where a statement is planned once for all values."""
 
 from collections.abc import Iterator
 
@@ -53,12 +53,12 @@ def connection(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[
         ),
     ],
 )
-def test_a_usual_question_is_answered_from_its_index(
+def test_a_common_question_is_answered_from_its_index(
     connection: "psycopg.Connection[tuple[str]]", *, collection: str, where: Criterion, order: str, index: str
 ) -> None:
     question = Question(collection=collection, where=where, order=Order(order), limit=20)
     statement, values = question_sql(question)
     numbered = statement % {name: f"${number}" for number, name in enumerate(values, start=1)}
     found = connection.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}".encode())
-    told = "\n".join(line for (line,) in found)
-    assert index in told
+    plan = "\n".join(line for (line,) in found)
+    assert index in plan

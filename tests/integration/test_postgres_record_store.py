@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import psycopg
 import pytest
 
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.postgres.tables import TABLES
 from tests.servers.postgres import PostgresServer
+from tests.servers.tables import empty_tables
 from tests.unit.contracts.record_store import RecordStoreContract
 
 
@@ -27,14 +26,7 @@ async def store(prepared_url: str) -> AsyncIterator[PostgresRecordStore]:
     await store.open()
     yield store
     await store.close()
-    empty(prepared_url)
-
-
-def empty(url: str) -> None:
-    """Takes every row out of a database, and leaves its tables."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for table in TABLES.values():
-            connection.execute(f"DELETE FROM {table.name}")
+    empty_tables(prepared_url)
 
 
 class TestPostgresRecordStore(RecordStoreContract):

@@ -1,4 +1,4 @@
-"""What PostgreSQL holds after writes: columns, order inside one batch, and faults that stay alone."""
+"""The content of PostgreSQL after writes: columns, order inside a batch, and isolated rejections."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from adapters.dual_write.isolation import apply_each
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.tables import TABLES
@@ -108,11 +109,11 @@ async def test_values_stand_in_columns_of_their_own_type(
     assert row["extra"] == {"values": {"extra": {"n": 1}}, "instants": {"at": due.isoformat()}}
 
 
-async def test_a_name_passes_on_within_one_batch_in_any_order(store: PostgresRecordStore) -> None:
+async def test_a_name_moves_between_records_of_one_batch_in_any_order(store: PostgresRecordStore) -> None:
     await store.apply([change_set(put("labels", _renamed(1, "red", version=1)))])
     given_up = change_set(put("labels", _renamed(1, "blue", version=2)))
     taken = change_set(put("labels", _renamed(2, "red", version=1)))
-    assert await store.apply([taken, given_up]) == [None, None]
+    assert await apply_each(store.apply, [taken, given_up]) == [None, None]
     found = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
     assert [found[numbered_id(number)]["name"] for number in (1, 2)] == ["blue", "red"]
 
@@ -128,13 +129,15 @@ async def test_two_records_swap_names_in_one_change_set(store: PostgresRecordSto
         assert {n: found[numbered_id(n)]["name"] for n in names} == names
 
 
-async def test_faulty_change_sets_stay_alone_in_a_large_batch(store: PostgresRecordStore) -> None:
+async def test_rejected_change_sets_do_not_affect_the_others_of_a_large_batch(
+    store: PostgresRecordStore,
+) -> None:
     await store.apply([change_set(put("labels", label(500, name="taken")))])
     changes = [change_set(put("tasks", task(number))) for number in range(200)]
     changes[17] = change_set(put("tasks", task(17, title="a\x00b")))
     changes[120] = change_set(put("labels", label(120, name="taken")))
     changes[199] = change_set(put("tasks", task(199, priority="high")))
-    outcomes = await store.apply(changes)
+    outcomes = await apply_each(store.apply, changes)
     refused = {place: outcome.reason for place, outcome in enumerate(outcomes) if outcome is not None}
     assert refused.keys() == {17, 120, 199}
     assert "NUL" in refused[17]
@@ -167,7 +170,7 @@ def slow_titles(prepared_url: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slow_titles")
-async def test_what_takes_too_long_is_stored_in_parts_and_refused_where_it_is_alone(
+async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_rejected(
     store: PostgresRecordStore, prepared_url: str
 ) -> None:
     hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=400)
@@ -177,7 +180,7 @@ async def test_what_takes_too_long_is_stored_in_parts_and_refused_where_it_is_al
         change_set(put("tasks", {**task(number), "title": title})) for number, title in enumerate(titles)
     ]
     try:
-        outcomes = await hasty.apply(changes)
+        outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
     slow = Refusal("It takes longer than 400 ms to store.")
@@ -197,7 +200,7 @@ async def test_one_statement_takes_a_bounded_number_of_bytes(
     assert statements == -(-9 // (STATEMENT_BYTES_MAX // changes[0].rough_bytes))
 
 
-async def test_an_entry_of_another_id_for_the_same_version_is_refused(store: PostgresRecordStore) -> None:
+async def test_an_entry_of_another_id_for_the_same_version_is_rejected(store: PostgresRecordStore) -> None:
     change = put("tasks", task(1))
     assert await store.apply([ChangeSet((change,), (entry(change),))]) == [None]
     later = put("tasks", task(1, version=2))

@@ -1,7 +1,9 @@
 """The tables that migrations make are the tables that the specs ask for."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -10,8 +12,11 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from adapters.postgres.migrate import MIGRATION_LOCK, downgrade, status, upgrade
+from adapters.postgres.migrate import MIGRATION_LOCK, downgrade, upgrade
+from adapters.postgres.record_store import HEAD, PostgresRecordStore
 from adapters.postgres.tables import metadata
+from adapters.records.record_store import StoreRefused
+from adapters.records.revisions import Revision
 from domain.errors import StoreUnavailable
 from tests.servers.postgres import PostgresServer
 
@@ -25,7 +30,7 @@ COLUMNS = """
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version'
     ORDER BY c.relname, a.attname
 """
-"""By name: a column that came later stands last, and no statement relies on where."""
+"""By name: no statement depends on the order of columns."""
 INDEXES = """
     SELECT tablename, indexname, indexdef FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2
@@ -48,6 +53,17 @@ def _facts(url: str) -> dict[str, list[tuple[object, ...]]]:
     questions = {"columns": COLUMNS, "indexes": INDEXES, "constraints": CONSTRAINTS}
     with psycopg.connect(url) as connection:
         return {name: connection.execute(question).fetchall() for name, question in questions.items()}
+
+
+def _current(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        ((revision,),) = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return str(revision)
+
+
+def _tables_left(url: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(TABLES_LEFT).fetchall()
 
 
 @pytest.fixture
@@ -76,8 +92,7 @@ def test_up_down_and_up_again_ends_with_the_same_tables(postgres_url: str) -> No
     upgrade(postgres_url)
     first = _facts(postgres_url)
     downgrade(postgres_url, "base")
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute(TABLES_LEFT).fetchall() == [("alembic_version",)]
+    assert _tables_left(postgres_url) == [("alembic_version",)]
     upgrade(postgres_url)
     assert _facts(postgres_url) == first
 
@@ -91,15 +106,31 @@ def test_a_second_upgrade_changes_nothing(postgres_url: str) -> None:
         assert connection.execute("SELECT mongo_id FROM tandem_control").fetchall() == [("kept",)]
 
 
-def test_the_status_says_what_to_do_without_doing_it(postgres_url: str) -> None:
-    before = status(postgres_url)
-    assert (before.current, before.is_current) == (None, False)
-    assert "tandem migrate up" in before.remedy
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute(TABLES_LEFT).fetchall() == []
+async def test_asking_for_the_revision_changes_nothing(postgres_url: str) -> None:
+    store = PostgresRecordStore(postgres_url)
+    await store.open()
+    assert await store.revision() == Revision(None, HEAD)
+    assert await asyncio.to_thread(_tables_left, postgres_url) == []
+    await store.prepare()
+    assert await store.revision() == Revision(HEAD, HEAD)
+    await store.close()
+
+
+def test_the_program_expects_the_newest_migration(postgres_url: str) -> None:
     upgrade(postgres_url)
-    after = status(postgres_url)
-    assert (after.is_current, after.remedy) == (True, "")
+    assert _current(postgres_url) == HEAD
+
+
+def test_tables_of_another_version_are_refused_and_stay(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = _facts(postgres_url)
+    for attempt in (upgrade, partial(downgrade, revision="base")):
+        with pytest.raises(StoreRefused, match="Another version of Tandem"):
+            attempt(postgres_url)
+    assert _current(postgres_url) == "9999"
+    assert _facts(postgres_url) == before
 
 
 def test_processes_that_migrate_at_once_take_turns(postgres_url: str) -> None:
@@ -116,11 +147,11 @@ def test_processes_that_migrate_at_once_take_turns(postgres_url: str) -> None:
             thread.start()
         upgrades[0].join(0.3)
         assert finished == []
-        assert status(postgres_url).current is None
+        assert _tables_left(postgres_url) == []
     for thread in upgrades:
         thread.join(20)
     assert finished == ["done"] * 4
-    assert status(postgres_url).is_current
+    assert _current(postgres_url) == HEAD
 
 
 def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
@@ -129,7 +160,7 @@ def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
         reader.execute("SELECT 1 FROM tandem_control")
         with pytest.raises(StoreUnavailable):
             downgrade(postgres_url, "base")
-    assert status(postgres_url).is_current
+    assert _current(postgres_url) == HEAD
 
 
 def test_an_unreachable_server_is_named_as_such(tmp_path: Path) -> None:

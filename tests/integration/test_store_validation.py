@@ -1,4 +1,4 @@
-"""The stores themselves refuse what does not fit, whoever writes it and by whichever driver."""
+"""The databases themselves reject invalid data, whichever program and driver writes it."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -45,12 +45,12 @@ async def mongo_store(mongo_database: MongoDatabase) -> AsyncIterator[MongoRecor
 
 @pytest.fixture
 def tasks(mongo_store: MongoRecordStore, mongo_database: MongoDatabase) -> Iterator[Collection[Document]]:
-    """The collection as a stranger sees it."""
+    """The collection as another program sees it."""
     with MongoClient[Document](mongo_database.uri, tz_aware=True) as client:
         yield client[mongo_database.name]["tasks"]
 
 
-STRANGE: dict[str, Document] = {
+INVALID: dict[str, Document] = {
     "no title": {"title": None},
     "unknown status": {"status": "todo"},
     "unknown priority": {"priority": 7},
@@ -62,15 +62,17 @@ STRANGE: dict[str, Document] = {
 }
 
 
-@pytest.mark.parametrize("fields", STRANGE.values(), ids=STRANGE)
-def test_mongodb_refuses_a_stranger_s_document(tasks: Collection[Document], fields: Document) -> None:
+@pytest.mark.parametrize("fields", INVALID.values(), ids=INVALID)
+def test_mongodb_rejects_an_invalid_document_of_another_program(
+    tasks: Collection[Document], fields: Document
+) -> None:
     with pytest.raises(WriteError) as refused:
         tasks.insert_one({**to_document("tasks", task(1)), **fields})
     assert refused.value.code == INVALID_DOCUMENT
     assert tasks.count_documents({}) == 0
 
 
-def test_mongodb_refuses_a_stranger_s_change_and_keeps_the_document(tasks: Collection[Document]) -> None:
+def test_mongodb_rejects_an_invalid_change_and_keeps_the_document(tasks: Collection[Document]) -> None:
     document = to_document("tasks", task(1))
     tasks.insert_one(document)
     for change in ({"$set": {"title": 5}}, {"$unset": {"ownerId": ""}}, {"$set": {"status": "?"}}):
@@ -81,7 +83,7 @@ def test_mongodb_refuses_a_stranger_s_change_and_keeps_the_document(tasks: Colle
     assert list(tasks.find()) == [document]
 
 
-def test_mongodb_takes_what_tandem_writes(tasks: Collection[Document]) -> None:
+def test_mongodb_accepts_the_documents_of_tandem(tasks: Collection[Document]) -> None:
     tasks.insert_one({**to_document("tasks", task(1)), "someday": {"kept": True}})
     tasks.insert_one(to_document("tasks", tombstone(numbered_id(2), 3)))
     assert tasks.update_one({"_id": numbered_id(1)}, {"$inc": {"_guarded": 1}}).modified_count == 1
@@ -150,7 +152,7 @@ def _insert(values: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("column", sorted(TASK_ROW))
-def test_postgresql_refuses_a_stranger_s_row_that_lacks_something(url: str, column: str) -> None:
+def test_postgresql_rejects_a_row_without_a_required_value(url: str, column: str) -> None:
     rest = {name: value for name, value in TASK_ROW.items() if name != column}
     with psycopg.connect(url) as connection, pytest.raises((driver.CheckViolation, driver.NotNullViolation)):
         connection.execute(_insert(rest))
@@ -167,12 +169,12 @@ def test_postgresql_refuses_a_stranger_s_row_that_lacks_something(url: str, colu
         ("is_erased", "true"),
     ],
 )
-def test_postgresql_refuses_a_stranger_s_row_with_an_unknown_value(url: str, column: str, value: str) -> None:
+def test_postgresql_rejects_a_row_with_an_unknown_value(url: str, column: str, value: str) -> None:
     with psycopg.connect(url) as connection, pytest.raises(driver.CheckViolation):
         connection.execute(_insert({**TASK_ROW, column: value}))
 
 
-def test_postgresql_refuses_a_stranger_s_change(url: str) -> None:
+def test_postgresql_rejects_an_invalid_change(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(_insert(TASK_ROW))
         with pytest.raises(driver.CheckViolation), connection.transaction():
@@ -181,7 +183,7 @@ def test_postgresql_refuses_a_stranger_s_change(url: str) -> None:
         connection.rollback()
 
 
-def test_postgresql_takes_a_tombstone_and_nothing_with_it(url: str) -> None:
+def test_postgresql_accepts_a_tombstone_only_without_content(url: str) -> None:
     left = {"mongo_id": "'1'", "version": "2", "is_deleted": "true", "is_erased": "true"}
     with psycopg.connect(url) as connection:
         connection.execute(_insert(left))

@@ -173,7 +173,7 @@ class MemoryRecordStore:
         """Stores one record and notes what was there. Raises AlreadyExists where a unique key is taken, RuleBroken
         where the record does not fit.
         """
-        SPECS[collection].shape.require(record)
+        SPECS[collection].schema.require(record)
         id_, before = record[ID], self._collections[collection].get(record[ID])
         keys = SPECS[collection].unique_keys
         for key in keys:

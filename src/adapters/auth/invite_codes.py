@@ -1,4 +1,4 @@
-"""Invitation codes that carry everything they say, signed: nothing about them is stored."""
+"""Invitation codes: signed and self-contained, so nothing about them is stored."""
 
 import base64
 import binascii
@@ -10,13 +10,13 @@ from application.ports.invitations import Invitation
 
 CODE_LENGTH = 56
 MAC_BYTES = 11
-# Team, end in seconds since 1970, series. With the MAC 35 bytes, which are 56 characters of base32 without padding,
-# so that every code has one spelling (but for its case).
+# Team, end in seconds since 1970, series. Together with the MAC these are 35 bytes, which are 56 characters of base32
+# without padding, so every code has one spelling (apart from case).
 _CONTENT = struct.Struct(">12sQI")
 
 
 class InviteCodes:
-    """The port Invitations: base32 of what an invitation says and a truncated HMAC-SHA256 over it.
+    """The port Invitations: base32 of an invitation's content and a truncated HMAC-SHA256 over it.
 
     Every process of an installation must have the same secret.
     """
@@ -46,7 +46,7 @@ class InviteCodes:
 
 
 def _decoded(code: str) -> bytes | None:
-    """The bytes of a code; None for what cannot be one."""
+    """The bytes of a code; None for text that cannot be one."""
     if len(code) != CODE_LENGTH or not code.isalnum():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The RS256 keys: from the settings, or one made once and kept in the data directory."""
+"""The RS256 keys: from the settings, or one generated once and kept in the data directory."""
 
 import hashlib
 import hmac
@@ -31,20 +31,15 @@ class UnusableKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """What signs, and by its id every public key that is believed: the signing one, earlier ones, the next one.
+    """The signing key, and every accepted public key by its id: its own, earlier ones, the next one.
 
-    A key's id is a digest of its public half, so every process names it alike.
+    A key's id is a digest of its public half, so it is the same in every process.
     """
 
     private: RSAPrivateKey
     key_id: str
     accepted: Mapping[str, RSAPublicKey]
     seed: bytes
-
-    @property
-    def public(self) -> RSAPublicKey:
-        """The public half of what signs."""
-        return self.accepted[self.key_id]
 
     def derived_secret(self, purpose: str) -> bytes:
         """32 secret bytes for another purpose; the same in every process that signs with this key."""
@@ -54,11 +49,11 @@ class KeyPair:
 def load_key_pair(
     private_key: str | None, public_keys: str | None, *, directory: Path | None = None
 ) -> KeyPair:
-    """The keys of these PEM texts; without a private key, the one kept in the directory, made there if it is missing.
+    """The keys of these PEM texts; without a private key, the one in the directory, generated there if it is missing.
 
-    `public_keys` holds one PEM after the other: the private key's own, and up to PUBLIC_KEYS_MAX in all whose tokens
-    are believed as well. Without a directory a fresh key lives as long as the process. Raises UnusableKey for keys
-    that are malformed, weaker than KEY_BITS_MIN bits, or among which the private key's own is missing.
+    `public_keys` holds one PEM after the other, at most PUBLIC_KEYS_MAX: the private key's own, and others whose tokens
+    are accepted as well. Without a directory a fresh key lives as long as the process. Raises UnusableKey for keys that
+    are malformed or weaker than KEY_BITS_MIN bits, or where the private key's own is missing.
     """
     if private_key is not None:
         private = _private_key(_pem(private_key))
@@ -98,7 +93,7 @@ def _require_strong(key: RSAPrivateKey | RSAPublicKey, variable: str) -> None:
 
 
 def _pem(text: str) -> bytes:
-    """Environment files often carry the line breaks of a PEM as backslash and n."""
+    """Restores line breaks: environment files often write them as backslash and n."""
     return text.replace("\\n", "\n").strip().encode()
 
 
@@ -141,7 +136,7 @@ def _kept_pem(directory: Path) -> bytes:
 
 
 def _keep(path: Path) -> None:
-    """Writes a fresh key that only its owner may read; where two processes start at once, both use the first."""
+    """Writes a fresh key that only its owner can read; where two processes start at once, both use the first one."""
     pem = _fresh_key().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

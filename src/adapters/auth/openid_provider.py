@@ -22,7 +22,7 @@ _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "nonce", "email"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRegistration:
-    """How the provider knows this installation; `redirect_uri` must be registered there exactly as it stands here."""
+    """This installation's registration at the provider; `redirect_uri` must be registered there exactly like this."""
 
     issuer: str
     client_id: str
@@ -40,7 +40,7 @@ class OpenIdProvider:
         self._tickets = tickets
         self._client = client
         self._directory = ProviderDirectory(registration.issuer, client)
-        # Google signs either form, and says so.
+        # Google documents both spellings.
         self._issuers = [registration.issuer, registration.issuer.removeprefix("https://")]
 
     async def start(self) -> SignInStart:
@@ -69,7 +69,7 @@ class OpenIdProvider:
         return _person(claims, attempt, self._registration.client_id)
 
     async def _redeemed(self, code: str, attempt: Attempt) -> str:
-        """The id token that the provider gives for a code."""
+        """Exchanges the code for an id token."""
         addresses = await self._directory.addresses()
         fields = {
             "grant_type": "authorization_code",
@@ -90,7 +90,9 @@ class OpenIdProvider:
             key_id = jwt.get_unverified_header(id_token).get("kid")
             key = await self._directory.key(key_id) if isinstance(key_id, str) else None
             if key is None:
-                raise SignInFailed(SignInFailure.IDENTITY, "the provider does not know the key of its token")
+                raise SignInFailed(
+                    SignInFailure.IDENTITY, "the provider does not publish the key of its token"
+                )
             return jwt.decode(
                 id_token,
                 key,
@@ -109,9 +111,9 @@ def _refusal(answer: ProviderAnswer) -> SignInFailed:
         return SignInFailed(SignInFailure.PROVIDER_UNAVAILABLE, f"status {answer.status}")
     if answer.document.get("error") == "invalid_grant":
         return SignInFailed(SignInFailure.CODE)
-    # Whatever else it is, people cannot mend it; the operator must see it. The provider's text may hold anything.
+    # Users cannot fix any other error, so the operator must see it. The provider's text is untrusted and not logged.
     logger.error(
-        "The identity provider refused this installation with status {}: check the settings GOOGLE_OAUTH_*.",
+        "The identity provider rejected this installation with status {}: check the settings GOOGLE_OAUTH_*.",
         answer.status,
     )
     return SignInFailed(SignInFailure.PROVIDER_REFUSED, f"status {answer.status}")
@@ -122,14 +124,14 @@ def _are_equal(one: str, other: str) -> bool:
 
 
 def _person(claims: dict[str, Any], attempt: Attempt, client_id: str) -> ProvenPerson:
-    """Whom a verified token speaks of, where it was made for this very sign-in and for nobody else."""
+    """The person in a verified token. Raises SignInFailed unless it was issued for this sign-in and client alone."""
     nonce, email, name = claims["nonce"], claims["email"], claims.get("name")
     if not isinstance(nonce, str) or not _are_equal(nonce, attempt.nonce):
         raise SignInFailed(SignInFailure.IDENTITY, "the nonce belongs to another sign-in")
     if claims["aud"] not in (client_id, [client_id]) or claims.get("azp", client_id) != client_id:
-        raise SignInFailed(SignInFailure.IDENTITY, "the token was made for others as well")
+        raise SignInFailed(SignInFailure.IDENTITY, "the token was issued for other clients as well")
     if not isinstance(email, str):
-        raise SignInFailed(SignInFailure.IDENTITY, "the address is no text")
+        raise SignInFailed(SignInFailure.IDENTITY, "the email address is not a text")
     if claims.get("email_verified") is not True:
         raise SignInFailed(SignInFailure.UNVERIFIED)
     return ProvenPerson(email, name if isinstance(name, str) else None)

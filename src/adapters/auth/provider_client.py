@@ -17,13 +17,13 @@ from application.ports.sign_in import SignInFailed, SignInFailure
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 256 * 1024
 EXCHANGES_MAX = 8
-"""How many exchanges this process has with the provider at once; each occupies a thread, until it ends by itself."""
+"""Concurrent exchanges with the provider in this process; each occupies a thread until it ends."""
 _CHUNK_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderAnswer:
-    """What the provider answered; an empty document where it was no JSON object."""
+    """The provider's answer; `document` is empty where the body was no JSON object."""
 
     status: int
     document: Mapping[str, Any]
@@ -32,12 +32,12 @@ class ProviderAnswer:
 class ProviderClient:
     """Exchanges over HTTPS with verified certificates, each on a connection of its own; redirects are not followed.
 
-    Sign-ins are rare and the standard library does it well enough: one dependency less to trust with secrets.
+    Sign-ins are rare and the standard library suffices: one dependency less to trust with secrets.
     """
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
-        # Threads of its own: a name server that hangs holds them beyond the time-out, and must not hold others' work.
+        # Separate threads: a hanging name server blocks them beyond the timeout, and must not block other work.
         self._threads = ThreadPoolExecutor(EXCHANGES_MAX, thread_name_prefix="provider")
 
     async def get(self, url: str) -> ProviderAnswer:
@@ -57,7 +57,7 @@ class ProviderClient:
             raise SignInFailed(SignInFailure.PROVIDER_UNAVAILABLE, type(error).__name__) from error
 
     def _blocking(self, method: str, url: str, body: bytes | None) -> ProviderAnswer:
-        """One exchange; ends by itself soon after the time-out, also when the provider sends byte by byte."""
+        """One exchange; ends soon after the timeout, also when the provider sends byte by byte."""
         ends = time.monotonic() + self._timeout_seconds
         parts = urlsplit(url)
         connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
@@ -80,7 +80,7 @@ class ProviderClient:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """Whom this machine trusts; read once, as that takes tens of milliseconds, and only where it is needed."""
+    """The machine's trusted certificates; read once, on first use, since that takes tens of milliseconds."""
     return ssl.create_default_context()
 
 

@@ -1,4 +1,4 @@
-"""What an OpenID provider says about itself: its addresses and its public keys, kept for a while."""
+"""The configuration of an OpenID provider: its addresses and public keys, cached for an hour."""
 
 import asyncio
 import time
@@ -17,15 +17,15 @@ from application.ports.sign_in import SignInFailed, SignInFailure
 DIRECTORY_SECONDS = 60 * 60.0
 KEYS_SECONDS = 60 * 60.0
 KEYS_PAUSE_SECONDS = 10.0
-"""How long nobody asks for keys again after an id was asked for that the provider did not have."""
+"""The pause before the keys are read again for an unknown key id."""
 KEYS_MAX = 32
 FAILURE_SECONDS = 1.0
-"""How long a provider that did not answer is not asked again: whoever waited for the same answer shares the failure."""
+"""The pause after a failed request: all callers that waited for the same answer share the failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the provider does what (OpenID Connect Discovery)."""
+    """The provider's endpoints (OpenID Connect Discovery)."""
 
     authorization: str
     token: str
@@ -35,7 +35,7 @@ class Addresses:
 class ProviderDirectory:
     """Addresses and keys of one issuer, read when first needed and again after an hour.
 
-    A key that is not known is looked for at once: providers change keys whenever they like.
+    An unknown key is looked up at once, because providers change keys at any time.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ProviderDirectory:
         self._failed_at: float | None = None
 
     async def addresses(self) -> Addresses:
-        """The provider's addresses. Raises SignInFailed where it does not say them."""
+        """The provider's addresses. Raises SignInFailed where they cannot be read."""
         async with self._reading:
             return await self._current_addresses()
 
@@ -81,7 +81,7 @@ class ProviderDirectory:
         try:
             return await self._asked(url)
         except SignInFailed:
-            # Only now: those who wait share a failure from when it is known, and somebody who goes away fails nobody.
+            # The pause starts with the failure itself, and a cancelled caller does not start it.
             self._failed_at = time.monotonic()
             raise
 
@@ -96,17 +96,18 @@ class ProviderDirectory:
         found = [address for address in named if isinstance(address, str) and self._is_safe(address)]
         if document.get("issuer") != self._issuer or len(found) != len(named):
             raise SignInFailed(
-                SignInFailure.PROVIDER_UNAVAILABLE, "the provider's configuration does not fit"
+                SignInFailure.PROVIDER_UNAVAILABLE,
+                "the provider's configuration is incomplete or names another issuer",
             )
         return Addresses(*found)
 
     def _is_safe(self, address: str) -> bool:
-        """No weaker than the issuer itself: over plain HTTP only where that is."""
+        """Whether the address is as secure as the issuer: plain HTTP only where the issuer uses it."""
         return urlsplit(address).scheme in {"https", urlsplit(self._issuer).scheme}
 
 
 def _rsa_keys(document: Mapping[str, Any]) -> dict[str, RSAPublicKey]:
-    """The keys we can use, by id; others, for other purposes and algorithms, may stand beside them."""
+    """The usable RSA keys by id; keys for other purposes and algorithms are ignored."""
     listed = document.get("keys")
     found: dict[str, RSAPublicKey] = {}
     for described in listed[:KEYS_MAX] if isinstance(listed, list) else ():

@@ -1,4 +1,4 @@
-"""Refresh tokens: `<session id>.<secret>`, opaque to everybody else, stored as a hash only."""
+"""Refresh tokens: `<session id>.<secret>`, opaque to clients, stored as a hash only."""
 
 import base64
 import binascii
@@ -18,9 +18,9 @@ TEXT_LENGTH = 24 + 1 + (SECRET_BYTES + MARK_BYTES) * 4 // 3
 class OpaqueRefreshTokens:
     """The port RefreshTokens.
 
-    The secret is 256 random bits and a mark that only this installation can make. The mark opens nothing: it tells an
-    older token, whose return ends the session, from text that somebody made up to end the sessions of others.
-    After a change of keys the present tokens still count, as their hash is stored; only older ones look made up.
+    The secret is 256 random bits and a mark that only this installation can make. The mark grants nothing: it
+    distinguishes an older token, whose reuse ends the session, from text made up to end the sessions of other people.
+    After a change of keys the current tokens stay valid, as their hash is stored; only older ones look made up.
     """
 
     def __init__(self, marking_key: bytes) -> None:
@@ -49,5 +49,5 @@ class OpaqueRefreshTokens:
 
 
 def _hash(text: str) -> str:
-    """Without salt or work: nobody guesses 256 random bits."""
+    """A plain hash, without salt or work factor: 256 random bits cannot be guessed."""
     return hashlib.sha256(text.encode()).hexdigest()

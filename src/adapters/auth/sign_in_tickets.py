@@ -1,4 +1,4 @@
-"""What one sign-in with a provider must remember, kept by the browser instead of by a process."""
+"""The state of one sign-in with a provider, kept by the browser instead of by a process."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ _TICKET = re.compile(r"(?P<state>[A-Za-z0-9_-]{43})\.(?P<ends>[0-9]{1,12})\.(?P<
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sign-in. Only `state` and what is hashed into `challenge` (RFC 7636, S256) ever travel in an address."""
+    """One sign-in. Only `state` and `challenge` (RFC 7636, S256) ever appear in an address."""
 
     state: str
     nonce: str
@@ -24,15 +24,15 @@ class Attempt:
 
     @property
     def challenge(self) -> str:
-        """The verifier as its address may show it."""
+        """The hash of the verifier, which the address may show."""
         return _text(hashlib.sha256(self.verifier.encode()).digest())
 
 
 class SignInTickets:
     """Attempts as signed tickets that any process with the same key can read.
 
-    Nonce and verifier are derived from the state with the key: whoever sees an address, or even the ticket, cannot
-    make them. A ticket is good for TICKET_SECONDS.
+    Nonce and verifier are derived from the state with the key, so nobody can compute them from an address or a ticket.
+    A ticket is valid for TICKET_SECONDS.
     """
 
     def __init__(self, key: bytes, clock: Clock) -> None:
@@ -46,7 +46,7 @@ class SignInTickets:
         return self._attempt(state), f"{state}.{ends}.{self._derived('ticket', f'{state}.{ends}')}"
 
     def resume(self, ticket: str | None, state: str) -> Attempt:
-        """The attempt of this browser. Raises SignInFailed unless the state is its own and of these minutes."""
+        """The attempt of this browser. Raises SignInFailed unless the ticket is genuine, current and has this state."""
         read = _TICKET.fullmatch(ticket or "")
         if read is None:
             raise SignInFailed(SignInFailure.STATE, "the browser brought no ticket")

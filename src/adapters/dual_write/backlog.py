@@ -1,4 +1,4 @@
-"""What waits to be mirrored: read from the source's entries, in bounded pages, oldest first."""
+"""The entries that wait to be mirrored: read from the source in bounded pages, oldest first."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -20,10 +20,18 @@ _CARRIED_MAX = 20_000
 
 _BY_ID = Order(ID)
 _BY_DUE_TIME = Order("syncNextAt")
+_PENDING = Equals("syncStatus", SyncStatus.PENDING)
+_FAILED = Equals("syncStatus", SyncStatus.FAILED)
+
+
+def unmirrored(collection: str, entity_id: str) -> Criterion:
+    """The entries of one record that the target has not confirmed."""
+    of_record = Equals("collection", collection), Equals("entityId", entity_id)
+    return AllOf((*of_record, OneOf("syncStatus", UNSETTLED)))
 
 
 class Backlog:
-    """Pages of entries. What was committed together comes in one page, also where that makes a page longer."""
+    """Pages of entries. What was committed together comes in one page, even if the page becomes longer."""
 
     def __init__(self, source: RecordStore, *, settings: DualWriteSettings) -> None:
         self._source = source
@@ -34,15 +42,13 @@ class Backlog:
         self._horizon = ""
 
     async def horizon(self) -> str:
-        """The newest entry that was there a whole grace ago; all up to it are due. Empty where nothing is.
+        """The newest entry older than the grace period; everything up to it is due. Empty where nothing is.
 
         Younger ones still belong to the requests that wrote them. Measured by watching, not by the entries' times:
         clocks of other machines may be wrong.
         """
         now = asyncio.get_running_loop().time()
-        newest = await self._find(
-            Equals("syncStatus", SyncStatus.PENDING), Order(ID, descending=True), limit=1
-        )
+        newest = await self._find(_PENDING, Order(ID, descending=True), limit=1)
         if not newest:
             self._candidate, self._horizon = None, ""
         elif self._candidate is None:
@@ -52,24 +58,15 @@ class Backlog:
             self._candidate = (now, newest[0][ID])
         return self._horizon
 
-    async def oldest(self) -> Record | None:
-        """The entry that has waited longest."""
-        found = await self._find(Equals("syncStatus", SyncStatus.PENDING), _BY_ID, limit=1)
-        return found[0] if found else None
-
     async def due(self, *, now: datetime, up_to: str | None) -> AsyncGenerator[list[Record], None]:
-        """PENDING entries up to this id (None for all) and FAILED ones whose time has come, page about page.
+        """PENDING entries up to this id (None for all) and FAILED ones whose time has come, page by page.
 
-        Taking turns keeps a stream of new entries from starving the old troubles, and the other way round.
+        Pages alternate, so that a stream of new entries does not starve the old failures, nor the other way round.
         """
-        pending: Criterion = Equals("syncStatus", SyncStatus.PENDING)
-        if up_to is not None:
-            pending = AllOf((pending, Range(field=ID, at_most=up_to)))
-        failed = AllOf((Equals("syncStatus", SyncStatus.FAILED), Range(field="syncNextAt", at_most=now)))
-        # Due later than any pause is long: the clock was set back since, and nobody should wait for it to catch up.
-        misdated = AllOf(
-            (Equals("syncStatus", SyncStatus.FAILED), Range(field="syncNextAt", above=now + self._pause_max))
-        )
+        pending = _PENDING if up_to is None else AllOf((_PENDING, Range(field=ID, at_most=up_to)))
+        failed = AllOf((_FAILED, Range(field="syncNextAt", at_most=now)))
+        # Due later than any pause is long: the clock was set back since, and waiting until it catches up is too long.
+        misdated = AllOf((_FAILED, Range(field="syncNextAt", above=now + self._pause_max)))
         streams = [
             self._pages(pending, _BY_ID),
             self._pages(failed, _BY_DUE_TIME),
@@ -89,18 +86,18 @@ class Backlog:
             page: list[Record] = await anext(pages, [])
         return [entry for entry in page if entry["changeSetId"] == page[0]["changeSetId"]]
 
-    async def with_status(self, statuses: Sequence[str], *, after: str | None = None) -> list[Record]:
+    async def with_status(
+        self, statuses: Sequence[str], *, after: str | None = None, limit: int | None = None
+    ) -> list[Record]:
         """One page of entries in one of these states, by id."""
+        position = None if after is None else (after, after)
         where = OneOf("syncStatus", tuple(statuses))
-        return await self._find(
-            where, _BY_ID, limit=self._page_max, after=None if after is None else (after, after)
-        )
+        return await self._find(where, _BY_ID, limit=limit or self._page_max, after=position)
 
     async def of_record(self, collection: str, entity_id: str) -> list[Record]:
         """The unsettled entries of one record, and those that were committed together with them."""
         unsettled = OneOf("syncStatus", UNSETTLED)
-        own = AllOf((Equals("collection", collection), Equals("entityId", entity_id), unsettled))
-        entries = await self._find(own, _BY_ID, limit=self._page_max)
+        entries = await self._find(unmirrored(collection, entity_id), _BY_ID, limit=self._page_max)
         sets = tuple(sorted({entry["changeSetId"] for entry in entries}))
         if not sets:
             return []
@@ -128,10 +125,10 @@ class Backlog:
         limit: int,
         after: tuple[str | datetime, str] | None = None,
     ) -> list[Record]:
-        question = Question(
-            collection=AUDIT_LOGS.collection, where=where, order=order, after=after, limit=limit
+        collection = AUDIT_LOGS.collection
+        return await self._source.find(
+            Question(collection=collection, where=where, order=order, after=after, limit=limit)
         )
-        return await self._source.find(question)
 
 
 def _whole_change_sets(entries: list[Record], *, is_last: bool) -> tuple[list[Record], list[Record]]:

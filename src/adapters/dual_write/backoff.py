@@ -2,9 +2,6 @@
 
 from random import Random
 
-from tenacity import RetryCallState, Retrying, wait_exponential
-
-_NEVER_RUN = Retrying()
 # Beyond this the pause has long reached its cap; keeps the power small after days of outage.
 _ATTEMPT_MAX = 30
 
@@ -13,11 +10,11 @@ class BackOff:
     """Pauses of `first`, twice `first`, and so on up to `longest` seconds, each with up to `first` of jitter more."""
 
     def __init__(self, *, first: float, longest: float) -> None:
-        self._wait = wait_exponential(multiplier=first, max=longest)
         self._first = first
+        self._longest = longest
 
     def seconds_after(self, attempt: int, *, jitter: int | None = None) -> float:
         """The pause after this many failed attempts, counted from one; the same for the same `jitter`."""
-        state = RetryCallState(_NEVER_RUN, None, (), {})
-        state.attempt_number = min(max(attempt, 1), _ATTEMPT_MAX)
-        return self._wait(state) + Random(jitter).uniform(0, self._first)  # noqa: S311 - spreads, guards nothing
+        doublings = min(max(attempt, 1), _ATTEMPT_MAX) - 1
+        pause = min(self._first * float(2**doublings), self._longest)
+        return pause + Random(jitter).uniform(0, self._first)  # noqa: S311 - spreads, guards nothing

@@ -8,7 +8,7 @@ from loguru import logger
 class CircuitBreaker:
     """Closed while the target answers; opens on consecutive outages; closed again by the relay's probe alone.
 
-    Requests never probe: while it is open nobody pays for the target. What the target *refuses* is no outage.
+    Requests never probe: while it is open no request pays for the target. A rejection is no outage.
     """
 
     def __init__(self, *, timeouts_max: int, errors_max: int) -> None:
@@ -16,18 +16,14 @@ class CircuitBreaker:
         self._errors_max = errors_max
         self._timeouts = 0
         self._errors = 0
-        self._reason: str | None = None
         self._listeners: list[Callable[[], None]] = []
+        self.reason: str | None = None
+        """Why it is open, in words safe to show; None while it is closed."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the target is left alone at present; readiness reports it as down."""
-        return self._reason is not None
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is open, in words safe to show; None while it is closed."""
-        return self._reason
+        """Whether the target is not asked at present; readiness reports it as down."""
+        return self.reason is not None
 
     def when_opened(self, listener: Callable[[], None]) -> None:
         """Calls the listener each time it opens, at once and in the same turn of the loop."""
@@ -50,18 +46,18 @@ class CircuitBreaker:
             self.trip(reason)
 
     def trip(self, reason: str) -> None:
-        """Opens it now, and tells everybody who waits."""
+        """Opens it now, and notifies the listeners."""
         was_open = self.is_open
-        self._reason = reason
+        self.reason = reason
         if was_open:
             return
-        logger.warning("The target is left alone until it answers again: {}", reason)
+        logger.warning("The target is not asked until it answers again: {}", reason)
         for listener in self._listeners:
             listener()
 
     def close(self) -> None:
-        """The probe got through: requests may use the target again."""
-        self._timeouts = self._errors = 0
+        """The probe succeeded: requests may use the target again."""
+        self.succeeded()
         if self.is_open:
             logger.info("The target answers again.")
-        self._reason = None
+        self.reason = None

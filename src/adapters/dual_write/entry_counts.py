@@ -6,19 +6,16 @@ from typing import Generic, TypeVar
 
 from adapters.records.criteria import AllOf, Equals
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNSETTLED
 from domain.audit import SyncStatus
 
 TOTALS_AGE_SECONDS_MAX = 60.0
 """How old the totals may be at most; only `synced` follows from them."""
 TOTALS_REST = 100
-"""Totals are left alone this many times as long as counting them took: fresh where that is cheap."""
+"""Totals are kept this many times as long as counting them took: fresh where that is cheap."""
 
 T = TypeVar("T")
 Counts = Mapping[SyncStatus, int]
-
-_NONE = dict.fromkeys(SyncStatus, 0)
-_UNSETTLED = (SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED)
 
 
 class EntryCounts:
@@ -33,17 +30,21 @@ class EntryCounts:
 
     async def read(self) -> dict[str, Counts]:
         """The number of entries in each state, for each collection. Raises StoreUnavailable."""
-        waiting = [status for status in _UNSETTLED if await self._count(syncStatus=status.value)]
+        present = [status for status in UNSETTLED if await self._count(syncStatus=status)]
         unsettled = {
             spec.collection: {
-                status: await self._count(collection=spec.collection, syncStatus=status.value)
-                for status in waiting
+                SyncStatus(status): await self._count(collection=spec.collection, syncStatus=status)
+                for status in present
             }
             for spec in ENTITY_SPECS
         }
         await self._recount(unsettled)
         return {
-            collection: {**_NONE, **counts, SyncStatus.SYNCED: self._synced[collection]}
+            collection: {
+                **dict.fromkeys(SyncStatus, 0),
+                **counts,
+                SyncStatus.SYNCED: self._synced[collection],
+            }
             for collection, counts in unsettled.items()
         }
 
@@ -65,31 +66,26 @@ class EntryCounts:
 
 
 class SharedAnswer(Generic[T]):
-    """One answer for everybody who asks at the same time or within `seconds` after it came. Errors are not kept."""
+    """One answer for all who ask at the same time or within `seconds` after it came. Errors are not kept."""
 
     def __init__(self, ask: Callable[[], Awaitable[T]], *, seconds: float) -> None:
         self._ask = ask
         self._seconds = seconds
-        self._asking: asyncio.Task[T] | None = None
-        self._until = 0.0
+        self._asking: asyncio.Future[T] | None = None
 
     async def get(self) -> T:
-        """The answer. Raises what asking raises; a caller who is cancelled takes it from nobody else."""
-        loop = asyncio.get_running_loop()
-        asking = self._asking
-        if asking is None or (asking.done() and loop.time() >= self._until):
-            asking = self._asking = loop.create_task(self._fresh())
-            # Read so that the loop does not report it where everybody who waited was cancelled.
-            asking.add_done_callback(lambda task: None if task.cancelled() else task.exception())
-        return await asyncio.shield(asking)
+        """The answer. Raises what asking raises; cancelling one caller does not affect the others."""
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask())
+            self._asking.add_done_callback(self._keep)
+        return await asyncio.shield(self._asking)
 
     def forget(self) -> None:
         """The next caller asks anew."""
         self._asking = None
 
-    async def _fresh(self) -> T:
-        self._until = 0.0
-        loop = asyncio.get_running_loop()
-        answer = await self._ask()
-        self._until = loop.time() + self._seconds
-        return answer
+    def _keep(self, asking: asyncio.Future[T]) -> None:
+        if asking.cancelled() or asking.exception() is not None:
+            self.forget()
+        else:
+            asyncio.get_running_loop().call_later(self._seconds, self.forget)

@@ -14,8 +14,8 @@ LEASE_ID = "relay-lease"
 class RelayLease:
     """A control record of the source, taken and renewed by compare-and-set.
 
-    No clock is shared: who wants the lease watches its version, and takes it over when that stood still for `lease_ms`
-    by his own monotonic clock. The version is the fence. Two relays at once do no harm; the lease saves work.
+    No clock is shared: a process that waits for the lease watches its version, and takes it over when that has not
+    changed for `lease_ms` by its own monotonic clock. Two relays at once do no harm; the lease saves work.
     """
 
     def __init__(self, source: RecordStore, *, holder: str, lease_ms: int) -> None:
@@ -27,18 +27,13 @@ class RelayLease:
         self._watched_version: int | None = None
         self._watched_since = 0.0
 
-    @property
-    def fence(self) -> int | None:
-        """The version under which it is held; None where another holds it."""
-        return self._held_version
-
     async def hold(self) -> bool:
-        """Takes or renews it where that is due. Answers whether it is held. Raises StoreUnavailable."""
+        """Takes or renews it where that is due. Returns whether it is held. Raises StoreUnavailable."""
         now = asyncio.get_running_loop().time()
         if self._held_version is not None and now - self._renewed_at < self._lease_seconds / 3:
             return True
         record = (await self._source.fetch(CONTROL.collection, (LEASE_ID,))).get(LEASE_ID)
-        if self._is_ours_to_take(record, now):
+        if self._may_take(record, now):
             return await self._write(self._holder, 0 if record is None else record[VERSION], now)
         self._held_version = None
         return False
@@ -49,7 +44,7 @@ class RelayLease:
             await self._write(None, self._held_version, asyncio.get_running_loop().time())
             self._held_version = None
 
-    def _is_ours_to_take(self, record: Record | None, now: float) -> bool:
+    def _may_take(self, record: Record | None, now: float) -> bool:
         if record is None or record["value"].get("holder") is None:
             return True
         version: int = record[VERSION]

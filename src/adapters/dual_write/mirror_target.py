@@ -1,22 +1,17 @@
 """The store that receives the mirror, as the rest of this package reaches it: within bounds, behind a breaker."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.isolation import apply_each, bisected
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Refusal
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
-from domain.errors import StoreUnavailable
-
-T = TypeVar("T")
-
-
-class TooSlow(Exception):
-    """What was handed over takes too long although the target answers: no outage."""
+from domain.errors import RuleBroken, StoreUnavailable
 
 
 class MirrorTarget:
@@ -53,17 +48,17 @@ class MirrorTarget:
     async def connect(self) -> None:
         """Opens the store, pings it, and prepares it where that was asked for. Harmless when all is done already.
 
-        Raises StoreUnavailable, also with the words of a store that answers but must not be used, and opens the
+        Raises StoreUnavailable, also with the message of a store that answers but must not be used, and opens the
         breaker then; never closes it.
         """
         async with self._connecting:
             try:
                 if not self._is_open:
-                    await self._bounded(self._settings.connect_timeout_ms, self._store.open())
+                    await self._calls.within(self._settings.connect_timeout_ms, self._store.open())
                     self._is_open = True
                 await self.ping()
                 if not self._is_prepared:
-                    await self._bounded(self._settings.prepare_timeout_ms, self._store.prepare())
+                    await self._calls.within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
                 self.breaker.trip(error.message)
@@ -73,13 +68,64 @@ class MirrorTarget:
                 raise StoreUnavailable(str(refused)) from refused
 
     async def ping(self) -> None:
-        """Returns where the store answers. Raises StoreUnavailable; counts for nothing."""
-        await self._bounded(self._settings.probe_timeout_ms, self._store.ping())
+        """Returns where the store answers. Raises StoreUnavailable; does not count for the breaker."""
+        await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Refusal | None]:
-        """RecordStore.apply within a time. Raises StoreUnavailable for an outage, and tells the breaker."""
+        """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
+        time-out, and reports it to the breaker.
+        """
+        with self._reported():
+            return await self._calls.within(timeout_ms, apply_each(self._store.apply, change_sets))
+
+    async def apply_patiently(
+        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
+    ) -> list[Refusal | None]:
+        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
+
+        Each call may take `timeout_ms`. Where that passes while a ping is answered, the batch is bisected, and a change
+        set that is alone is rejected; it may have been stored by then.
+        """
+
+        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Refusal | None]:
+            with self._reported():
+                try:
+                    return await self._calls.within(timeout_ms, self._store.apply(part))
+                except TimedOut as late:
+                    if not await self._answers():
+                        raise
+                    raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
+
+        return await bisected(apply_or_reject, change_sets)
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        """RecordStore.fetch within a time. Raises StoreUnavailable."""
+        return await self._calls.within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
+
+    async def close(self) -> None:
+        """Lets go of the store, also while it hangs. Raises nothing for a store that does not answer."""
+        await self._calls.close(self._settings.close_timeout_ms)
         try:
-            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
+            await self._calls.within(self._settings.close_timeout_ms, self._store.close())
+        except StoreUnavailable as error:
+            self.breaker.trip(error.message)
+
+    async def is_reachable(self) -> bool:
+        """Whether the breaker is closed and the store answers a ping."""
+        return not self.breaker.is_open and await self._answers()
+
+    async def _answers(self) -> bool:
+        try:
+            await self.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Reports to the breaker how a call ended."""
+        try:
+            yield
         except TimedOut as late:
             self.breaker.timed_out(late.message)
             raise
@@ -87,42 +133,3 @@ class MirrorTarget:
             self.breaker.failed(error.message)
             raise
         self.breaker.succeeded()
-        return outcomes
-
-    async def apply_patiently(
-        self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
-    ) -> list[Refusal | None]:
-        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
-
-        Raises TooSlow, which the breaker does not hear of, where the time passes while a ping is answered; what was
-        handed over may have been stored by then. Raises StoreUnavailable for an outage.
-        """
-        try:
-            outcomes = await self._bounded(timeout_ms, self._store.apply(change_sets))
-        except TimedOut as late:
-            try:
-                await self.ping()
-            except StoreUnavailable:
-                self.breaker.timed_out(late.message)
-                raise late from None
-            raise TooSlow(late.message) from late
-        except StoreUnavailable as error:
-            self.breaker.failed(error.message)
-            raise
-        self.breaker.succeeded()
-        return outcomes
-
-    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        """RecordStore.fetch within a time. Raises StoreUnavailable."""
-        return await self._bounded(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
-
-    async def close(self) -> None:
-        """Lets go of the store, also while it hangs. Raises nothing for a store that does not answer."""
-        await self._calls.close(self._settings.close_timeout_ms)
-        try:
-            await self._bounded(self._settings.close_timeout_ms, self._store.close())
-        except StoreUnavailable as error:
-            self.breaker.trip(error.message)
-
-    def _bounded(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        return self._calls.within(timeout_ms, call)

@@ -1,17 +1,15 @@
-"""Repairs what the request path left behind, for as long as the process lives."""
+"""Delivers the entries that the request path left behind, for as long as the process lives."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import timedelta
 
 from loguru import logger
 
 from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.backoff import BackOff
-from adapters.dual_write.delivery import Delivered, Delivery
-from adapters.dual_write.history import RecordKey, key_of
+from adapters.dual_write.delivery import Delivery
+from adapters.dual_write.grouping import ids_by_collection
 from adapters.dual_write.lease import RelayLease
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
@@ -22,21 +20,11 @@ from domain.audit import SyncStatus
 from domain.errors import StoreUnavailable
 
 
-@dataclass(slots=True)
-class RelayReport:
-    """What this relay has done since it started. `lag_ms` is the age of the oldest entry it last saw waiting."""
-
-    delivered: Delivered = field(default_factory=Delivered)
-    rounds: int = 0
-    outages: int = 0
-    lag_ms: int = 0
-
-
 class Relay:
-    """Drains the entries that wait, oldest first, under a lease, and probes a target that is left alone.
+    """Drains the entries that wait, oldest first, under a lease, and probes a target whose breaker is open.
 
-    Knows nothing but the two stores: a fresh one finishes what any other left, at any instruction. An outage stops
-    the round and counts no attempt; only a refusal does.
+    All its state is in the two stores: a fresh one finishes what any other left, at any instruction. An outage ends
+    the round and counts no attempt; only a rejection does.
     """
 
     def __init__(
@@ -48,7 +36,6 @@ class Relay:
         clock: Clock,
         holder: str,
     ) -> None:
-        self._source = source
         self._target = target
         self._settings = settings
         self._clock = clock
@@ -61,7 +48,6 @@ class Relay:
         self._stopped = asyncio.Event()
         self._revisit_after: str | None = None
         self._revisit_at = 0.0
-        self.report = RelayReport()
 
     def wake(self) -> None:
         """There is work: do not wait for the next round, nor for the grace. Never shortens a back-off."""
@@ -73,48 +59,46 @@ class Relay:
         self._woken.set()
 
     async def run(self) -> None:
-        """Works until stopped. Raises nothing of either store's: it waits and goes on."""
+        """Works until stopped. Survives errors of either store: it waits and goes on."""
         while not self._stopped.is_set():
             await self._rest(await self._round())
         try:
             await self._lease.release()
         except StoreUnavailable as error:
-            logger.info("The relay's lease runs out by itself: {}", error.message)
+            logger.info("The relay's lease was not released and expires: {}", error.message)
 
-    async def drain(self, *, up_to: str | None = None) -> Delivered:
-        """Delivers everything that is due now, up to this entry id (None for all), without asking for the lease.
+    async def drain(self) -> None:
+        """Delivers everything that is due now, without asking for the lease.
 
-        Raises StoreUnavailable when either store stops answering; what was done until then is noted.
+        Raises StoreUnavailable when either store stops answering; what was confirmed until then is marked.
         """
-        return await self._drain(up_to=up_to, is_leased=False)
+        await self._drain(up_to=None, is_leased=False)
 
-    async def deliver_record(self, collection: str, entity_id: str) -> Delivered:
+    async def deliver_record(self, collection: str, entity_id: str) -> None:
         """Delivers one record's entries now, whatever their state. Raises StoreUnavailable."""
-        return await self._deliver(await self._backlog.of_record(collection, entity_id))
+        await self._delivery.deliver(await self._backlog.of_record(collection, entity_id))
 
-    async def revisit_parked(self) -> Delivered:
+    async def revisit_parked(self) -> None:
         """Delivers parked entries whose record has moved on: the target holds a later version already.
 
         One page a call, going on where the last call ended. Raises StoreUnavailable.
         """
         page = await self._backlog.with_status((SyncStatus.PARKED.value,), after=self._revisit_after)
         self._revisit_after = page[-1][ID] if len(page) == self._settings.relay_page_max else None
-        return await self._deliver(await self._moved_on(page))
+        await self._delivery.deliver(await self._superseded(page))
 
     async def _round(self) -> float:
-        """One round; answers how many seconds to rest."""
+        """One round; returns how many seconds to rest."""
         is_woken = self._woken.is_set()
         self._woken.clear()
-        self.report.rounds += 1
         try:
             if self._target.breaker.is_open:
                 await self._probe()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
         except StoreUnavailable as error:
-            self.report.outages += 1
             return self._pause_after_failure(error.message)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the relay goes on: nobody else repairs
+        except Exception as error:  # noqa: BLE001 - whatever happens, the relay goes on: nothing else repairs the mirror
             logger.exception("The relay's round failed")
             return self._pause_after_failure(type(error).__name__)
         self._failures = 0
@@ -123,7 +107,6 @@ class Relay:
     async def _work(self, *, is_hurried: bool) -> None:
         if not await self._lease.hold():
             return
-        await self._note_lag()
         up_to = None if is_hurried else await self._backlog.horizon()
         await self._drain(up_to=up_to, is_leased=True)
         now = asyncio.get_running_loop().time()
@@ -132,48 +115,39 @@ class Relay:
             await self.revisit_parked()
 
     async def _probe(self) -> None:
-        """Closes the breaker once the target answers for the first change set that is due: answering a ping alone
-        proves little, and a whole page may be more than it can take.
+        """Closes the breaker once the target takes the first change set that is due: answering a ping alone proves
+        little, and a whole page may be more than it can take.
         """
         await self._target.connect()
         if self._settings.enabled:
-            await self._deliver(await self._backlog.first_due(now=self._clock.now()))
+            await self._delivery.deliver(await self._backlog.first_due(now=self._clock.now()))
         self._target.breaker.close()
 
-    async def _drain(self, *, up_to: str | None, is_leased: bool) -> Delivered:
-        told = Delivered()
+    async def _drain(self, *, up_to: str | None, is_leased: bool) -> None:
         async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
             async for page in due:
-                told += await self._deliver(page)
+                await self._delivery.deliver(page)
                 if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                     break
-        return told
 
-    async def _deliver(self, entries: Sequence[Record]) -> Delivered:
-        told = await self._delivery.deliver(entries)
-        self.report.delivered += told
-        return told
-
-    async def _moved_on(self, entries: Sequence[Record]) -> list[Record]:
+    async def _superseded(self, entries: Sequence[Record]) -> list[Record]:
         """Those of which the target holds a later version of the record."""
-        wanted: dict[str, set[str]] = {}
-        for entry in entries:
-            wanted.setdefault(entry["collection"], set()).add(entry["entityId"])
-        versions: dict[RecordKey, int] = {}
-        for collection, ids in wanted.items():
-            held = await self._target.fetch(collection, sorted(ids))
-            versions.update({(collection, id_): record[VERSION] for id_, record in held.items()})
-        return [entry for entry in entries if versions.get(key_of(entry), 0) > entry[VERSION]]
-
-    async def _note_lag(self) -> None:
-        oldest = await self._backlog.oldest()
-        waited = timedelta() if oldest is None else self._clock.now() - oldest["at"]
-        self.report.lag_ms = max(0, round(waited / timedelta(milliseconds=1)))
+        superseded: list[Record] = []
+        for collection, ids in ids_by_collection(entries).items():
+            held = await self._target.fetch(collection, ids)
+            superseded += [
+                entry
+                for entry in entries
+                if entry["collection"] == collection
+                and (record := held.get(entry["entityId"]))
+                and record[VERSION] > entry[VERSION]
+            ]
+        return superseded
 
     def _pause_after_failure(self, reason: str) -> float:
         self._failures += 1
         pause = self._back_off.seconds_after(self._failures)
-        logger.info("The relay goes on in {:.1f} s: {}", pause, reason)
+        logger.info("The relay tries again in {:.1f} s: {}", pause, reason)
         return pause
 
     async def _rest(self, seconds: float) -> None:

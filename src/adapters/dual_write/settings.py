@@ -1,4 +1,4 @@
-"""What an operator may decide about the mirror, and the bounds of everything in it that grows."""
+"""The operator's decisions about the mirror, and the bounds of everything in it that grows."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ class DualWriteSettings:
     retry_delay_seconds: float = 5.0
 
     retry_delay_seconds_max: float = 300.0
-    # One time-out is enough: it already cost every waiting request its whole patience. Errors are cheap, and a lone
+    # One time-out is enough: every waiting request has already waited its full time. Errors are cheap, and a single
     # one is often a connection that died idle, so three in a row.
     breaker_timeouts_max: int = 1
     breaker_errors_max: int = 3
@@ -35,17 +35,17 @@ class DualWriteSettings:
     probe_timeout_ms: int = 2_000
     connect_timeout_ms: int = 3_000
     prepare_timeout_ms: int = 60_000
-    # A flush the target never answered keeps a connection; beyond this many nobody calls the target at all.
+    # A flush the target never answered keeps a connection; beyond this many the target is not called at all.
     abandoned_max: int = 4
     queue_max: int = 5_000
     batch_records_max: int = 500
-    # A record may hold some 100 KB of text, and what indexes it takes its time by the byte.
+    # A record may hold some 100 KB of text, and indexing text takes time by the byte.
     batch_bytes_max: int = 1_048_576
-    # Change sets too large for a request's patience go by the relay, which has more.
+    # Larger change sets would take longer than a request waits; the relay, which has more time, delivers them.
     direct_records_max: int = 1_000
-    settle_interval_ms: int = 50
-    settle_batch_max: int = 500
-    settle_queue_max: int = 20_000
+    mark_interval_ms: int = 50
+    mark_batch_max: int = 500
+    mark_queue_max: int = 20_000
     relay_interval_ms: int = 1_000
     relay_timeout_ms: int = 15_000
     relay_page_max: int = 500
@@ -56,4 +56,4 @@ class DualWriteSettings:
     @property
     def grace_ms(self) -> int:
         """How long an entry belongs to the request that wrote it before the relay takes it up."""
-        return 2 * self.timeout_ms + 2 * self.settle_interval_ms
+        return 2 * self.timeout_ms + 2 * self.mark_interval_ms

@@ -4,26 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from adapters.dual_write.backlog import TROUBLED, Backlog
+from adapters.dual_write.backlog import TROUBLED, Backlog, unmirrored
 from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
-from adapters.dual_write.intents import back_in_queue
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.outbox import requeued
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.criteria import AllOf, Equals, OneOf, Order, Question
+from adapters.records.criteria import AllOf, Criterion, Equals, Order, Question
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from application.ports.clock import Clock
-from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
 from domain.audit import AuditEntry, SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 
-STORY_MAX = 1_000
-"""How many versions a story tells at most, the newest."""
+HISTORY_MAX = 1_000
+"""How many versions a history lists at most: the newest."""
 METRICS_AGE_SECONDS_MAX = 1.0
-"""For how long everybody who asks gets the same metrics: some of those who may ask are strangers."""
+"""How old metrics may be that are shared by all who ask: strangers may ask, too."""
 
 _WORST_FIRST = (SyncStatus.PARKED, SyncStatus.FAILED, SyncStatus.PENDING)
 _NEVER_MIRRORED = "It was written before it was mirrored, or the target lost it."
@@ -56,30 +56,20 @@ class StoredSynchronisation:
     async def metrics(self) -> SyncMetrics:
         return await self._metrics.get()
 
-    async def _measure(self) -> SyncMetrics:
-        mirror = self._mirror
-        counts = await self._counts.read()
-        return SyncMetrics(
-            source=self._source.name,
-            target=None if mirror is None else mirror.target.name,
-            mode="single" if mirror is None else self._settings.mode.value,
-            paused=mirror is not None and not self._settings.enabled,
-            target_reachable=mirror is not None and await self._answers(mirror.target),
-            collections=[await self._collection(name, counts[name]) for name in counts],
-        )
-
     async def status(self, collection: str, id: str) -> RecordSync:
         if collection not in _COLLECTIONS:
             raise NotFound
         record = (await self._source.fetch(collection, (id,))).get(id)
         if record is None:
             raise NotFound
-        troubles = await self._unsettled(collection, id)
-        worst = min(troubles, key=lambda entry: _WORST_FIRST.index(entry["syncStatus"]), default=None)
-        target_version, target_error = await self._version_in_target(collection, id)
-        status = SyncStatus(worst["syncStatus"]) if worst else SyncStatus.SYNCED
-        error = worst["syncError"] if worst else None
-        if worst is None and self._mirror and target_error is None and target_version != record[VERSION]:
+        entries = await self._newest(unmirrored(collection, id))
+        target_version, error = await self._version_in_target(collection, id)
+        status, attempts, next_attempt_at = SyncStatus.SYNCED, 0, None
+        if entries:
+            worst = min(entries, key=lambda entry: _WORST_FIRST.index(entry["syncStatus"]))
+            status, error = SyncStatus(worst["syncStatus"]), worst["syncError"] or error
+            attempts, next_attempt_at = worst["syncAttempts"], worst["syncNextAt"]
+        elif self._mirror and error is None and target_version != record[VERSION]:
             status, error = SyncStatus.PENDING, _NEVER_MIRRORED
         return RecordSync(
             collection=collection,
@@ -87,19 +77,14 @@ class StoredSynchronisation:
             status=status,
             source_version=record[VERSION],
             target_version=target_version,
-            attempts=worst["syncAttempts"] if worst else 0,
-            last_error=error or target_error,
-            next_attempt_at=worst["syncNextAt"] if worst else None,
+            attempts=attempts,
+            last_error=error,
+            next_attempt_at=next_attempt_at,
         )
 
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
-        question = Question(
-            collection=AUDIT_LOGS.collection,
-            where=OneOf("syncStatus", TROUBLED),
-            after=None if after is None else (after, after),
-            limit=limit,
-        )
-        return [AUDIT_LOGS.mapping.from_record(entry) for entry in await self._source.find(question)]
+        entries = await self._backlog.with_status(TROUBLED, after=after, limit=limit)
+        return [AUDIT_LOGS.mapping.from_record(entry) for entry in entries]
 
     async def retry(self, collection: str, id: str) -> RecordSync:
         await self.status(collection, id)
@@ -116,28 +101,36 @@ class StoredSynchronisation:
         after: str | None = None
         while page := await self._backlog.with_status(TROUBLED, after=after):
             now = self._clock.now()
-            await self._source.settle([back_in_queue(entry, now) for entry in page])
+            await self._source.settle([requeued(entry, now) for entry in page])
             count += len(page)
             after = page[-1][ID]
         self._mirror.relay.wake()
         self._metrics.forget()
         return count
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
-        of_record = AllOf((Equals("collection", collection), Equals("entityId", id)))
-        newest_first = Order(VERSION, descending=True)
-        entries = await self._source.find(
-            Question(collection=AUDIT_LOGS.collection, where=of_record, order=newest_first, limit=STORY_MAX)
-        )
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
+        entries = await self._newest(AllOf((Equals("collection", collection), Equals("entityId", id))))
         if not entries:
             raise NotFound
         in_target = await self._held_by_target(entries)
         return [
-            Chapter(
+            VersionStatus(
                 entry=AUDIT_LOGS.mapping.from_record(entry), in_source=True, in_target=entry[ID] in in_target
             )
             for entry in entries
         ]
+
+    async def _measure(self) -> SyncMetrics:
+        target = None if self._mirror is None else self._mirror.target
+        counts = await self._counts.read()
+        return SyncMetrics(
+            source=self._source.name,
+            target=None if target is None else target.name,
+            mode="single" if target is None else self._settings.mode.value,
+            paused=target is not None and not self._settings.enabled,
+            target_reachable=target is not None and await target.is_reachable(),
+            collections=[await self._collection(name, counts[name]) for name in counts],
+        )
 
     async def _collection(self, collection: str, counts: Counts) -> CollectionSync:
         pending = counts[SyncStatus.PENDING]
@@ -158,27 +151,18 @@ class StoredSynchronisation:
         found = await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
         if not found:
             return None
-        waited: timedelta = self._clock.now() - found[0]["at"]
-        return max(0, round(waited / timedelta(milliseconds=1)))
+        age: timedelta = self._clock.now() - found[0]["at"]
+        return max(0, round(age / timedelta(milliseconds=1)))
 
-    async def _unsettled(self, collection: str, id_: str) -> list[Record]:
-        where = AllOf(
-            (
-                Equals("collection", collection),
-                Equals("entityId", id_),
-                OneOf("syncStatus", tuple(status.value for status in _WORST_FIRST)),
-            )
+    async def _newest(self, where: Criterion) -> list[Record]:
+        """The newest HISTORY_MAX entries that match, newest first."""
+        order = Order(VERSION, descending=True)
+        return await self._source.find(
+            Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=HISTORY_MAX)
         )
-        question = Question(
-            collection=AUDIT_LOGS.collection,
-            where=where,
-            order=Order(VERSION, descending=True),
-            limit=STORY_MAX,
-        )
-        return await self._source.find(question)
 
     async def _version_in_target(self, collection: str, id_: str) -> tuple[int | None, str | None]:
-        """The version there and why it could not be asked for."""
+        """The version in the target, and the reason where the target could not be asked."""
         if self._mirror is None:
             return None, None
         try:
@@ -196,13 +180,3 @@ class StoredSynchronisation:
             return frozenset(await self._mirror.target.fetch(AUDIT_LOGS.collection, ids))
         except StoreUnavailable:
             return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
-
-    @staticmethod
-    async def _answers(target: MirrorTarget) -> bool:
-        if target.breaker.is_open:
-            return False
-        try:
-            await target.ping()
-        except StoreUnavailable:
-            return False
-        return True

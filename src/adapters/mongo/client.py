@@ -1,4 +1,4 @@
-"""One connection pool to one MongoDB deployment, with every time-out and bound spelled out."""
+"""One connection pool to one MongoDB deployment, with every timeout and bound spelled out."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ IDLE_MS_MAX = 300_000
 CONNECTING_MAX = 4
 PING_SECONDS = 1.0
 BULK_WRITE_WIRE_VERSION = 25
-"""MongoDB 8.0: from there on one command writes to several collections."""
+"""MongoDB 8.0, since which one command can write to several collections."""
 
 DURABLE = WriteConcern(w="majority", j=True)
 
@@ -43,7 +43,7 @@ STANDALONE = (
 
 
 class PlainIntegers(TypeDecoder):
-    """Wide integers come back as `int`: pymongo's own subclass of it is no JSON value to anybody else."""
+    """Decodes wide integers as `int`: other libraries do not take pymongo's own subclass as a JSON value."""
 
     bson_type = Int64
 
@@ -52,7 +52,7 @@ class PlainIntegers(TypeDecoder):
 
 
 class PlainIds(TypeDecoder):
-    """ObjectIds come back as their 24 digits: records know ids as text, wherever they stand."""
+    """Decodes ObjectIds as their 24 digits: ids in records are text everywhere."""
 
     bson_type = ObjectId
 
@@ -70,10 +70,9 @@ CODEC: CodecOptions[Document] = CodecOptions(
 
 
 def new_client(uri: str, *, timeout_ms: int, pool_max: int) -> AsyncMongoClient[Document]:
-    """A client that waits for majorities and journals, reads what a majority has, and never waits without end.
+    """A client with majority, journaled writes and majority reads, and a timeout for every wait.
 
-    What the URI says of TLS, credentials and hosts holds (`mongodb+srv` included). Raises pymongo's errors for a URI
-    that cannot be understood.
+    TLS, credentials and hosts come from the URI (`mongodb+srv` included). Raises pymongo's errors for an invalid URI.
     """
     return AsyncMongoClient(
         uri,
@@ -87,7 +86,7 @@ def new_client(uri: str, *, timeout_ms: int, pool_max: int) -> AsyncMongoClient[
         minPoolSize=0,
         maxIdleTimeMS=IDLE_MS_MAX,
         maxConnecting=CONNECTING_MAX,
-        # One connection beside the pool, not two: what goes wrong shows in the calls themselves.
+        # One monitoring connection instead of two: the calls themselves report failures.
         serverMonitoringMode="poll",
         retryReads=True,
         retryWrites=True,
@@ -98,7 +97,7 @@ def new_client(uri: str, *, timeout_ms: int, pool_max: int) -> AsyncMongoClient[
 
 
 class MongoConnection:
-    """The open client, and how many calls use it: closing waits for them."""
+    """The open client and the number of calls that use it: closing waits for them."""
 
     def __init__(self, uri: str, database: str, *, timeout_ms: int, pool_max: int) -> None:
         self._uri = uri
@@ -133,7 +132,7 @@ class MongoConnection:
             raise ConfigurationError("a part of the URI is out of its range") from error
 
     async def close(self) -> None:
-        """Takes no more calls, waits for those that run (their time-outs bound it), and lets go."""
+        """Takes no more calls, waits for running ones (bounded by their timeouts), and disconnects."""
         client, self._client = self._client, None
         await self._idle.wait()
         if client is not None:
@@ -145,7 +144,7 @@ class MongoConnection:
             await database.client.admin.command("ping")
 
     def seconds_for(self, writes: int) -> float:
-        """How long a transaction of this size may take: a large one is slow without anything being wrong."""
+        """The time limit for a transaction of this many writes: a large one may take longer."""
         return min(self._timeout_ms / 1_000 + writes * WRITE_SECONDS, TRANSACTION_SECONDS_MAX)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a writer is told whose transaction the server refused, and whether it was stored all the same."""
+"""The error for a transaction that the server rejected, and whether the change set was stored all the same."""
 
 from collections.abc import Container, Sequence
 
@@ -15,11 +15,11 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, Conflict, RuleBroken, VersionConflict
 
 Refused = DuplicateKey | StaleVersion | ValidatorRefused
-"""How the server's refusal of a write reaches us."""
+"""The exceptions for a write that the server rejected."""
 
 
 async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | Reliance]) -> bool:
-    """Whether this very change set is there. Entries are new in each commit, so theirs are the ids that tell."""
+    """Whether this very change set is stored. Every commit has new entries, so their ids identify it."""
     documents = [write for write in writes if isinstance(write, Write)]
     entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]
     for write in entries or documents:
@@ -29,14 +29,14 @@ async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | 
     return True
 
 
-async def told_of(
+async def rejection_of(
     database: AsyncDatabase[Document],
     change_set: ChangeSet,
     refusal: Refused,
     *,
     with_object_ids: Container[str],
 ) -> Conflict | RuleBroken:
-    """The first record whose version is another, or the value that is taken, or a document that does not fit."""
+    """The error to raise: a record with another version, a taken unique value, or a document that does not fit."""
     expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
     guarded = [(guard.collection, guard.record_id, guard.version) for guard in change_set.guards]
     for collection, record_id, version in guarded + expected:
@@ -52,27 +52,27 @@ async def told_of(
     return VersionConflict()
 
 
-def may_be_old(told: Conflict | RuleBroken) -> bool:
-    """Whether nothing explains the refusal but a document in an old form, or under an ObjectId."""
-    return isinstance(told, RuleBroken) or (
-        isinstance(told, VersionConflict) and told.current_version is None
+def may_be_old(rejection: Conflict | RuleBroken) -> bool:
+    """Whether only a document in an old format, or under an ObjectId, can explain the rejection."""
+    return isinstance(rejection, RuleBroken) or (
+        isinstance(rejection, VersionConflict) and rejection.current_version is None
     )
 
 
 def unfit(refusal: ValidatorRefused) -> RuleBroken:
-    """What is said of a document that the server's validator refuses."""
+    """The error for a document that the server's validator rejects."""
     return RuleBroken(
-        f"This does not fit the validator of {refusal.collection}; see `tandem migrate status`."
+        f"The record does not pass the validator of {refusal.collection}; run `tandem migrate status` to see why."
     )
 
 
 def record_fields(refusal: DuplicateKey) -> tuple[str, ...]:
-    """The fields of the key that is taken, as records name them."""
+    """The record fields of the unique key that is taken."""
     return tuple(ID if name == DOCUMENT_ID else name for name in refusal.fields)
 
 
 def reason_of(error: AlreadyExists | RuleBroken) -> str:
-    """What a Refusal says."""
+    """The reason for a Refusal."""
     if isinstance(error, AlreadyExists):
         taken = ", ".join(error.fields) or "an id"
         return f"Another record holds the same value of {taken}."[:REASON_LENGTH_MAX]

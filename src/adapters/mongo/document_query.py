@@ -1,4 +1,4 @@
-"""Criteria as MongoDB filters. Sorting, ranges and equality of BSON text go by bytes, which is by code point."""
+"""Criteria as MongoDB filters. BSON text compares by bytes, which is by code point."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,8 +33,8 @@ _NO_TOMBSTONE = IsNull(IS_ERASED)
 def filter_of(where: Criterion, *, has_text_index: bool) -> Filter:
     """The filter for the records that match and are no tombstones.
 
-    A text index is asked for the longest of the words: a superset, from which the exact expressions choose. MongoDB
-    allows one such question in a query and none below an `$or`.
+    A text index is queried for the longest word; the exact expressions then choose from that superset. MongoDB allows
+    one such query, and none below an `$or`.
     """
     query = _compiled(AllOf((where, _NO_TOMBSTONE)))
     searches = [criterion.text for criterion in conjuncts_of(where) if isinstance(criterion, HasWords)]
@@ -45,7 +45,7 @@ def filter_of(where: Criterion, *, has_text_index: bool) -> Filter:
 
 
 def question_filter(question: Question, *, has_text_index: bool) -> Filter:
-    """The filter for what a question asks, after its keyset position."""
+    """The filter of a question, from its keyset position on."""
     where = question.where
     if question.after is not None:
         where = AllOf((where, after_position(question.order, question.after)))
@@ -98,7 +98,7 @@ def _joined(operator: str, criteria: tuple[Criterion, ...], *, otherwise: Filter
 
 
 def _all_words(words: Sequence[str], lead: Lead | None) -> Filter:
-    # Words are letters and digits only, so nothing in them means something in an expression.
+    # Words are letters and digits only, so none of their characters is special in an expression.
     found: list[Filter] = [{WORDS: {"$regex": f"(?:^| ){word}(?: |$)"}} for word in words]
     leading: list[Filter] = [
         {WORDS: {"$regex": f"(?:^| ){word} [^{WORDS_SEPARATOR}]*[{WORDS_SEPARATOR}]"}} for word in words

@@ -1,4 +1,4 @@
-"""Reading documents as records in today's form, whatever form and whichever kind of id they have in the store."""
+"""Reads documents as records in today's form, whichever format and kind of id they have in the store."""
 
 from collections.abc import Sequence
 
@@ -23,14 +23,14 @@ from adapters.mongo.old_documents import (
     object_ids,
 )
 from adapters.records.criteria import Criterion, Question
-from adapters.records.old_records import StoredForm
+from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.specs import SPECS
 
 
 class DocumentReader:
-    """The reading half of the record store. `text_indexed` are the collections whose words are indexed,
-    `with_object_ids` those that hold documents under ObjectIds.
+    """The reading half of the record store. `text_indexed` are the collections with a text index, `with_object_ids`
+    those that hold documents under ObjectIds.
     """
 
     def __init__(self, connection: MongoConnection) -> None:
@@ -39,7 +39,7 @@ class DocumentReader:
         self.with_object_ids: frozenset[str] = frozenset()
 
     async def look_for_object_ids(self) -> None:
-        """Notes which collections hold documents under ObjectIds: few do, and the others are asked once."""
+        """Notes which collections hold documents under ObjectIds; the others need only one query per question."""
         async with self._connection.call() as database:
             self.with_object_ids = await collections_with_object_ids(database)
 
@@ -66,7 +66,7 @@ class DocumentReader:
             return merged(question, texts, await _page(database, question, among_object_ids(query)))
 
     async def count(self, collection: str, where: Criterion) -> int:
-        """See RecordStore.count. A record that is there under both kinds of id counts twice until it is rewritten."""
+        """See RecordStore.count. A record stored under both kinds of id counts twice until it is rewritten."""
         query = filter_of(where, has_text_index=collection in self.text_indexed)
         async with self._connection.call() as database:
             documents = database[collection]
@@ -80,16 +80,16 @@ class DocumentReader:
         found = await self._next(collection, WITHOUT_HIDDEN, after=after, limit=limit)
         return [to_record(collection, document) for document, _ in found]
 
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
-        """See Upgradable.forms. A document that is found by other words than today's is old as well."""
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
+        """See Upgradable.formats. A document with outdated search words is old as well."""
         spec = SPECS[collection]
-        forms = []
+        formats = []
         for document, has_text_id in await self._next(collection, None, after=after, limit=limit):
             stored = stored_record(document)
             record = spec.upgraded(stored)
             is_current = record is stored and has_text_id and has_todays_words(collection, document)
-            forms.append(StoredForm(record[ID], is_current=is_current, fits=spec.shape.fits(record)))
-        return forms
+            formats.append(StoredFormat(record[ID], is_current=is_current, fits=spec.schema.fits(record)))
+        return formats
 
     async def _next(
         self, collection: str, projection: Document | None, *, after: str | None, limit: int

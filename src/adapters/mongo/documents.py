@@ -1,4 +1,4 @@
-"""Records as documents: `id` is `_id`, and the searched words stand beside the fields they come from."""
+"""Records as documents: `id` is `_id`, and a hidden field holds the words of the searched fields."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ Document = dict[str, Any]
 
 DOCUMENT_ID = "_id"
 WORDS = "_words"
-"""The distinct words of a record's text fields, lower case, between single spaces: those of the first field, then the
-separator, then those that stand in the others only.
+"""The distinct words of a record's text fields, lower case, separated by single spaces: the words of the first field,
+then the separator, then the words that occur in the other fields only.
 
-MongoDB's own idea of a word keeps `snake_case` in one piece and drops accents; this field holds ours, so that a text
-index and a plain expression answer alike, on every server.
+MongoDB's tokenizer keeps `snake_case` in one piece and drops accents; this field holds the words by our rule, so that a
+text index and a plain expression give the same answer on every server.
 """
 WORDS_SEPARATOR = "."
-"""Stands where no word can: words are letters and digits."""
+"""No word contains it: words are letters and digits."""
 GUARDED = "_guarded"
-"""Counts the change sets that relied on this very version of a record.
+"""Counts the change sets that had this version of the record as a precondition.
 
-A transaction that only reads a document does not stand in the way of one that changes it; one that counts here does.
+A transaction that only reads a document does not conflict with one that changes it; one that writes this field does.
 """
 WITHOUT_HIDDEN = {WORDS: False, GUARDED: False}
 
@@ -36,20 +36,20 @@ def to_document(collection: str, record: Record) -> Document:
 
 
 def to_record(collection: str, document: Document) -> Record:
-    """The record of a document in today's form; the document was read without the hidden fields and is given up."""
+    """The record of a document in today's form. The document was read without the hidden fields; it is modified."""
     document[ID] = document.pop(DOCUMENT_ID)
     return SPECS[collection].upgraded(document)
 
 
 def stored_record(document: Document) -> Record:
-    """The record of a document that was read whole, in the form in which it is stored."""
+    """The record of a document that was read with its hidden fields, in the format in which it is stored."""
     hidden = (DOCUMENT_ID, WORDS, GUARDED)
     fields = {name: value for name, value in document.items() if name not in hidden}
     return {**fields, ID: document[DOCUMENT_ID]}
 
 
 def has_todays_words(collection: str, document: Document) -> bool:
-    """Whether a document that was read whole is found by the words it should be found by."""
+    """Whether a document that was read with its hidden fields has today's search words."""
     return bool(document.get(WORDS, "") == _words(document, SPECS[collection].text_fields))
 
 
@@ -59,5 +59,5 @@ def _words(record: Record, text_fields: tuple[str, ...]) -> str:
     if not words:
         return ""
     leading = words_of(texts[0])
-    # Words are told apart in the order of the fields, so those of the first come first.
+    # `words` follows the order of the fields, so the words of the first field come first.
     return " ".join((*leading, WORDS_SEPARATOR, *words[len(leading) :]))

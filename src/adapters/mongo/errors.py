@@ -1,4 +1,4 @@
-"""The one translation of pymongo's errors: nobody outside this package sees one."""
+"""The one translation of pymongo's errors: no code outside this package sees them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +20,15 @@ DUPLICATE_KEY = 11_000
 WRITE_CONFLICT = 112
 INVALID_DOCUMENT = 121
 NOT_SUPPORTED = frozenset({59, 67, 115, 238})
-"""How servers that are not quite MongoDB refuse a command or a kind of index."""
+"""Codes by which servers that only resemble MongoDB reject a command or a kind of index."""
 _CREDENTIALS_REFUSED = frozenset({13, 18, 8000})
 _TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
 _RECORD_REFUSED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
-"""What the server says of a document it cannot hold: too deep, names it does not allow."""
+"""Codes for a document that the server cannot hold: too deep, or with invalid field names."""
 
 
 class DuplicateKey(Exception):
-    """A write met a unique key that is taken; `fields` are the document's."""
+    """A write has a value of a unique key that is taken; `fields` are the document's."""
 
     def __init__(self, collection: str, fields: tuple[str, ...]) -> None:
         super().__init__(f"{collection}: {', '.join(fields)}")
@@ -37,11 +37,11 @@ class DuplicateKey(Exception):
 
 
 class StaleVersion(Exception):
-    """A write met another version than the one it replaces."""
+    """A write found another version than the one it replaces."""
 
 
 class ValidatorRefused(Exception):
-    """A validator refused a write. Records fit before they are sent, so it met a document from before the validator."""
+    """A validator rejected a write. Records are checked before they are sent, so an older document is in the way."""
 
     def __init__(self, collection: str) -> None:
         super().__init__(collection)
@@ -50,7 +50,7 @@ class ValidatorRefused(Exception):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises what the port promises in place of what the driver raises."""
+    """Raises the port's errors in place of the driver's."""
     try:
         yield
     except (PyMongoError, BSONError, OverflowError, UnicodeEncodeError) as error:
@@ -58,7 +58,7 @@ def translated() -> Iterator[None]:
 
 
 def code_of(error: BaseException) -> int | None:
-    """The server's code for what went wrong, that of the first failed write in a bulk."""
+    """The server's error code; in a bulk, that of the first failed write."""
     first = first_write_error(error)
     if first is not None:
         code: int | None = first.get("code")
@@ -82,7 +82,7 @@ def _translation(error: Exception) -> Exception:
     if isinstance(error, InvalidBSON):
         return CorruptRecord("A stored document is no valid BSON.")
     if isinstance(error, ConfigurationError):
-        return StoreRefused("The MongoDB URI or one of its options is not understood; check MONGODB_URI.")
+        return StoreRefused("The MongoDB URI or one of its options is invalid; check MONGODB_URI.")
     if reason := _unholdable(error):
         return RuleBroken(f"MongoDB cannot hold this record: {reason}.")
     if isinstance(error, OperationFailure):
@@ -99,7 +99,7 @@ def _unholdable(error: Exception) -> str | None:
         case UnicodeEncodeError() | InvalidStringData():
             return "a text contains half of a surrogate pair"
         case InvalidDocument():
-            return "a key contains the NUL character, or a value has no BSON form"
+            return "a key contains the NUL character, or a value has no BSON type"
         case _:
             return None
 
@@ -109,11 +109,15 @@ def _server_refusal(error: OperationFailure) -> Exception:
     if code == DUPLICATE_KEY:
         return AlreadyExists(fields=duplicate_fields(first_write_error(error) or dict(error.details or {})))
     if code in _CREDENTIALS_REFUSED:
-        return StoreUnavailable("MongoDB refuses the credentials or the rights they give; check MONGODB_URI.")
+        return StoreUnavailable(
+            "MongoDB rejected the credentials, or they lack a privilege; check MONGODB_URI."
+        )
     if code == INVALID_DOCUMENT:
-        return RuleBroken("MongoDB refuses this record: it does not fit the validator of its collection.")
+        return RuleBroken("MongoDB rejected this record: it does not pass the validator of its collection.")
     if code in _TOO_LARGE:
         return RuleBroken("MongoDB cannot hold this record: it is larger than 16 MB.")
     if code in _RECORD_REFUSED and first_write_error(error):
-        return RuleBroken("MongoDB cannot hold this record: it is too deep or has a field name it refuses.")
+        return RuleBroken(
+            "MongoDB cannot hold this record: it is nested too deeply or has an invalid field name."
+        )
     return StoreUnavailable("MongoDB cannot do this right now; try again in a moment.")

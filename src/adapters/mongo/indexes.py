@@ -1,4 +1,4 @@
-"""Collections, validators and indexes as the specs declare them: made when missing, changed when their spec has."""
+"""Creates the collections, validators and indexes that the specs declare, and changes them when a spec has changed."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
 _LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.INTEGER: INTEGER_MIN}
-"""What every value of a kind is at least, so that `$gte` leaves out nulls.
+"""The lowest value of each kind, so that `$gte` leaves out nulls.
 
-`$type` would say the same, but MongoDB does not see that a question for one value lies within it, and would not use
+`$type` would mean the same, but MongoDB does not recognize that a query for one value lies within it, and would not use
 the index.
 """
 
 
 async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
-    """Makes the collection fit its spec, validator included. Returns whether the server keeps an index on its words.
+    """Makes the collection match its spec, validator included. Returns whether it has a text index on its words.
 
-    Indexes that no spec names are left alone: they belong to whoever made them.
+    Indexes that no spec names are left alone: they belong to other programs.
     """
     if spec.collection not in await database.list_collection_names():
         await database.create_collection(spec.collection, check_exists=False)
@@ -41,13 +41,13 @@ async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec
 
 
 async def has_text_index(database: AsyncDatabase[Document], collection: str) -> bool | None:
-    """Whether the collection has the text index of its words; None where there is no such collection yet."""
+    """Whether the collection has the text index of its words; None where the collection does not exist yet."""
     names = [index["name"] async for index in await database[collection].list_indexes()]
     return _text_name(collection) in names if names else None
 
 
 async def ensure_text_index(collection: AsyncCollection[Document]) -> bool:
-    """Makes the text index of the collection's words; false where the server knows no such index."""
+    """Creates the text index of the collection's words; false where the server does not support text indexes."""
     model = IndexModel([(WORDS, "text")], name=_text_name(collection.name), default_language="none")
     try:
         await collection.create_indexes([model])
@@ -90,7 +90,7 @@ def _unique(spec: RecordSpec[Any], key: UniqueKey) -> IndexModel:
 
 
 def _present(spec: RecordSpec[Any], index: Index) -> Document:
-    """What leaves out nulls. Instants have no lowest that a question for a range would be seen to lie above."""
+    """The conditions that leave out nulls. Instants have no lowest value that MongoDB would see to bound a range."""
     kinds = {name: spec.field(name).kind for name in spec.present_in(index)}
     return {name: {"$gte": _LOWEST[kind]} for name, kind in kinds.items() if kind in _LOWEST}
 
@@ -102,7 +102,7 @@ def _held(scope: Scope) -> Document:
 
 
 def _definition(index: Any) -> Document:
-    """What makes an index another one, in plain dictionaries; the order of keys counts."""
+    """The properties by which indexes are compared, as plain dictionaries; the order of keys counts."""
     definition: Document = {name: index[name] for name in _COMPARED if index.get(name)}
     definition["key"] = list(definition["key"].items())
     return definition

@@ -1,4 +1,4 @@
-"""Which writes bring mirrored states into the store: only what is newer than what it holds."""
+"""The writes that bring mirrored states into the store: only states that are newer than the stored ones."""
 
 from collections.abc import Container, Iterable, Sequence
 
@@ -9,9 +9,9 @@ from adapters.mongo.documents import DOCUMENT_ID, Document
 from adapters.mongo.old_documents import object_ids
 from adapters.mongo.writes import Write, document_write
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.legacy_fields import FIRST_VERSION
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS
-from adapters.records.upgrades import FIRST_VERSION
 from domain.audit import SyncStatus
 
 Versions = dict[str, int]
@@ -24,10 +24,10 @@ async def mirror_writes(
     *,
     with_object_ids: Container[str] = (),
 ) -> list[Write]:
-    """What of the change sets is new here, read in the transaction that is to write it.
+    """The writes for the states that are new here, read in the transaction that will write them.
 
-    Whoever changes one of these documents in the meantime makes the server refuse that transaction. The collections
-    `with_object_ids` are those that hold any. Raises RuleBroken for a record that does not fit.
+    The server rejects that transaction if one of these documents changes in the meantime. `with_object_ids` are the
+    collections that hold ObjectIds. Raises RuleBroken for a record that does not fit.
     """
     newest = _newest(put for change_set in change_sets for put in change_set.puts)
     entries = {entry[ID]: entry for change_set in change_sets for entry in change_set.entries}
@@ -58,20 +58,20 @@ async def stored_versions(
     session: AsyncClientSession | None = None,
     has_object_ids: bool = False,
 ) -> Versions:
-    """The version of each document that exists, by id; the first one of those from before there were versions."""
+    """The version of each document that exists, by id; FIRST_VERSION for documents without one."""
     keys = [*ids, *(object_ids(ids) if has_object_ids else ())]
     cursor = database[collection].find(
         {DOCUMENT_ID: {"$in": keys}}, {VERSION: True}, batch_size=len(keys) + 1, session=session
     )
     versions: Versions = {}
     async for document in cursor:
-        # Text comes before ObjectIds, and counts where both are there.
+        # Text ids come before ObjectIds, and win where both exist.
         versions.setdefault(document[DOCUMENT_ID], document.get(VERSION) or FIRST_VERSION)
     return versions
 
 
 def _newest(puts: Iterable[Put]) -> dict[tuple[str, str], Put]:
-    """The highest version of each record, in the order in which the records first came."""
+    """The highest version of each record, in the order of first appearance."""
     newest: dict[tuple[str, str], Put] = {}
     for put in puts:
         key = (put.collection, put.record_id)

@@ -1,8 +1,8 @@
-"""Documents from before Tandem: with ObjectIds for ids, and in other forms.
+"""Documents of other services: with ObjectIds as ids, and in other formats.
 
-The codec gives ObjectIds as their 24 digits wherever they stand, ids included. Where a collection holds such ids, a
-question is asked twice, since MongoDB compares text and ObjectIds with their own kind only. The first write of a record
-replaces its document by one under the text, in the same transaction. Where both are there the text counts.
+The codec decodes ObjectIds as their 24 digits everywhere, ids included. Where a collection holds such ids, a question
+becomes two queries, since MongoDB compares text and ObjectIds only with values of their own type. The first write of a
+record replaces its document by one with a text id, in the same transaction. Where both exist, the text id wins.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -29,13 +29,13 @@ from adapters.records.specs import ENTITY_SPECS, SPECS
 from domain.entity import ID_LENGTH, is_id
 
 UPGRADED = frozenset(spec.collection for spec in ENTITY_SPECS)
-"""The collections that may hold old documents: entries and control records never had another form."""
+"""The collections that may hold old documents: entries and control records have only one format."""
 _HEX_DIGITS = "0123456789abcdef"
 _RANKS: dict[type, int] = {int: 1, float: 1, str: 2, bool: 4, datetime: 5}
 
 
 async def collections_with_object_ids(database: AsyncDatabase[Document]) -> frozenset[str]:
-    """Those that hold such documents now. Once a collection has its validator, no more can come."""
+    """The collections that hold documents under ObjectIds. The validator of a collection rejects new ones."""
     found = set()
     for collection in UPGRADED:
         if await database[collection].find_one({DOCUMENT_ID: {"$type": "objectId"}}, {DOCUMENT_ID: True}):
@@ -55,7 +55,7 @@ async def require_new(
     *,
     with_object_ids: Container[str],
 ) -> None:
-    """Raises StaleVersion where a document that is to be new lies under the ObjectId of the same digits."""
+    """Raises StaleVersion where a new document already exists under the ObjectId of the same digits."""
     for write in writes:
         if isinstance(write, Write) and not write.replaces and write.collection in with_object_ids:
             keys = object_ids([write.document[DOCUMENT_ID]])
@@ -64,24 +64,24 @@ async def require_new(
 
 
 def among_texts(query: Document) -> Document:
-    """The question to the documents whose ids are text."""
+    """The query restricted to documents with text ids."""
     return (
         {"$and": [{DOCUMENT_ID: {"$type": "string"}}, query]} if query else {DOCUMENT_ID: {"$type": "string"}}
     )
 
 
 def among_object_ids(query: Document) -> Document:
-    """The same question to the documents whose ids are ObjectIds."""
+    """The same query for documents with ObjectIds as ids."""
     return {"$and": [{DOCUMENT_ID: {"$type": "objectId"}}, _in_object_ids(query)]}
 
 
 def merged(question: Question, *answers: Sequence[Record]) -> list[Record]:
-    """One page out of the ordered answers to both questions; a record that is in both is told once."""
+    """One page out of the ordered results of both queries; a record in both appears once."""
     order = question.order
     records = {record[ID]: record for answer in reversed(answers) for record in answer}
     in_order = sorted(
         records.values(),
-        key=lambda record: (_place(record.get(order.field)), record[ID]),
+        key=lambda record: (_sort_key(record.get(order.field)), record[ID]),
         reverse=order.descending,
     )
     return in_order[: question.limit]
@@ -90,50 +90,51 @@ def merged(question: Question, *answers: Sequence[Record]) -> list[Record]:
 async def rewrite_documents(
     database: AsyncDatabase[Document], collection: str, ids: Sequence[str], session: AsyncClientSession
 ) -> int:
-    """Stores those of the documents that are old in today's form, in this transaction; returns how many.
+    """Stores the old ones among the documents in today's form, in this transaction; returns how many.
 
-    Their versions stay: nothing has happened to the records. What cannot be given today's form is left alone.
+    Their versions stay, because their content does not change. Documents that cannot be converted are left alone.
     """
     documents = database[collection]
-    wanted: list[str | ObjectId] = [*ids, *object_ids(ids)]
     found = documents.find({DOCUMENT_ID: {"$in": ids}}, session=session)
     by_text = {document[DOCUMENT_ID]: document async for document in found}
-    old = documents.find({DOCUMENT_ID: {"$in": wanted[len(ids) :]}}, session=session)
+    old = documents.find({DOCUMENT_ID: {"$in": object_ids(ids)}}, session=session)
     by_object_id = {document[DOCUMENT_ID]: document async for document in old}
     rewritten = 0
     for record_id, document in by_text.items():
         successor = _successor(collection, document)
         if successor is not None:
-            replaced = await documents.replace_one(_place_of(record_id, document), successor, session=session)
+            replaced = await documents.replace_one(
+                _version_filter(record_id, document), successor, session=session
+            )
             rewritten += replaced.matched_count
     for record_id, document in by_object_id.items():
         successor = _successor(collection, document, has_old_id=True)
         if successor is not None and record_id not in by_text:
-            place = _place_of(ObjectId(record_id), document)
-            if (await documents.delete_one(place, session=session)).deleted_count:
+            stored = _version_filter(ObjectId(record_id), document)
+            if (await documents.delete_one(stored, session=session)).deleted_count:
                 await documents.insert_one(successor, session=session)
                 rewritten += 1
     return rewritten
 
 
 def _successor(collection: str, document: Document, *, has_old_id: bool = False) -> Document | None:
-    """The document in today's form; None where it has it already or cannot have it."""
+    """The document in today's form; None where it has that form already or cannot be converted."""
     stored = stored_record(document)
     record = SPECS[collection].upgraded(stored)
     is_current = record is stored and not has_old_id and has_todays_words(collection, document)
-    if is_current or not SPECS[collection].shape.fits(record):
+    if is_current or not SPECS[collection].schema.fits(record):
         return None
     kept = {GUARDED: document[GUARDED]} if GUARDED in document else {}
     return {**to_document(collection, record), **kept}
 
 
-def _place_of(document_id: str | ObjectId, document: Document) -> Document:
+def _version_filter(document_id: str | ObjectId, document: Document) -> Document:
     version = document.get(VERSION, {"$exists": False})
     return {DOCUMENT_ID: document_id, VERSION: version}
 
 
 def _in_object_ids(query: Any) -> Any:
-    """The query with every condition on ids put in terms of ObjectIds."""
+    """The query with every condition on ids translated to ObjectIds."""
     if isinstance(query, list):
         return [_in_object_ids(part) for part in query]
     if not isinstance(query, dict):
@@ -163,14 +164,14 @@ def _id_conditions(condition: Document) -> Iterator[tuple[str, Any]]:
 
 
 def _before(text: str) -> ObjectId:
-    """The ObjectId of these digits, or the last one whose digits sort before a text that is no id."""
+    """The ObjectId of these digits; for a text that is no id, the last ObjectId that sorts before it."""
     if is_id(text):
         return ObjectId(text)
     digits = ""
     for char in text[:ID_LENGTH]:
         lower = [digit for digit in _HEX_DIGITS if digit < char]
         if char not in _HEX_DIGITS:
-            # Every id that goes on with a lower digit comes before the text.
+            # Every id that continues with a lower digit sorts before the text.
             return _last_up_to(digits + lower[-1]) if lower else _preceding(digits)
         digits += char
     return ObjectId(digits) if len(digits) == ID_LENGTH else _preceding(digits)
@@ -181,12 +182,12 @@ def _last_up_to(prefix: str) -> ObjectId:
 
 
 def _preceding(prefix: str) -> ObjectId:
-    """The last ObjectId before all that begin with the prefix; the first of all where there is none."""
+    """The last ObjectId before all those with this prefix; the lowest ObjectId where there is none."""
     number = int(prefix.ljust(ID_LENGTH, "0"), 16)
     return ObjectId(f"{max(number - 1, 0):0{ID_LENGTH}x}")
 
 
-def _place(value: Any) -> tuple[int, Any]:
-    """Nulls, numbers, text, trees, booleans, instants: as MongoDB orders them."""
+def _sort_key(value: Any) -> tuple[int, Any]:
+    """Sorts as MongoDB does: nulls, numbers, text, trees, booleans, instants."""
     rank = 0 if value is None else _RANKS.get(type(value), 3)
     return (rank, repr(value) if rank == 3 else value)

@@ -12,20 +12,20 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.client import MongoConnection
-from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, told_of, unfit
+from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import DOCUMENT_ID, Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidatorRefused
 from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
-from adapters.mongo.turns import Turns
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import RELEVANCE, Criterion, Question
-from adapters.records.old_records import StoredForm
+from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
@@ -34,9 +34,9 @@ from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken
 
 APPLY_BATCH_MAX = 200
-"""Change sets that share a transaction while all goes well."""
+"""Change sets that share a transaction as long as none fails."""
 RACES_MAX = 4
-"""How often mirrors of the same record may get in each other's way before one of them is refused."""
+"""How often a mirrored change set may conflict with others on the same record before it is rejected."""
 PREPARE_SECONDS_MAX = 3_600.0
 TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
 
@@ -50,7 +50,7 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
-        self._turns = Turns()
+        self._locks = KeyLocks()
         self._has_warned = False
 
     @property
@@ -73,9 +73,11 @@ class MongoRecordStore:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
             indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
             if not await has_validator(database, AUDIT_LOGS):
-                logger.warning("This MongoDB server knows no validators: Tandem alone checks what is stored.")
+                logger.warning(
+                    "This MongoDB server has no validators: only Tandem itself checks what is stored."
+                )
         self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
-        # From now on no more can come: the validators refuse them.
+        # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
     async def ping(self) -> None:
@@ -93,9 +95,9 @@ class MongoRecordStore:
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._reader.fetch(collection, ids)
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
-        return dict(zip(wanted, answers, strict=True))
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        fetches = [self.fetch(collection, ids) for collection, ids in ids_by_collection.items()]
+        return dict(zip(ids_by_collection, await asyncio.gather(*fetches), strict=True))
 
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:
@@ -108,9 +110,9 @@ class MongoRecordStore:
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         return await self._reader.scan(collection, after=after, limit=limit)
 
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable."""
-        return await self._reader.forms(collection, after=after, limit=limit)
+        return await self._reader.formats(collection, after=after, limit=limit)
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
         """See Upgradable."""
@@ -127,9 +129,9 @@ class MongoRecordStore:
         if not writes:
             return
         seconds = self._connection.seconds_for(len(writes))
-        # Waiting is not counted against the time that the server has.
+        # Waiting for the locks does not count against the server's time limit.
         async with (
-            self._turns.at(change_set.guards, wait_seconds=seconds),
+            self._locks.holding(change_set.guards, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
             # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
@@ -140,9 +142,11 @@ class MongoRecordStore:
                 if transaction.is_answer_lost and await is_stored(database, writes):
                     return
                 with_object_ids = self._reader.with_object_ids
-                told = await told_of(database, change_set, refusal, with_object_ids=with_object_ids)
-                if not may_be_old(told) or not await self._stored_after_rewrite(database, change_set, writes):
-                    raise told from refusal
+                rejection = await rejection_of(database, change_set, refusal, with_object_ids=with_object_ids)
+                if not may_be_old(rejection) or not await self._stored_after_rewrite(
+                    database, change_set, writes
+                ):
+                    raise rejection from refusal
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
         outcomes: list[Refusal | None] = []
@@ -157,7 +161,7 @@ class MongoRecordStore:
             await database[AUDIT_LOGS.collection].bulk_write([_settling(one) for one in settlements])
 
     async def _apply_batch(self, batch: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """All in one transaction; where one of them is at fault, each in its own."""
+        """All in one transaction; where one of them is rejected, each in its own."""
         try:
             await self._mirror(batch)
         except (AlreadyExists, RuleBroken) as error:
@@ -184,8 +188,8 @@ class MongoRecordStore:
                     await Transaction(database.client, ReadConcern("snapshot")).run(bring_in)
                     return
                 except (DuplicateKey, StaleVersion) as refusal:
-                    # Another mirror may have been faster with the same documents: then the next look finds them.
-                    # Or they are old, and lie where no write looks for them.
+                    # Another mirror stored the same documents first: the next attempt reads them. Or they are old
+                    # documents under ObjectIds, where no write looks for them.
                     old_first = True
                     if race == RACES_MAX:
                         fields = record_fields(refusal) if isinstance(refusal, DuplicateKey) else ()
@@ -199,9 +203,7 @@ class MongoRecordStore:
         change_set: ChangeSet,
         writes: Sequence[Write | Reliance],
     ) -> bool:
-        """Whether the change set could be stored once the documents it touches had today's form, all in one
-        transaction.
-        """
+        """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
 
         async def write_after(session: AsyncClientSession) -> None:
             if not await _rewrite_old(database, [change_set], session):
@@ -225,7 +227,7 @@ class MongoRecordStore:
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
 
     def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Remembers which collections have one, and says once when a server has none."""
+        """Notes which collections have a text index, and warns once where a server has none."""
         self._reader.text_indexed = frozenset(
             collection for collection, is_indexed in states.items() if is_indexed
         )
@@ -239,7 +241,7 @@ class MongoRecordStore:
 async def _rewrite_old(
     database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
 ) -> int:
-    """Gives the documents that these change sets touch or rely on today's form; returns how many had another."""
+    """Rewrites the old documents that these change sets put or guard; returns how many."""
     touched: dict[str, list[str]] = {}
     for change_set in change_sets:
         guarded = [(guard.collection, guard.record_id) for guard in change_set.guards]

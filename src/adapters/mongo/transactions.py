@@ -1,4 +1,4 @@
-"""Transactions that are repeated where the server says that this is safe, within the caller's deadline."""
+"""Transactions that are retried where the server reports that this is safe, within the caller's deadline."""
 
 import asyncio
 import secrets
@@ -26,8 +26,8 @@ _JITTER = secrets.SystemRandom()
 class Transaction:
     """One unit of work on the server: majority-committed and journaled, or without effect.
 
-    `is_answer_lost` is set as soon as the answer to a commit did not arrive: from then on a conflict may be with what
-    this very transaction has stored.
+    `is_answer_lost` is set once the reply to a commit was lost: from then on, a conflict may be one with this very
+    transaction.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], read_concern: ReadConcern) -> None:
@@ -36,7 +36,7 @@ class Transaction:
         self.is_answer_lost = False
 
     async def run(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        """What `work` answers once it is committed. It may run several times, each time on what is stored by then."""
+        """Returns the result of `work` once it is committed. `work` may run several times, on current data."""
         for attempt in range(ATTEMPTS_MAX - 1):
             try:
                 return await self._attempt(work)
@@ -47,7 +47,7 @@ class Transaction:
         return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        # Leaving the session with the transaction unfinished aborts it.
+        # Leaving the session aborts an unfinished transaction.
         async with self._client.start_session(causal_consistency=False) as session:
             await session.start_transaction(read_concern=self._read_concern, write_concern=DURABLE)
             answer = await work(session)
@@ -55,7 +55,7 @@ class Transaction:
             return answer
 
     async def _commit(self, session: AsyncClientSession) -> None:
-        """Commits, and asks again where the answer was lost: however often it is asked for, it takes effect once."""
+        """Commits, and retries where the reply was lost: a commit takes effect once, however often it is sent."""
         for attempt in range(COMMIT_ATTEMPTS_MAX - 1):
             try:
                 await session.commit_transaction()
@@ -69,7 +69,7 @@ class Transaction:
 
 
 def _may_repeat(error: PyMongoError) -> bool:
-    """Whether nothing of the transaction can have been stored, or what was stored will be met as a conflict."""
+    """Whether the transaction was not stored, or a retry would conflict with what it stored."""
     if error.timeout:
         return False
     is_transient = error.has_error_label("TransientTransactionError") or isinstance(error, ConnectionFailure)
@@ -77,5 +77,5 @@ def _may_repeat(error: PyMongoError) -> bool:
 
 
 async def _pause(attempt: int) -> None:
-    """A random time that grows with the attempts, so that rivals part."""
+    """A random pause that grows with the attempts, so that writers do not collide again."""
     await asyncio.sleep(_JITTER.random() * min(2**attempt, PAUSE_MS_MAX) / 1_000)

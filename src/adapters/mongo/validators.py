@@ -1,7 +1,7 @@
-"""What MongoDB itself demands of documents, derived from the specs: nobody gets past it, whatever program he uses.
+"""The `$jsonSchema` validators that the specs require: MongoDB checks the documents of every program by them.
 
-Fields that no spec names are allowed, because they are kept; so are the hidden ones. Of a tombstone nothing may be
-left but that it is one. Ids are text: an ObjectId and the same digits as text would be two documents.
+Fields that no spec names are allowed, because they are kept; so are the hidden ones. A tombstone holds nothing but its
+id, version and marks. Ids are text: an ObjectId and the same digits as text would be two documents.
 """
 
 from typing import Any
@@ -28,9 +28,9 @@ _WHOLE_NUMBER: Document = {"bsonType": ["int", "long"]}
 
 
 async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> None:
-    """Makes the existing collection refuse documents that do not fit, from now on; what it holds stays.
+    """Makes the existing collection reject invalid documents from now on; documents that it holds stay.
 
-    Does nothing on a server that knows no validators; `has_validator` tells.
+    Does nothing on a server without validators; `has_validator` shows that.
     """
     if await has_validator(database, spec):
         return
@@ -42,7 +42,7 @@ async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[A
 
 
 async def has_validator(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
-    """Whether the server says that it holds the collection to its spec."""
+    """Whether the server reports the validator of the spec for this collection."""
     options = await database[spec.collection].options()
     return all(options.get(name) == value for name, value in _options_of(spec).items())
 

@@ -24,7 +24,7 @@ from adapters.records.record import VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 
 TOGETHER_MAX = 16
-"""Up to so many writes a round trip less is worth more than the server's separate work on each of them."""
+"""Up to this many writes, saving round trips pays; beyond it, the server's work per write costs more."""
 
 Operation = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
 
@@ -38,7 +38,7 @@ class Write:
     replaces: int
 
     def operation(self, namespace: str | None = None) -> Operation:
-        """The write as pymongo sends it; a replacement finds nothing where the version is another."""
+        """The pymongo operation; a replacement matches nothing where the stored version differs."""
         if not self.replaces:
             return InsertOne(self.document, namespace=namespace)
         place = {DOCUMENT_ID: self.document[DOCUMENT_ID], VERSION: self.replaces}
@@ -47,20 +47,20 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Reliance:
-    """A document that must still have this version, and that nobody may change at the same time."""
+    """A precondition: a document that must still have this version, and must not change at the same time."""
 
     collection: str
     record_id: str
     replaces: int
 
     def operation(self, namespace: str | None = None) -> Operation:
-        """Counts where nobody looks, so that the server sees two writers of one document."""
+        """Increments a hidden field, so that the server sees two writers of one document."""
         place = {DOCUMENT_ID: self.record_id, VERSION: self.replaces}
         return UpdateOne(place, {"$inc": {GUARDED: 1}}, namespace=namespace)
 
 
 def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
-    """What a change set asks of the versions it expects: guards, puts in their order, entries.
+    """The writes of a change set over the versions that it expects: guards, puts in their order, entries.
 
     Raises RuleBroken for a record that does not fit.
     """
@@ -72,7 +72,7 @@ def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
 
 def document_write(collection: str, record: Record, replaces: int) -> Write:
     """The write of a record over the version it replaces. Raises RuleBroken for one that does not fit."""
-    SPECS[collection].shape.require(record)
+    SPECS[collection].schema.require(record)
     return Write(collection, to_document(collection, record), replaces)
 
 
@@ -83,7 +83,7 @@ async def write_all(
     *,
     has_bulk_write: bool,
 ) -> None:
-    """The writes in their order, as few round trips as pay.
+    """Sends the writes in their order, in few round trips.
 
     Raises DuplicateKey, StaleVersion, ValidatorRefused, or pymongo's errors.
     """
@@ -96,7 +96,7 @@ async def write_all(
 async def write_together(
     database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
 ) -> None:
-    """All writes in one command, which MongoDB 8.0 introduced. Raises as `write_all` does."""
+    """Sends all writes in one command (MongoDB 8.0 or later). Raises as `write_all` does."""
     operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
     try:
         result = await database.client.bulk_write(operations, session=session, ordered=True)
@@ -111,7 +111,7 @@ async def write_together(
 async def write_in_turn(
     database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
 ) -> None:
-    """A command for each run of writes to one collection. Raises as `write_all` does."""
+    """Sends one command for each run of writes to one collection. Raises as `write_all` does."""
     for collection, run in _runs(writes):
         try:
             result = await database[collection].bulk_write(
@@ -139,7 +139,7 @@ def _raise_refusal(
     report = first_write_error(error)
     if report is None:
         return
-    # The two commands count their operations under different names.
+    # The two commands name the position of an operation differently.
     position: int = report["idx"] if "idx" in report else report["index"]
     if report["code"] == DUPLICATE_KEY:
         raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error

@@ -160,7 +160,7 @@ def _entry(entry: Record) -> _Encoded:
 
 def _checked(collection: str, record: Record, expected_version: int) -> _Encoded:
     """Raises RuleBroken for a record that does not fit, or that no document can hold."""
-    SPECS[collection].shape.require(record)
+    SPECS[collection].schema.require(record)
     return _Encoded(collection, dict(record), encoded(record), expected_version)
 
 

@@ -1,1 +1,1 @@
-"""What the process tells about itself: events, access lines, counters."""
+"""What the process reports about itself: events, access lines, counters."""

@@ -12,7 +12,7 @@ FLUSH_SECONDS = 1.0
 
 
 class AccessLine(msgspec.Struct, rename="camel", gc=False):
-    """What one request was and how it ended. Paths only: query strings may hold what people searched for."""
+    """One request and its outcome. Paths only: query strings may hold the words people searched for."""
 
     time: str
     method: str
@@ -28,7 +28,7 @@ class AccessLine(msgspec.Struct, rename="camel", gc=False):
 class AccessLog:
     """Collects lines and writes them when BUFFER_BYTES_MAX is reached, `flush_seconds` after the first, and at the end.
 
-    Without a destination nothing is kept. A destination that refuses costs lines, which are counted, never a request.
+    Without a destination nothing is kept. If the destination fails, lines are lost and counted; requests go on.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AccessLog:
         return f"{self._second_text}.{milliseconds:03d}Z"
 
     def flush(self) -> None:
-        """Writes what was collected."""
+        """Writes the collected lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -93,7 +93,7 @@ class AccessLog:
 
 def _text(line: AccessLine) -> bytes:
     path = line.path.encode("unicode_escape").decode()
-    who = line.actor_id or "-"
+    actor = line.actor_id or "-"
     return (
-        f"{line.time} {line.method} {path} {line.status} {line.duration_ms:.1f}ms {who} {line.request_id}"
+        f"{line.time} {line.method} {path} {line.status} {line.duration_ms:.1f}ms {actor} {line.request_id}"
     ).encode()

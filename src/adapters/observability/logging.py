@@ -1,4 +1,4 @@
-"""Events of the process through loguru: one form, secrets blackened, the standard library's logging included."""
+"""Events of the process through loguru: one form, secrets redacted, the standard library's logging included."""
 
 import logging
 import re
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 MESSAGE_LENGTH_MAX = 8_000
-BLACKENED = "***"
+REDACTED = "***"
 
 _SECRET_NAMES = re.compile(r"authorization|cookie|password|passwd|secret|token|private_?key", re.IGNORECASE)
 _SECRET_TEXTS = (
-    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]*(?=@)"), BLACKENED),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), BLACKENED),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+"), rf"\1 {BLACKENED}"),
-    (re.compile(r"-----BEGIN [A-Z ]+-----.*?(-----END [A-Z ]+-----|\Z)", re.DOTALL), BLACKENED),
-    (re.compile(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)[^\s,;&]+"), rf"\1\2{BLACKENED}"),
+    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]*(?=@)"), REDACTED),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), REDACTED),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+"), rf"\1 {REDACTED}"),
+    (re.compile(r"-----BEGIN [A-Z ]+-----.*?(-----END [A-Z ]+-----|\Z)", re.DOTALL), REDACTED),
+    (re.compile(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)[^\s,;&]+"), rf"\1\2{REDACTED}"),
 )
 _QUIET = ("uvicorn.access", "alembic.runtime.plugins")
 _ADOPTED = ("uvicorn", "uvicorn.error")
 
 
 def configure_logging(level: str, log_format: str, *, stream: TextIO | None = None) -> None:
-    """Sends events of at least this level to the stream (standard error) as `json` or `text`; replaces what was set."""
+    """Sends events of at least this level to the stream (standard error), as `json` or `text`, and nowhere else."""
     destination = stream or sys.stderr
     render: Callable[[Record], str] = _json_line if log_format == "json" else _text_line
 
@@ -43,7 +43,7 @@ def configure_logging(level: str, log_format: str, *, stream: TextIO | None = No
 
 
 def redacted(text: str) -> str:
-    """The text with credentials blackened: in addresses, headers, tokens, keys and assignments."""
+    """The text with credentials redacted: in addresses, headers, tokens, keys and assignments."""
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text
@@ -69,7 +69,7 @@ def _adopt_standard_logging(level: str) -> None:
         adopted = logging.getLogger(name)
         adopted.handlers, adopted.propagate = [], True
     for name in _QUIET:
-        # The access log tells the same, and a list of plug-ins tells nobody anything.
+        # The access log has the same lines, and a list of plug-ins is of no use.
         quiet = logging.getLogger(name)
         quiet.handlers, quiet.propagate = [], False
 
@@ -92,7 +92,7 @@ def _facts(record: "Record") -> dict[str, Any]:
 
 def _safe(name: str, value: object) -> object:
     if _SECRET_NAMES.search(name):
-        return BLACKENED
+        return REDACTED
     if value is None or isinstance(value, bool | int | float):
         return value
     return redacted(str(value))[:MESSAGE_LENGTH_MAX]
@@ -112,6 +112,6 @@ def _text_line(record: "Record") -> str:
     exception = facts.pop("exception", None)
     head = f"{facts.pop('time')} {facts.pop('level'):<8} {facts.pop('logger')}: {facts.pop('message')}"
     rest = "".join(f" {name}={value}" for name, value in facts.items())
-    # One event is one line, whatever somebody smuggled into it; only tracebacks span several.
+    # One event is one line, also if its values contain line breaks; only tracebacks span several.
     line = (head + rest).replace("\n", "\\n").replace("\r", "\\r")
     return f"{line}\n{exception}\n" if exception else f"{line}\n"

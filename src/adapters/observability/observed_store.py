@@ -1,8 +1,8 @@
-"""A record store that counts and times what it is asked."""
+"""A record store that counts and times its operations."""
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from adapters.observability.slow_operations import SlowOperation, SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
@@ -11,72 +11,57 @@ from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
+from adapters.records.wrapped_store import Answer, WrappedStore
 from application.ports.clock import Clock
 from domain.errors import TandemError, Unavailable
 
 T = TypeVar("T")
 
-Answer = Coroutine[Any, Any, T]
-"""What an `async def` gives back; the operations hand on a coroutine instead of awaiting one in another."""
-
 SEVERAL = "several"
 """The collection of an operation that spans more than one, or none."""
 
 
-class ObservedStore:
+class ObservedStore(WrappedStore):
     """A RecordStore that changes nothing: every operation is counted by outcome and timed, and slow ones are noted.
 
-    Outcomes: `ok`, `refused` (the fault of the input or the state), `unavailable`, `cancelled`, `failed` (our fault).
+    Outcomes: `ok`, `rejected` (because of the input or the state), `unavailable`, `cancelled`, `failed` (our bug).
     `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are no operations.
     """
 
     def __init__(self, store: RecordStore, *, slow_ms: float, clock: Clock) -> None:
-        self._store = store
+        super().__init__(store)
         self._slow_seconds = slow_ms / 1000
         self._clock = clock
         self.metrics = StoreMetrics(store.name)
         self.slow_operations = SlowOperations()
 
-    @property
-    def name(self) -> str:
-        return self._store.name
-
-    async def open(self) -> None:
-        await self._store.open()
-
-    async def close(self) -> None:
-        await self._store.close()
-
-    async def prepare(self) -> None:
-        await self._store.prepare()
-
     def ping(self) -> Answer[None]:
-        return self._timed("ping", SEVERAL, self._store.ping())
+        return self._timed("ping", SEVERAL, self._inner.ping())
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
-        return self._timed("fetch", collection, self._store.fetch(collection, ids))
+        return self._timed("fetch", collection, self._inner.fetch(collection, ids))
 
-    def gather(self, wanted: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
-        return self._timed("gather", SEVERAL, self._store.gather(wanted))
+    def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
+        return self._timed("gather", SEVERAL, self._inner.gather(ids_by_collection))
 
     def find(self, question: Question) -> Answer[list[Record]]:
-        return self._timed("find", question.collection, self._store.find(question))
+        return self._timed("find", question.collection, self._inner.find(question))
 
     def count(self, collection: str, where: Criterion) -> Answer[int]:
-        return self._timed("count", collection, self._store.count(collection, where))
+        return self._timed("count", collection, self._inner.count(collection, where))
 
     def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
-        return self._timed("scan", collection, self._store.scan(collection, after=after, limit=limit))
+        return self._timed("scan", collection, self._inner.scan(collection, after=after, limit=limit))
 
     def commit(self, change_set: ChangeSet) -> Answer[None]:
-        return self._timed("commit", _collection_of(change_set.puts), self._store.commit(change_set))
+        return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
 
     def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Refusal | None]]:
         collection = _collection_of(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
-        return self._timed("apply", collection, self._store.apply(change_sets))
+        return self._timed("apply", collection, self._inner.apply(change_sets))
 
     def settle(self, settlements: Sequence[Settlement]) -> Answer[None]:
-        return self._timed("settle", AUDIT_LOGS.collection, self._store.settle(settlements))
+        return self._timed("settle", AUDIT_LOGS.collection, self._inner.settle(settlements))
 
     async def _timed(self, operation: str, collection: str, call: Answer[T]) -> T:
         outcome = "ok"
@@ -113,5 +98,5 @@ def _outcome_of(error: BaseException) -> str:
     if isinstance(error, Unavailable):
         return "unavailable"
     if isinstance(error, TandemError):
-        return "refused"
+        return "rejected"
     return "failed" if isinstance(error, Exception) else "cancelled"

@@ -7,7 +7,7 @@ from application.ports.synchronisation import CollectionSync, SyncMetrics
 
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SERIES_MAX = 2_000
-"""How many combinations of route, method and status are told apart; what comes later counts as OTHER."""
+"""How many combinations of route, method and status are counted separately; later ones count as OTHER."""
 
 OTHER = "OTHER"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -20,7 +20,7 @@ class RequestMetrics:
 
     def __init__(self, *, beside: Callable[[], str] = str) -> None:
         self._beside = beside
-        # Each series: a count per bucket, one for what is slower, then the sum of seconds.
+        # Each series: a count per bucket, one for slower requests, then the sum of seconds.
         self._series: dict[_Key, list[float]] = {}
 
     def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
@@ -33,7 +33,7 @@ class RequestMetrics:
         series[-1] += seconds
 
     def render(self, sync: SyncMetrics | None = None) -> str:
-        """Everything counted so far, and the state of the mirror where there is one, as Prometheus text 0.0.4."""
+        """Everything counted so far, and the state of the mirror if there is one, as Prometheus text 0.0.4."""
         lines = [*self._counters(), *self._histogram()]
         if sync is not None and sync.target is not None:
             lines += _sync_gauges(sync)

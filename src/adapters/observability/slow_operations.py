@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 SLOW_OPERATIONS_MAX = 100
-TELL_EVERY = timedelta(seconds=1)
+LOG_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowOperation:
-    """What took long, and when it ended: which operation on which collection, never with which values."""
+    """An operation that took long, and when it ended. Names the collection, never any values."""
 
     at: datetime
     store: str
@@ -25,23 +25,23 @@ class SlowOperation:
 class SlowOperations:
     """Keeps the newest SLOW_OPERATIONS_MAX and logs at most one a second, with how many there were since the last.
 
-    When everything is slow, telling each would make it slower and bury the rest of the log.
+    When everything is slow, logging each would make it slower and bury the rest of the log.
     """
 
     def __init__(self) -> None:
         self._kept: deque[SlowOperation] = deque(maxlen=SLOW_OPERATIONS_MAX)
-        self._told_at: datetime | None = None
-        self._untold = 0
+        self._logged_at: datetime | None = None
+        self._unlogged = 0
 
     def note(self, slow: SlowOperation) -> None:
-        """Takes one."""
+        """Keeps one, and logs it unless one was logged less than a second ago."""
         self._kept.append(slow)
-        self._untold += 1
-        if self._told_at is not None and abs(slow.at - self._told_at) < TELL_EVERY:
+        self._unlogged += 1
+        if self._logged_at is not None and abs(slow.at - self._logged_at) < LOG_EVERY:
             return
-        untold, self._untold, self._told_at = self._untold, 0, slow.at
+        unlogged, self._unlogged, self._logged_at = self._unlogged, 0, slow.at
         logger.bind(
-            count=untold,
+            count=unlogged,
             store=slow.store,
             operation=slow.operation,
             collection=slow.collection,

@@ -1,4 +1,4 @@
-"""Counters of what stores are asked, kept in plain dictionaries and rendered when Prometheus asks."""
+"""Counters of store operations, kept in plain dictionaries and rendered when Prometheus asks."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _Key = tuple[str, str, str]
 class StoreMetrics:
     """Counts operations of one store and their durations by operation, collection and outcome.
 
-    The series are bounded by the specs: collections are their names, and what spans several is one more.
+    The series are bounded by the specs: one for each collection, and one for operations that span several.
     """
 
     def __init__(self, store: str) -> None:
         self._store = store
-        # Each series: a count per bucket, one for what is slower, then the sum of seconds.
+        # Each series: a count per bucket, one for slower operations, then the sum of seconds.
         self._series: dict[_Key, list[float]] = {}
 
     def observe(self, key: _Key, seconds: float) -> None:
@@ -36,11 +36,11 @@ class StoreMetrics:
         return 0 if series is None else int(sum(series[:-1]))
 
     def render(self) -> str:
-        """Everything counted so far as Prometheus text 0.0.4; empty as long as nothing was."""
+        """Everything counted so far as Prometheus text 0.0.4; empty before the first operation."""
         return "".join(f"{line}\n" for line in self._lines()) if self._series else ""
 
     def _lines(self) -> Iterator[str]:
-        yield f"# HELP {NAME} How long operations of the stores took; _count tells how many there were."
+        yield f"# HELP {NAME} How long operations of the stores took; _count is their number."
         yield f"# TYPE {NAME} histogram"
         for (operation, collection, outcome), series in sorted(self._series.items()):
             labels = (

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: bounded in number and time, and given up at once when their server is silent."""
+"""Connections to PostgreSQL: bounded in number and time, and closed at once when their server does not answer."""
 
 import asyncio
 import contextlib
@@ -20,15 +20,15 @@ from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 1_000
 ANSWER_MARGIN_MS = 500
-"""How much longer than the server's own limit an answer is awaited."""
+"""How much longer than the server's own time limit the client waits for an answer."""
 LOCK_TIMEOUT_MS = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 RECONNECT_SECONDS = 0.5
-"""How long the pool itself tries to replace a lost connection; afterwards the next request does."""
+"""How long the pool tries to replace a lost connection; afterwards the next request does."""
 IDLE_SECONDS_MAX = 300.0
 LIFETIME_SECONDS_MAX = 3_600.0
 PREPARED_MAX = 200
-"""Statements a connection keeps planned; enough for every statement and the usual questions."""
+"""Prepared statements per connection; enough for every statement and the usual questions."""
 KEEPALIVE_IDLE_SECONDS = 10
 KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVES_MAX = 3
@@ -38,7 +38,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How many connections, and how long each step may take."""
+    """The number of connections, and the time limit of each step."""
 
     pool_max: int
     connect_timeout_ms: int
@@ -46,7 +46,7 @@ class Bounds:
 
 
 def conninfo_of(url: str, bounds: Bounds) -> str:
-    """The address with every time-out spelled out; what the address itself says in `options` stays."""
+    """The address with every timeout spelled out; `options` in the address itself stay."""
     given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
     settings = {
         "statement_timeout": bounds.statement_timeout_ms,
@@ -76,7 +76,7 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
 
 
 class Connections:
-    """A pool of autocommit connections. Every method raises StoreUnavailable where no answer comes in time."""
+    """A pool of autocommit connections. Every method raises StoreUnavailable where no answer arrives in time."""
 
     def __init__(self, url: str, bounds: Bounds) -> None:
         self._conninfo = conninfo_of(url, bounds)
@@ -89,11 +89,11 @@ class Connections:
 
     @property
     def statement_timeout_ms(self) -> int:
-        """After how long the server ends a statement."""
+        """The time after which the server ends a statement."""
         return self._bounds.statement_timeout_ms
 
     async def open(self) -> None:
-        """Makes the first connection, so that a wrong address is known at once. Harmless when open already."""
+        """Makes the first connection, so that a wrong address fails at once. Harmless when open already."""
         if self._pool is not None:
             return
         with translated():
@@ -117,7 +117,7 @@ class Connections:
         await self._pool.open()
 
     async def close(self) -> None:
-        """Takes no more work, finishes what runs, and lets every connection go. Harmless when closed already."""
+        """Takes no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -130,7 +130,7 @@ class Connections:
     async def run(
         self, statement: str, parameters: Parameters = (), *, seconds_max: float | None = None
     ) -> AsyncCursor[Row]:
-        """The answer to one statement that is harmless to repeat: done once more where the connection broke."""
+        """The result of one statement that is safe to repeat: retried once where the connection broke."""
         try:
             return await self.run_once(statement, parameters, seconds_max=seconds_max)
         except ConnectionBroken:
@@ -139,27 +139,27 @@ class Connections:
     async def run_once(
         self, statement: str, parameters: Parameters, *, seconds_max: float | None = None
     ) -> AsyncCursor[Row]:
-        """The answer to one statement, committed by itself: one round trip. AnswerLost leaves its outcome open."""
+        """The result of one statement in its own transaction: one round trip. AnswerLost leaves the outcome open."""
         with translated():
             async with asyncio.timeout(seconds_max or self._answer_seconds), self._held() as connection:
                 return await _execute(connection, statement, parameters)
 
     async def change(self, statement: str, values: Texts) -> int:
-        """`PromptConnection.change` where it is harmless to repeat: done once more where the connection broke."""
+        """`PromptConnection.change` where it is safe to repeat: retried once where the connection broke."""
         try:
             return await self.change_once(statement, values)
         except ConnectionBroken:
             return await self.change_once(statement, values)
 
     async def change_once(self, statement: str, values: Texts) -> int:
-        """`PromptConnection.change`, committed by itself: one round trip. AnswerLost leaves its outcome open."""
+        """`PromptConnection.change` in its own transaction: one round trip. AnswerLost leaves the outcome open."""
         with translated():
             async with asyncio.timeout(self._answer_seconds), self._held() as connection:
                 return await connection.change(statement, values)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
-        """Statements that are kept together, or not at all."""
+        """A transaction for several statements."""
         with translated():
             async with (
                 asyncio.timeout(self._answer_seconds),
@@ -169,7 +169,7 @@ class Connections:
                 yield Transaction(connection)
 
     async def ping(self) -> None:
-        """Returns where the server answers now."""
+        """Returns if the server answers now."""
         await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
 
     @contextlib.asynccontextmanager
@@ -183,7 +183,7 @@ class Connections:
             try:
                 yield connection
             except BaseException:
-                # The caller may be cancelled again while the connection is given back.
+                # The caller may be cancelled again while the connection returns to the pool.
                 await asyncio.shield(pool.putconn(connection))
                 raise
             else:
@@ -194,7 +194,7 @@ class Connections:
                 self._idle.set()
 
     async def _live_connection(self, pool: AsyncConnectionPool[PromptConnection]) -> PromptConnection:
-        """A connection whose server has not hung up meanwhile, as all have after a restart."""
+        """A connection that the server has not closed meanwhile, as it closes all in a restart."""
         for _ in range(self._bounds.pool_max):
             connection = await pool.getconn()
             if not connection.is_stale():
@@ -211,7 +211,7 @@ class Transaction:
     connection: PromptConnection
 
     async def run(self, statement: str, parameters: Parameters = ()) -> AsyncCursor[Row]:
-        """The answer to one statement of the transaction."""
+        """The result of one statement of the transaction."""
         return await _execute(self.connection, statement, parameters)
 
 
@@ -220,7 +220,7 @@ async def _execute(connection: PromptConnection, statement: str, parameters: Par
     try:
         return await cursor.execute(statement, parameters, prepare=True)
     except FeatureNotSupported:
-        # Planned before a migration changed the columns; the plan would fail on this connection for ever.
+        # The statement was prepared before a migration changed the columns; it would fail on this connection forever.
         if connection.info.transaction_status is not pq.TransactionStatus.IDLE:
             await connection.close()
             raise

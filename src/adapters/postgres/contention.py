@@ -1,4 +1,4 @@
-"""Waiting a little and trying again where two writers stood in each other's way."""
+"""Retries with a pause where two writers conflicted."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
-    """The result of the first attempt that meets no contention; the last one's Contention where all do."""
+    """The result of the first attempt without contention. Raises the last Contention where all attempts meet it."""
     for number in range(ATTEMPTS_MAX - 1):
         try:
             return await attempt()

@@ -1,7 +1,7 @@
-"""Questions as SQL: SQLAlchemy writes each shape of question once, and only values travel afterwards.
+"""Questions as SQL: SQLAlchemy renders each template of a question once; afterwards only the values differ.
 
-A shape is the question with its values replaced by parameter names, which is a question again: the algebra is its own
-cache key. Truth values and sync states stay in the shape, because a partial index serves only what is known when
+A template is the question with its values replaced by parameter names. That is a question again, so it serves as the
+cache key. Truth values and sync states stay in the template, because a partial index serves only what is known when
 planning.
 """
 
@@ -44,7 +44,7 @@ from domain.audit import SyncStatus
 from domain.storable import INTEGER_MAX, INTEGER_MIN
 
 SHAPES_MAX = 2_048
-"""How many shapes of questions are kept as text; the service asks a few dozen."""
+"""Templates kept as SQL text; the service uses a few dozen."""
 
 LIMIT = "limit"
 NOTHING = AnyOf(())
@@ -59,27 +59,27 @@ Sql = tuple[str, Values]
 
 
 def question_sql(question: Question) -> Sql:
-    """The statement that answers a question with rows of the form's read columns, and its parameters."""
+    """The statement for a question, which returns rows of the read columns, and its parameters."""
     abstraction = _Abstraction(question.collection)
     where = abstraction.of(question.where)
     after = None
     if question.after is not None:
         position, last_id = question.after
         after = (None if position is None else abstraction.name(position), abstraction.name(last_id))
-    shape = replace(question, where=where, after=after, limit=0)
-    return _question_text(shape), {**abstraction.values, LIMIT: question.limit}
+    template = replace(question, where=where, after=after, limit=0)
+    return _question_text(template), {**abstraction.values, LIMIT: question.limit}
 
 
 def count_sql(collection: str, where: Criterion) -> Sql:
-    """The statement that counts what matches, and its parameters."""
+    """The statement that counts the matching rows, and its parameters."""
     abstraction = _Abstraction(collection)
     return _count_text(collection, abstraction.of(where)), abstraction.values
 
 
 class _Abstraction:
-    """Takes the values out of a question, in the order in which they are met, and leaves names.
+    """Replaces the values of a question by names, in order of appearance.
 
-    A value of another type than its field equals nothing; PostgreSQL would convert it and perhaps find something.
+    A value of another type than its field matches nothing; PostgreSQL would convert it and perhaps find a row.
     """
 
     def __init__(self, collection: str) -> None:
@@ -88,26 +88,26 @@ class _Abstraction:
 
     def of(self, criterion: Criterion) -> Criterion:
         """The criterion with names for values."""
-        shape: Criterion = criterion
+        template: Criterion = criterion
         match criterion:
             case AllOf(criteria):
-                shape = AllOf(tuple(map(self.of, criteria)))
+                template = AllOf(tuple(map(self.of, criteria)))
             case AnyOf(criteria):
-                shape = AnyOf(tuple(map(self.of, criteria)))
+                template = AnyOf(tuple(map(self.of, criteria)))
             case Equals(field, value):
-                shape = self._equality(field, value)
+                template = self._equality(field, value)
             case OneOf(field, options):
-                shape = self._choice(field, options)
+                template = self._choice(field, options)
             case Holds(field, value):
-                shape = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
+                template = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
             case HasWords(text, lead):
-                shape = self._search(lexemes(text), lead)
+                template = self._search(lexemes(text), lead)
             case Range():
-                shape = self._range(criterion)
-        return shape
+                template = self._range(criterion)
+        return template
 
     def name(self, value: Scalar | list[Scalar]) -> str:
-        """The name that stands for a value from now on."""
+        """A new name for a value."""
         name = f"p{len(self.values)}"
         self.values[name] = value if isinstance(value, list) else _plain(value)
         return name
@@ -165,37 +165,39 @@ def _is_sync_state(field: str, value: Scalar) -> bool:
 
 
 def _is_storable(value: Scalar) -> bool:
-    """Whether any row could hold the value; the driver refuses to ask for others."""
+    """Whether any row could hold the value; the driver rejects other values."""
     if isinstance(value, str):
         return "\x00" not in value and (value.isascii() or not _HALF_PAIR.search(value))
     return not isinstance(value, int) or INTEGER_MIN <= value <= INTEGER_MAX
 
 
 @lru_cache(SHAPES_MAX)
-def _question_text(shape: Question) -> str:
-    table = TABLES[shape.collection]
-    columns = [table.c[name] for name in FORMS[shape.collection].read_columns]
-    asked = select(*columns).where(_clause(shape.where, shape.collection), _not_erased(shape.collection))
+def _question_text(template: Question) -> str:
+    table = TABLES[template.collection]
+    columns = [table.c[name] for name in FORMS[template.collection].read_columns]
+    asked = select(*columns).where(
+        _clause(template.where, template.collection), _not_erased(template.collection)
+    )
     limit: BindParameter[int] = bindparam(LIMIT)
     pages = [
-        asked.where(following).order_by(*_ordered(shape, table.c)).limit(limit)
-        for following in _following(shape)
+        asked.where(following).order_by(*_ordered(template, table.c)).limit(limit)
+        for following in _following(template)
     ]
     if len(pages) == 1:
         return str(pages[0].compile(dialect=_DIALECT))
     both = union_all(*(page.subquery().select() for page in pages)).subquery()
-    joined = select(*both.c).order_by(*_ordered(shape, both.c)).limit(limit)
+    joined = select(*both.c).order_by(*_ordered(template, both.c)).limit(limit)
     return str(joined.compile(dialect=_DIALECT))
 
 
-def _ordered(shape: Question, columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
-    """What to order by: nulls first ascending, last descending, and the id in the same direction."""
-    names = dict.fromkeys((FORMS[shape.collection].column_of[shape.order.field], KEY_COLUMN))
-    if shape.order.descending:
+def _ordered(template: Question, columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
+    """The sort keys: nulls first ascending, last descending, and the id in the same direction."""
+    names = dict.fromkeys((FORMS[template.collection].column_of[template.order.field], KEY_COLUMN))
+    if template.order.descending:
         ordered = [columns[name].desc() for name in names]
-        return ordered if shape.order.field in NEVER_NULL else [ordered[0].nulls_last(), *ordered[1:]]
+        return ordered if template.order.field in NEVER_NULL else [ordered[0].nulls_last(), *ordered[1:]]
     ordered = [columns[name].asc() for name in names]
-    return ordered if shape.order.field in NEVER_NULL else [ordered[0].nulls_first(), *ordered[1:]]
+    return ordered if template.order.field in NEVER_NULL else [ordered[0].nulls_first(), *ordered[1:]]
 
 
 @lru_cache(SHAPES_MAX)
@@ -209,17 +211,17 @@ def _not_erased(collection: str) -> ColumnElement[bool]:
     return TABLES[collection].c[IS_ERASED_COLUMN].is_not(true())
 
 
-def _following(shape: Question) -> list[ColumnElement[bool]]:
-    """What stands after the position, in parts that follow each other and each begin at one place of an index.
+def _following(template: Question) -> list[ColumnElement[bool]]:
+    """The rows after the position, in consecutive parts that each start at one position of an index.
 
-    `after_position` says the same with an "or", for which PostgreSQL would read everything before the position too.
+    `after_position` means the same with an "or", for which PostgreSQL would also read all rows before the position.
     """
-    collection, order = shape.collection, shape.order
-    if shape.after is None:
+    collection, order = template.collection, template.order
+    if template.after is None:
         return [true()]
-    position, last_id = shape.after
+    position, last_id = template.after
     if position is None or order.field == ID:
-        return [_clause(after_position(order, shape.after), collection)]
+        return [_clause(after_position(order, template.after), collection)]
     here = tuple_(_column(collection, order.field), TABLES[collection].c[KEY_COLUMN])
     there = tuple_(_bound(collection, order.field, position), _bound(collection, ID, last_id))
     if not order.descending:
@@ -266,7 +268,7 @@ def _column(collection: str, field: str) -> ColumnElement[Any]:
 
 
 def _shown(state: Scalar) -> ColumnElement[Any]:
-    """A sync state as part of the statement's text: there are four, all of them ours."""
+    """A sync status as part of the statement's text: there are four, all of them constants of ours."""
     return literal_column(f"'{state}'")
 
 
@@ -284,8 +286,8 @@ def _one_of(collection: str, field: str, names: Sequence[Scalar]) -> ColumnEleme
 
 
 def _holds(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    wanted = func.to_jsonb(bindparam(name, type_=Text()), type_=JSONB())
-    return and_(func.jsonb_typeof(column) == literal_column("'array'"), column.contains(wanted))
+    element = func.to_jsonb(bindparam(name, type_=Text()), type_=JSONB())
+    return and_(func.jsonb_typeof(column) == literal_column("'array'"), column.contains(element))
 
 
 def _has_words(name: str, collection: str) -> ColumnElement[bool]:
@@ -309,5 +311,5 @@ def _within(criterion: Range, collection: str) -> ColumnElement[bool]:
         for bound in _RANGE_BOUNDS
         if (name := getattr(criterion, bound)) is not None
     ]
-    # Without any bound the field merely has to be there.
+    # Without any bound the field only has to be present.
     return and_(column.is_not(None), *clauses) if not clauses else and_(*clauses)

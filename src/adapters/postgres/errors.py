@@ -1,8 +1,8 @@
-"""The one translation of what PostgreSQL and its driver raise. Messages name constraints and kinds, never values.
+"""The one translation of the errors of PostgreSQL and its driver. Messages name constraints and kinds, never values.
 
-the record's own fault ... AlreadyExists (with the fields), RuleBroken
-another one was quicker .. Contention: try again; nothing was changed
-everything else .......... StoreUnavailable; AnswerLost where the statement may have been carried out,
+caused by the record ..... AlreadyExists (with the fields), RuleBroken
+concurrent writers ....... Contention: try again; nothing was changed
+everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
                                ConnectionBroken where that is known at once
 """
 
@@ -22,7 +22,7 @@ from domain.errors import AlreadyExists, Fault, RuleBroken, StoreUnavailable, Ta
 
 
 class Contention(StoreUnavailable):
-    """Others hold what this needs; try again in a moment."""
+    """Other transactions hold the rows that this one needs; try again in a moment."""
 
 
 class AnswerLost(StoreUnavailable):
@@ -78,7 +78,7 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Lets only our own errors out."""
+    """Raises only our own errors."""
     try:
         yield
     except (psycopg.Error, Unstorable, UnicodeError, OverflowError, RecursionError) as error:
@@ -90,7 +90,7 @@ def translated() -> Iterator[None]:
 
 
 def translation_of(error: Exception) -> TandemError:
-    """Our word for an error of the driver, or of a value on its way to it."""
+    """Our error for an error of the driver, or of a value that the driver cannot encode."""
     if isinstance(error, driver.UniqueViolation):
         return _taken(error)
     if isinstance(error, driver.CheckViolation):
@@ -118,21 +118,19 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
         return AlreadyExists(fields=_UNIQUE_KEYS[constraint].fields)
     if constraint == _ENTRY_ID:
         return AlreadyExists(fields=(ID,))
-    # Somebody made the record since its version was looked at; the next look tells.
+    # Another writer created the record after its version was read; the next attempt reads it.
     return Contention()
 
 
 def _unfit(error: driver.CheckViolation) -> RuleBroken:
-    """A row that breaks a check. Records are compared with their shape before, so this is another program's idea of
-    it.
-    """
+    """The error for a row that violates a check. Records pass their schema before, so the table has another schema."""
     constraint = error.diag.constraint_name or ""
     if constraint in _CHECKED_FIELDS:
         name = _CHECKED_FIELDS[constraint]
-        fault = Fault(f"/{name}", "is not one of the values it may have")
+        fault = Fault(f"/{name}", "is not one of the allowed values")
         return RuleBroken(f"This does not fit its table: {name}.", faults=[fault])
     if constraint.endswith("_erased"):
-        return RuleBroken("A record that was removed for good must keep nothing.")
+        return RuleBroken("A permanently removed record must not keep any content.")
     return RuleBroken("A required field is missing.")
 
 

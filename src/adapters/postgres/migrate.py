@@ -1,71 +1,44 @@
-"""Bringing the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
+"""Brings the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from adapters.postgres.errors import translation_of
+from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
 SCRIPTS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_MS = 5_000
-"""How long a migration waits for tables in use before it gives way."""
+"""How long a migration waits for tables in use before it gives up."""
 TURN_TIMEOUT_MS = 60_000
 """How long a process waits for another one that migrates."""
 CONNECT_TIMEOUT_SECONDS = 5
 MIGRATION_LOCK = 8_390_817_265_034_711
-"""The advisory lock of whoever migrates; any number that nobody else uses."""
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaStatus:
-    """The revision of the tables, None where there are none yet, and the one this program was written for."""
-
-    current: str | None
-    head: str
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the tables are those of this program."""
-        return self.current == self.head
-
-    @property
-    def remedy(self) -> str:
-        """What to do, in one sentence; empty where nothing is to be done."""
-        if self.is_current:
-            return ""
-        where = "has no tables yet" if self.current is None else f"is at revision {self.current}"
-        return f"PostgreSQL {where}, and this program needs {self.head}: run `tandem migrate up`."
+"""The advisory lock of migrations; an arbitrary number that no other program uses."""
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable."""
-    with _alone(url) as connection:
+    """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable, or StoreRefused for tables of
+    a revision that this program does not know.
+    """
+    with _alone(url) as connection, _known_revision():
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises StoreUnavailable."""
-    with _alone(url) as connection:
+    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises as `upgrade` does."""
+    with _alone(url) as connection, _known_revision():
         command.downgrade(_config(connection), revision)
 
 
-def status(url: str) -> SchemaStatus:
-    """Where the tables stand, without changing anything. Raises StoreUnavailable."""
-    head = ScriptDirectory.from_config(_config()).get_current_head() or ""
-    with _connected(url) as connection:
-        return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head)
-
-
-def _config(connection: sqlalchemy.Connection | None = None) -> Config:
+def _config(connection: sqlalchemy.Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -94,13 +67,24 @@ def _connected(url: str) -> Iterator[sqlalchemy.Connection]:
 
 
 def _unavailable(error: psycopg.Error | None) -> StoreUnavailable:
-    said = StoreUnavailable() if error is None else translation_of(error)
-    return said if isinstance(said, StoreUnavailable) else StoreUnavailable(said.message)
+    translated = StoreUnavailable() if error is None else translation_of(error)
+    return translated if isinstance(translated, StoreUnavailable) else StoreUnavailable(translated.message)
+
+
+@contextlib.contextmanager
+def _known_revision() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise StoreRefused(
+            f"Another version of Tandem made the tables in PostgreSQL ({error})."
+            " Run that version, or let POSTGRES_URL name an empty database."
+        ) from error
 
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
-    """A connection while no other process migrates; its lock goes with it, however it ends."""
+    """A connection that holds the migration lock; the lock ends with the connection in every case."""
     with _connected(url) as connection:
         connection.execute(sqlalchemy.text(f"SET lock_timeout = {TURN_TIMEOUT_MS}"))
         connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})

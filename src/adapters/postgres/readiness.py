@@ -1,10 +1,10 @@
-"""Whether a server that answers may be used: asked once, when the store opens."""
+"""Checks whether a server that answers can be used: once, when the store opens."""
 
 from adapters.postgres.connections import Connections
 from adapters.records.record_store import StoreRefused
 
 VERSION_MIN = 140_000
-"""PostgreSQL 14, the oldest that is still cared for."""
+"""PostgreSQL 14, the oldest version that is still maintained."""
 
 _FACTS = """
     SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -13,7 +13,7 @@ _FACTS = """
 
 
 async def require_usable(connections: Connections) -> None:
-    """Raises StoreRefused, saying what to do, where the server cannot keep the promises of a record store."""
+    """Raises StoreRefused with a remedy where the server cannot keep the promises of a record store."""
     answer = await connections.run(_FACTS)
     ((number, version, encoding, is_standby),) = await answer.fetchall()
     if number < VERSION_MIN:

@@ -1,4 +1,4 @@
-"""PostgreSQL as a record store: real columns under the same promises as documents."""
+"""The port RecordStore over PostgreSQL: rows with real columns."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,22 @@ from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.criteria_sql import count_sql, question_sql
 from adapters.postgres.errors import SchemaMissing
-from adapters.postgres.old_rows import OldRows
 from adapters.postgres.readiness import require_usable
+from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, SCAN, SETTLE
 from adapters.postgres.target_writes import TargetWrites
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import RELEVANCE, Criterion, Question
-from adapters.records.old_records import StoredForm
-from adapters.records.record import Record
+from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
 from adapters.records.relevance import found_by_relevance
 from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
 
-HEAD = "0003"
-"""The migration this program was written for; a test holds it to the newest one there is."""
+HEAD = "0001"
+"""The revision that this program needs; a test compares it with the newest migration."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
@@ -53,17 +52,15 @@ class PostgresRecordStore:
         self._use(url)
 
     def _use(self, url: str) -> None:
-        """Every connection made from now on goes to this address."""
+        """Makes all new connections to this address."""
         self.url = url
         self._connections = Connections(url, self._bounds)
         self._source = SourceWrites(self._connections)
         self._target = TargetWrites(self._connections)
-        self._old_rows = OldRows(self._connections)
 
     async def open(self) -> None:
         await self._connections.open()
         await require_usable(self._connections)
-        await self._old_rows.look()
 
     async def close(self) -> None:
         await self._connections.close()
@@ -74,10 +71,9 @@ class PostgresRecordStore:
         from adapters.postgres.migrate import upgrade  # noqa: PLC0415 - half a second to load, and rarely needed
 
         await asyncio.to_thread(upgrade, self.url)
-        await self._old_rows.look()
 
     async def revision(self) -> Revision:
-        """Where the tables stand, and where this program needs them."""
+        """The current revision of the tables, and the one that this program needs."""
         try:
             rows = await self._rows(CURRENT_REVISION, [])
         except SchemaMissing:
@@ -106,19 +102,19 @@ class PostgresRecordStore:
         one = len(ids) == 1
         statement = FETCH_ONE[collection] if one else FETCH_MANY[collection]
         rows = await self._rows(statement, [ids[0] if one else list(ids)])
-        records = [self._old_rows.record(collection, row) for row in rows]
-        return {record["id"]: record for record in records}
+        records = map(FORMS[collection].record, rows)
+        return {record[ID]: record for record in records}
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
-        return dict(zip(wanted, answers, strict=True))
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        fetches = [self.fetch(collection, ids) for collection, ids in ids_by_collection.items()]
+        return dict(zip(ids_by_collection, await asyncio.gather(*fetches), strict=True))
 
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:
             return await found_by_relevance(self.find, question)
         statement, values = question_sql(question)
         rows = await self._rows(statement, values)
-        return [self._old_rows.record(question.collection, row) for row in rows]
+        return list(map(FORMS[question.collection].record, rows))
 
     async def count(self, collection: str, where: Criterion) -> int:
         ((number,),) = await self._rows(*count_sql(collection, where))
@@ -127,15 +123,7 @@ class PostgresRecordStore:
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         bounded = min(limit, SCAN_MAX)
         rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
-        return [self._old_rows.record(collection, row) for row in rows]
-
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
-        """See Upgradable."""
-        return await self._old_rows.forms(collection, after=after, limit=min(limit, SCAN_MAX))
-
-    async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
-        """See Upgradable."""
-        return await self._old_rows.rewrite(collection, ids)
+        return list(map(FORMS[collection].record, rows))
 
     async def commit(self, change_set: ChangeSet) -> None:
         await self._source.commit(change_set)
@@ -165,7 +153,7 @@ class _SettledRow(msgspec.Struct, frozen=True):
 
 
 def _latest(settlements: Sequence[Settlement]) -> list[_SettledRow]:
-    """One row for each entry, ordered by id: the settlement that is final, or else the last."""
+    """One row for each entry, ordered by id: the final settlement, or else the last one."""
     by_entry: dict[str, Settlement] = {}
     for settlement in settlements:
         known = by_entry.get(settlement.entry_id)

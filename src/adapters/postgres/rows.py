@@ -1,8 +1,7 @@
-"""The one mapping between records and rows, written for the hot path: no schema layer, values checked and never bent.
+"""The one mapping between records and rows, written for the hot path: values are checked and never changed.
 
 Values travel as text or inside one JSON parameter, so every statement has the same parameter types and is planned
-once. PostgreSQL would turn `5` into the text "5" and 3.0 into 3 without a word; before it can, the record's shape
-refuses such a value.
+once. PostgreSQL would silently turn `5` into the text "5" and 3.0 into 3; the record schema rejects such values first.
 """
 
 import hashlib
@@ -21,10 +20,10 @@ from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, 
 from adapters.records.specs import ALL_SPECS, RecordSpec
 
 WORD_LENGTH_MAX = 256
-"""Longer words are searched by their digest: a lexeme holds 2 KB."""
+"""Longer words are indexed by their digest: a lexeme holds at most 2 KB."""
 
 EXACT_FLOAT_MAX = 1e16
-"""From here on Python writes exponents, and jsonb answers with digits that would read as an integer."""
+"""From here on Python writes exponents, and jsonb returns digits that would read as an integer."""
 
 _TYPES: dict[FieldKind, type[object]] = {
     FieldKind.TEXT: str,
@@ -59,7 +58,7 @@ class RowColumn:
 
 
 class RowForm:
-    """How the records of one spec become rows, and rows records."""
+    """The conversion between the records of one spec and rows."""
 
     def __init__(self, spec: RecordSpec[Any]) -> None:
         self.spec = spec
@@ -80,7 +79,7 @@ class RowForm:
 
     def json_row(self, record: Record) -> dict[str, Any]:
         """The row as JSON values by column key. Raises RuleBroken for a record that does not fit, or Unstorable."""
-        self.spec.shape.require(record)
+        self.spec.schema.require(record)
         if is_tombstone(record):
             return self._erased(record)
         row = dict(record)
@@ -127,7 +126,7 @@ def _columns_of(spec: RecordSpec[Any]) -> Iterator[RowColumn]:
 
 
 def _text(value: str) -> bytes:
-    """What ends a text in the protocol may not stand in one: the rest would be cut off."""
+    """Rejects NUL, which ends a text in the protocol: the rest would be cut off."""
     if "\0" in value:
         raise Unstorable(NUL_FAULT)
     return value.encode()
@@ -145,7 +144,7 @@ _WRITTEN: dict[str, Callable[[Any], bytes]] = {
 
 
 def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
-    """Unknown fields; instants stand apart, because JSON would give them back as texts."""
+    """Unknown fields; instants are kept separately, because JSON would return them as texts."""
     values = {name: record[name] for name in names}
     if not values:
         return None
@@ -155,24 +154,24 @@ def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
 
 
 def search_words(lead: str | None, texts: Iterable[str]) -> str:
-    """The distinct words of the texts as the literal of a `tsvector`; those of the first text stand there once more,
-    as lead words. Letters and digits need no quotes there.
+    """The distinct words of the texts as the literal of a `tsvector`; the words of the first text are repeated as lead
+    words. Letters and digits need no quotes there.
     """
     leading = lexemes(lead) if lead else set()
     return " ".join((*leading.union(lexemes(" ".join(texts))), *map(lead_word, leading)))
 
 
 def lead_word(lexeme: str) -> str:
-    """How a word of the first text field is written beside the word itself, in a `tsvector` and in a `tsquery`.
+    """The lexeme that marks a word of the first text field, in a `tsvector` and in a `tsquery`.
 
-    The weights of `tsvector` would say the same, but an index does not know them, and neither does the planner.
+    The weights of `tsvector` would mean the same, but neither an index nor the planner uses them.
     """
     return f"'^{lexeme}'"
 
 
 def lexemes(text: str) -> set[str]:
-    """The words that `criteria.words_of` finds, as they are indexed. PostgreSQL's own parser would see addresses and
-    numbers instead, and its idea of letters depends on the database's locale.
+    """The words that `criteria.words_of` finds, as they are indexed. PostgreSQL's own parser would recognize addresses
+    and numbers instead, and its letters depend on the database's locale.
     """
     words = set(words_of(text))
     if len(text) > WORD_LENGTH_MAX and any(len(word) > WORD_LENGTH_MAX for word in words):
@@ -185,11 +184,11 @@ def _digest(word: str) -> str:
 
 
 _NESTED = frozenset((dict, list, tuple, float))
-"""The types that need a look before they become JSON."""
+"""The types that are checked before they become JSON."""
 
 
 def storable_tree(value: Any, name: str) -> Any:
-    """The tree as jsonb gives it back. Raises Unstorable for NaN and infinities, which msgspec would write as null."""
+    """The tree as jsonb returns it. Raises Unstorable for NaN and infinities, which msgspec would write as null."""
     pending = [value] if type(value) in _NESTED else []
     is_exact = True
     while pending:

@@ -22,7 +22,7 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
 
 ENTRIES_INLINE_MAX = 4
-"""How many entries one statement takes beside its put; more go through a transaction."""
+"""Entries that one statement takes besides its put; more go through a transaction."""
 
 
 class SourceWrites:
@@ -57,21 +57,21 @@ class SourceWrites:
             raise _conflict(put, await self._stored_version(put))
 
     async def _commit_many(self, change_set: ChangeSet) -> None:
-        """Everything is locked and compared first; replaced rows then leave before their successors come, so that
-        unique values may pass from one record to another within the change set.
+        """Locks and compares all rows first, then deletes replaced rows before it inserts their successors, so that a
+        unique value can move between records of the change set.
         """
         groups: dict[str, list[Put]] = defaultdict(list)
         for put in change_set.puts:
             groups[put.collection].append(put)
         async with self._connections.transaction() as transaction:
-            # Collections in one order for all. Two writers who each keep the row that the other changes, in one
-            # collection, still cross: the server refuses one of them after its deadlock_timeout, and it tries again.
+            # All writers lock collections in one order. Two writers can still deadlock within a collection, each
+            # guarding the row that the other changes: the server ends one after its deadlock_timeout; it retries.
             for collection in sorted({*groups, *(guard.collection for guard in change_set.guards)}):
                 guards = [guard for guard in change_set.guards if guard.collection == collection]
                 await self._keep_guarded(transaction, collection, guards)
                 await self._lock_expected(transaction, collection, groups.get(collection, ()))
             for collection in sorted(groups):
-                # Of several puts of one record the last is what stays.
+                # Of several puts of one record the last one counts.
                 records = list({put.record_id: put.record for put in groups[collection]}.values())
                 await self._run_with_rows(transaction, RELEASE[collection], collection, records)
                 await self._run_with_rows(transaction, INSERT_MANY[collection], collection, records)
@@ -116,7 +116,7 @@ class SourceWrites:
         return None if row is None else int(row[0])
 
     async def _is_committed(self, change_set: ChangeSet) -> bool:
-        """Whether a commit whose answer was lost took place: its entries went in with it or not at all."""
+        """Whether a commit whose reply was lost took place: its entries were stored with it or not at all."""
         if not change_set.entries:
             return False
         answer = await self._connections.run(COUNT_ENTRIES, [list(change_set.entry_ids)])

@@ -19,7 +19,7 @@ SYNCED = "SYNCED"
 
 _ENTRIES = FORMS[AUDIT_LOGS.collection]
 _ARRIVED = {"syncStatus": f"'{SYNCED}'"}
-"""What a mirrored entry says of its own copy, whatever the source said of its; when it arrived the caller says."""
+"""Sync fields of a mirrored entry, whatever the source's copy holds. The caller adds the time of arrival."""
 
 
 def _quoted(name: str) -> str:
@@ -31,7 +31,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _written(form: RowForm) -> list[str]:
-    """The columns a write sets: all of them, so that nothing of the former state stays."""
+    """The columns that a write sets: all of them, so that no value of the earlier state stays."""
     names = [column.name for column in form.columns]
     return [*names, SYNCED_AT] if form.keeps_synced_at else names
 
@@ -47,7 +47,7 @@ def _insert_into(form: RowForm) -> str:
 
 
 def numbered(statement: str) -> str:
-    """The statement with `$1`, `$2`, … for its marks."""
+    """The statement with `$1`, `$2`, … in place of its `%s`."""
     first, *others = statement.split("%s")
     return "".join((first, *(f"${number}{part}" for number, part in enumerate(others, 1))))
 
@@ -85,7 +85,7 @@ VERSION_OF = {
     name: f"SELECT version FROM {form.table} WHERE {KEY_COLUMN} = %s" for name, form in FORMS.items()
 }
 COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY(%s)"
-"""How many of these entries are there: the outcome of a commit whose answer was lost."""
+"""Counts the stored entries: the outcome of a commit whose reply was lost."""
 
 
 # --- writing as source ---------------------------------------------------------------------------
@@ -120,28 +120,28 @@ LOCK_VERSIONS = {
     f" ORDER BY {KEY_COLUMN} FOR UPDATE"
     for name, form in FORMS.items()
 }
-"""Locks the rows of a change set, in the order every writer locks them, and tells their versions."""
+"""Locks the rows of a change set, in the same order for every writer, and returns their versions."""
 
 SHARE_VERSIONS = {
     name: f"SELECT {KEY_COLUMN}, version FROM {form.table} WHERE {KEY_COLUMN} = ANY(%(ids)s)"
     f" ORDER BY {KEY_COLUMN} FOR SHARE"
     for name, form in FORMS.items()
 }
-"""Keeps guarded rows as they are until the transaction ends, beside others that rely on them; tells their versions."""
+"""Locks guarded rows against changes until the transaction ends; other guards share the lock. Returns the versions."""
 
 RELEASE = {
     name: f"DELETE FROM {form.table} AS stored USING {_given(form, named='rows')}"
     f' WHERE stored.{KEY_COLUMN} = given."{ID}" AND stored.version < given."{VERSION}"'
     for name, form in FORMS.items()
 }
-"""Takes away what the rows of the same transaction replace, so that unique values may pass from one to another."""
+"""Deletes the rows that the same transaction replaces, so that a unique value can move between records."""
 
 INSERT_MANY = {
     name: f"{_insert_into(form)} SELECT {_selected(form, 'NULL')} FROM {_given(form, named='rows')}"
     f' ORDER BY given."{ID}" COLLATE "C"'
     for name, form in FORMS.items()
 }
-"""Adds rows and entries; what they replace was released before."""
+"""Adds rows and entries; the rows that they replace were deleted before."""
 
 
 # --- writing as target ---------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def mirror_one(collection: str) -> str:
 MIRRORED_ENTRY_AT: Sequence[int] = tuple(
     place for place, column in enumerate(_ENTRIES.columns) if column.key not in _ARRIVED
 )
-"""Which values of an entry's row `mirror_one` takes."""
+"""The values of an entry's row that `mirror_one` takes."""
 
 ENTRIES_PARAMETER = "entries"
 
@@ -207,4 +207,4 @@ SETTLE = f"""
         AS given (id text, status text, attempts bigint, next_at timestamptz, error text, at timestamptz)
     WHERE stored.{KEY_COLUMN} = given.id AND stored.sync_status IS DISTINCT FROM '{SYNCED}'
 """
-"""Notes what became of mirroring entries. SYNCED is final."""
+"""Notes the outcome of mirroring entries. SYNCED is final."""

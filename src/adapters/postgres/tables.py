@@ -1,16 +1,16 @@
-"""The tables, derived from the specs by rule. Migrations spell the same out; a test proves that both agree.
+"""The tables, derived from the specs by rule. Migrations declare the same tables; a test compares both.
 
     mongo_id    the record's id, and the key
     …           one column per field of the spec, with a real type
     synced_at   when the mirror wrote the row; null where this store was the source
     is_erased   true in tombstones, null otherwise
-    extra       fields the spec does not know, kept and given back
+    extra       unknown fields, kept and returned
     words       the words of the text fields, for search
 
-Columns other than the key and the version may be null, since a tombstone keeps nothing else; one check demands that of
-tombstones, and one demands of every other row what its spec requires. More checks hold fields to the values and the
-kinds of JSON they may have. Text sorts by code point (the C collation). Instants are `timestamptz` without a precision:
-`timestamptz(3)` would round what it cannot hold, and nothing here is altered quietly.
+Columns other than the key and the version are nullable, since a tombstone keeps nothing else. One check requires that
+of tombstones, and one requires the spec's required fields of all other rows. More checks limit values and kinds of
+JSON. Text sorts by code point (the C collation). Instants are `timestamptz` without a precision: `timestamptz(3)` would
+round silently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ IS_ERASED_COLUMN = "is_erased"
 EXTRA = "extra"
 WORDS = "words"
 NEVER_NULL = frozenset({ID, VERSION})
-"""What a tombstone keeps, besides saying that it is one."""
+"""The fields of a tombstone, besides its marks."""
 NEVER_NULL_COLUMNS = frozenset({KEY_COLUMN, VERSION})
 
 metadata = MetaData()
@@ -89,7 +89,7 @@ def _field_column(field: Field) -> Column[Any]:
 
 
 def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
-    """What rows have beside the record's fields."""
+    """The columns of rows besides the record's fields."""
     columns: list[Column[Any]] = [Column(IS_ERASED_COLUMN, Boolean()), Column(EXTRA, JSONB())]
     if all(field.column != SYNCED_AT for field in spec.fields):
         columns.insert(0, Column(SYNCED_AT, TIMESTAMP(timezone=True)))
@@ -99,7 +99,7 @@ def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
 
 
 def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """What was removed for good leaves nothing behind."""
+    """A tombstone keeps no content."""
     content = [column_of(field) for field in spec.fields if field.name not in {*NEVER_NULL, IS_DELETED}]
     own = [EXTRA, WORDS] if spec.text_fields else [EXTRA]
     kept_empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own) if name != SYNCED_AT)
@@ -107,14 +107,14 @@ def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
 
 
 def _completeness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """What is not removed for good has all that its spec requires."""
+    """A row that is no tombstone has every required field."""
     required = [column_of(field) for field in spec.fields if not field.nullable]
     there = " AND ".join(f"{name} IS NOT NULL" for name in required if name not in NEVER_NULL_COLUMNS)
     return CheckConstraint(f"{IS_ERASED_COLUMN} IS TRUE OR ({there})", name=f"{spec.table}_required")
 
 
 def _limits(spec: RecordSpec[Any]) -> Iterator[CheckConstraint]:
-    """What fields with few values, or with JSON, may hold. Nulls pass: whether they may be is said elsewhere."""
+    """The allowed values of enumerations and kinds of JSON. Nulls pass: `_completeness` checks those."""
     for field in spec.fields:
         column, name = column_of(field), _check_name(spec, field)
         if field.values:
@@ -125,7 +125,7 @@ def _limits(spec: RecordSpec[Any]) -> Iterator[CheckConstraint]:
 
 
 def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | None:
-    """What the rows of a partial index have in common, as the clauses of questions say it."""
+    """The condition of a partial index, in the words that questions use."""
     held = (
         (Scope.LIVE if index.live_only else Scope.ALL).held
         if isinstance(index, UniqueKey)

@@ -21,9 +21,9 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken
 
 STATEMENT_ROWS_MAX = 1_000
-"""How many rows one statement takes, unless a single change set has more."""
+"""Rows in one statement, unless a single change set has more."""
 STATEMENT_BYTES_MAX = 1_048_576
-"""About how many bytes one statement takes, unless a single change set has more: search vectors take their time."""
+"""About how many bytes are in one statement, unless a single change set has more: building search vectors is slow."""
 
 Statement = tuple[str, dict[str, str]]
 
@@ -35,37 +35,30 @@ class TargetWrites:
         self._connections = connections
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """See RecordStore.apply."""
-        outcomes: list[Refusal | None] = []
+        """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+        if len(change_sets) == 1:
+            return [await self._apply_alone(change_sets[0])]
         for part in _parts(change_sets):
-            outcomes += await self._apply_part(part)
-        return outcomes
-
-    async def _apply_part(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        """The outcomes of a part. A unique value may be free only once a later change set gave it up, so what was
-        refused for one is tried once more at the end.
-        """
-        faults = await self._faults(change_sets)
-        for place, fault in enumerate(faults):
-            if isinstance(fault, AlreadyExists) and len(change_sets) > 1:
-                faults[place] = (await self._faults([change_sets[place]]))[0]
-        return [None if fault is None else Refusal(_reason(fault)) for fault in faults]
-
-    async def _faults(self, change_sets: Sequence[ChangeSet]) -> list[AlreadyExists | RuleBroken | None]:
-        """Writes all at once; where that fails, halves in the order of arrival until the faulty ones stand alone."""
-        try:
-            await self._in_time(self._write, change_sets)
-        except (AlreadyExists, RuleBroken) as fault:
-            if len(change_sets) == 1:
-                return [await self._fault_after_release(change_sets[0], fault)]
-            middle = len(change_sets) // 2
-            return [*await self._faults(change_sets[:middle]), *await self._faults(change_sets[middle:])]
+            await self._in_time(self._write, part)
         return [None] * len(change_sets)
+
+    async def _apply_alone(self, change_set: ChangeSet) -> Refusal | None:
+        try:
+            try:
+                await self._in_time(self._write, [change_set])
+            except AlreadyExists:
+                # Records of one change set may swap their unique values: then replaced rows leave first.
+                if len(change_set.puts) == 1:
+                    raise
+                await self._in_time(self._write_released, [change_set])
+        except (AlreadyExists, RuleBroken) as fault:
+            return Refusal(_reason(fault))
+        return None
 
     async def _in_time(
         self, write: Callable[[Sequence[ChangeSet]], Awaitable[None]], change_sets: Sequence[ChangeSet]
     ) -> None:
-        """Writes; what takes too long while the server answers a ping is at fault itself, and no outage."""
+        """Writes. A timeout while the server answers a ping is a rejection and no outage."""
         try:
             await retried(lambda: write(change_sets))
         except ConnectionBroken:
@@ -74,20 +67,6 @@ class TargetWrites:
             await self._connections.ping()
             limit_ms = self._connections.statement_timeout_ms
             raise RuleBroken(f"It takes longer than {limit_ms} ms to store.") from slow
-
-    async def _fault_after_release(
-        self, change_set: ChangeSet, fault: AlreadyExists | RuleBroken
-    ) -> AlreadyExists | RuleBroken | None:
-        """The fault that is left when replaced rows leave before their successors come: records of one change set
-        may swap their unique values.
-        """
-        if isinstance(fault, RuleBroken) or len(change_set.puts) == 1:
-            return fault
-        try:
-            await self._in_time(self._write_released, [change_set])
-        except (AlreadyExists, RuleBroken) as lasting:
-            return lasting
-        return None
 
     async def _write(self, change_sets: Sequence[ChangeSet]) -> None:
         if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
@@ -117,9 +96,6 @@ class TargetWrites:
 
 def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
     """The change sets in parts of a bounded number of rows and bytes."""
-    if len(change_sets) == 1:
-        yield change_sets
-        return
     part: list[ChangeSet] = []
     rows = size = 0
     for change_set in change_sets:

@@ -1,4 +1,4 @@
-"""The closed algebra of questions: every operator here compiles in every store and stands in the contract suite.
+"""The closed algebra of questions: every store compiles every operator here, and the contract suite covers each.
 
 Null and missing are the same thing in a question. Text compares by code point, instants by time. Nulls come first in
 ascending and last in descending order. Fields are record names.
@@ -62,7 +62,7 @@ class Holds:
 
 
 class Lead(IntEnum):
-    """How many of the words that were asked for stand in the first of the text fields, the title or the name."""
+    """How many words of a search occur in the first text field, the title or the name."""
 
     NONE = 0
     SOME = 1
@@ -102,20 +102,20 @@ EVERYTHING = AllOf(())
 
 
 def conjuncts_of(where: Criterion) -> list[Criterion]:
-    """What must hold all at once; nothing where everything matches."""
+    """The criteria that must all hold; none where everything matches."""
     if isinstance(where, AllOf):
         return [inner for criterion in where.criteria for inner in conjuncts_of(criterion)]
     return [where]
 
 
 RELEVANCE = "$relevance"
-"""The order of a search instead of a field: see `relevance`. Records that were found in it say their place in it, under
-a name that no field can have."""
+"""The order of a search instead of a field: see `relevance`. Records found in this order carry their group under this
+name, which no field can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sort by, a field or RELEVANCE; the id, ascending or descending alike, always breaks ties."""
+    """The field to sort by, or RELEVANCE; the id, in the same direction, always breaks ties."""
 
     field: str
     descending: bool = False
@@ -133,7 +133,7 @@ class Question:
 
 
 def after_position(order: Order, after: tuple[Scalar | None, str]) -> Criterion:
-    """The criterion that keeps what follows a position in this order: the one place that knows where nulls stand."""
+    """The criterion for records after a position in this order. No other code decides where nulls sort."""
     value, last_id = after
     beyond_id = Range(field="id", below=last_id) if order.descending else Range(field="id", above=last_id)
     if order.field == "id":

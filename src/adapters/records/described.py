@@ -1,4 +1,4 @@
-"""Stores that tell what they are, for the person who mends an installation."""
+"""Stores that report product, version and clock, for operators."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,7 +7,7 @@ from application.ports.health import StoreFacts
 
 @runtime_checkable
 class Described(Protocol):
-    """A store that answers for itself; decorators need not."""
+    """A store that reports facts about its server; decorators need not implement it."""
 
     async def facts(self) -> StoreFacts:
         """Product, version, arrangement, clock. Raises StoreUnavailable."""

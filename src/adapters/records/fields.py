@@ -1,4 +1,4 @@
-"""The fields of an entity as stores see them: names, kinds, and what each may hold. Derived from the entity by rule."""
+"""The fields of an entity as stores see them: names, kinds and allowed values. Derived from the entity by rule."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -9,7 +9,7 @@ from adapters.records.record import camel, optional_of
 
 
 class FieldKind(Enum):
-    """What a field holds; each store has one type for each kind."""
+    """The kind of a field's values; each store has one type for each kind."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -22,8 +22,8 @@ class FieldKind(Enum):
 class Field:
     """One field of a record: `name` camelCase in records and documents, `column` snake_case in rows.
 
-    `values` are all it may hold, where they are few, and `names` what the domain calls them; `is_list` tells lists
-    from objects among JSON values.
+    `values` are the allowed values of an enumeration, and `names` their names in the domain; `is_list` distinguishes
+    lists from objects among JSON values.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Records in older forms than today's: how many wait in a store, and how they are stored anew."""
+"""Counts the records that a store holds in an old format, and rewrites them in today's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from application.ports.schema import OldRecords
 from domain.errors import AlreadyExists, RuleBroken
 
 PAGE = 500
-"""Records that are looked at, and at most rewritten, in one call: short enough for writers to get between."""
+"""Records read, and at most rewritten, in one call: short enough for writers to get in between."""
 LOOKED_AT_MAX = 20_000
-"""How many records of a collection are counted before the count says that there are more."""
+"""Records of a collection that are counted; the count of a larger collection says that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
-class StoredForm:
-    """In which form one record is stored. What does not fit cannot be read as its entity, rewritten or not."""
+class StoredFormat:
+    """The format of one stored record. A record that does not fit its schema cannot be read as an entity at all."""
 
     record_id: str
     is_current: bool
@@ -27,30 +27,30 @@ class StoredForm:
 
 @runtime_checkable
 class Upgradable(Protocol):
-    """A store that upgrades what it reads. All methods raise StoreUnavailable."""
+    """A store that upgrades the records it reads. All methods raise StoreUnavailable."""
 
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
-        """The forms of at most `limit` records with ids above `after`, by id."""
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
+        """The formats of at most `limit` records with ids above `after`, by id."""
         ...
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
-        """Stores those of the records that are old in the form in which they are read; returns how many it was.
+        """Stores the old ones among the records in the format in which they are read; returns how many.
 
-        Nothing has happened to them, so their versions stay, there are no entries, and nothing is mirrored: a target
-        upgrades its own copy when it reads it. A record that somebody changes at the same time is left to him.
+        Their content does not change, so their versions stay, there are no entries, and nothing is mirrored: a target
+        upgrades its own copy when it reads it. A record that is changed at the same time is left to that writer.
         """
         ...
 
 
 async def waiting_in(store: RecordStore, collection: str) -> OldRecords:
-    """How many of the first LOOKED_AT_MAX records wait for an upgrade; changes nothing."""
+    """How many of the first LOOKED_AT_MAX records are old; changes nothing."""
     return await _walked(store, collection, is_rewriting=False)
 
 
 async def rewritten_in(store: RecordStore, collection: str) -> OldRecords:
-    """Stores all old records of a collection in today's form, page by page; says what it did and what is left.
+    """Stores all old records of a collection in today's format, page by page; returns what was done and what is left.
 
-    Safe beside writers and in the middle of a crash: each page is whole, and what is left is found again.
+    Safe beside writers and after a crash: each page is atomic, and the next run finds the rest.
     """
     return await _walked(store, collection, is_rewriting=True)
 
@@ -59,16 +59,16 @@ async def _walked(store: RecordStore, collection: str, *, is_rewriting: bool) ->
     looked_at = old = unfit = rewritten = 0
     after: str | None = None
     while is_rewriting or looked_at < LOOKED_AT_MAX:
-        forms = await _forms(store, collection, after)
-        looked_at += len(forms)
-        unfit += sum(not form.fits for form in forms)
-        waiting = [form.record_id for form in forms if not form.is_current and form.fits]
+        formats = await _formats(store, collection, after)
+        looked_at += len(formats)
+        unfit += sum(not one.fits for one in formats)
+        waiting = [one.record_id for one in formats if not one.is_current and one.fits]
         old += len(waiting)
         if is_rewriting and waiting and isinstance(store, Upgradable):
             rewritten += await _rewritten(store, collection, waiting)
-        if len(forms) < PAGE:
+        if len(formats) < PAGE:
             break
-        after = forms[-1].record_id
+        after = formats[-1].record_id
     return OldRecords(
         store=store.name,
         collection=collection,
@@ -81,7 +81,7 @@ async def _walked(store: RecordStore, collection: str, *, is_rewriting: bool) ->
 
 
 async def _rewritten(store: Upgradable, collection: str, ids: Sequence[str]) -> int:
-    """All at once; where one of them meets a unique value that is taken, one by one, and that one stays as it is."""
+    """Rewrites all at once, or one by one where one of them has a unique value that is taken; that one stays old."""
     try:
         return await store.rewrite(collection, ids)
     except (AlreadyExists, RuleBroken):
@@ -90,10 +90,10 @@ async def _rewritten(store: Upgradable, collection: str, ids: Sequence[str]) -> 
         return sum([await _rewritten(store, collection, [record_id]) for record_id in ids])
 
 
-async def _forms(store: RecordStore, collection: str, after: str | None) -> list[StoredForm]:
+async def _formats(store: RecordStore, collection: str, after: str | None) -> list[StoredFormat]:
     if isinstance(store, Upgradable):
-        return await store.forms(collection, after=after, limit=PAGE)
-    # Such a store gave everything today's form when it was opened.
-    fits = SPECS[collection].shape.fits
+        return await store.formats(collection, after=after, limit=PAGE)
+    # Every record of such a store has today's format: its checks, or its opening, see to that.
+    fits = SPECS[collection].schema.fits
     records = await store.scan(collection, after=after, limit=PAGE)
-    return [StoredForm(record[ID], is_current=True, fits=fits(record)) for record in records]
+    return [StoredFormat(record[ID], is_current=True, fits=fits(record)) for record in records]

@@ -1,4 +1,4 @@
-"""Records: the neutral dictionary of one entity, and the one mapping from and to it.
+"""Records: the store-neutral dictionary of one entity, and the one mapping from and to it.
 
 A record is flat: camelCase keys; values are None, bool, int, float, str, aware datetime (whole milliseconds), or a
 tree of JSON values. A document is the record with `id` as `_id`; a row is derived by rule. Two msgspec conversions
@@ -20,7 +20,7 @@ ID = "id"
 VERSION = "version"
 IS_DELETED = "isDeleted"
 IS_ERASED = "isErased"
-"""Set in tombstones only: what is left of a record that was removed for good."""
+"""Set in tombstones only: what remains of a permanently removed record."""
 
 
 class CorruptRecord(Exception):
@@ -99,7 +99,7 @@ class RecordMapping(Generic[E]):
         return record
 
     def from_record(self, record: Mapping[str, Any]) -> E:
-        """The entity; unknown fields are left to the record. Raises CorruptRecord where it does not fit."""
+        """The entity, without the record's unknown fields. Raises CorruptRecord where the record does not fit."""
         try:
             mirror = msgspec.convert(record, self.struct)
             return msgspec.convert(mirror, self.entity, from_attributes=True)
@@ -114,7 +114,7 @@ def mapping_of(entity: type[E]) -> RecordMapping[E]:
 
 
 def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds and `Z`; the form of instants inside JSON values and over HTTP."""
+    """RFC 3339 in UTC with milliseconds and `Z`: the format of instants inside JSON values and over HTTP."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
@@ -124,7 +124,7 @@ def json_value(value: Any) -> Any:
 
 
 def tombstone(record_id: str, version: int) -> Record:
-    """What stays of a record removed for good: enough to refuse every late replay."""
+    """What remains of a permanently removed record: enough to reject every late replay."""
     return {ID: record_id, VERSION: version, IS_DELETED: True, IS_ERASED: True}
 
 

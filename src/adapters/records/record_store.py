@@ -15,26 +15,26 @@ REASON_LENGTH_MAX = 500
 class RecordStore(Protocol):
     """Keeps records by collection and id.
 
-    Every method raises StoreUnavailable where the store does not answer within its time-outs. Records that come back
+    Every method raises StoreUnavailable where the store does not answer within its timeouts. Records that come back
     equal those that were put, field by field: null fields as None, instants aware in UTC, unknown fields kept. The
-    caller owns what it gets and what it gives: the store neither keeps nor hands out shared mutable state.
-    Records removed for good come back as tombstones from `fetch` and `scan`, never from `find` and `count`.
+    caller owns the records that it passes and receives: the store neither keeps nor returns shared mutable state.
+    `fetch` and `scan` return permanently removed records as tombstones; `find` and `count` leave them out.
     """
 
     @property
     def name(self) -> str:
-        """What operators call it: monty, mongo or postgres."""
+        """The name that operators use: monty, mongo or postgres."""
         ...
 
     async def open(self) -> None:
-        """Connects, and finishes or undoes what a crash left. Harmless when open already.
+        """Connects, and finishes or undoes changes that a crash interrupted. Harmless when open already.
 
         Raises StoreUnavailable, or StoreRefused with a remedy.
         """
         ...
 
     async def close(self) -> None:
-        """Finishes what runs and lets go. Harmless when closed already."""
+        """Waits for running calls and disconnects. Harmless when closed already."""
         ...
 
     async def prepare(self) -> None:
@@ -42,15 +42,15 @@ class RecordStore(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Returns where the store answers requests, within a second or so."""
+        """Returns within a second or so if the store answers requests."""
         ...
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """Those of the ids (at most FETCH_MAX) that exist, by id, as of the last commit."""
         ...
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        """What `fetch` answers for the ids of each collection, asked for together: every collection has its key."""
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        """The results of `fetch` for several collections in one call; every collection has its key."""
         ...
 
     async def find(self, question: Question) -> list[Record]:
@@ -66,14 +66,13 @@ class RecordStore(Protocol):
         ...
 
     async def commit(self, change_set: ChangeSet) -> None:
-        """All puts and entries, or none, durable on return, also after a crash in between.
+        """Writes all puts and entries, or none; durable on return, also after a crash in between.
 
-        Raises VersionConflict (with the current version) where a put's expected version is not the stored one,
-        or where a guarded record has another version, and names that record; AlreadyExists (with the fields) where a
-        unique key is taken; RuleBroken where the store cannot hold a record. Whoever changes a guarded record finds,
-        once that change is committed, every change set that was committed while the guard still held.
-        Where the answer was lost the outcome is looked up, not assumed. Nothing changes when it raises, except that
-        StoreUnavailable leaves the outcome open.
+        Raises VersionConflict (with the current version and the record) where a put's expected version is not the
+        stored one or a guarded record has another version; AlreadyExists (with the fields) where a unique key is
+        taken; RuleBroken where the store cannot hold a record. A change of a guarded record, once committed, sees every
+        change set that was committed while the guard still held. Where the reply was lost, the outcome is looked up,
+        not assumed. Nothing changes when this raises, except that StoreUnavailable leaves the outcome open.
         """
         ...
 
@@ -81,15 +80,17 @@ class RecordStore(Protocol):
         """Mirrors resulting states: each put is stored where the stored version is lower, each entry where it is new.
 
         Idempotent and independent of order; expected versions are ignored. Each change set is atomic, and each has its
-        own outcome: None once it is durable here (or superseded), or a Refusal for a fault of its own, which does not
-        hinder the others. Entries arrive with sync status SYNCED.
+        own outcome: None once it is durable here (or superseded), or a Refusal because of its own records, which does
+        not affect the others. Entries arrive with sync status SYNCED. A store that writes several in one statement may
+        raise AlreadyExists or RuleBroken instead where it rejects one of several; any part of them may be stored then,
+        and the caller isolates the rejected one (adapters.dual_write.isolation).
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Notes on entries of this store what became of mirroring them. Idempotent; unknown entries are ignored."""
+        """Notes the outcome of mirroring on entries of this store. Idempotent; unknown entries are ignored."""
         ...
 
 
 class StoreRefused(Exception):
-    """A store that answers but must not be used as it is; the message says what to do."""
+    """The store answers but must not be used in its present state; the message says what to do."""

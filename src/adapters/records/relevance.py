@@ -1,9 +1,9 @@
 """The order of a search: best first where it is descending, the same in every store.
 
-What has all the words in its first text field (a title, a name) comes before what has some of them there, and that
-before what has them elsewhere only; among equals the id decides, so the newest comes first. Each of these groups is a
-plain question, which every store answers from its own index of words: no store ranks by itself, and a position is a
-group and an id.
+Records with all words in their first text field (a title, a name) come before records with some of them there, and
+those before records with words in other fields only. Within a group the id decides, so the newest comes first. Each
+group is a plain question that every store answers from its own index of words: no store ranks by itself, and a
+position is a group and an id.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -28,14 +28,14 @@ Find = Callable[[Question], Awaitable[list[Record]]]
 async def found_by_relevance(find: Find, question: Question) -> list[Record]:
     """The records of a question in the order of RELEVANCE, each with its group under that name.
 
-    `find` answers questions in other orders. A record that changes its group meanwhile is seen once.
+    `find` answers questions in other orders. A record that changes its group meanwhile appears once.
     """
     found: dict[str, Record] = {}
     for lead, part in _groups(question):
-        wanted = replace(part, limit=question.limit - len(found))
-        if wanted.limit < 1:
+        rest = replace(part, limit=question.limit - len(found))
+        if rest.limit < 1:
             break
-        for record in await find(wanted):
+        for record in await find(rest):
             found.setdefault(record[ID], {**record, RELEVANCE: lead.value})
     return list(found.values())
 
@@ -53,7 +53,7 @@ def _groups(question: Question) -> Iterator[tuple[Lead, Question]]:
 
 
 def _possible(where: Criterion) -> tuple[Lead, ...]:
-    """The groups that may hold something: one word stands in the first field or not, no word always does."""
+    """The groups that can hold records: a single word cannot occur in the first field only in part."""
     words = words_of(" ".join(criterion.text for criterion in _searches(where)))
     if not words:
         return (Lead.ALL,)

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Where a schema stands (None before its first step), and where this program needs it."""
+    """The schema's current revision (None before the first step), and the one that this program needs."""
 
     current: str | None
     expected: str
@@ -14,12 +14,12 @@ class Revision:
 
 @runtime_checkable
 class Revisioned(Protocol):
-    """A store that keeps its own account of its schema. All methods raise StoreUnavailable."""
+    """A store that records the revision of its schema itself. All methods raise StoreUnavailable."""
 
     async def revision(self) -> Revision:
-        """Where the schema stands; changes nothing."""
+        """The current and the expected revision; changes nothing."""
         ...
 
     async def step_back(self) -> None:
-        """Takes the schema one step back, with what that step had added."""
+        """Takes the schema one step back and drops what that step had added."""
         ...

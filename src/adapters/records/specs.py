@@ -1,4 +1,4 @@
-"""One declaration per collection: what a store must know to hold its records."""
+"""One declaration per collection: everything that a store needs to know to hold its records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, fields_of
+from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
 from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
-from adapters.records.shape import Shape
-from adapters.records.upgrades import Former, Upgrades, defaults_of
+from adapters.records.record_schema import RecordSchema
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
@@ -26,7 +26,7 @@ from domain.watch import Watch
 E = TypeVar("E")
 
 UNSETTLED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
-"""What an entry says that is still to be mirrored."""
+"""The sync statuses of entries that are still to be mirrored."""
 
 Held = dict[str, tuple[Scalar, ...]]
 
@@ -43,18 +43,18 @@ class UniqueKey:
 
 
 class Scope(Enum):
-    """Which records an index holds. Every index costs every write, so it holds no more than is asked for."""
+    """Which records an index holds. Every index costs every write, so an index holds only records that are queried."""
 
     ALL = "all"
     LIVE = "live"
-    """What is not in the trash, which nearly all questions exclude."""
+    """Records outside the trash; nearly all questions exclude the trash."""
     TRASH = "trash"
     UNSETTLED = "unsettled"
-    """Entries that are still to be mirrored: few, and none where all is well."""
+    """Entries that are still to be mirrored: few, and normally none."""
 
     @property
     def held(self) -> Held:
-        """Each field that decides what it holds, with the values a record may have there."""
+        """The fields that decide whether a record is in the scope, each with the values it may have there."""
         return _HELD[self]
 
 
@@ -68,9 +68,9 @@ _HELD: dict[Scope, Held] = {
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Fields that questions pin or order by, in this order; each question also breaks ties by id.
+    """Fields that questions filter or order by, in this order; each question also breaks ties by id.
 
-    Records outside its scope are not in it, nor are those where the first field is null: nobody looks for them by it.
+    The index leaves out records outside its scope, and records whose first field is null: no question looks for those.
     """
 
     name: str
@@ -80,14 +80,14 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSpec(Generic[E]):
-    """How one entity is kept. `text_fields` are searched by word. Local collections are never mirrored."""
+    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored."""
 
     collection: str
     table: str
     mapping: RecordMapping[E]
     fields: tuple[Field, ...]
-    shape: Shape
-    upgrades: Upgrades
+    schema: RecordSchema
+    legacy: LegacyFields
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
@@ -95,14 +95,14 @@ class RecordSpec(Generic[E]):
 
     def upgraded(self, record: Record) -> Record:
         """The record as this program writes it; the same object where it is already."""
-        return self.upgrades.upgraded(record)
+        return self.legacy.upgraded(record)
 
     def entity(self, record: Record) -> E:
         """The entity of a record. Raises CorruptRecord where it does not fit, upgraded or not."""
         try:
             return self.mapping.from_record(record)
         except CorruptRecord:
-            # Stores upgrade what they read; an earlier state that the audit trail tells is still an old one.
+            # Stores upgrade the records that they read, but an earlier state from the audit trail may be an old one.
             upgraded = self.upgraded(record)
             if upgraded is record:
                 raise
@@ -116,7 +116,7 @@ class RecordSpec(Generic[E]):
         raise KeyError(f"{self.collection} has no field {name}")
 
     def present_in(self, index: UniqueKey | Index) -> tuple[str, ...]:
-        """The fields that are never null in what the index or key holds, of those that may be null elsewhere."""
+        """The nullable fields that are never null in records of the index or key."""
         leading, held = (
             (index.fields, {}) if isinstance(index, UniqueKey) else (index.fields[:1], index.scope.held)
         )
@@ -125,7 +125,7 @@ class RecordSpec(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRecord:
-    """Something a store knows about itself: a lease, the arrangement of stores. `value` holds JSON values."""
+    """A fact about the store itself: a lease, the arrangement of stores. `value` holds JSON values."""
 
     id: str
     version: int
@@ -139,24 +139,24 @@ STAND_INS = (
     ("updatedBy", "createdBy"),
     ("ownerId", "createdBy"),
 )
-"""Required fields, each with the one that says the same in a record that lacks it."""
+"""Required fields, each with the field whose value replaces it where it is missing."""
 
 
 def _spec(
     entity: type[E],
     collection: str,
     *,
-    formers: Sequence[Former] = (),
+    legacy_fields: Sequence[LegacyField] = (),
     **facts: Any,
 ) -> RecordSpec[E]:
     mapping, fields = mapping_of(entity), fields_of(entity)
-    shape = Shape(collection, fields)
-    columns = [Former(field.column, field.name) for field in fields if field.column != field.name]
-    upgrades = Upgrades(
-        shape,
+    schema = RecordSchema(collection, fields)
+    columns = [LegacyField(field.column, field.name) for field in fields if field.column != field.name]
+    legacy = LegacyFields(
+        schema,
         fields,
         defaults=defaults_of(mapping.struct),
-        formers=(*columns, *formers),
+        legacy_fields=(*columns, *legacy_fields),
         stand_ins=STAND_INS,
     )
     return RecordSpec(
@@ -164,8 +164,8 @@ def _spec(
         table=facts.pop("table", f"postgres_{collection}"),
         mapping=mapping,
         fields=fields,
-        shape=shape,
-        upgrades=upgrades,
+        schema=schema,
+        legacy=legacy,
         **facts,
     )
 
@@ -174,8 +174,8 @@ def _till(details: Any) -> Any:
     return details.get("deferredTill") if isinstance(details, dict) else None
 
 
-_ACTIVE = (Former("isActive", IS_DELETED, not_), Former("is_active", IS_DELETED, not_))
-"""What was there before the trash: records that were not active any more."""
+_ACTIVE = (LegacyField("isActive", IS_DELETED, not_), LegacyField("is_active", IS_DELETED, not_))
+"""Removed records of services that have no trash are marked as not active."""
 
 USERS = _spec(
     User,
@@ -183,7 +183,7 @@ USERS = _spec(
     unique_keys=(UniqueKey("users_email", ("email",), live_only=True),),
     indexes=(Index("users_created", ("createdAt",)),),
     text_fields=("name",),
-    formers=(Former("emailId", "email"), Former("email_id", "email")),
+    legacy_fields=(LegacyField("emailId", "email"), LegacyField("email_id", "email")),
 )
 
 ROLES = _spec(
@@ -191,7 +191,7 @@ ROLES = _spec(
     "roles",
     unique_keys=(UniqueKey("roles_name", ("scope", "name"), live_only=True),),
     indexes=(Index("roles_created", ("createdAt",), Scope.LIVE),),
-    formers=_ACTIVE,
+    legacy_fields=_ACTIVE,
 )
 
 TEAMS = _spec(
@@ -212,7 +212,7 @@ TEAM_MEMBERS = _spec(
         Index("team_members_team", ("teamId", "createdAt")),
         Index("team_members_user", ("userId", "createdAt"), Scope.LIVE),
     ),
-    formers=_ACTIVE,
+    legacy_fields=_ACTIVE,
 )
 
 PROJECTS = _spec(
@@ -251,7 +251,7 @@ TASKS = _spec(
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
-    formers=(Former("labels", "labelIds"), Former("deferredDetails", "deferredTill", _till)),
+    legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
 )
 
 TASK_ASSIGNMENTS = _spec(
@@ -264,7 +264,11 @@ TASK_ASSIGNMENTS = _spec(
         Index("task_assignments_created", ("createdAt",), Scope.LIVE),
         Index("task_assignments_history", ("taskId", "createdAt")),
     ),
-    formers=(*_ACTIVE, Former("userType", "assigneeType"), Former("user_type", "assigneeType")),
+    legacy_fields=(
+        *_ACTIVE,
+        LegacyField("userType", "assigneeType"),
+        LegacyField("user_type", "assigneeType"),
+    ),
 )
 
 WATCHLISTS = _spec(
@@ -274,7 +278,7 @@ WATCHLISTS = _spec(
         Index("watchlists_user", ("userId", "updatedAt"), Scope.LIVE),
         Index("watchlists_task", ("taskId", "createdAt")),
     ),
-    formers=_ACTIVE,
+    legacy_fields=_ACTIVE,
 )
 
 LABELS = _spec(
@@ -334,4 +338,4 @@ ALL_SPECS: tuple[RecordSpec[Any], ...] = (*ENTITY_SPECS, AUDIT_LOGS, CONTROL)
 SPECS: dict[str, RecordSpec[Any]] = {spec.collection: spec for spec in ALL_SPECS}
 
 SYNC_FIELDS = frozenset({"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt"})
-"""What a store says of its own copy of an entry; never mirrored and never compared."""
+"""Fields that describe a store's own copy of an entry; never mirrored and never compared."""

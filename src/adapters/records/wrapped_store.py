@@ -1,15 +1,21 @@
 """A record store around another one, for decorators that change little of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 
+T = TypeVar("T")
+
+Answer = Coroutine[Any, Any, T]
+"""What an `async def` returns. Handing it on instead of awaiting it saves a frame per decorator and call."""
+
 
 class WrappedStore:
-    """The port RecordStore, every request handed on. Decorators override what they change."""
+    """The port RecordStore, every call handed on. Decorators override what they change."""
 
     def __init__(self, inner: RecordStore) -> None:
         self._inner = inner
@@ -18,38 +24,38 @@ class WrappedStore:
     def name(self) -> str:
         return self._inner.name
 
-    async def open(self) -> None:
-        await self._inner.open()
+    def open(self) -> Answer[None]:
+        return self._inner.open()
 
-    async def close(self) -> None:
-        await self._inner.close()
+    def close(self) -> Answer[None]:
+        return self._inner.close()
 
-    async def prepare(self) -> None:
-        await self._inner.prepare()
+    def prepare(self) -> Answer[None]:
+        return self._inner.prepare()
 
-    async def ping(self) -> None:
-        await self._inner.ping()
+    def ping(self) -> Answer[None]:
+        return self._inner.ping()
 
-    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return await self._inner.fetch(collection, ids)
+    def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
+        return self._inner.fetch(collection, ids)
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        return await self._inner.gather(wanted)
+    def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
+        return self._inner.gather(ids_by_collection)
 
-    async def find(self, question: Question) -> list[Record]:
-        return await self._inner.find(question)
+    def find(self, question: Question) -> Answer[list[Record]]:
+        return self._inner.find(question)
 
-    async def count(self, collection: str, where: Criterion) -> int:
-        return await self._inner.count(collection, where)
+    def count(self, collection: str, where: Criterion) -> Answer[int]:
+        return self._inner.count(collection, where)
 
-    async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
-        return await self._inner.scan(collection, after=after, limit=limit)
+    def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
+        return self._inner.scan(collection, after=after, limit=limit)
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        await self._inner.commit(change_set)
+    def commit(self, change_set: ChangeSet) -> Answer[None]:
+        return self._inner.commit(change_set)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
-        return await self._inner.apply(change_sets)
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Refusal | None]]:
+        return self._inner.apply(change_sets)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        await self._inner.settle(settlements)
+    def settle(self, settlements: Sequence[Settlement]) -> Answer[None]:
+        return self._inner.settle(settlements)

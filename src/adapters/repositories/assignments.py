@@ -1,9 +1,10 @@
-"""Assignments and watches: their questions as criteria."""
+"""Repositories of assignments and watches: their questions as criteria."""
 
 from collections.abc import Iterable, Sequence
 
 from adapters.records.criteria import Equals, OneOf
 from adapters.records.record import IS_DELETED
+from adapters.records.specs import TASK_ASSIGNMENTS, WATCHLISTS
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
 from domain.assignment import TaskAssignment
@@ -14,6 +15,8 @@ LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 class StoredAssignments(StoredRepository[TaskAssignment]):
     """The port Assignments."""
+
+    spec = TASK_ASSIGNMENTS
 
     async def executed_by(self, user_id: str, team_id: str) -> Sequence[TaskAssignment]:
         return await self._all(Equals("executorId", user_id), Equals("assigneeId", team_id), LIVE)
@@ -26,13 +29,15 @@ class StoredAssignments(StoredRepository[TaskAssignment]):
         return await self._all(OneOf("taskId", tuple(task_ids)))
 
     async def of_tasks(self, task_ids: Iterable[str]) -> dict[str, TaskAssignment]:
-        wanted = tuple(dict.fromkeys(task_ids))
-        found = await self._all(OneOf("taskId", wanted), LIVE) if wanted else []
+        ids = tuple(dict.fromkeys(task_ids))
+        found = await self._all(OneOf("taskId", ids), LIVE) if ids else []
         return {assignment.task_id: assignment for assignment in found}
 
 
 class StoredWatches(StoredRepository[Watch]):
     """The port Watches."""
+
+    spec = WATCHLISTS
 
     async def page_of_user(self, user_id: str, page: PageRequest) -> Page[Watch]:
         return await self._page([Equals("userId", user_id)], page, deleted=False)

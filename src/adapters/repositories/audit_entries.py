@@ -1,4 +1,4 @@
-"""The audit trail: questions about entries."""
+"""The audit trail: its questions as criteria."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from application.ports.repositories import AuditFilter
 from domain.audit import AuditEntry
 
 LARGE_ENTRIES_AT_ONCE = 5
-"""How many entries are read at once where each may hold a whole plan twice: megabytes."""
+"""Entries read at once where each may hold a whole plan twice, which can be megabytes."""
 CHANGES_BYTES_MAX = 4 * 1024 * 1024
 _LARGE = TIMELINES.collection
 
@@ -26,10 +26,10 @@ class StoredAuditTrail:
     def __init__(self, store: RecordStore) -> None:
         self._store = store
 
-    async def matching(self, wanted: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
-        where = AllOf(tuple(_criteria(wanted)))
+    async def matching(self, filter_: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+        where = AllOf(tuple(_criteria(filter_)))
         question = page_question(AUDIT_LOGS.collection, where, page)
-        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(wanted) else question.limit
+        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(filter_) else question.limit
         records, is_last = await self._read(question, at_once)
         positions = [Position(record[page.sort.field], record[ID]) for record in records]
         total = await self._store.count(AUDIT_LOGS.collection, where) if page.with_total else None
@@ -37,37 +37,41 @@ class StoredAuditTrail:
         return Page(items=items, next=None if is_last else positions[-1], total=total, positions=positions)
 
     async def _read(self, question: Question, at_once: int) -> tuple[list[Record], bool]:
-        """What is found without the last record that the question asks for, and whether that is all there is.
+        """The records without the extra last one that the question asks for, and whether no more follow.
 
-        Once CHANGES_BYTES_MAX are read nothing more is: the page ends early.
+        The page ends early once CHANGES_BYTES_MAX have been read.
         """
         records: list[Record] = []
         size = 0
         while size < CHANGES_BYTES_MAX and len(records) < question.limit:
-            wanted = min(at_once, question.limit - len(records))
-            part = await self._store.find(replace(question, limit=wanted))
+            limit = min(at_once, question.limit - len(records))
+            part = await self._store.find(replace(question, limit=limit))
             records += part
-            if len(part) < wanted:
+            if len(part) < limit:
                 return records, True
             size += _size(part)
             question = replace(question, after=(part[-1][question.order.field], part[-1][ID]))
         return records[:-1], False
 
     async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
-        told = [(entry.id, entry.collection, entry.entity_id) for entry in entries]
-        wanted: dict[str, list[str]] = {}
-        for _, collection, entity_id in told:
-            wanted.setdefault(collection, []).append(entity_id)
-        found = await self._store.gather(wanted) if wanted else {}
+        subjects = [(entry.id, entry.collection, entry.entity_id) for entry in entries]
+        ids: dict[str, list[str]] = {}
+        for _, collection, entity_id in subjects:
+            ids.setdefault(collection, []).append(entity_id)
+        found = await self._store.gather(ids) if ids else {}
         return frozenset(
             entry_id
-            for entry_id, collection, entity_id in told
+            for entry_id, collection, entity_id in subjects
             if is_tombstone(found[collection].get(entity_id, {}))
         )
 
     async def of_version(self, collection: str, entity_id: str, version: int) -> AuditEntry | None:
-        wanted = (Equals("collection", collection), Equals("entityId", entity_id), Equals("version", version))
-        return await self._first(AllOf(wanted))
+        criteria = (
+            Equals("collection", collection),
+            Equals("entityId", entity_id),
+            Equals("version", version),
+        )
+        return await self._first(AllOf(criteria))
 
     async def with_key(self, idempotency_key: str) -> AuditEntry | None:
         return await self._first(Equals("idempotencyKey", idempotency_key))
@@ -77,28 +81,28 @@ class StoredAuditTrail:
         return AUDIT_LOGS.mapping.from_record(records[0]) if records else None
 
 
-def _may_be_large(wanted: AuditFilter) -> bool:
-    if wanted.collection is None:
-        return wanted.collections is None or _LARGE in wanted.collections
-    return wanted.collection == _LARGE
+def _may_be_large(filter_: AuditFilter) -> bool:
+    if filter_.collection is None:
+        return filter_.collections is None or _LARGE in filter_.collections
+    return filter_.collection == _LARGE
 
 
 def _size(records: Sequence[Record]) -> int:
     return sum(len(msgspec.json.encode(record["changes"])) for record in records)
 
 
-def _criteria(wanted: AuditFilter) -> list[Criterion]:
+def _criteria(filter_: AuditFilter) -> list[Criterion]:
     pinned = {
-        "collection": wanted.collection,
-        "entityId": wanted.entity_id,
-        "actorId": wanted.actor_id,
-        "action": wanted.action,
+        "collection": filter_.collection,
+        "entityId": filter_.entity_id,
+        "actorId": filter_.actor_id,
+        "action": filter_.action,
     }
     criteria: list[Criterion] = [Equals(name, value) for name, value in pinned.items() if value is not None]
-    if wanted.collections is not None:
-        criteria.append(OneOf("collection", wanted.collections))
-    if wanted.entity_ids is not None:
-        criteria.append(OneOf("entityId", wanted.entity_ids))
-    if wanted.since is not None or wanted.until is not None:
-        criteria.append(Range(field="at", at_least=wanted.since, below=wanted.until))
+    if filter_.collections is not None:
+        criteria.append(OneOf("collection", filter_.collections))
+    if filter_.entity_ids is not None:
+        criteria.append(OneOf("entityId", filter_.entity_ids))
+    if filter_.since is not None or filter_.until is not None:
+        criteria.append(Range(field="at", at_least=filter_.since, below=filter_.until))
     return criteria

@@ -1,4 +1,4 @@
-"""What every typed repository does the same way: read by id, page, go back in time, save."""
+"""The common part of all typed repositories: read by id, page, reconstruct earlier versions, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,18 +17,18 @@ from domain.errors import Conflict, NotFound, Purged
 E = TypeVar("E", bound=Entity)
 
 UNDO_PAGE = 200
-"""How many entries are read at once to go back in time; a repository whose entries are large says less."""
+"""Entries read at once to reconstruct an earlier version; repositories with large entries read fewer."""
 ALL_MAX = 20_000
-"""The most records a question without a page may answer."""
+"""The most records that a question without a page may return."""
 
 
 class StoredRepository(Generic[E]):
-    """A typed repository over a record store, inside one unit of work."""
+    """A typed repository over a record store, inside one unit of work. A subclass names the spec of its entities."""
 
+    spec: RecordSpec[E]
     undo_page = UNDO_PAGE
 
-    def __init__(self, spec: RecordSpec[E], store: RecordStore, pending: Pending) -> None:
-        self._spec = spec
+    def __init__(self, store: RecordStore, pending: Pending) -> None:
         self._store = store
         self._pending = pending
 
@@ -39,17 +39,17 @@ class StoredRepository(Generic[E]):
             raise NotFound
         if is_tombstone(record):
             raise Purged
-        return self._spec.entity(record)
+        return self.spec.entity(record)
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
         records = await self._fetch(list(dict.fromkeys(ids)))
-        read = self._spec.entity
+        read = self.spec.entity
         return {id_: read(record) for id_, record in records.items() if not is_tombstone(record)}
 
     async def changed_since(self, instant: datetime, page: PageRequest) -> Page[E]:
         where = AllOf((Range(field="updatedAt", at_least=instant), IsNull(IS_ERASED)))
         records, positions, is_last = await self._ordered(where, page)
-        items = [self._spec.entity(record) for record in records]
+        items = [self.spec.entity(record) for record in records]
         return Page(items=items, next=None if is_last else positions[-1], positions=positions)
 
     async def at_version(self, id: str, version: int) -> E:
@@ -59,11 +59,11 @@ class StoredRepository(Generic[E]):
         if is_tombstone(current):
             raise Purged
         if version == current[VERSION]:
-            return self._spec.entity(current)
-        return self._spec.entity(await self._undone(current, version))
+            return self.spec.entity(current)
+        return self.spec.entity(await self._undone(current, version))
 
     def save(self, entity: E, *, action: Action | None = None) -> None:
-        self._pending.put(self._spec.collection, self._spec.mapping.to_record(entity), action)
+        self._pending.put(self.spec.collection, self.spec.mapping.to_record(entity), action)
 
     async def purged(self, ids: Iterable[str]) -> frozenset[str]:
         records = await self._fetch(list(dict.fromkeys(ids)))
@@ -73,21 +73,13 @@ class StoredRepository(Generic[E]):
         return await self._page([Range(field="deletedAt", below=instant)], page, deleted=True)
 
     def erase(self, entity: E, stamp: Stamp) -> None:
-        self._pending.erase(self._spec.collection, entity.id, stamp.at)
-
-    def save_under_new_id(self, former: E, successor: E) -> None:
-        """Takes a thing into the unit of work under another id, with all that its record holds beyond what it is known
-        to hold. The former one must have been read in the same unit of work.
-        """
-        collection = self._spec.collection
-        held = self._pending.seen[collection, former.id]
-        self._pending.put(collection, {**held, **self._spec.mapping.to_record(successor)}, Action.IMPORTED)
+        self._pending.erase(self.spec.collection, entity.id, stamp.at)
 
     def rely_on(self, entity: E) -> None:
-        self._pending.rely_on(self._spec.collection, entity.id, entity.version)
+        self._pending.rely_on(self.spec.collection, entity.id, entity.version)
 
     async def _undone(self, current: Record, version: int) -> Record:
-        """The record as it was: every later entry undone, newest first, under the stamps of the version's own entry."""
+        """An earlier version: every later entry undone, newest first, with the stamps of the version's own entry."""
         state: Mapping[str, object] = current
         below: int = current[VERSION] + 1
         entry = current
@@ -105,7 +97,7 @@ class StoredRepository(Generic[E]):
     async def _entries_between(self, id_: str, lowest: int, below: int) -> list[Record]:
         where = AllOf(
             (
-                Equals("collection", self._spec.collection),
+                Equals("collection", self.spec.collection),
                 Equals("entityId", id_),
                 Range(field=VERSION, at_least=lowest, below=below),
             )
@@ -115,7 +107,7 @@ class StoredRepository(Generic[E]):
         return await self._store.find(question)
 
     async def _fetch(self, ids: Sequence[str]) -> dict[str, Record]:
-        collection, seen = self._spec.collection, self._pending.seen
+        collection, seen = self.spec.collection, self._pending.seen
         missing = self._pending.unknown(collection, ids)
         for start in range(0, len(missing), FETCH_MAX):
             part = missing[start : start + FETCH_MAX]
@@ -125,7 +117,7 @@ class StoredRepository(Generic[E]):
     async def _page(self, where: Sequence[Criterion], page: PageRequest, *, deleted: bool) -> Page[E]:
         records, positions, is_last = await self._ordered(_scoped(where, deleted=deleted), page)
         total = await self._count(where, deleted=deleted) if page.with_total else None
-        read = self._spec.entity
+        read = self.spec.entity
         return Page(
             items=[read(record) for record in records],
             next=None if is_last else positions[-1],
@@ -134,54 +126,54 @@ class StoredRepository(Generic[E]):
         )
 
     async def _count(self, where: Sequence[Criterion], *, deleted: bool) -> int:
-        return await self._store.count(self._spec.collection, _scoped(where, deleted=deleted))
+        return await self._store.count(self.spec.collection, _scoped(where, deleted=deleted))
 
     async def _ordered(
         self, where: Criterion, page: PageRequest
     ) -> tuple[list[Record], list[Position], bool]:
-        """The records of a page, where each stands, and whether nothing follows."""
-        records = await self._store.find(page_question(self._spec.collection, where, page))
+        """The records of a page, their positions, and whether nothing follows."""
+        records = await self._store.find(page_question(self.spec.collection, where, page))
         by = _ordering(page.sort)
         positions = [Position(record[by], record[ID]) for record in records[: page.limit]]
         for record in records:
-            # Its place in a search belongs to the search and not to the record.
+            # The group in a search belongs to the position and not to the record.
             record.pop(RELEVANCE, None)
-        shown = [self._pending.remember(self._spec.collection, record) for record in records[: page.limit]]
+        shown = [self._pending.remember(self.spec.collection, record) for record in records[: page.limit]]
         return shown, positions, len(records) <= page.limit
 
     async def _all(self, *where: Criterion) -> list[E]:
         found = await self._some(*where, limit=ALL_MAX + 1)
         if len(found) > ALL_MAX:
             raise Conflict(
-                f"More than {ALL_MAX} {self._spec.collection} belong together; move some of them first."
+                f"More than {ALL_MAX} {self.spec.collection} belong together; move some of them first."
             )
         return found
 
     async def _some(self, *where: Criterion, limit: int) -> list[E]:
-        question = Question(collection=self._spec.collection, where=AllOf(where), limit=limit)
+        question = Question(collection=self.spec.collection, where=AllOf(where), limit=limit)
         records = await self._store.find(question)
-        read, remember = self._spec.entity, self._pending.remember
-        return [read(remember(self._spec.collection, record)) for record in records]
+        read, remember = self.spec.entity, self._pending.remember
+        return [read(remember(self.spec.collection, record)) for record in records]
 
 
 def _scoped(where: Sequence[Criterion], *, deleted: bool) -> Criterion:
-    """What fulfils all of it, in the trash or outside."""
+    """All of the criteria, in the trash or outside it."""
     scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
     return AllOf((*scope, *where))
 
 
 def trash_scope() -> tuple[Criterion, ...]:
-    """What is in the trash and can still come back."""
+    """Records in the trash that can still be restored."""
     return (Equals(IS_DELETED, True), IsNull(IS_ERASED))  # noqa: FBT003 - a value
 
 
 def trashed_under(stamp: Stamp) -> tuple[Criterion, ...]:
-    """What went to the trash under one stamp, and can still come back."""
+    """Records that went to the trash under one stamp and can still be restored."""
     return (Equals("deletedAt", stamp.at), Equals("deletedBy", stamp.by), *trash_scope())
 
 
 def page_question(collection: str, where: Criterion, page: PageRequest) -> Question:
-    """The question for one page and the first record after it, which tells whether there is more."""
+    """The question for one page and the first record after it, which shows whether there is more."""
     after = None if page.after is None else (page.after.value, page.after.id)
     order = Order(_ordering(page.sort), page.sort.descending)
     return Question(collection=collection, where=where, order=order, after=after, limit=page.limit + 1)

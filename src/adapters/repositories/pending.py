@@ -1,4 +1,4 @@
-"""What one unit of work has read and is about to commit."""
+"""The records that one unit of work has read, and the changes that it is about to commit."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ CHANGES_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """A put, what was there before, how the audit trail calls it, and when it happened."""
+    """A put with the record before it, and the action and time for the audit trail."""
 
     put: Put
     before: Record | None
@@ -33,7 +33,7 @@ class Pending:
     _relied_on: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
-        """Those of the ids that nobody asked the store for yet, each once."""
+        """Those of the ids that the store was not asked for yet, each once."""
         return [
             id_
             for id_ in dict.fromkeys(ids)
@@ -41,7 +41,7 @@ class Pending:
         ]
 
     def remember_answer(self, collection: str, ids: Iterable[str], found: Mapping[str, Record]) -> None:
-        """Keeps what the store answered for these ids, also that some do not exist."""
+        """Keeps the store's answer for these ids, also for those that do not exist."""
         for id_ in ids:
             if id_ in found:
                 self.remember(collection, found[id_])
@@ -60,7 +60,7 @@ class Pending:
             raise LookupError(f"{collection} {record[ID]} is saved without having been read")
         if before is not None and record[VERSION] == before[VERSION]:
             return
-        # What the spec does not know stays: a record is never written back with less than was read.
+        # Unknown fields stay: a record is never written back with fewer fields than were read.
         full = record if before is None else {**before, **record}
         expected = 0 if before is None else int(before[VERSION])
         self._take(
@@ -70,7 +70,7 @@ class Pending:
         )
 
     def erase(self, collection: str, id_: str, at: datetime) -> None:
-        """Takes the removal of a record for good. Raises LookupError for one that was never read here."""
+        """Takes the permanent removal of a record. Raises LookupError for one that was never read here."""
         before = self.seen.get((collection, id_))
         if before is None:
             raise LookupError(f"{collection} {id_} is removed without having been read")
@@ -86,12 +86,12 @@ class Pending:
         self._changes[change.put.collection, change.put.record_id] = change
 
     def rely_on(self, collection: str, id_: str, version: int) -> None:
-        """Makes the commit depend on a record that it does not change."""
+        """Adds a precondition to the commit: a record that it does not change must keep this version."""
         self._relied_on[collection, id_] = version
 
     @property
     def guards(self) -> tuple[Guard, ...]:
-        """What the commit depends on beyond what it puts: a put has its own expected version."""
+        """The preconditions on records that the commit does not put; a put has its own expected version."""
         return tuple(
             Guard(*key, version) for key, version in self._relied_on.items() if key not in self._changes
         )
@@ -100,7 +100,7 @@ class Pending:
         return iter(self._changes.values())
 
     def clear(self) -> None:
-        """Forgets the changes once they are committed; what was read stays as it is stored now."""
+        """Forgets the changes once they are committed; the records read stay known as they are stored now."""
         for key, change in self._changes.items():
             self.seen[key] = change.put.record
             self.absent.discard(key)

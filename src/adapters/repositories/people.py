@@ -1,10 +1,11 @@
-"""Users and their sessions: their questions as criteria."""
+"""Repositories of users and their sessions: their questions as criteria."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, IsNull, Question, Range
 from adapters.records.record import IS_DELETED
+from adapters.records.specs import SESSIONS, USERS
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
 from domain.session import Session
@@ -14,12 +15,14 @@ from domain.user import User
 class StoredUsers(StoredRepository[User]):
     """The port Users."""
 
+    spec = USERS
+
     async def with_email(self, email: str) -> User | None:
         users = await self._all(Equals("email", email), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
         return users[0] if users else None
 
     async def is_empty(self) -> bool:
-        question = Question(collection=self._spec.collection, where=EVERYTHING, limit=1)
+        question = Question(collection=self.spec.collection, where=EVERYTHING, limit=1)
         return not await self._store.find(question)
 
     async def holding(self, grant: str) -> Sequence[User]:
@@ -30,17 +33,19 @@ class StoredUsers(StoredRepository[User]):
 
 
 def _named(text: str) -> Iterator[Criterion]:
-    """Words of a name; an address only as a whole, so that nobody learns addresses by guessing parts of them."""
-    wanted = text.strip()
-    if "@" in wanted and not any(char.isspace() for char in wanted):
-        # Beyond ASCII, lower case would make one address of two.
-        yield Equals("email", wanted.lower() if wanted.isascii() else wanted)
-    elif wanted:
-        yield HasWords(wanted)
+    """Words of a name, or a whole address: nobody shall learn addresses by guessing parts of them."""
+    query = text.strip()
+    if "@" in query and not any(char.isspace() for char in query):
+        # Beyond ASCII, two addresses can be equal in lower case.
+        yield Equals("email", query.lower() if query.isascii() else query)
+    elif query:
+        yield HasWords(query)
 
 
 class StoredSessions(StoredRepository[Session]):
     """The port Sessions."""
+
+    spec = SESSIONS
 
     async def of_user(self, user_id: str) -> Sequence[Session]:
         return await self._all(Equals("userId", user_id), IsNull("endedBecause"))

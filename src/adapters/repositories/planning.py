@@ -1,4 +1,4 @@
-"""Projects, timelines, tasks and labels: their questions as criteria."""
+"""Repositories of projects, timelines, tasks and labels: their questions as criteria."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from adapters.records.criteria import (
     Range,
 )
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES
 from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
 from adapters.repositories.generic import StoredRepository, trashed_under
 from application.paging import Page, PageRequest
@@ -37,34 +37,38 @@ def _pinned(**values: str | int | None) -> list[Criterion]:
     return [Equals(name, value) for name, value in values.items() if value is not None]
 
 
-def _homes_of(audience: Audience) -> tuple[Criterion, ...]:
-    """What belongs to the user or to one of his teams."""
+def _owned_by(audience: Audience) -> tuple[Criterion, ...]:
+    """Records owned by the user or by one of their teams."""
     own = Equals("ownerId", audience.user_id)
     return (own, OneOf("teamId", audience.team_ids)) if audience.team_ids else (own,)
 
 
 def _seen_by(audience: Audience) -> Criterion:
     """The tasks that `domain.permissions.may_see_task` shows this audience."""
-    return AnyOf((*_homes_of(audience), OneOf("assigneeId", (audience.user_id, *audience.team_ids))))
+    return AnyOf((*_owned_by(audience), OneOf("assigneeId", (audience.user_id, *audience.team_ids))))
 
 
 class StoredProjects(StoredRepository[Project]):
     """The port Projects."""
 
-    async def matching(self, wanted: ProjectFilter, page: PageRequest) -> Page[Project]:
-        where = _pinned(ownerId=wanted.owner_id, teamId=wanted.team_id, status=wanted.status)
-        if (audience := wanted.visible_to) is not None:
-            where.append(AnyOf(_homes_of(audience)))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+    spec = PROJECTS
+
+    async def matching(self, filter_: ProjectFilter, page: PageRequest) -> Page[Project]:
+        where = _pinned(ownerId=filter_.owner_id, teamId=filter_.team_id, status=filter_.status)
+        if (audience := filter_.visible_to) is not None:
+            where.append(AnyOf(_owned_by(audience)))
+        if filter_.text:
+            where.append(HasWords(filter_.text))
+        return await self._page(where, page, deleted=filter_.deleted)
 
     async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
         return await self._some(Equals("teamId", team_id), limit=limit)
 
 
 class StoredTimelines(StoredRepository[Timeline]):
-    """The port Timelines. Each entry holds a whole plan twice, as it was before and after."""
+    """The port Timelines. Each audit entry holds a whole plan twice, before and after the change."""
+
+    spec = TIMELINES
 
     undo_page = LARGE_ENTRIES_AT_ONCE
 
@@ -72,7 +76,7 @@ class StoredTimelines(StoredRepository[Timeline]):
         return (await self.get_many([project_id])).get(project_id)
 
     async def version_at(self, project_id: str, at: datetime) -> int | None:
-        of_project = (Equals("collection", self._spec.collection), Equals("entityId", project_id))
+        of_project = (Equals("collection", self.spec.collection), Equals("entityId", project_id))
         question = Question(
             collection=AUDIT_LOGS.collection,
             where=AllOf((*of_project, Range(field="at", at_most=at))),
@@ -86,11 +90,13 @@ class StoredTimelines(StoredRepository[Timeline]):
 class StoredTasks(StoredRepository[Task]):
     """The port Tasks."""
 
-    async def matching(self, wanted: TaskFilter, page: PageRequest) -> Page[Task]:
-        return await self._page(list(_task_criteria(wanted)), page, deleted=wanted.deleted)
+    spec = TASKS
 
-    async def count(self, wanted: TaskFilter) -> int:
-        return await self._count(list(_task_criteria(wanted)), deleted=wanted.deleted)
+    async def matching(self, filter_: TaskFilter, page: PageRequest) -> Page[Task]:
+        return await self._page(list(_task_criteria(filter_)), page, deleted=filter_.deleted)
+
+    async def count(self, filter_: TaskFilter) -> int:
+        return await self._count(list(_task_criteria(filter_)), deleted=filter_.deleted)
 
     async def of_project(self, project_id: str) -> Sequence[Task]:
         return await self._all(Equals("projectId", project_id), IsNull(IS_ERASED))
@@ -123,31 +129,31 @@ class StoredTasks(StoredRepository[Task]):
         return await self._all(Equals("projectId", project_id), *trashed_under(stamp))
 
 
-def _task_criteria(wanted: TaskFilter) -> Iterator[Criterion]:
+def _task_criteria(filter_: TaskFilter) -> Iterator[Criterion]:
     yield from _pinned(
-        createdBy=wanted.created_by,
-        projectId=wanted.project_id,
-        assigneeId=wanted.assignee_id,
-        executorId=wanted.executor_id,
-        status=wanted.status,
-        priority=wanted.priority,
+        createdBy=filter_.created_by,
+        projectId=filter_.project_id,
+        assigneeId=filter_.assignee_id,
+        executorId=filter_.executor_id,
+        status=filter_.status,
+        priority=filter_.priority,
     )
-    if wanted.ids is not None:
-        yield OneOf(ID, wanted.ids)
-    if wanted.visible_to is not None:
-        yield _seen_by(wanted.visible_to)
-    if wanted.team_id is not None:
-        yield AnyOf((Equals("teamId", wanted.team_id), Equals("assigneeId", wanted.team_id)))
-    if wanted.is_assigned:
+    if filter_.ids is not None:
+        yield OneOf(ID, filter_.ids)
+    if filter_.visible_to is not None:
+        yield _seen_by(filter_.visible_to)
+    if filter_.team_id is not None:
+        yield AnyOf((Equals("teamId", filter_.team_id), Equals("assigneeId", filter_.team_id)))
+    if filter_.is_assigned:
         yield NotNull("assigneeId")
-    if wanted.deferred is not None:
-        yield _deferred(wanted.deferred, wanted.now)
-    if wanted.label_id is not None:
-        yield Holds("labelIds", wanted.label_id)
-    if wanted.due_before is not None or wanted.due_after is not None:
-        yield Range(field="dueAt", below=wanted.due_before, above=wanted.due_after)
-    if wanted.text:
-        yield HasWords(wanted.text)
+    if filter_.deferred is not None:
+        yield _deferred(filter_.deferred, filter_.now)
+    if filter_.label_id is not None:
+        yield Holds("labelIds", filter_.label_id)
+    if filter_.due_before is not None or filter_.due_after is not None:
+        yield Range(field="dueAt", below=filter_.due_before, above=filter_.due_after)
+    if filter_.text:
+        yield HasWords(filter_.text)
 
 
 def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FBT001 - a value
@@ -159,10 +165,12 @@ def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FB
 class StoredLabels(StoredRepository[Label]):
     """The port Labels."""
 
+    spec = LABELS
+
     async def matching(self, text: str | None, page: PageRequest, *, deleted: bool = False) -> Page[Label]:
         return await self._page([HasWords(text)] if text else [], page, deleted=deleted)
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        wanted = tuple(dict.fromkeys(names))
-        labels = await self._all(OneOf("name", wanted), LIVE) if wanted else []
+        distinct = tuple(dict.fromkeys(names))
+        labels = await self._all(OneOf("name", distinct), LIVE) if distinct else []
         return {label.name: label for label in labels}

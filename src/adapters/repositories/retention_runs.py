@@ -1,4 +1,4 @@
-"""The last run of the retention, and how far what was cut off is finished, in control records of the store."""
+"""Control records of the retention: its last run, and the instant up to which interrupted operations are completed."""
 
 from contextlib import suppress
 from datetime import datetime

@@ -1,9 +1,10 @@
-"""Roles, teams and memberships: their questions as criteria."""
+"""Repositories of roles, teams and memberships: their questions as criteria."""
 
 from collections.abc import Sequence
 
 from adapters.records.criteria import AllOf, Criterion, Equals, HasWords, OneOf
 from adapters.records.record import ID, IS_DELETED
+from adapters.records.specs import ROLES, TEAM_MEMBERS, TEAMS
 from adapters.repositories.generic import StoredRepository, trashed_under
 from application.paging import Page, PageRequest
 from application.ports.repositories import TeamFilter
@@ -17,6 +18,8 @@ LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 class StoredRoles(StoredRepository[Role]):
     """The port Roles."""
 
+    spec = ROLES
+
     async def matching(self, scope: RoleScope | None, page: PageRequest) -> Page[Role]:
         return await self._page([] if scope is None else [Equals("scope", scope)], page, deleted=False)
 
@@ -27,19 +30,23 @@ class StoredRoles(StoredRepository[Role]):
 class StoredTeams(StoredRepository[Team]):
     """The port Teams."""
 
-    async def matching(self, wanted: TeamFilter, page: PageRequest) -> Page[Team]:
+    spec = TEAMS
+
+    async def matching(self, filter_: TeamFilter, page: PageRequest) -> Page[Team]:
         where: list[Criterion] = []
-        if wanted.ids is not None:
-            where.append(OneOf(ID, wanted.ids))
-        if wanted.owner_id is not None:
-            where.append(Equals("ownerId", wanted.owner_id))
-        if wanted.text:
-            where.append(HasWords(wanted.text))
-        return await self._page(where, page, deleted=wanted.deleted)
+        if filter_.ids is not None:
+            where.append(OneOf(ID, filter_.ids))
+        if filter_.owner_id is not None:
+            where.append(Equals("ownerId", filter_.owner_id))
+        if filter_.text:
+            where.append(HasWords(filter_.text))
+        return await self._page(where, page, deleted=filter_.deleted)
 
 
 class StoredMemberships(StoredRepository[Membership]):
     """The port Memberships."""
+
+    spec = TEAM_MEMBERS
 
     async def of_user(self, user_id: str) -> Sequence[Membership]:
         return await self._all(Equals("userId", user_id), LIVE)
@@ -48,7 +55,7 @@ class StoredMemberships(StoredRepository[Membership]):
         return await self._all(Equals("teamId", team_id), LIVE)
 
     async def count_of_team(self, team_id: str) -> int:
-        return await self._store.count(self._spec.collection, AllOf((Equals("teamId", team_id), LIVE)))
+        return await self._store.count(self.spec.collection, AllOf((Equals("teamId", team_id), LIVE)))
 
     async def trashed_by(self, team_id: str, stamp: Stamp) -> Sequence[Membership]:
         return await self._all(Equals("teamId", team_id), *trashed_under(stamp))

@@ -1,27 +1,16 @@
-"""Collects what a use case saves and commits it as one change set with its audit entries."""
+"""Collects the entities that a use case saves, and commits them as one change set with its audit entries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import ID, VERSION, Record, instant_text
 from adapters.records.record_store import FETCH_MAX, RecordStore
-from adapters.records.specs import (
-    AUDIT_LOGS,
-    LABELS,
-    PROJECTS,
-    ROLES,
-    SESSIONS,
-    TASK_ASSIGNMENTS,
-    TASKS,
-    TEAM_MEMBERS,
-    TEAMS,
-    TIMELINES,
-    USERS,
-    WATCHLISTS,
-)
+from adapters.records.specs import AUDIT_LOGS
 from adapters.repositories.assignments import StoredAssignments, StoredWatches
 from adapters.repositories.audit_entries import StoredAuditTrail
+from adapters.repositories.generic import StoredRepository
 from adapters.repositories.pending import Pending, PendingChange
 from adapters.repositories.people import StoredSessions, StoredUsers
 from adapters.repositories.planning import StoredLabels, StoredProjects, StoredTasks, StoredTimelines
@@ -30,9 +19,33 @@ from application.actor import Actor
 from application.ports.identifiers import Identifiers
 from domain.audit import Action, AuditEntry, changes_between
 
+R = TypeVar("R", bound=StoredRepository[Any])
+
+
+class _Repository(Generic[R]):
+    """An attribute of a unit of work: one of its repositories, made where it is used."""
+
+    def __init__(self, kind: type[R]) -> None:
+        self._kind = kind
+
+    def __get__(self, work: "StoredUnitOfWork", owner: type) -> R:
+        return self._kind(work._store, work._pending)
+
 
 class StoredUnitOfWork:
-    """The port UnitOfWork over a record store. Repositories are made when first asked for."""
+    """The port UnitOfWork over a record store."""
+
+    users = _Repository(StoredUsers)
+    sessions = _Repository(StoredSessions)
+    roles = _Repository(StoredRoles)
+    teams = _Repository(StoredTeams)
+    memberships = _Repository(StoredMemberships)
+    projects = _Repository(StoredProjects)
+    timelines = _Repository(StoredTimelines)
+    tasks = _Repository(StoredTasks)
+    assignments = _Repository(StoredAssignments)
+    watches = _Repository(StoredWatches)
+    labels = _Repository(StoredLabels)
 
     def __init__(self, store: RecordStore, identifiers: Identifiers, actor: Actor) -> None:
         self._store = store
@@ -41,64 +54,20 @@ class StoredUnitOfWork:
         self._pending = Pending()
 
     @property
-    def users(self) -> StoredUsers:
-        return StoredUsers(USERS, self._store, self._pending)
-
-    @property
-    def sessions(self) -> StoredSessions:
-        return StoredSessions(SESSIONS, self._store, self._pending)
-
-    @property
-    def roles(self) -> StoredRoles:
-        return StoredRoles(ROLES, self._store, self._pending)
-
-    @property
-    def teams(self) -> StoredTeams:
-        return StoredTeams(TEAMS, self._store, self._pending)
-
-    @property
-    def memberships(self) -> StoredMemberships:
-        return StoredMemberships(TEAM_MEMBERS, self._store, self._pending)
-
-    @property
-    def projects(self) -> StoredProjects:
-        return StoredProjects(PROJECTS, self._store, self._pending)
-
-    @property
-    def timelines(self) -> StoredTimelines:
-        return StoredTimelines(TIMELINES, self._store, self._pending)
-
-    @property
-    def tasks(self) -> StoredTasks:
-        return StoredTasks(TASKS, self._store, self._pending)
-
-    @property
-    def assignments(self) -> StoredAssignments:
-        return StoredAssignments(TASK_ASSIGNMENTS, self._store, self._pending)
-
-    @property
-    def watches(self) -> StoredWatches:
-        return StoredWatches(WATCHLISTS, self._store, self._pending)
-
-    @property
-    def labels(self) -> StoredLabels:
-        return StoredLabels(LABELS, self._store, self._pending)
-
-    @property
     def audit(self) -> StoredAuditTrail:
         return StoredAuditTrail(self._store)
 
     async def load(self, **ids_by_kind: Iterable[str]) -> None:
-        wanted = {_COLLECTIONS[kind]: list(ids) for kind, ids in ids_by_kind.items()}
-        while asked := self._still_unknown(wanted):
+        requested = {getattr(self, kind).spec.collection: list(ids) for kind, ids in ids_by_kind.items()}
+        while asked := self._still_unknown(requested):
             for collection, found in (await self._store.gather(asked)).items():
                 self._pending.remember_answer(collection, asked[collection], found)
 
-    def _still_unknown(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """What one call may ask for at most of what nobody asked for yet."""
+    def _still_unknown(self, requested: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Ids that the store was not asked for yet, at most FETCH_MAX per collection."""
         return {
             collection: unknown[:FETCH_MAX]
-            for collection, ids in wanted.items()
+            for collection, ids in requested.items()
             if (unknown := self._pending.unknown(collection, ids))
         }
 
@@ -114,7 +83,7 @@ class StoredUnitOfWork:
 
     def _entry(self, change: PendingChange, change_set_id: str, index: int) -> Record:
         record = change.put.record
-        # The claim belongs to the first thing saved, which is what the request was about.
+        # The idempotency key belongs to the first entity saved: the subject of the request.
         claim = self._actor.claim if index == 0 else None
         entry = AuditEntry(
             id=change_set_id if index == 0 else self._identifiers.fresh(),
@@ -133,22 +102,8 @@ class StoredUnitOfWork:
         return AUDIT_LOGS.mapping.to_record(entry)
 
 
-_COLLECTIONS = {
-    "users": USERS.collection,
-    "roles": ROLES.collection,
-    "teams": TEAMS.collection,
-    "memberships": TEAM_MEMBERS.collection,
-    "projects": PROJECTS.collection,
-    "timelines": TIMELINES.collection,
-    "tasks": TASKS.collection,
-    "watches": WATCHLISTS.collection,
-    "labels": LABELS.collection,
-}
-"""The collection of each kind that `load` takes by name."""
-
-
 def _json_changes(change: PendingChange) -> dict[str, dict[str, object]]:
-    """What changed, instants as text: entries hold JSON values. A removal for good repeats nothing of it."""
+    """The changed fields, instants as text because entries hold JSON values. A permanent removal repeats no content."""
     if change.action is Action.PURGED:
         return {}
     changes = changes_between(change.before, change.put.record)

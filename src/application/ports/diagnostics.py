@@ -1,4 +1,4 @@
-"""What a running process knows about its stores."""
+"""Observations of a running process about its stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowQuery:
-    """One operation of a store that took long: which, on which collection, and how it ended; never with what values."""
+    """One slow operation of a store: its name, its collection and its outcome; never any values."""
 
     at: datetime
     store: str
@@ -20,7 +20,7 @@ class SlowQuery:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How many records asked for by id the cache knew and did not know, and whether it is in use at present."""
+    """How many records requested by id the cache held and did not hold, and whether it is in use at present."""
 
     hits: int
     misses: int
@@ -28,13 +28,13 @@ class CacheUse:
 
     @property
     def ratio(self) -> float | None:
-        """The part that the cache knew; None as long as nothing was asked for."""
-        asked = self.hits + self.misses
-        return None if asked == 0 else self.hits / asked
+        """The share that the cache held; None before the first request."""
+        requested = self.hits + self.misses
+        return None if requested == 0 else self.hits / requested
 
 
 class Diagnostics(Protocol):
-    """What this process has seen since its start."""
+    """Observations since the start of this process."""
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The newest slow operations, newest first; bounded."""

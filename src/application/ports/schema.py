@@ -36,21 +36,6 @@ class OldRecords:
     is_complete: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutOfPlace:
-    """What one collection holds where this program does not look for it, of the records that were looked at: tasks that
-    do not repeat whose they are or who does them, watches and memberships under ids of an older version.
-
-    `waiting` are out of place still, `placed` were put in place. Not complete means that the collection holds more.
-    """
-
-    collection: str
-    looked_at: int
-    waiting: int
-    placed: int
-    is_complete: bool
-
-
 class Schema(Protocol):
     """The schema of every store in use. All methods raise StoreUnavailable where a store does not answer."""
 
@@ -65,12 +50,6 @@ class Schema(Protocol):
     async def waiting(self) -> Sequence[OldRecords]:
         """How many records of each collection wait for an upgrade, in each store whose schema can be read; a bounded
         number of them is looked at.
-        """
-        ...
-
-    async def out_of_place(self) -> Sequence[OutOfPlace]:
-        """What is out of place in the store that owns the writes, where its schema can be read; a bounded number of
-        records is looked at.
         """
         ...
 

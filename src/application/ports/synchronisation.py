@@ -24,7 +24,7 @@ class CollectionSync:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncMetrics:
-    """The whole mirror: which store feeds which, in which mode, whether the target answers, and each collection."""
+    """The whole mirror: source and target, the mode, whether the target answers, and each collection."""
 
     source: str
     target: str | None
@@ -49,8 +49,8 @@ class RecordSync:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
-    """One version in a record's story: its audit entry and where it is now."""
+class VersionStatus:
+    """One version of a record: its audit entry, and which stores hold it."""
 
     entry: AuditEntry
     in_source: bool
@@ -58,14 +58,14 @@ class Chapter:
 
 
 class Synchronisation(Protocol):
-    """Lag, failures and differences by name, and the ways to mend them."""
+    """Lag, failures and differences by name, and the ways to repair them."""
 
     async def metrics(self) -> SyncMetrics:
-        """Counts per collection, as the source held them a second ago at most; `synced` up to a minute ago."""
+        """Counts per collection, at most a second old; `synced` at most a minute."""
         ...
 
     async def status(self, collection: str, id: str) -> RecordSync:
-        """One record on both sides. Raises NotFound where the source does not know it."""
+        """One record on both sides. Raises NotFound where the source does not hold it."""
         ...
 
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
@@ -77,9 +77,9 @@ class Synchronisation(Protocol):
         ...
 
     async def retry_all(self) -> int:
-        """Puts every FAILED and PARKED entry back in the queue, due now; answers how many."""
+        """Puts every FAILED and PARKED entry back in the queue, due now; returns how many."""
         ...
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
         """Each version of a record, newest first. Raises NotFound for a record without any."""
         ...

@@ -15,7 +15,7 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.doctor import doctor
 from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, failure_of
 from entrypoints.cli.imports import import_issues
-from entrypoints.cli.mirror import story, sync
+from entrypoints.cli.mirror import sync
 from entrypoints.cli.schema import migrate
 from entrypoints.cli.serve import serve
 from entrypoints.cli.tree import TandemGroup
@@ -44,7 +44,7 @@ def tandem() -> None:
     """
 
 
-for command in (serve, worker, migrate, sync, story, doctor, config, import_issues, admin, demo):
+for command in (serve, worker, migrate, sync, doctor, config, import_issues, admin, demo):
     tandem.add_command(command)
 
 

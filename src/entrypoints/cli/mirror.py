@@ -1,4 +1,4 @@
-"""`tandem sync` and `tandem story`: how far the mirror is, what failed, trying again, and the life of one record."""
+"""`tandem sync`: the state of the mirror, its failures, retries, and the history of one record."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import click
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror_desk import mirror_desk
-from entrypoints.cli.tree import TandemCommand, TandemGroup
+from entrypoints.cli.tree import TandemGroup
 
 FAILURES_DEFAULT = 50
 FAILURES_MAX = 200
@@ -78,15 +78,15 @@ async def retry(
     return ExitCode.FINE
 
 
-@click.command(cls=TandemCommand)
+@sync.command()
 @click.argument("collection")
 @click.argument("id")
 @url_option
-async def story(console: Console, collection: str, id: str, url: str | None) -> ExitCode:
-    """Tell the life of one record: each version, who made it, and whether both stores hold it."""
+async def history(console: Console, collection: str, id: str, url: str | None) -> ExitCode:
+    """List each version of a record, who made it, and whether each store holds it."""
     async with mirror_desk(url) as desk:
-        view: Mapping[str, Any] = await desk.story(collection, id)
-    console.show(view, lambda: _print_story(console, view))
+        view: Mapping[str, Any] = await desk.history(collection, id)
+    console.show(view, lambda: _print_history(console, view))
     return ExitCode.FINE
 
 
@@ -147,20 +147,20 @@ def _print_failures(console: Console, view: Mapping[str, Any]) -> None:
     console.line("Try again: tandem sync retry COLLECTION ID, or tandem sync retry --all")
 
 
-def _print_story(console: Console, view: Mapping[str, Any]) -> None:
+def _print_history(console: Console, view: Mapping[str, Any]) -> None:
     headings = ("version", "action", "at", "by", "mirrored", "source", "target", "reason")
     rows = [
         (
-            chapter["version"],
-            chapter["action"],
-            chapter["at"],
-            chapter["actorId"],
-            chapter["mirroredAt"] or chapter["status"],
-            "yes" if chapter["inSource"] else "no",
-            "yes" if chapter["inTarget"] else "no",
-            chapter["lastError"],
+            row["version"],
+            row["action"],
+            row["at"],
+            row["actorId"],
+            row["mirroredAt"] or row["status"],
+            "yes" if row["inSource"] else "no",
+            "yes" if row["inTarget"] else "no",
+            row["lastError"],
         )
-        for chapter in view["items"]
+        for row in view["items"]
     ]
     console.table(headings, rows)
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from application.actor import Actor
 from application.operations import OperateSync
-from application.ports.synchronisation import Chapter, CollectionSync, RecordSync
+from application.ports.synchronisation import CollectionSync, RecordSync, VersionStatus
 from domain.audit import AuditEntry
 from entrypoints.cli.running_service import RunningService, ServiceClient, service_in_the_way
 from entrypoints.cli.session import current_settings, opened, operator
@@ -21,7 +21,7 @@ View = Mapping[str, object]
 
 
 class MirrorDesk(Protocol):
-    """Lag, failures, retries and stories. Raises what the use case raises, and StoreUnavailable."""
+    """Lag, failures, retries and histories. Raises what the use case raises, and StoreUnavailable."""
 
     async def metrics(self) -> View: ...
 
@@ -33,7 +33,7 @@ class MirrorDesk(Protocol):
 
     async def retry_all(self) -> View: ...
 
-    async def story(self, collection: str, id: str) -> View: ...
+    async def history(self, collection: str, id: str) -> View: ...
 
 
 @asynccontextmanager
@@ -70,8 +70,8 @@ class RemoteMirrorDesk:
     async def retry_all(self) -> View:
         return await self.client.ask("POST", "/v1/sync/failures/retry")
 
-    async def story(self, collection: str, id: str) -> View:
-        answer = await self.client.ask("GET", f"/v1/sync/story/{_path(collection, id)}")
+    async def history(self, collection: str, id: str) -> View:
+        answer = await self.client.ask("GET", f"/v1/sync/history/{_path(collection, id)}")
         return {"items": answer.get("items", [])}
 
 
@@ -107,8 +107,12 @@ class LocalMirrorDesk:
     async def retry_all(self) -> View:
         return {"requeued": await self.operate.retry_all(self.actor)}
 
-    async def story(self, collection: str, id: str) -> View:
-        return {"items": [_chapter(each) for each in await self.operate.story(self.actor, collection, id)]}
+    async def history(self, collection: str, id: str) -> View:
+        return {
+            "items": [
+                _version_status(each) for each in await self.operate.history(self.actor, collection, id)
+            ]
+        }
 
 
 def _path(collection: str, id_: str) -> str:
@@ -145,8 +149,8 @@ def _failure(entry: AuditEntry) -> View:
     }
 
 
-def _chapter(chapter: Chapter) -> View:
-    entry = chapter.entry
+def _version_status(version: VersionStatus) -> View:
+    entry = version.entry
     return {
         "version": entry.version,
         "action": entry.action,
@@ -157,8 +161,8 @@ def _chapter(chapter: Chapter) -> View:
         "attempts": entry.sync_attempts,
         "lastError": entry.sync_error,
         "mirroredAt": _instant(entry.synced_at),
-        "inSource": chapter.in_source,
-        "inTarget": chapter.in_target,
+        "inSource": version.in_source,
+        "inTarget": version.in_target,
     }
 
 

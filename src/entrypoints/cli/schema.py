@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from application.ports.schema import OldRecords, OutOfPlace, SchemaState
+from application.ports.schema import OldRecords, SchemaState
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import STORE_WAIT_SECONDS_MAX, current_settings, opened, schema_of
 from entrypoints.cli.tree import TandemGroup
-from entrypoints.composition.start import bring_roles, put_in_place
+from entrypoints.composition.start import bring_roles
 
 
 @click.group(cls=TandemGroup)
@@ -21,8 +21,7 @@ def migrate() -> None:
 async def up(console: Console) -> ExitCode:
     """Bring every store to what this program expects, old records included; harmless when done already.
 
-    May run beside the service: old records are stored anew in small batches, under the versions they have. What an
-    older version left where this one does not look for it is put in place: changes like others, in the audit trail.
+    May run beside the service: old records are stored anew in small batches, under the versions they have.
     """
     settings = current_settings()
     async with schema_of(settings) as schema:
@@ -30,8 +29,7 @@ async def up(console: Console) -> ExitCode:
         old = await schema.rewrite()
     async with opened(settings) as container:
         await bring_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
-        placed = await put_in_place(container, within_seconds=STORE_WAIT_SECONDS_MAX)
-    return _shown(console, states, old, placed)
+    return _shown(console, states, old)
 
 
 @migrate.command()
@@ -41,7 +39,7 @@ async def down(console: Console, *, yes: bool) -> ExitCode:
     if not yes:
         raise click.UsageError("A step back drops the tables and columns it had added. Say --yes to do it.")
     async with schema_of(current_settings()) as schema:
-        _shown(console, await schema.downgrade(), await schema.waiting(), await schema.out_of_place())
+        _shown(console, await schema.downgrade(), await schema.waiting())
     return ExitCode.FINE
 
 
@@ -49,19 +47,17 @@ async def down(console: Console, *, yes: bool) -> ExitCode:
 async def status(console: Console) -> ExitCode:
     """Show where every store stands, and how many old records wait for an upgrade. Exits with 1 where one is behind.
 
-    Records that wait are read as they should be; `migrate up` stores them so. What is out of place is not: tasks are
-    seen by their makers alone, and watches cannot be given up, until `migrate up` has put them in place. Of large
-    collections the first part is counted, and the answer says so.
+    Records that wait are read in today's form already, but some lists and searches miss them until `migrate up` has
+    stored them so. Of large collections the first part is counted, and the answer says so.
     """
     async with schema_of(current_settings()) as schema:
-        return _shown(console, await schema.states(), await schema.waiting(), await schema.out_of_place())
+        return _shown(console, await schema.states(), await schema.waiting())
 
 
 def _shown(
     console: Console,
     states: Sequence[SchemaState],
     old: Sequence[OldRecords],
-    places: Sequence[OutOfPlace],
 ) -> ExitCode:
     rows = [
         {
@@ -77,16 +73,13 @@ def _shown(
     def people() -> None:
         console.table(("store", "revision", "expected"), [(s.store, s.revision, s.expected) for s in states])
         _tell_of_records(console, old)
-        _tell_of_places(console, places)
-        waiting = sum(one.waiting for one in old) + sum(one.waiting for one in places)
-        if waiting or not are_current:
+        if any(one.waiting for one in old) or not are_current:
             console.line("Type: tandem migrate up")
 
     view = {
         "stores": rows,
         "isCurrent": are_current,
         "records": list(map(_row, old)),
-        "outOfPlace": list(map(_place_row, places)),
     }
     console.show(view, people)
     return ExitCode.FINE if are_current else ExitCode.DIFFERENCE
@@ -101,16 +94,6 @@ def _row(old: OldRecords) -> dict[str, object]:
         "unfit": old.unfit,
         "rewritten": old.rewritten,
         "isComplete": old.is_complete,
-    }
-
-
-def _place_row(place: OutOfPlace) -> dict[str, object]:
-    return {
-        "collection": place.collection,
-        "lookedAt": place.looked_at,
-        "waiting": place.waiting,
-        "placed": place.placed,
-        "isComplete": place.is_complete,
     }
 
 
@@ -131,14 +114,5 @@ def _tell_of_records(console: Console, old: Sequence[OldRecords]) -> None:
         console.line(f"No record waits for an upgrade ({looked_at}{more} looked at).")
 
 
-def _tell_of_places(console: Console, places: Sequence[OutOfPlace]) -> None:
-    told = [one for one in places if one.waiting or one.placed]
-    if told:
-        console.table(
-            ("collection", "records looked at", "out of place", "put in place"),
-            [(one.collection, _looked_at(one), one.waiting, one.placed) for one in told],
-        )
-
-
-def _looked_at(one: OldRecords | OutOfPlace) -> str:
+def _looked_at(one: OldRecords) -> str:
     return str(one.looked_at) if one.is_complete else f"the first {one.looked_at}"

@@ -12,7 +12,6 @@ from adapters.interchange.beads import BeadsReader
 from adapters.interchange.beads_writer import BeadsWriter
 from adapters.observability.request_metrics import RequestMetrics
 from adapters.repositories.display_numbers import StoredDisplayNumbers
-from adapters.repositories.placing import Placing
 from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
@@ -72,7 +71,6 @@ class Container(containers.DeclarativeContainer):
     )
 
     begin = providers.Singleton(partial, StoredUnitOfWork, stack.provided.store, identifiers)
-    placing = providers.Singleton(Placing, stack.provided.store, identifiers, clock)
 
     create_project = providers.Singleton(
         projects.CreateProject, begin=begin, clock=clock, identifiers=identifiers

@@ -2,27 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 from adapters.records.change_set import ChangeSet, Put
-from adapters.records.old_records import rewritten_in, waiting_in
+from adapters.records.old_records import Upgradable, rewritten_in, waiting_in
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Revisioned
 from adapters.records.specs import ALL_SPECS, CONTROL, ENTITY_SPECS
-from adapters.repositories.placing import Placing
-from application.ports.schema import OldRecords, OutOfPlace, SchemaState
+from application.ports.schema import OldRecords, SchemaState
 from domain.errors import Conflict, VersionConflict
 from entrypoints.composition.failures import UnmigratedStore
 
 REVISION_ID = "schema"
+REWRITTEN_ID = "old-records-rewritten"
 
 
 class StoreSchema:
-    """The port Schema over opened stores, the one that owns the writes first; `placing` goes through that one."""
+    """The port Schema over opened stores, the one that owns the writes first."""
 
-    def __init__(self, stores: Sequence[RecordStore], placing: Placing) -> None:
+    def __init__(self, stores: Sequence[RecordStore]) -> None:
         self._stores = stores
-        self._placing = placing
 
     async def states(self) -> Sequence[SchemaState]:
         return [await state_of(store) for store in self._stores]
@@ -38,9 +38,6 @@ class StoreSchema:
             for store in await self._readable()
             for spec in ENTITY_SPECS
         ]
-
-    async def out_of_place(self) -> Sequence[OutOfPlace]:
-        return await self._placing.waiting() if self._stores[0] in await self._readable() else []
 
     async def rewrite(self) -> Sequence[OldRecords]:
         return [one for store in await self._readable() for one in await rewrite_all(store)]
@@ -74,14 +71,20 @@ async def rewrite_all(store: RecordStore) -> Sequence[OldRecords]:
     return [await rewritten_in(store, spec.collection) for spec in ENTITY_SPECS]
 
 
+async def rewrite_once(store: RecordStore) -> None:
+    """As `rewrite_all`, unless a control record says that it was done for these specs. Raises StoreUnavailable."""
+    if isinstance(store, Upgradable) and await _noted(store, REWRITTEN_ID) != expected_digest():
+        await rewrite_all(store)
+        await _note(store, REWRITTEN_ID)
+
+
 async def state_of(store: RecordStore) -> SchemaState:
     """Where an opened store stands. Raises StoreUnavailable."""
     if isinstance(store, Revisioned):
         held = await store.revision()
         return SchemaState(store=store.name, revision=held.current, expected=held.expected)
-    noted = await _noted(store)
-    revision = None if noted is None else str(noted["value"]["revision"])
-    return SchemaState(store=store.name, revision=revision, expected=expected_digest())
+    noted = await _noted(store, REVISION_ID)
+    return SchemaState(store=store.name, revision=noted, expected=expected_digest())
 
 
 async def bring_up(store: RecordStore) -> None:
@@ -89,15 +92,8 @@ async def bring_up(store: RecordStore) -> None:
     await store.prepare()
     if isinstance(store, Revisioned):
         return
-    noted = await _noted(store)
-    if noted is not None and noted["value"]["revision"] == expected_digest():
-        return
-    version = 0 if noted is None else int(noted[VERSION])
-    record: Record = {ID: REVISION_ID, VERSION: version + 1, "value": {"revision": expected_digest()}}
-    try:
-        await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
-    except VersionConflict:
-        return  # another process of this program noted the same
+    if await _noted(store, REVISION_ID) != expected_digest():
+        await _note(store, REVISION_ID)
 
 
 async def require_current(store: RecordStore) -> None:
@@ -119,5 +115,17 @@ def expected_digest() -> str:
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
 
 
-async def _noted(store: RecordStore) -> Record | None:
-    return (await store.fetch(CONTROL.collection, [REVISION_ID])).get(REVISION_ID)
+async def _noted(store: RecordStore, id: str) -> str | None:
+    """The digest in a control record; None where there is no such record."""
+    record = (await store.fetch(CONTROL.collection, [id])).get(id)
+    return None if record is None else str(record["value"]["revision"])
+
+
+async def _note(store: RecordStore, id: str) -> None:
+    """Writes the present digest into a control record."""
+    present = (await store.fetch(CONTROL.collection, [id])).get(id)
+    version = 0 if present is None else int(present[VERSION])
+    record: Record = {ID: id, VERSION: version + 1, "value": {"revision": expected_digest()}}
+    # Another process of this program that was first noted the same.
+    with suppress(VersionConflict):
+        await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))

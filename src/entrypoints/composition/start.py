@@ -1,6 +1,6 @@
-"""The application ready to work: its stores open, what it brings in them, and everything where it looks for it."""
+"""Starts the application: opens its stores, adds the built-in records, and rewrites old ones."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from loguru import logger
@@ -14,10 +14,9 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from application.actor import Actor, system_actor
-from application.ports.schema import OutOfPlace
 from domain.errors import MirrorPending, StoreUnavailable
 from entrypoints.composition.container import Container
-from entrypoints.composition.schema import rewrite_all
+from entrypoints.composition.schema import rewrite_once
 
 R = TypeVar("R")
 SEED_WAIT_SECONDS_MAX = 5.0
@@ -33,19 +32,13 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     await bring_roles(container, within_seconds=within_seconds)
     await _until_answered(lambda: _seed(container, container.seed_labels()), within_seconds)
     if container.settings().stores.auto_migrate:
-        await _until_answered(lambda: _bring_old_records_once(container), within_seconds)
+        # The target may be down; it reads its own old records in today's form.
+        await _until_answered(lambda: rewrite_once(container.stack().source), within_seconds)
 
 
 async def bring_roles(container: Container, *, within_seconds: float | None = None) -> None:
     """Adds the built-in roles that are missing in open stores. Raises StoreUnavailable after `within_seconds`."""
     await _until_answered(lambda: _seed(container, container.seed_roles()), within_seconds)
-
-
-async def put_in_place(container: Container, *, within_seconds: float | None = None) -> Sequence[OutOfPlace]:
-    """Puts in place what an older version left elsewhere in open stores, and says what is left. Records must have
-    today's form: what has not is not found by every question. Raises StoreUnavailable after `within_seconds`.
-    """
-    return await _until_answered(container.placing().put_in_place, within_seconds)
 
 
 async def _until_answered(attempt_once: Callable[[], Awaitable[R]], within_seconds: float | None) -> R:
@@ -64,17 +57,6 @@ async def _until_answered(attempt_once: Callable[[], Awaitable[R]], within_secon
     )
     answer: R = await retrying(attempt)
     return answer
-
-
-async def _bring_old_records_once(container: Container) -> None:
-    """What `tandem migrate up` does for records, unless somebody did it here before. The target, which may be down,
-    reads its own in today's form.
-    """
-    placing = container.placing()
-    if await placing.is_done():
-        return
-    await rewrite_all(container.stack().source)
-    await placing.put_in_place()
 
 
 async def _seed(container: Container, seed: Callable[[Actor], Awaitable[None]]) -> None:

@@ -28,8 +28,6 @@ from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
 from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
-from adapters.repositories.placing import Placing
-from adapters.system.identifiers import SortableIdentifiers
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
@@ -173,7 +171,7 @@ class StoreStack:
 
     def schema(self) -> StoreSchema:
         """The schema of the stores in use; they must be open."""
-        return StoreSchema(self.raw_stores, Placing(self.source, SortableIdentifiers(), self._clock))
+        return StoreSchema(self.raw_stores)
 
     async def _open_once(self) -> None:
         await self.source.open()

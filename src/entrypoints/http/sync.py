@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from application.paging import Page, Position
-from application.ports.synchronisation import Chapter, RecordSync, SyncMetrics
+from application.ports.synchronisation import RecordSync, SyncMetrics, VersionStatus
 from domain.audit import AuditEntry, SyncStatus
 from entrypoints.http.addresses import known_collection, known_id
 from entrypoints.http.authentication import actor_of
@@ -16,21 +16,21 @@ from entrypoints.http.documentation import documented
 from entrypoints.http.queries import PageQuery, read_query, require_no_query
 from entrypoints.http.rendering import NO_STORE, Answer, HttpRequest, instant_text, made_view, view_answer
 from entrypoints.http.views import (
-    ChapterView,
     CollectionSyncView,
     FailureView,
     RecordSyncView,
     RequeuedView,
-    StoryView,
+    SyncHistoryView,
     SyncMetricsView,
     SyncTotalsView,
+    VersionStatusView,
 )
 
 OLDEST_FIRST = "id"
 
 
 class SyncController(Controller):
-    """Lag, failures, retries and stories."""
+    """Lag, failures, retries and histories."""
 
     path = "/v1/sync"
 
@@ -100,10 +100,10 @@ class SyncController(Controller):
         return _record_answer(await mirror.operate.retry(actor, *known))
 
     @get(
-        "/story/{collection:str}/{id:str}",
-        opt=documented("Read where each version of a record is", answer=StoryView, also=(403,)),
+        "/history/{collection:str}/{id:str}",
+        opt=documented("Read where each version of a record is", answer=SyncHistoryView, also=(403,)),
     )
-    async def story(
+    async def history(
         self,
         request: HttpRequest,
         collection: FromPath[str],
@@ -113,8 +113,8 @@ class SyncController(Controller):
         actor = actor_of(request)
         require_no_query(request)
         known = known_collection(collection), known_id(id)
-        chapters = await mirror.operate.story(actor, *known)
-        return view_answer(StoryView(tuple(map(_chapter_view, chapters))), headers=NO_STORE)
+        versions = await mirror.operate.history(actor, *known)
+        return view_answer(SyncHistoryView(tuple(map(_version_status_view, versions))), headers=NO_STORE)
 
 
 def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
@@ -148,17 +148,17 @@ def _failure_view(entry: AuditEntry) -> FailureView:
     )
 
 
-def _chapter_view(chapter: Chapter) -> ChapterView:
-    entry = chapter.entry
+def _version_status_view(version: VersionStatus) -> VersionStatusView:
+    entry = version.entry
     return made_view(
         entry,
-        ChapterView,
+        VersionStatusView,
         status=entry.sync_status,
         attempts=entry.sync_attempts,
         last_error=entry.sync_error,
         mirrored_at=_instant(entry.synced_at),
-        in_source=chapter.in_source,
-        in_target=chapter.in_target,
+        in_source=version.in_source,
+        in_target=version.in_target,
     )
 
 

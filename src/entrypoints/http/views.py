@@ -301,8 +301,8 @@ class RequeuedView(Struct):
     requeued: int
 
 
-class ChapterView(Struct, rename="camel"):
-    """One version in a record's story and where it is now."""
+class VersionStatusView(Struct, rename="camel"):
+    """One version in a record's history and where it is now."""
 
     version: int
     action: Action
@@ -317,7 +317,7 @@ class ChapterView(Struct, rename="camel"):
     in_target: bool
 
 
-class StoryView(Struct):
+class SyncHistoryView(Struct):
     """Each version of a record, newest first."""
 
-    items: tuple[ChapterView, ...]
+    items: tuple[VersionStatusView, ...]

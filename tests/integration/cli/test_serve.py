@@ -122,15 +122,15 @@ def test_commands_ask_the_service_that_holds_the_store(service: Process, beside:
     status = beside("sync", "status", "--json")
     token = beside("admin", "token", "demo@example.com", "--json")
     user_id = token.view["user"]["id"]
-    story = beside("story", "users", user_id, "--json")
+    history = beside("sync", "history", "users", user_id, "--json")
     record = beside("sync", "status", "users", user_id, "--url", service.url, "--json")
     assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
     assert token.view["user"]["grants"] == ["admin"]
-    assert [(chapter["version"], chapter["inTarget"]) for chapter in story.view["items"]] == [(1, False)]
+    assert [(row["version"], row["inTarget"]) for row in history.view["items"]] == [(1, False)]
     assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (1, 1, None)
     assert beside("sync", "failures", "--json").view == {"items": []}
     assert beside("sync", "retry", "--all", "--json").view == {"requeued": 0}
-    assert beside("story", "users", "f" * 24).code == 2
+    assert beside("sync", "history", "users", "f" * 24).code == 2
 
 
 def test_the_doctor_asks_the_service_and_names_what_is_down(service: Process, beside: Tandem) -> None:

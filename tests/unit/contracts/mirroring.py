@@ -1,10 +1,11 @@
-"""What `apply` and `settle` promise: the mirror ends at the highest version whatever arrives how often."""
+"""The promises of `apply` and `settle`: the mirror ends at the highest version, whatever arrives how often."""
 
 import random
 from itertools import permutations
 
 import pytest
 
+from adapters.dual_write.isolation import apply_each, bisected
 from adapters.records.change_set import ChangeSet, Put, Refusal, Settlement
 from adapters.records.record import Record, tombstone
 from adapters.records.record_store import RecordStore
@@ -117,38 +118,40 @@ class ApplyContract:
         assert await store.apply(copies) == [None] * 100
         assert await found_numbers(store, "tasks") == list(range(1, 101))
 
-    async def test_a_refused_change_set_leaves_nothing_and_hinders_no_other(self, store: RecordStore) -> None:
+    async def test_a_rejected_change_set_leaves_nothing_and_holds_up_no_other(
+        self, store: RecordStore
+    ) -> None:
         await commit_all(store, "labels", label(1, name="bug"))
         good, later = change_set(put("tasks", task(1))), change_set(put("labels", label(3, name="idea")))
         bad = change_set(put("tasks", task(2)), put("labels", label(2, name="bug")), put("tasks", task(4)))
-        first, refused, last = await store.apply([good, bad, later])
+        first, rejected, last = await apply_each(store.apply, [good, bad, later])
         assert (first, last) == (None, None)
-        assert isinstance(refused, Refusal)
-        assert refused.reason
+        assert isinstance(rejected, Refusal)
+        assert rejected.reason
         assert await found_numbers(store, "tasks") == [1]
         assert await found_numbers(store, "labels") == [1, 3]
         assert set(await store.fetch("audit_logs", bad.entry_ids)) == set()
 
-    async def test_a_refusal_keeps_the_stored_version(self, store: RecordStore) -> None:
+    async def test_a_rejection_keeps_the_stored_version(self, store: RecordStore) -> None:
         await commit_all(store, "labels", label(1, name="bug"), label(2, name="idea"))
         before = await everything(store, "labels", "audit_logs")
-        (refused,) = await store.apply([change_set(put("labels", label(2, version=2, name="bug")))])
-        assert isinstance(refused, Refusal)
+        (rejected,) = await store.apply([change_set(put("labels", label(2, version=2, name="bug")))])
+        assert isinstance(rejected, Refusal)
         assert await everything(store, "labels", "audit_logs") == before
 
-    async def test_a_second_entry_for_one_version_is_refused_not_dropped(self, store: RecordStore) -> None:
+    async def test_a_second_entry_for_one_version_is_rejected_not_dropped(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1))
         other = entry(put("tasks", task(1)), id=numbered_id(77))
-        (refused,) = await store.apply([ChangeSet((put("tasks", task(2)),), (other,))])
-        assert isinstance(refused, Refusal)
+        (rejected,) = await store.apply([ChangeSet((put("tasks", task(2)),), (other,))])
+        assert isinstance(rejected, Refusal)
         assert await fetched(store, "tasks", 2) is None
 
-    async def test_a_refusal_caused_by_order_passes_when_it_is_repeated(self, store: RecordStore) -> None:
+    async def test_a_rejection_caused_by_order_passes_when_it_is_repeated(self, store: RecordStore) -> None:
         await commit_all(store, "labels", label(1, name="bug"), label(2, name="idea"))
         frees = change_set(put("labels", label(1, version=2, name="defect")))
         takes = change_set(put("labels", label(2, version=2, name="bug")))
-        await store.apply([takes, frees])
-        assert await store.apply([takes, frees]) == [None, None]
+        await bisected(store.apply, [takes, frees])
+        assert await bisected(store.apply, [takes, frees]) == [None, None]
         assert same(await fetched(store, "labels", 1), label(1, version=2, name="defect"))
         assert same(await fetched(store, "labels", 2), label(2, version=2, name="bug"))
 
@@ -205,8 +208,8 @@ class LateReplayContract:
         assert await found_numbers(store, "tasks") == [1]
 
 
-class SettleContract:
-    """Notes on entries."""
+class MarkContract:
+    """Marks on entries."""
 
     @pytest.mark.parametrize("status", [SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED])
     async def test_a_failure_is_noted_with_its_reason(self, store: RecordStore, status: SyncStatus) -> None:
@@ -254,7 +257,7 @@ class SettleContract:
         await store.settle([_settlement(change, SyncStatus.PENDING)])
         assert same(await fetched_entry(store, change), entry(change))
 
-    async def test_an_entry_that_was_not_to_be_mirrored_can_be_settled(self, store: RecordStore) -> None:
+    async def test_an_entry_from_before_the_mirror_can_be_marked(self, store: RecordStore) -> None:
         change = put("tasks", task(1))
         await store.commit(change_set(change, entries=[entry(change, syncStatus=None)]))
         await store.settle([_settlement(change, SyncStatus.SYNCED)])
@@ -272,7 +275,7 @@ class SettleContract:
         assert stored is not None
         assert stored["syncStatus"] == "SYNCED"
 
-    async def test_many_entries_are_settled_in_one_call(self, store: RecordStore) -> None:
+    async def test_many_entries_are_marked_in_one_call(self, store: RecordStore) -> None:
         changes = [put("tasks", task(number)) for number in range(1, 101)]
         await store.commit(change_set(*changes))
         await store.settle([_settlement(change, SyncStatus.SYNCED) for change in changes[:50]])

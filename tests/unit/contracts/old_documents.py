@@ -1,4 +1,4 @@
-"""Documents as earlier services wrote them, and the records they are read as."""
+"""Documents as another service wrote them, and the records that they are read as."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ MADE_AT = datetime(2024, 1, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
 def old_task(document_id: ObjectId | str = OLD_ID, **fields: Any) -> dict[str, Any]:
-    """A task from before Tandem: other names, references as ObjectIds, no version, no owner."""
+    """A task of another service: other names, references as ObjectIds, no version, no owner."""
     return {
         "_id": document_id,
         "title": "Mend the gate",
@@ -35,7 +35,7 @@ def old_task(document_id: ObjectId | str = OLD_ID, **fields: Any) -> dict[str, A
 
 
 def upgraded_task(record_id: str = str(OLD_ID), **fields: Any) -> Record:
-    """The record that it is read as: what was required is there, nothing that it told is lost."""
+    """The record that it is read as: required fields are filled, and nothing is lost."""
     return {
         "id": record_id,
         "version": 1,
@@ -61,7 +61,7 @@ def upgraded_task(record_id: str = str(OLD_ID), **fields: Any) -> Record:
 
 
 def unmendable_task(number: int) -> dict[str, Any]:
-    """A task without a title: nothing could stand in for it."""
+    """A task without a title, for which there is no default."""
     document = old_task(numbered_id(number))
     del document["title"]
     return document

@@ -6,7 +6,7 @@ and closed afterwards.
 
 from tests.unit.contracts.commits import CommitContract, GuardContract, TombstoneContract
 from tests.unit.contracts.concurrency import ConcurrencyContract, OwnershipContract
-from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, SettleContract
+from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, MarkContract
 from tests.unit.contracts.ordering import OrderContract, PageContract, ScanContract
 from tests.unit.contracts.questions import CriteriaContract, FetchContract
 from tests.unit.contracts.searching import HasWordsContract, RelevanceContract, ScriptContract
@@ -22,7 +22,7 @@ class RecordStoreContract(
     UniqueKeyContract,
     ApplyContract,
     LateReplayContract,
-    SettleContract,
+    MarkContract,
     FetchContract,
     CriteriaContract,
     HasWordsContract,

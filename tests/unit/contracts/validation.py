@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from adapters.dual_write.isolation import apply_each
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import IS_DELETED, IS_ERASED, Record
 from adapters.records.record_store import RecordStore
@@ -88,7 +89,7 @@ class ValidationContract:
     ) -> None:
         bad = change_set(put("labels", label(2)), put(collection, record))
         good, more = change_set(put("labels", label(8))), change_set(put("labels", label(9)))
-        first, outcome, last = await store.apply([good, bad, more])
+        first, outcome, last = await apply_each(store.apply, [good, bad, more])
         assert (first, last) == (None, None)
         assert outcome is not None
         assert all(name in outcome.reason for name in fields)

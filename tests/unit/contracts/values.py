@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.dual_write.isolation import apply_each
 from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import Equals, Question
 from adapters.records.record import ID, Record
@@ -295,7 +296,7 @@ class LimitContract:
             change_set(put("tasks", task(9))),
             change_set(put("labels", label(2)), put("tasks", record)),
         )
-        first, outcome, last = await store.apply([good, bad, change_set(put("tasks", task(10)))])
+        first, outcome, last = await apply_each(store.apply, [good, bad, change_set(put("tasks", task(10)))])
         assert (first, last) == (None, None)
         assert await found_numbers(store, "tasks", Equals(ID, numbered_id(9))) == [9]
         if outcome is None:

@@ -14,13 +14,13 @@ def codes() -> InviteCodes:
     return InviteCodes(b"a secret")
 
 
-def test_a_code_says_what_was_put_in(codes: InviteCodes) -> None:
+def test_a_code_returns_its_invitation(codes: InviteCodes) -> None:
     code = codes.code_of(INVITATION)
     assert codes.read(code) == INVITATION
     assert (len(code), code.isalnum(), code.isascii()) == (CODE_LENGTH, True, True)
 
 
-def test_every_process_with_the_secret_reads_a_code_and_nobody_else(codes: InviteCodes) -> None:
+def test_only_processes_with_the_secret_read_a_code(codes: InviteCodes) -> None:
     code = codes.code_of(INVITATION)
     assert InviteCodes(b"a secret").read(code) == INVITATION
     assert InviteCodes(b"another secret").read(code) is None
@@ -52,11 +52,11 @@ def test_no_single_character_can_be_changed(codes: InviteCodes) -> None:
         "\x00",
     ],
 )
-def test_what_cannot_be_a_code_is_none(codes: InviteCodes, code: str) -> None:
+def test_text_that_is_no_code_is_none(codes: InviteCodes, code: str) -> None:
     assert codes.read(code) is None
 
 
-def test_team_end_and_series_each_make_another_code(codes: InviteCodes) -> None:
+def test_team_end_and_series_each_change_the_code(codes: InviteCodes) -> None:
     made = {
         codes.code_of(
             Invitation(team_id=team_id, series=series, expires_at=NOON + timedelta(seconds=seconds))

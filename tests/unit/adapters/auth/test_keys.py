@@ -3,20 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adapters.auth.keys import KEY_FILE, PUBLIC_KEYS_MAX, UnusableKey, load_key_pair
-
-
-def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
-
-
-def public_pem(key: rsa.RSAPrivateKey) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+from tests.unit.adapters.auth.pem import private_pem, public_pem
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +14,7 @@ def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65_537, 2_048)
 
 
-def test_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_key_is_generated_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     directory = tmp_path / "data"
 
     first = load_key_pair(None, None, directory=directory)
@@ -47,7 +37,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 def test_keys_of_the_settings_are_used_and_nothing_is_kept(tmp_path: Path, key: rsa.RSAPrivateKey) -> None:
     pair = load_key_pair(private_pem(key), public_pem(key), directory=tmp_path)
 
-    assert pair.public.public_numbers() == key.public_key().public_numbers()
+    assert pair.accepted[pair.key_id].public_numbers() == key.public_key().public_numbers()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,7 +54,7 @@ def test_secrets_for_other_purposes_differ(key: rsa.RSAPrivateKey) -> None:
     assert len(pair.derived_secret("cursor")) == 32
 
 
-def test_keys_that_cannot_be_used_are_refused_without_being_shown(key: rsa.RSAPrivateKey) -> None:
+def test_unusable_keys_are_rejected_without_being_shown(key: rsa.RSAPrivateKey) -> None:
     other = rsa.generate_private_key(65_537, 2_048)
     weak = rsa.generate_private_key(65_537, 1_024)
     curve = ec.generate_private_key(ec.SECP256R1())
@@ -86,11 +76,11 @@ def test_keys_that_cannot_be_used_are_refused_without_being_shown(key: rsa.RSAPr
         assert "secret text" not in str(caught.value)
 
 
-def test_the_private_keys_own_half_signs_and_all_public_keys_are_believed(key: rsa.RSAPrivateKey) -> None:
+def test_the_private_key_signs_and_all_public_keys_are_accepted(key: rsa.RSAPrivateKey) -> None:
     other = rsa.generate_private_key(65_537, 2_048)
     both = (public_pem(other) + public_pem(key)).replace("\n", "\\n")
 
     pair = load_key_pair(private_pem(key), both)
 
-    assert pair.public.public_numbers() == key.public_key().public_numbers()
+    assert pair.accepted[pair.key_id].public_numbers() == key.public_key().public_numbers()
     assert pair.accepted.keys() == {pair.key_id, load_key_pair(private_pem(other), None).key_id}

@@ -18,7 +18,7 @@ FAILURE_SECONDS = 0.4
 
 
 class HangingProvider:
-    """Accepts whoever comes, and answers nobody until `is_well`."""
+    """Accepts every connection, and answers none until `is_well`."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -76,7 +76,7 @@ def directory(provider: HangingProvider) -> ProviderDirectory:
     return ProviderDirectory(provider.address, client, failure_seconds=FAILURE_SECONDS)
 
 
-async def test_all_who_wait_for_a_provider_that_hangs_share_one_failure(
+async def test_all_callers_of_a_hanging_provider_share_one_failure(
     provider: HangingProvider, directory: ProviderDirectory
 ) -> None:
     outcomes = await asyncio.gather(*(directory.addresses() for _ in range(5)), return_exceptions=True)
@@ -103,7 +103,7 @@ async def test_a_failure_is_forgotten_after_a_moment(
     assert (await directory.addresses()).token == f"{provider.address}/there"
 
 
-async def test_somebody_who_goes_away_fails_nobody_else(
+async def test_a_cancelled_caller_does_not_fail_the_others(
     provider: HangingProvider, directory: ProviderDirectory
 ) -> None:
     gone = asyncio.create_task(directory.addresses())
@@ -114,7 +114,7 @@ async def test_somebody_who_goes_away_fails_nobody_else(
     assert (await directory.addresses()).keys == f"{provider.address}/there"
 
 
-async def test_a_provider_that_hangs_holds_nobody_elses_threads(provider: HangingProvider) -> None:
+async def test_a_hanging_provider_does_not_block_the_threads_of_other_work(provider: HangingProvider) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     client = ProviderClient(timeout_seconds=TIMEOUT_SECONDS)
     asked = [asyncio.create_task(client.get(provider.address)) for _ in range(2 * EXCHANGES_MAX)]

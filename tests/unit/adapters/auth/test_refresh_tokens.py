@@ -25,7 +25,7 @@ def test_a_token_names_its_session_and_is_stored_as_a_digest(tokens: OpaqueRefre
     assert tokens.fresh(SESSION).text != token.text
 
 
-def test_what_somebody_made_up_or_moved_to_another_session_is_not_genuine(
+def test_a_made_up_token_or_one_for_another_session_is_not_genuine(
     tokens: OpaqueRefreshTokens,
 ) -> None:
     secret = tokens.fresh(SESSION).text.partition(".")[2]
@@ -52,6 +52,6 @@ def test_what_somebody_made_up_or_moved_to_another_session_is_not_genuine(
         "x" * 10_000,
     ],
 )
-def test_text_without_the_form_of_a_token_is_refused(tokens: OpaqueRefreshTokens, text: str) -> None:
+def test_text_in_another_format_than_a_token_is_rejected(tokens: OpaqueRefreshTokens, text: str) -> None:
     with pytest.raises(Unauthenticated):
         tokens.read(text)

@@ -26,7 +26,7 @@ def refused(tickets: SignInTickets, ticket: str | None, state: str) -> SignInFai
     return caught.value.failure
 
 
-def test_another_process_with_the_same_key_takes_up_an_attempt(
+def test_another_process_with_the_same_key_resumes_an_attempt(
     tickets: SignInTickets, clock: SteppingClock
 ) -> None:
     attempt, ticket = tickets.begin()
@@ -58,7 +58,7 @@ def test_a_ticket_serves_its_own_state_for_ten_minutes(tickets: SignInTickets, c
     assert refused(tickets, ticket, attempt.state) is SignInFailure.STATE
 
 
-def test_a_ticket_that_was_changed_is_refused(tickets: SignInTickets) -> None:
+def test_a_changed_ticket_is_rejected(tickets: SignInTickets) -> None:
     attempt, ticket = tickets.begin()
     state, ends, mark = ticket.split(".")
     changed = [

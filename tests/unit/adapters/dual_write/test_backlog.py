@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from adapters.dual_write.intents import Verdicts
+from adapters.dual_write.outbox import DeliveryMarks
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from adapters.records.criteria import Question
 from adapters.records.record import ID, Record
@@ -20,6 +20,7 @@ from tests.unit.adapters.dual_write.world import (
     creation,
     entries_of,
     left_pending,
+    statuses,
 )
 from tests.unit.builders import numbered_id
 from tests.unit.faults import Weather
@@ -55,8 +56,8 @@ def test_a_long_backlog_is_drained_in_bounded_pages_and_whole_change_sets() -> N
         settings = replace(QUICK, relay_page_max=150, batch_records_max=60)
         process = Process(stores, settings=settings)
         await process.store.open()
-        told = await process.relay.drain()
-        assert told.synced == 2_100
+        await process.relay.drain()
+        assert await statuses(stores) == ["SYNCED"] * 2_100
         assert source.limit_max == 150
         assert set(target.together) == {
             frozenset(numbered_id(number) for number in numbers) for numbers in together
@@ -105,9 +106,9 @@ def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
     simulate(check())
 
 
-def test_what_was_refused_together_is_due_together() -> None:
-    verdicts = Verdicts(QUICK)
+def test_entries_that_were_rejected_together_are_due_together() -> None:
+    marks = DeliveryMarks(QUICK)
     change = change_set_of(*(creation(number) for number in range(1, 9)))
     now = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    due = {verdicts.refused(entry, Refusal("taken"), now).next_at for entry in change.entries}
+    due = {marks.rejected(entry, Refusal("taken"), now).next_at for entry in change.entries}
     assert len(due) == 1

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters.dual_write.backoff import BackOff
-from adapters.dual_write.batcher import Confirmation, MirrorBatcher
+from adapters.dual_write.batcher import MirrorBatcher
 from adapters.dual_write.latency import SAMPLES_MAX, MirrorLatencies
+from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.dual_write.settler import Settler
 from adapters.records.change_set import ChangeSet, Refusal, Settlement
 from domain.audit import SyncStatus
 from domain.errors import StoreUnavailable
@@ -27,7 +27,7 @@ class SlowStore(MemoryRecordStore):
     def __init__(self) -> None:
         super().__init__()
         self.applied: list[int] = []
-        self.settled: list[int] = []
+        self.marked: list[int] = []
         self.at_once = 0
         self.at_once_max = 0
         self.is_down = False
@@ -41,7 +41,7 @@ class SlowStore(MemoryRecordStore):
         return await super().apply(change_sets)
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        self.settled.append(len(settlements))
+        self.marked.append(len(settlements))
         await asyncio.sleep(0.1)
         if self.is_down:
             raise StoreUnavailable
@@ -49,23 +49,23 @@ class SlowStore(MemoryRecordStore):
 
 def batcher(store: SlowStore, settings: DualWriteSettings = QUICK) -> MirrorBatcher:
     target = MirrorTarget(store, settings=settings)
-    return MirrorBatcher(target, settings=settings, landed=lambda _change_set, _refusal, _elapsed: None)
+    return MirrorBatcher(target, settings=settings, on_outcome=lambda _change_set, _rejection, _elapsed: None)
 
 
-def mirrored(mirror: MirrorBatcher, *numbers: int) -> list[asyncio.Task[Confirmation]]:
+def mirrored(mirror: MirrorBatcher, *numbers: int) -> list[asyncio.Task[bool]]:
     return [asyncio.ensure_future(mirror.mirror(change_set_of(creation(number)))) for number in numbers]
 
 
 def test_one_change_set_alone_goes_straight_through() -> None:
     async def check() -> None:
         store = SlowStore()
-        assert await batcher(store).mirror(change_set_of(creation(1))) is Confirmation.CONFIRMED
+        assert await batcher(store).mirror(change_set_of(creation(1)))
         assert asyncio.get_running_loop().time() < 0.101
 
     simulate(check())
 
 
-def test_what_arrives_during_a_flush_goes_together_in_the_next() -> None:
+def test_change_sets_that_arrive_during_a_flush_go_together_in_the_next() -> None:
     async def check() -> None:
         store = SlowStore()
         mirror = batcher(store)
@@ -73,7 +73,7 @@ def test_what_arrives_during_a_flush_goes_together_in_the_next() -> None:
         await asyncio.sleep(0.05)
         rest = mirrored(mirror, *range(2, 51))
         answers = await asyncio.gather(*first, *rest)
-        assert set(answers) == {Confirmation.CONFIRMED}
+        assert set(answers) == {True}
         assert store.applied == [1, 49]
         assert store.at_once_max == 1
 
@@ -87,7 +87,7 @@ def test_a_batch_is_bounded_by_its_records() -> None:
         sets = [change_set_of(creation(10 * n), creation(10 * n + 1)) for n in range(1, 8)]
         large = change_set_of(*(creation(100 + n) for n in range(9)))
         answers = await asyncio.gather(*(mirror.mirror(one) for one in (*sets, large)))
-        assert set(answers[:7]) == {Confirmation.CONFIRMED}
+        assert set(answers[:7]) == {True}
         assert store.applied == [2, 2, 2, 1, 1]
 
     simulate(check())
@@ -100,7 +100,7 @@ def test_a_batch_is_bounded_by_its_bytes() -> None:
         mirror = batcher(store, replace(QUICK, batch_bytes_max=3 * sets[0].rough_bytes))
         huge = change_set_of(creation(9, name="x" * 500_000))
         answers = await asyncio.gather(*(mirror.mirror(one) for one in (*sets, huge)))
-        assert set(answers) == {Confirmation.CONFIRMED}
+        assert set(answers) == {True}
         assert store.applied == [3, 3, 1, 1]
 
     simulate(check())
@@ -116,9 +116,9 @@ def test_a_full_queue_turns_others_away_at_once() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         answers = [task.result() for task in waiting if task.done()]
-        assert answers == [Confirmation.UNKNOWN] * 3
-        assert mirror.waiting == 6
-        assert set(await asyncio.gather(*waiting)) == {Confirmation.CONFIRMED, Confirmation.UNKNOWN}
+        assert answers == [False] * 3
+        assert len(waiting) - len(answers) == 6
+        assert set(await asyncio.gather(*waiting)) == {True, False}
 
     simulate(check())
 
@@ -128,42 +128,42 @@ def test_each_waiter_has_its_own_time_out() -> None:
         store = SlowStore()
         mirror = batcher(store, replace(QUICK, timeout_ms=150, batch_records_max=1))
         answers = await asyncio.gather(*mirrored(mirror, 1, 2, 3))
-        assert answers == [Confirmation.CONFIRMED, Confirmation.UNKNOWN, Confirmation.UNKNOWN]
+        assert answers == [True, False, False]
         assert asyncio.get_running_loop().time() < 0.151
         await mirror.close()
 
     simulate(check())
 
 
-def test_a_closed_batcher_finishes_what_it_has_and_takes_nothing_more() -> None:
+def test_a_closed_batcher_finishes_its_queue_and_accepts_nothing_more() -> None:
     async def check() -> None:
         store = SlowStore()
         mirror = batcher(store)
         waiting = mirrored(mirror, 1, 2)
         await asyncio.sleep(0)
         await mirror.close()
-        assert await asyncio.gather(*waiting) == [Confirmation.CONFIRMED] * 2
-        assert await mirror.mirror(change_set_of(creation(3))) is Confirmation.UNKNOWN
+        assert await asyncio.gather(*waiting) == [True] * 2
+        assert not await mirror.mirror(change_set_of(creation(3)))
         assert store.applied == [2]
 
     simulate(check())
 
 
-def settlement(number: int) -> Settlement:
+def mark_of(number: int) -> Settlement:
     return Settlement(entry_id=f"{number:024x}", status=SyncStatus.SYNCED, at=NOW)
 
 
 def test_marks_are_written_together_after_the_interval() -> None:
     async def check() -> None:
         store = SlowStore()
-        settler = Settler(store, settings=replace(QUICK, settle_interval_ms=50))
+        marker = Marker(store, settings=replace(QUICK, mark_interval_ms=50))
         for number in range(30):
-            settler.note(settlement(number))
+            marker.mark(mark_of(number))
         await asyncio.sleep(0.04)
-        assert store.settled == []
+        assert store.marked == []
         await asyncio.sleep(0.02)
-        assert store.settled == [30]
-        await settler.close()
+        assert store.marked == [30]
+        await marker.close()
 
     simulate(check())
 
@@ -171,28 +171,27 @@ def test_marks_are_written_together_after_the_interval() -> None:
 def test_a_full_batch_of_marks_does_not_wait() -> None:
     async def check() -> None:
         store = SlowStore()
-        settler = Settler(store, settings=replace(QUICK, settle_interval_ms=60_000, settle_batch_max=10))
+        marker = Marker(store, settings=replace(QUICK, mark_interval_ms=60_000, mark_batch_max=10))
         for number in range(25):
-            settler.note(settlement(number))
+            marker.mark(mark_of(number))
         await asyncio.sleep(0.25)
-        assert store.settled == [10, 10]
-        await settler.close()
-        assert store.settled == [10, 10, 5]
+        assert store.marked == [10, 10]
+        await marker.close()
+        assert store.marked == [10, 10, 5]
 
     simulate(check())
 
 
-def test_too_many_marks_are_dropped_and_counted() -> None:
+def test_too_many_marks_are_dropped() -> None:
     async def check() -> None:
         store = SlowStore()
-        settler = Settler(store, settings=replace(QUICK, settle_queue_max=10))
+        marker = Marker(store, settings=replace(QUICK, mark_queue_max=10))
         for number in range(25):
-            settler.note(settlement(number))
-        await settler.close()
-        assert settler.dropped == 15
-        settler.note(settlement(99))
-        assert settler.dropped == 16
-        assert store.settled == [10]
+            marker.mark(mark_of(number))
+        await marker.close()
+        marker.mark(mark_of(99))
+        await asyncio.sleep(1)
+        assert store.marked == [10]
 
     simulate(check())
 
@@ -201,14 +200,13 @@ def test_marks_that_cannot_be_written_are_given_up() -> None:
     async def check() -> None:
         store = SlowStore()
         store.is_down = True
-        settler = Settler(store, settings=QUICK)
-        settler.note(settlement(1))
+        marker = Marker(store, settings=QUICK)
+        marker.mark(mark_of(1))
         await asyncio.sleep(1)
-        assert settler.dropped == 1
         store.is_down = False
-        settler.note(settlement(2))
-        await settler.close()
-        assert store.settled == [1, 1]
+        marker.mark(mark_of(2))
+        await marker.close()
+        assert store.marked == [1, 1]
 
     simulate(check())
 
@@ -219,9 +217,9 @@ def test_a_source_that_hangs_does_not_keep_the_process_from_closing() -> None:
             await asyncio.sleep(3_600)
 
     async def check() -> None:
-        settler = Settler(HangingStore(), settings=QUICK)
-        settler.note(settlement(1))
-        await settler.close()
+        marker = Marker(HangingStore(), settings=QUICK)
+        marker.mark(mark_of(1))
+        await marker.close()
         assert asyncio.get_running_loop().time() < QUICK.close_timeout_ms / 1000 + 1
 
     simulate(check())

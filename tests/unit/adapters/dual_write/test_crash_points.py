@@ -29,7 +29,7 @@ STEPS_MAX = 500
 TURN_SECONDS = 0.001
 FIRST = numbered_id(1)
 
-Story = Callable[[Process], Awaitable[None]]
+Scenario = Callable[[Process], Awaitable[None]]
 
 
 async def walk(steps: int) -> None:
@@ -39,10 +39,10 @@ async def walk(steps: int) -> None:
         advance(TURN_SECONDS)
 
 
-async def steps_of(story: Story, prepared: Callable[[], Awaitable[Stores]]) -> int:
-    """How many steps the story and everything it leaves running take when nothing goes wrong."""
+async def steps_of(scenario: Scenario, prepared: Callable[[], Awaitable[Stores]]) -> int:
+    """How many steps the scenario and everything it leaves running take when nothing goes wrong."""
     process = Process(await prepared())
-    task = asyncio.ensure_future(story(process))
+    task = asyncio.ensure_future(scenario(process))
     before = asyncio.all_tasks() - {task}
     steps = 0
     while asyncio.all_tasks() - before:
@@ -53,16 +53,16 @@ async def steps_of(story: Story, prepared: Callable[[], Awaitable[Stores]]) -> i
     return steps
 
 
-async def crash_after(steps: int, story: Story, process: Process) -> None:
-    """Runs the story for so many steps, then nothing of the process has any effect any more."""
-    task = asyncio.ensure_future(story(process))
+async def crash_after(steps: int, scenario: Scenario, process: Process) -> None:
+    """Runs the scenario for so many steps, then nothing of the process has any effect any more."""
+    task = asyncio.ensure_future(scenario(process))
     await walk(steps)
     process.kill()
     await end([task])
 
 
 async def picture(stores: Stores) -> str:
-    """What tells one state of the two stores from another; entries have other ids each time."""
+    """The state of the two stores without the ids of entries, which differ each time."""
     versions = [
         [record.get(VERSION) for record in await store.scan(name, after=None, limit=10)]
         for store in (stores.source, stores.target)
@@ -110,7 +110,7 @@ async def edit_and_close(process: Process) -> None:
     await process.store.close()
 
 
-STORIES = [
+SCENARIOS = [
     pytest.param(create_two, nothing_yet, id="create two"),
     pytest.param(edit_one, two_labels, id="edit one"),
     pytest.param(edit_two_together, two_labels, id="edit two together"),
@@ -118,17 +118,17 @@ STORIES = [
 ]
 
 
-@pytest.mark.parametrize(("story", "prepared"), STORIES)
+@pytest.mark.parametrize(("scenario", "prepared"), SCENARIOS)
 @pytest.mark.parametrize("mode", list(MirrorMode))
 def test_a_crash_at_any_step_is_repaired_by_the_next_process(
-    story: Story, prepared: Callable[[], Awaitable[Stores]], mode: MirrorMode
+    scenario: Scenario, prepared: Callable[[], Awaitable[Stores]], mode: MirrorMode
 ) -> None:
     async def check() -> None:
-        settings = DualWriteSettings(settle_interval_ms=10, mode=mode)
+        settings = DualWriteSettings(mark_interval_ms=10, mode=mode)
         left_behind: set[tuple[str, ...]] = set()
-        for steps in range(await steps_of(story, prepared) + 1):
+        for steps in range(await steps_of(scenario, prepared) + 1):
             stores = await prepared()
-            await crash_after(steps, story, Process(stores, settings=settings))
+            await crash_after(steps, scenario, Process(stores, settings=settings))
             left_behind.add(tuple(await statuses(stores)))
             await recover(stores)
             await assert_promises(stores)
@@ -139,19 +139,19 @@ def test_a_crash_at_any_step_is_repaired_by_the_next_process(
     simulate(check())
 
 
-@pytest.mark.parametrize(("story", "prepared"), STORIES)
+@pytest.mark.parametrize(("scenario", "prepared"), SCENARIOS)
 def test_a_change_set_is_never_half_there_in_either_store(
-    story: Story, prepared: Callable[[], Awaitable[Stores]]
+    scenario: Scenario, prepared: Callable[[], Awaitable[Stores]]
 ) -> None:
     async def check() -> None:
-        for steps in range(await steps_of(story, prepared) + 1):
+        for steps in range(await steps_of(scenario, prepared) + 1):
             stores = await prepared()
-            await crash_after(steps, story, Process(stores))
+            await crash_after(steps, scenario, Process(stores))
             for store in (stores.source, stores.target):
                 labels = await store.scan(LABEL, after=None, limit=10)
                 entries = await store.scan("audit_logs", after=None, limit=10)
                 assert sum(label[VERSION] for label in labels) == len(entries)
-                if story is not edit_one and story is not edit_and_close:
+                if scenario is not edit_one and scenario is not edit_and_close:
                     assert len({label[VERSION] for label in labels}) <= 1
 
     simulate(check())

@@ -1,4 +1,4 @@
-"""Metrics cost no reading of entries, and those who ask together or soon after each other get one answer."""
+"""Metrics read no entries, and callers that ask at about the same time share one answer."""
 
 import asyncio
 
@@ -90,7 +90,7 @@ def test_montydb_answers_every_count_of_the_metrics_from_an_index_alone() -> Non
     simulate(check())
 
 
-def test_all_who_ask_within_a_second_share_one_answer() -> None:
+def test_callers_within_a_second_share_one_answer() -> None:
     async def check() -> None:
         store = CountingStore(await mirrored(1), seconds=0.01)
         sync = operated(store)
@@ -105,7 +105,7 @@ def test_all_who_ask_within_a_second_share_one_answer() -> None:
     simulate(check())
 
 
-def test_totals_that_are_dear_are_counted_once_a_minute_and_what_waits_each_time() -> None:
+def test_expensive_totals_are_counted_once_a_minute_and_waiting_entries_each_time() -> None:
     async def check() -> None:
         stores = await mirrored(1)
         store = CountingStore(stores, seconds=1.0)
@@ -122,13 +122,13 @@ def test_totals_that_are_dear_are_counted_once_a_minute_and_what_waits_each_time
     simulate(check())
 
 
-def test_an_outage_is_told_to_all_who_wait_and_not_kept() -> None:
+def test_an_outage_is_raised_for_all_waiting_callers_and_not_kept() -> None:
     async def check() -> None:
         store = CountingStore(await mirrored(1), seconds=0.01)
         sync = operated(store)
         store.is_down = True
-        told = await asyncio.gather(sync.metrics(), sync.metrics(), return_exceptions=True)
-        assert [type(error) for error in told] == [StoreUnavailable] * 2
+        errors = await asyncio.gather(sync.metrics(), sync.metrics(), return_exceptions=True)
+        assert [type(error) for error in errors] == [StoreUnavailable] * 2
         store.is_down = False
         assert (await sync.metrics()).source == "source"
 

@@ -104,7 +104,7 @@ async def play(order: tuple[int, ...], players: list[Player]) -> None:
         await player.come_to_rest()
     for number in order:
         await players[number].take_turn()
-    # Orders are of equal length; who was refused early leaves turns to the other.
+    # Orders are of equal length; a player that was rejected early leaves turns to the other.
     while [player for player in players if await player.take_turn()]:
         continue
 

@@ -14,8 +14,8 @@ from tests.unit.adapters.dual_write.world import everything
 from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.memory_store import MemoryRecordStore
 
-CALM = DualWriteSettings(settle_interval_ms=60_000)
-"""What became of mirroring an entry is noted when the store is closed, not while a test compares what is stored."""
+CALM = DualWriteSettings(mark_interval_ms=60_000)
+"""Entries are marked when the store is closed, not while a test compares the stores."""
 
 
 class TestMirroredStore(RecordStoreContract):

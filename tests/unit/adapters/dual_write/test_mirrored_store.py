@@ -1,4 +1,4 @@
-"""What a request meets: modes, refusals, order, and what is left in the source."""
+"""What a request meets: modes, rejections, order, and what is left in the source."""
 
 import asyncio
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_the_target_is_asked_only_when_the_source_is_durable() -> None:
     simulate(check())
 
 
-def test_a_write_the_source_refuses_never_reaches_the_target() -> None:
+def test_a_write_that_the_source_rejects_never_reaches_the_target() -> None:
     async def check() -> None:
         stores = Stores()
         process = await started(stores)
@@ -112,7 +112,7 @@ def test_strict_answers_pending_when_the_target_did_not_confirm_and_keeps_the_ch
     simulate(check())
 
 
-def test_strict_answers_pending_when_the_target_refused() -> None:
+def test_strict_answers_pending_when_the_target_rejected() -> None:
     async def check() -> None:
         process = Process(Stores(), settings=STRICT, dislike=lambda _change_set: "too long")
         await process.store.open()
@@ -181,13 +181,13 @@ def test_control_records_stay_at_home() -> None:
     simulate(check())
 
 
-def test_a_write_without_an_audit_entry_is_refused_before_anything_is_stored() -> None:
+def test_a_write_without_an_audit_entry_is_rejected_before_anything_is_stored() -> None:
     async def check() -> None:
         stores = Stores()
         process = await started(stores)
-        untold = ChangeSet(change_set_of(creation(1)).puts)
+        unaudited = ChangeSet(change_set_of(creation(1)).puts)
         with pytest.raises(ValueError, match="without an audit entry"):
-            await process.store.commit(untold)
+            await process.store.commit(unaudited)
         assert await stores.source.scan(LABEL, after=None, limit=1) == []
         await process.store.close()
 
@@ -207,7 +207,7 @@ def test_a_change_set_too_large_for_a_request_goes_by_the_relay() -> None:
     simulate(check())
 
 
-def test_a_refused_record_is_noted_as_failed_with_the_first_attempt() -> None:
+def test_a_rejected_record_is_marked_failed_with_the_first_attempt() -> None:
     async def check() -> None:
         stores = Stores()
         process = Process(stores, dislike=lambda _change_set: "name: too long for the column")
@@ -222,7 +222,7 @@ def test_a_refused_record_is_noted_as_failed_with_the_first_attempt() -> None:
     simulate(check())
 
 
-def test_one_refused_change_set_does_not_hinder_those_it_travels_with() -> None:
+def test_one_rejected_change_set_does_not_hold_up_the_rest_of_its_batch() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         poison = numbered_id(13)
@@ -267,24 +267,24 @@ def test_a_thousand_concurrent_edits_of_a_few_records_leave_no_difference() -> N
         right = await started(stores, right_weather)
         await left.create(1, 2, 3)
         left_weather.latency_seconds, right_weather.latency_seconds = 0.003, 0.007
-        refused = 0
+        rejected = 0
 
         async def edit(number: int) -> None:
-            nonlocal refused
+            nonlocal rejected
             process = left if number % 2 else right
             try:
                 await process.edit(1 + number % 3, name=f"edit {number}")
             except VersionConflict:
-                refused += 1
+                rejected += 1
 
         for batch in range(50):
             await asyncio.gather(*(edit(20 * batch + number) for number in range(20)))
         for process in (left, right):
             await process.store.close()
-        assert 0 < refused < 1_000
+        assert 0 < rejected < 1_000
         await recover(stores)
         await assert_promises(stores)
-        assert len(stores.acknowledged) == 3 + 1_000 - refused
+        assert len(stores.acknowledged) == 3 + 1_000 - rejected
         await end()
 
     simulate(check())

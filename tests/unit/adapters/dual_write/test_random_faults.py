@@ -132,7 +132,7 @@ class TwoProcesses(RuleBasedStateMachine):
         await process.commit(change_set_of(erasure(label)))
 
     def _try(self, attempt: Any) -> None:
-        """Refusals and outages are part of life; what counts is what is stored in the end."""
+        """Rejections and outages are expected; the stored state at the end is what counts."""
         try:
             self.runner.run(attempt)
         except (Conflict, KeyError, MirrorPending, StoreUnavailable):

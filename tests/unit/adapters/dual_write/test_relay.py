@@ -130,7 +130,7 @@ def test_the_relay_leaves_young_entries_to_the_requests_that_wrote_them() -> Non
     simulate(check())
 
 
-def test_an_outage_in_the_middle_of_a_page_keeps_what_was_confirmed() -> None:
+def test_an_outage_in_the_middle_of_a_page_keeps_the_confirmed_marks() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         await left_pending(stores, *(change_set_of(creation(number)) for number in range(1, 11)))
@@ -161,8 +161,6 @@ def test_the_relay_outlives_an_outage_of_the_source() -> None:
         await asyncio.sleep(60)
         await stopped(process, running)
         await assert_promises(stores)
-        assert process.relay.report.outages > 0
-        assert process.relay.report.delivered.synced == 1
 
     simulate(check())
 
@@ -179,21 +177,5 @@ def test_two_relays_at_once_do_no_harm() -> None:
         for process in relays:
             await process.store.close()
         await assert_promises(stores)
-
-    simulate(check())
-
-
-def test_the_report_tells_the_lag_of_the_oldest_entry() -> None:
-    async def check() -> None:
-        stores, weather = Stores(), Weather()
-        weather.is_down = True
-        process, running = await relaying(stores, weather)
-        await process.create(1)
-        await asyncio.sleep(100)
-        weather.is_down = False
-        await asyncio.sleep(100)
-        assert process.relay.report.lag_ms == 0
-        assert process.relay.report.rounds > 2
-        await stopped(process, running)
 
     simulate(check())

@@ -1,4 +1,4 @@
-"""What an operator sees of the mirror, and what he can do about it."""
+"""The mirror as an operator sees it, can do about it."""
 
 import asyncio
 from dataclasses import replace
@@ -93,13 +93,13 @@ def test_a_single_store_is_in_sync_with_itself() -> None:
         assert await alone.retry_all() == 0
         with pytest.raises(NotFound):
             await alone.retry(LABEL, SECOND)
-        (chapter,) = await alone.story(LABEL, FIRST)
-        assert (chapter.in_source, chapter.in_target) == (True, False)
+        (version,) = await alone.history(LABEL, FIRST)
+        assert (version.in_source, version.in_target) == (True, False)
 
     simulate(check())
 
 
-def test_status_tells_both_versions_and_the_reason() -> None:
+def test_status_gives_both_versions_and_the_reason() -> None:
     async def check() -> None:
         office = Office(dislike=too_long)
         await office.open()
@@ -124,9 +124,9 @@ def test_status_answers_from_the_source_while_the_target_is_down() -> None:
         await office.open()
         office.weather.is_down = True
         await office.process.create(1)
-        told = await office.sync.status(LABEL, FIRST)
-        assert (told.status, told.source_version, told.target_version) == (SyncStatus.PENDING, 1, None)
-        assert told.last_error is not None
+        answer = await office.sync.status(LABEL, FIRST)
+        assert (answer.status, answer.source_version, answer.target_version) == (SyncStatus.PENDING, 1, None)
+        assert answer.last_error is not None
         await office.process.store.close()
 
     simulate(check())
@@ -146,7 +146,7 @@ def test_a_record_the_target_lost_is_not_called_synced() -> None:
 
 
 @pytest.mark.parametrize("collection", [LABEL, "audit_logs", "control", "nothing"])
-def test_status_of_what_does_not_exist_is_not_found(collection: str) -> None:
+def test_status_of_an_absent_record_is_not_found(collection: str) -> None:
     async def check() -> None:
         office = Office()
         await office.open()
@@ -155,7 +155,7 @@ def test_status_of_what_does_not_exist_is_not_found(collection: str) -> None:
         with pytest.raises(NotFound):
             await office.sync.retry(collection, FIRST)
         with pytest.raises(NotFound):
-            await office.sync.story(collection, FIRST)
+            await office.sync.history(collection, FIRST)
         await office.process.store.close()
 
     simulate(check())
@@ -185,15 +185,15 @@ def test_one_parked_record_is_retried_alone() -> None:
         await office.park(1)
         await office.park(2)
         office.process.target_store.dislike = likes_everything
-        told = await office.sync.retry(LABEL, FIRST)
-        assert (told.status, told.target_version) == (SyncStatus.SYNCED, 1)
+        answer = await office.sync.retry(LABEL, FIRST)
+        assert (answer.status, answer.target_version) == (SyncStatus.SYNCED, 1)
         assert (await office.sync.status(LABEL, SECOND)).status is SyncStatus.PARKED
         await office.process.store.close()
 
     simulate(check())
 
 
-def test_a_retry_takes_along_what_was_committed_together() -> None:
+def test_a_retry_includes_records_of_the_same_change_set() -> None:
     async def check() -> None:
         office = Office(dislike=too_long)
         await office.open()
@@ -211,13 +211,13 @@ def test_a_retry_takes_along_what_was_committed_together() -> None:
     simulate(check())
 
 
-def test_a_retry_that_is_refused_again_stays_parked_with_one_attempt_more() -> None:
+def test_a_retry_that_is_rejected_again_stays_parked_with_one_attempt_more() -> None:
     async def check() -> None:
         office = Office(dislike=too_long)
         await office.open()
         await office.park(1)
-        told = await office.sync.retry(LABEL, FIRST)
-        assert (told.status, told.attempts) == (SyncStatus.PARKED, QUICK.retry_attempts + 1)
+        answer = await office.sync.retry(LABEL, FIRST)
+        assert (answer.status, answer.attempts) == (SyncStatus.PARKED, QUICK.retry_attempts + 1)
         await office.process.store.close()
 
     simulate(check())
@@ -261,21 +261,21 @@ def test_all_failures_are_put_back_in_the_queue_and_mirrored() -> None:
     simulate(check())
 
 
-def test_a_story_tells_each_version_newest_first_and_where_it_is() -> None:
+def test_the_history_lists_each_version_newest_first_and_the_stores_that_hold_it() -> None:
     async def check() -> None:
         office = Office()
         await office.open()
         await office.process.create(1)
         office.weather.failures_left = 1
         await office.process.edit(1, name="late")
-        told = await office.sync.story(LABEL, FIRST)
-        assert [(chapter.entry.version, chapter.in_source, chapter.in_target) for chapter in told] == [
+        answer = await office.sync.history(LABEL, FIRST)
+        assert [(version.entry.version, version.in_source, version.in_target) for version in answer] == [
             (2, True, False),
             (1, True, True),
         ]
         await asyncio.sleep(1)
         office.weather.is_down = True
-        assert [chapter.in_target for chapter in await office.sync.story(LABEL, FIRST)] == [False, True]
+        assert [version.in_target for version in await office.sync.history(LABEL, FIRST)] == [False, True]
         office.weather.is_down = False
         await office.process.store.close()
 

@@ -10,6 +10,7 @@ from tests.unit.adapters.dual_write.world import (
     Process,
     Stores,
     assert_promises,
+    entries_of,
     recover,
     started,
     statuses,
@@ -72,7 +73,7 @@ def test_no_request_waits_longer_than_the_time_out_for_a_frozen_target() -> None
     simulate(check())
 
 
-def test_everybody_who_waits_is_released_when_the_breaker_opens() -> None:
+def test_all_waiting_requests_are_released_when_the_breaker_opens() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         process = await started(stores, weather)
@@ -89,7 +90,7 @@ def test_everybody_who_waits_is_released_when_the_breaker_opens() -> None:
     simulate(check())
 
 
-def test_nobody_pays_while_the_breaker_is_open() -> None:
+def test_no_request_waits_while_the_breaker_is_open() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         process = await started(stores, weather)
@@ -127,7 +128,7 @@ def test_calls_that_hang_are_bounded_and_end_with_the_process() -> None:
     simulate(check())
 
 
-def test_a_call_that_is_late_is_told_to_stop_and_has_no_late_effect() -> None:
+def test_a_late_call_is_cancelled_and_has_no_late_effect() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
         process = await started(stores, weather)
@@ -181,13 +182,15 @@ def test_a_target_that_fails_in_an_unforeseen_way_fails_no_request() -> None:
 
         async def stumble(step: Step) -> None:
             if step.operation == "apply":
-                raise TypeError("a fault of the driver")
+                raise TypeError("a bug of the driver")
 
         process = Process(stores, target_gate=stumble)
         await process.store.open()
         await process.create(1)
         await process.store.close()
-        assert await statuses(stores) == ["PENDING"]
+        (entry,) = await entries_of(stores, 1)
+        assert (entry["syncStatus"], entry["syncAttempts"]) == ("FAILED", 1)
+        assert "TypeError" in entry["syncError"]
         await recover(stores)
         await assert_promises(stores)
 

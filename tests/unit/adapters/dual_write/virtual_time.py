@@ -15,7 +15,7 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 class Stuck(Exception):
-    """Everybody waits for somebody: no timer runs and nothing is ready."""
+    """Every task waits for another one: no timer runs and nothing is ready."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -46,19 +46,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The port Clock, told by the running loop."""
+    """The port Clock, on the time of the running loop."""
 
     def now(self) -> datetime:
         elapsed = timedelta(milliseconds=int(asyncio.get_running_loop().time() * 1000))
         return NOON + elapsed
 
 
-def simulate(story: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end in virtual time. Errors nobody looked at fail it, too."""
+def simulate(scenario: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end in virtual time. Errors that were never retrieved fail it, too."""
     forgotten: list[Mapping[str, Any]] = []
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.get_loop().set_exception_handler(lambda _loop, context: forgotten.append(context))
-        result = runner.run(story)
+        result = runner.run(scenario)
     assert not forgotten, forgotten
     return result
 

@@ -23,7 +23,7 @@ from tests.unit.faults import Dislike, FaultyStore, Gate, Mortality, Weather, li
 from tests.unit.memory_store import MemoryRecordStore
 
 LABEL = LABELS.collection
-QUICK = DualWriteSettings(settle_interval_ms=10)
+QUICK = DualWriteSettings(mark_interval_ms=10)
 PAUSED = replace(QUICK, enabled=False)
 LONG_ENOUGH = 240.0
 """Seconds after which every attempt of the default settings has been made."""
@@ -120,7 +120,7 @@ def change_set_of(*changes: Change) -> ChangeSet:
 
 def _entry(id_: str, change_set_id: str, before: Record | None, after: Record) -> Record:
     changed = changes_between(before, after)
-    told = {
+    changes = {
         name: {side: json_value(value) for side, value in sides.items()} for name, sides in changed.items()
     }
     entry = AuditEntry(
@@ -133,7 +133,7 @@ def _entry(id_: str, change_set_id: str, before: Record | None, after: Record) -
         at=after.get("updatedAt", NOON),
         request_id="request-1",
         change_set_id=change_set_id,
-        changes=told,
+        changes=changes,
     )
     return AUDIT_LOGS.mapping.to_record(entry)
 
@@ -147,7 +147,7 @@ async def settle_down(process: Process) -> None:
 
 
 async def recover(stores: Stores) -> None:
-    """What the next start of the service does, without faults, once everything is due."""
+    """The next start of the service, without faults, once everything is due."""
     await asyncio.sleep(QUICK.retry_delay_seconds_max)
     await settle_down(Process(stores))
 
@@ -173,10 +173,12 @@ async def assert_promises(stores: Stores) -> None:
     versions: dict[tuple[str, str], list[int]] = {}
     for entry in entries:
         versions.setdefault((entry["collection"], entry["entityId"]), []).append(entry[VERSION])
-    for (collection, id_), told in versions.items():
+    for (collection, id_), numbers in versions.items():
         record = (await stores.source.fetch(collection, (id_,)))[id_]
-        assert sorted(told) == list(range(1, record[VERSION] + 1))
-    present = {(collection, id_, version) for (collection, id_), told in versions.items() for version in told}
+        assert sorted(numbers) == list(range(1, record[VERSION] + 1))
+    present = {
+        (collection, id_, version) for (collection, id_), numbers in versions.items() for version in numbers
+    }
     assert stores.acknowledged <= present
 
 

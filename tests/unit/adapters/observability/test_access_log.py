@@ -16,7 +16,7 @@ LINE: dict[str, Any] = {
 
 
 class BrokenPipe(io.BytesIO):
-    """A destination nobody reads any more."""
+    """A destination whose reader is gone."""
 
     def write(self, data: Any) -> int:
         raise BrokenPipeError
@@ -68,7 +68,7 @@ async def test_a_lone_line_is_written_after_a_while() -> None:
     assert json.loads(destination.getvalue())["path"] == "/v1/tasks"
 
 
-async def test_a_destination_that_refuses_costs_lines_and_no_request() -> None:
+async def test_a_failing_destination_loses_lines_and_no_request() -> None:
     log = AccessLog(BrokenPipe())
 
     log.write(**LINE)

@@ -1,4 +1,4 @@
-"""An observed store answers as the store does, and tells what it was asked."""
+"""An observed store answers as the store does, and counts its operations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -100,7 +100,7 @@ class TestCounting:
         }
         assert {key: store.metrics.count_of(*key, "ok") for key in counted} == counted
 
-    async def test_a_refusal_is_no_outage(self) -> None:
+    async def test_a_rejection_is_no_outage(self) -> None:
         weather = Weather()
         store = observed(FaultyStore(MemoryRecordStore(), weather))
         with pytest.raises(VersionConflict):
@@ -108,11 +108,11 @@ class TestCounting:
         weather.is_down = True
         with pytest.raises(StoreUnavailable):
             await fetched(store, "tasks", 1)
-        assert store.metrics.count_of("commit", "tasks", "refused") == 1
+        assert store.metrics.count_of("commit", "tasks", "rejected") == 1
         assert store.metrics.count_of("fetch", "tasks", "unavailable") == 1
         assert store.metrics.count_of("commit", "tasks", "ok") == 0
 
-    async def test_a_fault_of_ours_is_counted_as_failed(self) -> None:
+    async def test_a_bug_of_ours_is_counted_as_failed(self) -> None:
         store = observed(MemoryRecordStore())
         with pytest.raises(KeyError):
             await store.fetch("no such collection", [numbered_id(1)])
@@ -146,7 +146,7 @@ class TestRendering:
         labels = 'store="memory",operation="fetch",collection="tasks",outcome="ok"'
         lines = store.metrics.render().splitlines()
         assert lines[:2] == [
-            f"# HELP {NAME} How long operations of the stores took; _count tells how many there were.",
+            f"# HELP {NAME} How long operations of the stores took; _count is their number.",
             f"# TYPE {NAME} histogram",
         ]
         counts = {
@@ -194,7 +194,7 @@ class TestSlowOperations:
         assert "private" not in f"{events}{slow}"
         assert numbered_id(1) not in f"{events}{slow}"
 
-    async def test_many_at_once_are_all_kept_and_told_once(self, events: list[dict[str, Any]]) -> None:
+    async def test_many_at_once_are_all_kept_and_logged_once(self, events: list[dict[str, Any]]) -> None:
         store = observed(MemoryRecordStore(), slow_ms=0)
         for number in range(5):
             await commit_all(store, "tasks", task(number))
@@ -219,7 +219,7 @@ class TestSlowOperations:
         assert store.slow_operations.newest() == ()
         assert events == []
 
-    async def test_only_the_bound_decides_what_is_slow(self) -> None:
+    async def test_the_bound_alone_decides_which_operations_are_slow(self) -> None:
         weather = Weather()
         weather.latency_seconds = 0.03
         store = observed(FaultyStore(MemoryRecordStore(), weather), slow_ms=20)

@@ -1,4 +1,4 @@
-"""Questions as SQL: one text for each shape, and only values travel."""
+"""Questions as SQL: one text for each template, and values as parameters."""
 
 from datetime import UTC, datetime
 
@@ -43,7 +43,7 @@ def _all_operators(text: str, number: int) -> Criterion:
     )
 
 
-def test_questions_of_one_shape_share_their_text() -> None:
+def test_questions_of_one_template_share_their_text() -> None:
     first, its_values = question_sql(_question(_all_operators("red", 1)))
     second, other_values = question_sql(_question(_all_operators("blue", 2)))
     assert first == second
@@ -73,7 +73,7 @@ def test_sync_states_stay_in_the_text_for_the_index_of_the_unsettled() -> None:
     assert values == {}
 
 
-def test_what_is_no_sync_state_travels_as_a_value() -> None:
+def test_a_value_that_is_no_sync_state_becomes_a_parameter() -> None:
     hostile = "PENDING' OR 'a"
     for where in (Equals("syncStatus", hostile), OneOf("syncStatus", ("FAILED", hostile))):
         statement, values = count_sql("audit_logs", where)
@@ -102,7 +102,7 @@ def test_tombstones_are_never_asked_for() -> None:
         AnyOf(()),
     ],
 )
-def test_what_no_row_can_hold_matches_nothing(criterion: Criterion) -> None:
+def test_a_value_that_no_row_can_hold_matches_nothing(criterion: Criterion) -> None:
     statement, values = count_sql("tasks", criterion)
     assert "WHERE false" in statement
     assert values == {}
@@ -114,7 +114,7 @@ def test_a_question_about_an_unknown_field_is_a_programming_error() -> None:
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_later_page_begins_at_its_place_in_the_index(descending: bool) -> None:
+def test_a_later_page_starts_at_its_position_in_the_index(descending: bool) -> None:
     order = Order("createdAt", descending=descending)
     statement, _ = question_sql(_question(AllOf(()), order=order, after=(NOON, "a")))
     comparison = "<" if descending else ">"

@@ -1,4 +1,4 @@
-"""Driver errors in our own words."""
+"""The translation of driver errors."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""Records as rows: checked, never bent, and found again by their words."""
+"""Records as rows: checked, never changed, and found by their words."""
 
 import math
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def test_indexed_words_are_those_of_the_criteria(text: str) -> None:
     assert lexemes(text) == set(words_of(text))
 
 
-def test_words_beyond_the_index_limit_are_still_told_apart() -> None:
+def test_words_beyond_the_index_limit_stay_distinct() -> None:
     long = "a" * (WORD_LENGTH_MAX + 1)
     assert lexemes(f"{long} short") != lexemes(f"{long}b short")
     assert lexemes(long) == lexemes(f"({long.upper()})")

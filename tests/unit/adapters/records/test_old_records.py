@@ -1,15 +1,15 @@
-"""Counting and rewriting old records: page by page, bounded where it only counts, and past those that cannot be."""
+"""Counts and rewrites old records page by page: bounded where it counts, and without those that cannot be rewritten."""
 
 from collections.abc import Sequence
 
-from adapters.records.old_records import LOOKED_AT_MAX, PAGE, StoredForm, rewritten_in, waiting_in
+from adapters.records.old_records import LOOKED_AT_MAX, PAGE, StoredFormat, rewritten_in, waiting_in
 from domain.errors import AlreadyExists
 from tests.unit.contracts.builders import commit_all, label, numbered_id
 from tests.unit.memory_store import MemoryRecordStore
 
 
 class AgedStore(MemoryRecordStore):
-    """Says of labels 1 to `size` that every tenth one is old, and meets a taken value where it rewrites `doubled`."""
+    """Reports every tenth of the labels 1 to `size` as old; rewriting `doubled` fails because its value is taken."""
 
     def __init__(self, size: int, *, doubled: int | None = None) -> None:
         super().__init__()
@@ -18,11 +18,11 @@ class AgedStore(MemoryRecordStore):
         self._ids = [numbered_id(number) for number in range(1, size + 1)]
         self._doubled = None if doubled is None else numbered_id(doubled)
 
-    async def forms(self, collection: str, *, after: str | None, limit: int) -> list[StoredForm]:
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         assert collection == "labels"
         page = [record_id for record_id in self._ids if after is None or record_id > after][:limit]
         self.pages.append(len(page))
-        return [StoredForm(one, is_current=one not in self.old, fits=one != numbered_id(7)) for one in page]
+        return [StoredFormat(one, is_current=one not in self.old, fits=one != numbered_id(7)) for one in page]
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
         assert collection == "labels"
@@ -57,14 +57,14 @@ async def test_rewriting_reaches_every_page() -> None:
     assert done.rewritten == (LOOKED_AT_MAX + PAGE) // 10
 
 
-async def test_a_record_whose_value_is_taken_waits_alone() -> None:
+async def test_only_the_record_with_a_taken_value_stays_old() -> None:
     store = AgedStore(PAGE, doubled=20)
     done = await rewritten_in(store, "labels")
     assert store.old == {numbered_id(20)}
     assert (done.rewritten, done.waiting) == (PAGE // 10 - 1, 1)
 
 
-async def test_a_store_without_old_forms_has_none_waiting() -> None:
+async def test_a_store_without_old_formats_has_none_waiting() -> None:
     store = MemoryRecordStore("plain")
     await commit_all(store, "labels", label(1), label(2))
     found = await waiting_in(store, "labels")

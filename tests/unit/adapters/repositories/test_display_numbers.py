@@ -1,4 +1,4 @@
-"""Numbers for tasks: none twice, whoever asks, from wherever."""
+"""Display numbers: no number is given twice, across tasks and processes."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.specs import CONTROL, TASKS
-from adapters.repositories.display_numbers import BLOCK_MAX, NUMBERS_ID, RESERVED, StoredDisplayNumbers
+from adapters.repositories.display_numbers import BLOCK, NUMBERS_ID, RESERVED, StoredDisplayNumbers
 from domain.errors import StoreUnavailable
 from tests.unit.builders import numbered_id, task
 from tests.unit.counting_store import CountingStore
@@ -14,16 +14,6 @@ from tests.unit.faults import FaultyStore, Weather
 from tests.unit.memory_store import MemoryRecordStore
 
 CREATORS = 16
-
-
-class SetSeconds:
-    """A monotonic clock that goes when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def put_task(store: MemoryRecordStore, number: int, display_id: int | None) -> None:
@@ -62,8 +52,8 @@ async def test_a_process_that_starts_again_leaves_a_gap_and_gives_nothing_twice(
     first = StoredDisplayNumbers(store)
     before = [await first.next() for _ in range(10)]
     after = [await StoredDisplayNumbers(store).next() for _ in range(3)]
-    assert not set(before) & set(after)
-    assert after == sorted(set(after))
+    assert before == list(range(1, 11))
+    assert after == [BLOCK + 1, 2 * BLOCK + 1, 3 * BLOCK + 1]
 
 
 async def test_without_a_control_record_numbers_go_on_above_those_that_tasks_have() -> None:
@@ -105,30 +95,12 @@ async def test_everybody_who_waits_is_served_by_few_reservations() -> None:
     assert store.reservations <= 3
 
 
-async def test_blocks_grow_while_they_are_used_up_and_shrink_when_it_is_quiet() -> None:
-    store, seconds = MemoryRecordStore(), SetSeconds()
-    numbers = StoredDisplayNumbers(store, seconds=seconds)
-    for _ in range(BLOCK_MAX * 4):
-        await numbers.next()
-    given = await numbers.next()
-    assert await reserved(store) - given < BLOCK_MAX
-
-    seconds.now += 3_600
-    while given < await reserved(store):
-        given = await numbers.next()
-    seconds.now += 3_600
-    block_start = await numbers.next()
-    assert await reserved(store) - block_start < BLOCK_MAX // 2
-
-
-async def test_a_lone_number_now_and_then_leaves_no_gap() -> None:
-    seconds = SetSeconds()
-    store = MemoryRecordStore()
-    numbers = StoredDisplayNumbers(store, seconds=seconds)
-    for expected in range(1, 6):
-        assert await numbers.next() == expected
-        assert await reserved(store) == expected
-        seconds.now += 60
+async def test_a_process_reserves_again_only_when_its_block_is_used_up() -> None:
+    store = CountingStore(MemoryRecordStore())
+    numbers = StoredDisplayNumbers(store)
+    given = [await numbers.next() for _ in range(2 * BLOCK)]
+    assert given == list(range(1, 2 * BLOCK + 1))
+    assert store.reservations == 2
 
 
 async def test_a_cancelled_request_takes_no_number_from_others() -> None:
@@ -147,15 +119,15 @@ async def test_a_cancelled_request_takes_no_number_from_others() -> None:
     assert await numbers.next() != patient.result()
 
 
-async def test_a_store_that_does_not_answer_is_told_and_costs_no_number_twice() -> None:
+async def test_after_an_outage_no_number_is_given_twice() -> None:
     weather = Weather()
     numbers = StoredDisplayNumbers(FaultyStore(MemoryRecordStore(), weather))
-    first = await numbers.next()
+    block = await numbers.several(BLOCK)
     weather.is_down = True
     with pytest.raises(StoreUnavailable):
         await numbers.next()
     weather.is_down = False
-    assert await numbers.next() > first
+    assert await numbers.next() > max(block)
 
 
 async def test_a_task_in_the_trash_keeps_its_number() -> None:

@@ -211,12 +211,12 @@ async def test_one_task_is_found_behind_more_hidden_ones_than_are_looked_at_toge
     assert (ids(page.items), page.next, page.total) == ([TASKS[0]], None, 1)
 
 
-async def test_a_watch_that_was_brought_under_its_own_id_keeps_its_place(
+async def test_a_watch_of_version_1_that_was_updated_later_keeps_its_place(
     watch: WatchTask, listing: ListWatched, begin: Begin
 ) -> None:
     brought = Watch.create(Stamp(NOON - timedelta(days=9), ANNA), user_id=ANNA, task_id=TASKS[0])
     work = begin(actor())
-    work.watches.save(brought.under_own_id(Stamp(NOON + timedelta(days=9), ANNA)))
+    work.watches.save(replace(brought, updated_at=NOON + timedelta(days=9)))
     await work.commit()
     for task_id in TASKS[1:3]:
         await watch(actor(), task_id)

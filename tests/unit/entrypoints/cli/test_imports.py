@@ -37,10 +37,10 @@ def test_the_owner_must_be_somebody(tandem: Tandem, beads_file: Path, account: A
     refused = tandem(*words)
     user_id = account("anna@example.com")
     accepted = tandem(*words, "--json")
-    story = tandem("story", "projects", accepted.view["project"]["id"], "--json")
+    history = tandem("sync", "history", "projects", accepted.view["project"]["id"], "--json")
     assert refused.code == 2
     assert "anna@example.com" in refused.err
-    assert [chapter["actorId"] for chapter in story.view["items"]] == [user_id]
+    assert [row["actorId"] for row in history.view["items"]] == [user_id]
 
 
 def test_every_fault_of_a_file_is_named_with_its_line(tandem: Tandem, tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Put
 from domain.errors import StoreUnavailable
 from domain.role import BUILT_IN_ROLE_IDS
 from entrypoints.cli.session import current_settings, opened
-from tests.unit.contracts.old_homes import old_records
 from tests.unit.entrypoints.cli.conftest import NOWHERE, Account, Tandem
 
 
@@ -56,25 +54,6 @@ def test_migrating_brings_the_roles_that_are_always_there(
         assert asyncio.run(role_ids()) == BUILT_IN_ROLE_IDS
 
 
-def test_migrating_puts_in_place_what_an_older_version_left_elsewhere(tandem: Tandem) -> None:
-    tandem("migrate", "up")
-
-    async def leave_a_watch() -> None:
-        async with opened(current_settings()) as container:
-            watch = Put("watchlists", old_records()["watchlists"][0], 0)
-            await container.stack().source.commit(ChangeSet((watch,)))
-
-    asyncio.run(leave_a_watch())
-    said = tandem("migrate", "status").out
-    assert ("out of place" in said, "Type: tandem migrate up" in said) == (True, True)
-    told = []
-    for word in ("status", "up", "status"):
-        view = tandem("migrate", word, "--json").view
-        watches = next(one for one in view["outOfPlace"] if one["collection"] == "watchlists")
-        told.append((watches["waiting"], watches["placed"], watches["isComplete"]))
-    assert told == [(1, 0, True), (0, 1, True), (0, 0, True)]
-
-
 def test_a_document_store_has_no_step_back(tandem: Tandem) -> None:
     tandem("migrate", "up")
     ended = tandem("migrate", "down", "--yes")
@@ -105,13 +84,13 @@ def test_what_waits_for_a_target_that_is_down_is_shown(
     assert "DOES NOT ANSWER" in tandem("sync", "status").out
 
 
-def test_a_story_tells_every_version(tandem: Tandem, beads_file: Path) -> None:
+def test_the_history_lists_every_version(tandem: Tandem, beads_file: Path) -> None:
     project_id = tandem("import", "--format", "beads", str(beads_file), "--json").view["project"]["id"]
-    story = tandem("story", "projects", project_id, "--json")
-    (chapter,) = story.view["items"]
-    assert (chapter["version"], chapter["action"], chapter["inSource"]) == (1, "IMPORTED", True)
-    assert "IMPORTED" in tandem("story", "projects", project_id).out
-    assert tandem("story", "projects", "f" * 24).code == 2
+    history = tandem("sync", "history", "projects", project_id, "--json")
+    (row,) = history.view["items"]
+    assert (row["version"], row["action"], row["inSource"]) == (1, "IMPORTED", True)
+    assert "IMPORTED" in tandem("sync", "history", "projects", project_id).out
+    assert tandem("sync", "history", "projects", "f" * 24).code == 2
 
 
 def test_a_token_is_for_an_existing_account_and_says_what_it_holds(tandem: Tandem, account: Account) -> None:

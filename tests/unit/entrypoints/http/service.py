@@ -34,7 +34,7 @@ from application.interchange import exports, imports
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from application.ports.sign_in import IdentityProvider
-from application.ports.synchronisation import Chapter, CollectionSync, RecordSync, SyncMetrics
+from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
 from application.ports.tokens import Identity
 from application.projects import commands as projects
 from application.projects import timelines
@@ -208,8 +208,8 @@ class ScriptedSynchronisation:
         self.entries.clear()
         return count
 
-    async def story(self, collection: str, id: str) -> Sequence[Chapter]:
-        return [Chapter(entry=self._entry(id), in_source=True, in_target=False)]
+    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
+        return [VersionStatus(entry=self._entry(id), in_source=True, in_target=False)]
 
     def _entry(self, id: str) -> AuditEntry:
         for entry in self.entries:

@@ -63,7 +63,7 @@ async def test_the_mirror_is_for_administrators(service: Service) -> None:
         ("GET", "/v1/sync/metrics"),
         ("GET", "/v1/sync/failures"),
         ("GET", f"/v1/sync/status/tasks/{'a' * 24}"),
-        ("GET", f"/v1/sync/story/tasks/{'a' * 24}"),
+        ("GET", f"/v1/sync/history/tasks/{'a' * 24}"),
         ("POST", "/v1/sync/failures/retry"),
         ("POST", f"/v1/sync/failures/tasks/{'a' * 24}/retry"),
     ):
@@ -105,10 +105,8 @@ async def test_failures_are_paged_and_retried_one_by_one_or_together(service: Se
     address = f"{failure['collection']}/{failure['id']}"
     status = (await service.call("GET", f"/v1/sync/status/{address}", by=ADMIN)).json()
     assert (status["status"], status["sourceVersion"], status["targetVersion"]) == ("PARKED", 1, None)
-    story = (await service.call("GET", f"/v1/sync/story/{address}", by=ADMIN)).json()["items"]
-    assert [(chapter["version"], chapter["inSource"], chapter["inTarget"]) for chapter in story] == [
-        (1, True, False)
-    ]
+    history = (await service.call("GET", f"/v1/sync/history/{address}", by=ADMIN)).json()["items"]
+    assert [(row["version"], row["inSource"], row["inTarget"]) for row in history] == [(1, True, False)]
     retried = (await service.call("POST", f"/v1/sync/failures/{address}/retry", by=ADMIN)).json()
     assert (retried["status"], retried["targetVersion"]) == ("SYNCED", 1)
     assert (await service.call("POST", "/v1/sync/failures/retry", by=ADMIN)).json() == {"requeued": 2}
@@ -119,7 +117,7 @@ async def test_collections_and_records_that_do_not_exist_are_not_found(service: 
         f"status/audit_logs/{'a' * 24}",
         f"status/nope/{'a' * 24}",
         "status/tasks/x",
-        f"story/tasks/{'a' * 24}",
+        f"history/tasks/{'a' * 24}",
     ):
         assert (await service.call("GET", f"/v1/sync/{path}", by=ADMIN)).status_code == 404, path
 
@@ -130,7 +128,7 @@ async def test_whatever_is_mirrored_can_be_looked_at_and_retried(service: Servic
     service.parts.mirror.entries = [entry]
     address = f"{collection}/{entry.entity_id}"
 
-    for path in (f"status/{address}", f"story/{address}"):
+    for path in (f"status/{address}", f"history/{address}"):
         assert (await service.call("GET", f"/v1/sync/{path}", by=ADMIN)).status_code == 200, path
     retried = await service.call("POST", f"/v1/sync/failures/{address}/retry", by=ADMIN)
 

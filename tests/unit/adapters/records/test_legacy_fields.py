@@ -43,14 +43,14 @@ def lacking(record: Record, *names: str) -> Record:
 def test_a_record_of_today_is_the_same_object_and_fits(collection: str) -> None:
     record = TODAYS[collection]
     assert SPECS[collection].upgraded(record) is record
-    assert SPECS[collection].shape.fits(record)
+    assert SPECS[collection].schema.fits(record)
 
 
 @pytest.mark.parametrize("spec", ALL_SPECS, ids=lambda spec: spec.collection)
 def test_a_tombstone_is_left_alone(spec: Any) -> None:
     left = tombstone(numbered_id(1), 7)
     assert spec.upgraded(left) is left
-    assert spec.shape.fits(left)
+    assert spec.schema.fits(left)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_tombstone_is_left_alone(spec: Any) -> None:
         ("dueAt", "2024-05-06", datetime(2024, 5, 6, tzinfo=UTC)),
     ],
 )
-def test_a_value_of_another_kind_is_read_as_what_it_meant(field: str, before: Any, after: Any) -> None:
+def test_a_value_of_another_kind_is_converted(field: str, before: Any, after: Any) -> None:
     upgraded = TASKS.upgraded(task(1) | {field: before})
     assert upgraded == task(1) | {field: after}
     assert type(upgraded[field]) is type(after)
@@ -96,16 +96,16 @@ def test_a_value_of_another_kind_is_read_as_what_it_meant(field: str, before: An
         ("title", 5),
     ],
 )
-def test_what_means_nothing_is_not_guessed(field: str, value: Any) -> None:
+def test_a_value_without_a_clear_meaning_is_not_guessed(field: str, value: Any) -> None:
     record = task(1) | {field: value}
     upgraded = TASKS.upgraded(record)
     assert upgraded is record
-    assert not TASKS.shape.fits(upgraded)
+    assert not TASKS.schema.fits(upgraded)
     with pytest.raises(CorruptRecord, match="Task"):
         TASKS.entity(record)
 
 
-def test_fields_that_came_later_take_the_entity_s_defaults() -> None:
+def test_missing_fields_take_the_entity_s_defaults() -> None:
     names = ("status", "priority", "labelIds", "isAcknowledged", "isDeleted", "version", "color")
     old = TASKS.entity(lacking(task(1), *names))
     assert (old.status, old.priority, old.label_ids) == (TaskStatus.TODO, Priority.MEDIUM, ())
@@ -113,7 +113,7 @@ def test_fields_that_came_later_take_the_entity_s_defaults() -> None:
     assert LABELS.upgraded(lacking(label(1), "color")) == label(1, color=DEFAULT_COLOR)
 
 
-def test_defaults_are_shared_with_nobody() -> None:
+def test_every_record_gets_defaults_of_its_own() -> None:
     first, second = (TASKS.upgraded(lacking(task(number), "labelIds")) for number in (1, 2))
     first["labelIds"].append("spoiled")
     assert second["labelIds"] == []
@@ -133,7 +133,7 @@ def test_a_record_without_any_stamp_is_as_old_as_its_id() -> None:
     stamps = ("createdAt", "createdBy", "updatedAt", "updatedBy", "ownerId")
     upgraded = TASKS.upgraded({**lacking(task(1), *stamps), "id": record_id})
     assert upgraded["createdAt"] == upgraded["updatedAt"] == minutes(0).replace(microsecond=0)
-    assert TASKS.shape.fits(upgraded)
+    assert TASKS.schema.fits(upgraded)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_record_without_any_stamp_is_as_old_as_its_id() -> None:
         (USERS, "emailId", "email"),
     ],
 )
-def test_another_name_is_read_under_today_s_and_given_up(spec: Any, old: str, new: str) -> None:
+def test_a_legacy_name_is_replaced_by_today_s(spec: Any, old: str, new: str) -> None:
     record = {"tasks": task(1, dueAt=minutes(3), projectId=OWNER, labelIds=["x"]), "users": user(1)}[
         spec.collection
     ]
@@ -156,12 +156,12 @@ def test_another_name_is_read_under_today_s_and_given_up(spec: Any, old: str, ne
     assert spec.upgraded({**before, new: None}) == record
 
 
-def test_a_value_under_its_new_name_counts_and_the_old_one_is_kept_beside_it() -> None:
+def test_a_value_under_today_s_name_wins_and_the_legacy_one_stays() -> None:
     record = task(1, dueAt=minutes(1), due_at=minutes(2))
     assert TASKS.upgraded(record) is record
 
 
-def test_what_told_more_than_the_field_is_kept_beside_it() -> None:
+def test_a_legacy_field_that_holds_more_stays_beside_today_s() -> None:
     details = {"deferredTill": minutes(5), "deferredBy": OWNER}
     upgraded = TASKS.upgraded(task(1, deferredDetails=details))
     assert upgraded["deferredTill"] == minutes(5)
@@ -169,12 +169,12 @@ def test_what_told_more_than_the_field_is_kept_beside_it() -> None:
     assert TASKS.upgraded(upgraded) is upgraded
 
 
-def test_details_that_tell_nothing_make_no_old_record() -> None:
+def test_legacy_details_without_a_value_make_no_old_record() -> None:
     record = task(1, deferredDetails={"deferredBy": OWNER})
     assert TASKS.upgraded(record) is record
 
 
-def test_what_is_not_active_is_in_the_trash() -> None:
+def test_a_record_that_is_not_active_is_in_the_trash() -> None:
     watch: Record = {
         "_": "kept",
         "id": numbered_id(1),
@@ -188,7 +188,7 @@ def test_what_is_not_active_is_in_the_trash() -> None:
     assert not WATCHLISTS.entity(watch).is_deleted
 
 
-def test_an_assignment_of_snake_case_is_read() -> None:
+def test_an_assignment_with_snake_case_names_is_read() -> None:
     assignment = TASK_ASSIGNMENTS.entity(
         {
             "id": numbered_id(1),
@@ -208,7 +208,7 @@ def test_an_assignment_of_snake_case_is_read() -> None:
     assert assignment.created_at == minutes(0)
 
 
-def test_upgrading_twice_is_upgrading_once_and_changes_no_version() -> None:
+def test_upgrading_is_idempotent_and_keeps_the_version() -> None:
     old = {**lacking(task(1, version=7, status="done"), "labelIds", "ownerId"), "labels": ["x"]}
     once = TASKS.upgraded(old)
     assert TASKS.upgraded(once) is once
@@ -216,6 +216,6 @@ def test_upgrading_twice_is_upgrading_once_and_changes_no_version() -> None:
     assert "labels" in old
 
 
-def test_instants_of_other_zones_are_no_old_form() -> None:
+def test_instants_in_other_zones_are_current() -> None:
     record = task(1, dueAt=minutes(0).astimezone(timezone(timedelta(hours=3))))
     assert TASKS.upgraded(record) is record

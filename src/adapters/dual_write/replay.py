@@ -1,12 +1,13 @@
-"""A change set as it was when it was committed, from the current records and the entries since.
+"""A change set as it was committed, rebuilt from the current records and the entries since.
 
-The relay carries current states. Only where the target refuses one does it replay step by step: a unique value may have
-passed through several hands, and the last state fits only after the ones before.
+The relay carries current states. Only where the target rejects one does it replay step by step: a unique value may have
+passed through several records, and the last state fits only after the ones before.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from adapters.dual_write.grouping import RecordKey, key_of
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.criteria import AllOf, Equals, Order, Question, Range
 from adapters.records.fields import FieldKind
@@ -18,16 +19,9 @@ from domain.audit import undo
 STEPS_MAX = 200
 """How many versions are undone at most; further back the current state has to do."""
 
-RecordKey = tuple[str, str]
-
-
-def key_of(entry: Record) -> RecordKey:
-    """The record an entry tells of, as (collection, id)."""
-    return entry["collection"], entry["entityId"]
-
 
 def put_of(collection: str, record: Record) -> Put:
-    """The put that carries a resulting state; what mirrors ignores the expected version."""
+    """The put that carries a resulting state; apply ignores the expected version."""
     return Put(collection, record, record[VERSION] - 1)
 
 
@@ -35,12 +29,12 @@ async def as_committed(
     source: RecordStore, entries: Sequence[Record], current: Mapping[RecordKey, Record]
 ) -> ChangeSet:
     """The change set of these entries (of one change set) with each record as of its entry's version."""
-    versions: dict[RecordKey, Record] = {}
+    newest: dict[RecordKey, Record] = {}
     for entry in entries:
-        known = versions.get(key_of(entry))
+        known = newest.get(key_of(entry))
         if known is None or known[VERSION] < entry[VERSION]:
-            versions[key_of(entry)] = entry
-    puts = [put_of(key[0], await _as_of(source, entry, current[key])) for key, entry in versions.items()]
+            newest[key_of(entry)] = entry
+    puts = [put_of(key[0], await _as_of(source, entry, current[key])) for key, entry in newest.items()]
     return ChangeSet(tuple(puts), tuple(entries))
 
 
@@ -64,18 +58,11 @@ async def _as_of(source: RecordStore, entry: Record, current: Record) -> Record:
         return current
     state: dict[str, object] = dict(current)
     for step in later:
-        state = undo(
-            state, {name: _sides(collection, name, change) for name, change in step["changes"].items()}
-        )
+        state = undo(state, step["changes"])
+    for field in SPECS[collection].fields:
+        text = state.get(field.name)
+        if field.kind is FieldKind.INSTANT and isinstance(text, str):  # entries hold JSON values
+            state[field.name] = datetime.fromisoformat(text)
     stamps = {VERSION: entry[VERSION], "updatedAt": entry["at"], "updatedBy": entry["actorId"]}
     # Before its first change under today's rules a record may have lacked what is required now.
     return SPECS[collection].upgraded({**state, **stamps})
-
-
-def _sides(collection: str, name: str, change: Mapping[str, object]) -> dict[str, object]:
-    """Entries hold JSON values; records hold instants."""
-    instants = {field.name for field in SPECS[collection].fields if field.kind is FieldKind.INSTANT}
-    before = change.get("before")
-    if name in instants and isinstance(before, str):
-        before = datetime.fromisoformat(before)
-    return {**change, "before": before}

@@ -1,7 +1,7 @@
-"""Old records in today's form: other names, other kinds, fields that came later.
+"""Legacy fields: records of other services read in today's form, with other names, other kinds and missing fields.
 
-A record is upgraded whenever a store reads it, and stored in its new form with its next version. Upgrading looks at
-nothing but the record, so source and target, whichever of them has rewritten it already, give the same one.
+A store upgrades every record that it reads, and stores it in today's form with its next version. The result depends on
+the record alone, so source and target return equal records, whether they have rewritten theirs or not.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,56 +14,57 @@ import msgspec
 
 from adapters.records.fields import Field, FieldKind
 from adapters.records.record import ID, VERSION, Record, is_tombstone, json_value
-from adapters.records.shape import Shape
+from adapters.records.record_schema import RecordSchema
 from domain.entity import is_id
 
 FIRST_VERSION = 1
-"""The version of a record from before there were versions."""
+"""The version of a record without one."""
 SYSTEM_ID = "000000000000000000000000"
-"""Who made what nobody is named for."""
+"""The creator of records that name nobody."""
 
 
-def as_it_was(value: Any) -> Any:
-    """The old value itself."""
+def unchanged(value: Any) -> Any:
+    """The legacy value itself."""
     return value
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
-    """A name that a field had before, and how its value of then is read. None says that it held nothing."""
+class LegacyField:
+    """Another name of a field, and the conversion of its value. The conversion returns None for no value."""
 
     name: str
     field: str
-    read: Callable[[Any], Any] = as_it_was
+    read: Callable[[Any], Any] = unchanged
 
 
-class Upgrades:
-    """How the old records of one collection become today's.
+class LegacyFields:
+    """The conversion of one collection's old records to today's form.
 
-    `stand_ins` are pairs of a required field and another one that says the same in a record that lacks it.
+    `stand_ins` are pairs of a required field and the field whose value replaces it where it is missing.
     """
 
     def __init__(
         self,
-        shape: Shape,
+        schema: RecordSchema,
         fields: Sequence[Field],
         *,
         defaults: Mapping[str, Any],
-        formers: Sequence[Former] = (),
+        legacy_fields: Sequence[LegacyField] = (),
         stand_ins: Sequence[tuple[str, str]] = (),
     ) -> None:
-        self._shape = shape
+        self._schema = schema
         self._fields = {field.name: field for field in fields}
         self._required = frozenset(field.name for field in fields if not field.nullable)
         self._defaults = defaults
-        self._formers = tuple(formers)
-        self._former_names = frozenset(former.name for former in formers)
+        self._legacy_fields = tuple(legacy_fields)
+        self._legacy_names = frozenset(legacy.name for legacy in legacy_fields)
         self._stand_ins = tuple(stand_ins)
 
     def upgraded(self, record: Record) -> Record:
-        """The record in today's form; the same object where it has it already.
+        """The record in today's form; the same object where it has that form already.
 
-        What cannot be read stays as it is: the record does not fit then, and its entity says why.
+        A value that cannot be converted stays as it is. The record does not fit its schema then, and reading it as an
+        entity raises CorruptRecord.
         """
         if self._is_current(record) or is_tombstone(record):
             return record
@@ -79,30 +80,30 @@ class Upgrades:
         return record if is_same else renamed
 
     def _is_current(self, record: Record) -> bool:
-        return self._shape.fits(record) and (
-            self._former_names.isdisjoint(record) or not any(self._told(record))
+        return self._schema.fits(record) and (
+            self._legacy_names.isdisjoint(record) or not any(self._legacy_values(record))
         )
 
-    def _told(self, record: Record) -> Iterator[tuple[Former, Any]]:
-        """What old names still tell: of fields that hold nothing under their new one."""
-        for former in self._formers:
-            if record.get(former.name) is not None and record.get(former.field) is None:
-                value = former.read(record[former.name])
+    def _legacy_values(self, record: Record) -> Iterator[tuple[LegacyField, Any]]:
+        """The values under legacy names whose field has no value under its present name."""
+        for legacy in self._legacy_fields:
+            if record.get(legacy.name) is not None and record.get(legacy.field) is None:
+                value = legacy.read(record[legacy.name])
                 if value is not None:
-                    yield former, value
+                    yield legacy, value
 
     def _renamed(self, record: Record) -> Record:
-        """What only had another name has the new one alone; what told more than today's field stays beside it."""
+        """The record under present names. A legacy field that held more than the present one stays beside it."""
         renamed = dict(record)
-        for former, value in self._told(record):
-            if renamed.get(former.field) is None:
-                renamed[former.field] = value
-                if former.read is as_it_was:
-                    del renamed[former.name]
+        for legacy, value in self._legacy_values(record):
+            if renamed.get(legacy.field) is None:
+                renamed[legacy.field] = value
+                if legacy.read is unchanged:
+                    del renamed[legacy.name]
         return renamed
 
     def _complete(self, record: Record) -> None:
-        """Fills what is required today: from the id, from what stands in for it, or with the entity's default."""
+        """Fills missing required fields: from the id, from their stand-in, or with the entity's default."""
         for name, value in _stamps_of(record).items():
             self._fill(record, name, value)
         for name, stand_in in self._stand_ins:
@@ -116,7 +117,7 @@ class Upgrades:
 
 
 def defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The record values that fields take where an entity does not say otherwise."""
+    """The default values of an entity's fields, as record values."""
     found: dict[str, Any] = {VERSION: FIRST_VERSION}
     for member in msgspec.structs.fields(struct):
         if member.default is not msgspec.NODEFAULT:
@@ -129,8 +130,8 @@ def defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _stamps_of(record: Record) -> Record:
-    """The stamps of a record from before there were any: made by the service, at the time its id tells, whose first
-    eight digits count seconds.
+    """The stamps of a record without any: made by the service at the time in its id, whose first eight digits count
+    seconds.
     """
     record_id = record.get(ID)
     if not isinstance(record_id, str) or not is_id(record_id):
@@ -153,8 +154,8 @@ def _converted(field: Field, value: Any) -> Any:
 
 
 def _tree(value: Any) -> Any:
-    """The tree with the instants in it as text, since no store but document stores has them there; the same object
-    where there are none.
+    """The tree with its instants as text, since only document stores have instants there; the same object where it has
+    none.
     """
     if isinstance(value, dict):
         items = {key: _tree(item) for key, item in value.items()}
@@ -166,7 +167,7 @@ def _tree(value: Any) -> Any:
 
 
 def _member(field: Field, value: Any) -> Any:
-    """One of the field's values, however it was written: `in progress` is IN_PROGRESS."""
+    """One of the field's values in any spelling: `in progress` is IN_PROGRESS."""
     if value in field.values or not isinstance(value, str):
         return value
     spelled = value.strip().upper().replace(" ", "_").replace("-", "_")
@@ -174,7 +175,7 @@ def _member(field: Field, value: Any) -> Any:
 
 
 def _whole_number(field: Field, value: Any) -> Any:
-    """A number that was kept as a float or as text (`#12` is 12), or the rank of a name."""
+    """A number stored as a float or as text (`#12` is 12), or the rank of a name (`HIGH` is 1)."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, str):
@@ -186,7 +187,7 @@ def _whole_number(field: Field, value: Any) -> Any:
 
 
 def _instant(value: Any) -> Any:
-    """An instant that was kept without its zone (it is UTC then) or as a text of ISO 8601."""
+    """An instant stored without a zone (UTC then) or as a text of ISO 8601."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())

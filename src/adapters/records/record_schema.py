@@ -1,7 +1,7 @@
-"""What a record must look like to be stored: the same answer in every store, before any of them is asked.
+"""The record schema: which records can be stored, checked alike for every store before the store is called.
 
-The stores keep strangers out by constraints derived from the same fields: MongoDB by a validator, PostgreSQL by checks.
-Lengths are no part of it: the domain bounds texts at the door, and an old text that is longer must still be mirrored.
+The stores reject other programs' writes by constraints derived from the same fields: MongoDB by a validator, PostgreSQL
+by checks. The schema bounds no lengths: the domain does, and an old text that is longer must still be mirrored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ _WORDS = {
 }
 
 
-class Shape:
-    """The kinds of a collection's fields, which of them must be there, and which values some are limited to.
+class RecordSchema:
+    """The kinds of a collection's fields, which of them are required, and which values are allowed.
 
-    Fields it does not know are none of its business. Of a tombstone it asks nothing but id and version.
+    Unknown fields are ignored. A tombstone only needs its id and version.
     """
 
     def __init__(self, collection: str, fields: Sequence[Field]) -> None:
@@ -45,7 +45,7 @@ class Shape:
         )
 
     def fits(self, record: Record) -> bool:
-        """Whether the record can be stored as far as its fields are concerned."""
+        """Whether all fields of the record can be stored."""
         is_left = is_tombstone(record)
         try:
             msgspec.convert(record, self._left if is_left else self._whole, builtin_types=(datetime,))
@@ -62,8 +62,8 @@ class Shape:
         raise RuleBroken(f"This does not fit into {self.collection}: {names}.", faults=faults)
 
     def _faults(self, record: Record) -> Iterator[Fault]:
-        asked = (ID, VERSION) if is_tombstone(record) else self._fields
-        for name in asked:
+        checked = (ID, VERSION) if is_tombstone(record) else self._fields
+        for name in checked:
             field, value = self._fields[name], record.get(name)
             if value is None:
                 if not field.nullable:
@@ -73,9 +73,9 @@ class Shape:
 
 
 def _struct(collection: str, fields: Sequence[Field]) -> type[msgspec.Struct]:
-    """The record as msgspec compares it; only fields that may be null may be missing."""
+    """The struct that msgspec checks records against; only nullable fields may be missing."""
     members = [_member(field) for field in fields if field.kind is not FieldKind.JSON]
-    return msgspec.defstruct(f"{collection}_shape", members, kw_only=True)
+    return msgspec.defstruct(f"{collection}_schema", members, kw_only=True)
 
 
 def _member(field: Field) -> tuple[str, Any] | tuple[str, Any, None]:

@@ -1,0 +1,51 @@
+"""Finds the change sets that a target rejects among many: the one place where a failed batch is bisected."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from loguru import logger
+
+from adapters.records.change_set import ChangeSet, Refusal
+from adapters.records.record_store import REASON_LENGTH_MAX
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
+
+Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[Refusal | None]]]
+
+
+async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    """The outcome of each change set, as `bisected` finds it; rejected ones get a second attempt at the end.
+
+    A unique value may be free only after a later change set of the batch has given it up. Raises StoreUnavailable.
+    """
+    outcomes = await bisected(apply, change_sets)
+    if None in outcomes:
+        for place, outcome in enumerate(outcomes):
+            if outcome is not None:
+                (outcomes[place],) = await bisected(apply, [change_sets[place]])
+    return outcomes
+
+
+async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Refusal | None]:
+    """The outcome of each change set: a batch that fails is applied in halves, in its order, down to single ones.
+
+    A failure of any kind except StoreUnavailable, which it raises, is the rejection of a change set that is alone.
+    """
+    if not change_sets:
+        return []
+    try:
+        return await apply(change_sets)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - one change set must not stop the others, whatever it does to the driver
+        if len(change_sets) == 1:
+            return [_rejection(error, change_sets[0])]
+    middle = len(change_sets) // 2
+    return [*await bisected(apply, change_sets[:middle]), *await bisected(apply, change_sets[middle:])]
+
+
+def _rejection(error: Exception, change_set: ChangeSet) -> Refusal:
+    if isinstance(error, AlreadyExists) and error.fields:
+        return Refusal(f"{error.message} ({', '.join(error.fields)})"[:REASON_LENGTH_MAX])
+    if isinstance(error, AlreadyExists | RuleBroken):
+        return Refusal(error.message[:REASON_LENGTH_MAX])
+    logger.opt(exception=error).error("The target failed on change set {}", change_set.entry_ids[:1])
+    return Refusal(f"The target failed on it ({type(error).__name__}).")

@@ -1,0 +1,180 @@
+"""All tables of the first release.
+
+This file is frozen: it says what revision 0001 is, whatever the specs say later. A test compares the newest revision
+with the specs.
+
+Revision ID: 0001
+Revises:
+"""
+
+from collections.abc import Iterator
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+TYPES = {
+    "text": 'text COLLATE "C"',
+    "number": "bigint",
+    "boolean": "boolean",
+    "instant": "timestamptz",
+    "array": "jsonb",
+    "object": "jsonb",
+}
+"""The SQL type of each kind of column. A check holds `array` and `object` to what they are."""
+
+STAMPS = (
+    "created_at instant!, created_by text!, updated_at instant!, updated_by text!,"
+    " is_deleted boolean!, deleted_at instant, deleted_by text"
+)
+COLUMNS = {
+    "users": f"{STAMPS}, email text!, name text!, grants array!",
+    "sessions": f"{STAMPS}, user_id text!, token_hash text!, expires_at instant!, ended_because text",
+    "roles": f"{STAMPS}, name text!, scope text!, permissions array!, description text, is_built_in boolean!",
+    "teams": f"{STAMPS}, name text!, owner_id text!, description text, poc_id text, invite_series number!",
+    "team_members": f"{STAMPS}, team_id text!, user_id text!, role_ids array!",
+    "projects": (
+        f"{STAMPS}, name text!, owner_id text!, description text, status text!, team_id text, color text"
+    ),
+    "timelines": f"{STAMPS}, calendar object!, items array!, dependencies array!, message text",
+    "labels": f"{STAMPS}, name text!, color text!",
+    "tasks": (
+        f"{STAMPS}, title text!, description text, status text!, priority number!, project_id text,"
+        " parent_id text, label_ids array!, started_at instant, due_at instant, is_acknowledged boolean!,"
+        " external_key text, deleted_reason text, owner_id text!, team_id text, display_id number,"
+        " deferred_till instant, assignee_id text, assignee_type text, executor_id text"
+    ),
+    "task_assignments": f"{STAMPS}, task_id text!, assignee_id text!, assignee_type text!, executor_id text",
+    "watchlists": f"{STAMPS}, user_id text!, task_id text!",
+    "audit_logs": (
+        "collection text!, entity_id text!, action text!, actor_id text!, at instant!, request_id text!,"
+        " change_set_id text!, changes object!, idempotency_key text, request_hash text, sync_status text,"
+        " sync_attempts number!, sync_next_at instant, sync_error text"
+    ),
+    "control": "value object!",
+}
+"""By collection, the columns that hold fields, each as `name kind`; `!` marks those that every row must have."""
+
+KNOWN = {
+    "roles": {"scope": "'GLOBAL', 'TEAM'"},
+    "projects": {"status": "'ACTIVE', 'ARCHIVED'"},
+    "tasks": {
+        "status": "'TODO', 'IN_PROGRESS', 'BLOCKED', 'DONE'",
+        "priority": "1, 2, 3",
+        "assignee_type": "'USER', 'TEAM'",
+    },
+    "task_assignments": {"assignee_type": "'USER', 'TEAM'"},
+    "audit_logs": {
+        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED'",
+        "sync_status": "'PENDING', 'SYNCED', 'FAILED', 'PARKED'",
+    },
+}
+SEARCHED = ("users", "teams", "projects", "labels", "tasks")
+"""The collections that are searched by words."""
+
+ALL, LIVE, TRASH = "", "NOT is_deleted", "is_deleted AND deleted_at IS NOT NULL"
+UNSETTLED = "sync_status IN ('PENDING', 'FAILED', 'PARKED')"
+
+UNIQUE_KEYS = (
+    ("users", "email", "email", LIVE),
+    ("roles", "name", "scope, name", LIVE),
+    ("projects", "owner_name", "owner_id, name", LIVE),
+    ("labels", "name", "name", LIVE),
+    ("tasks", "external_key", "external_key", "external_key IS NOT NULL"),
+    ("tasks", "display_id", "display_id", "display_id IS NOT NULL"),
+    ("task_assignments", "task", "task_id", LIVE),
+    ("audit_logs", "version", "collection, entity_id, version", ALL),
+    ("audit_logs", "idempotency_key", "idempotency_key", "idempotency_key IS NOT NULL"),
+)
+"""Each as collection, name within the collection, columns, condition."""
+
+INDEXES = (
+    ("users", "created", "created_at", ALL),
+    ("sessions", "user", "user_id, created_at", ALL),
+    ("sessions", "expires", "expires_at", ALL),
+    ("roles", "created", "created_at", LIVE),
+    ("teams", "created", "created_at", LIVE),
+    ("teams", "owner", "owner_id, created_at", LIVE),
+    ("teams", "deleted", "deleted_at", TRASH),
+    ("team_members", "team", "team_id, created_at", ALL),
+    ("team_members", "user", "user_id, created_at", LIVE),
+    ("projects", "owner_created", "owner_id, created_at", LIVE),
+    ("projects", "owner_updated", "owner_id, updated_at", LIVE),
+    ("projects", "created", "created_at", LIVE),
+    ("projects", "team", "team_id, created_at", f"{LIVE} AND team_id IS NOT NULL"),
+    ("projects", "deleted", "deleted_at", TRASH),
+    ("labels", "created", "created_at", LIVE),
+    ("labels", "deleted", "deleted_at", TRASH),
+    ("tasks", "owner_created", "owner_id, created_at", LIVE),
+    ("tasks", "owner_updated", "owner_id, updated_at", LIVE),
+    ("tasks", "team_created", "team_id, created_at", f"{LIVE} AND team_id IS NOT NULL"),
+    ("tasks", "assignee_created", "assignee_id, created_at", f"{LIVE} AND assignee_id IS NOT NULL"),
+    ("tasks", "executor_created", "executor_id, created_at", f"{LIVE} AND executor_id IS NOT NULL"),
+    ("tasks", "project_created", "project_id, created_at", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "project_due", "project_id, due_at", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "project_deleted", "project_id, deleted_at", "is_deleted AND project_id IS NOT NULL"),
+    ("tasks", "created", "created_at", LIVE),
+    ("tasks", "deleted", "deleted_at", TRASH),
+    ("task_assignments", "assignee", "assignee_id, created_at", LIVE),
+    ("task_assignments", "executor", "executor_id, created_at", f"{LIVE} AND executor_id IS NOT NULL"),
+    ("task_assignments", "created", "created_at", LIVE),
+    ("task_assignments", "history", "task_id, created_at", ALL),
+    ("watchlists", "user", "user_id, updated_at", LIVE),
+    ("watchlists", "task", "task_id, created_at", ALL),
+    ("audit_logs", "actor_at", "actor_id, at", ALL),
+    ("audit_logs", "at", "at", ALL),
+    ("audit_logs", "unsettled", "sync_status", UNSETTLED),
+    ("audit_logs", "unsettled_in", "sync_status, collection", UNSETTLED),
+)
+"""As unique keys. Ascending, nulls first, then by id."""
+
+
+def upgrade() -> None:
+    for collection, columns in COLUMNS.items():
+        op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
+    for collection in SEARCHED:
+        op.execute(f"CREATE INDEX {collection}_words ON {_table(collection)} USING gin (words)")
+    for collection, name, columns, condition in UNIQUE_KEYS:
+        where = f" WHERE {condition}" if condition else ""
+        op.execute(f"CREATE UNIQUE INDEX {collection}_{name} ON {_table(collection)} ({columns}){where}")
+    for collection, name, columns, condition in INDEXES:
+        where = f" WHERE {condition}" if condition else ""
+        ordered = ", ".join(f"{column} NULLS FIRST" for column in columns.split(", "))
+        op.execute(f"CREATE INDEX {collection}_{name} ON {_table(collection)} ({ordered}, mongo_id){where}")
+
+
+def downgrade() -> None:
+    for collection in COLUMNS:
+        op.execute(f"DROP TABLE {_table(collection)}")
+
+
+def _table(collection: str) -> str:
+    return "tandem_control" if collection == "control" else f"postgres_{collection}"
+
+
+def _creation(collection: str, columns: list[list[str]]) -> str:
+    """The statement that creates a table with fields, the columns that every row has besides them, and checks."""
+    keys = ['mongo_id text COLLATE "C" NOT NULL PRIMARY KEY', "version bigint NOT NULL"]
+    fields = [f"{name} {TYPES[kind.removesuffix('!')]}" for name, kind in columns]
+    own = ["synced_at timestamptz", "is_erased boolean", "extra jsonb"]
+    words = ["words tsvector"] if collection in SEARCHED else []
+    parts = (*keys, *fields, *own, *words, *_checks(collection, columns))
+    return f"CREATE TABLE {_table(collection)} ({', '.join(parts)})"
+
+
+def _checks(collection: str, columns: list[list[str]]) -> Iterator[str]:
+    prefix = f"CONSTRAINT {_table(collection)}"
+    content = [name for name, _ in columns if name != "is_deleted"]
+    own = ["extra", "words"] if collection in SEARCHED else ["extra"]
+    empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own))
+    yield f"{prefix}_erased CHECK (is_erased IS NOT TRUE OR ({empty}))"
+    present = " AND ".join(f"{name} IS NOT NULL" for name, kind in columns if kind.endswith("!"))
+    yield f"{prefix}_required CHECK (is_erased IS TRUE OR ({present}))"
+    for name, values in KNOWN.get(collection, {}).items():
+        yield f"{prefix}_{name}_known CHECK ({name} IN ({values}))"
+    for name, kind in columns:
+        if kind.startswith(("array", "object")):
+            yield f"{prefix}_{name}_kind CHECK (jsonb_typeof({name}) = '{kind.removesuffix('!')}')"
