@@ -14,20 +14,18 @@ import httpx
 import pytest
 import requests
 
+from tests.data.conformance import CHECKS, OPERATIONS
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.interface_fixtures import CALLERS, NOBODY, World
 from tests.integration.interface_questions import aimed, generated, led, operations, operations_of, plain
 from tests.integration.journeys.topologies import MODES, variables_of
-from tests.integration.test_google_sign_in import settings_of
-from tests.servers.google import running_google
+from tests.servers.google import client_settings, running_google
 from tests.unit.entrypoints.http.openapi_copy import COPY
-from tests.unit.entrypoints.http.test_openapi_conformance import CHECKS, names
 
 EXAMPLES_MAX = 2
 TORTURE_EXAMPLES_MAX = 15
 ANSWER_SECONDS_MAX = 30.0
 
-OPERATIONS = names()
 FULL_MODE, *OTHER_MODES = MODES
 BY_TURNS = [
     *((FULL_MODE, name) for name in OPERATIONS),
@@ -90,7 +88,7 @@ class Inquiry:
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     """The service of one mode in a process of its own; it must end in peace and have nothing to complain about."""
     with variables_of(request.param, request) as variables, running_google() as google:
-        environment = {**variables, **settings_of(google)}
+        environment = {**variables, **client_settings(google)}
         process = ServiceProcess("served", environment=environment, directory=Path(variables["DATA_DIR"]))
         try:
             process.start_ready()

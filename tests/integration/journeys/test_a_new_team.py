@@ -20,8 +20,7 @@ from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.journeys.http_actor import HttpActor
 from tests.integration.journeys.team_scenario import Actors, TeamScenario
 from tests.integration.journeys.topologies import MODES, variables_of
-from tests.integration.test_google_sign_in import CALLBACK, settings_of
-from tests.servers.google import running_google
+from tests.servers.google import CALLBACK, client_settings, running_google
 
 SETTLED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
@@ -43,7 +42,7 @@ def test_a_new_team_does_all_its_work_and_any_of_its_stores_tells_it_the_same(
 ) -> None:
     with variables_of(mode, request) as variables, running_google() as google:
         google.redirect_uris.add(CALLBACK)
-        settings = {**variables, **settings_of(google)}
+        settings = {**variables, **client_settings(google)}
         directory = Path(variables["DATA_DIR"])
         with _running(settings, directory) as service, _actors(service.url) as actors:
             team = TeamScenario(actors)

@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from adapters.observability.store_metrics import NAME as STORE_OPERATIONS
+from tests.data.bodies import BAD_TASKS, MALFORMED
+from tests.data.names import BAD_NAMES, COMPOSED, DECOMPOSED
 from tests.integration.journeys.rejected_requests import CODES, ID, REJECTED_REQUESTS, RejectedRequest
 from tests.integration.journeys.service import JourneyService, Person
 from tests.integration.journeys.topologies import MODES
-from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED
 from tests.unit.entrypoints.http.service import Json, pointers
-from tests.unit.entrypoints.http.test_bodies import BAD_TASKS, MALFORMED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -1,31 +1,17 @@
 """Every operation, asked by a machine that has read the document: no answer that the document does not know."""
 
-import json
 from functools import cache
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from adapters.system.clock import SystemClock
-from tests.unit.entrypoints.http.openapi_copy import COPY
+from tests.data.conformance import CHECKS, OPERATIONS
 from tests.unit.entrypoints.http.service import ADMIN, Service
 
 EXAMPLES_MAX = 2
-CHECKS: list[Any] = [
-    schemathesis.checks.not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
 
 
 @cache
@@ -41,13 +27,7 @@ def operations() -> dict[str, Any]:
     return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
 
 
-def names() -> list[str]:
-    # The committed copy, which another test compares with what is served: collecting tests starts no application.
-    paths = json.loads(COPY.read_text("utf-8"))["paths"]
-    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
-
-
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_one_that_the_document_knows(name: str) -> None:
     operation = operations()[name]
     headers = service().headers(ADMIN, "admin")
