@@ -9,7 +9,8 @@ BIN       := .venv/bin
 WAITING   := tests/integration/crash tests/integration/cli
 UNIT      := $(BIN)/pytest tests/unit -n 2
 SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 2
-PROCESSES := $(BIN)/pytest $(WAITING) -n 6
+PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
+ALONE     := $(BIN)/pytest tests/integration/crash -m "alone and not torture"
 SOURCES   := src tests benchmarks tools
 STATIC    := types lint format-check imports deps
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0
@@ -91,6 +92,7 @@ unit: install-dev ## tests without servers; ARGS="-k name" chooses
 
 integration: install-dev ## tests with real servers, started on free ports or named by the environment
 	$(PROCESSES) $(COVERAGE) $(ARGS)
+	$(ALONE) $(COVERAGE) $(ARGS)
 	$(SERVERS) $(COVERAGE) $(ARGS)
 
 torture: install-dev ## the long crash and property tests, and every operation in every store mode

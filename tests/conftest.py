@@ -16,7 +16,7 @@ from tests.servers.directories import RunDirectory, open_directory
 from tests.servers.mongo import MongoDatabase, MongoServer, StandInMongoServer, start_secantus
 from tests.servers.postgres import OwnPostgresServer, PostgresServer
 from tests.servers.redis import OwnRedisServer, RedisServer
-from tests.servers.report import SERVERS_USED, end_left_running, summary_lines
+from tests.servers.report import FIGURES, SERVERS_USED, end_left_running, summary_lines
 from tests.servers.sharing import AskedServers, OwnedServers, SharedServers
 
 SOCKET: Final = "servers_socket"
@@ -148,8 +148,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Stop the servers, end what tests left running, and fail the run where they left anything."""
     handed_over: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if handed_over is not None:
-        # A worker of pytest-xdist hands the names of its servers to the process that prints the summary.
-        handed_over["servers"] = dict(SERVERS_USED)
+        # A worker of pytest-xdist hands its lines to the process that prints the summary.
+        handed_over |= {"servers": dict(SERVERS_USED), "figures": list(FIGURES)}
         return
     owned = session.config.stash[SHARED_SERVERS]
     assert isinstance(owned, OwnedServers)
@@ -163,8 +163,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Collect what a worker of pytest-xdist used; a worker that crashed hands nothing over."""
-    SERVERS_USED.update(getattr(node, "workeroutput", {}).get("servers", {}))
+    """Collect the lines of a worker of pytest-xdist; a worker that crashed hands nothing over."""
+    handed_over = getattr(node, "workeroutput", {})
+    SERVERS_USED.update(handed_over.get("servers", {}))
+    FIGURES.extend(handed_over.get("figures", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

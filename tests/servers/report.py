@@ -1,4 +1,4 @@
-"""The last lines of a test run: the servers that were used, processes left running, and the speed of the machine."""
+"""The last lines of a test run: figures, the servers used, processes left running, and the speed of the machine."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,11 +10,18 @@ import psutil
 ADDITIONS = "total = 0\nfor number in range(3_000_000):\n    total += number\n"
 LEFT_SECONDS_MAX = 5.0
 SERVERS_USED: dict[str, str] = {}
+FIGURES: list[str] = []
+"""What tests measured, and the seeds that repeat them."""
 
 
 def note(role: str, description: str) -> None:
     """Remember that a server of this role was used; the last description counts."""
     SERVERS_USED[role] = description
+
+
+def note_figures(test: str, **figures: object) -> None:
+    """Show a line with these figures at the end of the run."""
+    FIGURES.append(f"{test}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
 
 
 def end_left_running(directories: Sequence[Path]) -> list[str]:
@@ -33,6 +40,7 @@ def end_left_running(directories: Sequence[Path]) -> list[str]:
 
 def summary_lines(left_running: Sequence[str]) -> Iterator[str]:
     """The lines for the end of the run."""
+    yield from FIGURES
     used = ", ".join(SERVERS_USED[role] for role in sorted(SERVERS_USED))
     yield f"servers started and stopped: {used or 'none'}"
     yield from (f"left running by a test and ended now: {description}" for description in left_running)

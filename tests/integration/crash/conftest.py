@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.crash.embedded_server import ServersOwnPostgres
-from tests.integration.crash.figures import FIGURES
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess, WorkerProcess
 from tests.integration.crash.topologies import Topology
 
@@ -62,9 +61,3 @@ def servers_own_postgres(data_directory: Path) -> Iterator[ServersOwnPostgres]:
     server = ServersOwnPostgres(data_directory)
     yield server
     server.kill()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what was measured, also when all is well."""
-    for line in FIGURES:
-        terminalreporter.write_line(line)

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from adapters.records.specs import AUDIT_LOGS
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger, View
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import differences, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.crash.topologies import Topology, mongo_to_postgres, monty_to_postgres
 from tests.servers.mongo import MongoDatabase
+from tests.servers.report import note_figures
 
 CLIENTS = 8
 SETTLED_SECONDS_MAX = 40.0

@@ -9,7 +9,6 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.keyed_requests import (
     Json,
     KeyedRequest,
@@ -18,6 +17,7 @@ from tests.integration.crash.keyed_requests import (
     is_replayed,
 )
 from tests.integration.crash.shared_stores import services_on
+from tests.servers.report import note_figures
 
 TOPOLOGIES: Final = (
     "postgres",

@@ -10,7 +10,6 @@ from random import Random
 
 import pytest
 
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient, Timing
@@ -19,6 +18,7 @@ from tests.integration.crash.store_comparison import attempted, read_stores, req
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.crash.topologies import Topology, monty_to_postgres
 from tests.servers.postgres import OwnPostgresServer
+from tests.servers.report import note_figures
 
 EDITORS = 3
 TIMEOUT_MS = 400
@@ -37,6 +37,7 @@ freezes = pytest.mark.parametrize("freezes", [3, pytest.param(12, marks=pytest.m
 kills = pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.torture)])
 
 
+@pytest.mark.alone
 @freezes
 async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_until_the_breaker_opens(
     freezes: int,

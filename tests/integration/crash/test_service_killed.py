@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from tests.integration.crash.embedded_server import ServersOwnPostgres
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.random_kills import RandomKills
 from tests.integration.crash.running_editors import running_editors
@@ -17,6 +16,7 @@ from tests.integration.crash.store_comparison import attempted, read_stores, req
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.crash.topologies import Topology, mongo_to_postgres, monty_to_embedded
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
+from tests.servers.report import note_figures
 
 KILLS, KILLS_LONG = 5, 30
 EDITORS = 4

@@ -8,13 +8,13 @@ from random import Random
 
 import pytest
 
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import missing, read_contents, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.crash.topologies import Topology, monty_to_postgres
+from tests.servers.report import note_figures
 
 EDITORS = 4
 WORK_SECONDS_MIN, WORK_SECONDS_MAX = 0.5, 1.5

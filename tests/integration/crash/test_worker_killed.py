@@ -13,7 +13,6 @@ from adapters.records.criteria import Equals, Question
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, CONTROL
 from domain.audit import SyncStatus
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
 from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient
@@ -22,6 +21,7 @@ from tests.integration.crash.tandem_process import ServiceProcess, WorkerProcess
 from tests.integration.crash.topologies import Topology, mongo_to_postgres
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.processes import wait_until
+from tests.servers.report import note_figures
 
 WORKERS = 2
 EDITORS = 3

@@ -6,7 +6,6 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.journeys.service import JourneyService, Person, running
-from tests.integration.journeys.state_machine.driver import FIGURES
 from tests.integration.journeys.topologies import MODES, variables_of
 
 
@@ -28,9 +27,3 @@ async def anna(service: JourneyService) -> Person:
 async def ben(service: JourneyService) -> Person:
     """Another one, who has nothing to do with Anna."""
     return await service.newcomer()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints how far the journeys of the model went, also when all is well."""
-    for line in FIGURES:
-        terminalreporter.write_line(line)

@@ -18,15 +18,6 @@ from tests.integration.journeys.service import Person, sign_in
 from tests.unit.entrypoints.http.service import Service
 
 PAGES_MAX = 200
-FIGURES: list[str] = []
-"""Lines for the end of the test run."""
-
-
-def note_figures(mode: str, **figures: object) -> None:
-    """One line for the journeys of one seed."""
-    FIGURES.append(
-        f"journeys over {mode}: " + ", ".join(f"{name} {value}" for name, value in figures.items())
-    )
 
 
 class Served(Protocol):
