@@ -5,10 +5,14 @@ UV     ?= uv
 ARGS   ?=
 
 BIN       := .venv/bin
-UNIT      := $(BIN)/pytest tests/unit -n 2 -p no:schemathesis
-SERVERS   := $(BIN)/pytest tests/integration --ignore=tests/integration/crash -n 2 --dist loadfile
-CRASHES   := $(BIN)/pytest tests/integration/crash
+# Tests that start processes mostly wait for them, so more of them run at once than there are processors.
+WAITING   := tests/integration/crash tests/integration/cli
+UNIT      := $(BIN)/pytest tests/unit -n 2
+SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 2
+PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
+ALONE     := $(BIN)/pytest tests/integration/crash -m "alone and not torture"
 SOURCES   := src tests benchmarks tools
+STATIC    := types lint format-check imports deps
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0
 # What only runs against servers. Counting the lines of everything else again would take half of the time.
 SERVED    := adapters/mongo adapters/postgres adapters/embedded_postgres adapters/cache adapters/dual_write entrypoints
@@ -25,8 +29,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev run test unit integration torture bench check lint format-check types imports \
-        deps coverage format lock clean
+.PHONY: help install install-dev run test unit integration torture nightly bench check static lint format-check types \
+        imports deps coverage format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,18 +91,29 @@ unit: install-dev ## tests without servers; ARGS="-k name" chooses
 	$(UNIT) $(COVERAGE) $(ARGS)
 
 integration: install-dev ## tests with real servers, started on free ports or named by the environment
+	$(PROCESSES) $(COVERAGE) $(ARGS)
+	$(ALONE) $(COVERAGE) $(ARGS)
 	$(SERVERS) $(COVERAGE) $(ARGS)
-	$(CRASHES) $(COVERAGE) $(ARGS)
 
-torture: install-dev ## the long crash and property tests
+torture: install-dev ## the long crash and property tests, and every operation in every store mode
 	$(BIN)/pytest tests -m torture $(ARGS)
+
+nightly: coverage torture ## what takes too long for every change: coverage and `make torture`
 
 bench: install-dev ## measure; prints ratios with their raw figures
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # --- checks --------------------------------------------------------------------------------------
 
-check: lint format-check types imports deps coverage ## everything that must hold, `make test` included
+check: static test ## everything that must hold for every change
+
+static: install-dev ## lint, format, types, imports and dependencies, side by side
+	@for check in $(STATIC); do \
+	   { $(MAKE) --no-print-directory $$check > .venv/$$check.log 2>&1; echo $$? > .venv/$$check.status; } & \
+	 done; wait; failed=0; \
+	 for check in $(STATIC); do \
+	   cat .venv/$$check.log; [ "$$(cat .venv/$$check.status)" = 0 ] || failed=1; \
+	 done; exit $$failed
 
 lint: install-dev ## ruff
 	$(BIN)/ruff check .

@@ -1,34 +1,52 @@
-"""Servers for every test, started when the first test asks and ended with the run.
+"""Servers for every test, started when the first test asks for one and stopped at the end of the run.
 
-Each test process (also each worker of pytest-xdist) has servers of its own. POSTGRES_URL, MONGODB_URI and REDIS_URL
-replace them. A server that cannot be had fails the tests that need it, with the reason; the summary names those used.
+All worker processes of pytest-xdist share them; every test has a database of its own. POSTGRES_URL, MONGODB_URI and
+REDIS_URL replace them. A server that cannot be started fails the tests that need it, with the reason; the summary names
+those used, and a process that a test left running fails the run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from tests.servers.directories import open_directory
-from tests.servers.mongo import (
-    MongoDatabase,
-    MongoServer,
-    StandInMongoServer,
-    start_mongo_server,
-    start_secantus,
-    start_text_mongo_server,
-)
-from tests.servers.postgres import OwnPostgresServer, PostgresServer, start_postgres_server
-from tests.servers.redis import OwnRedisServer, RedisServer, start_redis_server
-from tests.servers.report import SERVERS_USED, summary_line
+from tests.servers import directories
+from tests.servers.directories import RunDirectory, open_directory
+from tests.servers.mongo import MongoDatabase, MongoServer, StandInMongoServer, start_secantus
+from tests.servers.postgres import OwnPostgresServer, PostgresServer
+from tests.servers.redis import OwnRedisServer, RedisServer
+from tests.servers.report import FIGURES, SERVERS_USED, end_left_running, summary_lines
+from tests.servers.sharing import AskedServers, OwnedServers, SharedServers
+
+SOCKET: Final = "servers_socket"
+"""Where a worker of pytest-xdist asks for servers."""
+DIRECTORY: Final = "run_directory"
+SHARED_SERVERS: Final = pytest.StashKey[SharedServers]()
+LEFT_RUNNING: Final = pytest.StashKey[Sequence[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that runs pytest owns the servers, its workers ask it for them."""
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if given is None:
+        config.stash[SHARED_SERVERS] = OwnedServers()
+    else:
+        directories.RUN = RunDirectory(Path(given[DIRECTORY]))
+        config.stash[SHARED_SERVERS] = AskedServers(Path(given[SOCKET]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker learns where to ask."""
+    owned = node.config.stash[SHARED_SERVERS]
+    node.workerinput |= {SOCKET: str(owned.listen()), DIRECTORY: str(directories.RUN.path)}
 
 
 @pytest.fixture(scope="session")
-def servers_directory() -> Iterator[Path]:
-    """Where the servers of this process keep their data."""
-    with open_directory() as directory:
-        yield directory
+def shared_servers(pytestconfig: pytest.Config) -> SharedServers:
+    """The servers that all tests of the run share."""
+    return pytestconfig.stash[SHARED_SERVERS]
 
 
 @pytest.fixture
@@ -39,11 +57,9 @@ def data_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(servers_directory: Path) -> Iterator[PostgresServer]:
-    """The PostgreSQL server of this test process; do not harm it, others use it too."""
-    server = start_postgres_server(servers_directory / "postgres")
-    yield server
-    server.close()
+def postgres_server(shared_servers: SharedServers) -> PostgresServer:
+    """The PostgreSQL server of the run; do not harm it, other tests use it too."""
+    return PostgresServer(shared_servers.url("postgres"))
 
 
 @pytest.fixture
@@ -63,11 +79,9 @@ def own_postgres_server(data_directory: Path) -> Iterator[OwnPostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def mongo_server(servers_directory: Path) -> Iterator[MongoServer]:
-    """The MongoDB replica set of this test process; do not harm it, others use it too."""
-    server = start_mongo_server(servers_directory / "mongo")
-    yield server
-    server.close()
+def mongo_server(shared_servers: SharedServers) -> MongoServer:
+    """The MongoDB replica set of the run; do not harm it, other tests use it too."""
+    return MongoServer(shared_servers.url("mongo"))
 
 
 @pytest.fixture
@@ -95,11 +109,9 @@ def standalone_mongo_server(data_directory: Path) -> Iterator[StandInMongoServer
 
 
 @pytest.fixture(scope="session")
-def text_mongo_server(servers_directory: Path) -> Iterator[MongoServer]:
-    """The server of this test process that has text indexes (and, unless MONGODB_URI is set, no replica set)."""
-    server = start_text_mongo_server(servers_directory / "text_mongo")
-    yield server
-    server.close()
+def text_mongo_server(shared_servers: SharedServers) -> MongoServer:
+    """The server of the run that has text indexes (and, unless MONGODB_URI is set, no replica set)."""
+    return MongoServer(shared_servers.url("text_mongo"))
 
 
 @pytest.fixture
@@ -111,11 +123,9 @@ def text_mongo_database(text_mongo_server: MongoServer) -> Iterator[MongoDatabas
 
 
 @pytest.fixture(scope="session")
-def redis_server(servers_directory: Path) -> Iterator[RedisServer]:
-    """The Redis server of this test process; do not harm it, others use it too."""
-    server = start_redis_server(servers_directory / "redis")
-    yield server
-    server.close()
+def redis_server(shared_servers: SharedServers) -> RedisServer:
+    """The Redis server of the run, with the database of this test process; do not harm it."""
+    return RedisServer.for_worker(shared_servers.url("redis"))
 
 
 @pytest.fixture
@@ -133,19 +143,39 @@ def own_redis_server(data_directory: Path) -> Iterator[OwnRedisServer]:
     server.close()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist hands its servers to the process that prints the summary."""
+    """Stop the servers, end what tests left running, and fail the run where they left anything."""
     handed_over: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if handed_over is not None:
-        handed_over["servers"] = dict(SERVERS_USED)
+        # A worker of pytest-xdist hands its lines to the process that prints the summary.
+        handed_over |= {"servers": dict(SERVERS_USED), "figures": list(FIGURES)}
+        return
+    owned = session.config.stash[SHARED_SERVERS]
+    assert isinstance(owned, OwnedServers)
+    owned.close()
+    left = end_left_running([directories.RUN.path, *_temporary_directories(session.config)])
+    session.config.stash[LEFT_RUNNING] = left
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    directories.RUN.remove()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Collect what a worker of pytest-xdist used; a worker that crashed hands nothing over."""
-    SERVERS_USED.update(getattr(node, "workeroutput", {}).get("servers", {}))
+    """Collect the lines of a worker of pytest-xdist; a worker that crashed hands nothing over."""
+    handed_over = getattr(node, "workeroutput", {})
+    SERVERS_USED.update(handed_over.get("servers", {}))
+    FIGURES.extend(handed_over.get("figures", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which servers the tests ran against."""
-    terminalreporter.write_line(summary_line())
+    """Which servers the tests ran against, what they left running, and how fast the machine is."""
+    for line in summary_lines(terminalreporter.config.stash.get(LEFT_RUNNING, [])):
+        terminalreporter.write_line(line)
+
+
+def _temporary_directories(config: pytest.Config) -> list[Path]:
+    """The directory that holds the `tmp_path` of every test of this run, also those of its workers."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    return [] if factory is None else [factory.getbasetemp()]

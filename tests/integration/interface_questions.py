@@ -1,5 +1,5 @@
-"""What the interface is asked: what a machine makes of the document, and for each operation one plain question that a
-caller who may ask it must get a good answer to.
+"""Requests for the conformance tests: generated ones, and one plain valid request per operation, which must succeed
+for a caller who is allowed to send it.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.integration.interface_world import Json, Things
+from tests.integration.interface_fixtures import Json, Things
 from tests.unit.entrypoints.http.openapi_copy import COPY
 
 _NUMBERS = count(1)

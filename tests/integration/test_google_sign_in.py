@@ -17,13 +17,19 @@ from adapters.auth.provider_client import ProviderClient
 from adapters.auth.sign_in_tickets import TICKET_SECONDS, SignInTickets
 from application.ports.sign_in import ProvenPerson, SignInFailed, SignInFailure, SignInStart
 from tests.integration.journeys.service import running
-from tests.servers.google import CLIENT_ID, CLIENT_SECRET, StandInGoogle, running_google
+from tests.servers.google import (
+    CALLBACK,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    HOST,
+    UI,
+    StandInGoogle,
+    client_settings,
+    running_google,
+)
 from tests.unit.entrypoints.http.service import Service, SteppingClock, keys
 
-HOST = "http://tandem.test"
-CALLBACK = f"{HOST}/v1/auth/google/callback"
 TICKET_KEY = b"k" * 32
-UI = "https://ui.example/app?tab=1"
 ANSWER_SECONDS_MAX = 10.0
 LONG_AGO, FAR_AHEAD = 1_600_000_000, 32_503_680_000
 Changed = dict[str, Any]
@@ -36,20 +42,9 @@ def google() -> Iterator[StandInGoogle]:
         yield stand_in
 
 
-def settings_of(google: StandInGoogle, **more: str) -> dict[str, str]:
-    return {
-        "GOOGLE_OAUTH_CLIENT_ID": CLIENT_ID,
-        "GOOGLE_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
-        "GOOGLE_OAUTH_ISSUER": google.url,
-        "PUBLIC_URL": HOST,
-        "UI_URL": UI,
-        **more,
-    }
-
-
 def service_set_up(google: StandInGoogle, **more: str) -> Service:
     """A service that knows the provider from its settings."""
-    variables: Any = settings_of(google, **more)
+    variables: Any = client_settings(google, **more)
     return Service(**variables)
 
 
@@ -159,7 +154,7 @@ async def test_any_process_with_the_same_keys_and_store_finishes_what_another_be
         "POSTGRES_URL": postgres_url,
         "PRIVATE_KEY": pem.decode(),
         "DATA_DIR": str(data_directory),
-        **settings_of(google),
+        **client_settings(google),
     }
     async with AsyncExitStack() as processes:
         one = await processes.enter_async_context(running(variables))

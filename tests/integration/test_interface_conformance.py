@@ -1,5 +1,7 @@
-"""The real service in every store mode, asked by a machine that has read the served document, as people of every
-standing: no answer that the document does not know, and none that blames the server.
+"""Conformance of the real service to its OpenAPI document, for callers with every kind of rights.
+
+Every operation is tried in one store mode, and again in one of the other modes by turns; the long form tries all in
+every mode.
 """
 
 import json
@@ -12,20 +14,24 @@ import httpx
 import pytest
 import requests
 
+from tests.data.conformance import CHECKS, OPERATIONS
 from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.interface_fixtures import CALLERS, NOBODY, World
 from tests.integration.interface_questions import aimed, generated, led, operations, operations_of, plain
-from tests.integration.interface_world import CALLERS, NOBODY, World
-from tests.integration.journeys.arrangements import MODES, variables_of
-from tests.integration.test_google_sign_in import settings_of
-from tests.servers.google import running_google
+from tests.integration.journeys.topologies import MODES, variables_of
+from tests.servers.google import client_settings, running_google
 from tests.unit.entrypoints.http.openapi_copy import COPY
-from tests.unit.entrypoints.http.protocol.openapi_checks import CHECKS, names
 
 EXAMPLES_MAX = 2
 TORTURE_EXAMPLES_MAX = 15
 ANSWER_SECONDS_MAX = 30.0
 
-OPERATIONS = names()
+FULL_MODE, *OTHER_MODES = MODES
+BY_TURNS = [
+    *((FULL_MODE, name) for name in OPERATIONS),
+    *((OTHER_MODES[place % len(OTHER_MODES)], name) for place, name in enumerate(OPERATIONS)),
+]
+"""Every operation in one mode, and in one of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Inquiry:
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     """The service of one mode in a process of its own; it must end in peace and have nothing to complain about."""
     with variables_of(request.param, request) as variables, running_google() as google:
-        environment = {**variables, **settings_of(google)}
+        environment = {**variables, **client_settings(google)}
         process = ServiceProcess("served", environment=environment, directory=Path(variables["DATA_DIR"]))
         try:
             process.start_ready()
@@ -104,7 +110,7 @@ def _inquire_shortly(served: Served, name: str) -> Inquiry:
     What has no chance to reach a store is asked in one mode only.
     """
     operation, inquiry = operations()[name], Inquiry(served)
-    place, is_first = OPERATIONS.index(name), served.mode == MODES[0]
+    place, is_first = OPERATIONS.index(name), served.mode == FULL_MODE
     everybody = is_first or operation.method == "get"
     inquiry.ask_plainly(name, CALLERS if everybody else (_in_turn(place), "owner", "admin"))
     fitting, unfitting = generated(name, EXAMPLES_MAX)
@@ -143,7 +149,7 @@ def test_every_mode_serves_the_same_document(served: Served) -> None:
     assert served.client.get("/schema/openapi.json").json() == json.loads(COPY.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize(("served", "name"), BY_TURNS, indirect=["served"])
 def test_everybody_gets_only_answers_that_the_document_knows(served: Served, name: str) -> None:
     inquiry = _inquire_shortly(served, name)
     assert not inquiry.findings, "\n\n".join(inquiry.findings)
@@ -156,6 +162,7 @@ def test_many_more_questions_get_only_answers_that_the_document_knows(served: Se
     assert not inquiry.findings, "\n\n".join(inquiry.findings)
 
 
+@pytest.mark.parametrize("served", [FULL_MODE], indirect=True)
 def test_an_answer_that_the_document_does_not_know_is_found(served: Served) -> None:
     document = json.loads(COPY.read_text("utf-8"))
     del document["paths"]["/v1/labels"]["get"]["responses"]["200"]

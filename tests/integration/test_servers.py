@@ -1,7 +1,11 @@
 """The servers of the tests themselves: isolated per test, and harmed only by those who own them."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from pymongo import AsyncMongoClient
@@ -10,8 +14,17 @@ from redis import Redis
 
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.postgres import OwnPostgresServer
+from tests.servers.processes import wait_until
+from tests.servers.report import end_left_running
+from tests.servers.sharing import AskedServers, OwnedServers
 
 STALL_SECONDS = 0.3
+ENDED_SECONDS_MAX = 10.0
+FORK = """
+from subprocess import DEVNULL, Popen
+print(Popen(["sleep", "600"], stdout=DEVNULL, stderr=DEVNULL, start_new_session=True).pid)
+"""
+"""Starts a process that outlives its parent, and prints its id."""
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
@@ -38,6 +51,30 @@ async def test_every_test_has_an_empty_replica_set_database(
         async with client.start_session() as session, await session.start_transaction():
             await notes.insert_one({"_id": attempt}, session=session)
         assert await notes.find().to_list() == [{"_id": attempt}]
+
+
+def test_all_who_ask_for_a_server_get_the_same_one_and_it_ends_with_its_owner() -> None:
+    owned = OwnedServers()
+    socket = owned.listen()
+    try:
+        url = AskedServers(socket).url("redis")
+        assert {AskedServers(socket).url("redis"), owned.url("redis")} == {url}
+        with Redis.from_url(url) as client:
+            process = psutil.Process(client.info("server")["process_id"])
+    finally:
+        owned.close()
+    wait_until(lambda: not process.is_running(), seconds_max=ENDED_SECONDS_MAX, reason="Redis did not end")
+
+
+def test_a_process_that_a_test_left_running_is_found_named_and_ended(tmp_path: Path) -> None:
+    forked = subprocess.run(
+        [sys.executable, "-c", FORK], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    left = psutil.Process(int(forked.stdout))
+
+    assert end_left_running([tmp_path]) == [f"process {left.pid}: sleep 600"]
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    assert end_left_running([tmp_path]) == []
 
 
 async def test_the_text_server_finds_words(text_mongo_database: MongoDatabase) -> None:

@@ -23,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 CLIENT_ID = "tandem-client"
 CLIENT_SECRET = "the client's secret"
+HOST = "http://tandem.test"
+CALLBACK = f"{HOST}/v1/auth/google/callback"
+UI = "https://ui.example/app?tab=1"
 BODY_BYTES_MAX = 64 * 1024
 PKCE_LENGTH = 43
 
@@ -231,3 +234,15 @@ def running_google() -> Iterator[StandInGoogle]:
         server.shutdown()
         server.server_close()
         listening.join()
+
+
+def client_settings(google: StandInGoogle, **more: str) -> dict[str, str]:
+    """The settings of a service at HOST that signs people in with this stand-in."""
+    return {
+        "GOOGLE_OAUTH_CLIENT_ID": CLIENT_ID,
+        "GOOGLE_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
+        "GOOGLE_OAUTH_ISSUER": google.url,
+        "PUBLIC_URL": HOST,
+        "UI_URL": UI,
+        **more,
+    }

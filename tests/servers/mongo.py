@@ -57,6 +57,11 @@ class MongoServer:
         note("MongoDB", f"MongoDB {release} (MONGODB_URI)")
         return cls(uri)
 
+    @property
+    def url(self) -> str:
+        """The `uri`, by the name that it has for servers of every kind."""
+        return self.uri
+
     def close(self) -> None:
         """Nothing to stop: the server is not ours."""
 
@@ -107,7 +112,7 @@ def start_nx(directory: Path) -> StandInMongoServer:
 
 
 def start_mongo_server(directory: Path) -> MongoServer:
-    """The server all tests of this process share: MONGODB_URI's, or a stand-in with transactions."""
+    """The server that all tests of a run share: MONGODB_URI's, or a stand-in with transactions."""
     uri = os.environ.get("MONGODB_URI", "")
     return MongoServer.external(uri) if uri else start_secantus(directory)
 

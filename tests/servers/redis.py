@@ -14,31 +14,38 @@ from redis.exceptions import RedisError
 from tests.servers.processes import PortServer, free_port
 from tests.servers.report import note
 
-WORKERS_MAX = 15  # a Redis server has 16 databases, and each worker process of the tests needs one
+DATABASE_MAX = 15  # a Redis server has 16 databases, and each worker process of the tests needs one
 
 
 class RedisServer:
-    """A server whose database at `url` belongs to the tests of this process alone."""
+    """A server by the `url` of one of its databases."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @classmethod
     def external(cls, url: str) -> "RedisServer":
-        """The server REDIS_URL names; the database must be empty, because every test empties it."""
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        database = int(urlsplit(url).path.strip("/") or 0) + worker
-        if database > WORKERS_MAX:
-            pytest.fail(f"REDIS_URL leaves no database for test worker {worker}")
-        own_url = urlsplit(url)._replace(path=f"/{database}").geturl()
+        """The server REDIS_URL names."""
         try:
-            with Redis.from_url(own_url) as client:
-                keys, release = client.dbsize(), client.info("server")["redis_version"]
+            with Redis.from_url(url) as client:
+                release = client.info("server")["redis_version"]
         except RedisError as error:
             pytest.fail(f"REDIS_URL is set, but the server does not answer: {error}")
-        if keys:
-            pytest.fail(f"REDIS_URL: database {database} holds {keys} keys, and the tests would remove them")
         note("Redis", f"Redis {release} (REDIS_URL)")
+        return cls(url)
+
+    @classmethod
+    def for_worker(cls, url: str) -> "RedisServer":
+        """The same server with the database of this test process, which must be empty: every test empties it."""
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        database = int(urlsplit(url).path.strip("/") or 0) + worker
+        if database > DATABASE_MAX:
+            pytest.fail(f"the Redis server has no database for test worker {worker}: use fewer workers")
+        own_url = urlsplit(url)._replace(path=f"/{database}").geturl()
+        with Redis.from_url(own_url) as client:
+            keys = client.dbsize()
+        if keys:
+            pytest.fail(f"Redis database {database} holds {keys} keys, and the tests would remove them")
         return cls(own_url)
 
     def empty(self) -> None:
@@ -70,7 +77,7 @@ class OwnRedisServer(RedisServer):
 
 
 def start_redis_server(directory: Path) -> RedisServer:
-    """The server all tests of this process share: REDIS_URL's, or one of our own."""
+    """The server that all tests of a run share: REDIS_URL's, or one of our own."""
     url = os.environ.get("REDIS_URL", "")
     return RedisServer.external(url) if url else OwnRedisServer(directory)
 

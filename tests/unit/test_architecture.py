@@ -118,3 +118,23 @@ def test_the_tests_never_patch_our_own_code() -> None:
         and re.search(r"mock\.patch|from unittest|monkeypatch\.setattr", path.read_text())
     ]
     assert not patched
+
+
+def test_test_modules_import_no_test_modules() -> None:
+    imported = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in imported_modules(node)
+        if module.startswith("tests.") and ".test_" in module
+    ]
+    assert not imported, "move what they share into a module that is not named test_*"
+
+
+def imported_modules(node: ast.AST) -> Iterator[str]:
+    """The full names of what an import statement may load: its module, and each name below it."""
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{name.name}" for name in node.names if name.name.startswith("test_"))

@@ -16,7 +16,7 @@ StartCommand = Callable[..., TandemProcess]
 
 @pytest.fixture
 def processes() -> Iterator[list[TandemProcess]]:
-    """Processes that end with the test, whatever becomes of it."""
+    """Processes that end with the test, whatever its outcome."""
     started: list[TandemProcess] = []
     yield started
     for process in started:

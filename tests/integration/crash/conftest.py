@@ -7,23 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.crash.arrangements import Arrangement
 from tests.integration.crash.embedded_server import ServersOwnPostgres
-from tests.integration.crash.figures import FIGURES
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess, WorkerProcess
+from tests.integration.crash.topologies import Topology
 
 SEED_VARIABLE = "CRASH_SEED"
 
 
 @pytest.fixture
 def seed() -> int:
-    """Decides when what is killed; printed with the figures, and taken from CRASH_SEED where that is set."""
+    """The seed of the random moments; printed with the figures, and read from CRASH_SEED where that is set."""
     return int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
 
 
 @pytest.fixture
 def processes() -> Iterator[list[TandemProcess]]:
-    """Processes that end with the test, whatever becomes of it."""
+    """Processes that end with the test, whatever its outcome."""
     started: list[TandemProcess] = []
     yield started
     for process in started:
@@ -31,14 +30,12 @@ def processes() -> Iterator[list[TandemProcess]]:
 
 
 @pytest.fixture
-def new_service(processes: list[TandemProcess]) -> Callable[[Arrangement], ServiceProcess]:
-    """Makes a service of an arrangement, not started yet."""
+def new_service(processes: list[TandemProcess]) -> Callable[[Topology], ServiceProcess]:
+    """Makes a service of a topology, not started yet."""
 
-    def make(arrangement: Arrangement) -> ServiceProcess:
+    def make(topology: Topology) -> ServiceProcess:
         name = f"service-{len(processes)}"
-        service = ServiceProcess(
-            name, environment=arrangement.environment, directory=arrangement.data_directory
-        )
+        service = ServiceProcess(name, environment=topology.environment, directory=topology.data_directory)
         processes.append(service)
         return service
 
@@ -46,14 +43,12 @@ def new_service(processes: list[TandemProcess]) -> Callable[[Arrangement], Servi
 
 
 @pytest.fixture
-def new_worker(processes: list[TandemProcess]) -> Callable[[Arrangement], WorkerProcess]:
-    """Makes a worker of an arrangement, not started yet."""
+def new_worker(processes: list[TandemProcess]) -> Callable[[Topology], WorkerProcess]:
+    """Makes a worker of a topology, not started yet."""
 
-    def make(arrangement: Arrangement) -> WorkerProcess:
+    def make(topology: Topology) -> WorkerProcess:
         name = f"worker-{len(processes)}"
-        worker = WorkerProcess(
-            name, environment=arrangement.environment, directory=arrangement.data_directory
-        )
+        worker = WorkerProcess(name, environment=topology.environment, directory=topology.data_directory)
         processes.append(worker)
         return worker
 
@@ -66,9 +61,3 @@ def servers_own_postgres(data_directory: Path) -> Iterator[ServersOwnPostgres]:
     server = ServersOwnPostgres(data_directory)
     yield server
     server.kill()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what was measured, also when all is well."""
-    for line in FIGURES:
-        terminalreporter.write_line(line)

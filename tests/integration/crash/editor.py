@@ -1,4 +1,4 @@
-"""Somebody at work: creates and changes things of his own, one request at a time, and notes every answer."""
+"""A client that creates and changes records of its own, one request at a time, and notes every answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ from tests.integration.crash.ledger import Ledger, View
 from tests.integration.crash.service_client import ServiceClient
 
 CHANGED_MAX = 40
-"""Among how many of his newest records of one kind an editor chooses."""
+"""An editor chooses among this many of its newest records of one kind."""
 
 
 class Editor:
-    """Asks again whatever was lost until it is answered, so that at the end nothing about his records is uncertain."""
+    """Repeats every lost request until it is answered, so that at the end the state of its records is certain."""
 
     def __init__(self, name: str, client: ServiceClient, *, random: Random, ledger: Ledger) -> None:
         self._name = name
@@ -72,7 +72,7 @@ class Editor:
         await self._change("labels", self._labels, {"name": self._text("renamed")})
 
     async def _change(self, collection: str, mine: list[View], patch: dict[str, str]) -> None:
-        """Every other time under the condition that nobody else was here: nobody was."""
+        """Every other time with If-Match: no other client changes these records."""
         index = self._chosen(mine)
         known = mine[index]
         headers = {"if-match": f'"{known["version"]}"'} if self._random.random() < 0.5 else {}

@@ -1,4 +1,4 @@
-"""Requests under an Idempotency-Key, and who sends them."""
+"""Requests with an Idempotency-Key, and the clients that send them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,8 +15,8 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request under a key. `entries`: how many the audit trail has more once it is carried out."""
+class KeyedRequest:
+    """A request to send with a key. `entries`: how many audit entries it adds when it is carried out once."""
 
     method: str
     path: str
@@ -24,15 +24,15 @@ class Asked:
     if_match: str | None = None
     entries: int = 1
 
-    async def sent(self, client: httpx.AsyncClient, key: str) -> httpx.Response:
-        """Its answer."""
+    async def send(self, client: httpx.AsyncClient, key: str) -> httpx.Response:
+        """Send it with this key and return the answer."""
         headers = {"idempotency-key": key, **({"if-match": self.if_match} if self.if_match else {})}
         return await client.request(self.method, self.path, json=self.body, headers=headers)
 
 
 @asynccontextmanager
 async def clients_of(services: Sequence[ServiceProcess]) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """A client of each process; all are the same person, and the first of the installation."""
+    """One client per process, all signed in as the same person, the first of the installation."""
     clients = [
         httpx.AsyncClient(base_url=service.url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         for service in services
@@ -49,7 +49,7 @@ async def clients_of(services: Sequence[ServiceProcess]) -> AsyncIterator[list[h
 
 
 async def entries_written(client: httpx.AsyncClient) -> int:
-    """How many entries the audit trail has: what was done, counted."""
+    """The exact number of audit entries."""
     answer = await client.get("/v1/audit", params={"count": "exact", "limit": 1})
     assert answer.status_code == 200, answer.text
     total: int = answer.json()["total"]
@@ -57,5 +57,5 @@ async def entries_written(client: httpx.AsyncClient) -> int:
 
 
 def is_replayed(answer: httpx.Response) -> bool:
-    """Whether an earlier answer was given again."""
+    """Whether the stored answer of an earlier request was returned."""
     return answer.is_success and answer.headers.get("idempotency-replayed") == "true"

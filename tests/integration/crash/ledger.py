@@ -1,4 +1,4 @@
-"""What the service has promised: every answer that said a write is stored, noted by the client that got it."""
+"""The acknowledged writes: every answer that confirmed a write, noted by the client that received it."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL server on which the answer to one statement gets lost, after it took effect."""
+"""A proxy to a PostgreSQL server that drops the answer to one statement, after the statement took effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -48,18 +48,18 @@ class PostgresProxy:
         assert task is not None
         self._connections.add(task)
         from_server, to_server = await self._connected()
-        doomed = asyncio.Event()
-        ways = [
-            asyncio.create_task(self._forward(reader, to_server, doomed)),
-            asyncio.create_task(self._back(from_server, writer, doomed)),
+        is_losing = asyncio.Event()
+        directions = [
+            asyncio.create_task(self._forward(reader, to_server, is_losing)),
+            asyncio.create_task(self._back(from_server, writer, is_losing)),
         ]
         try:
             with suppress(OSError, asyncio.CancelledError):
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
             self._connections.discard(task)
             to_server.close()
             writer.close()
@@ -71,20 +71,20 @@ class PostgresProxy:
         return await asyncio.open_connection(host, int(port))
 
     async def _forward(
-        self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter, doomed: asyncio.Event
+        self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter, is_losing: asyncio.Event
     ) -> None:
         while chunk := await reader.read(CHUNK_BYTES):
             if self._words is not None and self._words in chunk:
                 self._words = None
-                doomed.set()
+                is_losing.set()
             to_server.write(chunk)
             await to_server.drain()
 
     async def _back(
-        self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event
+        self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter, is_losing: asyncio.Event
     ) -> None:
         while chunk := await from_server.read(CHUNK_BYTES):
-            if not doomed.is_set():
+            if not is_losing.is_set():
                 writer.write(chunk)
                 await writer.drain()
             elif chunk.endswith(READY) and self._then is not None:

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.integration.journeys.arrangements import variables_of
+from tests.integration.journeys.topologies import variables_of
 
 
 @contextmanager
 def services_on(
-    arrangement: str, request: pytest.FixtureRequest, *, processes: int
+    topology: str, request: pytest.FixtureRequest, *, processes: int
 ) -> Iterator[Sequence[ServiceProcess]]:
     """So many services that are ready and end with the block; MontyDB belongs to one process."""
-    with variables_of(arrangement, request) as variables, ExitStack() as running:
+    with variables_of(topology, request) as variables, ExitStack() as running:
         directory = Path(variables["DATA_DIR"])
         services = [
             ServiceProcess(f"service-{number}", environment=variables, directory=directory)

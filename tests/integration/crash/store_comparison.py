@@ -14,8 +14,8 @@ from domain.task import Task
 from entrypoints.http.app import RESOURCES
 from entrypoints.http.protocol.answers import encoded
 from entrypoints.http.protocol.resource import views_of
-from tests.integration.crash.arrangements import Arrangement
 from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.topologies import Topology
 
 COLLECTIONS = (*(spec.collection for spec in ENTITY_SPECS), AUDIT_LOGS.collection)
 FINDINGS_SHOWN_MAX = 10
@@ -34,9 +34,9 @@ class Stores:
     target: Contents
 
 
-async def read_stores(arrangement: Arrangement) -> Stores:
-    """Both stores of an arrangement whose processes have ended."""
-    return Stores(await read_contents(arrangement.source()), await read_contents(arrangement.target()))
+async def read_stores(topology: Topology) -> Stores:
+    """Both stores of a topology whose processes have ended."""
+    return Stores(await read_contents(topology.source()), await read_contents(topology.target()))
 
 
 async def read_contents(store: RecordStore) -> Contents:
@@ -112,16 +112,16 @@ def attempted(contents: Contents) -> Iterator[str]:
 
 def history_faults(contents: Contents, where: str) -> Iterator[str]:
     """Versions that have two entries or none, and records whose version is not the number of their entries."""
-    told: dict[tuple[str, str], list[int]] = {}
+    recorded: dict[tuple[str, str], list[int]] = {}
     for entry in contents[AUDIT_LOGS.collection].values():
-        told.setdefault((entry["collection"], entry["entityId"]), []).append(entry[VERSION])
+        recorded.setdefault((entry["collection"], entry["entityId"]), []).append(entry[VERSION])
     records = {
         (spec.collection, id_): record
         for spec in ENTITY_SPECS
         for id_, record in contents[spec.collection].items()
     }
-    for key in sorted(told.keys() | records.keys()):
-        versions = sorted(told.get(key, []))
+    for key in sorted(recorded.keys() | records.keys()):
+        versions = sorted(recorded.get(key, []))
         current = records[key][VERSION] if key in records else 0
         if versions != list(range(1, current + 1)):
             yield f"{where}: {key[0]} {key[1]} is at version {current} with entries for {versions}"
@@ -129,12 +129,12 @@ def history_faults(contents: Contents, where: str) -> Iterator[str]:
 
 def missing(ledger: Ledger, contents: Contents, where: str) -> Iterator[str]:
     """Acknowledged versions that have no entry."""
-    told = {
+    recorded = {
         (entry["collection"], entry["entityId"], entry[VERSION])
         for entry in contents[AUDIT_LOGS.collection].values()
     }
     for version in ledger.versions():
-        if version not in told:
+        if version not in recorded:
             yield f"{where}: {version[0]} {version[1]} version {version[2]} was acknowledged and has no entry"
 
 

@@ -25,7 +25,7 @@ _INHERITED_PREFIX = "COVERAGE"
 class TandemProcess:
     """One `tandem` command that runs until it is told to end; what it says is kept in files of its directory.
 
-    It speaks JSON, or as to people where `as_json` is false.
+    It speaks JSON, or as to people where `as_json` is false. `launcher` is a command that executes it.
     """
 
     def __init__(
@@ -36,9 +36,10 @@ class TandemProcess:
         environment: Mapping[str, str],
         directory: Path,
         as_json: bool = True,
+        launcher: Sequence[str] = (),
     ) -> None:
         words = [*arguments, "--json"] if as_json else arguments
-        self._command = [str(Path(sys.executable).with_name("tandem")), *words]
+        self._command = [*launcher, str(Path(sys.executable).with_name("tandem")), *words]
         inherited = {
             key: value
             for key, value in os.environ.items()
@@ -127,10 +128,13 @@ class TandemProcess:
 class ServiceProcess(TandemProcess):
     """`tandem serve` on one port, also after it was killed."""
 
-    def __init__(self, name: str, *, environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self, name: str, *, environment: Mapping[str, str], directory: Path, launcher: Sequence[str] = ()
+    ) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(name, ["serve", "--port", str(port)], environment=environment, directory=directory)
+        words = ["serve", "--port", str(port)]
+        super().__init__(name, words, environment=environment, directory=directory, launcher=launcher)
 
     def start_ready(self) -> None:
         """Starts it and returns once its stores are open."""

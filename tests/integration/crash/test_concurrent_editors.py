@@ -9,26 +9,26 @@ import httpx
 import pytest
 
 from adapters.records.specs import AUDIT_LOGS
-from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres, monty_to_postgres
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger, View
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import differences, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.crash.topologies import Topology, mongo_to_postgres, monty_to_postgres
 from tests.servers.mongo import MongoDatabase
+from tests.servers.report import note_figures
 
 CLIENTS = 8
 MARKED_SECONDS_MAX = 40.0
 
-NewService = Callable[[Arrangement], ServiceProcess]
+NewService = Callable[[Topology], ServiceProcess]
 
 
 @pytest.mark.parametrize("edits", [200, pytest.param(1_000, marks=pytest.mark.torture)])
 async def test_editors_of_one_record_never_leave_the_stores_apart(
     edits: int, data_directory: Path, postgres_url: str, new_service: NewService
 ) -> None:
-    arrangement = monty_to_postgres(data_directory, postgres_url)
-    await _edit_and_compare(arrangement, new_service(arrangement), edits=edits)
+    topology = monty_to_postgres(data_directory, postgres_url)
+    await _edit_and_compare(topology, new_service(topology), edits=edits)
 
 
 @pytest.mark.parametrize("edits", [pytest.param(1_000, marks=pytest.mark.torture)])
@@ -39,11 +39,11 @@ async def test_editors_of_one_record_over_mongodb_never_leave_the_stores_apart(
     postgres_url: str,
     new_service: NewService,
 ) -> None:
-    arrangement = mongo_to_postgres(data_directory, mongo_database, postgres_url)
-    await _edit_and_compare(arrangement, new_service(arrangement), edits=edits)
+    topology = mongo_to_postgres(data_directory, mongo_database, postgres_url)
+    await _edit_and_compare(topology, new_service(topology), edits=edits)
 
 
-async def _edit_and_compare(arrangement: Arrangement, service: ServiceProcess, *, edits: int) -> None:
+async def _edit_and_compare(topology: Topology, service: ServiceProcess, *, edits: int) -> None:
     """Half of the rounds name the version they saw, half do not."""
     await asyncio.to_thread(service.start_ready)
     ledger = Ledger()
@@ -64,17 +64,17 @@ async def _edit_and_compare(arrangement: Arrangement, service: ServiceProcess, *
                 )
         await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(service.stop) == 0
-    stores = await read_stores(arrangement)
+    stores = await read_stores(topology)
     note_figures(
-        f"concurrent editors ({arrangement.name})",
+        f"concurrent editors ({topology.name})",
         edits=rounds * CLIENTS,
         answers=dict(sorted(statuses.items())),
         final_version=project["version"],
         differences=len(list(differences(stores))),
     )
     require_sound(stores, ledger)
-    told = [e for e in stores.target[AUDIT_LOGS.collection].values() if e["entityId"] == project["id"]]
-    assert len(told) == project["version"] == 1 + statuses[200]
+    entries = [e for e in stores.target[AUDIT_LOGS.collection].values() if e["entityId"] == project["id"]]
+    assert len(entries) == project["version"] == 1 + statuses[200]
 
 
 async def _careful_round(

@@ -1,4 +1,4 @@
-"""The process dies after a write is durable and before anybody is told: the same key finds what was done."""
+"""The process is killed after a write is durable and before it is answered: the same key returns the stored answer."""
 
 import asyncio
 import secrets
@@ -9,26 +9,26 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.crash.keyed_requests import Asked, clients_of, entries_written, is_replayed
+from tests.integration.crash.keyed_requests import KeyedRequest, clients_of, entries_written, is_replayed
 from tests.integration.crash.postgres_proxy import PostgresProxy
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.integration.journeys.arrangements import variables_of
+from tests.integration.journeys.topologies import variables_of
 from tests.integration.mongo_proxy import MongoProxy
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.postgres import OwnPostgresServer
 
 POLLS_MAX, POLL_SECONDS = 600, 0.1
 LONG_MS, SHORT_MS = "60000", "500"
-"""How long a request waits for a target: more than the process has left to live, and as usual."""
+"""DUAL_WRITE_TIMEOUT_MS: longer than the process will live, and a usual one."""
 
-Ambush = Callable[[Callable[[], None]], None]
-"""Lies in wait for the next write: once it is durable, and before its answer, what is given happens."""
+AtCommit = Callable[[Callable[[], None]], None]
+"""Registers a callback that runs once the next write is durable and before it is answered."""
 
 
 @asynccontextmanager
 async def _mongo(
     own_mongo_server: StandInMongoServer,
-) -> AsyncIterator[tuple[dict[str, str], dict[str, str], Ambush]]:
+) -> AsyncIterator[tuple[dict[str, str], dict[str, str], AtCommit]]:
     database = MongoDatabase(own_mongo_server.uri)
     proxy = MongoProxy(own_mongo_server.server.port)
     await proxy.open()
@@ -44,7 +44,7 @@ async def _mongo(
 @asynccontextmanager
 async def _postgres(
     postgres_url: str, words: str
-) -> AsyncIterator[tuple[dict[str, str], dict[str, str], Ambush]]:
+) -> AsyncIterator[tuple[dict[str, str], dict[str, str], AtCommit]]:
     proxy = PostgresProxy(postgres_url)
     await proxy.open()
     shared = {"STORE": "postgres", "POSTGRES_URL": postgres_url}
@@ -60,89 +60,93 @@ async def _postgres(
 
 
 @pytest.mark.parametrize("store", ["mongo", "postgres"])
-async def test_another_process_tells_what_the_killed_one_could_not(
+async def test_another_process_returns_the_answer_that_the_killed_one_did_not(
     store: str, data_directory: Path, request: pytest.FixtureRequest
 ) -> None:
     name = f"Garden {secrets.token_hex(8)}"
-    arranged = (
+    topology = (
         _mongo(request.getfixturevalue("own_mongo_server"))
         if store == "mongo"
         else _postgres(request.getfixturevalue("postgres_url"), name)
     )
-    async with arranged as (shared, proxied, ambush):
-        doomed, other = [
+    async with topology as (shared, proxied, at_commit):
+        killed, other = [
             ServiceProcess(
                 name, environment={**variables, "DATA_DIR": str(data_directory)}, directory=data_directory
             )
-            for name, variables in (("doomed", proxied), ("other", shared))
+            for name, variables in (("killed", proxied), ("other", shared))
         ]
         try:
-            await asyncio.to_thread(doomed.start_ready)
+            await asyncio.to_thread(killed.start_ready)
             await asyncio.to_thread(other.start_ready)
-            await _die_and_ask(doomed, other, name, ambush)
+            await _kill_and_repeat(killed, other, name, at_commit)
         finally:
-            doomed.kill()
+            killed.kill()
             other.kill()
 
 
-async def _die_and_ask(doomed: ServiceProcess, other: ServiceProcess, name: str, ambush: Ambush) -> None:
+async def _kill_and_repeat(
+    killed: ServiceProcess, other: ServiceProcess, name: str, at_commit: AtCommit
+) -> None:
     # A project has no number that a commit of its own would have to reserve.
-    key, asked = secrets.token_hex(8), Asked("POST", "/v1/projects", {"name": name})
-    async with clients_of([doomed, other]) as (first, second):
+    key, keyed = secrets.token_hex(8), KeyedRequest("POST", "/v1/projects", {"name": name})
+    async with clients_of([killed, other]) as (first, second):
         before = await entries_written(second)
-        ambush(doomed.kill)
+        at_commit(killed.kill)
         with pytest.raises(httpx.TransportError):
-            await asked.sent(first, key)
-        told = await asked.sent(second, key)
-        await asyncio.to_thread(doomed.start_ready)
-        again = await asked.sent(first, key)
-        assert (is_replayed(told), is_replayed(again)) == (True, True), told.text
-        assert (told.status_code, told.content) == (again.status_code, again.content)
-        assert (told.status_code, told.json()["name"]) == (201, name)
-        assert await entries_written(second) - before == asked.entries
+            await keyed.send(first, key)
+        answer = await keyed.send(second, key)
+        await asyncio.to_thread(killed.start_ready)
+        again = await keyed.send(first, key)
+        assert (is_replayed(answer), is_replayed(again)) == (True, True), answer.text
+        assert (answer.status_code, answer.content) == (again.status_code, again.content)
+        assert (answer.status_code, answer.json()["name"]) == (201, name)
+        assert await entries_written(second) - before == keyed.entries
 
 
 @pytest.mark.parametrize("source", ["monty", pytest.param("mongo", marks=pytest.mark.torture)])
-async def test_who_is_killed_while_the_target_keeps_him_waiting_has_done_it_once(
+async def test_a_request_whose_process_is_killed_while_the_target_hangs_is_carried_out_once(
     source: str, own_postgres_server: OwnPostgresServer, request: pytest.FixtureRequest
 ) -> None:
     with variables_of(f"{source}-to-postgres", request) as variables:
         variables["POSTGRES_URL"] = own_postgres_server.create_database()
-        doomed, heir = [
+        killed, successor = [
             ServiceProcess(
                 name,
-                environment={**variables, "DUAL_WRITE_TIMEOUT_MS": patience_ms},
+                environment={**variables, "DUAL_WRITE_TIMEOUT_MS": timeout_ms},
                 directory=Path(variables["DATA_DIR"]),
             )
-            for name, patience_ms in (("doomed", LONG_MS), ("heir", SHORT_MS))
+            for name, timeout_ms in (("killed", LONG_MS), ("successor", SHORT_MS))
         ]
         try:
-            await asyncio.to_thread(doomed.start_ready)
-            await _die_waiting(doomed, heir, own_postgres_server)
+            await asyncio.to_thread(killed.start_ready)
+            await _kill_while_waiting(killed, successor, own_postgres_server)
         finally:
-            doomed.kill()
-            heir.kill()
+            killed.kill()
+            successor.kill()
 
 
-async def _die_waiting(doomed: ServiceProcess, heir: ServiceProcess, target: OwnPostgresServer) -> None:
-    key, asked = secrets.token_hex(8), Asked("POST", "/v1/tasks", {"title": "Dig"})
-    async with clients_of([doomed, doomed]) as (client, onlooker):
+async def _kill_while_waiting(
+    killed: ServiceProcess, successor: ServiceProcess, target: OwnPostgresServer
+) -> None:
+    key, keyed = secrets.token_hex(8), KeyedRequest("POST", "/v1/tasks", {"title": "Dig"})
+    async with clients_of([killed, killed]) as (client, reader):
         target.freeze()
-        waiting = asyncio.create_task(asked.sent(client, key))
-        await _until(lambda: _titles(onlooker), ["Dig"])
+        waiting = asyncio.create_task(keyed.send(client, key))
+        await _until(lambda: _titles(reader), ["Dig"])
         assert not waiting.done()
-        await asyncio.to_thread(doomed.kill)
+        await asyncio.to_thread(killed.kill)
         with pytest.raises(httpx.TransportError):
             await waiting
     target.thaw()
-    await asyncio.to_thread(heir.start_ready)
-    async with clients_of([heir]) as (client,):
+    await asyncio.to_thread(successor.start_ready)
+    async with clients_of([successor]) as (client,):
         before = await entries_written(client)
-        told = await asked.sent(client, key)
-        assert (told.status_code, is_replayed(told)) == (201, True), told.text
+        answer = await keyed.send(client, key)
+        assert (answer.status_code, is_replayed(answer)) == (201, True), answer.text
         assert await entries_written(client) == before
         assert await _titles(client) == ["Dig"]
-        await _until(lambda: _sync_status(client, told.json()["id"]), "SYNCED")
+        await _until(lambda: _sync_status(client, answer.json()["id"]), "SYNCED")
 
 
 async def _titles(client: httpx.AsyncClient) -> list[str]:
@@ -157,9 +161,9 @@ async def _sync_status(client: httpx.AsyncClient, task_id: str) -> str:
     return str(answer.json()["status"])
 
 
-async def _until(read: Callable[[], Awaitable[object]], wanted: object) -> None:
+async def _until(read: Callable[[], Awaitable[object]], expected: object) -> None:
     for _ in range(POLLS_MAX):
-        if await read() == wanted:
+        if await read() == expected:
             return
         await asyncio.sleep(POLL_SECONDS)
-    raise AssertionError(f"still not {wanted}")
+    raise AssertionError(f"still not {expected}")

@@ -1,4 +1,4 @@
-"""The target freezes or dies while people work: they hardly notice, and no record is blamed for it."""
+"""The target freezes or is killed under load: a request is delayed by the time-out at most, no record is rejected."""
 
 import asyncio
 import statistics
@@ -10,15 +10,15 @@ from random import Random
 
 import pytest
 
-from tests.integration.crash.arrangements import Arrangement, monty_to_postgres
-from tests.integration.crash.bystander import Bystander
-from tests.integration.crash.crew import crew_at_work
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient, Timing
+from tests.integration.crash.stall_probe import StallProbe
 from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.crash.topologies import Topology, monty_to_postgres
 from tests.servers.postgres import OwnPostgresServer
+from tests.servers.report import note_figures
 
 EDITORS = 3
 TIMEOUT_MS = 400
@@ -32,11 +32,12 @@ BACK_SECONDS_MAX = 45.0
 MARKED_SECONDS_MAX = 60.0
 FREE_REQUESTS_MIN = 20
 
-NewService = Callable[[Arrangement], ServiceProcess]
+NewService = Callable[[Topology], ServiceProcess]
 freezes = pytest.mark.parametrize("freezes", [3, pytest.param(12, marks=pytest.mark.torture)])
 kills = pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.torture)])
 
 
+@pytest.mark.alone
 @freezes
 async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_until_the_breaker_opens(
     freezes: int,
@@ -45,15 +46,15 @@ async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_
     own_postgres_server: OwnPostgresServer,
     new_service: NewService,
 ) -> None:
-    arrangement = monty_to_postgres(data_directory, own_postgres_server.url)
-    service = new_service(arrangement.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
+    topology = monty_to_postgres(data_directory, own_postgres_server.url)
+    service = new_service(topology.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
     ledger = Ledger()
     worst_ms: list[float] = []
-    with Bystander(data_directory) as bystander:
+    with StallProbe(data_directory) as stall_probe:
         async with _running(service) as client:
-            async with crew_at_work(client, editors=EDITORS, random=Random(seed), ledger=ledger):
+            async with running_editors(client, editors=EDITORS, random=Random(seed), ledger=ledger):
                 for _ in range(freezes):
-                    worst_ms.append(await _worst_while_frozen(client, own_postgres_server, bystander))
+                    worst_ms.append(await _worst_while_frozen(client, own_postgres_server, stall_probe))
                     await _wait_target_back(client)
             await _deliver_and_stop(service, client)
     note_figures(
@@ -65,11 +66,11 @@ async def test_a_frozen_target_costs_each_request_its_time_out_at_most_and_only_
     )
     # One slow moment of the machine's disk may make a single freeze look worse; it cannot make most of them.
     assert statistics.median(worst_ms) <= TIMEOUT_MS + GRACE_MS
-    await _require_converged(arrangement, ledger)
+    await _require_converged(topology, ledger)
 
 
 async def _worst_while_frozen(
-    client: ServiceClient, server: OwnPostgresServer, bystander: Bystander
+    client: ServiceClient, server: OwnPostgresServer, stall_probe: StallProbe
 ) -> float:
     """One freeze under load: the milliseconds of the slowest request that met it.
 
@@ -87,7 +88,7 @@ async def _worst_while_frozen(
     before = [timing for timing in exchanges if warm <= timing.began and timing.ended <= began]
     touched = [timing for timing in exchanges if timing.ended > began]
     worst = max(touched, key=lambda timing: timing.milliseconds)
-    stalled_ms = bystander.worst_ms(min(timing.began for timing in touched), ended)
+    stalled_ms = stall_probe.worst_ms(min(timing.began for timing in touched), ended)
     # Whoever waited for the target made the breaker open; who began after that must not have waited.
     opened = min((timing.ended for timing in touched if timing.milliseconds >= TIMEOUT_MS), default=None)
     assert opened is not None, "no request met the frozen target, so nothing is proven"
@@ -98,7 +99,7 @@ async def _worst_while_frozen(
         worst_ms=round(worst.milliseconds),
         worst_request=worst.request,
         time_out_ms=TIMEOUT_MS,
-        bystander_held_up_ms=round(stalled_ms),
+        machine_stalled_ms=round(stalled_ms),
         breaker_open_after_ms=round((opened - began) * 1000),
         requests_after=len(free),
         median_before_ms=round(_median_ms(before), 1),
@@ -124,12 +125,12 @@ async def test_a_target_killed_and_restarted_again_and_again_converges_and_parks
     own_postgres_server: OwnPostgresServer,
     new_service: NewService,
 ) -> None:
-    arrangement = monty_to_postgres(data_directory, own_postgres_server.url)
-    service = new_service(arrangement.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
+    topology = monty_to_postgres(data_directory, own_postgres_server.url)
+    service = new_service(topology.having(DUAL_WRITE_TIMEOUT_MS=str(TIMEOUT_MS)))
     ledger = Ledger()
     random = Random(seed)
     async with _running(service) as client:
-        async with crew_at_work(client, editors=EDITORS, random=random, ledger=ledger):
+        async with running_editors(client, editors=EDITORS, random=random, ledger=ledger):
             for _ in range(kills):
                 await asyncio.sleep(random.uniform(0.1, UP_SECONDS_MAX))
                 await asyncio.to_thread(own_postgres_server.kill)
@@ -144,7 +145,7 @@ async def test_a_target_killed_and_restarted_again_and_again_converges_and_parks
         acknowledged_writes=ledger.writes,
         delivered_after=f"{delivered_seconds:.1f} s",
     )
-    await _require_converged(arrangement, ledger)
+    await _require_converged(topology, ledger)
 
 
 @asynccontextmanager
@@ -171,8 +172,8 @@ async def _wait_target_back(client: ServiceClient) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _require_converged(arrangement: Arrangement, ledger: Ledger) -> None:
-    stores = await read_stores(arrangement)
+async def _require_converged(topology: Topology, ledger: Ledger) -> None:
+    stores = await read_stores(topology)
     require_sound(stores, ledger)
     assert not list(attempted(stores.source)), "an outage was counted against a record"
 

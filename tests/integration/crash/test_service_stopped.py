@@ -8,26 +8,26 @@ from random import Random
 
 import pytest
 
-from tests.integration.crash.arrangements import Arrangement, monty_to_postgres
-from tests.integration.crash.crew import crew_at_work
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import missing, read_contents, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess
+from tests.integration.crash.topologies import Topology, monty_to_postgres
+from tests.servers.report import note_figures
 
 EDITORS = 4
 WORK_SECONDS_MIN, WORK_SECONDS_MAX = 0.5, 1.5
 MARKED_SECONDS_MAX = 40.0
 
-NewService = Callable[[Arrangement], ServiceProcess]
+NewService = Callable[[Topology], ServiceProcess]
 
 
 async def test_a_second_service_on_the_same_data_is_refused_and_harms_nothing(
     data_directory: Path, postgres_url: str, new_service: NewService
 ) -> None:
-    arrangement = monty_to_postgres(data_directory, postgres_url)
-    first, second = new_service(arrangement), new_service(arrangement)
+    topology = monty_to_postgres(data_directory, postgres_url)
+    first, second = new_service(topology), new_service(topology)
     await asyncio.to_thread(first.start_ready)
     ledger = Ledger()
     async with ServiceClient(first.url) as client:
@@ -42,29 +42,29 @@ async def test_a_second_service_on_the_same_data_is_refused_and_harms_nothing(
         ledger.note("projects", await client.ask("POST", "/v1/projects", {"name": "after"}))
         await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(first.stop) == 0
-    require_sound(await read_stores(arrangement), ledger)
+    require_sound(await read_stores(topology), ledger)
 
 
 @pytest.mark.parametrize("stops", [1, pytest.param(10, marks=pytest.mark.torture)])
 async def test_a_service_that_is_told_to_stop_under_load_keeps_all_it_acknowledged(
     stops: int, seed: int, data_directory: Path, postgres_url: str, new_service: NewService
 ) -> None:
-    arrangement = monty_to_postgres(data_directory, postgres_url)
-    service = new_service(arrangement)
+    topology = monty_to_postgres(data_directory, postgres_url)
+    service = new_service(topology)
     random = Random(seed)
     ledger = Ledger()
     await asyncio.to_thread(service.start_ready)
     async with ServiceClient(service.url) as client:
         await client.sign_in()
-        async with crew_at_work(client, editors=EDITORS, random=random, ledger=ledger) as crew:
+        async with running_editors(client, editors=EDITORS, random=random, ledger=ledger) as running:
             for _ in range(stops):
                 await asyncio.sleep(random.uniform(WORK_SECONDS_MIN, WORK_SECONDS_MAX))
                 assert await asyncio.to_thread(service.stop) == 0
                 # Before any repair: what was acknowledged is in the source, whatever else is on its way.
-                contents = await read_contents(arrangement.source())
+                contents = await read_contents(topology.source())
                 assert not list(missing(ledger, contents, "source"))
                 await asyncio.to_thread(service.start_ready)
-                crew.require_at_work()
+                running.require_no_failure()
         delivered_seconds = await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         assert await asyncio.to_thread(service.stop) == 0
     note_figures(
@@ -75,4 +75,4 @@ async def test_a_service_that_is_told_to_stop_under_load_keeps_all_it_acknowledg
         lost_answers=client.lost,
         delivered_after=f"{delivered_seconds:.1f} s",
     )
-    require_sound(await read_stores(arrangement), ledger)
+    require_sound(await read_stores(topology), ledger)

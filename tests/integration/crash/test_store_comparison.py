@@ -30,8 +30,8 @@ def _contents() -> Contents:
     contents: Contents = {collection: {} for collection in COLLECTIONS}
     contents["tasks"][TASK] = task(1, version=2)
     for version in (1, 2):
-        told = entry(put("tasks", task(1, version=version)), syncStatus=SyncStatus.SYNCED.value)
-        contents[AUDIT_LOGS.collection][told["id"]] = told
+        recorded = entry(put("tasks", task(1, version=version)), syncStatus=SyncStatus.SYNCED.value)
+        contents[AUDIT_LOGS.collection][recorded["id"]] = recorded
     return contents
 
 
@@ -60,7 +60,7 @@ def ledger() -> Ledger:
 
 def _entry_of(contents: Contents, version: int) -> str:
     entries = contents[AUDIT_LOGS.collection].values()
-    return next(str(told["id"]) for told in entries if told[VERSION] == version)
+    return next(str(recorded["id"]) for recorded in entries if recorded[VERSION] == version)
 
 
 def _lose_record(stores: Stores) -> None:
@@ -72,8 +72,8 @@ def _alter_field(stores: Stores) -> None:
 
 
 def _leave_pending(stores: Stores) -> None:
-    told = stores.source[AUDIT_LOGS.collection][_entry_of(stores.source, 2)]
-    told["syncStatus"] = SyncStatus.PENDING.value
+    recorded = stores.source[AUDIT_LOGS.collection][_entry_of(stores.source, 2)]
+    recorded["syncStatus"] = SyncStatus.PENDING.value
 
 
 def _leave_gap(stores: Stores) -> None:
@@ -83,8 +83,8 @@ def _leave_gap(stores: Stores) -> None:
 
 def _double_entry(stores: Stores) -> None:
     for contents in (stores.source, stores.target):
-        told = deepcopy(contents[AUDIT_LOGS.collection][_entry_of(contents, 2)])
-        contents[AUDIT_LOGS.collection][numbered_id(9)] = {**told, "id": numbered_id(9)}
+        recorded = deepcopy(contents[AUDIT_LOGS.collection][_entry_of(contents, 2)])
+        contents[AUDIT_LOGS.collection][numbered_id(9)] = {**recorded, "id": numbered_id(9)}
 
 
 def _alter_both(stores: Stores) -> None:
@@ -106,7 +106,7 @@ def _lose_everything_of_it(stores: Stores) -> None:
         contents[AUDIT_LOGS.collection] = {other["id"]: other}
 
 
-FAULTS: dict[str, tuple[Callable[[Stores], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Stores], None], str]] = {
     "record only in one store": (_lose_record, "is only in the source"),
     "another value in one store": (_alter_field, "differs in title"),
     "entry still pending": (_leave_pending, "is PENDING"),
@@ -122,10 +122,10 @@ def test_stores_that_agree_and_hold_everything_pass(stores: Stores, ledger: Ledg
     require_sound(stores, ledger)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_kind_of_damage_is_found_and_named(fault: str, stores: Stores, ledger: Ledger) -> None:
-    damage, words = FAULTS[fault]
-    damage(stores)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_kind_of_damage_is_found_and_named(damage: str, stores: Stores, ledger: Ledger) -> None:
+    inflict, words = DAMAGES[damage]
+    inflict(stores)
     with pytest.raises(AssertionError, match=words):
         require_sound(stores, ledger)
 

@@ -13,15 +13,15 @@ from adapters.records.criteria import Equals, Question
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, CONTROL
 from domain.audit import SyncStatus
-from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres
-from tests.integration.crash.crew import crew_at_work
-from tests.integration.crash.figures import note_figures
 from tests.integration.crash.ledger import Ledger
+from tests.integration.crash.running_editors import running_editors
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess, WorkerProcess
+from tests.integration.crash.topologies import Topology, mongo_to_postgres
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.processes import wait_until
+from tests.servers.report import note_figures
 
 WORKERS = 2
 EDITORS = 3
@@ -31,8 +31,8 @@ WAITING_MAX = 5_000
 AFTERTHOUGHT_SECONDS_MAX = 0.05
 MARKED_SECONDS_MAX = 90.0
 
-NewService = Callable[[Arrangement], ServiceProcess]
-NewWorker = Callable[[Arrangement], WorkerProcess]
+NewService = Callable[[Topology], ServiceProcess]
+NewWorker = Callable[[Topology], WorkerProcess]
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.torture)])
@@ -45,20 +45,20 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
     new_service: NewService,
     new_worker: NewWorker,
 ) -> None:
-    arrangement = mongo_to_postgres(data_directory, MongoDatabase(own_mongo_server.uri), postgres_url)
+    topology = mongo_to_postgres(data_directory, MongoDatabase(own_mongo_server.uri), postgres_url)
     # The service leaves its mirror alone, so that all of it is the workers' work.
-    service = new_service(arrangement.having(DUAL_WRITE_ENABLED="false"))
-    relaying = arrangement.having(DUAL_WRITE_MODE="relay")
+    service = new_service(topology.having(DUAL_WRITE_ENABLED="false"))
+    relaying = topology.having(DUAL_WRITE_MODE="relay")
     random = Random(seed)
     ledger = Ledger()
     caught = 0
     await asyncio.to_thread(service.start_ready)
-    source = arrangement.source()
+    source = topology.source()
     await source.open()
     async with ServiceClient(service.url) as client:
         await client.sign_in()
         workers = [_started(new_worker, relaying) for _ in range(WORKERS)]
-        async with crew_at_work(client, editors=EDITORS, random=random, ledger=ledger) as crew:
+        async with running_editors(client, editors=EDITORS, random=random, ledger=ledger) as running:
             for _ in range(kills):
                 victim = await _holder_at_work(source, workers, postgres_url)
                 await asyncio.sleep(random.uniform(0, AFTERTHOUGHT_SECONDS_MAX))
@@ -66,7 +66,7 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
                 workers.remove(victim)
                 caught += await _applied_and_not_noted(source, postgres_url)
                 workers.append(_started(new_worker, relaying))
-                crew.require_at_work()
+                running.require_no_failure()
         delivered_seconds = await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
         for worker in workers:
             await asyncio.to_thread(worker.wait_ready)
@@ -81,14 +81,14 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
         entries_applied_and_not_noted=caught,
         delivered_after=f"{delivered_seconds:.1f} s",
     )
-    stores = await read_stores(arrangement)
+    stores = await read_stores(topology)
     require_sound(stores, ledger)
     assert not list(attempted(stores.source))
     assert caught > 0, "no worker died between applying and noting, so nothing is proven"
 
 
-def _started(new_worker: NewWorker, arrangement: Arrangement) -> WorkerProcess:
-    worker = new_worker(arrangement)
+def _started(new_worker: NewWorker, topology: Topology) -> WorkerProcess:
+    worker = new_worker(topology)
     worker.start()
     return worker
 

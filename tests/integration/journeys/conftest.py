@@ -1,18 +1,17 @@
-"""One service for each arrangement of stores, shared by all journeys; every journey brings people of its own."""
+"""One service for each topology of stores, shared by all journeys; every journey brings people of its own."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.integration.journeys.arrangements import MODES, variables_of
-from tests.integration.journeys.machine.world import FIGURES
 from tests.integration.journeys.service import JourneyService, Person, running
+from tests.integration.journeys.topologies import MODES, variables_of
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session", params=MODES)
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[JourneyService]:
-    """The service in each of the four store modes; another arrangement by indirect parametrization."""
+    """The service in each of the four store modes; another topology by indirect parametrization."""
     with variables_of(request.param, request) as variables:
         async with running(variables) as journey_service:
             yield journey_service
@@ -28,9 +27,3 @@ async def anna(service: JourneyService) -> Person:
 async def ben(service: JourneyService) -> Person:
     """Another one, who has nothing to do with Anna."""
     return await service.newcomer()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints how far the journeys of the model went, also when all is well."""
-    for line in FIGURES:
-        terminalreporter.write_line(line)

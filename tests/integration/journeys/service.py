@@ -96,7 +96,7 @@ class JourneyService:
         return [item for page in await self.pages(person, path) for item in page]
 
     async def newcomer(self) -> Person:
-        """Somebody nobody knows yet, signed in."""
+        """A new user, signed in."""
         return await sign_in(self.client, f"{secrets.token_hex(8)}@example.org")
 
     async def stored(self) -> list[Contents]:
@@ -128,7 +128,7 @@ class JourneyService:
 
 
 async def sign_in(client: httpx.AsyncClient, email: str) -> Person:
-    """A person by his address, made where nobody has it."""
+    """Sign in by email address; the user is created if there is none."""
     answer = await client.post("/v1/auth/dev/token", json={"email": email})
     assert answer.status_code == 200, answer.text
     document = answer.json()

@@ -1,5 +1,5 @@
-"""A new team from its first sign-in to the day one of them leaves, over HTTP only; and then all that they can read,
-read once more: from the target, where there is one, and else from the same store by a service that has just started.
+"""A team's life over HTTP from the first sign-in until a member leaves; afterwards everything is read again: from the
+target, where there is one, otherwise from the same store by a service that has just started.
 """
 
 import asyncio
@@ -17,24 +17,23 @@ from adapters.records.specs import CONTROL
 from entrypoints.composition.arrangement import ARRANGEMENT_ID
 from tests.integration.crash.service_client import SHARED_ANSWER_SECONDS
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.integration.journeys.arrangements import MODES, variables_of
-from tests.integration.journeys.team_story import Company, Team
-from tests.integration.journeys.visitor import Visitor
-from tests.integration.test_google_sign_in import CALLBACK, settings_of
-from tests.servers.google import running_google
+from tests.integration.journeys.http_actor import HttpActor
+from tests.integration.journeys.team_scenario import Actors, TeamScenario
+from tests.integration.journeys.topologies import MODES, variables_of
+from tests.servers.google import CALLBACK, client_settings, running_google
 
 MARKED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
 
 
 @contextmanager
-def _company(url: str) -> Iterator[Company]:
-    with Visitor(url) as operator, Visitor(url) as anna, Visitor(url) as ben, Visitor(url) as carl:
+def _actors(url: str) -> Iterator[Actors]:
+    with HttpActor(url) as operator, HttpActor(url) as anna, HttpActor(url) as ben, HttpActor(url) as carl:
         operator.sign_in("operator@example.org")
         assert "success=true" in anna.sign_in_with_google()
         ben.sign_in("ben@example.org")
         carl.sign_in("carl@example.org")
-        yield Company(operator, anna, ben, carl)
+        yield Actors(operator, anna, ben, carl)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -43,22 +42,22 @@ def test_a_new_team_does_all_its_work_and_any_of_its_stores_tells_it_the_same(
 ) -> None:
     with variables_of(mode, request) as variables, running_google() as google:
         google.redirect_uris.add(CALLBACK)
-        settings = {**variables, **settings_of(google)}
+        settings = {**variables, **client_settings(google)}
         directory = Path(variables["DATA_DIR"])
-        with _running(settings, directory) as service, _company(service.url) as people:
-            team = Team(people)
+        with _running(settings, directory) as service, _actors(service.url) as actors:
+            team = TeamScenario(actors)
             team.plans()
             team.shares_the_work()
             team.finds_things()
             team.regrets()
             team.parts()
             if "DUAL_WRITE_TARGET" in variables:
-                _wait_mirrored(people.operator)
-            told = team.readings(people)
+                _wait_mirrored(actors.operator)
+            before = team.readings(actors)
         if "DUAL_WRITE_TARGET" in variables:
             settings = _as_target_alone(settings)
         with _running(settings, directory) as successor:
-            assert team.readings(people.moved_to(successor.url)) == told
+            assert team.readings(actors.moved_to(successor.url)) == before
 
 
 @contextmanager
@@ -72,7 +71,7 @@ def _running(settings: Mapping[str, str], directory: Path) -> Iterator[ServicePr
         service.kill()
 
 
-def _wait_mirrored(operator: Visitor) -> None:
+def _wait_mirrored(operator: HttpActor) -> None:
     """Until no entry waits; an answer may be a second old, so one that says so is not enough."""
     deadline = time.monotonic() + MARKED_SECONDS_MAX
     quiet_since: float | None = None

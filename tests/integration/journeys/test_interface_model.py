@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.integration.journeys.arrangements import MODES, variables_of
-from tests.integration.journeys.machine.everything import WholeJourney
-from tests.integration.journeys.machine.world import World, in_process, note_figures
 from tests.integration.journeys.service import running
+from tests.integration.journeys.state_machine.complete_machine import WholeJourney
+from tests.integration.journeys.state_machine.driver import World, in_process
+from tests.integration.journeys.topologies import MODES, variables_of
+from tests.servers.report import note_figures
 
 MEMORY = "memory"
 SEED_VARIABLE = "JOURNEY_SEED"
@@ -84,7 +85,9 @@ def travel(world: World, *, from_seed: int, journeys: int) -> None:
     world.require_sound()
     seconds = round(time.monotonic() - started, 1)
     statuses = dict(sorted(world.statuses().items()))
-    note_figures(world.mode, seed=from_seed, journeys=journeys, seconds=seconds, answers=statuses)
+    note_figures(
+        f"journeys over {world.mode}", seed=from_seed, journeys=journeys, seconds=seconds, answers=statuses
+    )
 
 
 def test_people_see_what_the_model_says_whatever_they_do(world: World) -> None:

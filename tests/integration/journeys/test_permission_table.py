@@ -10,8 +10,8 @@ from itertools import groupby
 import pytest
 
 from tests.integration.crash.store_comparison import Contents
-from tests.integration.journeys.arrangements import MODES, variables_of
 from tests.integration.journeys.renewed_stores import ExchangedStore, RenewedStores
+from tests.integration.journeys.topologies import MODES, variables_of
 from tests.unit.entrypoints.http.permission_table import Cell, asked, cells
 from tests.unit.entrypoints.http.service import Service, failed_entry
 

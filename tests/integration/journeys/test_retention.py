@@ -14,8 +14,8 @@ from adapters.system.identifiers import SortableIdentifiers
 from application.actor import Actor
 from application.labels import DeleteLabel
 from application.projects.commands import DeleteProject
-from tests.integration.journeys.arrangements import MODES, OTHER_WAYS
 from tests.integration.journeys.service import JourneyService, Person
+from tests.integration.journeys.topologies import MODES, OTHER_WAYS
 from tests.unit.entrypoints.http.service import Json, pointers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.journeys.arrangements import MODES, OTHER_WAYS
 from tests.integration.journeys.service import JourneyService, Person
+from tests.integration.journeys.topologies import MODES, OTHER_WAYS
 from tests.unit.entrypoints.http.service import Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

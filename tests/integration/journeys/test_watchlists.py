@@ -29,7 +29,7 @@ async def watched(service: JourneyService, person: Person) -> list[str]:
 
 
 async def require_as_listed(service: JourneyService, person: Person) -> None:
-    """His watchlist has what his list of watched tasks has: full pages, as many things, and no more."""
+    """The watchlist holds the same tasks as the list of watched tasks: full pages, the same total, nothing else."""
     pages = await service.pages(person, "/v1/watchlist?limit=2&count=exact")
     listed = await service.view(person, "GET", "/v1/tasks?watching=true&count=exact")
     total = (await service.view(person, "GET", "/v1/watchlist?limit=1&count=exact"))["total"]

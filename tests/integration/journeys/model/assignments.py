@@ -29,7 +29,7 @@ def _hand_over(model: Model, by: str, task: View, *, to: str, kind: str, executo
 
 
 def assign(model: Model, by: str, task_id: str, *, to: str, kind: str) -> None:
-    """The same by what names the task beside the assignee: one that he must not know of is a fault of what he sent."""
+    """The same, with the task named in the body: a task that the user must not know of is a violation there."""
     refuse((not sees_task(model, by, model.tasks[task_id]), 422))
     give(model, by, task_id, to=to, kind=kind, expected=None)
 
@@ -92,11 +92,11 @@ def choose_executor(model: Model, by: str, id: str, executor: str | None, *, exp
 
 
 def _may_choose(model: Model, by: str, task: View, executor: str | None) -> bool:
-    """Every member for himself, also to give up; who runs the team, and who decides on the task, for others."""
+    """Members choose or remove themselves; team admins, and those who decide on the task, choose anybody."""
     team_id = task["assigneeId"]
-    is_for_himself = executor == by or (executor is None and task["executorId"] == by)
-    himself = is_member(model, by, team_id) and is_for_himself
-    return himself or runs(model, by, team_id) or decides_on_task(model, by, task)
+    is_for_self = executor == by or (executor is None and task["executorId"] == by)
+    chooses_self = is_member(model, by, team_id) and is_for_self
+    return chooses_self or runs(model, by, team_id) or decides_on_task(model, by, task)
 
 
 def _execute(model: Model, by: str, assignment: View, executor: str | None) -> None:
@@ -106,7 +106,7 @@ def _execute(model: Model, by: str, assignment: View, executor: str | None) -> N
 
 def hand_back(model: Model, by: str, team_id: str, user: str) -> None:
     """The open tasks of a team that somebody had taken over wait for another member; those of its projects that were
-    given to him alone go to the team. The same in the trash. What is done stays his work.
+    assigned to them alone go to the team. The same in the trash. Done tasks stay theirs.
     """
     for assignment in list(model.assignments.live()):
         task = model.tasks[assignment["taskId"]]
@@ -119,7 +119,7 @@ def hand_back(model: Model, by: str, team_id: str, user: str) -> None:
 
 
 def visible(model: Model, user: str, **wanted: str) -> list[View]:
-    """The live assignments of live tasks that he may see."""
+    """The live assignments of live tasks that the user may see."""
     return [
         one
         for one in model.assignments.live()

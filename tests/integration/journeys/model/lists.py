@@ -10,7 +10,7 @@ RANKS = {"HIGH": 1, "MEDIUM": 2, "LOW": 3}
 
 
 def tasks(model: Model, user: str, wanted: View) -> list[View]:
-    """The live tasks that he sees and that fit every wanted filter, in the wanted order if one is wanted."""
+    """The live tasks that the user sees and that match every filter, sorted where an order is given."""
     mine = (
         shown(model, user, "tasks", task["id"]) for task in model.tasks.live() if sees_task(model, user, task)
     )
@@ -19,7 +19,7 @@ def tasks(model: Model, user: str, wanted: View) -> list[View]:
 
 
 def trash(model: Model, user: str, kind: str) -> list[View]:
-    """What is in the trash and would be shown to him by itself; of teams those he owns."""
+    """The records in the trash that the user may see; of teams, those they own."""
     deleted = [thing["id"] for thing in model.shelves[kind] if thing["isDeleted"]]
     return [shown(model, user, kind, id_) for id_ in deleted if sees(model, user, kind, id_)]
 
@@ -33,7 +33,7 @@ def teams(model: Model, user: str) -> list[View]:
 
 
 def watched(model: Model, user: str) -> list[str]:
-    """The ids of the tasks that he watches and may see, the latest first."""
+    """The ids of the tasks that the user watches and may see, the latest first."""
     mine = [id_ for (watcher, id_) in model.watches if watcher == user]
     visible = [id_ for id_ in mine if not model.tasks[id_]["isDeleted"] and sees(model, user, "tasks", id_)]
     return visible[::-1]

@@ -4,14 +4,14 @@ from tests.integration.journeys.model.state import Model, View, refuse
 
 
 def is_member(model: Model, user: str, team_id: str | None) -> bool:
-    """Whether he belongs to the team; to one in the trash nobody does."""
+    """Whether the user belongs to the team; nobody belongs to a team in the trash."""
     if team_id is None or team_id not in model.teams.versions or model.teams[team_id]["isDeleted"]:
         return False
     return user in model.members[team_id]
 
 
 def runs(model: Model, user: str, team_id: str | None) -> bool:
-    """Whether he is the owner of the team, or an admin of it."""
+    """Whether the user owns the team or is an admin of it."""
     if team_id is None or not is_member(model, user, team_id):
         return False
     return model.teams[team_id]["ownerId"] == user or model.members[team_id][user]
@@ -43,13 +43,13 @@ def sees_task(model: Model, user: str, task: View) -> bool:
 
 
 def decides_on_task(model: Model, user: str, task: View) -> bool:
-    """Whether he may delete, restore, roll back, assign it, and say which project it belongs to."""
+    """Whether the user may delete, restore, roll back and assign the task, and choose its project."""
     made_it = task["createdBy"] == user and sees_task(model, user, task)
     return task["ownerId"] == user or made_it or runs(model, user, task["teamId"])
 
 
 def sees(model: Model, user: str, kind: str, id: str) -> bool:
-    """Whether he may know of this thing."""
+    """Whether the user may know of this record."""
     thing = model.shelves[kind][id]
     if kind == "teams":
         return sees_team(model, user, thing)
@@ -60,13 +60,13 @@ def sees(model: Model, user: str, kind: str, id: str) -> bool:
 
 
 def seen(model: Model, user: str, kind: str, id: str) -> View:
-    """The thing as it is. Raises Refused with 404 where he must not know of it."""
+    """The record. Raises Refused with 404 where the user must not know of it."""
     refuse((not sees(model, user, kind, id), 404))
     return model.shelves[kind][id]
 
 
 def shown(model: Model, user: str, kind: str, id: str) -> View:
-    """The thing as he reads it."""
+    """The record as the user reads it."""
     thing = model.shelves[kind][id]
     if kind != "tasks":
         return dict(thing)

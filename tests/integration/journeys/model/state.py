@@ -37,7 +37,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.versions: dict[str, list[View]] = {}
-        self.undelivered: set[str] = set()
+        self.undated: set[str] = set()
 
     def __getitem__(self, id: str) -> View:
         return self.versions[id][-1]
@@ -59,7 +59,7 @@ class Shelf:
         stamps = {"createdAt": NOW, "createdBy": by, "updatedAt": NOW, "updatedBy": by}
         trash = {"isDeleted": False, "deletedAt": None, "deletedBy": None}
         self.versions[id] = [{"id": id, "version": 1, **stamps, **trash, **fields}]
-        self.undelivered.add(id)
+        self.undated.add(id)
 
     def change(self, id: str, by: str, **fields: Any) -> None:
         """One more version; none where nothing differs."""
@@ -72,7 +72,7 @@ class Shelf:
         present = self[id]
         stamps = {"version": present["version"] + 1, "updatedAt": NOW, "updatedBy": by}
         self.versions[id].append({**present, **stamps, **fields})
-        self.undelivered.add(id)
+        self.undated.add(id)
 
     def delete(self, id: str, by: str) -> None:
         self.change(id, by, isDeleted=True, deletedAt=NOW, deletedBy=by)
@@ -80,12 +80,12 @@ class Shelf:
     def restore(self, id: str, by: str) -> None:
         self.change(id, by, isDeleted=False, deletedAt=None, deletedBy=None)
 
-    def mark(self, at: str) -> None:
+    def date_changes(self, at: str) -> None:
         """Everything changed since the last time was changed at this instant."""
-        for id_ in self.undelivered:
+        for id_ in self.undated:
             thing = self[id_]
             thing.update({name: at for name, value in thing.items() if value == NOW})
-        self.undelivered.clear()
+        self.undated.clear()
 
 
 @dataclass
@@ -99,9 +99,9 @@ class Invitation:
 class Model:
     """People, and all that they have.
 
-    `members`: team → user → whether he helps to run it; of a team in the trash those who come back with it. `codes`:
-    every code ever made. `removed`: (team, user) of whom somebody else took out of it. `watches`: (user, task) in the
-    order in which they were taken up. `assignment_id`: the id of what gives a task to somebody at a version.
+    `members`: team → user → whether they are an admin; of a team in the trash, the members that a restore brings back.
+    `codes`: every code ever made. `removed`: (team, user) of members removed by others. `watches`: (user, task)
+    in the order in which they were added. `assignment_id`: the id of the assignment of a task at a version.
     """
 
     def __init__(self, people: Sequence[str], assignment_id: Callable[[str, int], str]) -> None:
@@ -117,13 +117,13 @@ class Model:
         self.removed: set[tuple[str, str]] = set()
         self.watches: dict[tuple[str, str], None] = {}
 
-    def undelivered(self) -> list[tuple[str, str]]:
+    def undated(self) -> list[tuple[str, str]]:
         """What changed since the last time: kind and id of each."""
-        return [(kind, id_) for kind, shelf in self.shelves.items() for id_ in sorted(shelf.undelivered)]
+        return [(kind, id_) for kind, shelf in self.shelves.items() for id_ in sorted(shelf.undated)]
 
-    def mark(self, at: str) -> None:
+    def date_changes(self, at: str) -> None:
         for shelf in self.shelves.values():
-            shelf.mark(at)
+            shelf.date_changes(at)
 
     def assignment_of(self, task_id: str) -> View | None:
         """The live assignment of a task."""

@@ -1,4 +1,4 @@
-"""What people do with tasks. Each function changes the model, or raises Refused and changes nothing."""
+"""Tasks. Each function changes the model, or raises Refused and changes nothing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -119,7 +119,7 @@ def watch(model: Model, by: str, id: str) -> None:
 
 
 def unwatch(model: Model, by: str, id: str) -> None:
-    """Also what he may not see any more."""
+    """Also tasks that the user may not see any more."""
     if (by, id) in model.watches:
         del model.watches[by, id]
     else:
@@ -165,7 +165,7 @@ def _started(before: View, body: View) -> View:
 
 
 def _refers_well(model: Model, by: str, before: View | None, fields: View) -> bool:
-    """Whether every project and parent that is new to the task is live, and his to see; no task is its own ancestor."""
+    """Whether every new project and parent is live and visible to the user; no task is its own ancestor."""
     project_id, parent_id = fields.get("projectId"), fields.get("parentId")
     if project_id is not None and (before is None or before["projectId"] != project_id):
         project = model.projects[project_id]

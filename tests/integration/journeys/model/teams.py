@@ -1,4 +1,4 @@
-"""What people do with teams and belong to. Each function changes the model, or raises Refused and changes nothing."""
+"""Teams and their members. Each function changes the model, or raises Refused and changes nothing."""
 
 from tests.integration.journeys.model.assignments import hand_back
 from tests.integration.journeys.model.sight import changes_team, is_member, runs, seen
@@ -92,7 +92,7 @@ def join(model: Model, by: str, code: str) -> None:
 
 
 def remove_member(model: Model, by: str, id: str, user: str) -> None:
-    """Anybody may go himself. He hands his open tasks back to the team."""
+    """Members may always leave. Their open tasks go back to the team."""
     team = seen(model, by, "teams", id)
     refuse(
         (user != by and not changes_team(model, by, team), 403),
@@ -107,7 +107,7 @@ def remove_member(model: Model, by: str, id: str, user: str) -> None:
 
 
 def set_admin(model: Model, by: str, id: str, user: str, *, is_admin: bool) -> None:
-    """Gives or takes the role that helps to run a team; nobody grants what he does not hold."""
+    """Grants or revokes the admin role of a team; nobody grants a role they do not hold."""
     team = seen(model, by, "teams", id)
     refuse(
         (not runs(model, by, id), 403),

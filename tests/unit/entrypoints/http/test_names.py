@@ -10,8 +10,8 @@ import pytest
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.unit_of_work import UnitOfWork
+from tests.data.names import BAD_NAMES, COMPOSED, DECOMPOSED, GOOD_NAMES
 from tests.unit.builders import actor, label, numbered_id, project
-from tests.unit.domain.test_name import BAD_NAMES, COMPOSED, DECOMPOSED, GOOD_NAMES
 from tests.unit.entrypoints.http.company import gather
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, Json, Service, pointers
 

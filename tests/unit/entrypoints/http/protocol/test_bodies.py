@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.entrypoints.http.protocol.bad_bodies import BAD_TASKS, MALFORMED
+from tests.data.bodies import BAD_TASKS, MALFORMED
 from tests.unit.entrypoints.http.service import Service, pointers
 
 

@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from adapters.system.clock import SystemClock
-from tests.unit.entrypoints.http.protocol.openapi_checks import CHECKS, names
+from tests.data.conformance import CHECKS, OPERATIONS
 from tests.unit.entrypoints.http.service import ADMIN, Service
 
 EXAMPLES_MAX = 2
@@ -27,7 +27,7 @@ def operations() -> dict[str, Any]:
     return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_one_that_the_document_knows(name: str) -> None:
     operation = operations()[name]
     headers = service().headers(ADMIN, "admin")

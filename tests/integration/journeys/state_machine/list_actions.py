@@ -1,15 +1,15 @@
-"""What people look for."""
+"""Lists with filters, and repeated requests."""
 
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.integration.journeys.machine.acts import act
-from tests.integration.journeys.machine.steps import NAME, NTH, Journey
-from tests.integration.journeys.machine.task_acts import DUE, WORDS
 from tests.integration.journeys.model import lists
 from tests.integration.journeys.model.sight import sees
 from tests.integration.journeys.model.state import View
+from tests.integration.journeys.state_machine.actions import action
+from tests.integration.journeys.state_machine.journey import NAME, NTH, Journey
+from tests.integration.journeys.state_machine.task_actions import DUE, WORDS
 
 ORDERS = ("createdAt", "updatedAt", "dueAt", "priority", "displayId")
 FILTERS: dict[str, st.SearchStrategy[Any]] = {
@@ -26,47 +26,49 @@ FILTERS: dict[str, st.SearchStrategy[Any]] = {
     "q": st.lists(st.sampled_from((*WORDS, "wee", "FENCE")), min_size=1, max_size=2).map(" ".join),
 }
 # One or two at once: more would find nothing.
-WANTED = st.lists(st.sampled_from(sorted(FILTERS)), max_size=2, unique=True).flatmap(
+FILTER = st.lists(st.sampled_from(sorted(FILTERS)), max_size=2, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: FILTERS[name] for name in names})
 )
 ORDER = st.tuples(st.sampled_from(("", "-")), st.sampled_from(ORDERS)).map("".join)
 
 
-class ListActs(Journey):
+class ListActions(Journey):
     """Lists and repeated requests; nothing changes here."""
 
     label_ids: list[str]
 
-    @act(weight=2, by=NAME, wanted=WANTED, order=ORDER, limit=st.integers(min_value=1, max_value=5))
-    def list_tasks(self, by: str, wanted: View, order: str, limit: int) -> None:
-        query = {**self._named(by, wanted), "sort": order}
+    @action(weight=2, by=NAME, filters=FILTER, order=ORDER, limit=st.integers(min_value=1, max_value=5))
+    def list_tasks(self, by: str, filters: View, order: str, limit: int) -> None:
+        query = {**self._named(by, filters), "sort": order}
         items, total = self.world.listed(self.people[by], "/v1/tasks", limit=limit, **query)
         expected = lists.tasks(self.model, self.id_of(by), query)
         assert items == expected, f"{by} asks for {query}"
         assert total == len(expected)
 
-    @act(where=lambda self: self.repeatable, number=NTH)
+    @action(where=lambda self: self.repeatable, number=NTH)
     def repeat_request(self, number: int) -> None:
-        """One sent before, however much happened since: it is answered as it was, and nothing happens."""
+        """A keyed request sent again, however much changed since: it is answered as before and changes nothing."""
         sent = self.repeatable[number % len(self.repeatable)]
         again = self.world.ask(self.people[sent.by], sent.request)
-        told = f"{sent.by}: {sent.request} again answered {again.status_code} {again.text}"
+        description = f"{sent.by}: {sent.request} again answered {again.status_code} {again.text}"
         if sees(self.model, self.id_of(sent.by), *sent.about):
-            assert again.status_code == sent.answer.status_code, told
-            assert lasting(again.json()) == lasting(sent.answer.json()), told
+            assert again.status_code == sent.answer.status_code, description
+            assert lasting(again.json()) == lasting(sent.answer.json()), description
         else:
-            assert again.status_code == 404, told
+            assert again.status_code == 404, description
         self.require_seen(sent.about)
 
-    def _named(self, by: str, wanted: View) -> View:
+    def _named(self, by: str, filters: View) -> View:
         """The filters with ids for what they count."""
         kinds = {"projectId": "projects", "teamId": "teams"}
-        named: View = {name: self.pick(by, kinds[name], nth) for name, nth in wanted.items() if name in kinds}
-        people: View = {
-            name: self.id_of(wanted[name]) for name in ("assigneeId", "createdBy") if name in wanted
+        named: View = {
+            name: self.pick(by, kinds[name], nth) for name, nth in filters.items() if name in kinds
         }
-        labels = {"labelId": self.label_ids[wanted["labelId"]]} if "labelId" in wanted else {}
-        return {**wanted, **named, **people, **labels}
+        people: View = {
+            name: self.id_of(filters[name]) for name in ("assigneeId", "createdBy") if name in filters
+        }
+        labels = {"labelId": self.label_ids[filters["labelId"]]} if "labelId" in filters else {}
+        return {**filters, **named, **people, **labels}
 
 
 def lasting(view: View) -> View:

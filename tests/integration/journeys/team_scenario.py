@@ -1,10 +1,10 @@
-"""What a new team does from its first day to the day one of them leaves, and all that can be read of it afterwards."""
+"""A team's life from its creation until a member leaves, and everything that can be read of it afterwards."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.journeys.visitor import Visitor
+from tests.integration.journeys.http_actor import HttpActor
 from tests.unit.entrypoints.http.service import pointers
 
 ALONE, TOGETHER = 20, 10
@@ -21,38 +21,38 @@ Answers = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
-    """Who takes part. The operator came first and administers; Anna has the team, Ben joins it, Carl stays out."""
+class Actors:
+    """The operator signs in first and administers; Anna owns the team, Ben joins it, Carl stays outside."""
 
-    operator: Visitor
-    anna: Visitor
-    ben: Visitor
-    carl: Visitor
+    operator: HttpActor
+    anna: HttpActor
+    ben: HttpActor
+    carl: HttpActor
 
     @property
-    def team(self) -> tuple[Visitor, ...]:
+    def team(self) -> tuple[HttpActor, ...]:
         """Who works together."""
         return (self.anna, self.ben)
 
-    def moved_to(self, url: str) -> "Company":
+    def moved_to(self, url: str) -> "Actors":
         """The same people at another service."""
         people = (self.operator, self.anna, self.ben, self.carl)
-        return Company(*(person.moved_to(url) for person in people))
+        return Actors(*(person.moved_to(url) for person in people))
 
 
-class Team:
-    """Anna's team and its work; each step is what people do one day, and sees that it was done."""
+class TeamScenario:
+    """Anna's team and its work; each method is one step that checks its own outcome."""
 
-    def __init__(self, people: Company) -> None:
-        self._people = people
-        self._anna, self._ben = people.anna, people.ben
+    def __init__(self, actors: Actors) -> None:
+        self._actors = actors
+        self._anna, self._ben = actors.anna, actors.ben
         made = self._anna.view("POST", "/v1/teams", {"name": "Gardeners", "description": "Those who dig."})
         self.path = f"/v1/teams/{made['id']}"
         code = self._anna.view("POST", f"{self.path}/invite-codes")["code"]
         assert self._ben.view("POST", "/v1/teams/join", {"code": code})["id"] == made["id"]
         members = self._anna.items(f"{self.path}/members")
         assert {each["userId"] for each in members} == {self._anna.id, self._ben.id}
-        people.carl.call("GET", self.path, expect=404)
+        actors.carl.call("GET", self.path, expect=404)
         self._id = str(made["id"])
         self._to_team = {"assigneeId": self._id, "assigneeType": "TEAM"}
         self._tasks: list[str] = []
@@ -112,7 +112,7 @@ class Team:
             self._ben.view("PUT", f"/v1/watchlist/{task_id}")
 
     def finds_things(self) -> None:
-        """By words, labels, states and people."""
+        """By words, labels, states and actors."""
         tulips = self._tasks[::3]
         assert self._found(self._ben, q="tulips") == tulips
         assert self._found(self._ben, q="tulips bed", labelId=self._labels[0]) == tulips
@@ -120,7 +120,7 @@ class Team:
         assert self._found(self._ben, status="DEFERRED") == self._tasks[7:8]
         assert self._found(self._ben, watching="true") == self._tasks[5:8]
         assert self._found(self._anna, assigneeId=self._id) == self._tasks[:GIVEN]
-        assert self._found(self._people.carl, q="tulips") == []
+        assert self._found(self._actors.carl, q="tulips") == []
         by_rank = self._ben.items("/v1/tasks", sort="priority", limit=9)
         assert [task["priority"] for task in by_rank] == [rank for rank in PRIORITIES for _ in range(10)]
 
@@ -145,7 +145,7 @@ class Team:
         assert self._found(self._ben) == live
 
     def parts(self) -> None:
-        """Ben leaves: what he has not finished goes back to the team, and he knows nothing more of it."""
+        """Ben leaves: his unfinished tasks go back to the team, and he cannot read them any more."""
         self._ben.call("DELETE", f"{self.path}/members/{self._ben.id}", expect=204)
         done, *open_tasks = [self._anna.view("GET", path) for path in self._paths[:GIVEN]]
         assert (done["assigneeId"], done["executorId"], done["status"]) == (self._id, self._ben.id, "DONE")
@@ -154,26 +154,26 @@ class Team:
         self._ben.call("GET", self.path, expect=404)
         assert self._found(self._ben, q="roses") == []
 
-    def readings(self, people: Company) -> Answers:
+    def readings(self, actors: Actors) -> Answers:
         """All that everybody can read of it, and what they must not."""
         one = [self.path, self.project_path, f"{self.project_path}/timeline", *self._paths]
         untouched = self._paths[TOUCHED:]
         found: Answers = {}
         for name in ("operator", "anna", "ben", "carl"):
-            person: Visitor = getattr(people, name)
+            person: HttpActor = getattr(actors, name)
             found[f"{name} is"] = person.view("GET", "/v1/users/me")
             for path in one:
                 answer = person.call("GET", path)
                 assert answer.status_code in (200, 404), f"{path}: {answer.text}"
                 tag = answer.headers.get("etag")
                 found[f"{name} {path}"] = (answer.status_code, tag, answer.json() if tag else None)
-                if person is people.anna and path not in untouched:
+                if person is actors.anna and path not in untouched:
                     found |= self._histories(person, path)
-            for path, query in (*self._lists(), *(self._queries() if person in people.team else ())):
+            for path, query in (*self._lists(), *(self._queries() if person in actors.team else ())):
                 found[f"{name} {path} {query}"] = person.items(path, **query)
         return found
 
-    def _histories(self, person: Visitor, path: str) -> Answers:
+    def _histories(self, person: HttpActor, path: str) -> Answers:
         told = person.items(f"{path}/audit", limit=3)
         versions = person.items(f"{path}/versions", limit=3)
         assert len(told) == len(versions)
@@ -201,5 +201,5 @@ class Team:
         ]
         yield from (("/v1/tasks", {"expand": "labels,assignee", **query}) for query in queries)
 
-    def _found(self, person: Visitor, **query: str) -> list[str]:
+    def _found(self, person: HttpActor, **query: str) -> list[str]:
         return [task["id"] for task in person.items("/v1/tasks", sort="displayId", limit=4, **query)]

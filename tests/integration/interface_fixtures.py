@@ -1,4 +1,4 @@
-"""What the interface is asked about: people of every standing, and things that are there.
+"""Fixtures for the conformance tests: callers with different rights, and records for the requests to address.
 
 All of it is made over HTTP, so that every store mode holds the same.
 """

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.crash.tandem_process import TandemProcess
 from tests.servers.directories import open_directory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 TEAMWORK = (ROOT / "docs" / "how-to" / "work-in-a-team.md").read_text()
 EXAMPLE_SECONDS_MAX = 60

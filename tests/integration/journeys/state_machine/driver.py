@@ -1,4 +1,4 @@
-"""A running service as tests ask it that have no event loop of their own."""
+"""Drives a service synchronously, as the state machine needs it."""
 
 import asyncio
 import re
@@ -19,19 +19,10 @@ from tests.integration.journeys.service import Person, sign_in
 from tests.unit.entrypoints.http.service import Service
 
 PAGES_MAX = 200
-FIGURES: list[str] = []
-"""What the end of the run tells."""
-
-
-def note_figures(mode: str, **figures: object) -> None:
-    """One line for the journeys of one seed."""
-    FIGURES.append(
-        f"journeys over {mode}: " + ", ".join(f"{name} {value}" for name, value in figures.items())
-    )
 
 
 class Served(Protocol):
-    """A service, somebody who sees everything in it, and whether its stores are sound."""
+    """A service, its administrator, and a check that its stores are sound."""
 
     @property
     def client(self) -> httpx.AsyncClient: ...
@@ -81,7 +72,7 @@ class Request:
 
 @dataclass
 class World:
-    """The service, and how often which request was answered how."""
+    """The service under test, and a count of its answers by request and status."""
 
     mode: str
     runner: asyncio.Runner
@@ -107,7 +98,7 @@ class World:
         return self.runner.run(self._answer(person, request))
 
     def attempt(self, person: Person, request: Request) -> httpx.Response:
-        """The answer to something that somebody tries to do; it counts."""
+        """The answer to an action; it is counted in `outcomes`."""
         answer = self.ask(person, request)
         operation = f"{request.method} {re.sub('[0-9a-f]{24}', '*', request.path)}"
         self.outcomes[operation, answer.status_code] += 1
@@ -115,10 +106,10 @@ class World:
 
     def ask_all(self, people: Iterable[Person], paths: Iterable[str]) -> list[httpx.Response]:
         """What each of these people reads at each of these addresses."""
-        wanted = [(person, Request("GET", path)) for path in paths for person in people]
+        requests = [(person, Request("GET", path)) for path in paths for person in people]
 
         async def answers() -> list[httpx.Response]:
-            return await asyncio.gather(*(self._answer(person, request) for person, request in wanted))
+            return await asyncio.gather(*(self._answer(person, request) for person, request in requests))
 
         return self.runner.run(answers())
 

@@ -1,13 +1,13 @@
-"""What people do with teams and projects."""
+"""Actions on teams, members and projects."""
 
 from hypothesis import strategies as st
 
 from domain.role import RoleScope, built_in_id
-from tests.integration.journeys.machine.acts import act
-from tests.integration.journeys.machine.steps import MANNER, NAME, NTH, PERSON, Journey, Manner
-from tests.integration.journeys.machine.world import Request
 from tests.integration.journeys.model import projects, teams
 from tests.integration.journeys.model.state import View
+from tests.integration.journeys.state_machine.actions import action
+from tests.integration.journeys.state_machine.driver import Request
+from tests.integration.journeys.state_machine.journey import MANNER, NAME, NTH, PERSON, Journey, Manner
 
 TEAMS_MAX = 4
 PROJECTS_MAX = 5
@@ -24,14 +24,14 @@ PROJECT_CHANGES = st.one_of(
     st.fixed_dictionaries({"teamId": st.none() | NTH}),
     st.fixed_dictionaries({"ownerId": NAME}),
 )
-BUSY = "whoever is busy"
+BUSY = "a busy member"
 ADMIN_ROLE = built_in_id(RoleScope.TEAM, "admin")
 
 
-class TeamActs(Journey):
+class TeamActions(Journey):
     """Teams and projects; a project takes its tasks along wherever it goes."""
 
-    @act(where=lambda self: len(self.model.teams) < TEAMS_MAX, by=PERSON, name=TITLE, how=MANNER)
+    @action(where=lambda self: len(self.model.teams) < TEAMS_MAX, by=PERSON, name=TITLE, how=MANNER)
     def make_team(self, by: str, name: str, how: Manner) -> None:
         body = {"name": name}
 
@@ -40,7 +40,7 @@ class TeamActs(Journey):
 
         self.attempt(by, Request("POST", "/v1/teams", body), play, shows="teams", how=how)
 
-    @act(by=PERSON, number=NTH, changes=TEAM_CHANGES, how=MANNER)
+    @action(by=PERSON, number=NTH, changes=TEAM_CHANGES, how=MANNER)
     def change_team(self, by: str, number: int, changes: View, how: Manner) -> None:
         id_ = self.pick(by, "teams", number)
         people = {name: self.id_of(changes[name]) for name in ("ownerId", "pocId") if changes.get(name)}
@@ -55,7 +55,7 @@ class TeamActs(Journey):
             how=how,
         )
 
-    @act(
+    @action(
         where=lambda self: len(self.model.projects) < PROJECTS_MAX,
         by=PERSON,
         name=TITLE,
@@ -70,7 +70,7 @@ class TeamActs(Journey):
 
         self.attempt(by, Request("POST", "/v1/projects", body), play, shows="projects", how=how)
 
-    @act(weight=2, by=PERSON, number=NTH, changes=PROJECT_CHANGES, how=MANNER)
+    @action(weight=2, by=PERSON, number=NTH, changes=PROJECT_CHANGES, how=MANNER)
     def change_project(self, by: str, number: int, changes: View, how: Manner) -> None:
         id_ = self.pick(by, "projects", number)
         body = dict(changes)
@@ -89,10 +89,10 @@ class TeamActs(Journey):
         )
 
 
-class MemberActs(Journey):
-    """Who comes into a team, runs it, and leaves it."""
+class MemberActions(Journey):
+    """Joining, administering and leaving teams."""
 
-    @act(by=PERSON, number=NTH, user=NAME, how=MANNER)
+    @action(by=PERSON, number=NTH, user=NAME, how=MANNER)
     def add_member(self, by: str, number: int, user: str, how: Manner) -> None:
         id_, user_id = self.pick(by, "teams", number), self.id_of(user)
         self.attempt(
@@ -105,7 +105,7 @@ class MemberActs(Journey):
         )
         self.require_seen(("teams", id_))
 
-    @act(where=lambda self: len(self.model.codes) < CODES_MAX, by=PERSON, number=NTH)
+    @action(where=lambda self: len(self.model.codes) < CODES_MAX, by=PERSON, number=NTH)
     def invite(self, by: str, number: int) -> None:
         id_ = self.pick(by, "teams", number)
         self.attempt(
@@ -115,7 +115,7 @@ class MemberActs(Journey):
             about=("teams", id_),
         )
 
-    @act(where=lambda self: self.model.codes, by=PERSON, number=NTH, how=MANNER)
+    @action(where=lambda self: self.model.codes, by=PERSON, number=NTH, how=MANNER)
     def revoke_codes(self, by: str, number: int, how: Manner) -> None:
         id_ = self.pick(by, "teams", number)
         expected = self.expected(("teams", id_), how)
@@ -126,9 +126,9 @@ class MemberActs(Journey):
             about=("teams", id_),
         )
 
-    @act(weight=2, where=lambda self: self.model.codes, by=PERSON, number=NTH)
+    @action(weight=2, where=lambda self: self.model.codes, by=PERSON, number=NTH)
     def join(self, by: str, number: int) -> None:
-        """With one of the codes that were ever made, also those that open nothing any more."""
+        """With one of the codes that were ever made, revoked ones included."""
         codes = list(self.model.codes)
         code = codes[number % len(codes)]
         team = ("teams", self.model.codes[code].team_id)
@@ -141,9 +141,9 @@ class MemberActs(Journey):
         )
         self.require_seen(team)
 
-    @act(weight=3, by=PERSON, number=NTH, user=st.just(BUSY) | st.none() | NAME)
+    @action(weight=3, by=PERSON, number=NTH, user=st.just(BUSY) | st.none() | NAME)
     def remove_member(self, by: str, number: int, user: str | None) -> None:
-        """Somebody, or, where that is None, himself."""
+        """The named member; None stands for the person who asks."""
         id_ = self.pick(by, "teams", number)
         user_id = self._busy_member(id_) if user == BUSY else self.id_of(user or by)
         self.attempt(
@@ -154,7 +154,7 @@ class MemberActs(Journey):
         )
         self.require_seen(("teams", id_))
 
-    @act(by=PERSON, number=NTH, user=NAME, is_admin=st.booleans())
+    @action(by=PERSON, number=NTH, user=NAME, is_admin=st.booleans())
     def set_admin(self, by: str, number: int, user: str, is_admin: bool) -> None:
         id_, user_id = self.pick(by, "teams", number), self.id_of(user)
         self.attempt(
@@ -165,7 +165,7 @@ class MemberActs(Journey):
         )
 
     def _busy_member(self, id: str) -> str:
-        """Somebody who may go and does a task of the team or of its projects; Carl where nobody does."""
+        """A removable member with an assigned task of the team or of its projects; Carl where there is none."""
         team = self.model.teams[id]
         may_go = self.model.members[id].keys() - {team["ownerId"], team["pocId"]}
         for task in self.model.tasks:

@@ -1,9 +1,11 @@
-"""What people do alike with everything that has versions and a trash."""
+"""Deleting, restoring and rolling back: the same for every kind that has versions and a trash."""
 
 from hypothesis import strategies as st
 
-from tests.integration.journeys.machine.acts import act
-from tests.integration.journeys.machine.steps import (
+from tests.integration.journeys.model import projects, tasks, teams
+from tests.integration.journeys.state_machine.actions import action
+from tests.integration.journeys.state_machine.driver import Request
+from tests.integration.journeys.state_machine.journey import (
     ANY_FROM,
     MANNER,
     NTH,
@@ -13,17 +15,15 @@ from tests.integration.journeys.machine.steps import (
     Manner,
     Thing,
 )
-from tests.integration.journeys.machine.world import Request
-from tests.integration.journeys.model import projects, tasks, teams
 
 KIND = st.sampled_from(("tasks", "tasks", "projects", "teams"))
 MODELS = {"teams": teams, "projects": projects, "tasks": tasks}
 
 
-class TrashActs(Journey):
+class TrashActions(Journey):
     """Into the trash, out of it, and back in time."""
 
-    @act(weight=2, by=PERSON, kind=KIND, number=NTH, how=MANNER)
+    @action(weight=2, by=PERSON, kind=KIND, number=NTH, how=MANNER)
     def delete(self, by: str, kind: str, number: int, how: Manner) -> None:
         id_ = self.pick(by, kind, number)
         expected = self.expected((kind, id_), how)
@@ -34,7 +34,7 @@ class TrashActs(Journey):
             about=(kind, id_),
         )
 
-    @act(weight=3, where=lambda self: self.deleted(), by=PERSON, number=NTH, how=MANNER)
+    @action(weight=3, where=lambda self: self.deleted(), by=PERSON, number=NTH, how=MANNER)
     def restore(self, by: str, number: int, how: Manner) -> None:
         deleted = self.deleted()
         is_any = number >= ANY_FROM
@@ -49,9 +49,11 @@ class TrashActs(Journey):
             how=how,
         )
 
-    @act(weight=3, by=PERSON, kind=KIND, number=NTH, back=st.integers(min_value=-1, max_value=4), how=MANNER)
+    @action(
+        weight=3, by=PERSON, kind=KIND, number=NTH, back=st.integers(min_value=-1, max_value=4), how=MANNER
+    )
     def roll_back(self, by: str, kind: str, number: int, back: int, how: Manner) -> None:
-        """So many versions back; one that is yet to come is refused."""
+        """By this many versions; a version in the future is rejected."""
         id_ = self.pick(by, kind, number)
         version = max(1, self.model.shelves[kind][id_]["version"] - back)
         expected = self.expected((kind, id_), how)

@@ -27,7 +27,7 @@ BIG: Final = b'{"name": "x", "description": "' + b"y" * BODY_BYTES_MAX + b'"}'
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedRequest:
+class RejectedRequest:
     """One request. `given` is what JourneyService.call takes: a body, bytes, a media type, headers."""
 
     what: str
@@ -38,44 +38,44 @@ class RefusedRequest:
     given: Mapping[str, Any] = field(default_factory=dict)
 
 
-REFUSED_REQUESTS: Final = (
-    RefusedRequest("unknown query parameter", "GET", "/v1/projects?colour=red", 400, at=["/colour"]),
-    RefusedRequest(
+REJECTED_REQUESTS: Final = (
+    RejectedRequest("unknown query parameter", "GET", "/v1/projects?colour=red", 400, at=["/colour"]),
+    RejectedRequest(
         "query where there is none", "POST", "/v1/projects?x=1", 400, at=["/x"], given={"body": RENAMED}
     ),
-    RefusedRequest("query twice", "GET", "/v1/tasks?limit=1&limit=2", 400, at=["/limit"]),
-    RefusedRequest("limit of none", "GET", "/v1/tasks?limit=0", 400, at=["/limit"]),
-    RefusedRequest("limit beyond 200", "GET", "/v1/tasks?limit=201", 400, at=["/limit"]),
-    RefusedRequest("limit that is no number", "GET", "/v1/tasks?limit=many", 400, at=["/limit"]),
-    RefusedRequest("order that is none", "GET", "/v1/tasks?sort=title", 400, at=["/sort"]),
-    RefusedRequest("NUL in words", "GET", "/v1/tasks?q=a%00b", 400, at=["/q"]),
-    RefusedRequest("lone surrogate in words", "GET", "/v1/tasks?q=%ED%A0%80", 400, at=["/"]),
-    RefusedRequest(
+    RejectedRequest("query twice", "GET", "/v1/tasks?limit=1&limit=2", 400, at=["/limit"]),
+    RejectedRequest("limit of none", "GET", "/v1/tasks?limit=0", 400, at=["/limit"]),
+    RejectedRequest("limit beyond 200", "GET", "/v1/tasks?limit=201", 400, at=["/limit"]),
+    RejectedRequest("limit that is no number", "GET", "/v1/tasks?limit=many", 400, at=["/limit"]),
+    RejectedRequest("order that is none", "GET", "/v1/tasks?sort=title", 400, at=["/sort"]),
+    RejectedRequest("NUL in words", "GET", "/v1/tasks?q=a%00b", 400, at=["/q"]),
+    RejectedRequest("lone surrogate in words", "GET", "/v1/tasks?q=%ED%A0%80", 400, at=["/"]),
+    RejectedRequest(
         "instant without zone", "GET", "/v1/tasks?dueAfter=2026-01-01T00:00:00", 400, at=["/dueAfter"]
     ),
-    RefusedRequest("id that is none, in a query", "GET", "/v1/tasks?projectId=1", 400, at=["/projectId"]),
-    RefusedRequest("cursor of nobody", "GET", "/v1/tasks?cursor=abc", 400, at=["/cursor"]),
-    RefusedRequest(
+    RejectedRequest("id that is none, in a query", "GET", "/v1/tasks?projectId=1", 400, at=["/projectId"]),
+    RejectedRequest("cursor of nobody", "GET", "/v1/tasks?cursor=abc", 400, at=["/cursor"]),
+    RejectedRequest(
         "version beyond 63 bits", "GET", f"{PROJECT}/timeline?version={2**63}", 400, at=["/version"]
     ),
-    RefusedRequest("diff of one", "GET", f"{PROJECT}/diff?from=1", 400, at=["/to"]),
-    RefusedRequest("id that is none", "GET", "/v1/projects/1", 404),
-    RefusedRequest("id with capitals", "PATCH", f"/v1/projects/{'A' * 24}", 404, given={"body": RENAMED}),
-    RefusedRequest("id with a NUL", "DELETE", "/v1/projects/%00", 404),
-    RefusedRequest("id nobody has", "DELETE", f"/v1/projects/{NOBODY}", 404),
-    RefusedRequest("address of nothing", "GET", "/v1/nothing", 404),
-    RefusedRequest("collection of nothing", "GET", f"/v1/sync/status/shoes/{ID}", 404),
-    RefusedRequest("method of nothing", "PUT", PROJECT, 405, given={"body": RENAMED}),
-    RefusedRequest("plain text", "POST", "/v1/projects", 415, given={"raw": b"{}", "kind": "text/plain"}),
-    RefusedRequest(
+    RejectedRequest("diff of one", "GET", f"{PROJECT}/diff?from=1", 400, at=["/to"]),
+    RejectedRequest("id that is none", "GET", "/v1/projects/1", 404),
+    RejectedRequest("id with capitals", "PATCH", f"/v1/projects/{'A' * 24}", 404, given={"body": RENAMED}),
+    RejectedRequest("id with a NUL", "DELETE", "/v1/projects/%00", 404),
+    RejectedRequest("id nobody has", "DELETE", f"/v1/projects/{NOBODY}", 404),
+    RejectedRequest("address of nothing", "GET", "/v1/nothing", 404),
+    RejectedRequest("collection of nothing", "GET", f"/v1/sync/status/shoes/{ID}", 404),
+    RejectedRequest("method of nothing", "PUT", PROJECT, 405, given={"body": RENAMED}),
+    RejectedRequest("plain text", "POST", "/v1/projects", 415, given={"raw": b"{}", "kind": "text/plain"}),
+    RejectedRequest(
         "merge patch that creates",
         "POST",
         "/v1/projects",
         415,
         given={"body": RENAMED, "kind": "application/merge-patch+json"},
     ),
-    RefusedRequest("body over a mebibyte", "POST", "/v1/projects", 413, given={"raw": BIG}),
-    RefusedRequest(
+    RejectedRequest("body over a mebibyte", "POST", "/v1/projects", 413, given={"raw": BIG}),
+    RejectedRequest(
         "description too long",
         "POST",
         "/v1/projects",
@@ -83,7 +83,7 @@ REFUSED_REQUESTS: Final = (
         at=["/description"],
         given={"body": {"name": "x", "description": "y" * 10_001}},
     ),
-    RefusedRequest(
+    RejectedRequest(
         "integer beyond 63 bits",
         "POST",
         f"{PROJECT}/rollback",
@@ -91,7 +91,7 @@ REFUSED_REQUESTS: Final = (
         at=["/version"],
         given={"raw": b'{"version": 9223372036854775808}'},
     ),
-    RefusedRequest(
+    RejectedRequest(
         "If-Match without quotes",
         "PATCH",
         PROJECT,
@@ -99,13 +99,13 @@ REFUSED_REQUESTS: Final = (
         at=["/If-Match"],
         given={"body": RENAMED, "If_Match": "2"},
     ),
-    RefusedRequest("If-Match half open", "DELETE", PROJECT, 400, at=["/If-Match"], given={"If_Match": '"2'}),
-    RefusedRequest("If-Match weak", "PATCH", PROJECT, 412, given={"body": RENAMED, "If_Match": 'W/"2"'}),
-    RefusedRequest(
+    RejectedRequest("If-Match half open", "DELETE", PROJECT, 400, at=["/If-Match"], given={"If_Match": '"2'}),
+    RejectedRequest("If-Match weak", "PATCH", PROJECT, 412, given={"body": RENAMED, "If_Match": 'W/"2"'}),
+    RejectedRequest(
         "If-Match of another time", "PATCH", PROJECT, 412, given={"body": RENAMED, "If_Match": '"7"'}
     ),
-    RefusedRequest("If-Match stale, deleting", "DELETE", PROJECT, 412, given={"If_Match": '"1"'}),
-    RefusedRequest(
+    RejectedRequest("If-Match stale, deleting", "DELETE", PROJECT, 412, given={"If_Match": '"1"'}),
+    RejectedRequest(
         "key with a space",
         "POST",
         "/v1/projects",
@@ -113,7 +113,7 @@ REFUSED_REQUESTS: Final = (
         at=["/Idempotency-Key"],
         given={"body": RENAMED, "Idempotency_Key": "a b"},
     ),
-    RefusedRequest(
+    RejectedRequest(
         "key too long",
         "PATCH",
         PROJECT,
@@ -121,7 +121,7 @@ REFUSED_REQUESTS: Final = (
         at=["/Idempotency-Key"],
         given={"body": RENAMED, "Idempotency_Key": "k" * 256},
     ),
-    RefusedRequest(
+    RejectedRequest(
         "name that is taken",
         "POST",
         "/v1/projects",
@@ -129,13 +129,13 @@ REFUSED_REQUESTS: Final = (
         at=["/ownerId", "/name"],
         given={"body": {"name": "Garden"}},
     ),
-    RefusedRequest(
+    RejectedRequest(
         "owner who is nobody", "PATCH", PROJECT, 422, at=["/ownerId"], given={"body": {"ownerId": NOBODY}}
     ),
-    RefusedRequest(
+    RejectedRequest(
         "version that never was", "POST", f"{PROJECT}/rollback", 404, given={"body": {"version": 9}}
     ),
-    RefusedRequest(
+    RejectedRequest(
         "plan without its items",
         "PUT",
         f"{PROJECT}/timeline",
@@ -143,5 +143,5 @@ REFUSED_REQUESTS: Final = (
         at=["/dependencies/0/from", "/dependencies/0/to"],
         given={"body": {"dependencies": [{"from": "a", "to": "b"}]}},
     ),
-    RefusedRequest("not an administrator", "POST", "/v1/sync/failures/retry", 403),
+    RejectedRequest("not an administrator", "POST", "/v1/sync/failures/retry", 403),
 )

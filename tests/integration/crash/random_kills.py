@@ -1,4 +1,4 @@
-"""A service that dies at random moments, sometimes together with the PostgreSQL it started."""
+"""Kills a service at random moments, sometimes together with the PostgreSQL that it started."""
 
 import asyncio
 from collections import Counter
@@ -13,8 +13,8 @@ KILLED_AT_START_SHARE = 0.25
 KILLED_TOGETHER_SHARE = 0.3
 
 
-class MortalService:
-    """Runs, dies and rises; `deaths` counts how: at work or while starting, alone or with its PostgreSQL."""
+class RandomKills:
+    """`counts` says how it was killed: at work or while starting, alone or with its PostgreSQL."""
 
     def __init__(
         self, service: ServiceProcess, *, random: Random, own_postgres: ServersOwnPostgres | None = None
@@ -22,26 +22,26 @@ class MortalService:
         self._service = service
         self._random = random
         self._own_postgres = own_postgres
-        self.deaths: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
-    async def rise(self) -> None:
-        """Runs and is ready on return."""
+    async def ensure_running(self) -> None:
+        """Start the service if it does not run; it is ready on return."""
         if not self._service.is_running:
             self._service.start()
         await asyncio.to_thread(self._service.wait_ready)
 
-    async def die(self) -> None:
-        """SIGKILL after a while of work; where it does not run, it may not even come to work."""
+    async def kill_once(self) -> None:
+        """SIGKILL after some time of work; a service that does not run may be killed while it starts."""
         moment = "at work"
         if not self._service.is_running and self._random.random() < KILLED_AT_START_SHARE:
             moment = "at start"
             self._service.start()
             await asyncio.sleep(self._random.uniform(START_SECONDS_MIN, START_SECONDS_MAX))
         else:
-            await self.rise()
+            await self.ensure_running()
             await asyncio.sleep(self._random.uniform(WORK_SECONDS_MIN, WORK_SECONDS_MAX))
         await asyncio.to_thread(self._service.kill)
         if self._own_postgres is not None and self._random.random() < KILLED_TOGETHER_SHARE:
             await asyncio.to_thread(self._own_postgres.kill)
             moment += " with PostgreSQL"
-        self.deaths[moment] += 1
+        self.counts[moment] += 1

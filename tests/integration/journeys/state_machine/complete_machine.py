@@ -1,4 +1,4 @@
-"""The whole of it: how people begin, and all that everybody may see compared with the model when they end."""
+"""The complete state machine: its initial state, and the comparison with the model after the last step."""
 
 import secrets
 from urllib.parse import urlencode
@@ -6,17 +6,23 @@ from urllib.parse import urlencode
 from hypothesis.stateful import initialize, rule
 
 from domain.role import RoleScope, built_in_id
-from tests.integration.journeys.machine.acts import Act, possible_act
-from tests.integration.journeys.machine.assignment_acts import AssignmentActs
-from tests.integration.journeys.machine.list_acts import ListActs, lasting
-from tests.integration.journeys.machine.steps import PATHS, PLAINLY, WHOEVER_MAY, Journey, require_equal
-from tests.integration.journeys.machine.task_acts import WORDS, TaskActs
-from tests.integration.journeys.machine.team_acts import ADMIN_ROLE, MemberActs, TeamActs
-from tests.integration.journeys.machine.trash_acts import TrashActs
-from tests.integration.journeys.machine.world import Request
 from tests.integration.journeys.model import assignments, lists
 from tests.integration.journeys.model.sight import is_member, sees, sees_team
 from tests.integration.journeys.model.state import View
+from tests.integration.journeys.state_machine.actions import Action, possible_action
+from tests.integration.journeys.state_machine.assignment_actions import AssignmentActions
+from tests.integration.journeys.state_machine.driver import Request
+from tests.integration.journeys.state_machine.journey import (
+    ANYONE_ALLOWED,
+    PATHS,
+    PLAINLY,
+    Journey,
+    require_equal,
+)
+from tests.integration.journeys.state_machine.list_actions import ListActions, lasting
+from tests.integration.journeys.state_machine.task_actions import WORDS, TaskActions
+from tests.integration.journeys.state_machine.team_actions import ADMIN_ROLE, MemberActions, TeamActions
+from tests.integration.journeys.state_machine.trash_actions import TrashActions
 
 PAGE = 3
 OWNER_ROLE = built_in_id(RoleScope.TEAM, "owner")
@@ -25,7 +31,7 @@ NOBODY_HAS_IT: View = {"assigneeId": None, "assigneeType": None, "executorId": N
 
 
 class Comparison(Journey):
-    """What is compared at the end of each journey."""
+    """The comparison at the end of each run."""
 
     label_ids: list[str]
 
@@ -69,9 +75,9 @@ class Comparison(Journey):
             "watching": ("true",),
             "q": WORDS,
         }
-        wanted = [{field: value, "sort": "displayId"} for field, each in values.items() for value in each]
-        paths = [f"/v1/tasks?{urlencode({**query, 'limit': 200})}" for query in wanted]
-        for query, answer in zip(wanted, self.world.ask_all([self.people[name]], paths), strict=True):
+        queries = [{field: value, "sort": "displayId"} for field, each in values.items() for value in each]
+        paths = [f"/v1/tasks?{urlencode({**query, 'limit': 200})}" for query in queries]
+        for query, answer in zip(queries, self.world.ask_all([self.people[name]], paths), strict=True):
             expected = lists.tasks(self.model, self.id_of(name), query)
             assert answer.json()["items"] == expected, f"{name} asks for {query}"
 
@@ -100,12 +106,12 @@ class Comparison(Journey):
         roles: dict[str, list[str]] = {}
         for user, is_admin in self.model.members[team["id"]].items():
             if is_member(self.model, user, team["id"]):
-                standing = OWNER_ROLE if user == team["ownerId"] else MEMBER_ROLE
-                roles[user] = sorted({standing, *([ADMIN_ROLE] if is_admin else [])})
+                base_role = OWNER_ROLE if user == team["ownerId"] else MEMBER_ROLE
+                roles[user] = sorted({base_role, *([ADMIN_ROLE] if is_admin else [])})
         return roles
 
     def _require_hidden(self, name: str) -> None:
-        """What no list shows him is not to be had by its id either."""
+        """A record that no list shows them cannot be read by its id either."""
         hidden = [
             f"{PATHS[kind]}/{id_}"
             for kind in ("tasks", "projects", "teams")
@@ -116,18 +122,18 @@ class Comparison(Journey):
             assert answer.status_code == 404, f"{name} reads {answer.text}"
 
     def _require_repetition(self, id: str) -> None:
-        """What a task repeats is what its project and its live assignment say: all as they are read."""
+        """A task repeats fields of its project and of its live assignment; all copies must agree."""
         admin = self.world.admin
         task = self.world.read(admin, f"/v1/tasks/{id}")
         project_id, live = task["projectId"], self.model.assignment_of(id)
-        home: View = {"ownerId": task["ownerId"], "teamId": None}
+        ownership: View = {"ownerId": task["ownerId"], "teamId": None}
         if project_id is not None:
-            home = self.world.read(admin, f"/v1/projects/{project_id}")
+            ownership = self.world.read(admin, f"/v1/projects/{project_id}")
         assignment = NOBODY_HAS_IT
         if live is not None:
             assignment = self.world.read(admin, f"{PATHS['assignments']}/{live['id']}")
         for name in ("ownerId", "teamId"):
-            assert task[name] == home[name], f"task {id} repeats {name} of {project_id}"
+            assert task[name] == ownership[name], f"task {id} repeats {name} of {project_id}"
         for name in NOBODY_HAS_IT:
             assert task[name] == assignment[name], f"task {id} repeats {name}"
 
@@ -146,12 +152,14 @@ class Comparison(Journey):
             require_equal(lasting(answer.json()), {**version, "status": status}, f"task {id} as it was")
 
 
-class WholeJourney(TaskActs, AssignmentActs, TrashActs, TeamActs, MemberActs, ListActs, Comparison):
-    """Everything people do."""
+class WholeJourney(
+    TaskActions, AssignmentActions, TrashActions, TeamActions, MemberActions, ListActions, Comparison
+):
+    """All actions and the comparison."""
 
     @initialize()
     def arrive(self) -> None:
-        """Anna runs a team with Ben and Carl, Dora one of her own; each has a project, and Anna's has tasks."""
+        """Anna owns a team with Ben and Carl, Dora another one with Carl; each has a project, and Anna's has tasks."""
         self.label_ids = [self._label() for _ in range(2)]
         for owner, members in (("anna", ("ben", "carl")), ("dora", ("carl",))):
             self.make_team(by=owner, name="Garden", how=PLAINLY)
@@ -162,12 +170,12 @@ class WholeJourney(TaskActs, AssignmentActs, TrashActs, TeamActs, MemberActs, Li
         for by, title in (("anna", "dig"), ("carl", "weed rose")):
             self.create_task(by=by, content={"title": title, "projectId": 0}, how=PLAINLY)
 
-    @rule(act=possible_act())
-    def go_on(self, act: Act) -> None:
-        method, arguments = getattr(self, act.name), dict(act.arguments)
-        if arguments.get("by") == WHOEVER_MAY:
+    @rule(action=possible_action())
+    def go_on(self, action: Action) -> None:
+        method, arguments = getattr(self, action.name), dict(action.arguments)
+        if arguments.get("by") == ANYONE_ALLOWED:
             first = arguments.get("number", 0)
-            arguments["by"] = self.whoever_may(lambda name: method(**{**arguments, "by": name}), first)
+            arguments["by"] = self.first_allowed(lambda name: method(**{**arguments, "by": name}), first)
         method(**arguments)
 
     def _label(self) -> str:

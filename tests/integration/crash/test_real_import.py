@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from adapters.records.record import Record
-from tests.integration.crash.arrangements import Arrangement, mongo_to_postgres, monty_to_postgres
 from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import (
     Contents,
@@ -22,6 +21,7 @@ from tests.integration.crash.store_comparison import (
     undelivered,
 )
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
+from tests.integration.crash.topologies import Topology, mongo_to_postgres, monty_to_postgres
 from tests.real_exports import real_export
 from tests.servers.mongo import MongoDatabase
 from tests.servers.processes import wait_until
@@ -44,15 +44,15 @@ def real_file() -> Path:
 
 @pytest.fixture
 def start_command() -> Iterator[StartCommand]:
-    """Starts commands on an arrangement, which end with the test."""
+    """Starts commands on a topology, which end with the test."""
     started: list[TandemProcess] = []
 
-    def start(arrangement: Arrangement, *arguments: str, as_json: bool = True) -> TandemProcess:
+    def start(topology: Topology, *arguments: str, as_json: bool = True) -> TandemProcess:
         process = TandemProcess(
             f"command-{len(started)}",
             arguments,
-            environment=arrangement.environment,
-            directory=arrangement.data_directory,
+            environment=topology.environment,
+            directory=topology.data_directory,
             as_json=as_json,
         )
         started.append(process)
@@ -73,7 +73,7 @@ def import_words(real_file: Path) -> Sequence[str]:
 
 
 @pytest.fixture(params=["monty", "mongo"])
-def arrangement(request: pytest.FixtureRequest, data_directory: Path, postgres_url: str) -> Arrangement:
+def topology(request: pytest.FixtureRequest, data_directory: Path, postgres_url: str) -> Topology:
     """Two empty stores, the second of them PostgreSQL."""
     if request.param == "monty":
         return monty_to_postgres(data_directory, postgres_url)
@@ -81,19 +81,17 @@ def arrangement(request: pytest.FixtureRequest, data_directory: Path, postgres_u
     return mongo_to_postgres(data_directory, mongo, postgres_url)
 
 
-async def imported(start_command: StartCommand, arrangement: Arrangement, real_file: Path) -> dict[str, int]:
+async def imported(start_command: StartCommand, topology: Topology, real_file: Path) -> dict[str, int]:
     """Imports to the end; what became of the issues."""
-    process = start_command(arrangement, *import_words(real_file))
+    process = start_command(topology, *import_words(real_file))
     assert await asyncio.to_thread(process.wait_ended) == 0, process.log.read_text()
     counts: dict[str, int] = json.loads(process.said())["counts"]
     return {fate: count for fate, count in counts.items() if count}
 
 
-async def mirrored(arrangement: Arrangement) -> Stores:
+async def mirrored(topology: Topology) -> Stores:
     """What both stores hold after a service has mirrored everything that still waited."""
-    service = ServiceProcess(
-        "served", environment=arrangement.environment, directory=arrangement.data_directory
-    )
+    service = ServiceProcess("served", environment=topology.environment, directory=topology.data_directory)
     try:
         await asyncio.to_thread(service.start_ready)
         async with ServiceClient(service.url) as client:
@@ -102,7 +100,7 @@ async def mirrored(arrangement: Arrangement) -> Stores:
         assert await asyncio.to_thread(service.stop) == 0
     finally:
         service.kill()
-    return await read_stores(arrangement)
+    return await read_stores(topology)
 
 
 def require_mirrored(stores: Stores) -> None:
@@ -174,10 +172,10 @@ def key_of(task: Record) -> str:
 
 
 async def test_the_real_export_is_equal_in_both_stores_and_comes_once(
-    real_file: Path, start_command: StartCommand, arrangement: Arrangement
+    real_file: Path, start_command: StartCommand, topology: Topology
 ) -> None:
-    counts = await imported(start_command, arrangement, real_file)
-    stores = await mirrored(arrangement)
+    counts = await imported(start_command, topology, real_file)
+    stores = await mirrored(topology)
 
     tasks = stores.target["tasks"].values()
     assert counts == {"created": ISSUES - TRASHED, "createdInTrash": TRASHED}
@@ -187,24 +185,24 @@ async def test_the_real_export_is_equal_in_both_stores_and_comes_once(
     assert all(task["deletedReason"] for task in tasks if task["isDeleted"])
     require_mirrored(stores)
 
-    again = await imported(start_command, arrangement, real_file)
+    again = await imported(start_command, topology, real_file)
 
     assert again == {"unchanged": ISSUES}
-    assert lasting(await mirrored(arrangement)) == lasting(stores)
+    assert lasting(await mirrored(topology)) == lasting(stores)
 
 
 @pytest.mark.parametrize(
-    "arrangement", ["monty", pytest.param("mongo", marks=pytest.mark.torture)], indirect=True
+    "topology", ["monty", pytest.param("mongo", marks=pytest.mark.torture)], indirect=True
 )
 async def test_an_import_that_was_killed_and_repeated_ends_as_if_it_had_not_been(
-    real_file: Path, start_command: StartCommand, arrangement: Arrangement, tmp_path: Path
+    real_file: Path, start_command: StartCommand, topology: Topology, tmp_path: Path
 ) -> None:
     undisturbed = monty_to_postgres(tmp_path, "embedded").having(STORE="monty")
     await imported(start_command, undisturbed, real_file)
 
-    half_way = await killed_half_way(start_command, arrangement, real_file)
-    counts = await imported(start_command, arrangement, real_file)
-    stores = await mirrored(arrangement)
+    half_way = await killed_half_way(start_command, topology, real_file)
+    counts = await imported(start_command, topology, real_file)
+    stores = await mirrored(topology)
 
     assert counts["unchanged"] == half_way
     assert sum(counts.values()) == ISSUES
@@ -214,9 +212,9 @@ async def test_an_import_that_was_killed_and_repeated_ends_as_if_it_had_not_been
     assert essence(stores.target) == reference
 
 
-async def killed_half_way(start_command: StartCommand, arrangement: Arrangement, real_file: Path) -> int:
+async def killed_half_way(start_command: StartCommand, topology: Topology, real_file: Path) -> int:
     """SIGKILLs an import that has told of its first tasks; how many the source holds then."""
-    process = start_command(arrangement, *import_words(real_file), as_json=False)
+    process = start_command(topology, *import_words(real_file), as_json=False)
     await asyncio.to_thread(
         wait_until,
         lambda: "Imported: 100 of" in process.log.read_text() or not process.is_running,
@@ -224,6 +222,6 @@ async def killed_half_way(start_command: StartCommand, arrangement: Arrangement,
         reason="nothing was imported",
     )
     process.kill()
-    held = len((await read_contents(arrangement.source()))["tasks"])
+    held = len((await read_contents(topology.source()))["tasks"])
     assert 0 < held < ISSUES, f"the import was not half way: {held} tasks\n{process.log.read_text()}"
     return held

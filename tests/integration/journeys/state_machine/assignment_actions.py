@@ -1,9 +1,11 @@
-"""How people get and lose tasks."""
+"""Actions that assign tasks and end assignments."""
 
 from hypothesis import strategies as st
 
-from tests.integration.journeys.machine.acts import act
-from tests.integration.journeys.machine.steps import (
+from tests.integration.journeys.model import assignments
+from tests.integration.journeys.state_machine.actions import action
+from tests.integration.journeys.state_machine.driver import Request
+from tests.integration.journeys.state_machine.journey import (
     ANY_FROM,
     MANNER,
     NOBODY,
@@ -13,18 +15,16 @@ from tests.integration.journeys.machine.steps import (
     Journey,
     Manner,
 )
-from tests.integration.journeys.machine.world import Request
-from tests.integration.journeys.model import assignments
 
-ASSIGNEE = st.sampled_from(("himself", "ben", "carl", "dora", "emil", "nobody")) | NTH
+ASSIGNEE = st.sampled_from(("self", "ben", "carl", "dora", "emil", "nobody")) | NTH
 """Somebody, or the team of this number."""
-EXECUTOR = st.sampled_from(("himself", "himself", "himself", None, "ben", "carl", "emil"))
+EXECUTOR = st.sampled_from(("self", "self", "self", None, "ben", "carl", "emil"))
 
 
-class AssignmentActs(Journey):
-    """Who is to do what."""
+class AssignmentActions(Journey):
+    """Assigning, choosing the executor, and ending assignments."""
 
-    @act(weight=2, by=PERSON, number=NTH, to=ASSIGNEE, how=MANNER)
+    @action(weight=2, by=PERSON, number=NTH, to=ASSIGNEE, how=MANNER)
     def give_task(self, by: str, number: int, to: str | int, how: Manner) -> None:
         id_ = self.pick(by, "tasks", number)
         assignee_id, kind = self._assignee(by, to)
@@ -41,9 +41,9 @@ class AssignmentActs(Journey):
             how=how,
         )
 
-    @act(by=PERSON, number=NTH, to=ASSIGNEE)
+    @action(by=PERSON, number=NTH, to=ASSIGNEE)
     def assign(self, by: str, number: int, to: str | int) -> None:
-        """The other way to say it; a task he must not know of is a fault in his body then."""
+        """The other operation for the same; a task that the person must not know of is a violation in the body here."""
         id_ = self.pick(by, "tasks", number)
         assignee_id, kind = self._assignee(by, to)
         body = {"taskId": id_, "assigneeId": assignee_id, "assigneeType": kind}
@@ -55,7 +55,7 @@ class AssignmentActs(Journey):
             shows="assignments",
         )
 
-    @act(where=lambda self: len(self.model.assignments), by=PERSON, number=NTH, how=MANNER)
+    @action(where=lambda self: len(self.model.assignments), by=PERSON, number=NTH, how=MANNER)
     def free_task(self, by: str, number: int, how: Manner) -> None:
         id_ = self.model.assignments[self._some_assignment(by, number)]["taskId"]
         expected = self.expected(("tasks", id_), how)
@@ -66,7 +66,7 @@ class AssignmentActs(Journey):
             about=("tasks", id_),
         )
 
-    @act(where=lambda self: len(self.model.assignments), by=PERSON, number=NTH, how=MANNER)
+    @action(where=lambda self: len(self.model.assignments), by=PERSON, number=NTH, how=MANNER)
     def end_assignment(self, by: str, number: int, how: Manner) -> None:
         id_ = self._some_assignment(by, number)
         expected = self.expected(("assignments", id_), how)
@@ -77,7 +77,7 @@ class AssignmentActs(Journey):
             about=("assignments", id_),
         )
 
-    @act(
+    @action(
         weight=3,
         where=lambda self: len(self.model.assignments),
         by=PERSON,
@@ -88,7 +88,7 @@ class AssignmentActs(Journey):
     def choose_executor(self, by: str, number: int, executor: str | None, how: Manner) -> None:
         id_ = self._some_assignment(by, number)
         expected = self.expected(("assignments", id_), how)
-        executor_id = None if executor is None else self.id_of(by if executor == "himself" else executor)
+        executor_id = None if executor is None else self.id_of(by if executor == "self" else executor)
         self.attempt(
             by,
             Request("PATCH", f"/v1/task-assignments/{id_}", {"executorId": executor_id}, expected),
@@ -103,7 +103,7 @@ class AssignmentActs(Journey):
     def _assignee(self, by: str, to: str | int) -> tuple[str, str]:
         if isinstance(to, int):
             return self.pick(by, "teams", to), "TEAM"
-        return (NOBODY if to == "nobody" else self.id_of(by if to == "himself" else to)), "USER"
+        return (NOBODY if to == "nobody" else self.id_of(by if to == "self" else to)), "USER"
 
     def _some_assignment(self, by: str, number: int) -> str:
         """Mostly one that is not over, a team's before others."""

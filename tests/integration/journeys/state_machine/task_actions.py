@@ -1,14 +1,14 @@
-"""What people do with tasks."""
+"""Actions on tasks."""
 
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.integration.journeys.machine.acts import act
-from tests.integration.journeys.machine.steps import MANNER, NTH, PERSON, Journey, Manner
-from tests.integration.journeys.machine.world import Request
 from tests.integration.journeys.model import tasks
 from tests.integration.journeys.model.state import View
+from tests.integration.journeys.state_machine.actions import action
+from tests.integration.journeys.state_machine.driver import Request
+from tests.integration.journeys.state_machine.journey import MANNER, NTH, PERSON, Journey, Manner
 
 TASKS_MAX = 8
 WORDS = ("dig", "Dig", "weed", "rose", "fence", "water")
@@ -36,12 +36,12 @@ CHANGES = st.one_of(
 )
 
 
-class TaskActs(Journey):
-    """What somebody tries with a task, be it his to do or not."""
+class TaskActions(Journey):
+    """Create, change, defer and watch tasks, allowed or not."""
 
     label_ids: list[str]
 
-    @act(where=lambda self: len(self.model.tasks) < TASKS_MAX, by=PERSON, content=CONTENT, how=MANNER)
+    @action(where=lambda self: len(self.model.tasks) < TASKS_MAX, by=PERSON, content=CONTENT, how=MANNER)
     def create_task(self, by: str, content: View, how: Manner) -> None:
         body = self._body(by, content)
 
@@ -51,7 +51,7 @@ class TaskActs(Journey):
 
         self.attempt(by, Request("POST", "/v1/tasks", body), play, shows="tasks", how=how)
 
-    @act(weight=4, by=PERSON, number=NTH, changes=CHANGES, how=MANNER)
+    @action(weight=4, by=PERSON, number=NTH, changes=CHANGES, how=MANNER)
     def change_task(self, by: str, number: int, changes: View, how: Manner) -> None:
         id_ = self.pick(by, "tasks", number)
         body = self._body(by, changes)
@@ -65,7 +65,7 @@ class TaskActs(Journey):
             how=how,
         )
 
-    @act(by=PERSON, number=NTH, until=UNTIL, how=MANNER)
+    @action(by=PERSON, number=NTH, until=UNTIL, how=MANNER)
     def defer_task(self, by: str, number: int, until: str | None, how: Manner) -> None:
         id_ = self.pick(by, "tasks", number)
         expected = self.expected(("tasks", id_), how)
@@ -80,7 +80,7 @@ class TaskActs(Journey):
             how=how,
         )
 
-    @act(by=PERSON, number=NTH, is_watched=st.booleans())
+    @action(by=PERSON, number=NTH, is_watched=st.booleans())
     def watch_task(self, by: str, number: int, is_watched: bool) -> None:
         id_ = self.pick(by, "tasks", number)
         play = tasks.watch if is_watched else tasks.unwatch

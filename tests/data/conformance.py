@@ -1,7 +1,7 @@
-"""What is checked of each answer against the OpenAPI document, and the operations to ask for."""
+"""Every operation of the OpenAPI document, and what an answer must conform to."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import schemathesis
 from schemathesis.specs.openapi.checks import (
@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.unit.entrypoints.http.openapi_copy import COPY
 
-CHECKS: list[Any] = [
+CHECKS: Final[list[Any]] = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
     content_type_conformance,
@@ -21,8 +21,6 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 
-
-def names() -> list[str]:
-    # The committed copy, which another test compares with what is served: collecting tests starts no application.
-    paths = json.loads(COPY.read_text("utf-8"))["paths"]
-    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+# Read from the committed copy, which another test compares with what is served: collecting tests starts no application.
+_PATHS = json.loads(COPY.read_text("utf-8"))["paths"]
+OPERATIONS: Final = [f"{method.upper()} {path}" for path, methods in _PATHS.items() for method in methods]

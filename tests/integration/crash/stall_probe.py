@@ -1,4 +1,4 @@
-"""How long this machine makes somebody wait who does next to nothing: what no service can answer for."""
+"""Measures how long the machine itself stalls a thread that does almost nothing: no service can avoid such delays."""
 
 import os
 import threading
@@ -10,17 +10,17 @@ from typing import Self
 NAP_SECONDS = 0.01
 
 
-class Bystander:
-    """A thread that naps, writes one byte, and waits for the disk; notes each time how long it was held up.
+class StallProbe:
+    """A thread that sleeps, writes one byte and waits for the disk; it notes how long each round took beyond the sleep.
 
-    Writes wait for the same disk, and a busy one holds everybody up now and then for longer than a request may take.
+    Writes of the service wait for the same disk; a busy one sometimes delays them longer than a request may take.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "bystander"
+        self._path = directory / "stall_probe"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._held_up: list[tuple[float, float]] = []
+        self._stalls: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -33,9 +33,9 @@ class Bystander:
         self._thread.join()
 
     def worst_ms(self, began: float, ended: float) -> float:
-        """The longest hold-up that touches this time."""
+        """The longest stall that overlaps this period, in milliseconds."""
         return max(
-            ((until - since) * 1000 for since, until in self._held_up if since <= ended and until >= began),
+            ((until - since) * 1000 for since, until in self._stalls if since <= ended and until >= began),
             default=0.0,
         )
 
@@ -46,4 +46,4 @@ class Bystander:
                 time.sleep(NAP_SECONDS)
                 file.write(b".")
                 os.fsync(file.fileno())
-                self._held_up.append((due, time.monotonic()))
+                self._stalls.append((due, time.monotonic()))

@@ -1,4 +1,4 @@
-"""The arrangements of stores that the service is tested in, each over databases nobody else uses."""
+"""The topologies of stores that the service is tested in, each over databases nobody else uses."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,16 +15,16 @@ DUAL: Final = "monty-to-postgres"
 MODES: Final = (*SINGLE, DUAL)
 """The four store modes."""
 OTHER_WAYS: Final = ("mongo-to-postgres", "postgres-to-mongo")
-"""Further arrangements of source and target."""
+"""Further topologies of source and target."""
 
 # The machine may be busy: a slow answer of a target that works is not what these tests are about.
 MIRROR_TIMEOUT_MS: Final = "10000"
 
 
 @contextmanager
-def variables_of(arrangement: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """The settings of one arrangement, its servers started where it needs them; its data is gone afterwards."""
-    source, _, target = arrangement.partition("-to-")
+def variables_of(topology: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of one topology, its servers started where it needs them; its data is gone afterwards."""
+    source, _, target = topology.partition("-to-")
     variables = {"APP_ENV": "test", "LOG_LEVEL": "WARNING", "STORE": source}
     if target:
         dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": source, "DUAL_WRITE_TARGET": target}

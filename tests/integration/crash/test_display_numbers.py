@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.crash.shared_stores import services_on
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.integration.journeys.arrangements import MODES
+from tests.integration.journeys.topologies import MODES
 from tests.unit.entrypoints.http.service import Json
 
 CREATORS = 16

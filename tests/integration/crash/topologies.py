@@ -15,7 +15,7 @@ DATABASE = "tandem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrangement:
+class Topology:
     """A source and a target."""
 
     name: str
@@ -24,24 +24,24 @@ class Arrangement:
     source: Callable[[], RecordStore]
     target: Callable[[], RecordStore]
 
-    def having(self, **settings: str) -> "Arrangement":
+    def having(self, **settings: str) -> "Topology":
         """The same stores under other settings."""
         return replace(self, environment={**self.environment, **settings})
 
 
-def monty_to_embedded(data_directory: Path) -> Arrangement:
+def monty_to_embedded(data_directory: Path) -> Topology:
     """MontyDB's files to the PostgreSQL server the service starts itself: what `make run` does."""
-    arrangement = monty_to_postgres(data_directory, "embedded")
+    topology = monty_to_postgres(data_directory, "embedded")
     return replace(
-        arrangement,
+        topology,
         name="monty to embedded postgres",
         target=lambda: EmbeddedPostgresRecordStore(data_directory / "postgres"),
     )
 
 
-def monty_to_postgres(data_directory: Path, postgres_url: str) -> Arrangement:
+def monty_to_postgres(data_directory: Path, postgres_url: str) -> Topology:
     """MontyDB's files to a PostgreSQL server of the test's own."""
-    return Arrangement(
+    return Topology(
         name="monty to postgres",
         data_directory=data_directory,
         environment={
@@ -53,9 +53,9 @@ def monty_to_postgres(data_directory: Path, postgres_url: str) -> Arrangement:
     )
 
 
-def mongo_to_postgres(data_directory: Path, mongo: MongoDatabase, postgres_url: str) -> Arrangement:
+def mongo_to_postgres(data_directory: Path, mongo: MongoDatabase, postgres_url: str) -> Topology:
     """A MongoDB replica set to a PostgreSQL server."""
-    return Arrangement(
+    return Topology(
         name="mongo to postgres",
         data_directory=data_directory,
         environment={

@@ -12,7 +12,7 @@ PAGES_MAX = 100
 CSRF_COOKIE = "tandem-csrf"
 
 
-class Visitor:
+class HttpActor:
     """Signs in and asks. A browser keeps cookies, and shows the token that proves the page to be ours."""
 
     def __init__(self, url: str) -> None:
@@ -29,9 +29,9 @@ class Visitor:
         """Who this is."""
         return str(self.view("GET", "/v1/users/me")["id"])
 
-    def moved_to(self, url: str) -> "Visitor":
+    def moved_to(self, url: str) -> "HttpActor":
         """The same person, still signed in, at another address."""
-        moved = Visitor(url)
+        moved = HttpActor(url)
         moved._client.headers = self._client.headers
         for cookie in self._client.cookies.jar:
             moved._client.cookies.set(cookie.name, cookie.value or "")

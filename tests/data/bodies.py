@@ -1,4 +1,4 @@
-"""Bodies that are rejected, each with the pointers that its answer names."""
+"""Request bodies that are wrong by themselves: what is wrong, the body, and the pointers of its violations."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several editors at work at the same time."""
+"""Several editors that run at the same time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,24 +12,24 @@ from tests.integration.crash.service_client import ServiceClient
 END_SECONDS_MAX = 150.0
 
 
-class Crew:
-    """Editors with tasks of their own; `require_at_work` raises what one of them has found."""
+class RunningEditors:
+    """Editors in tasks of their own; `require_no_failure` raises the failure of one that has ended."""
 
     def __init__(self, working: list[asyncio.Task[None]]) -> None:
         self._working = working
 
-    def require_at_work(self) -> None:
-        """An editor who has ended while he should work has found a fault: raises it now instead of at the end."""
+    def require_no_failure(self) -> None:
+        """An editor that has ended too early has failed: raise its error now instead of at the end."""
         for editor in self._working:
             if editor.done():
                 editor.result()
 
 
 @asynccontextmanager
-async def crew_at_work(
+async def running_editors(
     client: ServiceClient, *, editors: int, random: Random, ledger: Ledger
-) -> AsyncIterator[Crew]:
-    """Editors work inside. At the end, when the service must run, every request of theirs gets its answer."""
+) -> AsyncIterator[RunningEditors]:
+    """The editors run inside the block. At its end, when the service must run, every request gets its answer."""
     stopping = asyncio.Event()
     working = [
         asyncio.create_task(
@@ -38,7 +38,7 @@ async def crew_at_work(
         for number in range(editors)
     ]
     try:
-        yield Crew(working)
+        yield RunningEditors(working)
         stopping.set()
         await asyncio.wait_for(asyncio.gather(*working), END_SECONDS_MAX)
     finally:

@@ -1,4 +1,4 @@
-"""One step: somebody asks for something, the model says what must come of it, and everybody looks at what changed."""
+"""One step: a person sends a request, the model predicts the outcome, and everybody reads what changed."""
 
 import copy
 import secrets
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from domain.assignment import assignment_id
-from tests.integration.journeys.machine.world import Request, World
 from tests.integration.journeys.model.sight import sees, shown
 from tests.integration.journeys.model.state import Model, Refused, View
+from tests.integration.journeys.state_machine.driver import Request, World
 
 NAMES = ("anna", "ben", "carl", "dora", "emil")
 PATHS = {
@@ -25,35 +25,35 @@ PATHS = {
 }
 NOBODY = "f" * 24
 
-WHOEVER_MAY = "whoever may"
+ANYONE_ALLOWED = "anyone allowed"
 NAME = st.sampled_from(("anna", "anna", "ben", "ben", "carl", "carl", "carl", "dora", "emil"))
 """Anna owns most at first, Carl belongs to every team, and Emil nowhere."""
-PERSON = NAME | st.just(WHOEVER_MAY)
-"""Whoever does something; each way half of the time."""
+PERSON = NAME | st.just(ANYONE_ALLOWED)
+"""The person who acts: somebody at random, or the first one who is allowed; each half of the time."""
 NTH = st.sampled_from((0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7))
-"""One of what there is, counted round. Much happens to few things: what goes wrong goes wrong between two changes."""
+"""The index of a record, modulo their number. Low ones are likelier: errors need two changes of one record."""
 ANY_FROM = 6
-"""From this number on also what whoever asks must not know of."""
+"""From this number on also records that the person must not know of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """Whether a request insists on the present version or on another one, and whether it is sent twice."""
+    """Which version a request names in If-Match, if any, and whether it is sent twice."""
 
-    insists: str | None = None
+    if_match: str | None = None
     is_sent_twice: bool = False
 
 
 PLAINLY = Manner()
 MANNER = st.builds(
     Manner,
-    insists=st.sampled_from((None, None, None, "on what is", "on what was")),
+    if_match=st.sampled_from((None, None, None, "current", "previous")),
     is_sent_twice=st.sampled_from((False, False, False, True)),
 )
 
 
 class Tried(Exception):
-    """What would have come of an act."""
+    """The outcome that an action would have had."""
 
     def __init__(self, refusal: Refused | None) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Repeatable:
 
 
 class Journey(RuleBasedStateMachine):
-    """People nobody knew before, in a service that others use too."""
+    """New people in a service that other runs share."""
 
     world: ClassVar[World]
 
@@ -89,37 +89,38 @@ class Journey(RuleBasedStateMachine):
     def id_of(self, name: str) -> str:
         return self.people[name].id
 
-    def whoever_may(self, act: Callable[[str], None], first: int) -> str:
-        """The first who would not be refused, counted round and for most numbers from Carl, who may least of those who
-        work; where everybody would be, the first of all.
+    def first_allowed(self, action: Callable[[str], None], first: int) -> str:
+        """The first person whose request would succeed; where nobody's would, the first of the order.
+
+        The search mostly starts at Carl, the member with the fewest rights.
         """
         begin = (first + NAMES.index("carl")) % len(NAMES)
         names = [*NAMES[begin:], *NAMES[:begin]]
-        return next((name for name in names if self._is_granted(act, name)), names[0])
+        return next((name for name in names if self._is_granted(action, name)), names[0])
 
-    def _is_granted(self, act: Callable[[str], None], name: str) -> bool:
-        """Tries the act on a copy of the model alone."""
+    def _is_granted(self, action: Callable[[str], None], name: str) -> bool:
+        """Tries the action on a copy of the model alone."""
         present, self.model, self.is_trial = self.model, copy.deepcopy(self.model), True
         try:
-            act(name)
+            action(name)
         except Tried as tried:
             return tried.refusal is None
         finally:
             self.model, self.is_trial = present, False
-        raise AssertionError("an act that asks for nothing")
+        raise AssertionError("an action that sends no request")
 
     def pick(self, by: str, kind: str, number: int) -> str:
-        """One of the things of a kind, by its number; for most numbers one that he sees, if there is any."""
+        """The id of one record of a kind, by its number; for most numbers one that the person sees, if there is any."""
         ids = self.model.shelves[kind].ids
         visible = [id_ for id_ in ids if sees(self.model, self.id_of(by), kind, id_)]
-        wanted = visible if visible and number < ANY_FROM else ids
-        return wanted[number % len(wanted)]
+        candidates = visible if visible and number < ANY_FROM else ids
+        return candidates[number % len(candidates)]
 
     def expected(self, thing: Thing, how: Manner) -> int | None:
-        """The version that somebody insists on."""
+        """The version for If-Match, None for no condition."""
         kind, id_ = thing
         version: int = self.model.shelves[kind][id_]["version"]
-        return {None: None, "on what is": version, "on what was": version - 1}[how.insists]
+        return {None: None, "current": version, "previous": version - 1}[how.if_match]
 
     def attempt(
         self,
@@ -141,17 +142,17 @@ class Journey(RuleBasedStateMachine):
         if how.is_sent_twice and request.method in ("POST", "PATCH"):
             request = replace(request, key=secrets.token_hex(8))
         answer = self.world.attempt(self.people[by], request)
-        told = f"{by}: {request} answered {answer.status_code} {answer.text}"
+        description = f"{by}: {request} answered {answer.status_code} {answer.text}"
         document: View = answer.json() if answer.is_success and answer.content else {}
         members = copy.deepcopy(self.model.members)
         refusal = _refusal_of(play, document)
         if refusal is not None:
             self._require_refused(by, request, answer, refusal=refusal, about=about)
             return
-        assert answer.is_success, f"{told}, but must be carried out"
-        changed = self.mark()
+        assert answer.is_success, f"{description}, but must be carried out"
+        changed = self.date_changes()
         if shows is not None:
-            require_equal(document, shown(self.model, self.id_of(by), shows, document["id"]), told)
+            require_equal(document, shown(self.model, self.id_of(by), shows, document["id"]), description)
             assert answer.headers["etag"] == f'"{document["version"]}"'
         for thing in changed:
             self.require_seen(thing)
@@ -161,9 +162,9 @@ class Journey(RuleBasedStateMachine):
             if changed:
                 self.repeatable.append(sent)
 
-    def mark(self) -> list[Thing]:
-        """Tells the model when its last change was made, one instant for all that changed; answers what did."""
-        changed = self.model.undelivered()
+    def date_changes(self) -> list[Thing]:
+        """Sets the time of the last change in the model, the same for everything that changed; returns what changed."""
+        changed = self.model.undated()
         if changed:
             kind, id_ = changed[0]
             before = max(
@@ -172,7 +173,7 @@ class Journey(RuleBasedStateMachine):
             )
             at = self.world.read(self.world.admin, f"{PATHS[kind]}/{id_}")["updatedAt"]
             assert at >= before, "time went back"
-            self.model.mark(at)
+            self.model.date_changes(at)
         return changed
 
     def require_seen(self, thing: Thing) -> None:
@@ -180,22 +181,22 @@ class Journey(RuleBasedStateMachine):
         kind, id_ = thing
         answers = self.world.ask_all(self.people.values(), [f"{PATHS[kind]}/{id_}"])
         for (name, person), answer in zip(self.people.items(), answers, strict=True):
-            told = f"{name} asks for {kind} {id_}: {answer.status_code} {answer.text}"
+            description = f"{name} asks for {kind} {id_}: {answer.status_code} {answer.text}"
             if sees(self.model, person.id, kind, id_):
-                assert answer.status_code == 200, told
-                require_equal(answer.json(), shown(self.model, person.id, kind, id_), told)
+                assert answer.status_code == 200, description
+                require_equal(answer.json(), shown(self.model, person.id, kind, id_), description)
             else:
-                assert answer.status_code == 404, told
+                assert answer.status_code == 404, description
 
     def require_repeated(self, sent: Repeatable, *, is_replayed: bool) -> None:
         """The same request again is answered as before, unless what it was about is hidden from its sender by now."""
         again = self.world.ask(self.people[sent.by], sent.request)
-        told = f"{sent.by}: {sent.request} again answered {again.status_code} {again.text}"
+        description = f"{sent.by}: {sent.request} again answered {again.status_code} {again.text}"
         if is_replayed and not sees(self.model, self.id_of(sent.by), *sent.about):
-            assert again.status_code == 404, told
+            assert again.status_code == 404, description
             return
-        assert (again.status_code, again.json()) == (sent.answer.status_code, sent.answer.json()), told
-        assert again.headers.get("idempotency-replayed") == ("true" if is_replayed else None), told
+        assert (again.status_code, again.json()) == (sent.answer.status_code, sent.answer.json()), description
+        assert again.headers.get("idempotency-replayed") == ("true" if is_replayed else None), description
 
     def teardown(self) -> None:
         if sys.exc_info()[0] is None:
@@ -209,30 +210,32 @@ class Journey(RuleBasedStateMachine):
         self, by: str, request: Request, answer: httpx.Response, *, refusal: Refused, about: Thing | None
     ) -> None:
         """Refused for a reason that applies, also when asked again, and nothing happened."""
-        told = f"{by}: {request} answered {answer.status_code} {answer.text}"
-        assert answer.status_code in refusal.statuses, f"{told}, but is {refusal}"
-        assert answer.json()["status"] == answer.status_code, told
+        description = f"{by}: {request} answered {answer.status_code} {answer.text}"
+        assert answer.status_code in refusal.statuses, f"{description}, but is {refusal}"
+        assert answer.json()["status"] == answer.status_code, description
         if about is not None:
             kind, id_ = about
             admin = self.world.admin
             present = self.world.read(admin, f"{PATHS[kind]}/{id_}")
-            require_equal(present, shown(self.model, admin.id, kind, id_), f"{told} and changed {kind} {id_}")
+            require_equal(
+                present, shown(self.model, admin.id, kind, id_), f"{description} and changed {kind} {id_}"
+            )
         if request.key is not None:
             again = self.world.ask(self.people[by], request)
-            assert again.status_code == answer.status_code, f"{told}, and then {again.text}"
+            assert again.status_code == answer.status_code, f"{description}, and then {again.text}"
 
     def _histories(self, things: list[Thing]) -> list[list[dict[str, Any]]]:
         return [self.model.shelves[kind].versions[id_] for kind, id_ in things]
 
 
-def require_equal(view: View, expected: View, told: str) -> None:
+def require_equal(view: View, expected: View, description: str) -> None:
     """Fails naming the fields that differ."""
     differences = {
         name: (view.get(name), expected.get(name))
         for name in sorted(view.keys() | expected.keys())
         if view.get(name) != expected.get(name) or (name in view) != (name in expected)
     }
-    assert not differences, f"{told}, but (shown, expected) are {differences}"
+    assert not differences, f"{description}, but (shown, expected) are {differences}"
 
 
 def _refusal_of(play: Callable[[View], object], document: View) -> Refused | None:

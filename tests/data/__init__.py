@@ -1,0 +1,1 @@
+"""Case data that several test modules share."""

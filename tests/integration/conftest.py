@@ -1,0 +1,44 @@
+"""Which tests run in the same worker process, and which begin first."""
+
+import re
+from typing import Any, Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+STORES: Final = re.compile(
+    r"(?<=[\[-])(monty-to-postgres|mongo-to-postgres|postgres-to-mongo|memory|monty|mongo|postgres)(?=[-\]])"
+)
+"""The stores in the parameters of a test."""
+SHARES_NOTHING: Final = re.compile(r"^tests/integration/(crash/|cli/test_start|journeys/test_a_new_team)")
+JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_model|test_permission_table)")
+"""Their tests share one service for each choice of stores."""
+LONGEST_FIRST: Final = (
+    "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races"
+)  # fmt: skip
+"""Modules whose tests take longest: begun last, they would keep the other workers waiting at the end."""
+
+
+class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without types
+    """Gives the tests that share a service to the same worker, so that it is started once.
+
+    (The groups of `--dist loadgroup` are not seen under pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if SHARES_NOTHING.match(nodeid):
+            return nodeid
+        stores = STORES.search(nodeid)
+        shared = "journeys" if JOURNEYS.match(nodeid) else nodeid.partition("::")[0]
+        return f"{shared} {stores.group() if stores else ''}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How tests are distributed, whatever `--dist` says."""
+    return ByService(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the tests that take longest."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST_FIRST)
