@@ -75,7 +75,7 @@ class Endpoint:
             await self._add_body(request, self.declared.body, arguments)
         headers: RawHeaders = ()
         try:
-            if self._is_once:
+            if self._is_once and request.header(b"idempotency-key") is not None:
                 result, headers = await self._once(request, arguments)
             elif self.declared.is_guarded:
                 result = await self._guarded(request, arguments)
@@ -103,7 +103,7 @@ class Endpoint:
                 arguments[name] = value
 
     async def _once(self, request: Request, arguments: dict[str, Any]) -> tuple[Any, RawHeaders]:
-        """What the handler makes of a request that may be repeated, or what it made of it before."""
+        """What the handler makes of a request with a key, or what it made of the same request before."""
         actor, replay = arguments["actor"], self.declared.replay
 
         async def run(claimed: Actor) -> Any:
