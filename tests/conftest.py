@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The process that runs pytest owns the servers, its workers ask it for them."""
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
-        config.stash[SHARED_SERVERS] = OwnedServers()
+        config.stash[SHARED_SERVERS] = OwnedServers(directories.RUN)
     else:
         directories.RUN = RunDirectory(Path(given[DIRECTORY]))
         config.stash[SHARED_SERVERS] = AskedServers(Path(given[SOCKET]))

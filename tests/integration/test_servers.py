@@ -12,6 +12,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from redis import Redis
 
+from tests.servers.directories import RunDirectory
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.postgres import OwnPostgresServer
 from tests.servers.processes import wait_until
@@ -53,8 +54,8 @@ async def test_every_test_has_an_empty_replica_set_database(
         assert await notes.find().to_list() == [{"_id": attempt}]
 
 
-def test_all_who_ask_for_a_server_get_the_same_one_and_it_ends_with_its_owner() -> None:
-    owned = OwnedServers()
+def test_all_who_ask_for_a_server_get_the_same_one_and_it_ends_with_its_owner(data_directory: Path) -> None:
+    owned = OwnedServers(RunDirectory(data_directory))
     socket = owned.listen()
     try:
         url = AskedServers(socket).url("redis")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.servers import directories
+from tests.servers.directories import RunDirectory
 from tests.servers.mongo import start_mongo_server, start_text_mongo_server
 from tests.servers.postgres import start_postgres_server
 from tests.servers.redis import start_redis_server
@@ -48,9 +48,10 @@ class SharedServers(Protocol):
 
 
 class OwnedServers:
-    """The servers themselves, in the process that runs pytest."""
+    """The servers themselves, in the process that runs pytest; their data is below `run`."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
         self._servers: dict[str, Server] = {}
         self._failures: dict[str, str] = {}
         self._listener: UnixStreamServer | None = None
@@ -58,7 +59,7 @@ class OwnedServers:
     def url(self, kind: str) -> str:
         if kind not in self._servers and kind not in self._failures:
             try:
-                self._servers[kind] = STARTERS[kind](directories.RUN.path / kind)
+                self._servers[kind] = STARTERS[kind](self._run.path / kind)
             except pytest.fail.Exception as failure:
                 self._failures[kind] = str(failure)
         if kind in self._failures:
@@ -67,7 +68,7 @@ class OwnedServers:
 
     def listen(self) -> Path:
         """Let workers ask; they connect to this socket."""
-        path = directories.RUN.path / "servers.sock"
+        path = self._run.path / "servers.sock"
         if self._listener is None:
             self._listener = _Listener(self, path)
             # A single thread, so that a server is started once, by a thread that lives as long as the run.
