@@ -17,6 +17,7 @@ from adapters.records.criteria import Equals, HasWords, OneOf, Order, Question, 
 from adapters.records.old_records import PAGE, rewritten_in, waiting_in
 from adapters.records.record import Record
 from adapters.records.specs import TASKS
+from application.tasks.reading import GetTask
 from domain.errors import AlreadyExists, VersionConflict
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.schema import rewrite_once
@@ -352,7 +353,7 @@ async def test_the_first_start_in_development_rewrites_old_documents_and_later_o
     raw["tasks"].insert_one(old_task())
     await start(container, within_seconds=30.0)
     assert [(one["_id"], one["version"]) for one in raw["tasks"].find()] == [(KEY, 1)]
-    shown = await container.get_task()(actor(str(MAKER)), KEY)
+    shown = await container.builder().build(GetTask)(actor(str(MAKER)), KEY)
     assert shown.task.title == "Mend the gate"
     raw["tasks"].delete_many({})
     raw.command("collMod", "tasks", validator={})

@@ -48,6 +48,7 @@ async def store(server: OwnPostgresServer) -> AsyncIterator[PostgresRecordStore]
     )
     await store.open()
     yield store
+    server.thaw()  # also after a test that failed while the server was frozen
     await store.close()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("TRUNCATE postgres_tasks, postgres_audit_logs")
@@ -95,6 +96,7 @@ async def _seconds_until_healed(store: RecordStore) -> float:
     pytest.fail(f"the pool did not mend itself within {HEALED_SECONDS_MAX} seconds")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("call", [_apply, _commit, _fetch])
 async def test_callers_of_a_frozen_server_leave_at_their_time_out(
     store: PostgresRecordStore, server: OwnPostgresServer, call: Call
