@@ -15,7 +15,7 @@ from tests.servers.postgres import OwnPostgresServer
 from tests.servers.processes import wait_until
 from tests.unit.entrypoints.cli.conftest import NOWHERE
 
-ANSWER_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 15.0
 START_SECONDS_MAX = 30.0
 """What starting the program may add to the time that a command waits for a store."""
 UNREACHABLE = [

@@ -1,6 +1,7 @@
 """Disks without room and directories without write permission, as a service may find them."""
 
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 DISK_MIB = 16
 RESERVE_MIB = 8
 MOUNT_SECONDS_MAX = 10
+NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,11 @@ class SmallDisk:
         """Occupy some of the room."""
         self._reserve.write_bytes(bytes(RESERVE_MIB << 20))
 
-    def make_room(self) -> "SmallDisk":
-        """The same directory with room again."""
+    def make_room(self, *, process_id: int | None = None) -> "SmallDisk":
+        """The same directory with room again, also for this process, which still runs."""
         self._reserve.unlink(missing_ok=True)
+        if self.launcher and process_id is not None:
+            resource.prlimit(process_id, resource.RLIMIT_FSIZE, NO_LIMIT)
         return SmallDisk(self.directory, ())
 
 
@@ -39,7 +43,7 @@ def small_disk(directory: Path) -> Iterator[SmallDisk]:
     """A file system of a few mebibytes; where it cannot be mounted, a limit of the size that files may have."""
     if not _is_mounted(directory):
         # In units of 512 bytes; a shell sets it, so that only the service is limited.
-        limit = f'ulimit -f {(DISK_MIB - RESERVE_MIB) * 2048 // 4}; exec "$0" "$@"'
+        limit = f'ulimit -S -f {(DISK_MIB - RESERVE_MIB) * 2048 // 4}; exec "$0" "$@"'
         yield SmallDisk(directory / "data", ("/bin/sh", "-c", limit))
         return
     try:

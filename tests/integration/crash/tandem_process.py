@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class TandemProcess:
         self.log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: Guard | None = None
+        # A thread may still be killing it when a client that lost its answer starts it again.
+        self._lock = threading.Lock()
 
     @property
     def process_id(self) -> int:
@@ -67,7 +70,7 @@ class TandemProcess:
 
     def start(self) -> None:
         """Starts it and returns at once."""
-        with self._answer.open("wb") as answer, self.log.open("ab") as log:
+        with self._lock, self._answer.open("wb") as answer, self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -76,7 +79,7 @@ class TandemProcess:
                 env=self._environment,
                 cwd=self._directory,
             )
-        self._guard = Guard(self._process.pid)
+            self._guard = Guard(self._process.pid)
 
     def wait_ready(self) -> dict[str, Any]:
         """What it says once it works."""
@@ -86,9 +89,10 @@ class TandemProcess:
 
     def kill(self) -> None:
         """SIGKILL to the process alone, not to the PostgreSQL it may have started; harmless when it does not run."""
-        if self._process is not None:
-            self._process.kill()
-            self._end()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._end()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code once it has ended."""
@@ -105,7 +109,8 @@ class TandemProcess:
         wait_until(
             lambda: process.poll() is not None, seconds_max=STOP_SECONDS_MAX, reason="tandem did not end"
         )
-        return self._end()
+        with self._lock:
+            return self._end()
 
     def said(self) -> str:
         """Standard output so far."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
 PROJECTS_MAX = 2_000
 """More than fit on the small disk."""
 LARGE = "x" * 9_000
+HEALTH_SECONDS_MAX = 15.0
+POLL_SECONDS = 0.05
 
 
 @pytest.fixture
@@ -87,6 +90,28 @@ async def test_a_full_disk_rejects_writes_and_loses_none_that_was_acknowledged(
         ledger.note("projects", await create_project(client, "Now there is room", LARGE))
         await require_stored(client, ledger)
     assert await asyncio.to_thread(service.stop) == 0
+
+
+async def test_health_shows_a_full_disk_until_there_is_room(
+    disk: SmallDisk, tmp_path: Path, processes: list[TandemProcess]
+) -> None:
+    service = service_on(disk.directory, tmp_path, processes, disk.launcher)
+    await asyncio.to_thread(service.start_ready)
+    async with ServiceClient(service.url) as client:
+        await client.sign_in()
+        require_unavailable(await fill_disk(client, Ledger()))
+        await wait_for_health(client, "DOWN")
+        disk.make_room(process_id=service.process_id)
+        await wait_for_health(client, "UP")
+        assert (await create_project(client, "Now there is room", LARGE)).status_code == 201
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+async def wait_for_health(client: ServiceClient, status: str) -> None:
+    deadline = time.monotonic() + HEALTH_SECONDS_MAX
+    while (shown := (await client.ask("GET", "/v1/health")).json())["components"]["db"]["status"] != status:
+        assert time.monotonic() < deadline, shown
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def test_a_directory_that_must_not_be_written_is_refused_and_left_as_it_is(
