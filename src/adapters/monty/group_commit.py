@@ -17,14 +17,19 @@ Outcome = BaseException | None
 
 
 class Writer:
-    """Runs writes on the connection that writes, and indexes the words of `stale_max` changed texts together."""
+    """Runs writes on the connection that writes, and indexes the words of `stale_max` changed texts together.
+
+    `is_failing` is set when SQLite fails to store a write: a full disk, a directory that has become read-only. A later
+    write may succeed because it is smaller, so it is unset only after a check that there is room.
+    """
 
     def __init__(self, connection: sqlite3.Connection, *, stale_max: int) -> None:
         self._connection, self._stale_max = connection, stale_max
         self._stale = stale_count(connection)
+        self.is_failing = False
 
     def run(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Makes the writes durable and says what became of each."""
+        """Makes the writes durable and returns the outcome of each."""
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
             self._run([index_words])
@@ -43,7 +48,8 @@ class Writer:
                 outcomes = [_outcome(transaction, write) for write in writes]
         except sqlite3.Error as error:
             if len(writes) == 1 or code_of(error) == sqlite3.SQLITE_BUSY:
-                # Another program holds the file; each attempt would wait for the whole time-out.
+                # Another program holds the file; each attempt would wait for the whole timeout.
+                self.is_failing = True
                 return [unavailable(error)] * len(writes)
             return [outcome for write in writes for outcome in self._run([write])]
         self._stale += transaction.stale

@@ -13,7 +13,7 @@ from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
-from adapters.monty.writes import Write, apply_write, commit_write, mark_write
+from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
 from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
@@ -42,6 +42,7 @@ class MontyRecordStore(Reader):
         path = None if directory is None else directory / f"{database}.sqlite"
         self._file = SqliteFile(path, self._tuning)
         self._lock = None if directory is None else DirectoryLock(directory)
+        self._writer: Writer | None = None
         self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:
@@ -78,8 +79,8 @@ class MontyRecordStore(Reader):
         long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
         slots = asyncio.Semaphore(len(long))
         self._connections = ReadConnections(short, long, slots=slots, tuning=tuning)
-        runner = Writer(writer, stale_max=tuning.stale_max)
-        self._commits = ImmediateCommits(runner, slots) if is_in_memory else GroupCommits(runner)
+        self._writer = Writer(writer, stale_max=tuning.stale_max)
+        self._commits = ImmediateCommits(self._writer, slots) if is_in_memory else GroupCommits(self._writer)
 
     async def close(self) -> None:
         if self._commits is None:
@@ -101,7 +102,12 @@ class MontyRecordStore(Reader):
         await self.ping()
 
     async def ping(self) -> None:
+        """Reads; after a write has failed it also writes, until that succeeds."""
         await self.fetch(CONTROL.collection, ["ping"])
+        if self._writer is not None and self._writer.is_failing:
+            await self._submit(take_room)
+            await self._submit(free_room)
+            self._writer.is_failing = False
 
     async def facts(self) -> StoreFacts:
         """The versions of the libraries: the store is this process."""

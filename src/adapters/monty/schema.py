@@ -16,6 +16,8 @@ PROGRESS_ROWS = 20_000
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS table_versions(collection TEXT PRIMARY KEY, fingerprint TEXT NOT NULL)"
 )
+_ROOM = "CREATE TABLE IF NOT EXISTS room(bytes BLOB)"
+"""Empty but for a moment, when a ping finds out whether the disk takes a write."""
 
 
 def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
@@ -34,6 +36,7 @@ def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_VERSIONS)
             connection.execute(LIVE_COUNTS)
+            connection.execute(_ROOM)
             for table in missing:
                 _create(connection, table)
     for table in outdated:

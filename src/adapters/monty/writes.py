@@ -21,6 +21,9 @@ ENTRIES = TABLES[AUDIT_LOGS.collection]
 Write = Callable[["Transaction"], None]
 """Raises what its caller is to see; whatever it has done then is rolled back."""
 
+ROOM_BYTES = 1024 * 1024
+"""As much as one request may write."""
+
 _ARRIVED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.SYNCED.value, "syncAttempts": 0}
 """What this store says of an entry that was mirrored to it: nothing is left to do."""
 
@@ -170,6 +173,16 @@ def mark_write(marks: Sequence[DeliveryMark]) -> Write:
                 transaction.put(row, transaction.stored(ENTRIES, mark.entry_id))
 
     return run
+
+
+def take_room(transaction: Transaction) -> None:
+    """Writes as much as a large request, to find out whether the disk takes it; `free_room` removes it."""
+    transaction.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
+
+
+def free_room(transaction: Transaction) -> None:
+    """Removes what `take_room` wrote; its pages are used again."""
+    transaction.execute("DELETE FROM room")
 
 
 def _noted(mark: DeliveryMark) -> Record:
