@@ -113,30 +113,31 @@ class MemoryRecordStore:
             if entry is None or entry["syncStatus"] == SyncStatus.SYNCED:
                 continue
             is_synced = mark.status is SyncStatus.SYNCED
-            entry["syncStatus"] = mark.status.value
-            entry["syncAttempts"] = mark.attempts
-            entry["syncNextAt"] = mark.next_at
-            entry["syncError"] = mark.error
-            entry["syncedAt"] = mark.at if is_synced else None
+            # A new record in place of the old one, which snapshots share.
+            self._collections[AUDIT_LOGS.collection][mark.entry_id] = {
+                **entry,
+                "syncStatus": mark.status.value,
+                "syncAttempts": mark.attempts,
+                "syncNextAt": mark.next_at,
+                "syncError": mark.error,
+                "syncedAt": mark.at if is_synced else None,
+            }
 
     def forget(self, collection: str, id_: str) -> None:
         """Loses one record, as a store does that was put back from an old copy."""
         self._replace(collection, id_, None)
 
     def snapshot(self) -> Collections:
-        """Everything it holds, sharing nothing with it."""
-        return {
-            name: {id_: copied(record) for id_, record in kept.items()}
-            for name, kept in self._collections.items()
-        }
+        """All records as they are now, shared: the store replaces records and never changes them in place."""
+        return {name: dict(kept) for name, kept in self._collections.items()}
 
     def put_back(self, snapshot: Collections) -> None:
-        """Holds exactly what it held then."""
+        """Restores exactly the records of the snapshot."""
         self._collections = {collection: {} for collection in SPECS}
         self._holders = {}
         for name, kept in snapshot.items():
             for id_, record in kept.items():
-                self._replace(name, id_, copied(record))
+                self._replace(name, id_, record)
 
     def _apply(self, change_set: ChangeSet) -> Rejection | None:
         undone: list[Written] = []
