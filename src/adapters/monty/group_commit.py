@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from loguru import logger
+
 from adapters.monty.errors import code_of, unavailable
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
 from domain.errors import StoreUnavailable
@@ -32,8 +34,13 @@ class Writer:
         """Makes the writes durable and returns the outcome of each."""
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
-            self._run([index_words])
-            self._stale = 0
+            (outcome,) = self._run([index_words])
+            if outcome is None:
+                self._stale = 0
+            else:
+                # Searches read the texts that are not indexed yet, so this costs time and no result.
+                logger.error("The full-text index could not be brought up to date: {!r}", outcome)
+                self._stale //= 2
         return outcomes
 
     def _run(self, writes: Sequence[Write]) -> list[Outcome]:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
 from adapters.monty.tuning import Tuning
 
 R = TypeVar("R")
-Read = Callable[[sqlite3.Connection], R]
+Arguments = TypeVarTuple("Arguments")
 STEPS_BETWEEN_LOOKS = 2_000
 """After how many of SQLite's steps the clock is looked at: about a tenth of a millisecond."""
 
@@ -45,25 +45,29 @@ class ReadConnections:
             await self._slots.acquire()
         self._threads.shutdown()
 
-    async def soon(self, read: Read[R], *, rows: int = 0) -> R:
+    async def soon(
+        self, read: Callable[[sqlite3.Connection, *Arguments], R], *arguments: *Arguments, rows: int = 0
+    ) -> R:
         """On the event loop, and once more in a thread where that takes too long or `rows` says that it will."""
         if rows > self._tuning.on_loop_rows_max:
-            return await self.in_thread(read)
+            return await self.in_thread(read, *arguments)
         self._deadline = time.monotonic() + self._tuning.on_loop_ms / 1_000
         try:
-            return read(self.short)
+            return read(self.short, *arguments)
         except DRIVER_ERRORS as error:
             if code_of(error) != sqlite3.SQLITE_INTERRUPT:
                 raise unavailable(error) from error
         finally:
             self._deadline = math.inf
-        return await self.in_thread(read)
+        return await self.in_thread(read, *arguments)
 
-    async def in_thread(self, read: Read[R]) -> R:
+    async def in_thread(
+        self, read: Callable[[sqlite3.Connection, *Arguments], R], *arguments: *Arguments
+    ) -> R:
         """In a thread. The read is interrupted when its caller is cancelled."""
         await self._slots.acquire()
         long = self._free.pop()
-        running = asyncio.get_running_loop().run_in_executor(self._threads, read, long)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, read, long, *arguments)
         running.add_done_callback(partial(self._give_back, long))
         try:
             return await asyncio.shield(running)

@@ -52,28 +52,26 @@ class Reader:
         return self._connections
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        return await self._reads.soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
+        return await self._reads.soon(_fetched, collection, ids, rows=len(ids))
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        rows = sum(map(len, wanted.values()))
-        return await self._reads.soon(lambda connection: _gathered(connection, wanted), rows=rows)
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        rows = sum(map(len, ids_by_collection.values()))
+        return await self._reads.soon(_gathered, ids_by_collection, rows=rows)
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         page = Sql(f"SELECT doc FROM {collection} WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit))
-        return await self._reads.soon(lambda connection: _records(connection, page), rows=limit)
+        return await self._reads.soon(_records, page, rows=limit)
 
     async def count(self, collection: str, where: Criterion) -> int:
         table, conjuncts = TABLES[collection], conjuncts_of(where)
         if planning.is_all_live(table, conjuncts):
             live = Sql("SELECT live FROM live_counts WHERE collection = ?", (collection,))
-            return await self._reads.soon(lambda connection: _number(connection, live))
+            return await self._reads.soon(_number, live)
         counted = planning.count_statement(table, conjuncts)
         # Most counts are of many rows and would be begun twice on the loop.
         if counted.is_exact:
-            return await self._reads.in_thread(lambda connection: _number(connection, counted))
-        return await self._reads.in_thread(
-            lambda connection: sum(1 for _ in _matches(connection, table, where, counted))
-        )
+            return await self._reads.in_thread(_number, counted)
+        return await self._reads.in_thread(_matching_count, table, where, counted)
 
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:
@@ -82,11 +80,9 @@ class Reader:
             return []
         table = TABLES[question.collection]
         if question.order.field not in table.kinds:
-            return await self._reads.in_thread(lambda connection: _sorted_page(connection, table, question))
+            return await self._reads.in_thread(_sorted_page, table, question)
         path = await self._path(table, question)
-        return await self._reads.soon(
-            lambda connection: _page(connection, table, question, path), rows=path.rows
-        )
+        return await self._reads.soon(_page, table, question, path, rows=path.rows)
 
     async def _path(self, table: Table, question: Question) -> planning.AccessPath:
         index, left = planning.order_index(table, conjuncts_of(question.where), question.order)
@@ -123,7 +119,7 @@ class Reader:
         """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
         until, count = self._known.get(counted, (0.0, 0))
         if until < time.monotonic():
-            count = await self._reads.soon(lambda connection: _number(connection, counted))
+            count = await self._reads.soon(_number, counted)
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
@@ -146,21 +142,22 @@ def _records(connection: sqlite3.Connection, statement: Sql) -> list[Record]:
 
 
 def _fetched(connection: sqlite3.Connection, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-    if not ids:
+    if len(ids) == 1:
+        rows = connection.execute(TABLES[collection].by_id, ids).fetchall()
+    elif ids:
+        rows = connection.execute(TABLES[collection].by_ids, (json.dumps(ids),)).fetchall()
+    else:
         return {}
-    among, asked = (
-        ("= ?", ids[0]) if len(ids) == 1 else ("IN (SELECT value FROM json_each(?))", json.dumps(ids))
-    )
-    found = _records(connection, Sql(f"SELECT doc FROM {collection} WHERE id {among}", (asked,)))
-    return {record[ID]: record for record in found}
+    return {record[ID]: record for record in [decoded(data) for (data,) in rows]}
 
 
 def _gathered(
-    connection: sqlite3.Connection, wanted: Mapping[str, Sequence[str]]
+    connection: sqlite3.Connection, ids_by_collection: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Record]]:
-    with connection:
-        connection.execute("BEGIN")  # All of it as of one commit.
-        return {collection: _fetched(connection, collection, ids) for collection, ids in wanted.items()}
+    gathered = {}
+    for collection, ids in ids_by_collection.items():
+        gathered[collection] = _fetched(connection, collection, ids)
+    return gathered
 
 
 def _page(
@@ -191,6 +188,10 @@ def _matches(
         yield from matching(document_query(where, table.spec.text_fields), cursor)
     finally:
         cursor.close()  # An unfinished cursor would pin its snapshot, and the WAL with it.
+
+
+def _matching_count(connection: sqlite3.Connection, table: Table, where: Criterion, candidates: Sql) -> int:
+    return sum(1 for _ in _matches(connection, table, where, candidates))
 
 
 def _sorted_page(connection: sqlite3.Connection, table: Table, question: Question) -> list[Record]:

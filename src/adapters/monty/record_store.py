@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,8 @@ from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
 from domain.errors import StoreUnavailable, TandemError
 
+TRIAL_SECONDS = 2.0
+"""While writes fail, how often a ping tries to write: every probe of a service pings."""
 LONG_READS_MAX = 2
 """How many long reads run at once; one in memory, where a commit waits for it."""
 
@@ -43,6 +46,7 @@ class MontyRecordStore(Reader):
         self._file = SqliteFile(path, self._tuning)
         self._lock = None if directory is None else DirectoryLock(directory)
         self._writer: Writer | None = None
+        self._next_trial = 0.0
         self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:
@@ -104,10 +108,14 @@ class MontyRecordStore(Reader):
     async def ping(self) -> None:
         """Reads; after a write has failed it also writes, until that succeeds."""
         await self.fetch(CONTROL.collection, ["ping"])
-        if self._writer is not None and self._writer.is_failing:
-            await self._submit(take_room)
-            await self._submit(free_room)
-            self._writer.is_failing = False
+        if self._writer is None or not self._writer.is_failing:
+            return
+        if time.monotonic() < self._next_trial:
+            raise StoreUnavailable
+        self._next_trial = time.monotonic() + TRIAL_SECONDS
+        await self._submit(take_room)
+        await self._submit(free_room)
+        self._writer.is_failing = False
 
     async def facts(self) -> StoreFacts:
         """The versions of the libraries: the store is this process."""

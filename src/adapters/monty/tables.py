@@ -64,7 +64,7 @@ class Table:
         """What may yield an order."""
         live = [IS_DELETED] if any(key.live_only for key in spec.unique_keys) else []
         self._keyed = set(map(quoted, (*keyed, *live))) & set(map(quoted, scalars))
-        self._scalars = tuple(scalars.items())
+        self._scalars = tuple((name, _TYPES[kind]) for name, kind in scalars.items())
         self._names = ("version", "gone", "hash", *map(quoted, (*scalars, *self.lists)), "doc")
         self._prepare_statements()
 
@@ -73,6 +73,8 @@ class Table:
         self.insert = f"INSERT INTO {self.name}({names}, id) VALUES ({marks}, ?)"
         self.insert_numbered = f"INSERT INTO {self.name}({names}, id, n) VALUES ({marks}, ?, ?)"
         self.look = f"SELECT n, {', '.join(self._names[:-1])} FROM {self.name} WHERE id=?"
+        self.by_id = f"SELECT doc FROM {self.name} WHERE id = ?"
+        self.by_ids = f"SELECT doc FROM {self.name} WHERE id IN (SELECT value FROM json_each(?))"
         noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
         self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
         self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
@@ -133,7 +135,9 @@ class Table:
             return (record[VERSION], 1, *(None,) * (len(self._names) - 3), data)
         get = record.get
         values = [
-            None if (value := get(name)) is None else _stored(value, kind) for name, kind in self._scalars
+            # Most values are stored as they are; asking here spares a call for each.
+            value if value is None or (type(value) is kind and kind is not datetime) else _stored(value, kind)
+            for value, kind in [(get(name), kind) for name, kind in self._scalars]
         ]
         lists = [None if (value := get(name)) is None else _json_list(value) for name in self.lists]
         return (record[VERSION], 0, self._text_hash(record), *values, *lists, data)
@@ -198,7 +202,7 @@ class Table:
             # Nothing stored lies between milliseconds, but a bound may; SQLite compares both exactly.
             return (value - EPOCH) / MILLISECOND
         is_wide = type(value) is int and not -(2**63) <= value < 2**63
-        return float(value) if is_wide else _stored(value, kind)
+        return float(value) if is_wide else _stored(value, _TYPES[kind])
 
 
 def quoted(name: str) -> str:
@@ -221,10 +225,11 @@ def has_surrogates(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _stored(value: Any, kind: FieldKind) -> Any:
-    if type(value) is not _TYPES[kind]:
+def _stored(value: Any, kind: type[Any]) -> Any:
+    """The value of a column."""
+    if type(value) is not kind:
         return bson.encode({"": value})
-    return (value - EPOCH) // MILLISECOND if kind is FieldKind.INSTANT else value
+    return (value - EPOCH) // MILLISECOND if kind is datetime else value
 
 
 def _json_list(value: Any) -> Any:

@@ -34,10 +34,9 @@ class Pending:
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
         """Those of the ids that the store was not asked for yet, each once."""
+        seen, absent = self.seen, self.absent
         return [
-            id_
-            for id_ in dict.fromkeys(ids)
-            if (collection, id_) not in self.seen and (collection, id_) not in self.absent
+            id_ for id_ in dict.fromkeys(ids) if (key := (collection, id_)) not in seen and key not in absent
         ]
 
     def remember_answer(self, collection: str, ids: Iterable[str], found: Mapping[str, Record]) -> None:

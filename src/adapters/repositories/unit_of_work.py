@@ -1,8 +1,8 @@
 """Collects the entities that a use case saves, and commits them as one change set with its audit entries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import ID, VERSION, Record, instant_text
@@ -28,12 +28,18 @@ class _Repository(Generic[R]):
     def __init__(self, kind: type[R]) -> None:
         self._kind = kind
 
+    def __set_name__(self, owner: type["StoredUnitOfWork"], name: str) -> None:
+        owner._collections[name] = self._kind.spec.collection
+
     def __get__(self, work: "StoredUnitOfWork", owner: type) -> R:
         return self._kind(work._store, work._pending)
 
 
 class StoredUnitOfWork:
     """The port UnitOfWork over a record store."""
+
+    _collections: ClassVar[dict[str, str]] = {}
+    """The collection of each repository by its name; filled by the attributes below."""
 
     users = _Repository(StoredUsers)
     sessions = _Repository(StoredSessions)
@@ -58,18 +64,16 @@ class StoredUnitOfWork:
         return StoredAuditTrail(self._store)
 
     async def load(self, **ids_by_kind: Iterable[str]) -> None:
-        requested = {getattr(self, kind).spec.collection: list(ids) for kind, ids in ids_by_kind.items()}
-        while asked := self._still_unknown(requested):
+        unknown = {
+            collection: ids
+            for kind, requested in ids_by_kind.items()
+            if (ids := self._pending.unknown(collection := self._collections[kind], requested))
+        }
+        while unknown:
+            asked = {collection: ids[:FETCH_MAX] for collection, ids in unknown.items()}
             for collection, found in (await self._store.gather(asked)).items():
                 self._pending.remember_answer(collection, asked[collection], found)
-
-    def _still_unknown(self, requested: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Ids that the store was not asked for yet, at most FETCH_MAX per collection."""
-        return {
-            collection: unknown[:FETCH_MAX]
-            for collection, ids in requested.items()
-            if (unknown := self._pending.unknown(collection, ids))
-        }
+            unknown = {collection: rest for collection, ids in unknown.items() if (rest := ids[FETCH_MAX:])}
 
     async def commit(self) -> None:
         changes = list(self._pending)
