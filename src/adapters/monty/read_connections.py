@@ -72,7 +72,8 @@ class ReadConnections:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            self._abandoned.add(long)
+            if not running.done():  # Otherwise the connection may already serve another caller.
+                self._abandoned.add(long)
             raise
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
