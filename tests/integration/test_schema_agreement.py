@@ -155,12 +155,14 @@ def test_processes_that_migrate_at_once_take_turns(postgres_url: str) -> None:
 
 
 def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
-    upgrade(postgres_url)
+    upgrade(postgres_url, "0001")
+    before = _facts(postgres_url)
     with psycopg.connect(postgres_url) as reader:
         reader.execute("SELECT 1 FROM tandem_control")
         with pytest.raises(StoreUnavailable):
             downgrade(postgres_url, "base")
-    assert _current(postgres_url) == HEAD
+    assert _current(postgres_url) == "0001"
+    assert _facts(postgres_url) == before
 
 
 def test_an_unreachable_server_is_named_as_such(tmp_path: Path) -> None:

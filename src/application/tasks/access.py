@@ -29,7 +29,7 @@ async def visible_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
     await work.load(tasks=[id], watches=[watch_id(actor.id, id)])
     task = await work.tasks.get(id)
     if not may_see_task(without_teams(actor), task):
-        require_visible(may_see_task(await with_memberships(work, actor, _teams_of(task)), task))
+        require_visible(may_see_task(await with_memberships(work, actor, teams_of(task)), task))
     return task
 
 
@@ -48,7 +48,7 @@ async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
         work,
         actor,
         lambda principal: may_delete_task(principal, task),
-        teams=_teams_of(task),
+        teams=teams_of(task),
         message="Only the task's creator or owner can do this.",
     )
     return task
@@ -57,7 +57,7 @@ async def deletable_task(work: UnitOfWork, actor: Actor, id: str) -> Task:
 async def require_can_unassign(work: UnitOfWork, actor: Actor, task: Task) -> None:
     """Raises Forbidden unless the actor may end the task's assignment, now and at the commit."""
     await require_allowed(
-        work, actor, lambda principal: may_end_assignment(principal, task), teams=_teams_of(task)
+        work, actor, lambda principal: may_end_assignment(principal, task), teams=teams_of(task)
     )
 
 
@@ -69,7 +69,7 @@ async def require_can_choose_executor(
         work,
         actor,
         lambda principal: may_choose_executor(principal, task, executor_id),
-        teams=_teams_of(task),
+        teams=teams_of(task),
     )
 
 
@@ -79,16 +79,17 @@ async def require_can_move(work: UnitOfWork, actor: Actor, task: Task) -> None:
         work,
         actor,
         lambda principal: may_move_task(principal, task),
-        teams=_teams_of(task),
+        teams=teams_of(task),
         message="Only the task's creator or owner can move it to another project.",
     )
 
 
 async def principal_for(work: UnitOfWork, actor: Actor, task: Task) -> Principal:
     """The actor's principal with permissions in the teams on which access to the task depends."""
-    return await with_permissions(work, actor, _teams_of(task))
+    return await with_permissions(work, actor, teams_of(task))
 
 
-def _teams_of(task: Task) -> list[str | None]:
+def teams_of(task: Task) -> list[str | None]:
+    """The teams on which access to the task depends."""
     assigned = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
     return [task.team_id, assigned]

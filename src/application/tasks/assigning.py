@@ -3,7 +3,7 @@
 from application.access import is_allowed, require_allowed
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
-from application.tasks.access import visible_task
+from application.tasks.access import teams_of, visible_task
 from application.tasks.changes import TaskChange, TaskWriter
 from domain.assignment import Assignee, AssigneeType, TaskAssignment, assignment_id
 from domain.errors import RuleBroken, Violation
@@ -31,14 +31,13 @@ async def assign_task(writer: TaskWriter, task: Task, assignee: Assignee) -> tup
     current = await work.assignments.of_task(task.id)
     if current is not None and current.assignee == assignee == task.assignee:
         return task, current
-    assigned_team = task.assignee_id if task.assignee_type is AssigneeType.TEAM else None
     await _load_assignee(work, writer.actor, assignee)
     # Checked again by the commit: a user who is being removed from the team must not take a task of it.
     await require_allowed(
         work,
         writer.actor,
         lambda principal: may_give_task(principal, task, assignee),
-        teams=[task.team_id, assigned_team],
+        teams=teams_of(task),
         message="You cannot assign this task to others.",
     )
     await _require_assignee(writer, task, assignee)

@@ -196,7 +196,8 @@ class Endpoint:
             if request.method == "GET" and not is_volatile and has_seen(request.scope, entity.version):
                 return Answer(status=304, headers=headers)
             if declared.status == 201:
-                headers = ((b"location", f"{request.path}/{entity.id}".encode()), *headers)
+                address = f"{declared.location or request.path}/{entity.id}"
+                headers = ((b"location", address.encode()), *headers)
         return Answer(encoded(view), status=declared.status, headers=headers)
 
 

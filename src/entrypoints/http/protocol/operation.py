@@ -87,6 +87,7 @@ class Operation:
 
     summary: What the OpenAPI document says; without one the operation is not part of the document.
     status: The status of success. 201 adds Location.
+    location: The address below which Location names what was made; by default that of the request.
     view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
     is_public: Nobody has to be signed in.
     is_tagged: The answer is an entity under its ETag; by default where `view` is the view of an entity.
@@ -108,6 +109,7 @@ class Operation:
     parameters: frozenset[str]
     summary: str | None
     status: int = 200
+    location: str | None = None
     view: type[Struct] | None = None
     page_of: type[Struct] | None = None
     query: type[Query] = Query
