@@ -1,1 +1,1 @@
-"""HTTP: bodies in, use cases called, views out."""
+"""The HTTP interface: reads requests, calls use cases, answers with views."""

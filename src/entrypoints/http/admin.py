@@ -1,4 +1,4 @@
-"""/v1/admin: the trash of all users, its retention, and what this process knows about its stores."""
+"""/v1/admin: the trash of all users, its retention, and diagnostics of this process and its stores."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -21,7 +21,7 @@ Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
 class RunQuery(Query, rename="camel"):
-    """How to run."""
+    """Options of a retention run."""
 
     dry_run: bool = False
 
@@ -33,7 +33,7 @@ class CollectionTrashQuery(ListQuery, rename="camel"):
 
 
 class TrashHeapView(Struct, rename="camel"):
-    """How much of one collection is in the trash, and since when the oldest of it."""
+    """The number of deleted records in one collection, and when the oldest was deleted."""
 
     collection: str
     count: int
@@ -41,13 +41,13 @@ class TrashHeapView(Struct, rename="camel"):
 
 
 class TrashHeapsView(Struct):
-    """The trash of all users, by collection."""
+    """The trash of all users by collection."""
 
     items: tuple[TrashHeapView, ...]
 
 
 class TrashedView(Struct, rename="camel"):
-    """Something in the trash; once `dueAt` is past, the next run removes it for good."""
+    """A record in the trash. After `dueAt` the next retention run permanently removes it."""
 
     collection: str
     id: Id
@@ -59,10 +59,11 @@ class TrashedView(Struct, rename="camel"):
 
 
 class RetentionRunView(Struct, rename="camel"):
-    """What one run removed, by collection (in a dry run: what has expired, without what would go along).
+    """The result of one retention run: removed records by collection (in a dry run: expired ones, without dependents).
 
-    `detached` counts what stays and lost a label, a parent or a team that is gone. `kept` waits for another run:
-    somebody changed it in the same moment, or something in it still lives. The next run completes what is not.
+    `detached` counts remaining records that lost a reference to a removed label, parent or team. `kept` counts expired
+    records that wait for the next run because they changed during this one or still contain active records. If
+    `isComplete` is false, the next run continues.
     """
 
     at: InstantText
@@ -75,7 +76,7 @@ class RetentionRunView(Struct, rename="camel"):
 
 
 class RetentionView(Struct, rename="camel"):
-    """How long the trash keeps things, what is due by collection, and the last run."""
+    """The retention period of the trash, the expired records by collection, and the last run."""
 
     retention_days: int
     cutoff: InstantText
@@ -84,7 +85,7 @@ class RetentionView(Struct, rename="camel"):
 
 
 class SlowQueryView(Struct, rename="camel"):
-    """One operation of a store that took long; never with what values."""
+    """A slow operation of a store, without any stored values."""
 
     at: InstantText
     store: str
@@ -95,13 +96,13 @@ class SlowQueryView(Struct, rename="camel"):
 
 
 class SlowQueriesView(Struct):
-    """The newest slow operations of the process that answers, newest first."""
+    """The latest slow operations of the answering process, newest first."""
 
     items: tuple[SlowQueryView, ...]
 
 
 class CacheView(Struct, rename="camel"):
-    """How the process that answers uses its cache. `ratio` is null as long as nothing was asked for."""
+    """Cache statistics of the answering process. `ratio` is null before the first read."""
 
     is_configured: bool
     in_use: bool
@@ -111,7 +112,7 @@ class CacheView(Struct, rename="camel"):
 
 
 class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
-    """For administrators; everybody else is refused."""
+    """Operations for administrators; all other users get 403."""
 
     read_trash: ReadTrash
     list_trash: ListTrash
@@ -120,7 +121,7 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
     read_diagnostics: ReadDiagnostics
     retention_days: int
 
-    @operation("GET", "/trash", summary="Count what is in the trash of all", view=TrashHeapsView)
+    @operation("GET", "/trash", summary="Count the trash of all users by collection", view=TrashHeapsView)
     async def trash(self, actor: Actor) -> TrashHeapsView:
         views = [
             made_view(
@@ -143,22 +144,24 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
         found = await self.list_trash(actor, collection, page)
         return found.showing(lambda entity: _trashed_view(collection, entity, self.retention_days))
 
-    @operation("GET", "/retention", summary="Read what is due to be removed", view=RetentionView)
+    @operation(
+        "GET", "/retention", summary="Read the retention period and the expired records", view=RetentionView
+    )
     async def retention(self, actor: Actor) -> RetentionView:
         status = await self.read_retention(actor)
         last = None if status.last_run is None else _run_view(status.last_run)
         return made_view(status, RetentionView, expired=dict(status.expired), last_run=last)
 
-    @operation("POST", "/retention", summary="Remove what is due now", view=RetentionRunView)
+    @operation("POST", "/retention", summary="Permanently remove expired records now", view=RetentionRunView)
     async def run_retention(self, actor: Actor, query: RunQuery) -> RetentionRunView:
         return _run_view(await self.purge_expired(actor, is_dry_run=query.dry_run))
 
-    @operation("GET", "/slow-queries", summary="List slow operations of stores", view=SlowQueriesView)
+    @operation("GET", "/slow-queries", summary="List slow store operations", view=SlowQueriesView)
     async def slow_queries(self, actor: Actor) -> SlowQueriesView:
         found = self.read_diagnostics.slow_queries(actor)
         return SlowQueriesView(tuple(made_view(slow, SlowQueryView) for slow in found))
 
-    @operation("GET", "/cache", summary="Read how the cache is used", view=CacheView)
+    @operation("GET", "/cache", summary="Read cache statistics", view=CacheView)
     async def cache(self, actor: Actor) -> CacheView:
         use = self.read_diagnostics.cache_use(actor)
         if use is None:
@@ -176,7 +179,7 @@ def _trashed_view(collection: str, entity: Entity, retention_days: int) -> Trash
         entity,
         TrashedView,
         collection=collection,
-        # A task has a title, everything else a name.
+        # A task has a title, all other entities have a name.
         name=getattr(entity, "title", None) or getattr(entity, "name", ""),
         deleted_at=instant_text(deleted_at),
         due_at=instant_text(deleted_at + timedelta(days=retention_days)),

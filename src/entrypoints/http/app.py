@@ -1,4 +1,4 @@
-"""The application: the list of resources, the one layer around them, the one way errors leave it."""
+"""The application: the list of resources, the request layer around them, and the exception handler."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -70,10 +70,10 @@ def create_app(
     lifespan: Sequence[Lifespan] = (),
     is_started: Callable[[], bool] = lambda: True,
 ) -> Litestar:
-    """The whole interface over a container whose stores may still be closed.
+    """The application over a container whose stores may still be closed.
 
-    `lifespan` opens and closes what the container holds, in order and reverse order; while `is_started` is false,
-    `/startupz` and `/readyz` answer 503. Raises MissingPart if something cannot be built.
+    `lifespan` opens the container's parts in order and closes them in reverse order; while `is_started` is false,
+    `/startupz` and `/readyz` answer 503. Raises MissingPart if a part cannot be built.
     """
     logger.configure(patcher=name_request)
     settings, access_lines = container.settings(), container.access_log()
@@ -85,7 +85,7 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    # Around everything, addresses that do not exist included: the framework's own middleware sees matched routes only.
+    # Wraps all requests, including those for unknown addresses: the framework's middleware only sees matched routes.
     app.asgi_handler = RequestLayer(
         app.asgi_handler,
         counters=container.request_metrics(),

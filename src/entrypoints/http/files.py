@@ -1,4 +1,4 @@
-"""/v1/imports and /v1/exports: files of other trackers."""
+"""/v1/imports and /v1/exports: files in the formats of other trackers."""
 
 import asyncio
 from typing import Annotated, Literal
@@ -18,10 +18,10 @@ from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import Id, Query
 
 FILES_MAX = 2
-"""How many files this process reads or writes at once: each may be large."""
+"""How many files this process reads or writes at once, since each may be large."""
 LINES_TYPE = "application/x-ndjson"
 FILE_TYPES = (LINES_TYPE, "application/octet-stream", "text/plain")
-"""What a file of lines is sent as: programs do not agree on the first, and know the others."""
+"""Accepted media types of a JSON Lines file: the first is not registered, so programs also send the others."""
 
 Format = Literal["beads"]
 ReceivingProject = Annotated[
@@ -29,14 +29,14 @@ ReceivingProject = Annotated[
     Meta(
         min_length=1,
         max_length=NAME_LENGTH_MAX,
-        description="The name of the project of yours that receives the tasks, made where there is none; without it,"
-        " the name of the format.",
+        description="The name of your project that receives the tasks; it is created if you have none of that name. The"
+        " default is the name of the format.",
     ),
 ]
 
 
 class ImportQuery(Query, rename="camel"):
-    """What the file is, and where to. With `dryRun` nothing is changed."""
+    """The format of the file and the receiving project. With `dryRun` nothing is changed."""
 
     format: Format
     project: ReceivingProject | None = None
@@ -44,7 +44,7 @@ class ImportQuery(Query, rename="camel"):
 
 
 class ExportQuery(Query, rename="camel"):
-    """What to write; without `projectId`, all that the caller may see."""
+    """The format, and the project to export; without `projectId` all tasks that the caller may see."""
 
     format: Format
     project_id: Id | None = None
@@ -59,14 +59,14 @@ class ReceiverView(Struct, rename="camel"):
 
 
 class SkipView(Struct):
-    """An issue that was left alone, and why."""
+    """A skipped issue and the reason."""
 
     key: str
     why: str
 
 
 class LossView(Struct):
-    """How often the same was lost for the same reason, and the keys of a few issues that lost it."""
+    """How often a field was lost for the same reason, with the keys of some of the issues."""
 
     field: str
     why: str
@@ -75,7 +75,7 @@ class LossView(Struct):
 
 
 class ImportReportView(Struct, rename="camel"):
-    """What an import did, or with `dryRun` would do: `counts` says how many issues met which fate."""
+    """The result of an import or of its dry run; `counts` holds the number of issues by outcome."""
 
     format: str
     dry_run: bool
@@ -87,22 +87,22 @@ class ImportReportView(Struct, rename="camel"):
 
 
 class FileSlots(asyncio.Semaphore):
-    """Whoever holds one of these slots may hold a file in memory."""
+    """Limits how many files are in memory at once: one slot per file."""
 
     def __init__(self) -> None:
         super().__init__(FILES_MAX)
 
 
 class ImportController(Controller, path="/v1/imports"):
-    """Everybody imports, into projects of their own."""
+    """Imports into projects of the caller."""
 
     import_issues: ImportIssues
     file_slots: FileSlots
 
     @operation(
         "POST",
-        summary="Import the issues of another tracker; the same file again brings only what is missing, also where time"
-        " ran out",
+        summary="Import issues from another tracker; importing the same file again, for example after a timeout, adds"
+        " only the missing issues",
         view=ImportReportView,
         file_types=FILE_TYPES,
         stored=False,
@@ -110,13 +110,13 @@ class ImportController(Controller, path="/v1/imports"):
     )
     async def run(self, request: Request, actor: Actor, query: ImportQuery) -> ImportReportView:
         async with self.file_slots:
-            asked = ImportRequest(
+            import_request = ImportRequest(
                 content=await request.body(CONTENT_BYTES_MAX),
                 format=query.format,
                 project_name=query.project or query.format.capitalize(),
                 is_dry_run=query.dry_run,
             )
-            return _report_view(await self.import_issues(actor, asked))
+            return _report_view(await self.import_issues(actor, import_request))
 
 
 def _report_view(report: ImportReport) -> ImportReportView:
@@ -132,14 +132,14 @@ def _report_view(report: ImportReport) -> ImportReportView:
 
 
 class ExportController(Controller, path="/v1/exports"):
-    """Everybody exports what they may see."""
+    """Exports of the tasks that the caller may see."""
 
     export_tasks: ExportTasks
     file_slots: FileSlots
 
     @operation(
         "GET",
-        summary="Export tasks, the trash included, as a file that an import reads again",
+        summary="Export tasks, including deleted ones, as a file that can be imported again",
         media_type=LINES_TYPE,
         also=(404, 410, 422),
     )

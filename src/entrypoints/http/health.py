@@ -1,4 +1,4 @@
-"""Health, probes and metrics: for machines that watch the service, and for strangers, so nothing secret is shown."""
+"""Health, probes and metrics. They need no sign-in, so they must not show anything secret."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -25,14 +25,14 @@ STORE = "db"
 
 
 class ComponentView(Struct, omit_defaults=True):
-    """One part of the service."""
+    """The status of one component."""
 
     status: str
     detail: str | None = None
 
 
 class HealthView(Struct):
-    """Whether requests can be answered, and each part."""
+    """Whether the service can answer requests, and the status of each component."""
 
     status: str
     components: dict[str, ComponentView]
@@ -45,29 +45,31 @@ class StatusView(Struct):
 
 
 class RequestMetrics(Protocol):
-    """Request counters that can be shown."""
+    """Request counters that can be rendered."""
 
     def render(self, sync: SyncMetrics | None = None) -> str:
-        """Everything counted so far, and the state of the mirror if it is given, as Prometheus text."""
+        """All counters, and the state of the mirror if it is given, as Prometheus text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorReader:
-    """Reads the metrics of the mirror where an answer must not wait for them."""
+    """Reads the metrics of the mirror within a time limit."""
 
     operate_sync: OperateSync
     is_started: Callable[[], bool]
 
     async def metrics(self, request_id: str) -> SyncMetrics | None:
-        """The metrics of the mirror; None if the source is not open or does not give them in time."""
+        """The metrics of the mirror; None if the source is not open or does not answer in time."""
         if not self.is_started():
             return None
         try:
             async with asyncio.timeout(SYNC_SECONDS_MAX):
                 return await self.operate_sync.metrics(system_actor(request_id))
         except (TandemError, TimeoutError) as error:
-            logger.bind(request_id=request_id).warning("no metrics of the mirror: {}", error)
+            logger.bind(request_id=request_id).warning(
+                "The metrics of the mirror could not be read: {}", error
+            )
             return None
 
 
@@ -85,7 +87,7 @@ def _status_answer(*, is_up: bool) -> Answer:
 
 
 class HealthController(Controller):
-    """Probes. `is_started` turns true once the stores are open."""
+    """Probes. `is_started` returns true once the stores are open."""
 
     health_probe: HealthProbe
     request_metrics: RequestMetrics
@@ -93,7 +95,11 @@ class HealthController(Controller):
     is_started: Callable[[], bool]
 
     @operation(
-        "GET", "/v1/health", summary="Read whether requests can be answered", view=HealthView, public=True
+        "GET",
+        "/v1/health",
+        summary="Check whether the service can answer requests",
+        view=HealthView,
+        public=True,
     )
     async def health(self) -> Answer:
         components = await self.health_probe.components()
@@ -104,7 +110,12 @@ class HealthController(Controller):
         return _answer(HealthView(UP if is_up else DOWN, views), is_up=is_up)
 
     @operation(
-        "GET", "/livez", summary="Whether the process runs", view=StatusView, public=True, free_query=True
+        "GET",
+        "/livez",
+        summary="Check whether the process is running",
+        view=StatusView,
+        public=True,
+        free_query=True,
     )
     async def live(self) -> Answer:
         return _status_answer(is_up=True)
@@ -112,7 +123,7 @@ class HealthController(Controller):
     @operation(
         "GET",
         "/readyz",
-        summary="Whether requests should be sent here",
+        summary="Check whether this process should receive requests",
         view=StatusView,
         public=True,
         free_query=True,
@@ -123,7 +134,7 @@ class HealthController(Controller):
     @operation(
         "GET",
         "/startupz",
-        summary="Whether the stores are open",
+        summary="Check whether the stores are open",
         view=StatusView,
         public=True,
         free_query=True,
@@ -132,7 +143,12 @@ class HealthController(Controller):
         return _status_answer(is_up=self.is_started())
 
     @operation(
-        "GET", "/metrics", summary="Prometheus metrics", public=True, free_query=True, media_type="text/plain"
+        "GET",
+        "/metrics",
+        summary="Read Prometheus metrics",
+        public=True,
+        free_query=True,
+        media_type="text/plain",
     )
     async def metrics(self, request: Request) -> Answer:
         text = self.request_metrics.render(await self.mirror.metrics(request.request_id))

@@ -1,4 +1,4 @@
-"""/v1/audit, the one version contract (list, read, compare, roll back, audit), and how audit entries are shown."""
+"""/v1/audit, the version history of entities (list, read, compare, roll back, audit), and views of audit entries."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,14 +31,14 @@ from entrypoints.http.protocol.schemas import (
 
 
 class ChangeView(Struct):
-    """One field before and after, as the entity's view shows it."""
+    """The value of one field before and after the change, as the entity's view shows it."""
 
     before: Any
     after: Any
 
 
 class AuditEntryView(Struct, rename="camel"):
-    """Who did what, when, by which request. `sync`: how far the mirrored copy is, null where nothing is mirrored."""
+    """A change with its actor, time, request and changed fields. `sync` is its mirror status, null without a mirror."""
 
     id: Id
     collection: str
@@ -63,7 +63,7 @@ class VersionView(Struct, rename="camel"):
 
 
 class DiffView(Struct, rename="camel"):
-    """What differs between two versions."""
+    """The differences between two versions."""
 
     from_: int = msgspec.field(name="from")
     to: int
@@ -71,20 +71,20 @@ class DiffView(Struct, rename="camel"):
 
 
 class RollbackBody(Body, rename="camel"):
-    """Which version to put back."""
+    """The version to restore."""
 
     version: VersionNumber
 
 
 class DiffQuery(Query):
-    """Which two versions to compare."""
+    """The two versions to compare."""
 
     from_: Version = msgspec.field(name="from")
     to: Version
 
 
 class AuditQuery(ListQuery, rename="camel"):
-    """Which entries; `from` is inclusive, `to` exclusive."""
+    """Filters for audit entries; `from` is inclusive, `to` exclusive."""
 
     usual_order = "-at"
 
@@ -98,7 +98,7 @@ class AuditQuery(ListQuery, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What audit entries show of one collection; see Resource."""
+    """The fields of one collection that audit entries show; see Resource."""
 
     fields: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
@@ -106,7 +106,7 @@ class _Shown:
 
 
 class AuditViews:
-    """Shows audit entries: the fields that the entity's view has, in its form, and no others."""
+    """Makes views of audit entries, with the fields and formats of the entity's view only."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self._shown = {
@@ -120,11 +120,11 @@ class AuditViews:
         }
 
     def entry(self, entry: AuditEntry) -> AuditEntryView:
-        """An entry, for whoever may see the entity it is about."""
+        """The view of an entry for a reader who may see its entity."""
         return made_view(entry, AuditEntryView, changes=self._changes(entry), sync=entry.sync_status)
 
     def entry_for(self, actor: Actor, entry: AuditEntry) -> AuditEntryView:
-        """An entry, for a reader who need not see what is private to the user that it is about."""
+        """The view of an entry, without private fields unless the reader is that user or an administrator."""
         view = self.entry(entry)
         if entry.entity_id != actor.id and not is_admin(actor.grants):
             private = self._shown.get(entry.collection, _Shown()).private
@@ -132,7 +132,7 @@ class AuditViews:
         return view
 
     def version(self, entry: AuditEntry) -> VersionView:
-        """An entry as a version in a history."""
+        """The view of an entry as a version in a history."""
         return made_view(entry, VersionView, changes=self._changes(entry))
 
     def _changes(self, entry: AuditEntry) -> dict[str, ChangeView]:
@@ -150,7 +150,7 @@ class AuditViews:
 
 
 class RollBack(Protocol):
-    """Puts an earlier version back as a new one."""
+    """Restores an earlier version as a new one."""
 
     def __call__(
         self, actor: Actor, id: str, /, *, version: int, expected_version: int | None
@@ -158,7 +158,7 @@ class RollBack(Protocol):
 
 
 class HistoryController(Controller, path="/v1/audit"):
-    """The history of one entity. Each resource with versions inherits it, with its address, view and collection."""
+    """The history of one entity. A resource with versions inherits it and sets its address, view and collection."""
 
     get: Load
     roll_back: RollBack
@@ -192,7 +192,7 @@ class HistoryController(Controller, path="/v1/audit"):
         await self.get(actor, id)
         return await self.list_versions(actor, self.collection or "", id, page)
 
-    @operation("GET", "/versions/{version}", summary="Read it as it was", view=EntityView)
+    @operation("GET", "/versions/{version}", summary="Read an earlier version", view=EntityView)
     async def version(self, actor: Actor, id: str, version: int) -> Tagged:
         return await self.get(actor, id, version=version)
 
@@ -206,17 +206,17 @@ class HistoryController(Controller, path="/v1/audit"):
     @operation(
         "POST",
         "/rollback",
-        summary="Put an earlier version back, as a new one",
+        summary="Restore an earlier version as a new version",
         view=EntityView,
         repeatable=True,
         also=(403,),
     )
-    async def put_back(self, actor: Actor, id: str, body: RollbackBody, expected: int | None) -> Tagged:
+    async def roll_back_to(self, actor: Actor, id: str, body: RollbackBody, expected: int | None) -> Tagged:
         return await self.roll_back(actor, id, version=body.version, expected_version=expected)
 
 
 class AuditController(Controller, path="/v1/audit"):
-    """The whole audit trail: administrators see all of it, others see what they did."""
+    """The audit trail: administrators see all entries, other users see their own."""
 
     list_entries: ListAuditEntries
     audit_views: AuditViews
@@ -225,7 +225,7 @@ class AuditController(Controller, path="/v1/audit"):
         "GET", summary="List audit entries, newest first", page_of=AuditEntryView, stored=False, also=(403,)
     )
     async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
-        asked = AuditFilter(
+        filter_ = AuditFilter(
             collection=query.collection,
             entity_id=query.entity_id,
             actor_id=query.actor_id,
@@ -233,7 +233,7 @@ class AuditController(Controller, path="/v1/audit"):
             since=query.from_,
             until=query.to,
         )
-        found = await self.list_entries(actor, asked, page)
+        found = await self.list_entries(actor, filter_, page)
         return found.showing(lambda entry: self.audit_views.entry_for(actor, entry))
 
 

@@ -37,7 +37,7 @@ class LabelBody(Body, rename="camel"):
 
 
 class LabelPatch(Body, rename="camel"):
-    """Changes of a label (merge patch)."""
+    """Changes to a label (merge patch)."""
 
     name: LabelName | UnsetType = UNSET
     color: Color | UnsetType = UNSET
@@ -51,7 +51,7 @@ class LabelView(EntityView, rename="camel"):
 
 
 class LabelQuery(SearchQuery, rename="camel"):
-    """Which labels, in which order."""
+    """Filters and order of labels."""
 
     usual_order: ClassVar[str] = "name"
 
@@ -59,7 +59,7 @@ class LabelQuery(SearchQuery, rename="camel"):
 
 
 class LabelController(TrashController, path="/v1/labels", collection="labels", view=LabelView):
-    """Labels, which have a trash and no version contract."""
+    """Labels, which have a trash but no version history."""
 
     get: GetLabel
     delete: DeleteLabel

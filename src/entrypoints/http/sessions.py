@@ -1,6 +1,6 @@
-"""/v1/auth: signing in (with Google, or without proof in development), refreshing, signing out.
+"""/v1/auth: signing in (with Google, or by e-mail address alone in development), refreshing, signing out.
 
-Whatever goes wrong while signing in with Google sends the browser back with a code, and changes nothing.
+If a sign-in with Google fails, the browser is redirected to UI_URL with an error code, and nothing is changed.
 """
 
 from typing import Annotated
@@ -22,19 +22,19 @@ from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.request import RawHeaders, Request
 from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import Id, InstantText
-from entrypoints.http.security.authentication import Authentication, Brought
+from entrypoints.http.security.authentication import Authentication, PresentedTokens
 from entrypoints.http.security.cookies import TICKET
 from entrypoints.http.security.rate_limit import RateLimiter
 from entrypoints.http.users import UserName, UserView, whole_user_view
 
 BEARER = "Bearer"
 BODY_BYTES_MAX = 16 * 1024
-"""Nobody has to be signed in to send these bodies, so nobody may make them long."""
+"""Small, because anybody can send these bodies without signing in."""
 TICKET_SECONDS = 10 * 60
 QUERY_LENGTH_MAX = 16 * 1024
 PARAMETERS_MAX = 50
 NOT_SET_UP = (
-    "Sign-in with Google is not set up here: set GOOGLE_OAUTH_CLIENT_ID and GOOGLE_OAUTH_CLIENT_SECRET."
+    "Sign-in with Google is not configured: set GOOGLE_OAUTH_CLIENT_ID and GOOGLE_OAUTH_CLIENT_SECRET."
 )
 
 Email = Annotated[
@@ -50,20 +50,20 @@ RefreshTokenText = Annotated[str, Meta(max_length=200)]
 
 
 class DevTokenBody(Struct, rename="camel", forbid_unknown_fields=True):
-    """Who wants to sign in."""
+    """The user to sign in; `name` is used for a new account."""
 
     email: Email
     name: UserName | None = None
 
 
 class RefreshBody(Struct, rename="camel", forbid_unknown_fields=True):
-    """The present refresh token; absent where the browser sends it as a cookie."""
+    """The current refresh token; absent if the browser sends it as a cookie."""
 
     refresh_token: RefreshTokenText | UnsetType = UNSET
 
 
 class SignedInView(Struct, rename="camel"):
-    """Tokens and whom they speak for."""
+    """New tokens and their user."""
 
     access_token: str
     refresh_token: str
@@ -73,7 +73,7 @@ class SignedInView(Struct, rename="camel"):
 
 
 class RefreshedView(Struct, rename="camel"):
-    """The same; without the tokens where they went into cookies, out of reach of scripts."""
+    """New tokens and their user; without the tokens if they were set as cookies that scripts cannot read."""
 
     token_type: str
     expires_in_seconds: int
@@ -83,7 +83,7 @@ class RefreshedView(Struct, rename="camel"):
 
 
 class SessionEntryView(Struct, rename="camel"):
-    """What audit entries show of a session. The hash of a refresh token is shown to nobody."""
+    """The fields of a session in audit entries. The hash of a refresh token is never shown."""
 
     user_id: Id
     expires_at: InstantText
@@ -94,7 +94,7 @@ class SessionEntryView(Struct, rename="camel"):
 
 
 class SessionController(Controller, path="/v1/auth"):
-    """Tokens."""
+    """Sessions and their tokens."""
 
     sign_in: SignInByEmail
     refresh_session: RefreshSession
@@ -106,7 +106,7 @@ class SessionController(Controller, path="/v1/auth"):
     @operation(
         "POST",
         "/dev/token",
-        summary="Sign in without proof; only in development and test, 404 otherwise",
+        summary="Sign in with an e-mail address alone; only in development and test, 404 otherwise",
         view=SignedInView,
         body_bytes_max=BODY_BYTES_MAX,
         public=True,
@@ -117,7 +117,7 @@ class SessionController(Controller, path="/v1/auth"):
     async def dev_token(self, request: Request, body: DevTokenBody) -> SignedInView:
         if self.sign_in_limiter is not None:
             self.sign_in_limiter.require(f"e-mail {normal_email(body.email)}")
-        found, tokens = await self.sign_in(_nobody(request), body.email, body.name)
+        found, tokens = await self.sign_in(_unknown_actor(request), body.email, body.name)
         return SignedInView(
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token,
@@ -129,7 +129,7 @@ class SessionController(Controller, path="/v1/auth"):
     @operation(
         "POST",
         "/refresh",
-        summary="Exchange the present refresh token, of body or cookie, for new tokens; an older one ends the session",
+        summary="Exchange the current refresh token (body or cookie) for new tokens; an older one ends the session",
         view=RefreshedView,
         body_bytes_max=BODY_BYTES_MAX,
         public=True,
@@ -137,12 +137,12 @@ class SessionController(Controller, path="/v1/auth"):
         also=(401, 403, 409),
     )
     async def refresh(self, request: Request, body: RefreshBody | None) -> RefreshedView | Answer:
-        brought = self._brought(request, body)
-        if brought.refresh_token is None:
+        presented = self._presented_tokens(request, body)
+        if presented.refresh_token is None:
             raise Unauthenticated("Send the refresh token, in the body as `refreshToken` or as a cookie.")
-        self._require_own_browser(request, brought)
-        found, tokens = await self.refresh_session(_nobody(request), brought.refresh_token)
-        if not brought.by_cookie:
+        self._require_own_browser(request, presented)
+        found, tokens = await self.refresh_session(_unknown_actor(request), presented.refresh_token)
+        if not presented.by_cookie:
             return _refreshed_view(found, tokens, with_tokens=True)
         headers = (*NO_STORE, *self.authentication.session_cookies(request.scope, tokens))
         return Answer(encoded(_refreshed_view(found, tokens, with_tokens=False)), headers=headers)
@@ -150,40 +150,42 @@ class SessionController(Controller, path="/v1/auth"):
     @operation(
         "POST",
         "/logout",
-        summary="End the session of the token that comes with this request, expired or not",
+        summary="End the session of the token in this request, even if the token has expired",
         status=204,
         body_bytes_max=BODY_BYTES_MAX,
         public=True,
         also=(401, 403, 409),
     )
     async def log_out(self, request: Request, body: RefreshBody | None) -> Answer:
-        brought = self._brought(request, body)
+        presented = self._presented_tokens(request, body)
         removed = (*NO_STORE, *self.authentication.cookies.signed_out(request.scope))
         try:
-            self._require_own_browser(request, brought)
+            self._require_own_browser(request, presented)
             await self.end_session(
-                _nobody(request), access_token=brought.access_token, refresh_token=brought.refresh_token
+                _unknown_actor(request),
+                access_token=presented.access_token,
+                refresh_token=presented.refresh_token,
             )
         except Unauthenticated:
-            # Cookies that open nothing are removed all the same; nothing else could rid a browser of them.
-            if not brought.by_cookie:
+            # Invalid cookies are removed as well, because a browser has no other means to get rid of them.
+            if not presented.by_cookie:
                 raise
         return Answer(status=204, headers=removed)
 
-    def _brought(self, request: Request, body: RefreshBody | None) -> Brought:
-        """The tokens to work with: a refresh token in the body wins over everything a browser adds on its own."""
+    def _presented_tokens(self, request: Request, body: RefreshBody | None) -> PresentedTokens:
+        """The tokens of the request: a refresh token in the body takes precedence over headers and cookies."""
         if body is not None and not isinstance(body.refresh_token, UnsetType):
-            return Brought(None, body.refresh_token, by_cookie=False)
-        return self.authentication.brought(request.scope)
+            return PresentedTokens(None, body.refresh_token, by_cookie=False)
+        return self.authentication.presented_tokens(request.scope)
 
-    def _require_own_browser(self, request: Request, brought: Brought) -> None:
-        if brought.by_cookie:
-            session_id = self.authentication.session_brought(brought)
+    def _require_own_browser(self, request: Request, presented: PresentedTokens) -> None:
+        if presented.by_cookie:
+            session_id = self.authentication.session_id_of(presented)
             self.authentication.guard.require_own_browser(request.scope, session_id)
 
 
 class GoogleController(Controller, path="/v1/auth/google"):
-    """Signing in with Google. `provider` and `sign_in` are None if it is not set up."""
+    """Signing in with Google. `provider` and `sign_in` are None if it is not configured."""
 
     provider: IdentityProvider | None
     sign_in: SignInWithProvider | None
@@ -193,7 +195,7 @@ class GoogleController(Controller, path="/v1/auth/google"):
     @operation(
         "GET",
         "/login",
-        summary="Send the browser to Google to sign in; 404 where that is not set up",
+        summary="Redirect the browser to Google to sign in; 404 if sign-in with Google is not configured",
         status=302,
         public=True,
         also=(404,),
@@ -208,11 +210,11 @@ class GoogleController(Controller, path="/v1/auth/google"):
         ticket = self.authentication.cookies.ticket(request.scope, start.ticket, TICKET_SECONDS)
         return _redirected(start.url, ticket)
 
-    # The provider may send more parameters than we know of.
+    # The provider may send parameters that are unknown here.
     @operation(
         "GET",
         "/callback",
-        summary="Where Google sends the browser back: sets cookies, goes on to UI_URL with `success=true` or"
+        summary="Complete the sign-in with Google: set cookies and redirect to UI_URL with `success=true` or"
         " `error=code`",
         status=302,
         public=True,
@@ -226,11 +228,11 @@ class GoogleController(Controller, path="/v1/auth/google"):
         if "error" in given:
             is_no = given["error"] == SignInFailure.DENIED
             failure = SignInFailure.DENIED if is_no else SignInFailure.PROVIDER_REFUSED
-            return self._failed(request, failure, "the provider says so")
+            return self._failed(request, failure, "the provider reported an error")
         ticket = self.authentication.cookies.read(request.scope, TICKET)
         state, code = given.get("state", ""), given.get("code", "")
         try:
-            _, tokens = await self.sign_in(_nobody(request), ticket=ticket, state=state, code=code)
+            _, tokens = await self.sign_in(_unknown_actor(request), ticket=ticket, state=state, code=code)
         except SignInFailed as failed:
             return self._failed(request, failed.failure, str(failed))
         except TandemError as error:
@@ -239,19 +241,19 @@ class GoogleController(Controller, path="/v1/auth/google"):
         return self._back(request, ("success", "true"), cookies)
 
     def _failed(self, request: Request, code: str, reason: str) -> Answer:
-        logger.info("Nobody was signed in: {} ({}).", str(code), reason)
+        logger.info("Sign-in failed: {} ({}).", str(code), reason)
         return self._back(request, ("error", str(code)))
 
     def _back(self, request: Request, outcome: tuple[str, str], cookies: RawHeaders = ()) -> Answer:
-        """To UI_URL, which only a setting names. The ticket is used up, whatever came of it."""
+        """Redirects to UI_URL, which only the settings determine, and removes the ticket, which is used up."""
         address = self.settings.http.ui_address
         joint = "&" if "?" in address else "?"
         used = self.authentication.cookies.ticket(request.scope, "", 0)
         return _redirected(f"{address}{joint}{urlencode([outcome])}", (*cookies, *used))
 
 
-def _nobody(request: Request) -> Actor:
-    """Whoever signs in is not known yet, so Tandem itself acts."""
+def _unknown_actor(request: Request) -> Actor:
+    """The system actor, because the user is not known before the sign-in."""
     return system_actor(request.request_id)
 
 
@@ -269,7 +271,7 @@ def _redirected(address: str, cookies: RawHeaders) -> Answer:
 
 
 def _parameters(raw: bytes) -> dict[str, str]:
-    """What the provider sent back; whatever is malformed or given twice counts as missing."""
+    """The parameters that the provider sent; malformed and repeated ones count as missing."""
     if len(raw) > QUERY_LENGTH_MAX:
         return {}
     try:

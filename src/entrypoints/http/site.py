@@ -1,4 +1,4 @@
-"""Pages for people: the front page, the reader of the interface, and the meaning of each problem."""
+"""HTML pages: the front page, the API documentation, and an explanation of each problem."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ _KEPT: RawHeaders = ((b"cache-control", b"public, no-cache"),)
 
 
 class Assets:
-    """The files beside this module, read once, each under the tag of its content."""
+    """The files in `assets`, read once; the ETag of each is a digest of its content."""
 
     def __init__(self, assemble_openapi: Callable[[], dict[str, Any]]) -> None:
         self._assemble_openapi = assemble_openapi
@@ -48,17 +48,17 @@ class Assets:
         self._openapi: bytes | None = None
 
     def answer(self, request: Request, name: str) -> Answer:
-        """One file. Raises NotFound."""
+        """The answer with one file. Raises NotFound."""
         if name not in self._files:
             raise NotFound("There is nothing at this address.")
         return _kept_answer(request, self._files[name], media_type=_MEDIA_TYPES[name])
 
     def page(self, name: str, **values: str) -> bytes:
-        """A page filled in; the values are HTML already."""
+        """The page filled with values that are already HTML."""
         return self._templates[name].substitute(values).encode()
 
     def openapi(self, request: Request) -> Answer:
-        """The OpenAPI document, assembled at the first request for it."""
+        """The answer with the OpenAPI document, which the first request assembles."""
         if self._openapi is None:
             self._openapi = encoded(self._assemble_openapi())
         return _kept_answer(request, self._openapi, media_type=b"application/json")
@@ -80,7 +80,7 @@ _page = partial(operation, "GET", public=True, free_query=True)
 
 
 class SiteController(Controller):
-    """Pages and the files they need; nothing comes from elsewhere."""
+    """Pages and the files they need; they load nothing from other hosts."""
 
     settings: Settings
     mirror: MirrorReader
@@ -91,7 +91,7 @@ class SiteController(Controller):
         sync = await self.mirror.metrics(request.request_id)
         page = self.assets.page(
             "home",
-            arrangement=_arrangement(self.settings, sync),
+            stores=_stores(self.settings, sync),
             mirror=_mirror(self.settings, sync),
             rows="\n".join(_sync_rows(sync)),
             steps=_steps(request, self.settings),
@@ -133,7 +133,7 @@ class SiteController(Controller):
     async def problem(self, code: str) -> Answer:
         kind = _distinct_kinds().get(code)
         if kind is None:
-            raise NotFound("There is no such problem.")
+            raise NotFound("There is no problem with this code; /problems lists all of them.")
         content = (
             f"<p>{escape((kind.__doc__ or '').strip())}</p>"
             f"<dl><dt>Code</dt><dd><code>{kind.code}</code></dd><dt>Status</dt><dd>{_statuses(kind)}</dd></dl>"
@@ -156,7 +156,7 @@ def _statuses(kind: type[TandemError]) -> str:
     return " or ".join(map(str, found))
 
 
-def _arrangement(settings: Settings, sync: SyncMetrics | None) -> str:
+def _stores(settings: Settings, sync: SyncMetrics | None) -> str:
     source = escape(sync.source if sync else settings.stores.source)
     target = sync.target if sync else settings.stores.target
     if target is None:
@@ -168,10 +168,10 @@ def _mirror(settings: Settings, sync: SyncMetrics | None) -> str:
     if settings.stores.target is None and (sync is None or sync.target is None):
         return "none"
     if sync is None:
-        return '<span class="bad">not known right now</span>'
-    state = "paused" if sync.paused else "answers" if sync.target_reachable else "does not answer"
+        return '<span class="bad">currently unknown</span>'
+    state = "paused" if sync.paused else "reachable" if sync.target_reachable else "unreachable"
     css = "good" if sync.target_reachable and not sync.paused else "bad"
-    return f'mode <code>{escape(sync.mode)}</code>, the target <span class="{css}">{state}</span>'
+    return f'mode <code>{escape(sync.mode)}</code>, target <span class="{css}">{state}</span>'
 
 
 def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
     totals = metrics_view(sync).totals
     waiting = f"{totals.pending} pending, {totals.failed} failed, {totals.parked} parked"
     yield f"<dt>Mirrored</dt><dd>{totals.synced} changes</dd>"
-    yield f"<dt>Not yet</dt><dd>{waiting}</dd>"
+    yield f"<dt>Not yet mirrored</dt><dd>{waiting}</dd>"
 
 
 def _steps(request: Request, settings: Settings) -> str:
@@ -195,6 +195,6 @@ def _steps(request: Request, settings: Settings) -> str:
     )
     use = f'curl -s {address}/v1/projects -H "Authorization: Bearer $TOKEN"'
     return (
-        f"<p>Get a token; the first user administers the installation:</p><pre><code>{sign_in}</code></pre>"
-        f"<p>Put its <code>accessToken</code> into <code>TOKEN</code> and use it:</p><pre><code>{use}</code></pre>"
+        f"<p>Get a token; the first user becomes the administrator:</p><pre><code>{sign_in}</code></pre>"
+        f"<p>Store its <code>accessToken</code> in <code>TOKEN</code> and use it:</p><pre><code>{use}</code></pre>"
     )

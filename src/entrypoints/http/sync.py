@@ -1,4 +1,4 @@
-"""/v1/sync: the mirror, for administrators."""
+"""/v1/sync: the state of the mirror, for administrators."""
 
 from datetime import datetime
 
@@ -16,13 +16,13 @@ from entrypoints.http.protocol.schemas import Id, InstantText, PageQuery
 
 
 class FailureQuery(PageQuery):
-    """A page of failures, the oldest first."""
+    """A page of failures, oldest first."""
 
     usual_order = "id"
 
 
 class CollectionSyncView(Struct, rename="camel"):
-    """How far one collection is mirrored, in entries."""
+    """The mirroring of one collection: the number of entries by status, and latencies."""
 
     collection: str
     synced: int
@@ -35,7 +35,7 @@ class CollectionSyncView(Struct, rename="camel"):
 
 
 class SyncTotalsView(Struct, rename="camel"):
-    """All collections together."""
+    """The totals of all collections."""
 
     synced: int
     pending: int
@@ -45,7 +45,7 @@ class SyncTotalsView(Struct, rename="camel"):
 
 
 class SyncMetricsView(Struct, rename="camel"):
-    """The whole mirror."""
+    """The state of the mirror."""
 
     source: str
     target: str | None
@@ -57,7 +57,7 @@ class SyncMetricsView(Struct, rename="camel"):
 
 
 class RecordSyncView(Struct, rename="camel"):
-    """One record on both sides; a version is null where the store does not hold it."""
+    """The versions of a record in both stores; null if the store does not contain the record."""
 
     collection: str
     id: Id
@@ -70,7 +70,7 @@ class RecordSyncView(Struct, rename="camel"):
 
 
 class FailureView(Struct, rename="camel"):
-    """An entry that could not be mirrored."""
+    """An audit entry that could not be mirrored."""
 
     entry_id: Id
     collection: str
@@ -85,13 +85,13 @@ class FailureView(Struct, rename="camel"):
 
 
 class RequeuedView(Struct):
-    """How many entries will be mirrored again."""
+    """The number of entries that will be retried."""
 
     requeued: int
 
 
 class VersionStatusView(Struct, rename="camel"):
-    """One version in a record's history and where it is now."""
+    """One version of a record and its mirror status."""
 
     version: int
     action: Action
@@ -107,32 +107,39 @@ class VersionStatusView(Struct, rename="camel"):
 
 
 class SyncHistoryView(Struct):
-    """Each version of a record, newest first."""
+    """The versions of a record, newest first."""
 
     items: tuple[VersionStatusView, ...]
 
 
 class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
-    """Lag, failures, retries and histories."""
+    """Metrics, failures, retries and histories of the mirror."""
 
     operate: OperateSync
 
-    @operation("GET", "/metrics", summary="Read how far the mirror is", view=SyncMetricsView)
+    @operation("GET", "/metrics", summary="Read mirror metrics", view=SyncMetricsView)
     async def metrics(self, actor: Actor) -> SyncMetricsView:
         return metrics_view(await self.operate.metrics(actor))
 
     @operation(
-        "GET", "/status/{collection}/{id}", summary="Read one record on both sides", view=RecordSyncView
+        "GET",
+        "/status/{collection}/{id}",
+        summary="Compare the versions of a record in both stores",
+        view=RecordSyncView,
     )
     async def status(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
         return _record_view(await self.operate.status(actor, collection, id))
 
     @operation(
-        "GET", "/failures", summary="List what could not be mirrored", page_of=FailureView, query=FailureQuery
+        "GET",
+        "/failures",
+        summary="List entries that could not be mirrored",
+        page_of=FailureView,
+        query=FailureQuery,
     )
     async def failures(self, actor: Actor, page: PageRequest) -> Page[FailureView]:
         after = None if page.after is None else page.after.id
-        # One more than asked for tells whether there is a next page.
+        # One more than the limit, to find out whether there is a next page.
         found = await self.operate.failures(actor, limit=page.limit + 1, after=after)
         items = found[: page.limit]
         following = Position(None, items[-1].id) if len(found) > page.limit else None
@@ -143,7 +150,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         return RequeuedView(await self.operate.retry_all(actor))
 
     @operation(
-        "POST", "/failures/{collection}/{id}/retry", summary="Mirror one record now", view=RecordSyncView
+        "POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RecordSyncView
     )
     async def retry(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
         return _record_view(await self.operate.retry(actor, collection, id))
@@ -151,7 +158,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
     @operation(
         "GET",
         "/history/{collection}/{id}",
-        summary="Read where each version of a record is",
+        summary="List the versions of a record with their mirror status",
         view=SyncHistoryView,
     )
     async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
@@ -160,7 +167,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
 
 
 def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
-    """The mirror's numbers, with their totals."""
+    """The metrics of the mirror with their totals."""
     rows = tuple(made_view(row, CollectionSyncView) for row in metrics.collections)
     ages = [row.oldest_pending_age_ms for row in rows if row.oldest_pending_age_ms is not None]
     totals = SyncTotalsView(

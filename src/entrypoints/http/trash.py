@@ -1,4 +1,4 @@
-"""The one trash contract: delete softly, restore. Each resource lists its own trash."""
+"""Soft deletion and restoration, shared by all resources with a trash. Each resource lists its own trash."""
 
 from collections.abc import Awaitable
 from typing import Protocol
@@ -10,13 +10,13 @@ from entrypoints.http.protocol.schemas import EntityView
 
 
 class Move(Protocol):
-    """Moves one entity into the trash or out of it."""
+    """Moves one entity to the trash, or restores it."""
 
     def __call__(self, actor: Actor, id: str, /, *, expected_version: int | None) -> Awaitable[Tagged]: ...
 
 
 class TrashController(Controller):
-    """Into the trash and out of it. The controller of a resource with a trash inherits it and names its use cases."""
+    """Deletion and restoration. The controller of a resource with a trash inherits it and declares the use cases."""
 
     get: Load
     delete: Move
@@ -29,10 +29,10 @@ class TrashController(Controller):
     @operation(
         "POST",
         "/{id}/restore",
-        summary="Take out of the trash, with what went there with it",
+        summary="Restore from the trash, together with the records deleted with it",
         view=EntityView,
         repeatable=True,
         also=(403,),
     )
-    async def take_out_of_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
+    async def restore_from_trash(self, actor: Actor, id: str, expected: int | None) -> Tagged:
         return await self.restore(actor, id, expected_version=expected)

@@ -30,13 +30,13 @@ UserName = Annotated[
 
 
 class UserPatch(Body, rename="camel"):
-    """Changes of a profile (merge patch)."""
+    """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
 
 
 class UserView(EntityView, rename="camel"):
-    """Somebody who signs in. `email` and `grants` are null for all but himself and administrators."""
+    """A user. Only the user and administrators see `email` and `grants`; for others they are null."""
 
     email: str | None
     name: str
@@ -44,7 +44,7 @@ class UserView(EntityView, rename="camel"):
 
 
 class UserQuery(ListQuery, rename="camel"):
-    """Which users."""
+    """Search text of users."""
 
     usual_order = "createdAt"
 
@@ -53,8 +53,8 @@ class UserQuery(ListQuery, rename="camel"):
             str,
             Meta(
                 max_length=TEXT_LENGTH_MAX,
-                description="Words of the name, or one whole e-mail address. Empty means everybody; "
-                "a text without any word is refused.",
+                description="Words in the name, or one complete e-mail address. An empty text finds all users; "
+                "a text without letters or digits is rejected.",
             ),
         ]
         | None
@@ -65,12 +65,12 @@ class UserQuery(ListQuery, rename="camel"):
 
 
 whole_user_view = view_maker(User, UserView)
-"""The view of a user, contact included: for themselves and administrators."""
+"""The view of a user with contact data, for that user and administrators."""
 
 
-def _user_view(seen: UserDetails) -> UserView:
-    view = whole_user_view(seen.user)
-    if not seen.shows_contact:
+def _user_view(details: UserDetails) -> UserView:
+    view = whole_user_view(details.user)
+    if not details.shows_contact:
         view.email = view.grants = None
     return view
 
@@ -84,14 +84,14 @@ class UserController(Controller, path="/v1/users", collection="users"):
 
     @operation(
         "GET",
-        summary="Search users by words of their names, or one by his whole address",
+        summary="Search users by words in their names, or by a complete e-mail address",
         page_of=UserView,
         stored=False,
     )
     async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[UserDetails]:
         return await self.search_users(actor, query.search or "", page)
 
-    @operation("GET", "/me", summary="Read who you are", view=UserView, stored=False, also=(404,))
+    @operation("GET", "/me", summary="Read your own profile", view=UserView, stored=False, also=(404,))
     async def me(self, actor: Actor) -> UserDetails:
         return await self.get(actor, actor.id)
 

@@ -1,4 +1,4 @@
-"""Projects and timelines as they come in and go out."""
+"""Bodies, queries and views of projects and timelines."""
 
 from datetime import date
 from typing import Annotated
@@ -48,7 +48,7 @@ class ProjectBody(Body, rename="camel"):
 
 
 class ProjectPatch(Body, rename="camel"):
-    """Changes of a project (merge patch)."""
+    """Changes to a project (merge patch)."""
 
     name: ProjectName | UnsetType = UNSET
     description: ProjectDescription | UnsetType | None = UNSET
@@ -70,7 +70,7 @@ class ProjectView(EntityView, rename="camel"):
 
 
 class ProjectQuery(SearchQuery, rename="camel"):
-    """Which projects, in which order."""
+    """Filters and order of projects."""
 
     owner_id: Id | None = None
     team_id: Id | None = None
@@ -79,14 +79,14 @@ class ProjectQuery(SearchQuery, rename="camel"):
 
 
 class CalendarBody(Body, rename="camel"):
-    """Which days are worked."""
+    """The working days."""
 
     working_days: WorkingDays = timeline.WORKING_WEEK
     holidays: Holidays = ()
 
 
 class TimelineItemBody(Body, rename="camel"):
-    """One bar, bracket or diamond."""
+    """One item: a task, a summary or a milestone."""
 
     id: ItemId
     kind: ItemKind = ItemKind.TASK
@@ -101,7 +101,7 @@ class TimelineItemBody(Body, rename="camel"):
 
 
 class DependencyBody(Body, kw_only=True):
-    """The second item waits for the first."""
+    """A dependency: the item `to` depends on the item `from`."""
 
     from_: ItemId = field(name="from")
     to: ItemId
@@ -114,7 +114,7 @@ Dependencies = Annotated[tuple[DependencyBody, ...], Meta(max_length=timeline.DE
 
 
 class TimelineBody(Body, rename="camel"):
-    """A whole plan."""
+    """A complete plan."""
 
     calendar: CalendarBody = field(default_factory=CalendarBody)
     items: Items = ()
@@ -123,14 +123,14 @@ class TimelineBody(Body, rename="camel"):
 
 
 class CalendarPatch(Body, rename="camel"):
-    """Changes of a calendar (merge patch)."""
+    """Changes to a calendar (merge patch)."""
 
     working_days: WorkingDays | UnsetType | None = UNSET
     holidays: Holidays | UnsetType | None = UNSET
 
 
 class TimelinePatch(Body, rename="camel"):
-    """Changes of a plan (merge patch): each list as a whole. The message is about the change, so none is carried on."""
+    """Changes to a plan (merge patch). A list is replaced as a whole. The message of the last version is not kept."""
 
     calendar: CalendarPatch | UnsetType | None = UNSET
     items: Items | UnsetType | None = UNSET
@@ -139,14 +139,14 @@ class TimelinePatch(Body, rename="camel"):
 
 
 class CalendarView(Struct, rename="camel"):
-    """Which days are worked."""
+    """The working days."""
 
     working_days: tuple[Weekday, ...]
     holidays: tuple[date, ...]
 
 
 class TimelineItemView(Struct, rename="camel"):
-    """One bar, bracket or diamond."""
+    """One item: a task, a summary or a milestone."""
 
     id: str
     kind: ItemKind
@@ -161,7 +161,7 @@ class TimelineItemView(Struct, rename="camel"):
 
 
 class DependencyView(Struct, rename="camel"):
-    """The second item waits for the first."""
+    """A dependency: the item `to` depends on the item `from`."""
 
     from_: str = field(name="from")
     to: str
@@ -170,7 +170,7 @@ class DependencyView(Struct, rename="camel"):
 
 
 class TimelineView(EntityView, rename="camel"):
-    """The schedule of a project; it carries the project's id. Version 0 stands for a plan nobody saved yet."""
+    """The schedule of a project, with the project's id. Version 0 is the empty plan before the first save."""
 
     calendar: CalendarView
     items: tuple[TimelineItemView, ...]
@@ -179,19 +179,19 @@ class TimelineView(EntityView, rename="camel"):
 
 
 class TimelineQuery(Query, rename="camel"):
-    """Which version: by number, or the one that was current at an instant."""
+    """The version to read: by number, or the one that was current at an instant."""
 
     version: Version | None = None
     at: Instant | None = None
 
 
 class SaveQuery(Query, rename="camel"):
-    """How to save."""
+    """Options for saving."""
 
     dry_run: Annotated[
         bool,
         Meta(
-            description="Show what would be stored, under the version that it would be, and store nothing. Without "
-            "ETag: there is no such version."
+            description="Answer with the plan and version that would be stored, and store nothing. The answer has no "
+            "ETag, because the version does not exist."
         ),
     ] = False

@@ -1,4 +1,4 @@
-"""/v1/projects/{id}/timeline: load, save whole, change in part."""
+"""/v1/projects/{id}/timeline: read, replace, and change parts of the plan."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -43,7 +43,7 @@ def _dependencies(bodies: Iterable[DependencyBody]) -> tuple[Dependency, ...]:
 
 
 def _patched(timeline: Timeline, patch: TimelinePatch) -> Plan:
-    """The plan with a merge patch applied. The message belonged to the version before, so it is not carried on."""
+    """The plan with a merge patch applied. The message belongs to the previous version, so it is not kept."""
     return Plan(
         calendar=_patched_calendar(timeline.calendar, patch.calendar),
         items=timeline.items if patch.items is UNSET else _items(patch.items or ()),
@@ -59,11 +59,11 @@ def _patched_calendar(calendar: Calendar, patch: CalendarPatch | UnsetType | Non
         return calendar
     if patch is None:
         return Calendar()
-    usual = Calendar()
+    default = Calendar()
     fields = set_fields(patch)
     return replace(
         calendar,
-        **{name: getattr(usual, name) if value is None else value for name, value in fields.items()},
+        **{name: getattr(default, name) if value is None else value for name, value in fields.items()},
     )
 
 
@@ -80,7 +80,7 @@ class TimelineController(
     async def read(self, actor: Actor, id: str, query: TimelineQuery) -> Timeline:
         return await self.get(actor, id, version=query.version, at=query.at)
 
-    @operation("PUT", summary="Save a whole plan", view=TimelineView, also=(403,))
+    @operation("PUT", summary="Replace the whole plan", view=TimelineView, also=(403,))
     async def save(
         self, actor: Actor, id: str, *, query: SaveQuery, body: TimelineBody, expected: int | None
     ) -> Timeline | Struct:
@@ -93,16 +93,16 @@ class TimelineController(
     async def change(
         self, actor: Actor, id: str, *, query: SaveQuery, body: TimelinePatch, expected: int | None
     ) -> Timeline | Struct:
-        present = await self.get(actor, id)
-        present.require_version(expected)
-        # The version that was merged must still be current, whether the caller named one or not.
+        current = await self.get(actor, id)
+        current.require_version(expected)
+        # The merged version must still be current at the commit, even without If-Match.
         timeline = await self.save_timeline(
-            actor, id, _patched(present, body), expected_version=present.version, dry_run=query.dry_run
+            actor, id, _patched(current, body), expected_version=current.version, dry_run=query.dry_run
         )
         return self._shown(timeline, query)
 
     def _shown(self, timeline: Timeline, query: SaveQuery) -> Timeline | Struct:
-        """In a dry run a view, which has no tag: there is no such version."""
+        """The timeline; in a dry run its view, which is answered without ETag because the version does not exist."""
         return self.views.of(timeline) if query.dry_run else timeline
 
 

@@ -1,1 +1,1 @@
-"""What HTTP itself asks of every operation; knows no resource."""
+"""The parts of the HTTP interface that all resources share."""

@@ -1,4 +1,4 @@
-"""Entities to views to bytes, and the answers that carry them."""
+"""Answers: entities are converted to views, and views to bytes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
@@ -33,7 +33,7 @@ _WITH_FRACTION = len('"2026-01-31T12:00:00.123456Z"')
 
 
 class Tagged(Protocol):
-    """What is answered under an entity tag: an entity, or one caller's view of it."""
+    """The result of an operation with an entity tag: an entity, or its details for one caller."""
 
     @property
     def id(self) -> str: ...
@@ -43,13 +43,13 @@ class Tagged(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Volatile:
-    """An entity whose view shows more than its version determines, so that it is never answered with 304."""
+    """An entity whose view depends on more than its version, so it is never answered with 304."""
 
     entity: Tagged
 
 
 class Answer:
-    """A finished answer: status, headers, body bytes. An ASGI application of its own, so nothing renders it again."""
+    """A finished answer: status, headers and body. An ASGI application, so the framework sends it unchanged."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -67,14 +67,14 @@ class Answer:
 
 
 def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with exactly three digits of milliseconds and `Z`."""
-    # msgspec writes it in half the time that `isoformat` takes, in quotes and with six digits or none.
+    """RFC 3339 in UTC with three digits of milliseconds and `Z`."""
+    # msgspec takes half the time of `isoformat`; it writes quotes and either six digits or none.
     text = _ENCODER.encode(instant.astimezone(UTC)).decode("ascii")
     return f"{text[1:24]}Z" if len(text) == _WITH_FRACTION else f"{text[1:20]}.000Z"
 
 
 def display_text(number: int) -> str:
-    """The short number of a task as people write it."""
+    """The display number of a task, as in `#17`."""
     return f"#{number}"
 
 
@@ -84,7 +84,7 @@ def encoded(view: object) -> bytes:
 
 
 def made_view(source: object, view: type[V], **replaced: object) -> V:
-    """A view with the attributes of the same names, instants as text; `replaced` gives the others."""
+    """A view with the source's attributes of the same names, instants as text; `replaced` has all others."""
     given = {name: getattr(source, name) for name in view.__struct_fields__ if name not in replaced}
     plain = {
         name: instant_text(value) if isinstance(value, datetime) else value for name, value in given.items()
@@ -93,8 +93,8 @@ def made_view(source: object, view: type[V], **replaced: object) -> V:
 
 
 def view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = ()) -> Callable[[Any], V]:
-    """A function from entities to views, prepared once. Fields in `without`, the last of the view, keep their
-    defaults.
+    """A function from entities to views, prepared once. The fields in `without` must be the last of the view; they keep
+    their defaults.
     """
     names = view.__struct_fields__[: len(view.__struct_fields__) - len(without)]
     read = attrgetter(*names)
@@ -113,7 +113,7 @@ def view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = (
 
 
 def _converter(hint: Any, shown_as: Any) -> Callable[[Any], object] | None:
-    """How values of this type are shown, None where they are shown as they are."""
+    """The conversion of values of this type, None if they are shown as they are."""
     kinds = [hint, *get_args(hint)]
     if datetime in kinds:
         return instant_text
@@ -131,7 +131,7 @@ def _bare_parts(hint: Any) -> list[Any]:
 
 
 class Views:
-    """How each kind of entity is shown, as the resources register it."""
+    """The views of all kinds of entities, as the resources register them."""
 
     def __init__(self, makers: Mapping[type[Any], Callable[[Any], msgspec.Struct]]) -> None:
         self._makers = makers
@@ -143,7 +143,7 @@ class Views:
             return maker(entity)
         if isinstance(entity, msgspec.Struct):
             return entity
-        raise TypeError(f"no resource registers a view of {type(entity).__name__}")
+        raise TypeError(f"no resource has registered a view of {type(entity).__name__}")
 
     def builtins(self, entity: object) -> dict[str, object]:
         """The view of an entity as JSON values."""
@@ -152,19 +152,19 @@ class Views:
 
 
 def answer_error(_request: FrameworkRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The one exception handler of the application."""
+    """The exception handler of the application."""
     request = required_request()
     known = _known(error)
     if isinstance(known, InternalError):
         logger.bind(request_id=request.request_id).opt(exception=error).error(
-            "unexpected {} at {} {}", type(error).__name__, request.method, request.route
+            "Unexpected {} at {} {}", type(error).__name__, request.method, request.route
         )
     status, body = problem(known, path=request.path, request_id=request.request_id)
     return Response(content=body, status_code=status, media_type=PROBLEM_TYPE, headers=problem_headers(known))
 
 
 def _known(error: Exception) -> TandemError:
-    """The error as one of ours; what the framework raises comes from routing."""
+    """The error as a TandemError. The framework only raises errors of routing."""
     if isinstance(error, TandemError):
         return error
     if not isinstance(error, HTTPException) or error.status_code >= 500:

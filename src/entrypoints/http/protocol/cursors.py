@@ -1,4 +1,4 @@
-"""Pages over HTTP: cursors that cannot be forged, envelopes, and the link to what follows."""
+"""Pages over HTTP: signed cursors, envelopes, and links to the next page."""
 
 import base64
 import binascii
@@ -18,14 +18,14 @@ from entrypoints.http.protocol.schemas import ListQuery, PageQuery
 
 SIGNATURE_LENGTH = 16
 PAGE_BYTES_MAX = 4 * 1024 * 1024
-# What may differ between the pages of one list.
+# Parameters that may differ between the pages of a list, so a cursor is not bound to them.
 _UNBOUND = frozenset({"cursor", "limit", "count"})
 
 T = TypeVar("T")
 
 
 class _SignedPosition(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """A position in a cursor; an instant is marked, because JSON knows none."""
+    """A position in a cursor. `is_instant` marks instants, because JSON has no type for them."""
 
     value: str | int | None
     id: str
@@ -33,31 +33,31 @@ class _SignedPosition(msgspec.Struct, array_like=True, forbid_unknown_fields=Tru
 
 
 class Cursors:
-    """Positions as opaque text, signed together with the address, filters and order of their list."""
+    """Encodes positions as opaque text, signed together with the address, filters and order of their list."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def issue(self, scope: Mapping[str, Any], position: Position) -> str:
-        """The cursor that stands for a position in this very list."""
+        """The cursor of a position in this list."""
         value = position.value
         is_instant = isinstance(value, datetime)
         plain = value.isoformat() if isinstance(value, datetime) else value
         payload = msgspec.json.encode(_SignedPosition(plain, position.id, is_instant))
-        return _spelt(self._signature(scope, payload) + payload)
+        return _encoded(self._signature(scope, payload) + payload)
 
     def read(self, scope: Mapping[str, Any], cursor: str) -> Position:
-        """The position. Raises Invalid for a cursor of another list, or one that was tampered with."""
+        """The position. Raises Invalid for a cursor that belongs to another list or was modified."""
         try:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         except (ValueError, binascii.Error) as error:
-            raise _foreign() from error
-        # The decoder skips what is outside its alphabet: a cursor has one spelling.
-        if _spelt(raw) != cursor:
-            raise _foreign()
+            raise _invalid_cursor() from error
+        # The decoder skips characters outside its alphabet, so other texts could decode to the same cursor.
+        if _encoded(raw) != cursor:
+            raise _invalid_cursor()
         signature, payload = raw[:SIGNATURE_LENGTH], raw[SIGNATURE_LENGTH:]
         if not hmac.compare_digest(signature, self._signature(scope, payload)):
-            raise _foreign()
+            raise _invalid_cursor()
         found = msgspec.json.decode(payload, type=_SignedPosition)
         value = datetime.fromisoformat(str(found.value)) if found.is_instant else found.value
         return Position(value, found.id)
@@ -67,13 +67,15 @@ class Cursors:
         return hmac.digest(self._secret, bound, "sha256")[:SIGNATURE_LENGTH]
 
 
-def _spelt(raw: bytes) -> str:
+def _encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _foreign() -> Invalid:
-    violation = Violation("/cursor", "belongs to another list or was changed; start again without it")
-    return Invalid("The cursor is not valid here.", violations=[violation])
+def _invalid_cursor() -> Invalid:
+    violation = Violation(
+        "/cursor", "belongs to another list or was modified; request the first page without a cursor"
+    )
+    return Invalid("The cursor is not valid for this list.", violations=[violation])
 
 
 def _parameters(scope: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -86,18 +88,18 @@ def _bound_query(scope: Mapping[str, Any]) -> bytes:
 
 
 class Pages:
-    """Reads page requests and answers pages."""
+    """Reads page requests and makes the answers with pages."""
 
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
 
     def request(self, request: Request, query: PageQuery) -> PageRequest:
-        """The page that the query asks for."""
+        """The page that the query requests."""
         after = None if query.cursor is None else self._cursors.read(request.scope, query.cursor)
         sort = _sort_named(query.order)
         if sort is BY_RELEVANCE and after is not None and not isinstance(after.value, int):
-            # Issued by a release in which the same address meant another order.
-            raise _foreign()
+            # Issued by an earlier release, which had another default order at this address.
+            raise _invalid_cursor()
         return PageRequest(
             limit=query.limit,
             sort=sort,
@@ -113,9 +115,9 @@ class Pages:
         *,
         headers: RawHeaders = (),
     ) -> Answer:
-        """The envelope of a page and the link to the next one.
+        """The answer with a page and the link to the next one.
 
-        The page ends early, though never before its first item, where more would be larger than PAGE_BYTES_MAX.
+        The page ends early if it would be larger than PAGE_BYTES_MAX, but contains at least one item.
         """
         items = _fitting(page, view)
         is_whole = len(items) == len(page.items)
@@ -131,7 +133,7 @@ class Pages:
 
 
 def _fitting(page: Page[T], view: Callable[[T], object]) -> list[msgspec.Raw]:
-    """The items as JSON: as many as fit, or all where the page cannot be continued within."""
+    """The items as JSON: as many as fit, or all of them if the page has no positions to continue from."""
     items: list[msgspec.Raw] = []
     left = PAGE_BYTES_MAX
     for item in page.items:

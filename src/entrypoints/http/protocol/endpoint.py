@@ -1,4 +1,4 @@
-"""Carries out the operations of controllers as they are declared: the way of every request to its handler and back."""
+"""Carries out declared operations: checks the request, calls the handler, makes the answer."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request,
 from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
-"""Where a key may change what happens; the other methods have the same result however often they are repeated."""
+"""Methods for which Idempotency-Key matters; the others are idempotent."""
 _VERSION_DIGITS_MAX = 18
 _CONDITION = Violation("/If-Match", "is not supported here: the operation does not target a single version")
 _KEY = Violation("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
@@ -36,7 +36,7 @@ _KEY = Violation("/Idempotency-Key", "is not supported here: a repeated request 
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """What the operations of all resources share."""
+    """The parts that the operations of all resources share."""
 
     views: Views
     pages: Pages
@@ -88,7 +88,7 @@ class Endpoint:
         return self._answer(request, result, headers)
 
     def _add_inputs(self, request: Request, arguments: dict[str, Any]) -> None:
-        """What the handler takes of the request, its query and its path. Raises Invalid, NotFound."""
+        """Adds the handler's inputs from the request, its query and its path. Raises Invalid, NotFound."""
         if "request" in self._takes:
             arguments["request"] = request
         if not self.declared.has_free_query:
@@ -103,7 +103,7 @@ class Endpoint:
                 arguments[name] = value
 
     async def _once(self, request: Request, arguments: dict[str, Any]) -> tuple[Any, RawHeaders]:
-        """What the handler makes of a request with a key, or what it made of the same request before."""
+        """The handler's result for a request with a key, or its earlier result for the same request."""
         actor, replay = arguments["actor"], self.declared.replay
 
         async def run(claimed: Actor) -> Any:
@@ -118,7 +118,7 @@ class Endpoint:
         return await self._conventions.writes.once(request, actor, run=run, replay=repeat)
 
     async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
-        """What the handler makes of a request that may name the version it changes."""
+        """The handler's result for a request that may have If-Match."""
         actor = arguments["actor"]
         arguments["expected"] = await self._conventions.writes.expected_version(
             request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
@@ -134,8 +134,8 @@ class Endpoint:
         arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
     def _require_supported_headers(self, request: Request) -> None:
-        """Raises Invalid where a header would be ignored: a condition must not be taken for one that held, nor a key
-        for one that keeps a request from being carried out twice. Before that, raises what authentication raises.
+        """Raises Invalid for If-Match or Idempotency-Key where the operation would ignore it, because the caller relies
+        on their effect. Authentication comes first, and raises its own errors.
         """
         violations = list(self._unsupported(request))
         if violations:
@@ -152,7 +152,7 @@ class Endpoint:
             yield _KEY
 
     def _checked(self, name: str, text: str) -> object:
-        """A variable part of the path. Raises NotFound for text that cannot be one: it names nothing."""
+        """The value of a variable part of the path. Raises NotFound for text that cannot be such a value."""
         if name == "version":
             if not (text.isascii() and text.isdecimal()) or len(text) > _VERSION_DIGITS_MAX:
                 raise NotFound("There is no such version.")
@@ -167,10 +167,10 @@ class Endpoint:
         return self._controller.record_id(request.path_parameters)
 
     def _as_addressed(self, request: Request, conflict: VersionConflict) -> VersionConflict | Stale:
-        """The conflict as this caller knows it: whoever named a version that is gone is told that it is stale."""
+        """The error for this caller: Stale if the request named a version, VersionConflict otherwise."""
         collection, id = self._controller.collection, self._record_id(request)
         if collection is None or id is None or not conflict.concerns(collection, id):
-            # The version of another record would mislead whoever compares it with the one they know.
+            # A caller could mistake the version of another record for that of the one at this address.
             return VersionConflict(conflict.message)
         named = request.header(b"if-match")
         if named is None or named.strip() == b"*":
@@ -178,7 +178,7 @@ class Endpoint:
         return Stale(current_version=conflict.current_version)
 
     def _answer(self, request: Request, result: Any, headers: RawHeaders) -> Answer:
-        """The result in the declared form: an answer as it is, a view without tag, an entity with its tag."""
+        """The answer for a result: an Answer as it is, a view without ETag, an entity with its ETag."""
         if isinstance(result, Answer):
             return result
         declared, views = self.declared, self._conventions.views
@@ -204,7 +204,7 @@ class Endpoint:
 def routes_of(
     controllers: Mapping[type[Controller], Controller], conventions: Conventions
 ) -> list[HTTPRouteHandler]:
-    """One handler for all paths with the same methods: the framework takes long to prepare each."""
+    """The routes. Paths with the same methods share one handler, because the framework takes long to prepare each."""
     endpoints: dict[str, dict[str, Endpoint]] = {}
     for kind, controller in controllers.items():
         for declared in operations_of(kind):
@@ -221,16 +221,16 @@ def routes_of(
 def _handler(
     paths: Iterable[str], methods: Iterable[str], endpoints: Mapping[str, Mapping[str, Endpoint]]
 ) -> HTTPRouteHandler:
-    # Without parameters: the framework binds them by a model of the signature, which costs more than the endpoint does.
+    # Without parameters, because the framework takes more time to bind them than the endpoint takes as a whole.
     async def serve() -> Answer:
         request = required_request()
         endpoint = endpoints[request.route].get(request.method)
         return options if endpoint is None else await endpoint(request)
 
     allow = MethodNotAllowed(allow=methods).allow
-    # Whatever the router lets through beside the declared methods is OPTIONS.
+    # The router accepts the declared methods and OPTIONS.
     options = Answer(status=204, headers=((b"allow", allow.encode()),))
-    # The answer brings its own status; the framework wants one here that allows a body.
+    # The answer has its own status, but the framework requires one that allows a body.
     handler: HTTPRouteHandler = route(
         [path.replace("}", ":str}") for path in paths],
         http_method=[HttpMethod(method) for method in (*methods, "OPTIONS")],

@@ -1,4 +1,4 @@
-"""Bytes to typed bodies and queries: one fast decoding if all is well, all violations by their pointers if not."""
+"""Decodes bodies and queries: fast if they are valid, otherwise with all violations by their pointers."""
 
 import asyncio
 import re
@@ -19,15 +19,15 @@ from entrypoints.http.protocol.request import Request
 from entrypoints.http.protocol.schemas import Query
 
 LOOP_BYTES_MAX = 32 * 1024
-"""The largest body that is decoded on the event loop; a larger one would make all other requests wait."""
+"""The largest body that is decoded on the event loop; a larger one would block all other requests."""
 PARAMETERS_MAX = 50
 READERS_MAX = 512
-"""More than there are types of bodies and queries, so that each is prepared once."""
+"""More than the number of types of bodies and queries, so each reader is prepared once."""
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 _NUMBER_LENGTH_MAX = 20
 _UTF_8 = frozenset({"charset=utf-8", "charset=utf8"})
-# Escapes that may stand for NUL or half a surrogate pair; whether they do is seen in the tree.
+# Escapes that may encode NUL or half a surrogate pair; the decoded tree shows whether they do.
 _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 
 class BodyReader(Generic[S]):
-    """Reads bodies of one type; everything that can be prepared for it is."""
+    """Reads bodies of one type, with a prepared decoder."""
 
     def __init__(self, kind: type[S]) -> None:
         hints = get_type_hints(kind)
@@ -45,7 +45,7 @@ class BodyReader(Generic[S]):
         self._instants = _fields_holding(kind, datetime, hints)
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         self._quoted_names = tuple(f'"{name}"'.encode() for name in names)
-        # In a flat body a name that occurs twice is a key given twice; in others only the tree can tell.
+        # A struct without nested objects: a name that occurs twice in the bytes may be a duplicate key.
         self._is_flat = not any(map(_holds_struct, hints.values()))
 
     def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> S:
@@ -64,15 +64,15 @@ class BodyReader(Generic[S]):
         return body
 
     def _is_suspect(self, raw: bytes) -> bool:
-        """Whether something may be wrong that the decoder lets pass."""
+        """Whether the body may have violations that the decoder ignores."""
         if not self._is_flat or _SUSPECT_ESCAPE.search(raw):
             return True
-        # A repeated key occurs twice as it is spelt, or once behind an escape.
+        # A duplicate key occurs twice literally, or contains an escape.
         return b"\\u" in raw or any(raw.count(name) > 1 for name in self._quoted_names)
 
 
 def _hidden_violations(raw: bytes) -> list[Violation]:
-    """What is wrong with a body that the decoder let pass: repeated keys, and values that a store cannot hold."""
+    """Violations that the decoder ignores: duplicate keys, and values that a store cannot hold."""
     tree, repeated = parse(raw)
     return list(islice(chain(repeated, violations_in(tree)), VIOLATIONS_MAX))
 
@@ -90,14 +90,14 @@ class QueryReader(Generic[Q]):
         self._flags = {name for _, name in _fields_holding(kind, bool, hints)}
 
     def read(self, raw: bytes) -> Q:
-        """The query. Raises Invalid naming every unknown, repeated or unfit parameter."""
+        """The query. Raises Invalid with all unknown, repeated or invalid parameters."""
         if not raw and not self._has_required:
             return self._kind()
         values, violations = self._values(raw)
         try:
             query = msgspec.convert(values, self._kind)
         except msgspec.ValidationError as error:
-            raise invalid([*violations, *self._unfit(values)]) from error
+            raise invalid([*violations, *self._invalid(values)]) from error
         violations += [*_to_utc(query, self._instants), *query.violations()]
         if violations:
             raise invalid(violations)
@@ -125,7 +125,7 @@ class QueryReader(Generic[Q]):
             return int(text) if is_number else text
         return text == "true" if name in self._flags and text in ("true", "false") else text
 
-    def _unfit(self, values: dict[str, object]) -> Iterator[Violation]:
+    def _invalid(self, values: dict[str, object]) -> Iterator[Violation]:
         unknown = f"is not a known query parameter (known: {self._names})"
         for violation in violations_against(values, self._kind):
             is_unknown = violation.message == "is not a known field"
@@ -134,24 +134,24 @@ class QueryReader(Generic[Q]):
 
 @lru_cache(maxsize=READERS_MAX)
 def body_reader(kind: type[S]) -> BodyReader[S]:
-    """The reader of a type of bodies, prepared when it is first needed."""
+    """The reader of a type of bodies, created on first use."""
     return BodyReader(kind)
 
 
 @lru_cache(maxsize=READERS_MAX)
 def query_reader(kind: type[Q]) -> QueryReader[Q]:
-    """The reader of a type of queries, prepared when it is first needed."""
+    """The reader of a type of queries, created on first use."""
     return QueryReader(kind)
 
 
 def _fields_holding(
-    kind: type[msgspec.Struct], wanted: type, hints: Mapping[str, Any]
+    kind: type[msgspec.Struct], value_type: type, hints: Mapping[str, Any]
 ) -> tuple[tuple[str, str], ...]:
-    """The attributes that hold values of a type, with the names they have outside."""
+    """The attributes whose values may have the type, each with its name in the input."""
     return tuple(
         (field.name, field.encode_name)
         for field in msgspec.structs.fields(kind)
-        if wanted in (hints[field.name], *get_args(hints[field.name]))
+        if value_type in (hints[field.name], *get_args(hints[field.name]))
     )
 
 
@@ -161,7 +161,7 @@ def _holds_struct(hint: Any) -> bool:
 
 
 def _to_utc(struct: msgspec.Struct, instants: tuple[tuple[str, str], ...]) -> list[Violation]:
-    """Puts instants into UTC; the violations are those that cannot be kept as they are."""
+    """Converts instants to UTC; returns violations for those that no store can hold."""
     violations: list[Violation] = []
     for attribute, name in instants:
         value = getattr(struct, attribute)
@@ -176,14 +176,14 @@ def _to_utc(struct: msgspec.Struct, instants: tuple[tuple[str, str], ...]) -> li
 async def read_body(
     request: Request, read: Callable[[bytes], R], *, accepted: tuple[str, ...], bytes_max: int
 ) -> R:
-    """What `read` makes of the body. Raises UnsupportedMediaType, BodyTooLarge, and what `read` raises."""
+    """The result of `read` for the body. Raises UnsupportedMediaType, BodyTooLarge, and all errors of `read`."""
     require_media_type(request, accepted)
     raw = await request.body(bytes_max)
     return read(raw) if len(raw) <= LOOP_BYTES_MAX else await asyncio.to_thread(read, raw)
 
 
 def require_media_type(request: Request, accepted: tuple[str, ...]) -> None:
-    """Raises UnsupportedMediaType for a body that is not of an accepted type, in UTF-8."""
+    """Raises UnsupportedMediaType for a body that does not have an accepted type, or is not UTF-8."""
     given = (request.header(b"content-type") or b"").decode("latin-1").lower()
     if given == JSON_TYPE and JSON_TYPE in accepted:
         return

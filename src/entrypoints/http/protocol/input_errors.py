@@ -1,7 +1,7 @@
-"""Finds all violations of an input at once, each with its JSON pointer. Runs only after the fast decoding has failed.
+"""Finds all violations of an input, each with its JSON pointer. Runs only after the fast decoding has failed.
 
-A value that cannot be meant is rejected as a whole and not looked into: an unknown field, a list that is too long, a
-list where text belongs. So rejecting an input takes no longer than reading it.
+Unknown fields, lists that are too long and values of another type are rejected as a whole, without checking their
+contents. So rejecting an input takes no longer than reading it.
 """
 
 import json
@@ -24,7 +24,7 @@ _PATTERNS = {
     "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
     "^(labels|assignee)(,(labels|assignee))*$": "must be one or more of labels, assignee, separated by commas",
 }
-"""What a pattern means. It is said of every text that does not fit, even if it is only too short or too long."""
+"""Messages for patterns, also used for texts that are only too short or too long."""
 _NAMES: dict[type, str] = {
     inspect.StrType: "text",
     inspect.IntType: "a whole number",
@@ -48,12 +48,12 @@ _VALUE_NAMES: dict[type, str] = {
 
 
 def violations_against(value: object, kind: type[msgspec.Struct]) -> Iterator[Violation]:
-    """Each violation of a tree of JSON values against a struct: unknown, missing and unfit fields."""
+    """The violations of a struct by a tree of JSON values: unknown, missing and invalid fields."""
     return _violations(value, _options(_described(kind)), "")
 
 
 def invalid(violations: Iterable[Violation], *, most: int = VIOLATIONS_MAX) -> Invalid:
-    """The error that shows these violations, the first of each pointer, and looks for no more than `most`."""
+    """The error with the first violation of each pointer, out of the first `most` violations."""
     by_pointer: dict[str, Violation] = {}
     for violation in islice(violations, most):
         by_pointer.setdefault(violation.pointer, violation)
@@ -88,13 +88,13 @@ def parse(raw: bytes) -> tuple[dict[str, Any], list[Violation]]:
 
 
 def instant_violations(value: datetime, pointer: str) -> Iterator[Violation]:
-    """What no store could keep of an instant: anything finer than a millisecond or outside UTC's years."""
+    """Violations of an instant that no store can hold: finer than a millisecond, or outside the years of UTC."""
     if value.microsecond % 1000:
-        yield Violation(pointer, "must not be finer than a millisecond")
+        yield Violation(pointer, "must not have fractions of a millisecond")
     try:
         value.astimezone(UTC)
     except OverflowError:
-        yield Violation(pointer, "lies outside the years 1 to 9999")
+        yield Violation(pointer, "must be in the years 1 to 9999 in UTC")
 
 
 def _object(pairs: list[tuple[str, Any]], repeated: list[Violation]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _list_violations(
 
 
 def _misfit(value: object, options: list[inspect.Type]) -> str | None:
-    """What is wrong with a value that is neither an object nor a list; None where one of the types fits."""
+    """The message for a value that is neither an object nor a list; None if it has one of the types."""
     messages = [_misfit_of(value, option) for option in options]
     if None in messages:
         return None
@@ -186,7 +186,7 @@ def _misfit(value: object, options: list[inspect.Type]) -> str | None:
 
 
 def _misfit_of(value: object, kind: inspect.Type) -> str | None:
-    """None where the value fits the type, empty where it is of another type altogether, else what is wrong."""
+    """None if the value has the type, an empty text if it has another type altogether, otherwise the message."""
     if isinstance(kind, inspect.EnumType | inspect.LiteralType):
         choices = (
             sorted(kind.values, key=_by_name)
@@ -203,7 +203,7 @@ def _misfit_of(value: object, kind: inspect.Type) -> str | None:
 
 
 def _by_name(value: object) -> tuple[str, bool]:
-    """Puts each order beside its reverse: `name`, `-name`."""
+    """A sort key that puts each order next to its reverse: `name`, `-name`."""
     return str(value).removeprefix("-"), str(value).startswith("-")
 
 
@@ -262,4 +262,4 @@ _CHECKS: dict[type[inspect.Type], tuple[tuple[type, ...], _Check]] = {
     inspect.DateTimeType: ((str,), _instant_message),
     inspect.DateType: ((str,), _day_message),
 }
-"""For each scalar type: the JSON values that may be of it, and what may be wrong with them."""
+"""For each scalar type, the Python types of its JSON values and the check of a value."""

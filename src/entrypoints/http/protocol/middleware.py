@@ -1,4 +1,4 @@
-"""The one layer around every request: id, deadline, rate limit, safety headers, access line, counters."""
+"""The layer around every request: id, deadline, rate limit, security headers, access log, metrics."""
 
 import asyncio
 import itertools
@@ -41,9 +41,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LIMITED_PREFIX = "/v1/"
 _UNLIMITED = frozenset({"/v1/health"})
 SIGN_IN_PATHS = frozenset({"/v1/auth/dev/token", "/v1/auth/google/login", "/v1/auth/google/callback"})
-"""Where sessions begin; counted by address, apart from everything else."""
+"""Sign-in requests, which have a rate limit of their own by client address."""
 
-# What an answer may itself say otherwise.
+# Headers that an answer may override.
 _DEFAULT_HEADERS = (
     (b"cache-control", b"private, no-cache"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -56,7 +56,7 @@ _FIXED_HEADERS = (
 
 
 def name_request(record: "Record") -> None:
-    """Puts the id of the request into an event that was logged while it was answered; a patcher for loguru."""
+    """Adds the id of the current request to a log event; a patcher for loguru."""
     request = current_request()
     if request is not None:
         record["extra"].setdefault("request_id", request.request_id)
@@ -71,27 +71,27 @@ class RequestCounters(Protocol):
 
 
 class AccessLines(Protocol):
-    """Keeps one line per request."""
+    """The access log: one line per request."""
 
     def write(
         self, *, method: str, path: str, status: int, seconds: float, request_id: str, actor_id: str | None
     ) -> None:
-        """Takes one line; never blocks for long and never raises."""
+        """Adds one line. Does not block for long and never raises."""
         ...
 
     def flush(self) -> None:
-        """Writes what was taken so far."""
+        """Writes the lines that have been added so far."""
         ...
 
 
 class Allowance(Protocol):
-    """What a caller has left. `retry_after_seconds` is 0 if the request may go on."""
+    """The remaining allowance of a caller. `retry_after_seconds` is 0 if the request is allowed."""
 
     @property
     def retry_after_seconds(self) -> int: ...
 
     def headers(self) -> RawHeaders:
-        """The RateLimit fields."""
+        """The RateLimit headers."""
         ...
 
 
@@ -104,9 +104,10 @@ class Limiter(Protocol):
 
 
 class Deadlines:
-    """Cancels the tasks of requests that take longer than allowed, at the next look after that.
+    """Cancels the tasks of requests that take longer than `allowed_seconds`, checked every `look_seconds`.
 
-    A timer for each request would cost more than everything else around it. Bounded by the requests in flight.
+    One shared timer, because a timer for each request would cost more than the rest of this layer. The number of tasks
+    is bounded by the requests in flight.
     """
 
     def __init__(self, allowed_seconds: float, *, look_seconds: float = LOOK_SECONDS) -> None:
@@ -118,14 +119,14 @@ class Deadlines:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def enter(self, task: asyncio.Task[object], now_seconds: float) -> None:
-        """A request begins; `now_seconds` is the performance counter."""
+        """Registers the task of a request; `now_seconds` is its start by the performance counter."""
         self._started[task] = now_seconds
         if self._timer is None or self._loop is not task.get_loop():
             self._loop = task.get_loop()
             self._timer = self._loop.call_later(self._look_seconds, self._look)
 
     def leave(self, task: asyncio.Task[object]) -> bool:
-        """A request ends; answers whether it was cancelled here, and then takes the cancellation back."""
+        """Unregisters a task. Returns whether it was cancelled here, and withdraws that cancellation."""
         self._started.pop(task, None)
         if task not in self._overdue:
             return False
@@ -146,7 +147,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How often a caller may ask, and how long an answer may take."""
+    """Rate limits, and the time limit of a request."""
 
     per_caller: Limiter | None = None
     sign_in: Limiter | None = None
@@ -154,7 +155,7 @@ class Limits:
 
 
 class RequestLayer:
-    """Wraps the application's ASGI callable. Everything here happens on every request, so it is kept thin."""
+    """Wraps the application's ASGI callable. It runs for every request, so it must be fast."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class RequestLayer:
         started = perf_counter()
         method: str = scope["method"]
         path: str = scope["path"]
-        # HEAD is answered by whatever answers GET. The server keeps the scope it gave, so this is a copy.
+        # The handler of GET also answers HEAD. The server keeps using its scope, so this is a copy.
         inner: Any = scope if method != "HEAD" else {**scope, "method": "GET"}
         request = Request(
             inner, receive, request_id=self._request_id(scope), authentication=self._authentication
@@ -209,7 +210,7 @@ class RequestLayer:
     ) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("requests are answered inside tasks")
+            raise RuntimeError("a request must be answered in a task")
         self._limits.deadlines.enter(task, started)
         is_overdue = False
         try:
@@ -223,20 +224,20 @@ class RequestLayer:
             is_overdue = self._limits.deadlines.leave(task)
             if not is_overdue:
                 raise
-        except Exception:  # noqa: BLE001 - the last line of defence: what the application's handler could not answer
-            logger.exception("unanswered {}", request.path)
+        except Exception:  # noqa: BLE001 - errors that the application's exception handler missed
+            logger.exception("Unhandled error at {}", request.path)
             await answering.reject(InternalError())
         finally:
             self._limits.deadlines.leave(task)
         if is_overdue:
-            logger.error("gave up {}", request.path)
+            logger.error("Request timed out at {}", request.path)
             await answering.reject(DeadlinePassed())
 
     def _take(self, request: Request) -> None:
         """Counts the request. Raises TooManyRequests."""
         path, limits = request.path, self._limits
         if path in SIGN_IN_PATHS and limits.sign_in is not None:
-            # Whoever signs in is not known yet, whichever token they carry.
+            # The user is not known before the sign-in, whichever token the request has.
             allowance = limits.sign_in.take(request.client_address, monotonic())
         elif limits.per_caller is not None and path.startswith(_LIMITED_PREFIX) and path not in _UNLIMITED:
             allowance = limits.per_caller.take(request.caller(), monotonic())
@@ -254,15 +255,15 @@ class RequestLayer:
 
 
 def _require_one_spelling(path: str) -> None:
-    """Raises NotFound where the router would read another address: limits, keys and cursors go by the one that stands
-    there.
+    """Raises NotFound for an address that the router would normalise: rate limits, idempotency keys and cursors use the
+    path as it was sent.
     """
     if "//" in path or (path.endswith("/") and len(path) > 1):
-        raise NotFound("There is nothing at this address; it has a slash too many.")
+        raise NotFound("There is nothing at this address; remove the extra slash.")
 
 
 class Answering:
-    """The way out: adds what every answer carries and notes how it ended."""
+    """Sends the answer with the headers that all answers have, and records its status."""
 
     __slots__ = ("_is_head", "_request", "_send", "status")
 
@@ -270,11 +271,11 @@ class Answering:
         self._send = send
         self._is_head = is_head
         self._request = request
-        # Until an answer starts, the client went away: the status that nginx uses for that.
+        # The status of nginx for a client that disconnected; replaced once the answer starts.
         self.status = 499
 
     async def send(self, message: Message) -> None:
-        """Stands in for the server's send."""
+        """Replaces the server's send."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message["headers"], *_FIXED_HEADERS, *self._request.rate_headers]
@@ -287,7 +288,7 @@ class Answering:
         await self._send(message)
 
     async def reject(self, error: TandemError) -> None:
-        """Answers a problem; if an answer has begun already, the connection can only be left."""
+        """Answers with a problem, unless another answer has already started."""
         if self.status != 499:
             return
         status, body = problem(error, path=self._request.path, request_id=self._request.request_id)

@@ -13,21 +13,21 @@ from entrypoints.http.protocol.problems import PROBLEM_TYPE, ProblemView, phrase
 from entrypoints.http.protocol.resource import Resource, collections_of, documented_operations
 
 INTERFACE_VERSION = "1"
-"""The version of the interface, as in `/v1`; it does not follow the releases of the program."""
+"""The version of the interface, as in `/v1`; it is independent of the releases of the program."""
 
 _REF = "#/components/schemas/{name}"
 _BEARER = "bearer"
 _COOKIE = "cookie"
 _COOKIE_WORDS = (
-    "Set by the sign-in with Google. What changes something must come from a page of ours and carry the value of the"
-    " cookie `__Host-tandem-csrf` in the header `X-CSRF-Token`, else it is answered with 403. Over plain HTTP, in"
-    " development, the names have no `__Host-`. A header Authorization wins."
+    "Set by the sign-in with Google. Requests that change something must come from a page of this service and send the"
+    " value of the cookie `__Host-tandem-csrf` in the header `X-CSRF-Token`; otherwise they are rejected with 403. Over"
+    " plain HTTP, in development, the names have no prefix `__Host-`. A header Authorization takes precedence."
 )
 _UNGUARDED_WORDS = (
-    "Changes no one version that you could mean: If-Match is refused with 400, and `REQUIRE_IF_MATCH` does not ask"
-    " for it."
+    "The operation does not target a single version: If-Match is rejected with 400, even if `REQUIRE_IF_MATCH` is"
+    " set."
 )
-_UNREPEATABLE_WORDS = "Sent again, this is carried out again: Idempotency-Key is refused with 400."
+_UNREPEATABLE_WORDS = "A repeated request is carried out again: Idempotency-Key is rejected with 400."
 
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ def openapi_document(resources: Iterable[Resource]) -> Json:
         "info": {
             "title": "Tandem",
             "version": INTERFACE_VERSION,
-            "summary": "Projects, tasks and schedules in a storage that moves while people work.",
+            "summary": "Projects, tasks and schedules, mirrored to a second database.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -91,7 +91,7 @@ def _page_schema(view: type[msgspec.Struct]) -> Json:
             "total": {
                 "type": "integer",
                 "minimum": 0,
-                "description": "Only where `count=exact` asked for it.",
+                "description": "Present only with `count=exact`.",
             },
         },
         "required": ["items", "nextCursor"],
@@ -124,7 +124,7 @@ def _operation(path: str, method: str, operation: Operation, collections: frozen
 
 
 def _unsupported_headers(method: str, operation: Operation) -> str:
-    """Which headers are rejected here, and why."""
+    """A description of the headers that the operation rejects."""
     words = []
     if method != "get" and not operation.is_guarded:
         words.append(_UNGUARDED_WORDS)
@@ -164,7 +164,7 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
 
 
 def _inlined(hint: Any, schema: Json, field: msgspec.structs.FieldInfo) -> Json:
-    """A parameter's schema: an absent one has no null, and enumerations are spelt out."""
+    """The schema of a parameter, without null and with its enumeration inlined."""
     _, components = msgspec.json.schema_components([hint], ref_template=_REF)
     options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
     plain = options[0] if len(options) == 1 else {"anyOf": options}
@@ -217,7 +217,7 @@ def _problem_statuses(path: str, method: str, operation: Operation) -> set[int]:
         return {500, 503}
     statuses = {400, 429, 500, 503, *operation.also}
     if not operation.is_public:
-        # Whatever changes something may be refused because a cookie signs it and a foreign page sends it.
+        # A change that is authenticated by a cookie is rejected if it comes from another site.
         statuses |= {401} if method == "get" else {401, 403}
     if "{" in path:
         statuses |= {404, 410}
@@ -232,7 +232,7 @@ def _problem_statuses(path: str, method: str, operation: Operation) -> set[int]:
 
 def _problem_reference(status: int, operation: Operation) -> Json:
     if status == 503 and operation.is_public and operation.view is not None:
-        # Probes answer in their own form when they say DOWN.
+        # Probes answer with their own view when the status is DOWN.
         problem = _problem_response(status)
         problem["content"][JSON_TYPE] = {"schema": _ref(operation.view)}
         del problem["headers"]["Retry-After"]
@@ -273,11 +273,13 @@ def _text_header(description: str, **schema: Any) -> Json:
 
 _HEADERS: Json = {
     "ETag": _text_header("The version as a strong entity tag.", examples=['"3"']),
-    "Idempotency-Replayed": _text_header("`true` where an earlier answer is given again.", enum=["true"]),
-    "Link": _text_header('The next page, with every parameter kept: `<…>; rel="next"`.'),
-    "Location": _text_header("The address of what was made."),
-    "Retry-After": _text_header("Seconds to wait.", pattern="^[0-9]+$"),
-    "WWW-Authenticate": _text_header("How to sign in."),
+    "Idempotency-Replayed": _text_header(
+        "`true` if this repeats the answer to an earlier request.", enum=["true"]
+    ),
+    "Link": _text_header('The next page, with all query parameters: `<…>; rel="next"`.'),
+    "Location": _text_header("The address of the new resource, or the target of the redirect."),
+    "Retry-After": _text_header("The number of seconds to wait before the next attempt.", pattern="^[0-9]+$"),
+    "WWW-Authenticate": _text_header("The authentication scheme."),
     "X-Request-ID": _text_header(
         "The id of this request in logs and audit entries.", pattern="^[A-Za-z0-9._-]{1,64}$"
     ),
@@ -285,12 +287,12 @@ _HEADERS: Json = {
 
 _REQUEST_HEADERS: dict[str, Json] = {
     "Idempotency-Key": {
-        "description": "A key of your choice: the same request with the same key is carried out once, and answered "
-        "again however late it is repeated. One that is refused, or finds nothing to change, leaves its key free.",
+        "description": "A key of your choice. A request that is repeated with the same key is carried out once, and "
+        "answered again at any later time. A request that is rejected or changes nothing leaves its key unused.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
-    "If-Match": _text_header('The version you mean to change, as its ETag: `"3"`; any with `*`.'),
-    "If-None-Match": _text_header("The version you have: answered with 304 where it is current."),
+    "If-Match": _text_header('The ETag of the version to change, such as `"3"`; `*` allows any version.'),
+    "If-None-Match": _text_header("The ETag of the version you have; answered with 304 if it is current."),
 }
 
 _PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503)
@@ -300,7 +302,7 @@ _SECURITY_SCHEMES: Json = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "The `accessToken` of a sign-in. In development: `POST /v1/auth/dev/token`.",
+        "description": "The `accessToken` from a sign-in; in development from `POST /v1/auth/dev/token`.",
     },
     _COOKIE: {
         "type": "apiKey",

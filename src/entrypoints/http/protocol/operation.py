@@ -1,9 +1,9 @@
-"""One declaration per operation: it says how a request is checked and answered, and the OpenAPI document shows it.
+"""The declaration of an operation, which determines the checks, the answer and the OpenAPI description.
 
-A handler is a method of a controller. Its parameters name what it needs: `request`, `actor` (who is signed in), the
-variable parts of the path, `query` and `body` (read and checked as the type that is annotated), `page` (the page that
-the query asks for), `expected` (the version that If-Match insists on). Whatever a handler does not take is rejected: a
-query, a condition.
+A handler is a method of a controller. Its parameters are its inputs: `request`, `actor` (the signed-in user), the
+variable parts of the path, `query` and `body` (validated as the annotated types), `page` (the page that the query
+requests), `expected` (the version that If-Match requires). Inputs without a parameter, such as query parameters and
+conditions, are rejected.
 """
 
 import inspect
@@ -24,23 +24,23 @@ _KNOWN_PARAMETERS = frozenset({"request", "actor", "query", "body", "page", "exp
 
 F = TypeVar("F", bound=Callable[..., Any])
 Replay = Callable[[Any, Actor, str, int], Awaitable[object]]
-"""Reads with a controller what an earlier request of an actor made, by the id and version in its audit entry."""
+"""Reads the result of an actor's earlier request, by controller, actor, and the id and version in its audit entry."""
 
 
 class Load(Protocol):
-    """Reads one entity, as it is or as it was."""
+    """Reads the current version of an entity, or an earlier one."""
 
     def __call__(self, actor: Actor, id: str, /, *, version: int | None = None) -> Awaitable[Tagged]: ...
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Controller:
-    """The operations of one address. The annotated attributes of a subclass are the use cases and parts that it needs.
+    """The operations of one address. The annotated attributes of a subclass are its use cases and other parts.
 
-    path: What the paths of its operations begin with.
-    collection: The collection of the record that this address names.
-    view: The view of operations that were declared for any entity.
-    stored, also: As for each of its operations.
+    path: The prefix of the paths of its operations.
+    collection: The collection of the record at this address.
+    view: The view of operations that are declared with EntityView.
+    stored, also: The defaults of its operations.
     """
 
     path: ClassVar[str] = ""
@@ -63,17 +63,17 @@ class Controller:
         cls.collection = collection or cls.collection
         cls.view = view or cls.view
 
-    # Not a real dataclass: making those takes longer than anything else at the start of the program.
+    # Not a real dataclass, because creating dataclasses would take most of the start-up time.
     def __init__(self, **parts: object) -> None:
         self.__dict__.update(parts)
 
     def record_id(self, path: dict[str, str]) -> str | None:
-        """The id of the record that the address names."""
+        """The id of the record at this address."""
         return path.get("id")
 
     async def load(self, actor: Actor, id: str, *, version: int | None = None) -> Tagged:
-        """That record, as it is or as it was: for If-Match, and to answer a repeated request."""
-        get: Load = self.get  # type: ignore[attr-defined]  # every controller of one entity has a field of this name
+        """The current or an earlier version of that record, for If-Match and for repeated requests."""
+        get: Load = self.get  # type: ignore[attr-defined]  # all controllers of one entity have this field
         return await (get(actor, id) if version is None else get(actor, id, version=version))
 
 
@@ -83,24 +83,24 @@ async def _replay_version(controller: Controller, actor: Actor, id: str, version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation as it is declared.
+    """A declared operation.
 
-    summary: What the OpenAPI document says; without one the operation is not part of the document.
+    summary: The summary in the OpenAPI document; an operation without one is not in the document.
     status: The status of success. 201 adds Location.
-    location: The address below which Location names what was made; by default that of the request.
-    view, page_of: The view of a success, or of each item of a page. EntityView stands for the controller's own view.
-    is_public: Nobody has to be signed in.
-    is_tagged: The answer is an entity under its ETag; by default where `view` is the view of an entity.
-    is_repeatable: Idempotency-Key is supported. `replay` reads what an earlier request made (`load` by default); with
-        None the handler sees to that itself.
-    is_stored: Where it is false, caches must not keep the answer.
-    body, body_reader: The documented type, where the handler takes what `body_reader` makes of the bytes.
-    body_bytes_max: The largest body.
+    location: The address below which Location names the new entity; the default is the address of the request.
+    view, page_of: The view of the result, or of each item of a page. EntityView means the view of the controller.
+    is_public: Authentication is not required.
+    is_tagged: The answer is an entity with its ETag; the default if `view` is the view of an entity.
+    is_repeatable: Idempotency-Key is supported. `replay` reads the result of an earlier request (`load` by default);
+        with None the handler does so itself.
+    is_stored: Caches may keep the answer.
+    body, body_reader: The documented type, and the function that reads the bytes if that is not the type's own reader.
+    body_bytes_max: The size limit of the body.
     file_types: The body is a file of one of these types, which the handler reads itself.
     has_free_query: Query parameters are neither checked nor rejected.
-    media_type: The type of the answer.
-    only_if: Answers 404 on an installation whose controller this does not hold for.
-    also: Statuses beyond those that follow from the rest.
+    media_type: The media type of the answer.
+    only_if: A condition on the controller; the operation answers 404 if it does not hold.
+    also: Further statuses, in addition to those that follow from the declaration.
     """
 
     method: str
@@ -131,8 +131,8 @@ class Operation:
 
 
 def operation(method: str, path: str = "", *, summary: str | None = None, **facts: Any) -> Callable[[F], F]:
-    """Declares a method of a controller as an operation; `path` continues the controller's, `facts` are those of
-    Operation, without `is_` and `has_`.
+    """Declares a method of a controller as an operation. `path` is appended to the controller's path; `facts` are the
+    fields of Operation, without the prefixes `is_` and `has_`.
     """
     renamed = {_FIELD_NAMES.get(name, name): value for name, value in facts.items()}
 
@@ -171,7 +171,7 @@ _FIELD_NAMES = {
 
 
 def _input_types(handler: Callable[..., Any]) -> dict[str, Any]:
-    """The types of query and body, as the handler's annotations state them."""
+    """The types of query and body from the handler's annotations."""
     found: dict[str, Any] = {}
     if (query := handler.__annotations__.get("query")) is not None:
         found["query"] = query
@@ -185,7 +185,7 @@ def _input_types(handler: Callable[..., Any]) -> dict[str, Any]:
 
 
 def operations_of(controller: type[Controller]) -> Iterator[Operation]:
-    """The operations of a controller and its bases, with their whole paths and what the controller adds to each."""
+    """The operations of a controller and its bases, with full paths and the controller's defaults."""
     for name in dir(controller):
         declared: Operation | None = getattr(getattr(controller, name), _DECLARATION, None)
         if declared is not None:
@@ -204,7 +204,7 @@ def _require_consistent(controller: type[Controller], declared: Operation) -> No
     where = f"{controller.__name__}.{declared.handler}"
     in_path = {part[1:-1] for part in (controller.path + declared.path).split("/") if part.startswith("{")}
     if unknown := declared.parameters - _KNOWN_PARAMETERS - in_path:
-        raise TypeError(f"{where} takes {', '.join(sorted(unknown))}, which no request has")
+        raise TypeError(f"{where} has unknown parameters: {', '.join(sorted(unknown))}")
     if declared.is_public == ("actor" in declared.parameters):
         raise TypeError(f"{where} must either be public or take the actor")
     is_loaded = declared.is_guarded or (declared.is_repeatable and declared.replay is _replay_version)

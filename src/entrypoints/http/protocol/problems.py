@@ -1,4 +1,4 @@
-"""Errors over HTTP: those that only HTTP knows, the table from error to status, and the problem document (RFC 9457)."""
+"""Errors over HTTP: the errors of HTTP itself, the status of each error, and problem documents (RFC 9457)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ PROBLEMS_PATH = "/problems/"
 RETRY_SECONDS = 1
 VIOLATIONS_BYTES_MAX = 32 * 1024
 TEXT_LENGTH_MAX = 500
-"""The most characters of a pointer or a sentence; whatever is longer came with the request and is cut."""
+"""The largest length of a pointer or message; longer ones contain input of the request and are cut."""
 
 
 class Stale(TandemError):
-    """This is not the version you named; read it again and repeat your change."""
+    """This has changed since the version in If-Match; read it again and repeat your change."""
 
     code = "version_conflict"
 
@@ -45,43 +45,43 @@ class Stale(TandemError):
 
 
 class PreconditionMissing(TandemError):
-    """Say which version you mean to change: send its ETag in If-Match."""
+    """Send the ETag of the version to change in If-Match."""
 
     code = "precondition_required"
 
 
 class BodyTooLarge(TandemError):
-    """The body is larger than this operation takes."""
+    """The body is larger than this operation accepts; send a smaller one."""
 
     code = "body_too_large"
 
 
 class UnsupportedMediaType(TandemError):
-    """This operation does not read bodies of that type."""
+    """This operation does not accept bodies of this media type."""
 
     code = "unsupported_media_type"
 
 
 class MethodNotAllowed(TandemError):
-    """This address does not know that method; the header Allow names those it knows."""
+    """This address does not support this method; the header Allow lists the supported ones."""
 
     code = "method_not_allowed"
 
     def __init__(self, message: str | None = None, *, allow: Iterable[str] = ()) -> None:
         super().__init__(message)
         names = frozenset(allow)
-        # HEAD is answered wherever GET is, OPTIONS everywhere.
+        # HEAD is supported wherever GET is, OPTIONS everywhere.
         self.allow = ", ".join(sorted(names | {"OPTIONS"} | ({"HEAD"} if "GET" in names else set())))
 
 
 class KeyReused(RuleBroken):
-    """This Idempotency-Key was used for another request; use a fresh one."""
+    """This Idempotency-Key was already used for another request; use a new one."""
 
     code = "idempotency_key_reused"
 
 
 class TooManyRequests(TandemError):
-    """You ask faster than this installation allows; wait as long as Retry-After says."""
+    """You have sent too many requests; wait for the number of seconds in Retry-After."""
 
     code = "rate_limited"
 
@@ -91,26 +91,26 @@ class TooManyRequests(TandemError):
 
 
 class CrossSiteRejected(Forbidden):
-    """A cookie signs this request, and nothing shows that a page of ours has sent it."""
+    """This request is authenticated by a cookie, but does not prove that it comes from a page of this service."""
 
     code = "cross_site_refused"
 
 
 class DeadlinePassed(Unavailable):
-    """This took longer than a request may take and was given up; ask again, with the same Idempotency-Key."""
+    """The request took too long and was cancelled; repeat it with the same Idempotency-Key."""
 
     code = "deadline_passed"
 
 
 class InternalError(TandemError):
-    """Something went wrong on our side. Name the request id when you report it."""
+    """An internal error occurred; include the request id when you report it."""
 
     code = "internal"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an error looks over HTTP."""
+    """The status and title of an error."""
 
     status: int
     title: str
@@ -118,23 +118,23 @@ class Outcome:
 
 _OUTCOMES: dict[type[TandemError], Outcome] = {
     NotFound: Outcome(404, "Not found"),
-    Purged: Outcome(410, "Removed for good"),
+    Purged: Outcome(410, "Permanently removed"),
     Unauthenticated: Outcome(401, "Not signed in"),
     Forbidden: Outcome(403, "Not allowed"),
-    CrossSiteRejected: Outcome(403, "Not from a page of ours"),
-    Conflict: Outcome(409, "Conflict with the present state"),
+    CrossSiteRejected: Outcome(403, "Cross-site request rejected"),
+    Conflict: Outcome(409, "Conflict with the current state"),
     VersionConflict: Outcome(409, "Changed in the meantime"),
     AlreadyExists: Outcome(409, "Already taken"),
-    AnswerPending: Outcome(409, "Still being worked on"),
+    AnswerPending: Outcome(409, "Request in progress"),
     Invalid: Outcome(400, "Malformed input"),
-    RuleBroken: Outcome(422, "Refused by a rule"),
+    RuleBroken: Outcome(422, "Rule violated"),
     KeyReused: Outcome(422, "Idempotency-Key reused"),
-    Unavailable: Outcome(503, "Not available right now"),
-    StoreUnavailable: Outcome(503, "The store does not answer"),
-    MirrorPending: Outcome(503, "Stored, not confirmed by the second store yet"),
-    DeadlinePassed: Outcome(503, "Took too long"),
+    Unavailable: Outcome(503, "Temporarily unavailable"),
+    StoreUnavailable: Outcome(503, "Store unavailable"),
+    MirrorPending: Outcome(503, "Stored, but not yet confirmed by the mirror"),
+    DeadlinePassed: Outcome(503, "Request timed out"),
     Stale: Outcome(412, "Changed in the meantime"),
-    PreconditionMissing: Outcome(428, "Version not named"),
+    PreconditionMissing: Outcome(428, "If-Match required"),
     BodyTooLarge: Outcome(413, "Body too large"),
     UnsupportedMediaType: Outcome(415, "Media type not supported"),
     MethodNotAllowed: Outcome(405, "Method not allowed"),
@@ -144,23 +144,23 @@ _OUTCOMES: dict[type[TandemError], Outcome] = {
 }
 
 KINDS: tuple[type[TandemError], ...] = tuple(kind for kind in _OUTCOMES if kind is not TandemError)
-"""Every kind of problem a client may meet, for the pages that explain them."""
+"""All kinds of problems that clients can get, for the pages that explain them."""
 
 
 def outcome_of(kind: type[TandemError]) -> Outcome:
-    """The outcome of the nearest known class: a new domain error is answered like its parent."""
+    """The outcome of the nearest ancestor with one: a new domain error is answered like its parent."""
     return next(_OUTCOMES[ancestor] for ancestor in kind.__mro__ if ancestor in _OUTCOMES)
 
 
 class ViolationView(msgspec.Struct):
-    """One thing wrong with the input: where (JSON pointer into the body, or the parameter) and what to change."""
+    """A violation: its place in the input (JSON pointer into the body, or the parameter) and a message."""
 
     pointer: str
     message: str
 
 
 class ProblemView(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Why a request was refused."""
+    """A problem document (RFC 9457): the reason for rejecting a request."""
 
     type: str
     title: str
@@ -181,7 +181,7 @@ def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, byt
         title=outcome.title,
         status=outcome.status,
         detail=_shown(error.message),
-        # Bytes of a path that are no UTF-8 arrive as lone surrogates, which JSON cannot carry.
+        # Bytes of a path that are not UTF-8 arrive as lone surrogates, which JSON cannot hold.
         instance=path.encode("utf-8", "replace").decode(),
         code=error.code,
         request_id=request_id,
@@ -192,7 +192,7 @@ def problem(error: TandemError, *, path: str, request_id: str) -> tuple[int, byt
 
 
 def _shown_violations(violations: Sequence[Violation]) -> Iterator[ViolationView]:
-    """The first violations, as many as fit: at least one."""
+    """The first violations, as many as fit, but at least one."""
     left = VIOLATIONS_BYTES_MAX
     for violation in islice(violations, VIOLATIONS_MAX):
         if left <= 0:
@@ -203,18 +203,18 @@ def _shown_violations(violations: Sequence[Violation]) -> Iterator[ViolationView
 
 
 def _shown(text: str) -> str:
-    """Names that came with the request may hold anything, and much of it; what cannot be encoded is replaced."""
+    """The text, cut to TEXT_LENGTH_MAX: names from the request may be long and contain characters without encoding."""
     shown = text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}…"
     return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()
 
 
 def phrase(status: int) -> str:
-    """The standard words of a status."""
+    """The reason phrase of a status."""
     return HTTPStatus(status).phrase
 
 
 def problem_headers(error: TandemError) -> dict[str, str]:
-    """The headers that go with an error."""
+    """The headers of an error."""
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="tandem"'}
     if isinstance(error, TooManyRequests):

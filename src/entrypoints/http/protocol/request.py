@@ -1,4 +1,4 @@
-"""One HTTP request as handlers and conventions see it: headers, body, caller."""
+"""An HTTP request: headers, body, caller."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
@@ -19,20 +19,20 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class CallerReader(Protocol):
-    """Finds out who sent a request."""
+    """Identifies the caller of a request."""
 
     def actor(self, request: "Request") -> Actor:
         """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
         ...
 
     def caller(self, request: "Request") -> str:
-        """The name under which the requests of this caller are counted."""
+        """The rate-limit key of this caller."""
         ...
 
 
 class Request:
-    """One request. `identity` is set once its token has been accepted; `rate_headers` go out with the answer. `method`
-    of a HEAD request is GET, which answers it.
+    """One request. `identity` is set once its token has been verified; `rate_headers` are sent with the answer.
+    `method` of a HEAD request is GET, whose handler answers it.
     """
 
     __slots__ = (
@@ -72,13 +72,13 @@ class Request:
 
     @property
     def route(self) -> str:
-        """The template of the matched path, the same for every id; `unmatched` if nothing is at this address."""
+        """The template of the matched path, the same for every id; `unmatched` for an unknown address."""
         template: str = self.scope.get("path_template", UNMATCHED)
         return template
 
     @property
     def client_address(self) -> str:
-        """The client's network address, as a name to count requests under."""
+        """The client's network address as a rate-limit key."""
         client = self.scope.get("client")
         return f"address {client[0]}" if client else "address unknown"
 
@@ -87,7 +87,7 @@ class Request:
         return self._authentication.actor(self)
 
     def caller(self) -> str:
-        """The name under which the requests of this caller are counted."""
+        """The rate-limit key of this caller."""
         return self._authentication.caller(self)
 
     def header(self, name: bytes) -> bytes | None:
@@ -95,7 +95,7 @@ class Request:
         return header(self.scope, name)
 
     async def body(self, bytes_max: int = BODY_BYTES_MAX) -> bytes:
-        """The whole body, read once. Raises BodyTooLarge, or Invalid where the client hangs up before its end."""
+        """The whole body, read once. Raises BodyTooLarge, or Invalid if the client disconnects before its end."""
         if self._body is None:
             self._body = await self._read(bytes_max)
         return self._body
@@ -119,22 +119,22 @@ class Request:
 
 
 def enter(request: Request) -> Token[Request]:
-    """Makes a request the current one of this task, until `leave`."""
+    """Makes a request the current one of this task until `leave`."""
     return _CURRENT.set(request)
 
 
 def leave(entered: Token[Request]) -> None:
-    """Ends what `enter` began."""
+    """Restores the current request from before `enter`."""
     _CURRENT.reset(entered)
 
 
 def current_request() -> Request | None:
-    """The request that this task answers; None outside requests."""
+    """The current request of this task; None outside requests."""
     return _CURRENT.get(None)
 
 
 def required_request() -> Request:
-    """The request that this task answers. Raises LookupError outside requests."""
+    """The current request of this task. Raises LookupError outside requests."""
     return _CURRENT.get()
 
 
@@ -148,7 +148,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 def joined_header(scope: Scope, name: bytes) -> str | None:
-    """All headers of this name as one list, as RFC 9110 reads repeated fields; None if there is none."""
+    """All headers of this name joined into one list, as RFC 9110 defines for repeated fields; None without any."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     values = [value for candidate, value in headers if candidate == name]
     return b", ".join(values).decode("latin-1") if values else None

@@ -1,4 +1,4 @@
-"""The one registration of a resource: its controllers, and how its entities are shown."""
+"""The registration of a resource: its controllers, and the views of its entities."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,14 @@ from entrypoints.http.protocol.operation import Controller, Operation, operation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """What a resource registers.
+    """The registration of a resource.
 
-    controllers: Its operations.
-    collection: Where its entities are stored, None for a resource without entities of its own.
-    view: How an entity is shown; audit entries show the fields of this view and no others.
-    views: From types (the entity, or what one caller sees of it) to functions that make the view; a type that stands
-        for itself is shown field by field.
-    private: Fields that audit entries show to the user they are about, and to administrators, only.
-    shown_values: Fields whose stored values audit entries show in another form.
+    controllers: The controllers with its operations.
+    collection: The collection of its entities, None for a resource without entities of its own.
+    view: The view of an entity; audit entries show the fields of this view only.
+    views: For each type (the entity, or its details for one caller) the function that makes the view.
+    private: Fields that audit entries only show to their user and to administrators.
+    shown_values: Conversions of fields whose stored values audit entries show in another form.
     """
 
     controllers: tuple[type[Controller], ...]
@@ -39,7 +38,7 @@ def shown_as(
 
 
 def views_of(resources: Iterable[Resource]) -> Views:
-    """How the entities of all resources are shown."""
+    """The views of the entities of all resources."""
     return Views({kind: maker for resource in resources for kind, maker in resource.views.items()})
 
 

@@ -1,4 +1,4 @@
-"""Types of fields and queries that several resources share; each one reads its input and describes it in OpenAPI."""
+"""Types of fields and queries that several resources share. Each type validates input and appears in OpenAPI."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,7 +25,7 @@ InstantText = Annotated[
         examples=["2026-01-31T12:00:00.000Z"],
     ),
 ]
-# Only an instant with a zone says when something is, and no store keeps more than milliseconds.
+# Without a zone an instant is ambiguous, and stores only keep milliseconds.
 _INSTANT_PATTERN = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,3})?([Zz]|[+-]\d\d:\d\d)$"
 Instant = Annotated[
     datetime,
@@ -39,17 +39,17 @@ Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$", max_length=7, examples=["#
 VersionNumber = Annotated[int, Meta(ge=1, le=INTEGER_MAX, examples=[1])]
 Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 NAMING = (
-    "One visible line: no control characters, nothing that hides or changes the direction of writing. "
-    "Kept in Unicode's form NFC, without white space at its ends."
+    "One visible line without control characters, invisible characters or changes of the writing direction. "
+    "Stored in Unicode's form NFC, without white space at either end."
 )
 
 
 class Body(Struct, rename="camel", forbid_unknown_fields=True):
-    """What all bodies have in common. In a partial body an absent field is UNSET."""
+    """The base of all bodies. In a partial body an absent field is UNSET."""
 
 
 class EntityView(Struct, rename="camel"):
-    """What every entity shows."""
+    """The fields that all entities have."""
 
     id: Id
     version: int
@@ -63,28 +63,30 @@ class EntityView(Struct, rename="camel"):
 
 
 def set_fields(body: Struct) -> Any:
-    """The fields that the caller sent, by attribute name: the changes of an entity, as the domain takes them."""
+    """The fields that the caller sent, by attribute name: the changes to an entity, as the domain expects them."""
     values = ((name, getattr(body, name)) for name in body.__struct_fields__)
     return {name: value for name, value in values if value is not UNSET}
 
 
 class Query(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The parameters of an operation. The class itself stands for an operation without parameters."""
+    """The query parameters of an operation. The class itself means that the operation has none."""
 
     def violations(self) -> Iterator[Violation]:
-        """What no type can express about the parameters together."""
+        """Violations that the types of single parameters cannot express."""
         yield from ()
 
 
 class PageQuery(Query):
-    """A page of a list in its one order, `usual_order`."""
+    """A page of a list in its only order, `usual_order`."""
 
     usual_order: ClassVar[str] = "-createdAt"
 
-    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many items at most.")] = LIMIT_DEFAULT
+    limit: Annotated[
+        int, Meta(ge=1, le=LIMIT_MAX, description="The largest number of items on the page.")
+    ] = LIMIT_DEFAULT
     cursor: (
         Annotated[
-            str, Meta(max_length=CURSOR_LENGTH_MAX, description="Where the next page starts: `nextCursor`.")
+            str, Meta(max_length=CURSOR_LENGTH_MAX, description="The `nextCursor` of the previous page.")
         ]
         | None
     ) = None
@@ -96,7 +98,7 @@ class PageQuery(Query):
 
 
 class EntryQuery(PageQuery):
-    """A page of audit entries, the newest first."""
+    """A page of audit entries, newest first."""
 
     usual_order: ClassVar[str] = "-at"
 
@@ -121,15 +123,15 @@ SearchOrder = Literal["relevance", "createdAt", "-createdAt", "updatedAt", "-upd
 
 
 class SearchQuery(ListQuery, rename="camel"):
-    """A page of what contains all words of `q`. A subclass adds its filters, then `sort`."""
+    """A page of the items that contain all words of `q`. A subclass adds its filters, then `sort`."""
 
     q: (
         Annotated[
             str,
             Meta(
                 max_length=TEXT_LENGTH_MAX,
-                description="Words that must all occur: runs of letters and digits. Empty means everything; "
-                "a text without any word is refused.",
+                description="Words that must all occur; a word is a run of letters and digits. An empty text finds "
+                "all items; a text without a word is rejected.",
             ),
         ]
         | None
@@ -137,26 +139,26 @@ class SearchQuery(ListQuery, rename="camel"):
 
     @property
     def order(self) -> str:
-        """The order that is asked for; by default a search shows the most relevant items first."""
-        asked: str | None = getattr(self, "sort", None)
-        return asked or (RELEVANCE if self.q else self.usual_order)
+        """The requested order; by default a search shows the most relevant items first."""
+        requested: str | None = getattr(self, "sort", None)
+        return requested or (RELEVANCE if self.q else self.usual_order)
 
     def violations(self) -> Iterator[Violation]:
         yield from word_violations("q", self.q)
         if not self.q and self.order == RELEVANCE:
-            yield Violation("/sort", "can be relevance only where q holds the words to look for")
+            yield Violation("/sort", "can only be relevance together with search words in q")
 
 
 def sort_described(usual: str) -> Meta:
-    """The description of the parameter `sort` of a searchable list."""
+    """The description of the parameter `sort` of a list that can be searched."""
     return Meta(
-        description="`relevance` needs `q`: what has all its words in the title or name comes first, then what has "
-        "some of them there, then the rest; the newest first among these. Without `sort` the order is "
-        f"`relevance` where `q` is given, and `{usual}` otherwise."
+        description="`relevance` requires `q`: items with all words in the title or name come first, then items with "
+        "some of them there, then all others; each group is sorted newest first. The default is `relevance` with `q`, "
+        f"and `{usual}` without."
     )
 
 
 def word_violations(name: str, text: str | None) -> Iterator[Violation]:
-    """Rejects a search text without any word: it would find everything, the opposite of what was looked for."""
+    """The violation of a search text without words, which would otherwise find all items."""
     if text and not any(character.isalnum() for character in text):
-        yield Violation(f"/{name}", "holds no word to look for: a word is made of letters and digits")
+        yield Violation(f"/{name}", "contains no word to search for; a word consists of letters and digits")

@@ -1,8 +1,8 @@
-"""How a write goes: once per Idempotency-Key, and only on the version that If-Match names (RFC 9110, section 13).
+"""Idempotent and conditional writes: Idempotency-Key, and If-Match (RFC 9110, section 13).
 
-A repeated request is answered from what the first one made, which the audit entry names that was committed with the
-write; so a crash between the write and its answer loses nothing. A request that wrote nothing (it was rejected, or
-changed nothing) has no entry that could hold its key. It is carried out again, and its key stays free.
+The key of a request is stored in the audit entry that is committed with its write, so a crash between the write and its
+answer loses nothing: a repeated request is answered with the version in that entry. A request that was rejected or
+changed nothing has no entry; it is carried out again, and its key stays unused.
 """
 
 import hashlib
@@ -30,16 +30,16 @@ _ANY = "*"
 E = TypeVar("E")
 Run = Callable[[Actor], Awaitable[E]]
 Replay = Callable[[str, int], Awaitable[E]]
-"""Reads what an earlier request made, by the id and version in its entry."""
+"""Reads the result of an earlier request, by the id and version in its entry."""
 
 
 def entity_tag(version: int) -> bytes:
-    """The tag of a version."""
+    """The entity tag of a version."""
     return b'"%d"' % version
 
 
 def has_seen(scope: Scope, version: int) -> bool:
-    """Whether If-None-Match names this version (weakly: that is how readers compare). Malformed tags match nothing."""
+    """Whether If-None-Match contains this version, compared weakly. Malformed tags match nothing."""
     given = joined_header(scope, b"if-none-match")
     if given is None:
         return False
@@ -50,21 +50,21 @@ def has_seen(scope: Scope, version: int) -> bool:
 
 
 class Writes:
-    """The conventions of all writes. With `needs_versions` every guarded write must send If-Match."""
+    """The conventions of all writes. With `needs_versions`, If-Match is required wherever it is supported."""
 
     def __init__(self, find_answer: FindAnswer, *, needs_versions: bool) -> None:
         self.needs_versions = needs_versions
         self._find_answer = find_answer
-        # Bounded by the requests in flight: every key leaves when its request ends.
+        # Bounded by the requests in flight: a key is removed when its request ends.
         self._running: set[str] = set()
 
     async def once(
         self, request: Request, actor: Actor, *, run: Run[E], replay: Replay[E]
     ) -> tuple[E, RawHeaders]:
-        """What the request made, now or earlier, and the headers that say which.
+        """The result of the request, and the header of a replayed result.
 
-        Raises Invalid for a malformed key, KeyReused where it stood for another request, AnswerPending while the first
-        request with it is still running here, and whatever `run` raises.
+        Raises Invalid for a malformed key, KeyReused for a key of another request, AnswerPending while the first
+        request with the key is still running here, and all errors of `run`.
         """
         key = _key(request)
         if key is None:
@@ -95,17 +95,17 @@ class Writes:
         except Unavailable:
             raise
         except TandemError as error:
-            # The same request may have been faster in another process: then its key is taken, or what it made is,
-            # or what it changed is no longer what this one is about.
+            # The error may be a consequence of the same request in another process: its key, a unique value or the
+            # expected version is then taken.
             if await self._find_answer(actor) is None:
                 raise
             raise _OvertakenByTwin from error
 
     async def expected_version(self, scope: Scope, current: Callable[[], Awaitable[Tagged]]) -> int | None:
-        """The version that If-Match insists on, None where any will do.
+        """The version that If-Match requires, None if any version is allowed.
 
-        `current` is called only if the header does not name exactly one version. Raises Invalid for a malformed
-        header, Stale where no tag can match, PreconditionMissing where the header is mandatory and missing.
+        `current` is called only if the header does not contain exactly one version. Raises Invalid for a malformed
+        header, Stale if no tag can match, PreconditionMissing if the header is required and missing.
         """
         given = joined_header(scope, b"if-match")
         if given is None:
@@ -118,23 +118,23 @@ class Writes:
         if tags is None:
             message = 'must be * or a list of entity tags such as "3"'
             raise Invalid("The header If-Match is malformed.", violations=[Violation("/If-Match", message)])
-        # Writers compare strongly: a weak tag never matches.
-        named = [int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag)]
-        if len(named) == len(tags) == 1:
-            return named[0]
-        present = (await current()).version
-        if present not in named:
-            raise Stale(current_version=present)
-        return present
+        # If-Match uses strong comparison: a weak tag never matches.
+        versions = [int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag)]
+        if len(versions) == len(tags) == 1:
+            return versions[0]
+        current_version = (await current()).version
+        if current_version not in versions:
+            raise Stale(current_version=current_version)
+        return current_version
 
 
 class _OvertakenByTwin(Exception):
-    """The same request was carried out elsewhere in the meantime."""
+    """Another process carried out the same request in the meantime."""
 
 
 def _require_same_request(entry: AuditEntry, actor: Actor) -> None:
     if actor.claim is None or entry.request_hash != actor.claim.request_hash:
-        raise KeyReused(violations=[Violation("/Idempotency-Key", "was used for another request")])
+        raise KeyReused(violations=[Violation("/Idempotency-Key", "was already used for another request")])
 
 
 def _key(request: Request) -> str | None:
@@ -152,12 +152,12 @@ def _key(request: Request) -> str | None:
 
 
 async def _claim(request: Request, actor: Actor, key: str) -> IdempotencyClaim:
-    """Keys belong to a caller and an operation: nobody meets the answers of others."""
+    """The claim of a key. Keys are bound to caller and operation, so nobody gets the answer of another user."""
     bound = f"{actor.id}\0{request.method}\0{request.path}\0{key}"
-    asked = b"\0".join((request.query_string, await request.body()))
+    content = b"\0".join((request.query_string, await request.body()))
     return IdempotencyClaim(
         key=hashlib.sha256(bound.encode("utf-8", "replace")).hexdigest(),
-        request_hash=hashlib.sha256(asked).hexdigest(),
+        request_hash=hashlib.sha256(content).hexdigest(),
     )
 
 
@@ -173,6 +173,6 @@ def _tags(text: str) -> list[tuple[bool, str]] | None:
 
 
 def _members(text: str) -> list[str]:
-    """The members of a comma-separated list; commas may stand inside quotes, empty members count for nothing."""
+    """The members of a comma-separated list, without empty ones; quoted members may contain commas."""
     members = re.findall(r'(?:[^",]|"[^"]*"?)+', text)
     return [member.strip() for member in members if member.strip()]

@@ -1,1 +1,1 @@
-"""Who calls, by which token or cookie, how often, and from which page."""
+"""Authentication by token or cookie, protection against cross-site requests, and rate limits."""

@@ -1,4 +1,4 @@
-"""Finds out who sent a request: from bearer tokens or cookies to identities, from identities to actors."""
+"""Authenticates requests: bearer tokens or cookies to identities, identities to actors."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,14 +14,14 @@ _SCHEME = "bearer"
 
 
 class TokenVerifier(Protocol):
-    """Verifies access tokens, and derives secrets that every process with the same keys has."""
+    """Verifies access tokens, and derives secrets that are the same in every process with the same keys."""
 
     def read(self, access_token: str) -> Identity:
         """The identity that the token was issued for. Raises Unauthenticated."""
         ...
 
     def session_of(self, access_token: str) -> str | None:
-        """The session it came from, also when it has expired. Raises Unauthenticated."""
+        """The session of the token, even if the token has expired. Raises Unauthenticated."""
         ...
 
     def derived_secret(self, purpose: str) -> bytes:
@@ -30,8 +30,8 @@ class TokenVerifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """The tokens that came with a request, not looked at yet. `by_cookie`: a browser added them on its own."""
+class PresentedTokens:
+    """The unverified tokens of a request. `by_cookie`: the browser sent them automatically, as cookies."""
 
     access_token: str | None = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -39,10 +39,10 @@ class Brought:
 
 
 class Authentication:
-    """Reads the caller once per request and notes their identity there.
+    """Identifies the caller once per request and stores the identity in the request.
 
-    A header Authorization wins over cookies, whatever it holds. Changes that a cookie signs must come from our own
-    pages.
+    A header Authorization takes precedence over cookies, even if it is malformed. Changes that are authenticated by a
+    cookie must come from this service's own pages.
     """
 
     def __init__(
@@ -56,34 +56,34 @@ class Authentication:
         self.guard = guard or CrossSiteGuard(tokens.derived_secret("csrf"))
 
     def actor(self, request: Request) -> Actor:
-        """The signed-in caller. Raises Unauthenticated without an accepted token, CrossSiteRejected."""
+        """The signed-in caller. Raises Unauthenticated without a valid token, CrossSiteRejected."""
         identity = self._identity(request)
         if request.method not in SAFE_METHODS and request.header(b"authorization") is None:
             self.guard.require_own_page(request.scope, identity.session_id)
         return Actor(id=identity.user_id, grants=identity.grants, request_id=request.request_id)
 
     def caller(self, request: Request) -> str:
-        """The name to count a request under: the user if the token is accepted, otherwise the client's address."""
+        """The rate-limit key of the caller: the user if the token is valid, otherwise the client's address."""
         try:
             return self._identity(request).user_id
         except Unauthenticated:
             return request.client_address
 
-    def brought(self, scope: Scope) -> Brought:
-        """The tokens that came with a request. Raises Unauthenticated for a malformed header Authorization."""
+    def presented_tokens(self, scope: Scope) -> PresentedTokens:
+        """The tokens of a request. Raises Unauthenticated for a malformed header Authorization."""
         if header(scope, b"authorization") is not None:
-            return Brought(_bearer_token(scope), None, by_cookie=False)
+            return PresentedTokens(_bearer_token(scope), None, by_cookie=False)
         access, refresh = self.cookies.read(scope, ACCESS), self.cookies.read(scope, REFRESH)
-        return Brought(access, refresh, by_cookie=access is not None or refresh is not None)
+        return PresentedTokens(access, refresh, by_cookie=access is not None or refresh is not None)
 
-    def session_brought(self, brought: Brought) -> str | None:
-        """The session that these tokens claim to belong to; None where they claim nothing."""
-        if brought.refresh_token is not None:
-            return brought.refresh_token.partition(".")[0]
-        return None if brought.access_token is None else self._tokens.session_of(brought.access_token)
+    def session_id_of(self, presented: PresentedTokens) -> str | None:
+        """The id of the session that these tokens belong to; None without tokens."""
+        if presented.refresh_token is not None:
+            return presented.refresh_token.partition(".")[0]
+        return None if presented.access_token is None else self._tokens.session_of(presented.access_token)
 
     def session_cookies(self, scope: Scope, tokens: TokenPair) -> RawHeaders:
-        """The headers that set these tokens as cookies, and beside them the CSRF token of their session."""
+        """The headers that set these tokens, and the CSRF token of their session, as cookies."""
         return self.cookies.signed_in(scope, tokens, csrf_token=self.guard.token(tokens.session_id))
 
     def _identity(self, request: Request) -> Identity:

@@ -1,8 +1,8 @@
-"""The cookies that sign a browser in: their names, how they are read, set and taken away.
+"""The session cookies of browsers: their names, and how they are read, set and deleted.
 
-Over HTTPS their names start with `__Host-`: browsers take such a cookie only from this very host, over HTTPS, for all
-paths, so neither a neighbour in the domain nor somebody on the wire can plant one. Over plain HTTP, as in
-development, no browser would keep them, so there they have plain names; production never reads or sets those.
+Over HTTPS their names start with `__Host-`: browsers accept such a cookie only from this host, over HTTPS, for all
+paths, so neither another host of the domain nor an attacker on the network can set one. Over plain HTTP, as in
+development, browsers would reject them, so the names have no prefix; production never reads or sets those.
 """
 
 from application.ports.tokens import TokenPair
@@ -17,25 +17,25 @@ _SECURE_PREFIX = "__Host-"
 
 
 class SessionCookies:
-    """Reads and writes them. `always_secure`: also where a proxy in front has taken the HTTPS off."""
+    """Reads and writes session cookies. `always_secure` treats all requests as HTTPS, behind a proxy that ends TLS."""
 
     def __init__(self, *, always_secure: bool) -> None:
         self._always_secure = always_secure
 
     def read(self, scope: Scope, name: str) -> str | None:
-        """The value of one of our cookies, None where the browser sent none."""
+        """The value of a cookie, None if the browser did not send it."""
         raw = header(scope, b"cookie")
         if raw is None or len(raw) > HEADER_LENGTH_MAX:
             return None
-        wanted = self._full_name(scope, name)
+        full_name = self._full_name(scope, name)
         for pair in raw.decode("latin-1").split(";"):
             found, _, value = pair.strip().partition("=")
-            if found == wanted and value:
+            if found == full_name and value:
                 return value
         return None
 
     def signed_in(self, scope: Scope, tokens: TokenPair, *, csrf_token: str) -> RawHeaders:
-        """Sets the tokens, out of reach of scripts, and beside them the CSRF token, which scripts must read."""
+        """The headers that set the tokens, unreadable for scripts, and the CSRF token, which scripts must read."""
         return (
             self._set(scope, ACCESS, tokens.access_token, tokens.expires_in_seconds),
             self._set(scope, REFRESH, tokens.refresh_token, tokens.refresh_expires_in_seconds),
@@ -43,11 +43,11 @@ class SessionCookies:
         )
 
     def signed_out(self, scope: Scope) -> RawHeaders:
-        """Takes everything away."""
+        """The headers that delete all session cookies."""
         return tuple(self._set(scope, name, "", 0) for name in (ACCESS, REFRESH, CSRF))
 
     def ticket(self, scope: Scope, value: str, seconds: int) -> RawHeaders:
-        """Sets what the browser must bring back from the identity provider; no seconds take it away."""
+        """The header that sets the sign-in ticket for this many seconds; 0 deletes it."""
         return (self._set(scope, TICKET, value, seconds),)
 
     def _set(

@@ -1,4 +1,4 @@
-"""A token bucket for each caller, in this process."""
+"""A token bucket for each caller of this process."""
 
 import math
 from collections import OrderedDict
@@ -14,7 +14,7 @@ BUCKETS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left. `retry_after_seconds` is 0 where the request may go on."""
+    """The remaining allowance of a caller. `retry_after_seconds` is 0 if the request is allowed."""
 
     limit: int
     remaining: int
@@ -22,7 +22,7 @@ class Allowance:
     retry_after_seconds: int
 
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The RateLimit fields."""
+        """The RateLimit headers."""
         return (
             (b"ratelimit-limit", str(self.limit).encode()),
             (b"ratelimit-remaining", str(self.remaining).encode()),
@@ -33,7 +33,7 @@ class Allowance:
 class RateLimiter:
     """At most `requests` in a burst, refilled evenly over `period_seconds`.
 
-    Past BUCKETS_MAX callers the one unseen for longest is forgotten, and so starts with a full bucket again.
+    Beyond BUCKETS_MAX callers, the least recently seen one is dropped and starts with a full bucket again.
     """
 
     def __init__(self, requests: int, period_seconds: float) -> None:
@@ -43,21 +43,21 @@ class RateLimiter:
 
     @classmethod
     def of(cls, limit: RateLimit | None) -> Self | None:
-        """The limiter that a setting asks for; None where it asks for none."""
+        """The limiter for a setting; None without one."""
         return None if limit is None else cls(limit.requests, limit.period_seconds)
 
     def require(self, caller: str) -> None:
-        """Takes one request from the caller's bucket now. Raises TooManyRequests where it is empty."""
+        """Takes one request from the caller's bucket now. Raises TooManyRequests if the bucket is empty."""
         allowance = self.take(caller, monotonic())
         if allowance.retry_after_seconds:
             raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)
 
     def take(self, caller: str, now_seconds: float) -> Allowance:
         """Takes one request from the caller's bucket; `now_seconds` is a monotonic clock."""
-        level, seen = self._buckets.get(caller, (float(self._requests), now_seconds))
-        level = min(float(self._requests), level + (now_seconds - seen) * self._per_second)
-        refused = level < 1.0
-        if not refused:
+        level, last_seen = self._buckets.get(caller, (float(self._requests), now_seconds))
+        level = min(float(self._requests), level + (now_seconds - last_seen) * self._per_second)
+        is_empty = level < 1.0
+        if not is_empty:
             level -= 1.0
         self._buckets[caller] = (level, now_seconds)
         self._buckets.move_to_end(caller)
@@ -67,5 +67,5 @@ class RateLimiter:
             limit=self._requests,
             remaining=int(level),
             reset_seconds=math.ceil((self._requests - level) / self._per_second),
-            retry_after_seconds=max(1, math.ceil((1.0 - level) / self._per_second)) if refused else 0,
+            retry_after_seconds=max(1, math.ceil((1.0 - level) / self._per_second)) if is_empty else 0,
         )

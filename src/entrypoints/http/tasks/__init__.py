@@ -1,1 +1,1 @@
-"""Tasks: one, many at once, their assignments, and the watchlist."""
+"""Tasks, bulk operations, assignments and the watchlist."""

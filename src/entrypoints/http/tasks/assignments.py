@@ -20,12 +20,12 @@ from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, Assi
 async def _replay_creation(
     controller: "AssignmentController", actor: Actor, task_id: str, version: int
 ) -> TaskAssignment:
-    """The entry of a creation is about the task, as an assignment has none of its own."""
+    """The created assignment, read by its task: assignments have no audit entries of their own."""
     return await controller.get_made(actor, task_id, version=version)
 
 
 class AssignmentController(Controller, path="/v1/task-assignments", collection="task_assignments"):
-    """Who is to do which task."""
+    """Assignments of tasks to users and teams."""
 
     get: GetAssignment
     get_made: GetMadeAssignment
@@ -36,7 +36,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
 
     @operation(
         "POST",
-        summary="Give a task to a user or a team, instead of whoever had it",
+        summary="Assign a task to a user or a team, replacing its current assignee",
         status=201,
         view=AssignmentView,
         repeatable=True,
@@ -47,16 +47,14 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
         assignee = Assignee(body.assignee_id, body.assignee_type)
         return await self.create_assignment(actor, body.task_id, assignee)
 
-    @operation(
-        "GET", summary="List live assignments, those of the newest tasks first", page_of=AssignmentView
-    )
+    @operation("GET", summary="List active assignments, newest tasks first", page_of=AssignmentView)
     async def list_all(self, actor: Actor, query: AssignmentQuery, page: PageRequest) -> Page[TaskAssignment]:
-        asked = TaskFilter(
+        filter_ = TaskFilter(
             ids=None if query.task_id is None else (query.task_id,),
             assignee_id=query.assignee_id,
             executor_id=query.executor_id,
         )
-        return await self.list_assignments(actor, asked, page)
+        return await self.list_assignments(actor, filter_, page)
 
     @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView)
     async def read(self, actor: Actor, id: str) -> TaskAssignment:
@@ -65,7 +63,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
     @operation(
         "PATCH",
         "/{id}",
-        summary="Say who of the team does its task",
+        summary="Choose the team member who executes the task",
         view=AssignmentView,
         repeatable=True,
         also=(403,),

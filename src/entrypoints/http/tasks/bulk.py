@@ -23,7 +23,7 @@ Outcome = TaskDetails | TandemError
 
 
 class OutcomeView(Struct):
-    """What became of one operation: the status that it would have alone, and the task or why it was refused."""
+    """The outcome of one operation: the status of the same single request, and the task or the problem."""
 
     index: int
     status: int
@@ -32,20 +32,20 @@ class OutcomeView(Struct):
 
 
 class BulkView(Struct):
-    """What became of each operation, in their order."""
+    """The outcomes of all operations, in order."""
 
     outcomes: tuple[OutcomeView, ...]
 
 
 class BulkController(Controller, path="/v1/tasks/bulk"):
-    """Many tasks at once."""
+    """Operations on many tasks in one request."""
 
     together: WriteTasksTogether
     each: WriteTasksEach
     read_written: ReadTasksWritten
     writes: Writes
 
-    # What a repeated request is answered with depends on its operations, so the handler itself sees to its key.
+    # The answer to a repeated request depends on its operations, so the handler itself deals with the key.
     @operation(
         "POST",
         summary="Create, change and delete many tasks",
@@ -57,11 +57,11 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
         also=(403, 404, 409, 410, 412, 428),
     )
     async def write(self, request: Request, actor: Actor, body: BulkRequest) -> Answer:
-        asked = body.requiring_versions() if self.writes.needs_versions else body
-        if asked.is_atomic:
-            tasks, headers = await self._together(request, actor, asked.all_or_none())
-            return _answer(request, asked, tasks, headers=headers)
-        return _answer(request, asked, await self._each(request, actor, asked))
+        bulk = body.requiring_versions() if self.writes.needs_versions else body
+        if bulk.is_atomic:
+            tasks, headers = await self._together(request, actor, bulk.all_or_none())
+            return _answer(request, bulk, tasks, headers=headers)
+        return _answer(request, bulk, await self._each(request, actor, bulk))
 
     async def _together(
         self, request: Request, actor: Actor, operations: Sequence[TaskOperation]
@@ -76,14 +76,14 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
         except VersionConflict as conflict:
             raise _as_named(conflict, operations) from conflict
 
-    async def _each(self, request: Request, actor: Actor, asked: BulkRequest) -> list[Outcome]:
+    async def _each(self, request: Request, actor: Actor, bulk: BulkRequest) -> list[Outcome]:
         if request.header(b"idempotency-key") is not None:
             violation = Violation("/Idempotency-Key", "is supported only if `atomic` is true")
-            message = "Operations that are not atomic cannot be repeated as one."
+            message = "A bulk request can only be repeated if it is atomic; set `atomic` to true or leave out the key."
             raise Invalid(message, violations=[violation])
-        operations = asked.valid_operations()
+        operations = bulk.valid_operations()
         written = iter(await self.each(actor, operations) if operations else [])
-        outcomes = [each if isinstance(each, TandemError) else next(written) for each in asked.items]
+        outcomes = [each if isinstance(each, TandemError) else next(written) for each in bulk.items]
         shown = [
             placed(_as_named(each, operations), at) if isinstance(each, TandemError) else each
             for at, each in enumerate(outcomes)
@@ -93,7 +93,7 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
 
 
 def _as_named(error: TandemError, operations: Sequence[TaskOperation]) -> TandemError:
-    """A conflict as its caller knows it: a version that they named is stale; otherwise two writers met."""
+    """The error for the caller: Stale if they named the version, Conflict for a concurrent change otherwise."""
     if not isinstance(error, VersionConflict):
         return error
     named = {
@@ -108,12 +108,12 @@ def _as_named(error: TandemError, operations: Sequence[TaskOperation]) -> Tandem
 
 
 def _answer(
-    request: Request, asked: BulkRequest, outcomes: Sequence[Outcome], *, headers: RawHeaders = ()
+    request: Request, bulk: BulkRequest, outcomes: Sequence[Outcome], *, headers: RawHeaders = ()
 ) -> Answer:
     views = [
         _problem_view(request, place, outcome)
         if isinstance(outcome, TandemError)
-        else OutcomeView(place, _status(asked.items[place]), task=task_view(outcome))
+        else OutcomeView(place, _status(bulk.items[place]), task=task_view(outcome))
         for place, outcome in enumerate(outcomes)
     ]
     return Answer(encoded(BulkView(tuple(views))), headers=headers)
@@ -124,8 +124,8 @@ def _problem_view(request: Request, place: int, error: TandemError) -> OutcomeVi
     return OutcomeView(place, status, problem=msgspec.json.decode(body, type=ProblemView))
 
 
-def _status(asked: TaskOperation | TandemError) -> int:
-    return 201 if isinstance(asked, CreateOperation) else 200
+def _status(item: TaskOperation | TandemError) -> int:
+    return 201 if isinstance(item, CreateOperation) else 200
 
 
 BULK = Resource(controllers=(BulkController,))

@@ -1,4 +1,4 @@
-"""The body of many operations: it is rejected as a whole only where there is no list of operations."""
+"""Bodies with many operations. A body is rejected as a whole only if it has no valid list of operations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,20 +27,20 @@ from entrypoints.http.tasks.schemas import TaskBody, TaskPatch
 
 
 class CreateOperationBody(TaskBody, rename="camel", forbid_unknown_fields=True, tag_field="op", tag="create"):
-    """A new task, one of many operations."""
+    """One operation: create a task."""
 
 
 class UpdateOperationBody(
     TaskPatch, rename="camel", forbid_unknown_fields=True, kw_only=True, tag_field="op", tag="update"
 ):
-    """Changes of a task (merge patch), one of many operations. `version`: what If-Match is for one task."""
+    """One operation: change a task (merge patch). `version` corresponds to If-Match of a single request."""
 
     id: Id
     version: VersionNumber | UnsetType = UNSET
 
 
 class DeleteOperationBody(Struct, rename="camel", forbid_unknown_fields=True, tag_field="op", tag="delete"):
-    """A task into the trash, one of many operations. `version`: what If-Match is for one task."""
+    """One operation: move a task to the trash. `version` corresponds to If-Match of a single request."""
 
     id: Id
     version: VersionNumber | UnsetType = UNSET
@@ -50,7 +50,7 @@ OperationBody = CreateOperationBody | UpdateOperationBody | DeleteOperationBody
 
 
 class BulkBody(Struct, forbid_unknown_fields=True):
-    """Operations, each on a task of its own. `atomic`: all are carried out, or none."""
+    """Operations on different tasks. `atomic`: either all of them are carried out, or none."""
 
     operations: Annotated[tuple[OperationBody, ...], Meta(min_length=1, max_length=OPERATIONS_MAX)]
     atomic: bool = True
@@ -65,17 +65,17 @@ _KINDS: dict[str, type[OperationBody]] = {
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """What a request asks for: at each place an operation, or the reason why it is invalid."""
+    """The operations of a request; an invalid one is represented by its error."""
 
     items: tuple[TaskOperation | TandemError, ...]
     is_atomic: bool
 
     def requiring_versions(self) -> "BulkRequest":
-        """The same with an error in place of each operation that should name a version and does not."""
+        """The request, with an error in place of each operation that lacks a required version."""
         return replace(self, items=tuple(map(_require_version, self.items)))
 
     def all_or_none(self) -> list[TaskOperation]:
-        """Every operation. Raises the violations of all that are invalid."""
+        """All operations. Raises an error with all violations if some are invalid."""
         errors = [placed(each, at) for at, each in enumerate(self.items) if isinstance(each, TandemError)]
         if malformed := [each for each in errors if isinstance(each, Invalid)]:
             raise invalid(violation for each in malformed for violation in each.violations)
@@ -91,27 +91,27 @@ class BulkRequest:
 def _require_version(item: TaskOperation | TandemError) -> TaskOperation | TandemError:
     if isinstance(item, UpdateOperation | DeleteOperation) and item.expected_version is None:
         return PreconditionMissing(
-            "Say which version you mean to change.", violations=[Violation("/version", "is required here")]
+            "Give the version to change.", violations=[Violation("/version", "is required here")]
         )
     return item
 
 
 class _Envelope(Struct, forbid_unknown_fields=True):
-    """The list, its elements not looked at."""
+    """The body with its operations still undecoded."""
 
     operations: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=OPERATIONS_MAX)]
     atomic: bool = True
 
 
 class _Outline(Struct, forbid_unknown_fields=True):
-    """What an envelope must be, for saying what one is not."""
+    """The schema of an envelope, to find its violations."""
 
     operations: Annotated[list[Any], Meta(min_length=1, max_length=OPERATIONS_MAX)]
     atomic: bool = True
 
 
 class _Named(Struct):
-    """An operation of which only the kind is known."""
+    """The kind of an operation, without its other fields."""
 
     op: str
 
@@ -122,7 +122,7 @@ _UNKNOWN = f"must be one of {', '.join(_KINDS)}"
 
 
 def read_bulk(raw: bytes) -> BulkRequest:
-    """What the body asks for. Raises Invalid without a list of operations, or with one of more than OPERATIONS_MAX."""
+    """The operations in the body. Raises Invalid without a list of operations, or for more than OPERATIONS_MAX."""
     try:
         envelope = _ENVELOPES.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,7 +134,7 @@ def read_bulk(raw: bytes) -> BulkRequest:
 
 
 def _items(operations: list[msgspec.Raw]) -> Iterator[TaskOperation | TandemError]:
-    """Each operation, or its error. After VIOLATIONS_MAX violations only one of each operation is looked for."""
+    """Each operation, or its error. After VIOLATIONS_MAX violations, only the first of each operation is collected."""
     left = VIOLATIONS_MAX
     for raw in operations:
         try:
@@ -155,7 +155,7 @@ def _operation(raw: bytes, *, violations_max: int) -> TaskOperation:
 
 
 def _kind_of(raw: bytes) -> type[OperationBody]:
-    """The kind of operation that a body claims to be. Raises Invalid."""
+    """The kind of operation according to its `op`. Raises Invalid."""
     try:
         name = _NAMED.decode(raw).op
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""/v1/tasks, with what people do to one task beside changing its fields: deferring and assigning."""
+"""/v1/tasks, including deferring and assigning a task."""
 
 from collections.abc import Collection
 from typing import cast
@@ -20,7 +20,6 @@ from application.tasks.commands import (
 from application.tasks.details import TaskDetails
 from application.tasks.reading import GetTask, ListTasks
 from domain.assignment import Assignee
-from domain.name import require_one_line
 from domain.task import Priority, TaskChanges, TaskStatus
 from entrypoints.http.history import HistoryController
 from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
@@ -43,16 +42,12 @@ from entrypoints.http.tasks.schemas import (
 from entrypoints.http.trash import TrashController
 
 _CLEARED: TaskChanges = {"label_ids": (), "priority": Priority.MEDIUM}
-"""What null means for fields that a task always has: what they are in a task made without them."""
+"""Defaults that replace null for fields that a task always has."""
 
 
 def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskChanges:
-    """The changes that a body asks for; the fields in `without` are about something else. Raises RuleBroken for a
-    title of several lines, which only imports may bring.
-    """
+    """The changes in a body, apart from the fields in `without`."""
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
-    if "title" in fields:
-        require_one_line(fields["title"], "/title")
     if fields.get("priority") is not None:
         fields["priority"] = Priority[fields["priority"]]
     cleared = {name: value for name, value in _CLEARED.items() if name in fields and fields[name] is None}
@@ -95,8 +90,10 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
 
     @operation("GET", summary="List tasks", page_of=TaskView)
     async def list_all(self, actor: Actor, query: TaskQuery, page: PageRequest) -> Page[TaskDetails]:
-        parts = expansions_of(query.expand)
-        return await self.list_tasks(actor, _filter_of(query), page, watching=query.watching, expand=parts)
+        expansions = expansions_of(query.expand)
+        return await self.list_tasks(
+            actor, _filter_of(query), page, watching=query.watching, expand=expansions
+        )
 
     @operation("GET", "/trash", summary="List deleted tasks", page_of=TaskView)
     async def trash(self, actor: Actor, query: TaskTrashQuery, page: PageRequest) -> Page[TaskDetails]:
@@ -106,8 +103,8 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
 
     @operation("GET", "/{id}", summary="Read a task", view=TaskView)
     async def read(self, actor: Actor, id: str, query: TaskViewQuery) -> Tagged | Volatile:
-        seen = await self.get(actor, id, expand=expansions_of(query.expand))
-        return seen if seen.is_cacheable_by_version else Volatile(seen)
+        details = await self.get(actor, id, expand=expansions_of(query.expand))
+        return details if details.is_cacheable_by_version else Volatile(details)
 
     @operation("PATCH", "/{id}", summary="Change a task", view=TaskView, repeatable=True, also=(403,))
     async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> TaskDetails:
@@ -116,7 +113,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     @operation(
         "POST",
         "/{id}/defer",
-        summary="Put a task off; with null no longer",
+        summary="Defer a task until a time, or end the deferral with null",
         view=TaskView,
         repeatable=True,
         also=(403,),
@@ -127,7 +124,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     @operation(
         "POST",
         "/{id}/assign",
-        summary="Give a task to a user or a team, instead of whoever had it",
+        summary="Assign a task to a user or a team, replacing its current assignee",
         view=TaskView,
         repeatable=True,
         also=(403,),

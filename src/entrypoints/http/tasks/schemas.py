@@ -1,4 +1,4 @@
-"""Tasks and assignments as they come in and go out."""
+"""Bodies, queries and views of tasks and assignments."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ from entrypoints.http.protocol.schemas import (
 
 
 class PriorityName(StrEnum):
-    """Priorities by name; stores keep their rank."""
+    """The names of priorities; stores hold their ranks."""
 
     HIGH = "HIGH"
     MEDIUM = "MEDIUM"
@@ -34,7 +34,7 @@ class PriorityName(StrEnum):
 
 
 class ShownStatus(StrEnum):
-    """Where a task stands; DEFERRED as long as it is put off."""
+    """The status of a task; DEFERRED while the task is deferred."""
 
     TODO = "TODO"
     IN_PROGRESS = "IN_PROGRESS"
@@ -49,22 +49,22 @@ TaskTitle = Annotated[
     Meta(
         min_length=1,
         max_length=task.TITLE_LENGTH_MAX,
-        description="One line: no control characters, nothing that changes the direction of writing.",
+        description="One line without control characters or changes of the writing direction.",
         examples=["Fuel the rocket"],
     ),
 ]
 TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
 LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
-ClearableLabelIds = Annotated[LabelIds, Meta(description="Null takes all labels away.")]
+ClearableLabelIds = Annotated[LabelIds, Meta(description="Null removes all labels.")]
 ClearablePriority = Annotated[
-    PriorityName, Meta(description="Null puts back the priority of a task made without one: MEDIUM.")
+    PriorityName, Meta(description="Null resets the priority to the default, MEDIUM.")
 ]
 Expand = Annotated[
     str,
     Meta(
         pattern=r"^(labels|assignee)(,(labels|assignee))*$",
         max_length=TEXT_LENGTH_MAX,
-        description="What to show in full beside each task, separated by commas.",
+        description="Related objects to include with each task, separated by commas.",
         examples=["labels,assignee"],
     ),
 ]
@@ -99,7 +99,7 @@ class TaskBody(Body, rename="camel"):
 
 
 class TaskPatch(Body, rename="camel"):
-    """Changes of a task (merge patch). What it is never without cannot be null."""
+    """Changes to a task (merge patch). Required fields cannot be null."""
 
     title: TaskTitle | UnsetType = UNSET
     description: TaskDescription | UnsetType | None = UNSET
@@ -114,20 +114,20 @@ class TaskPatch(Body, rename="camel"):
 
 
 class DeferBody(Body, rename="camel"):
-    """Until when a task is put off; null: no longer."""
+    """The time until which a task is deferred; null ends the deferral."""
 
     deferred_till: Instant | None
 
 
 class AssignBody(Body, rename="camel"):
-    """Whom a task is given to."""
+    """The assignee of a task."""
 
     assignee_id: Id
     assignee_type: AssigneeType
 
 
 class AssignmentBody(Body, rename="camel"):
-    """Which task is given to whom."""
+    """A task and its assignee."""
 
     task_id: Id
     assignee_id: Id
@@ -135,7 +135,7 @@ class AssignmentBody(Body, rename="camel"):
 
 
 class AssignmentPatch(Body, rename="camel"):
-    """Who of the team does the task (merge patch of the one field that can change); null hands it back to the team."""
+    """The team member who executes the task (merge patch; only this field can change), or null for no executor."""
 
     executor_id: Id | None
 
@@ -149,7 +149,7 @@ class TaskLabelView(Struct):
 
 
 class AssigneeView(Struct, rename="camel"):
-    """Whom a task is given to, and which member of a team took it over. A name is null where nobody has the id."""
+    """The assignee of a task and, for a team, its executor. A name is null if the user or team no longer exists."""
 
     id: Id
     type: AssigneeType
@@ -159,10 +159,10 @@ class AssigneeView(Struct, rename="camel"):
 
 
 class TaskView(EntityView, rename="camel"):
-    """A task as its reader sees it.
+    """A task as the caller sees it.
 
-    `inWatchlist` is about the reader. `labels` (without those in the trash) and `assignee` are there where `expand`
-    names them.
+    `inWatchlist` says whether the caller watches it. `labels` (without deleted ones) and `assignee` are present only if
+    they are listed in `expand`.
     """
 
     display_id: DisplayId | None
@@ -189,7 +189,7 @@ class TaskView(EntityView, rename="camel"):
 
 
 class AssignmentView(EntityView, rename="camel"):
-    """One stretch of responsibility for a task; `isDeleted` once it is over."""
+    """A period of responsibility for a task; `isDeleted` is true once it has ended."""
 
     task_id: Id
     assignee_id: Id
@@ -198,15 +198,16 @@ class AssignmentView(EntityView, rename="camel"):
 
 
 class TaskQuery(SearchQuery, rename="camel"):
-    """Which tasks, in which order. A task that is put off at present is DEFERRED and nothing else."""
+    """Filters and order of tasks. A deferred task only matches the status DEFERRED."""
 
     project_id: Id | None = None
     team_id: (
-        Annotated[Id, Meta(description="Tasks of the team's projects, and those given to it.")] | None
+        Annotated[Id, Meta(description="Tasks of the team's projects, and tasks assigned to the team.")]
+        | None
     ) = None
-    assignee_id: Annotated[Id, Meta(description="Tasks given to this user or team.")] | None = None
+    assignee_id: Annotated[Id, Meta(description="Tasks assigned to this user or team.")] | None = None
     created_by: Id | None = None
-    watching: Annotated[bool, Meta(description="Only what you watch.")] = False
+    watching: Annotated[bool, Meta(description="Only tasks that you watch.")] = False
     status: ShownStatus | None = None
     priority: PriorityName | None = None
     label_id: Id | None = None
@@ -217,19 +218,19 @@ class TaskQuery(SearchQuery, rename="camel"):
 
 
 class TaskViewQuery(Query):
-    """How to show a task."""
+    """Options for reading a task."""
 
     expand: Expand | None = None
 
 
 class TaskTrashQuery(TrashQuery, rename="camel"):
-    """Which deleted tasks, and how to show them."""
+    """A page of deleted tasks, with related objects."""
 
     expand: Expand | None = None
 
 
 class WatchlistQuery(ListQuery):
-    """How to show what you watch."""
+    """A page of watched tasks, with related objects."""
 
     usual_order = "-updatedAt"
 
@@ -237,7 +238,7 @@ class WatchlistQuery(ListQuery):
 
 
 class AssignmentQuery(ListQuery, rename="camel"):
-    """Which live assignments; those of the newest tasks come first."""
+    """Filters for active assignments; those of the newest tasks come first."""
 
     task_id: Id | None = None
     assignee_id: Id | None = None
@@ -245,7 +246,7 @@ class AssignmentQuery(ListQuery, rename="camel"):
 
 
 def expansions_of(expand: str | None) -> Expansions:
-    """The parts that a checked list of words names."""
+    """The expansions in a validated `expand`."""
     return NO_EXPANSIONS if expand is None else frozenset(map(Expansion, expand.strip().split(",")))
 
 
@@ -253,14 +254,14 @@ _task_fields = view_maker(Task, TaskView, without=("in_watchlist", "labels", "as
 _assignee_view = view_maker(NamedAssignee, AssigneeView)
 
 
-def task_view(seen: TaskDetails) -> TaskView:
-    """A task as its reader sees it."""
-    view = _task_fields(seen.task)
-    view.in_watchlist = seen.in_watchlist
-    if seen.is_deferred:
+def task_view(details: TaskDetails) -> TaskView:
+    """The view of a task for one caller."""
+    view = _task_fields(details.task)
+    view.in_watchlist = details.in_watchlist
+    if details.is_deferred:
         view.status = ShownStatus.DEFERRED
-    if Expansion.LABELS in seen.expand:
-        view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in seen.labels)
-    if Expansion.ASSIGNEE in seen.expand:
-        view.assignee = None if seen.assignee is None else _assignee_view(seen.assignee)
+    if Expansion.LABELS in details.expand:
+        view.labels = tuple(TaskLabelView(label.id, label.name, label.color) for label in details.labels)
+    if Expansion.ASSIGNEE in details.expand:
+        view.assignee = None if details.assignee is None else _assignee_view(details.assignee)
     return view

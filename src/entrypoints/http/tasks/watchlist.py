@@ -13,13 +13,13 @@ from entrypoints.http.tasks.schemas import TaskView, WatchlistQuery, expansions_
 
 
 class WatchedTaskView(TaskView, rename="camel", kw_only=True):
-    """A task that its reader watches. `watchedAt`: since when."""
+    """A watched task. `watchedAt` is the time when the caller started to watch it."""
 
     watched_at: InstantText
 
 
 class WatchEntryView(msgspec.Struct, rename="camel"):
-    """What audit entries show of a watch, which has no view of its own."""
+    """The fields of a watch in audit entries; a watch has no other view."""
 
     user_id: Id
     task_id: Id
@@ -29,10 +29,9 @@ class WatchEntryView(msgspec.Struct, rename="camel"):
 
 
 class WatchlistController(Controller, path="/v1/watchlist"):
-    """What the caller follows. There is one watchlist for each user, so its address names none.
+    """The watchlist of the caller. Each user has one, so the address contains no id.
 
-    Watching says what is to be, not which version to change: it does not support If-Match, and repeating it makes no
-    version.
+    Watching is idempotent: it does not support If-Match, and repeating it creates no version.
     """
 
     list_watched: ListWatched
@@ -41,7 +40,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
 
     @operation(
         "GET",
-        summary="List the tasks you watch, the latest first; those you may not see and those in the trash are left out",
+        summary="List watched tasks, most recently watched first, without deleted tasks and tasks you may not see",
         page_of=WatchedTaskView,
         stored=False,
     )
@@ -52,7 +51,7 @@ class WatchlistController(Controller, path="/v1/watchlist"):
     async def watch(self, actor: Actor, id: str) -> WatchedTask:
         return await self.watch_task(actor, id)
 
-    @operation("DELETE", "/{id}", summary="Watch a task no longer", status=204, also=(409,))
+    @operation("DELETE", "/{id}", summary="Stop watching a task", status=204, also=(409,))
     async def unwatch(self, actor: Actor, id: str) -> None:
         await self.unwatch_task(actor, id)
 

@@ -33,7 +33,7 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
 
     @operation(
         "POST",
-        summary="Create a team and belong to it as its owner",
+        summary="Create a team and become its owner",
         status=201,
         view=TeamView,
         repeatable=True,

@@ -1,4 +1,4 @@
-"""/v1/teams/{id}/members, invitations to a team, the roles of its members, and what happened there."""
+"""/v1/teams/{id}/members: members and their roles, invitations, and the activity of a team."""
 
 from application.actor import Actor
 from application.paging import Page, PageRequest
@@ -35,12 +35,12 @@ from entrypoints.http.teams.schemas import (
 async def _replay_joining(
     controller: "JoinController", actor: Actor, membership_id: str, _version: int
 ) -> Team:
-    """The entry of an addition is about the membership; the answer is its team."""
+    """The team of the membership that the earlier request created: the audit entry is about the membership."""
     return await controller.get_joined(actor, membership_id)
 
 
 class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", collection="team_members"):
-    """One member of a team, and their roles there."""
+    """One member of a team, and their roles in it."""
 
     get: GetMembership
     remove_member: RemoveMember
@@ -54,14 +54,14 @@ class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", coll
     async def remove(self, actor: Actor, id: str, user_id: str, expected: int | None) -> Tagged:
         return await self.remove_member(actor, id, user_id, expected_version=expected)
 
-    @operation("PUT", "/roles/{role_id}", summary="Give a member a role in the team", status=204, also=(403,))
+    @operation("PUT", "/roles/{role_id}", summary="Grant a team role to a member", status=204, also=(403,))
     async def grant(
         self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
     ) -> Tagged:
         return await self.grant_role(actor, id, user_id, role_id, expected_version=expected)
 
     @operation(
-        "DELETE", "/roles/{role_id}", summary="Take a role in the team from a member", status=204, also=(403,)
+        "DELETE", "/roles/{role_id}", summary="Revoke a team role from a member", status=204, also=(403,)
     )
     async def take(
         self, actor: Actor, id: str, *, user_id: str, role_id: str, expected: int | None
@@ -70,7 +70,7 @@ class MemberController(Controller, path="/v1/teams/{id}/members/{user_id}", coll
 
 
 class JoinController(Controller, path="/v1/teams", collection="teams"):
-    """Who belongs to a team, how people join it, and what happened there."""
+    """The members of a team, invitations and joining, and the team's activity."""
 
     get: GetTeam
     get_joined: GetJoinedTeam
@@ -90,7 +90,7 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
     @operation(
         "POST",
         "/{id}/members",
-        summary="Add members; who is one already stays as he is",
+        summary="Add members; existing members stay unchanged",
         view=TeamView,
         repeatable=True,
         replay=_replay_joining,
@@ -102,7 +102,7 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
     @operation(
         "GET",
         "/{id}/activity",
-        summary="List what happened to a team and its members, newest first",
+        summary="List the activity of a team and its members, newest first",
         page_of=AuditEntryView,
         query=EntryQuery,
         stored=False,
@@ -113,7 +113,7 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
     @operation(
         "POST",
         "/{id}/invite-codes",
-        summary="Make a code that lets people in",
+        summary="Create an invitation code",
         view=InviteCodeView,
         stored=False,
         also=(403, 409),
@@ -122,16 +122,14 @@ class JoinController(Controller, path="/v1/teams", collection="teams"):
         code, invitation = await self.invite_to_team(actor, id)
         return InviteCodeView(code, instant_text(invitation.expires_at))
 
-    @operation(
-        "DELETE", "/{id}/invite-codes", summary="Make every code so far worthless", status=204, also=(403,)
-    )
+    @operation("DELETE", "/{id}/invite-codes", summary="Revoke all invitation codes", status=204, also=(403,))
     async def revoke(self, actor: Actor, id: str, expected: int | None) -> Tagged:
         return await self.revoke_invitations(actor, id, expected_version=expected)
 
     @operation(
         "POST",
         "/join",
-        summary="Join the team that a code opens",
+        summary="Join a team with an invitation code",
         view=TeamView,
         repeatable=True,
         replay=_replay_joining,

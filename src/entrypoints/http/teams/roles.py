@@ -25,7 +25,7 @@ _role_view = view_maker(Role, RoleView)
 
 
 class RoleController(Controller, path="/v1/roles", collection="roles"):
-    """Roles. Everybody reads them, administrators change them."""
+    """Roles. All users can read them, administrators can change them."""
 
     get: GetRole
     create_role: CreateRole
@@ -51,7 +51,11 @@ class RoleController(Controller, path="/v1/roles", collection="roles"):
         return await self.edit_role(actor, id, set_fields(body), expected_version=expected)
 
     @operation(
-        "DELETE", "/{id}", summary="Retire a role: it counts nowhere any more", status=204, also=(403,)
+        "DELETE",
+        "/{id}",
+        summary="Retire a role; it no longer grants any permission",
+        status=204,
+        also=(403,),
     )
     async def remove(self, actor: Actor, id: str, expected: int | None) -> Role:
         return await self.delete_role(actor, id, expected_version=expected)
@@ -65,7 +69,7 @@ class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="u
     grant_role: GrantGlobalRole
     take_role: TakeGlobalRole
 
-    @operation("GET", summary="List what a user holds", view=RolesHeldView, stored=False, also=(403,))
+    @operation("GET", summary="List the roles of a user", view=RolesHeldView, stored=False, also=(403,))
     async def list_all(self, actor: Actor, id: str) -> RolesHeldView:
         held = await self.list_held(actor, id)
         return RolesHeldView(
@@ -73,11 +77,11 @@ class HeldRolesController(Controller, path="/v1/users/{id}/roles", collection="u
             tuple(RolesInTeamView(one.team_id, tuple(map(_role_view, one.roles))) for one in held.teams),
         )
 
-    @operation("PUT", "/{role_id}", summary="Give a user a global role", status=204, also=(403,))
+    @operation("PUT", "/{role_id}", summary="Grant a global role to a user", status=204, also=(403,))
     async def grant(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
         return await self.grant_role(actor, id, role_id, expected_version=expected)
 
-    @operation("DELETE", "/{role_id}", summary="Take a global role from a user", status=204, also=(403,))
+    @operation("DELETE", "/{role_id}", summary="Revoke a global role from a user", status=204, also=(403,))
     async def take(self, actor: Actor, id: str, role_id: str, expected: int | None) -> Tagged:
         return await self.take_role(actor, id, role_id, expected_version=expected)
 

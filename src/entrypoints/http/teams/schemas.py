@@ -1,4 +1,4 @@
-"""Teams, their members and roles as they come in and go out."""
+"""Bodies, queries and views of teams, their members and roles."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from entrypoints.http.protocol.schemas import (
 )
 
 USERS_MAX = 100
-"""How many users join a team with one request at most."""
+"""The largest number of users that one request adds to a team."""
 CODE_LENGTH_MAX = 200
 
 TeamName = Annotated[
@@ -34,7 +34,7 @@ Permissions = Annotated[tuple[Permission, ...], Meta(max_length=len(Permission))
 
 
 class TeamBody(Body, rename="camel"):
-    """A new team. Its contact can only be its maker: nobody else belongs to it yet."""
+    """A new team. `pocId` can only be its creator, because the team has no other member yet."""
 
     name: TeamName
     description: TeamDescription | UnsetType | None = UNSET
@@ -42,7 +42,7 @@ class TeamBody(Body, rename="camel"):
 
 
 class TeamPatch(Body, rename="camel"):
-    """Changes of a team (merge patch). Owner and contact are members."""
+    """Changes to a team (merge patch). Owner and point of contact must be members."""
 
     name: TeamName | UnsetType = UNSET
     description: TeamDescription | UnsetType | None = UNSET
@@ -51,19 +51,19 @@ class TeamPatch(Body, rename="camel"):
 
 
 class MembersBody(Body, rename="camel"):
-    """Who is to belong to a team."""
+    """The users to add to a team."""
 
     user_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=USERS_MAX)]
 
 
 class JoinBody(Body):
-    """The code that somebody was invited with."""
+    """An invitation code."""
 
     code: Annotated[str, Meta(min_length=1, max_length=CODE_LENGTH_MAX)]
 
 
 class RoleBody(Body, rename="camel"):
-    """A new role. A global one allows at least one thing."""
+    """A new role. A global role needs at least one permission."""
 
     name: RoleName
     scope: RoleScope
@@ -72,7 +72,7 @@ class RoleBody(Body, rename="camel"):
 
 
 class RolePatch(Body, rename="camel"):
-    """Changes of a role (merge patch)."""
+    """Changes to a role (merge patch)."""
 
     name: RoleName | UnsetType = UNSET
     permissions: Permissions | UnsetType = UNSET
@@ -89,7 +89,7 @@ class TeamView(EntityView, rename="camel"):
 
 
 class MembershipView(EntityView, rename="camel"):
-    """Somebody's place in a team, as audit entries show it."""
+    """A membership in a team, as audit entries show it."""
 
     team_id: Id
     user_id: Id
@@ -97,8 +97,8 @@ class MembershipView(EntityView, rename="camel"):
 
 
 class MemberView(Struct, rename="camel"):
-    """Somebody in a team. `name` is null where nobody has the id any more; `joinedAt`: when he first came; `version`:
-    what If-Match names where his membership or his roles change.
+    """A member of a team. `name` is null if the user no longer exists. `joinedAt` is the time when they first joined.
+    `version` is the version for If-Match when their membership or roles are changed.
     """
 
     user_id: Id
@@ -109,14 +109,14 @@ class MemberView(Struct, rename="camel"):
 
 
 class InviteCodeView(Struct, rename="camel"):
-    """What opens a team to whoever has it, and until when."""
+    """An invitation code, and the time when it expires."""
 
     code: str
     expires_at: InstantText
 
 
 class RoleView(EntityView, rename="camel"):
-    """A role. Built-in ones stay as they are."""
+    """A role. Built-in roles cannot be changed."""
 
     name: str
     scope: RoleScope
@@ -126,15 +126,15 @@ class RoleView(EntityView, rename="camel"):
 
 
 class RolesInTeamView(Struct, rename="camel"):
-    """What somebody holds in one team."""
+    """The roles of a user in one team."""
 
     team_id: Id
     roles: tuple[RoleView, ...]
 
 
 class RolesHeldView(Struct, rename="camel"):
-    """What somebody holds, as far as it concerns who asks. `globalRoles` is null but for himself and administrators;
-    `teams` are, for others, those that they share with him.
+    """The roles of a user. `globalRoles` is null unless the caller is that user or an administrator; other callers only
+    see the `teams` that they share with the user.
     """
 
     global_roles: tuple[RoleView, ...] | None
@@ -142,7 +142,7 @@ class RolesHeldView(Struct, rename="camel"):
 
 
 class TeamQuery(SearchQuery, rename="camel"):
-    """Which of your teams, in which order."""
+    """Filters and order of your teams."""
 
     owner_id: Id | None = None
     sort: Annotated[SearchOrder, sort_described("-createdAt")] | None = None
@@ -155,7 +155,7 @@ class MemberQuery(ListQuery):
 
 
 class RoleQuery(ListQuery):
-    """Which roles, in which order."""
+    """Filters and order of roles."""
 
     scope: RoleScope | None = None
     sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"] = "name"

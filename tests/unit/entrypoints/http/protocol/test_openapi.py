@@ -63,7 +63,7 @@ async def test_the_document_tells_parameters_as_they_are_read(service: Service) 
 
     assert listing["limit"]["schema"] == {
         "type": "integer",
-        "description": "How many items at most.",
+        "description": "The largest number of items on the page.",
         "minimum": 1,
         "maximum": 200,
         "default": 20,

@@ -57,7 +57,7 @@ async def confused(self: Any, actor: Actor) -> None:
 @pytest.mark.parametrize(
     ("method", "facts", "message"),
     [
-        (handler, {}, r"ThingController\.handler takes colour, which no request has"),
+        (handler, {}, r"ThingController\.handler has unknown parameters: colour"),
         (stranger, {}, r"ThingController\.stranger must either be public or take the actor"),
         (lonely, {}, r"ThingController\.lonely needs a use case `get`"),
         (confused, {"public": True}, r"ThingController\.confused must either be public or take the actor"),

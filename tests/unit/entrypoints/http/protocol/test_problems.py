@@ -83,7 +83,7 @@ async def test_a_fault_of_ours_is_logged_with_the_request_id_and_shown_without_d
     assert (answer.status_code, answer.json()["code"], answer.json()["requestId"]) == (500, "internal", "r-2")
     assert "secret" not in answer.text
     assert "10.0.0.1" not in answer.text
-    assert any(event.startswith("r-2 unexpected RuntimeError at GET /v1/projects/{id}") for event in events)
+    assert any(event.startswith("r-2 Unexpected RuntimeError at GET /v1/projects/{id}") for event in events)
 
 
 async def test_addresses_that_do_not_exist_are_not_found(service: Service) -> None:

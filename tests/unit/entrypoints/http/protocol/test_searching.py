@@ -73,11 +73,11 @@ async def test_an_order_that_is_asked_for_goes_before_relevance(service: Service
     ]
 
 
-async def test_nothing_to_look_for_is_told_in_words(service: Service) -> None:
+async def test_a_search_without_a_word_is_explained(service: Service) -> None:
     refused = await service.call("GET", "/v1/projects?q=**")
 
     assert refused.json()["errors"] == [
-        {"pointer": "/q", "message": "holds no word to look for: a word is made of letters and digits"}
+        {"pointer": "/q", "message": "contains no word to search for; a word consists of letters and digits"}
     ]
 
 

@@ -54,7 +54,7 @@ def test_foreign_pages_do_not_pass_whatever_else_they_bring(headers: dict[str, s
     brought = scope(**headers, x_csrf_token=GUARD.token(SESSION))
 
     for require in (GUARD.require_own_page, GUARD.require_own_browser):
-        with pytest.raises(CrossSiteRejected, match="not ours"):
+        with pytest.raises(CrossSiteRejected, match="another site"):
             require(brought, SESSION)
 
 
