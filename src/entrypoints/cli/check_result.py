@@ -1,24 +1,24 @@
-"""What is wrong with an installation, in words for the person who can mend it."""
+"""The result of one check of `tandem doctor`."""
 
 from dataclasses import dataclass
 from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: fine or not, said in a sentence; `remedy` is what to do or type where it is not."""
+class CheckResult:
+    """One check: its subject, whether it passed, a message, and what to do or type if it failed."""
 
     subject: str
     is_fine: bool
-    sentence: str
+    message: str
     remedy: str | None = None
 
     @classmethod
-    def fine(cls, subject: str, sentence: str) -> Self:
+    def passed(cls, subject: str, message: str) -> Self:
         """Nothing to do."""
-        return cls(subject, is_fine=True, sentence=sentence)
+        return cls(subject, is_fine=True, message=message)
 
     @classmethod
-    def wrong(cls, subject: str, sentence: str, remedy: str | None) -> Self:
-        """Something to mend."""
-        return cls(subject, is_fine=False, sentence=sentence, remedy=remedy)
+    def failed(cls, subject: str, message: str, remedy: str | None) -> Self:
+        """Something to repair."""
+        return cls(subject, is_fine=False, message=message, remedy=remedy)

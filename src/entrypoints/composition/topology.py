@@ -1,7 +1,7 @@
-"""Which store owns writes and which one follows, as the stores themselves remember it.
+"""Which store owns writes and which one receives the mirror, as recorded in the stores themselves.
 
-A process that was told otherwise is refused: two owners would be two truths, and a process that does not mirror would
-write what the target never hears of.
+A process with other settings is refused: two owners would accept conflicting writes, and the writes of a process that
+does not mirror would never reach the target.
 """
 
 import secrets
@@ -16,16 +16,16 @@ from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.specs import CONTROL
 from domain.errors import StoreUnavailable, VersionConflict
 
-ARRANGEMENT_ID = "arrangement"
+TOPOLOGY_ID = "topology"
 FIRST_EPOCH = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
-    """What a store remembers: who owns the writes, how often that changed, which data it is, and who follows.
+class Topology:
+    """The control record of one store: the owner of writes, the number of this ownership, the data set, and the target.
 
-    `identity` tells this data from other data under the same names; a target has its source's. `copy` is a target's
-    own: the source remembers which copy it has filled, so that an empty one is never taken for it.
+    `identity` is the same in a source and its target, and differs for every other data set. `copy` identifies one
+    target: the source records the copy that it filled, so an empty database never passes for it.
     """
 
     owner: str
@@ -35,87 +35,87 @@ class Arrangement:
     copy: str | None = None
 
 
-async def enter_as_source(store: RecordStore, *, target: str | None) -> Arrangement:
-    """Takes up a store's arrangement as the owner of its writes, or makes the first one.
+async def enter_as_source(store: RecordStore, *, target: str | None) -> Topology:
+    """Checks or creates the topology of a store that shall own writes.
 
-    Where a target is new, everything that was written before it is put in the queue for it. Raises StoreRefused where
-    the store remembers another owner, or a target that this process was not told of.
+    If the target is new, everything written so far is queued for it. Raises StoreRefused if another store owns the
+    writes, or if the store has a target and this process has another one or none.
     """
-    held = await _held_or_made(store, Arrangement(store.name, FIRST_EPOCH, secrets.token_hex(8)))
-    arrangement = Arrangement(**held["value"])
-    if arrangement.owner != store.name:
+    held = await _read_or_create(store, Topology(store.name, FIRST_EPOCH, secrets.token_hex(8)))
+    topology = Topology(**held["value"])
+    if topology.owner != store.name:
         raise StoreRefused(
-            f"This {store.name} store mirrors one whose writes {arrangement.owner} owns; writing here would be lost."
-            f" Start with STORE=dual and DUAL_WRITE_SOURCE={arrangement.owner}."
+            f"This {store.name} store is a mirror: {topology.owner} owns the writes, and a write to the mirror would be"
+            f" lost. Start with STORE=dual and DUAL_WRITE_SOURCE={topology.owner}."
         )
-    if arrangement.target == target:
-        return arrangement
-    if arrangement.target is not None:
+    if topology.target == target:
+        return topology
+    if topology.target is not None:
         raise StoreRefused(
-            f"The writes of this {store.name} store are mirrored to {arrangement.target}, and a process that does not"
-            f" would leave it behind. Start with STORE=dual and DUAL_WRITE_TARGET={arrangement.target};"
+            f"The writes of this {store.name} store are mirrored to {topology.target}, and writes without the mirror"
+            f" would be missing there. Start with STORE=dual and DUAL_WRITE_TARGET={topology.target};"
             " DUAL_WRITE_ENABLED=false pauses the mirror."
         )
     adopted = await adopt_unmirrored(store)
-    logger.info("{} entries from before the mirror wait for {}.", adopted, target)
-    mirrored = replace(arrangement, target=target)
+    logger.info("Queued {} entries from before the mirror for {}.", adopted, target)
+    mirrored = replace(topology, target=target)
     try:
-        await _put(store, held, mirrored)
+        await _replace(store, held, mirrored)
     except VersionConflict:
         return await enter_as_source(store, target=target)
     return mirrored
 
 
 async def enter_as_target(store: RecordStore, source: RecordStore) -> None:
-    """Ties a target to the data it mirrors. Raises StoreRefused where it holds anything else."""
-    noted = await _held(source)
-    if noted is None:
-        raise StoreUnavailable("The source has not been arranged yet.")
-    arrangement = Arrangement(**noted["value"])
-    held = await _held_or_made(store, replace(arrangement, copy=secrets.token_hex(8)))
-    remembered = Arrangement(**held["value"])
-    if (remembered.owner, remembered.identity) != (arrangement.owner, arrangement.identity):
+    """Ties a target to the data that it mirrors. Raises StoreRefused if it holds other data or is another copy."""
+    held = await _read(source)
+    if held is None:
+        raise StoreUnavailable("The source has no topology yet. Try again when it has been opened.")
+    topology = Topology(**held["value"])
+    first = replace(topology, copy=secrets.token_hex(8))
+    found = Topology(**(await _read_or_create(store, first))["value"])
+    if (found.owner, found.identity) != (topology.owner, topology.identity):
         raise StoreRefused(
-            f"This {store.name} store holds other data: it belongs to {remembered.owner} {remembered.identity},"
-            f" and the source is {arrangement.owner} {arrangement.identity}. Use an empty database, or the right one."
+            f"This {store.name} store holds other data: it belongs to {found.owner} {found.identity}, and the source is"
+            f" {topology.owner} {topology.identity}. Use an empty database, or the one that belongs to the source."
         )
-    if arrangement.copy is None:
+    if topology.copy is None:
         try:
-            await _put(source, noted, replace(arrangement, copy=remembered.copy))
+            await _replace(source, held, replace(topology, copy=found.copy))
         except VersionConflict:
             await enter_as_target(store, source)
-    elif arrangement.copy != remembered.copy:
+    elif topology.copy != found.copy:
         raise StoreRefused(
-            f"This {store.name} store is not the copy that the source has filled: everything mirrored so far would be"
-            " missing in it, and nobody would notice. Use the one from before."
+            f"This {store.name} store is not the copy that the source has filled, so everything mirrored so far would"
+            " be missing. Use the earlier database."
         )
 
 
-async def arrangement_of(store: RecordStore) -> Arrangement | None:
-    """What a prepared store remembers; None before its first start."""
-    held = await _held(store)
-    return None if held is None else Arrangement(**held["value"])
+async def topology_of(store: RecordStore) -> Topology | None:
+    """The topology that a prepared store records; None before its first start."""
+    held = await _read(store)
+    return None if held is None else Topology(**held["value"])
 
 
-async def _held(store: RecordStore) -> Record | None:
-    return (await store.fetch(CONTROL.collection, [ARRANGEMENT_ID])).get(ARRANGEMENT_ID)
+async def _read(store: RecordStore) -> Record | None:
+    return (await store.fetch(CONTROL.collection, [TOPOLOGY_ID])).get(TOPOLOGY_ID)
 
 
-async def _held_or_made(store: RecordStore, first: Arrangement) -> Record:
-    held = await _held(store)
+async def _read_or_create(store: RecordStore, first: Topology) -> Record:
+    held = await _read(store)
     if held is not None:
         return held
-    record: Record = {ID: ARRANGEMENT_ID, VERSION: 1, "value": asdict(first)}
+    record: Record = {ID: TOPOLOGY_ID, VERSION: 1, "value": asdict(first)}
     try:
         await store.commit(ChangeSet((Put(CONTROL.collection, record, 0),)))
     except VersionConflict:
-        # Another process was first; what it noted holds for this one too.
-        return await _held(store) or record
+        # Another process was first, and its record holds for this one too.
+        return await _read(store) or record
     return record
 
 
-async def _put(store: RecordStore, held: Record, arrangement: Arrangement) -> None:
-    """Replaces what the store remembers. Raises VersionConflict where another process was first."""
+async def _replace(store: RecordStore, held: Record, topology: Topology) -> None:
+    """Raises VersionConflict if another process was first."""
     version = int(held[VERSION])
-    record: Record = {**held, VERSION: version + 1, "value": asdict(arrangement)}
+    record: Record = {**held, VERSION: version + 1, "value": asdict(topology)}
     await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
