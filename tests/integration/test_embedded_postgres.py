@@ -356,13 +356,13 @@ def test_a_command_beside_the_service_asks_it_and_leaves_its_server_alone(own_di
         before = server_processes(own_directory / "data")[0]
         doctor.start()
         code = doctor.wait_ended()
-        findings = json.loads(doctor.said())["findings"]
+        checks = json.loads(doctor.said())["checks"]
         after = server_processes(own_directory / "data")
         assert service.stop() == 0
     finally:
         doctor.kill()
         service.kill()
 
-    assert code == 0, findings
-    assert {"service", "postgres"} <= {finding["subject"] for finding in findings}
+    assert code == 0, checks
+    assert {"service", "postgres"} <= {check["subject"] for check in checks}
     assert before in after

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPrivateKey,
     RSAPublicKey,
@@ -60,7 +61,7 @@ def load_key_pair(
     elif public_keys is not None:
         raise UnusableKey("PRIVATE_KEY is missing: PUBLIC_KEY alone cannot sign tokens.")
     elif directory is not None:
-        private = _private_key(_kept_pem(directory))
+        private = _generated_key(directory)
     else:
         private = _fresh_key()
     _require_strong(private, "PRIVATE_KEY")
@@ -105,6 +106,34 @@ def _private_key(pem: bytes) -> RSAPrivateKey:
     if not isinstance(key, RSAPrivateKey):
         raise UnusableKey("PRIVATE_KEY is not an RSA key.")
     return key
+
+
+def _generated_key(directory: Path) -> RSAPrivateKey:
+    """The key of the file that this program wrote. Raises UnusableKey for a damaged file."""
+    try:
+        # Testing its numbers for primality would take 40 ms at every start; `_is_intact` takes 1 ms.
+        key = serialization.load_pem_private_key(
+            _kept_pem(directory), password=None, unsafe_skip_rsa_key_validation=True
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, RSAPrivateKey) and _is_intact(key):
+        return key
+    raise UnusableKey(
+        f"The signing key in {directory / KEY_FILE} is damaged. Restore the file, or remove it: a new key is then"
+        " generated, and every user signs in again."
+    )
+
+
+def _is_intact(key: RSAPrivateKey) -> bool:
+    """Whether its numbers belong together and its signature is valid."""
+    numbers = key.private_numbers()
+    try:
+        signature = key.sign(b"", PKCS1v15(), hashes.SHA256())
+        key.public_key().verify(signature, b"", PKCS1v15(), hashes.SHA256())
+    except (ValueError, InvalidSignature):
+        return False
+    return numbers.p * numbers.q == numbers.public_numbers.n
 
 
 def _public_key(pem: bytes) -> RSAPublicKey:

@@ -20,8 +20,9 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.types import Text
 
+from adapters.postgres.columns import IS_ERASED_COLUMN, KEY_COLUMN, NEVER_NULL, WORDS
 from adapters.postgres.rows import FORMS, lead_word, lexemes
-from adapters.postgres.tables import IS_ERASED_COLUMN, KEY_COLUMN, NEVER_NULL, TABLES, WORDS
+from adapters.postgres.tables import TABLES
 from adapters.records.criteria import (
     AllOf,
     AnyOf,

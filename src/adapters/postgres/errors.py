@@ -14,8 +14,8 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
-from adapters.postgres.tables import fields_by_constraint, unique_keys_by_constraint
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation

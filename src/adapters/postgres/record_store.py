@@ -10,7 +10,6 @@ import msgspec
 
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
-from adapters.postgres.criteria_sql import count_sql, question_sql
 from adapters.postgres.errors import SchemaMissing
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
@@ -112,11 +111,15 @@ class PostgresRecordStore:
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:
             return await found_by_relevance(self.find, question)
+        from adapters.postgres.criteria_sql import question_sql  # noqa: PLC0415 - slow to load; a target needs none
+
         statement, values = question_sql(question)
         rows = await self._rows(statement, values)
         return list(map(FORMS[question.collection].record, rows))
 
     async def count(self, collection: str, where: Criterion) -> int:
+        from adapters.postgres.criteria_sql import count_sql  # noqa: PLC0415 - as above
+
         ((number,),) = await self._rows(*count_sql(collection, where))
         return int(number)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.postgres.tables import EXTRA, IS_ERASED_COLUMN, SYNCED_AT, WORDS, column_of
+from adapters.postgres.columns import EXTRA, IS_ERASED_COLUMN, SYNCED_AT, WORDS, column_of
 from adapters.records.criteria import words_of
 from adapters.records.fields import FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone, tombstone

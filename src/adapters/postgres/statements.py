@@ -8,8 +8,8 @@ write carries a whole state: a row is inserted, replaced where its version allow
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from adapters.postgres.columns import KEY_COLUMN, SYNCED_AT
 from adapters.postgres.rows import FORMS, RowColumn, RowForm
-from adapters.postgres.tables import KEY_COLUMN, SYNCED_AT
 from adapters.records.record import ID, VERSION
 from adapters.records.specs import AUDIT_LOGS
 

@@ -31,40 +31,22 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.sql.expression import ColumnElement, TextClause
 from sqlalchemy.types import TypeEngine
 
+from adapters.postgres.columns import (
+    EXTRA,
+    IS_ERASED_COLUMN,
+    NEVER_NULL,
+    NEVER_NULL_COLUMNS,
+    SYNCED_AT,
+    WORDS,
+    check_name,
+    column_of,
+)
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, FieldKind
-from adapters.records.record import ID, IS_DELETED, VERSION
+from adapters.records.record import ID, IS_DELETED
 from adapters.records.specs import ALL_SPECS, Index, RecordSpec, Scope, UniqueKey
 
-KEY_COLUMN = "mongo_id"
-SYNCED_AT = "synced_at"
-IS_ERASED_COLUMN = "is_erased"
-EXTRA = "extra"
-WORDS = "words"
-NEVER_NULL = frozenset({ID, VERSION})
-"""The fields of a tombstone, besides its marks."""
-NEVER_NULL_COLUMNS = frozenset({KEY_COLUMN, VERSION})
-
 metadata = MetaData()
-
-
-def column_of(field: Field) -> str:
-    """The column that holds a field."""
-    return KEY_COLUMN if field.name == ID else field.column
-
-
-def unique_keys_by_constraint() -> dict[str, UniqueKey]:
-    """Each unique key by the name PostgreSQL reports when it is violated."""
-    return {key.name: key for spec in ALL_SPECS for key in spec.unique_keys}
-
-
-def fields_by_constraint() -> dict[str, str]:
-    """The field that each check on values is about, by the name PostgreSQL reports when it is violated."""
-    return {_check_name(spec, field): field.name for spec in ALL_SPECS for field in spec.fields}
-
-
-def _check_name(spec: RecordSpec[Any], field: Field) -> str:
-    return f"{spec.table}_{column_of(field)}_{'kind' if field.kind is FieldKind.JSON else 'known'}"
 
 
 def _type_of(kind: FieldKind) -> TypeEngine[Any]:
@@ -116,7 +98,7 @@ def _completeness(spec: RecordSpec[Any]) -> CheckConstraint:
 def _limits(spec: RecordSpec[Any]) -> Iterator[CheckConstraint]:
     """The allowed values of enumerations and kinds of JSON. Nulls pass: `_completeness` checks those."""
     for field in spec.fields:
-        column, name = column_of(field), _check_name(spec, field)
+        column, name = column_of(field), check_name(spec, field)
         if field.values:
             yield CheckConstraint(_one_of(column, field.values), name=name)
         elif field.kind is FieldKind.JSON:

@@ -1,4 +1,4 @@
-"""`tandem admin` and `tandem demo`: accounts, tokens, and something to look at."""
+"""`tandem admin` and `tandem demo`: accounts, tokens, expired trash and demo data."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -13,22 +13,22 @@ from application.ports.retention_runs import RetentionRun
 from application.ports.tokens import AccessToken, Identity
 from entrypoints.cli.console import Console, View
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_in_the_way, token_issuer
+from entrypoints.cli.running_service import ServiceClient, service_holding_stores, token_issuer
 from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 
 
 @click.group(cls=TandemGroup)
 def admin() -> None:
-    """Accounts, from the machine that holds the keys."""
+    """Manage accounts and trash, on the machine that holds the keys."""
 
 
 @admin.command()
 @click.argument("email")
 async def token(console: Console, email: str) -> ExitCode:
-    """Print an access token for an existing account, good for some minutes; no proof is asked for, nobody is made."""
+    """Print a short-lived access token for the existing account with this address, without any proof of identity."""
     settings = current_settings()
-    service = await service_in_the_way(settings)
+    service = await service_holding_stores(settings)
     if service is not None:
         user = await ServiceClient(service, settings).account(email)
         issued = token_issuer(settings).issue(Identity(str(user["id"]), frozenset(_grants(user))))
@@ -40,7 +40,7 @@ async def token(console: Console, email: str) -> ExitCode:
             {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
         )
     console.show(view, lambda: console.line(issued.access_token))
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 @admin.command()
@@ -52,16 +52,19 @@ async def grant(console: Console, email: str) -> ExitCode:
     async with opened(settings) as container:
         user = await container.builder().build(GrantAdministration)(operator(container), email)
     view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
-    console.show(view, lambda: console.line(f"{user.email} administers this installation now."))
-    return ExitCode.FINE
+    console.show(view, lambda: console.line(f"{user.email} is now an administrator of this installation."))
+    return ExitCode.SUCCESS
 
 
 @admin.command()
-@click.option("--dry-run", is_flag=True, help="Count what is due; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Count the records to be removed; change nothing.")
 async def purge(console: Console, *, dry_run: bool) -> ExitCode:
-    """Remove for good what has been in the trash for more than RETENTION_DAYS. The service does so every hour."""
+    """Permanently remove records that were in the trash for more than RETENTION_DAYS.
+
+    The service does so every hour.
+    """
     settings = current_settings()
-    service = await service_in_the_way(settings)
+    service = await service_holding_stores(settings)
     view: View
     if service is not None:
         path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
@@ -71,22 +74,22 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = _retention_view(run)
     console.show(view, lambda: _print_run(console, view))
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 @click.command(cls=TandemCommand)
 async def demo(console: Console) -> ExitCode:
-    """Add a little demo data; where it was added before, nothing happens."""
+    """Add demo data, unless it was added before."""
     settings = current_settings()
     if settings.is_production:
-        raise click.UsageError("Demo data does not belong into production (APP_ENV=production).")
+        raise click.UsageError("Demo data cannot be added in production (APP_ENV=production).")
     await require_stores_free(settings, purpose="add the demo data")
     async with opened(settings) as container:
         report = await container.builder().build(SeedDemonstration)(operator(container))
-    said = "was added" if report.is_new else "is there already; nothing was added"
+    outcome = "was added" if report.is_new else "exists already; nothing was added"
     view = {"email": report.email, "isNew": report.is_new}
-    console.show(view, lambda: console.line(f"The demo data of {report.email} {said}."))
-    return ExitCode.FINE
+    console.show(view, lambda: console.line(f"The demo data of {report.email} {outcome}."))
+    return ExitCode.SUCCESS
 
 
 def _grants(user: Mapping[str, object]) -> list[str]:
@@ -95,7 +98,7 @@ def _grants(user: Mapping[str, object]) -> list[str]:
 
 
 def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
-    """The same keys as the service's answer to a sign-in, without a refresh token, and the user in short."""
+    """The same keys as the response to a sign-in, without a refresh token, and the main fields of the user."""
     return {
         "accessToken": issued.access_token,
         "tokenType": "Bearer",
@@ -105,7 +108,7 @@ def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
 
 
 def _retention_view(run: RetentionRun) -> View:
-    """The same keys as the service's answer."""
+    """The same keys as the response of the service."""
     return {
         "at": run.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "cutoff": run.cutoff.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -120,11 +123,11 @@ def _retention_view(run: RetentionRun) -> View:
 def _print_run(console: Console, view: View) -> None:
     removed = cast("Mapping[str, int]", view["removed"])
     counted = ", ".join(f"{count} {collection}" for collection, count in sorted(removed.items()) if count)
-    said = "Due to be removed" if view["isDryRun"] else "Removed for good"
-    console.line(f"{said} (in the trash since before {view['cutoff']}): {counted or 'nothing'}.")
+    outcome = "To be removed" if view["isDryRun"] else "Permanently removed"
+    console.line(f"{outcome} (in the trash since before {view['cutoff']}): {counted or 'nothing'}.")
     if view["kept"]:
         console.line(
-            f"{view['kept']} things are still needed or were being changed, and stay until the next run."
+            f"{view['kept']} records are still in use or were being changed, and are kept until the next run."
         )
     if not view["isComplete"]:
-        console.line("There is more; the next run goes on.")
+        console.line("More records are due; the next run removes them.")

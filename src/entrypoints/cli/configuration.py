@@ -1,4 +1,4 @@
-"""`tandem config check`: are the settings usable, and what do they mean?"""
+"""`tandem config check`: checks and shows the settings."""
 
 import click
 
@@ -11,26 +11,26 @@ from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
 
 @click.group(cls=TandemGroup)
 def config() -> None:
-    """Settings, from the environment and from .env."""
+    """Check the settings in the environment and in .env."""
 
 
 @config.command()
 async def check(console: Console) -> ExitCode:
-    """Read the settings as a start would; name every fault at once, open nothing."""
+    """Check the settings and show what they mean. Lists every invalid setting; opens no store."""
     settings = current_settings()
     view = described(settings)
-    console.show(view, lambda: console.table(("setting", "meaning"), [*view.items()]))
-    return ExitCode.FINE
+    console.show(view, lambda: console.table(("setting", "value"), [*view.items()]))
+    return ExitCode.SUCCESS
 
 
 def described(settings: Settings) -> dict[str, object]:
-    """What the settings mean, without any secret."""
+    """The settings without secrets."""
     stores = settings.stores
     return {
         "environment": settings.environment.value,
         "stores": stores.kind.value,
-        "source": place(stores, stores.source),
-        "target": None if stores.target is None else place(stores, stores.target),
+        "source": location_of(stores, stores.source),
+        "target": None if stores.target is None else location_of(stores, stores.target),
         "mode": None if stores.target is None else settings.dual_write.mode.value,
         "dataDirectory": str(stores.data_dir),
         "migratesAtStart": stores.auto_migrate,
@@ -42,13 +42,13 @@ def described(settings: Settings) -> dict[str, object]:
     }
 
 
-def place(stores: StoreSettings, name: str) -> str:
-    """Where one store keeps what it holds, in words and without credentials."""
+def location_of(stores: StoreSettings, name: str) -> str:
+    """Where a store keeps its data, in words and without credentials."""
     if name == "monty":
         where = stores.monty_directory
-        return "MontyDB in memory (gone when the process ends)" if where is None else f"MontyDB in {where}"
+        return "MontyDB in memory (lost when the process ends)" if where is None else f"MontyDB in {where}"
     if name == "mongo":
         return f"MongoDB, database {stores.database}"
     if stores.postgres_url == EMBEDDED:
-        return f"PostgreSQL, embedded, in {stores.data_dir / 'postgres'}"
-    return "PostgreSQL, as POSTGRES_URL says"
+        return f"embedded PostgreSQL in {stores.data_dir / 'postgres'}"
+    return "PostgreSQL at POSTGRES_URL"

@@ -1,4 +1,4 @@
-"""How every command ends: exit codes, and the one place where errors become sentences."""
+"""How every command ends: exit codes, and the one place where errors become messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,35 +8,35 @@ import click
 
 from domain.errors import Conflict, TandemError, Unavailable
 from entrypoints.composition.failures import StoreRefused, UnmigratedStore, UnusableKey
-from entrypoints.composition.settings import SettingsFaulty
+from entrypoints.composition.settings import InvalidSettings
 
 
 class ExitCode(IntEnum):
-    """What a script may rely on."""
+    """The exit codes that scripts may rely on."""
 
-    FINE = 0
+    SUCCESS = 0
     DIFFERENCE = 1
-    """Something differs, failed, or a guard says no."""
+    """Something differs or failed, or a rule forbids the change."""
     WRONG_USE = 2
-    """Wrong arguments, settings or input; trying again changes nothing."""
+    """The arguments, settings or input are wrong; repeating the command changes nothing."""
     UNREACHABLE = 3
-    """A store does not answer or must not be used now; trying again may help."""
+    """A store does not answer or must not be used now; repeating the command later may help."""
 
 
 EXPECTED_ERRORS = (
     TandemError,
-    SettingsFaulty,
+    InvalidSettings,
     StoreRefused,
     UnmigratedStore,
     UnusableKey,
     click.ClickException,
 )
-"""Everything else is a fault of the program and shows its traceback."""
+"""Every other exception is a bug and is shown with its traceback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a command that failed ends: its code, a sentence, and every single fault."""
+    """How a failed command ends: its exit code, an error code, a message, and one line for each violation."""
 
     exit_code: ExitCode
     code: str
@@ -45,14 +45,10 @@ class Failure:
 
 
 def failure_of(error: Exception) -> Failure:
-    """The end that an expected error means."""
-    if isinstance(error, SettingsFaulty):
-        return Failure(
-            ExitCode.WRONG_USE,
-            "settings",
-            "These settings cannot be used:",
-            [str(fault) for fault in error.violations],
-        )
+    """The failure that one of the expected errors stands for."""
+    if isinstance(error, InvalidSettings):
+        message = "These settings are invalid. Correct them in the environment or in .env:"
+        return Failure(ExitCode.WRONG_USE, "settings", message, [str(each) for each in error.violations])
     if isinstance(error, click.ClickException):
         return Failure(ExitCode.WRONG_USE, "usage", error.format_message(), _usage_hint(error))
     if isinstance(error, UnusableKey):
@@ -60,9 +56,8 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, UnmigratedStore):
         return Failure(ExitCode.DIFFERENCE, "unmigrated", str(error))
     if isinstance(error, TandemError):
-        return Failure(
-            _exit_code(error), error.code, error.message, [fault.message for fault in error.violations]
-        )
+        violations = [violation.message for violation in error.violations]
+        return Failure(_exit_code(error), error.code, error.message, violations)
     return Failure(ExitCode.UNREACHABLE, "store_refused", str(error))
 
 
@@ -70,7 +65,7 @@ def _usage_hint(error: click.ClickException) -> list[str]:
     is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)
     if is_help or not isinstance(error, click.UsageError) or error.ctx is None:
         return []
-    return [f"Try: {error.ctx.command_path} --help"]
+    return [f"Type: {error.ctx.command_path} --help"]
 
 
 def _exit_code(error: TandemError) -> ExitCode:

@@ -1,4 +1,4 @@
-"""`tandem import`: the issues of another tracker, as tasks of one project."""
+"""`tandem import`: imports the issues of another tracker as tasks of one project."""
 
 import asyncio
 from dataclasses import asdict
@@ -22,22 +22,24 @@ from entrypoints.composition.container import Container
 
 _WORDS = {
     Fate.CREATED: "tasks created",
-    Fate.CREATED_IN_TRASH: "tasks created in the trash, where they were",
+    Fate.CREATED_IN_TRASH: "tasks created in the trash, as in the file",
     Fate.CHANGED: "tasks changed",
     Fate.TRASHED: "tasks moved to the trash",
-    Fate.UNCHANGED: "tasks were as they should be",
-    Fate.SKIPPED: "left alone",
+    Fate.UNCHANGED: "tasks unchanged",
+    Fate.SKIPPED: "issues skipped",
 }
 
 
 @click.command("import", cls=TandemCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--format", "format_", required=True, help="The format of the file: beads.")
+@click.option("--project", "project_name", help="The project for the tasks; created if it does not exist.")
 @click.option(
-    "--project", "project_name", help="The project that receives the tasks; made where there is none."
+    "--owner",
+    metavar="EMAIL",
+    help="The owner of a new project; without one, only administrators see it.",
 )
-@click.option("--owner", metavar="EMAIL", help="Whose project it is. Without it, only administrators see it.")
-@click.option("--dry-run", "is_dry_run", is_flag=True, help="Tell what would happen and change nothing.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the outcome; change nothing.")
 async def import_issues(
     console: Console,
     file: Path,
@@ -47,7 +49,7 @@ async def import_issues(
     owner: str | None,
     is_dry_run: bool,
 ) -> ExitCode:
-    """Import FILE. Again, it brings only the differences; what is in the trash here stays there."""
+    """Import FILE. Repeating it imports only the differences, and leaves tasks in the trash there."""
     settings = current_settings()
     await require_stores_free(settings, purpose="import")
     request = ImportRequest(
@@ -61,26 +63,28 @@ async def import_issues(
         with console.progress("Imported") as progress:
             report = await container.builder().build(ImportIssues)(actor, request, progress=progress)
     console.show(_view(report), lambda: _print(console, report))
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 def _content(file: Path) -> bytes:
-    """The file, or so much of it that the import sees that it is too large."""
+    """The content of the file, up to one byte more than the limit that the import checks."""
     with file.open("rb") as opened_file:
         return opened_file.read(CONTENT_BYTES_MAX + 1)
 
 
 async def _importer(container: Container, owner: str | None) -> Actor:
-    """The owner as actor, or Tandem itself. Raises NotFound for an address nobody has: it may be a slip."""
+    """The owner as actor, else the system. Raises NotFound for an unknown address, which may be a typing error."""
     actor = operator(container)
     if owner is None:
         return actor
     address = normal_email(owner)
     found = await container.builder().build(SearchUsers)(actor, address, PageRequest(limit=LIMIT_MAX))
-    for seen in found.items:
-        if seen.user.email == address:
-            return Actor(id=seen.id, grants=frozenset(seen.user.grants), request_id=actor.request_id)
-    raise NotFound(f"Nobody has the address {address}: whoever it belongs to must sign in once.")
+    for details in found.items:
+        if details.user.email == address:
+            return Actor(id=details.id, grants=frozenset(details.user.grants), request_id=actor.request_id)
+    raise NotFound(
+        f"There is no account with the address {address}. Correct it, or let its owner sign in once."
+    )
 
 
 def _view(report: ImportReport) -> dict[str, object]:
@@ -97,9 +101,9 @@ def _view(report: ImportReport) -> dict[str, object]:
 
 def _print(console: Console, report: ImportReport) -> None:
     if report.is_dry_run:
-        console.line("Dry run: nothing was changed. An import would end like this:", style="bold")
-    made = "new project" if report.is_new_project else "project"
-    console.line(f"{made} “{report.project_name}” ({report.project_id})")
+        console.line("Dry run: nothing was changed. The import would have this outcome:", bold=True)
+    kind = "new project" if report.is_new_project else "project"
+    console.line(f"{kind} “{report.project_name}” ({report.project_id})")
     if report.new_labels:
         console.line(f"new labels: {', '.join(report.new_labels)}")
     for fate, count in report.fates.items():
@@ -108,8 +112,8 @@ def _print(console: Console, report: ImportReport) -> None:
     for skip in report.skipped:
         console.line(f"       {skip.key} {skip.why}")
     if report.lost:
-        console.line("What a task cannot hold:", style="bold")
+        console.line("Not imported, because tasks cannot hold it:", bold=True)
         rows = [(loss.count, loss.field, loss.why, ", ".join(loss.examples)) for loss in report.lost]
-        console.table(("times", "field", "why", "for example"), rows)
+        console.table(("count", "field", "reason", "examples"), rows)
     if report.changes_nothing:
-        console.line("Everything was there already.")
+        console.line("Nothing changed: everything was imported before.")

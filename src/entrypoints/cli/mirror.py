@@ -7,20 +7,18 @@ import click
 
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.mirror_desk import mirror_desk
+from entrypoints.cli.mirror_client import mirror_client
 from entrypoints.cli.tree import TandemGroup
 
 FAILURES_DEFAULT = 50
 FAILURES_MAX = 200
 
-url_option = click.option(
-    "--url", metavar="URL", help="Ask the service at this address instead of the stores."
-)
+url_option = click.option("--url", metavar="URL", help="Send the request to the service at this address.")
 
 
 @click.group(cls=TandemGroup)
 def sync() -> None:
-    """How far the second store follows the first."""
+    """Show and repair the mirror from the source to the target."""
 
 
 @sync.command()
@@ -28,54 +26,54 @@ def sync() -> None:
 @click.argument("id", required=False)
 @url_option
 async def status(console: Console, collection: str | None, id: str | None, url: str | None) -> ExitCode:
-    """Show the mirror, or one record on both sides.
+    """Show the state of the mirror, or of one record in both stores.
 
-    Exits with 1 where something failed or is parked, or where the one record is not mirrored.
+    Exits with 1 if entries failed or are parked, or if the record is not mirrored.
     """
     if (collection is None) != (id is None):
-        raise click.UsageError("Name both COLLECTION and ID, or neither.")
-    async with mirror_desk(url) as desk:
+        raise click.UsageError("Give both COLLECTION and ID, or neither.")
+    async with mirror_client(url) as client:
         if collection is not None and id is not None:
-            record: Mapping[str, Any] = await desk.status(collection, id)
+            record: Mapping[str, Any] = await client.status(collection, id)
             console.show(record, lambda: _print_record(console, record))
             return _record_code(record)
-        metrics: Mapping[str, Any] = await desk.metrics()
+        metrics: Mapping[str, Any] = await client.metrics()
     console.show(metrics, lambda: _print_metrics(console, metrics))
-    return ExitCode.DIFFERENCE if metrics["totals"]["failed"] + metrics["totals"]["parked"] else ExitCode.FINE
+    return (
+        ExitCode.DIFFERENCE if metrics["totals"]["failed"] + metrics["totals"]["parked"] else ExitCode.SUCCESS
+    )
 
 
 @sync.command()
 @click.option("--limit", type=click.IntRange(1, FAILURES_MAX), default=FAILURES_DEFAULT, show_default=True)
 @url_option
 async def failures(console: Console, limit: int, url: str | None) -> ExitCode:
-    """List what could not be mirrored, oldest first. Exits with 1 where there is anything."""
-    async with mirror_desk(url) as desk:
-        view: Mapping[str, Any] = await desk.failures(limit=limit)
+    """List entries that could not be mirrored, oldest first. Exits with 1 if there are any."""
+    async with mirror_client(url) as client:
+        view: Mapping[str, Any] = await client.failures(limit=limit)
     console.show(view, lambda: _print_failures(console, view))
-    return ExitCode.DIFFERENCE if view["items"] else ExitCode.FINE
+    return ExitCode.DIFFERENCE if view["items"] else ExitCode.SUCCESS
 
 
 @sync.command()
 @click.argument("collection", required=False)
 @click.argument("id", required=False)
-@click.option(
-    "--all", "everything", is_flag=True, help="Put everything that failed or is parked back in the queue."
-)
+@click.option("--all", "everything", is_flag=True, help="Queue all entries that failed or are parked.")
 @url_option
 async def retry(
     console: Console, collection: str | None, id: str | None, *, everything: bool, url: str | None
 ) -> ExitCode:
-    """Mirror one record now, or queue every failure again."""
+    """Mirror one record now, or queue all failures again."""
     if everything == (collection is not None) or (collection is None) != (id is None):
-        raise click.UsageError("Name COLLECTION and ID of one record, or say --all.")
-    async with mirror_desk(url) as desk:
+        raise click.UsageError("Give COLLECTION and ID of one record, or --all.")
+    async with mirror_client(url) as client:
         if collection is not None and id is not None:
-            record: Mapping[str, Any] = await desk.retry(collection, id)
+            record: Mapping[str, Any] = await client.retry(collection, id)
             console.show(record, lambda: _print_record(console, record))
             return _record_code(record)
-        view: Mapping[str, Any] = await desk.retry_all()
-    console.show(view, lambda: console.line(f"{view['requeued']} entries are back in the queue."))
-    return ExitCode.FINE
+        view: Mapping[str, Any] = await client.retry_all()
+    console.show(view, lambda: console.line(f"{view['requeued']} entries are queued again."))
+    return ExitCode.SUCCESS
 
 
 @sync.command()
@@ -83,22 +81,22 @@ async def retry(
 @click.argument("id")
 @url_option
 async def history(console: Console, collection: str, id: str, url: str | None) -> ExitCode:
-    """List each version of a record, who made it, and whether each store holds it."""
-    async with mirror_desk(url) as desk:
-        view: Mapping[str, Any] = await desk.history(collection, id)
+    """List the versions of a record, their authors, and which stores hold them."""
+    async with mirror_client(url) as client:
+        view: Mapping[str, Any] = await client.history(collection, id)
     console.show(view, lambda: _print_history(console, view))
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 def _record_code(record: Mapping[str, Any]) -> ExitCode:
-    return ExitCode.FINE if record["status"] == "SYNCED" else ExitCode.DIFFERENCE
+    return ExitCode.SUCCESS if record["status"] == "SYNCED" else ExitCode.DIFFERENCE
 
 
 def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     if metrics["target"] is None:
-        console.line(f"Everything is stored in {metrics['source']} alone; nothing is mirrored.")
+        console.line(f"There is no mirror: {metrics['source']} is the only store.")
         return
-    state = "answers" if metrics["targetReachable"] else "DOES NOT ANSWER"
+    state = "is reachable" if metrics["targetReachable"] else "IS NOT REACHABLE"
     paused = ", paused by DUAL_WRITE_ENABLED=false" if metrics["paused"] else ""
     console.line(
         f"{metrics['source']} → {metrics['target']} ({metrics['mode']}{paused}); the target {state}."
@@ -133,18 +131,18 @@ def _print_record(console: Console, record: Mapping[str, Any]) -> None:
         f"version {_shown(record['sourceVersion'])} in the source, {_shown(record['targetVersion'])} in the target."
     )
     if record["lastError"] is not None:
-        console.line(f"After {record['attempts']} attempts: {record['lastError']}")
+        console.line(f"Last error, after {record['attempts']} attempts: {record['lastError']}")
     if record["nextAttemptAt"] is not None:
         console.line(f"Next attempt at {record['nextAttemptAt']}.")
 
 
 def _print_failures(console: Console, view: Mapping[str, Any]) -> None:
     if not view["items"]:
-        console.line("Nothing failed.")
+        console.line("There are no failures.")
         return
     names = ("collection", "id", "version", "status", "attempts", "at", "lastError")
     console.table(names, [[row[name] for name in names] for row in view["items"]])
-    console.line("Try again: tandem sync retry COLLECTION ID, or tandem sync retry --all")
+    console.line("To try again, type: tandem sync retry COLLECTION ID, or: tandem sync retry --all")
 
 
 def _print_history(console: Console, view: Mapping[str, Any]) -> None:

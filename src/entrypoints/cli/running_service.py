@@ -1,7 +1,7 @@
-"""The service that runs on the same DATA_DIR: where it answers, and how a command talks to it.
+"""The service that runs on the same DATA_DIR: its address, and a client for commands.
 
-MontyDB and the embedded PostgreSQL serve one process at a time, so while the service runs, commands ask it instead of
-opening the stores.
+MontyDB and the embedded PostgreSQL serve one process at a time. While the service runs, commands therefore send
+requests to it instead of opening the stores.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ _ERRORS: dict[int, type[TandemError]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """Where a service answers, and which process it is (None where only its address is known)."""
+    """The address of a service and its process; None if only the address is known."""
 
     url: str
     pid: int | None = None
@@ -62,9 +62,9 @@ class RunningService:
 
 @contextmanager
 def announced(data_dir: Path, url: str) -> Iterator[None]:
-    """Keeps a note in the data directory about where this process answers, for as long as it does.
+    """Keeps a file with the address of this process in the data directory while the block runs.
 
-    Without the note only commands beside the service suffer, so a directory that cannot be written is no reason to end.
+    Only commands need the file, so a directory that cannot be written is logged and the service goes on.
     """
     path = data_dir / SERVICE_FILE
     service = RunningService(url, os.getpid())
@@ -75,21 +75,22 @@ def announced(data_dir: Path, url: str) -> Iterator[None]:
         draft.replace(path)
     except OSError as error:
         logger.warning(
-            "Commands will not find this service: DATA_DIR cannot be written ({}).", error.strerror
+            "DATA_DIR cannot be written ({}), so commands will not find this service. Give this user access to it.",
+            error.strerror,
         )
     try:
         yield
     finally:
-        if _noted(path) == service:
+        if _read(path) == service:
             path.unlink(missing_ok=True)
 
 
 async def find_running(data_dir: Path) -> RunningService | None:
-    """The service that this directory's note names, where it still answers.
+    """The service that the file in this directory names, if it still answers.
 
-    A process that was killed leaves its note behind, and its port to anybody: only a living process is asked.
+    A killed process leaves its file behind, and any program may use its port since. Only a live process is contacted.
     """
-    service = _noted(data_dir / SERVICE_FILE)
+    service = _read(data_dir / SERVICE_FILE)
     if service is None or service.pid is None or not _is_alive(service.pid):
         return None
     with suppress(OSError, HTTPException):
@@ -100,8 +101,8 @@ async def find_running(data_dir: Path) -> RunningService | None:
     return None
 
 
-async def service_in_the_way(settings: Settings) -> RunningService | None:
-    """The running service, where it alone can use the stores: embedded ones serve one process at a time."""
+async def service_holding_stores(settings: Settings) -> RunningService | None:
+    """The running service if a store of these settings is embedded, and so serves that process alone."""
     stores = settings.stores
     is_embedded = MONTY in stores.named or (POSTGRES in stores.named and stores.postgres_url == EMBEDDED)
     return await find_running(stores.data_dir) if is_embedded else None
@@ -117,7 +118,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _noted(path: Path) -> RunningService | None:
+def _read(path: Path) -> RunningService | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=RunningService)
     except (OSError, msgspec.MsgspecError):
@@ -125,7 +126,7 @@ def _noted(path: Path) -> RunningService | None:
 
 
 class ServiceClient:
-    """Talks to a service as an administrator, with a token made from the keys that both processes share."""
+    """Sends requests to a service as an administrator, with a token from the keys that both processes share."""
 
     def __init__(self, service: RunningService, settings: Settings) -> None:
         self.service = service
@@ -134,16 +135,16 @@ class ServiceClient:
         )
 
     async def account(self, email: str) -> dict[str, object]:
-        """The account with exactly this address. Raises NotFound where nobody has it."""
+        """The account with exactly this address. Raises NotFound without one."""
         address = normal_email(email)
         found = (await self.ask("GET", f"/v1/users?search={quote(address, safe='')}")).get("items")
         for user in found if isinstance(found, list) else ():
             if isinstance(user, dict) and user.get("email") == address:
                 return user
-        raise NotFound("Nobody has this address.")
+        raise NotFound(f"There is no account with the address {address}.")
 
     async def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
-        """The JSON answer. Raises the domain's error that the answer stands for, StoreUnavailable without an answer."""
+        """The JSON answer. Raises the domain error of an error response, and StoreUnavailable without a response."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         if content is not None:
@@ -153,16 +154,19 @@ class ServiceClient:
                 _exchange, self.service.url, method, path, headers=headers, content=content
             )
         except (OSError, HTTPException) as error:
-            raise StoreUnavailable(f"The service at {self.service.url} does not answer.") from error
+            message = f"The service at {self.service.url} does not answer. Start it, or correct the address."
+            raise StoreUnavailable(message) from error
         view = _decoded(answer)
         if status >= 400:
-            detail = str(view.get("detail") or f"The service answered {status}.")
+            detail = str(
+                view.get("detail") or f"The service responded with status {status}. Its log has the cause."
+            )
             raise _ERRORS.get(status, Unavailable)(detail)
         return view
 
 
 def token_issuer(settings: Settings) -> TokenIssuer:
-    """Makes tokens that every process with the same keys believes."""
+    """Issues tokens that every process with the same keys accepts."""
     return build_container(settings).tokens()
 
 
@@ -175,7 +179,7 @@ def _exchange(
     content: bytes | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> tuple[int, bytes]:
-    """One request on a connection of its own; blocks, so it runs in a thread."""
+    """One request on its own connection. It blocks, so it runs in a thread."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)

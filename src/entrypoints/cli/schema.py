@@ -1,4 +1,4 @@
-"""`tandem migrate`: the shape of what the stores hold."""
+"""`tandem migrate`: the schema of the stores."""
 
 from collections.abc import Sequence
 
@@ -9,46 +9,46 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import STORE_WAIT_SECONDS_MAX, current_settings, opened, schema_of
 from entrypoints.cli.tree import TandemGroup
-from entrypoints.composition.start import bring_roles
+from entrypoints.composition.start import add_roles
 
 
 @click.group(cls=TandemGroup)
 def migrate() -> None:
-    """Create, upgrade, or step back the schema of every store in use."""
+    """Show, upgrade or step back the schema of every store in use."""
 
 
 @migrate.command()
 async def up(console: Console) -> ExitCode:
-    """Bring every store to what this program expects, old records included; harmless when done already.
+    """Upgrade every store to the schema of this program, and rewrite old records. Harmless when done already.
 
-    May run beside the service: old records are stored anew in small batches, under the versions they have.
+    It may run beside the service: old records are rewritten in small batches and keep their versions.
     """
     settings = current_settings()
     async with schema_of(settings) as schema:
         states = await schema.upgrade()
         old = await schema.rewrite()
     async with opened(settings) as container:
-        await bring_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
+        await add_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
     return _shown(console, states, old)
 
 
 @migrate.command()
-@click.option("--yes", is_flag=True, help="Go back also where the step drops what it added.")
+@click.option("--yes", is_flag=True, help="Confirm that the tables and columns of the step are dropped.")
 async def down(console: Console, *, yes: bool) -> ExitCode:
-    """Take every store one step back. What the step had added goes, with what it holds."""
+    """Undo the last migration of every store. Its tables and columns are dropped with their data."""
     if not yes:
-        raise click.UsageError("A step back drops the tables and columns it had added. Say --yes to do it.")
+        raise click.UsageError("This drops tables and columns with their data. Add --yes to confirm.")
     async with schema_of(current_settings()) as schema:
         _shown(console, await schema.downgrade(), await schema.waiting())
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 @migrate.command()
 async def status(console: Console) -> ExitCode:
-    """Show where every store stands, and how many old records wait for an upgrade. Exits with 1 where one is behind.
+    """Show the schema of every store, and how many old records are left. Exits with 1 if a schema is not current.
 
-    Records that wait are read in today's form already, but some lists and searches miss them until `migrate up` has
-    stored them so. Of large collections the first part is counted, and the answer says so.
+    Old records are readable, but some lists and searches miss them until `migrate up` has rewritten them. In large
+    collections only the first part is counted, which the output says.
     """
     async with schema_of(current_settings()) as schema:
         return _shown(console, await schema.states(), await schema.waiting())
@@ -70,19 +70,19 @@ def _shown(
     ]
     are_current = all(state.is_current for state in states)
 
-    def people() -> None:
+    def print_view() -> None:
         console.table(("store", "revision", "expected"), [(s.store, s.revision, s.expected) for s in states])
-        _tell_of_records(console, old)
+        _print_records(console, old)
         if any(one.waiting for one in old) or not are_current:
-            console.line("Type: tandem migrate up")
+            console.line("To upgrade, type: tandem migrate up")
 
     view = {
         "stores": rows,
         "isCurrent": are_current,
         "records": list(map(_row, old)),
     }
-    console.show(view, people)
-    return ExitCode.FINE if are_current else ExitCode.DIFFERENCE
+    console.show(view, print_view)
+    return ExitCode.SUCCESS if are_current else ExitCode.DIFFERENCE
 
 
 def _row(old: OldRecords) -> dict[str, object]:
@@ -97,21 +97,21 @@ def _row(old: OldRecords) -> dict[str, object]:
     }
 
 
-def _tell_of_records(console: Console, old: Sequence[OldRecords]) -> None:
-    told = [one for one in old if one.waiting or one.unfit or one.rewritten]
-    if told:
-        columns = ("store", "collection", "records looked at", "waiting", "unfit", "rewritten")
+def _print_records(console: Console, old: Sequence[OldRecords]) -> None:
+    listed = [one for one in old if one.waiting or one.unfit or one.rewritten]
+    if listed:
+        columns = ("store", "collection", "checked", "old", "invalid", "rewritten")
         console.table(
             columns,
             [
                 (one.store, one.collection, _looked_at(one), one.waiting, one.unfit, one.rewritten)
-                for one in told
+                for one in listed
             ],
         )
     elif old:
         looked_at = sum(one.looked_at for one in old)
-        more = "" if all(one.is_complete for one in old) else " of more"
-        console.line(f"No record waits for an upgrade ({looked_at}{more} looked at).")
+        scope = "all" if all(one.is_complete for one in old) else "the first"
+        console.line(f"No old records found in {scope} {looked_at} records.")
 
 
 def _looked_at(one: OldRecords) -> str:

@@ -1,14 +1,14 @@
-"""`tandem serve`: the service, in this process, until a signal ends it."""
+"""`tandem serve`: runs the service in this process until a signal stops it."""
 
 import asyncio
 import errno
-import gc
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import click
 import uvicorn
@@ -16,7 +16,8 @@ from loguru import logger
 
 from application.demonstration import SeedDemonstration
 from domain.errors import Unavailable
-from entrypoints.cli.configuration import place
+from entrypoints.cli.collector import collect_as_usual
+from entrypoints.cli.configuration import location_of
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import announced
@@ -31,33 +32,40 @@ from entrypoints.worker.main import run_jobs
 
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
-TIDYING_SECONDS_MAX = 2.0
+RETENTION_DRAIN_SECONDS_MAX = 2.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what people write to listen everywhere
+ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not listened on
 
 
 @click.command(cls=TandemCommand)
-@click.option("--demo", is_flag=True, help="Add a little demo data, once.")
-@click.option("--host", help="Where to listen; wins over HOST.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Wins over PORT; 0 takes a free one.")
+@click.option("--demo", is_flag=True, help="Add demo data, unless it was added before.")
+@click.option("--host", help="The address to listen on, instead of HOST.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="The port, instead of PORT; 0 chooses a free one.",
+)
 async def serve(console: Console, *, demo: bool, host: str | None, port: int | None) -> ExitCode:
     """Run the service.
 
-    It listens at once. While a store does not answer it says so, tries again, and answers 503 until it does.
-    SIGTERM or Ctrl-C lets running requests finish first.
+    It listens at once. While the source does not answer, it logs that, tries again, and responds with status 503.
+    On SIGTERM or Ctrl-C it finishes running requests and stops.
     """
-    settings = _listening_as_asked(current_settings(), host, port)
+    settings = _with_address(current_settings(), host, port)
     if demo and settings.is_production:
-        raise click.UsageError("Demo data does not belong into production (APP_ENV=production).")
+        raise click.UsageError(
+            "Demo data cannot be added in production (APP_ENV=production). Leave out --demo."
+        )
     start_logging(settings)
     if not settings.is_production and _is_reachable(settings.http):
         logger.warning(
-            "Development tokens need no proof, and this listens beyond this machine: mind who can reach it."
+            "Other machines can reach this service, and in development anybody can get a token without proof of"
+            " identity. Set HOST=127.0.0.1, or APP_ENV=production."
         )
     with _listener(settings.http) as listener:
         service = _Service(build_container(settings), console, url=_url_of(listener), with_demo=demo)
         await service.run(listener)
-    return ExitCode.FINE
+    return ExitCode.SUCCESS
 
 
 def _is_reachable(http: HttpSettings) -> bool:
@@ -66,7 +74,17 @@ def _is_reachable(http: HttpSettings) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: it would raise them again at its end, before the stores are closed."""
+    """Sets `is_serving` once it answers requests, and leaves signals to `_Service`: Uvicorn would raise them again when
+    it ends, before the stores are closed.
+    """
+
+    def __init__(self, config: uvicorn.Config, is_serving: asyncio.Event) -> None:
+        super().__init__(config)
+        self._is_serving = is_serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._is_serving.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -83,18 +101,18 @@ class _Service:
     with_demo: bool
 
     async def run(self, listener: socket.socket) -> None:
-        """Serves until a signal. Raises StoreRefused and its like where the stores must not be used."""
-        server = _Server(_configuration(self.container))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.handle_exit, number, None)
+        """Serves until a signal. Raises StoreRefused and UnmigratedStore where the stores must not be used."""
         stack = self.container.stack()
-        with ExitStack() as notes:
-            stopping = asyncio.Event()
-            opening = asyncio.create_task(self._open(notes), name="opening the stores")
-            tidying = asyncio.create_task(self._tidy(opening, stopping), name="emptying old trash")
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
+        with ExitStack() as announcement:
+            stopping, is_serving = asyncio.Event(), asyncio.Event()
+            # First, so that an embedded PostgreSQL starts while this process loads the web framework.
+            opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
+            retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
             try:
+                create_app = await asyncio.to_thread(_load_framework)
+                server = _Server(_configuration(self.container, create_app), is_serving)
+                _stop_on_signals(server)
+                serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if opening.done() and opening.exception() is not None:
                     server.should_exit = True
@@ -102,74 +120,77 @@ class _Service:
             finally:
                 opening.cancel()
                 stopping.set()
-                await asyncio.wait({opening, tidying})
+                await asyncio.wait({opening, retention})
                 await stack.close()
         if not opening.cancelled():
             opening.result()
         if server.lifespan.should_exit:
             raise RuntimeError("The web framework did not start; the log says why.")
 
-    async def _open(self, notes: ExitStack) -> None:
-        """Opens the stores, however long that takes, and says that the service is ready."""
-        stack = self.container.stack()
+    async def _open(self, announcement: ExitStack, is_serving: asyncio.Event) -> None:
+        """Opens the stores, however long that takes, and prints that the service is ready once it is."""
         await start(self.container)
-        # What the start has made stays for good. Left to the collector, it would make each full collection stop all
-        # requests for a tenth of a second and more.
-        gc.freeze()
-        stack.start_relay()
+        self.container.stack().start_relay()
         settings = self.container.settings()
-        notes.enter_context(announced(settings.stores.data_dir, self.url))
         demo_email = await self._seed() if self.with_demo else None
-        self._say_ready(settings, demo_email)
+        await is_serving.wait()
+        announcement.enter_context(announced(settings.stores.data_dir, self.url))
+        collect_as_usual()
+        self._print_ready(settings, demo_email)
 
-    async def _tidy(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
-        """A worker's jobs beside the mirror, once the stores are open, until the service stops."""
+    async def _remove_expired(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
+        """Runs the retention job while the stores are open, until the service stops."""
         await asyncio.wait({opening})
         if not opening.cancelled() and opening.exception() is None:
-            await run_jobs([retention_of(self.container)], stopping, drain_seconds_max=TIDYING_SECONDS_MAX)
+            await run_jobs(
+                [retention_of(self.container)], stopping, drain_seconds_max=RETENTION_DRAIN_SECONDS_MAX
+            )
 
     async def _seed(self) -> str | None:
         try:
             report = await self.container.builder().build(SeedDemonstration)(operator(self.container))
         except Unavailable as error:
-            logger.warning("The demo data waits for the next start: {}", error.message)
+            logger.warning("The demo data was not added; the next start tries again. {}", error.message)
             return None
         return report.email
 
-    def _say_ready(self, settings: Settings, demo_email: str | None) -> None:
+    def _print_ready(self, settings: Settings, demo_email: str | None) -> None:
         source, target = settings.stores.source, settings.stores.target
         view = {
             "url": self.url,
             "pid": os.getpid(),
-            "source": place(settings.stores, source),
-            "target": None if target is None else place(settings.stores, target),
+            "source": location_of(settings.stores, source),
+            "target": None if target is None else location_of(settings.stores, target),
             "demo": demo_email,
         }
 
-        def people() -> None:
-            self.console.line(f"Tandem answers at {self.url} (reader of the interface: {self.url}/docs)")
-            self.console.line(f"It stores in {view['source']}.")
+        def print_view() -> None:
+            self.console.line(f"Tandem is ready at {self.url} (API documentation: {self.url}/docs)")
+            self.console.line(f"Source: {view['source']}.")
             if target is not None:
-                self.console.line(f"Every write is mirrored to {view['target']}.")
+                self.console.line(f"Target of the mirror: {view['target']}.")
             if demo_email is not None:
                 self.console.line(
-                    f"The demo data belongs to {demo_email}; a token: tandem admin token {demo_email}"
+                    f"The demo data belongs to {demo_email}. For a token, type: tandem admin token {demo_email}"
                 )
-            self.console.line("Ctrl-C ends it.")
+            self.console.line("Press Ctrl-C to stop it.")
 
-        self.console.show(view, people)
+        self.console.show(view, print_view)
 
 
-def _listening_as_asked(settings: Settings, host: str | None, port: int | None) -> Settings:
+def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
     http = settings.http
     asked = replace(http, host=http.host if host is None else host, port=http.port if port is None else port)
     return replace(settings, http=asked)
 
 
-def _configuration(container: Container) -> uvicorn.Config:
-    # Only this command pays for loading the web framework.
-    from entrypoints.http.app import create_app  # noqa: PLC0415
+def _load_framework() -> Callable[..., Any]:
+    from entrypoints.http.app import create_app  # noqa: PLC0415 - in a thread, while the stores are opened
 
+    return create_app
+
+
+def _configuration(container: Container, create_app: Callable[..., Any]) -> uvicorn.Config:
     stack = container.stack()
     return uvicorn.Config(
         create_app(container, is_started=lambda: stack.is_open),
@@ -183,23 +204,29 @@ def _configuration(container: Container) -> uvicorn.Config:
     )
 
 
+def _stop_on_signals(server: _Server) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+
+
 def _listener(http: HttpSettings) -> socket.socket:
-    """The listening socket. Raises UsageError where the address cannot be had."""
+    """The listening socket. Raises UsageError if the address is not available."""
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
         return socket.create_server((http.host, http.port), family=family, backlog=BACKLOG_MAX)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise click.UsageError(
-                f"Port {http.port} is in use, maybe by another Tandem. Choose one with --port; 0 takes a free one."
+                f"Port {http.port} is in use. Stop the program that uses it, or choose another with --port (0: any)."
             ) from error
         raise click.UsageError(
-            f"Cannot listen at {http.host}, port {http.port}: {error.strerror}."
+            f"Cannot listen on {http.host}, port {http.port}: {error.strerror}. Choose others with --host and --port."
         ) from error
 
 
 def _url_of(listener: socket.socket) -> str:
-    """The address for somebody on this machine."""
+    """The address of the service on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ANY_ADDRESS:
         host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What a command needs before it can work: settings, open stores, and its own name in the audit trail."""
+"""The settings, the open stores and the actor of a command."""
 
 import os
 import sys
@@ -7,22 +7,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from loguru import logger
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from application.actor import Actor, system_actor
 from application.ports.schema import Schema
 from domain.errors import StoreUnavailable
-from entrypoints.cli.running_service import service_in_the_way
+from entrypoints.cli.running_service import service_holding_stores
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.settings import Settings, read_settings
+from entrypoints.composition.waiting import until_available
 
 ENV_FILE = Path(".env")
 STORE_WAIT_SECONDS_MAX = 15.0
-"""How long a command waits for a store that does not answer; the service waits for ever."""
+"""How long a command waits for a store. The service waits for ever."""
 
 
 def current_settings() -> Settings:
-    """The settings of this process. Raises SettingsFaulty with every fault."""
+    """The settings of this process. Raises InvalidSettings with every violation."""
     return read_settings(os.environ, env_file=ENV_FILE)
 
 
@@ -43,7 +43,7 @@ async def opened(
 
 @asynccontextmanager
 async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
-    """The schema of every store in use, each opened as it is: nothing is migrated on the way, nothing refused for it.
+    """The schema of every store in use. The stores are opened at whatever schema they have; nothing is migrated.
 
     Raises StoreUnavailable after a bounded time, StoreRefused at once.
     """
@@ -53,20 +53,13 @@ async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
     async with AsyncExitStack() as opened_stores:
         for store in stack.raw_stores:
             opened_stores.push_async_callback(store.close)
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(StoreUnavailable),
-                wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.5),
-                stop=stop_after_delay(STORE_WAIT_SECONDS_MAX),
-                reraise=True,
-            ):
-                with attempt:
-                    await store.open()
+            await until_available(store.open, store_name=store.name, within_seconds=STORE_WAIT_SECONDS_MAX)
         yield stack.schema()
 
 
 async def require_stores_free(settings: Settings, *, purpose: str) -> None:
-    """Raises StoreUnavailable where the running service alone can use the stores, and says what to do."""
-    service = await service_in_the_way(settings)
+    """Raises StoreUnavailable, whose message says what to do, while the running service holds the stores."""
+    service = await service_holding_stores(settings)
     if service is not None:
         raise StoreUnavailable(
             f"Tandem runs at {service.url} (process {service.pid}), and embedded stores serve one process at a time. "
@@ -75,15 +68,16 @@ async def require_stores_free(settings: Settings, *, purpose: str) -> None:
 
 
 def operator(container: Container) -> Actor:
-    """The actor of a command: Tandem itself, under a request id of its own."""
+    """The actor of a command: the system, with a new request id."""
     return system_actor(f"cli-{container.identifiers().fresh()}")
 
 
 def _only_warnings() -> None:
-    """Beside the answer of a command only warnings are worth a line."""
+    """Logs warnings only, so that they do not hide the output of the command."""
     logger.remove()
-    logger.add(_to_standard_error, level="WARNING", format="{message}", backtrace=False, diagnose=False)
+    logger.add(_write_error, level="WARNING", format="{message}", backtrace=False, diagnose=False)
 
 
-def _to_standard_error(line: str) -> None:
+def _write_error(line: str) -> None:
+    # The stream is looked up for each line, because it may be replaced later.
     sys.stderr.write(line)

@@ -1,12 +1,16 @@
 """What every command has in common: the --json option, and a coroutine that `main` runs."""
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
 import click
 
 from entrypoints.cli.console import Console
 
 
 class TandemCommand(click.Command):
-    """A command whose callback is a coroutine function that takes a Console first and answers an exit code."""
+    """A command whose callback is a coroutine function that takes a Console first and returns an exit code."""
 
     def __init__(self, *arguments: object, **settings: object) -> None:
         super().__init__(*arguments, **settings)  # type: ignore[arg-type]
@@ -23,3 +27,24 @@ class TandemGroup(click.Group):
 
     command_class: type[click.Command] | None = TandemCommand
     group_class: type[click.Group] | type[type] | None = type
+
+
+class ProgramGroup(TandemGroup):
+    """The group of all commands. It imports the module of a command when that command is named, because most modules
+    are slow to load and no command needs those of the others.
+
+    `locations` holds `module:attribute` by the name of the command.
+    """
+
+    def __init__(self, *arguments: Any, locations: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._locations = locations
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self._locations, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands and cmd_name in self._locations:
+            module, attribute = self._locations[cmd_name].split(":")
+            self.add_command(getattr(import_module(module), attribute), cmd_name)
+        return super().get_command(ctx, cmd_name)

@@ -1,4 +1,4 @@
-"""`tandem worker`: the process beside the service."""
+"""`tandem worker`: a process for the background jobs."""
 
 import click
 
@@ -13,20 +13,22 @@ from entrypoints.worker.main import run_worker
 
 @click.command(cls=TandemCommand)
 async def worker(console: Console) -> ExitCode:
-    """Mend the mirror and empty old trash until a signal comes. The service does the same; a worker is for when that is
-    not enough.
+    """Deliver pending entries to the target and remove expired trash, until SIGTERM or Ctrl-C.
+
+    The service runs the same jobs. A worker adds capacity on another machine or process.
     """
     settings = current_settings()
     if settings.stores.named == (MONTY,):
         raise click.UsageError(
-            "MontyDB serves one process at a time, and the service does a worker's jobs by itself."
+            "MontyDB serves one process at a time, and the service runs these jobs itself. Start: tandem serve"
         )
     start_logging(settings)
 
-    def say_ready(jobs: list[str]) -> None:
+    def print_ready(jobs: list[str]) -> None:
         console.show(
-            {"jobs": jobs}, lambda: console.line(f"The worker does: {', '.join(jobs)}. Ctrl-C ends it.")
+            {"jobs": jobs},
+            lambda: console.line(f"Running the jobs {', '.join(jobs)}. Press Ctrl-C to stop."),
         )
 
-    is_drained = await run_worker(settings, say_ready=say_ready)
-    return ExitCode.FINE if is_drained else ExitCode.DIFFERENCE
+    is_drained = await run_worker(settings, print_ready=print_ready)
+    return ExitCode.SUCCESS if is_drained else ExitCode.DIFFERENCE

@@ -1,4 +1,4 @@
-"""Builds use cases, and whatever is made of use cases, from the parts that their attributes name."""
+"""Builds use cases, and objects that consist of use cases, from the parts that their attributes name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
@@ -10,18 +10,18 @@ NONE = type(None)
 
 
 class MissingPart(Exception):
-    """Something cannot be built, because a field names a part that does not exist or does not fit."""
+    """A class cannot be built, because an attribute names a part that does not exist or does not fit."""
 
 
 class AbsentPart(MissingPart):
-    """A part exists by name, and this installation is set up without it."""
+    """The part exists by name, and this installation is configured without it."""
 
 
 class Builder:
     """Builds each class once. An annotated attribute gets the part of its name; without one, its type is built in turn.
 
-    Parts are callables, so that a part that nothing asks for is never made. What is built must hold no state of a
-    request: everybody gets the same instance.
+    Parts are callables, so that unused parts are never made. Instances are shared, so they must hold no state of a
+    request.
     """
 
     def __init__(self, parts: Mapping[str, Callable[[], object]]) -> None:
@@ -29,11 +29,11 @@ class Builder:
         self._built: dict[type[Any], object] = {}
 
     def with_parts(self, **more: object) -> "Builder":
-        """A builder that knows these parts besides."""
+        """A builder with these additional parts."""
         return Builder({**self._parts, **{name: partial(_given, part) for name, part in more.items()}})
 
     def build(self, kind: type[T]) -> T:
-        """The one instance of a class, which takes its attributes as keywords. Raises MissingPart, naming the class and
+        """The instance of a class that takes its attributes as keywords. Raises MissingPart, which names the class and
         the attribute.
         """
         if kind not in self._built:
@@ -49,13 +49,13 @@ class Builder:
         if name in self._parts:
             part = self._parts[name]()
             if part is None and NONE not in types:
-                raise AbsentPart(f"{kind.__name__}.{name}: this installation is set up without this part")
+                raise AbsentPart(f"{kind.__name__}.{name}: this installation is configured without this part")
             return part
-        wanted = next((each for each in types if isinstance(each, type) and is_dataclass(each)), None)
-        if wanted is None:
+        dependency = next((each for each in types if isinstance(each, type) and is_dataclass(each)), None)
+        if dependency is None:
             raise MissingPart(f"{kind.__name__}.{name}: there is no part of this name")
         try:
-            return self.build(wanted)
+            return self.build(dependency)
         except AbsentPart:
             if NONE in types:
                 return None

@@ -1,4 +1,4 @@
-"""The parts of the application and how they are made. Construction only: nothing here opens, decides or runs."""
+"""The parts of the application and how they are built. Nothing is opened or started here."""
 
 from functools import partial
 
@@ -25,8 +25,8 @@ from entrypoints.composition.store_stack import StoreStack
 
 
 class Container(containers.DeclarativeContainer):
-    """The parts that settings choose and that everything shares. `builder` makes use cases from them: a provider has
-    the name of the fields that it is for.
+    """The shared parts, some of which depend on the settings. `builder` builds use cases from them: a provider has the
+    name of the fields that it is for.
     """
 
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
@@ -73,5 +73,5 @@ class Container(containers.DeclarativeContainer):
 
 
 def build_container(settings: Settings) -> Container:
-    """The whole application for these settings, nothing opened yet."""
+    """The application for these settings, with nothing opened yet."""
     return Container(settings=settings)

@@ -1,4 +1,4 @@
-"""Makes the identity provider that the settings name."""
+"""Builds the identity provider of the settings."""
 
 from adapters.auth.openid_provider import ClientRegistration, OpenIdProvider
 from adapters.auth.provider_client import ProviderClient
@@ -11,7 +11,7 @@ CALLBACK_PATH = "/v1/auth/google/callback"
 
 
 def identity_provider(settings: Settings, *, secret: bytes, clock: Clock) -> IdentityProvider | None:
-    """The provider, None where none is set up. Nothing is asked of it yet."""
+    """The provider; None if none is configured. It is not contacted yet."""
     google = settings.google
     if google is None:
         return None

@@ -1,4 +1,4 @@
-"""Where events and access lines of this process go."""
+"""Where this process writes its log events and access lines."""
 
 import sys
 
@@ -8,11 +8,11 @@ from entrypoints.composition.settings import Settings
 
 
 def start_logging(settings: Settings) -> None:
-    """Events go to standard error from now on, in the form the settings ask for."""
+    """Writes events to standard error from now on, at the level and in the format of the settings."""
     configure_logging(settings.log_level, settings.log_format)
 
 
 def access_log(settings: Settings) -> AccessLog:
-    """One line per request on standard output, unless only warnings are wanted."""
-    is_wanted = settings.log_level in ("DEBUG", "INFO")
-    return AccessLog(sys.stdout.buffer if is_wanted else None, as_text=settings.log_format == "text")
+    """Writes one line per request to standard output; none at levels above INFO."""
+    is_shown = settings.log_level in ("DEBUG", "INFO")
+    return AccessLog(sys.stdout.buffer if is_shown else None, as_text=settings.log_format == "text")

@@ -6,17 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from dotenv import dotenv_values
-
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import SettingsFaulty, SettingViolation, Variables
+from entrypoints.composition.variables import InvalidSettings, Variables
 
 EMBEDDED = "embedded"
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
 class Environment(StrEnum):
-    """Where the process runs; production makes nothing by itself."""
+    """Where the process runs. In production nothing is created or migrated by itself."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -24,7 +22,7 @@ class Environment(StrEnum):
 
 
 class StoreKind(StrEnum):
-    """Which arrangement of stores answers requests."""
+    """One store, or two stores with dual write."""
 
     MONTY = "monty"
     MONGO = "mongo"
@@ -37,7 +35,7 @@ SINGLE_STORES = {StoreKind.MONTY: "monty", StoreKind.MONGO: "mongo", StoreKind.P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Which stores there are. `monty_directory` None keeps documents in memory; `postgres_url` may be `embedded`."""
+    """The stores in use. `monty_directory` None keeps documents in memory; `postgres_url` may be `embedded`."""
 
     kind: StoreKind
     source: str
@@ -52,13 +50,13 @@ class StoreSettings:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The stores in use: source first."""
+        """The names of the stores in use, the source first."""
         return (self.source,) if self.target is None else (self.source, self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `requests` for each caller in each period."""
+    """At most `requests` per caller and period."""
 
     requests: int
     period_seconds: int
@@ -66,7 +64,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
-    """Where the service listens and which rules of HTTP are switched on."""
+    """Where the service listens, and its optional HTTP rules."""
 
     host: str
     port: int
@@ -78,18 +76,18 @@ class HttpSettings:
 
     @property
     def address(self) -> str:
-        """Where browsers reach the service, without a slash at its end."""
+        """The address of the service for browsers, without a slash at the end."""
         return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
 
     @property
     def ui_address(self) -> str:
-        """Where browsers go after sign-in."""
+        """The page that browsers open after sign-in."""
         return self.ui_url or f"{self.address}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleSettings:
-    """How Google, or another OpenID provider, knows this installation. `issuer` has no slash at its end."""
+    """The registration at Google or another OpenID provider. `issuer` has no slash at the end."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -98,7 +96,7 @@ class GoogleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the process was told."""
+    """All settings of the process."""
 
     environment: Environment
     stores: StoreSettings
@@ -114,24 +112,30 @@ class Settings:
 
     @property
     def is_production(self) -> bool:
-        """Whether nothing may be made up."""
+        """Whether this is a production process."""
         return self.environment is Environment.PRODUCTION
 
     @property
     def needs_mirror(self) -> bool:
-        """Whether no write is acknowledged before the target confirmed it."""
+        """Whether writes are acknowledged only after the target has confirmed them."""
         return self.stores.target is not None and self.dual_write.mode is MirrorMode.STRICT
 
 
 def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
-    """The settings, the environment winning over the file. Raises SettingsFaulty with every violation."""
-    from_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
-    merged = {**{name: value for name, value in from_file.items() if value is not None}, **environment}
-    variables = Variables(merged)
+    """The settings; the environment takes precedence over the file. Raises InvalidSettings with every violation."""
+    variables = Variables({**_from_file(env_file), **environment})
     settings = _settings(variables)
     if variables.violations:
-        raise SettingsFaulty(variables.violations)
+        raise InvalidSettings(variables.violations)
     return settings
+
+
+def _from_file(file: Path | None) -> dict[str, str]:
+    if file is None or not file.is_file():
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
+
+    return {name: value for name, value in dotenv_values(file).items() if value is not None}
 
 
 def _settings(variables: Variables) -> Settings:
@@ -140,7 +144,7 @@ def _settings(variables: Variables) -> Settings:
     private_key = variables.text("PRIVATE_KEY")
     public_key = variables.text("PUBLIC_KEY")
     if is_production and (private_key is None or public_key is None):
-        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must hold the RS256 key pair (PEM) in production")
+        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must be an RS256 key pair (PEM) in production")
     stores = _stores(variables, is_production=is_production)
     return Settings(
         environment=environment,
@@ -161,17 +165,23 @@ def _settings(variables: Variables) -> Settings:
 
 def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     if is_production and variables.text("STORE") is None:
-        variables.violation("STORE", f"must say one of {', '.join(StoreKind)} in production")
+        variables.violation("STORE", f"must be set in production: one of {', '.join(StoreKind)}")
     kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
     mongodb_uri = _mongodb_uri(variables)
-    source, target = _arrangement(variables, kind, mongodb_uri)
+    source, target = _topology(variables, kind, mongodb_uri)
     data_dir = Path(variables.text("DATA_DIR") or ".tandem")
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
     postgres_url = _postgres_url(variables)
     if "mongo" in (source, target) and mongodb_uri is None:
-        variables.violation("MONGODB_URI", "must name the MongoDB replica set that this arrangement uses")
+        variables.violation(
+            "MONGODB_URI",
+            "must be set for this STORE: the address of a MongoDB replica set",
+        )
     if "postgres" in (source, target) and postgres_url is None:
-        variables.violation("POSTGRES_URL", "must name the PostgreSQL database, or say `embedded`")
+        variables.violation(
+            "POSTGRES_URL",
+            "must be set for this STORE: the address of a database, or `embedded`",
+        )
     return StoreSettings(
         kind=kind,
         source=source,
@@ -186,14 +196,14 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     )
 
 
-def _arrangement(variables: Variables, kind: StoreKind, mongodb_uri: str | None) -> tuple[str, str | None]:
+def _topology(variables: Variables, kind: StoreKind, mongodb_uri: str | None) -> tuple[str, str | None]:
     if kind is not StoreKind.DUAL:
         return SINGLE_STORES[kind], None
     names = tuple(SINGLE_STORES.values())
     source = variables.choice("DUAL_WRITE_SOURCE", names, default="mongo" if mongodb_uri else "monty")
     target = variables.choice("DUAL_WRITE_TARGET", names, default="postgres")
     if source == target:
-        variables.violation("DUAL_WRITE_TARGET", "must be another store than DUAL_WRITE_SOURCE")
+        variables.violation("DUAL_WRITE_TARGET", "must differ from DUAL_WRITE_SOURCE")
     return source, target
 
 
@@ -208,7 +218,7 @@ def _postgres_url(variables: Variables) -> str | None:
     url = variables.text("POSTGRES_URL")
     if url is not None:
         if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
-            variables.violation("POSTGRES_URL", "must start with postgresql://, or say `embedded`")
+            variables.violation("POSTGRES_URL", "must start with postgresql://, or be `embedded`")
         return url
     host = variables.text("POSTGRES_HOST")
     if host is None:
@@ -237,13 +247,13 @@ def _google(variables: Variables, *, is_production: bool) -> GoogleSettings | No
     if client_id is None:
         return None
     if secret is None:
-        variables.violation("GOOGLE_OAUTH_CLIENT_SECRET", "must be set where GOOGLE_OAUTH_CLIENT_ID is")
+        variables.violation("GOOGLE_OAUTH_CLIENT_SECRET", "must be set if GOOGLE_OAUTH_CLIENT_ID is set")
     if is_production:
         if not issuer.startswith("https://"):
             variables.violation("GOOGLE_OAUTH_ISSUER", "must start with https:// in production")
         if not (variables.text("PUBLIC_URL") or "").startswith("https://"):
             variables.violation(
-                "PUBLIC_URL", "must say the https:// address that browsers use, for sign-in with Google"
+                "PUBLIC_URL", "must be the https:// address that browsers use, for sign-in with Google"
             )
     return GoogleSettings(client_id=client_id, client_secret=secret or "", issuer=issuer.rstrip("/"))
 
@@ -270,7 +280,9 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
     if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.violation(variable, "must be `off` or like `600/minute` (second, minute or hour)")
+        variables.violation(
+            variable, "must be `off` or a rate such as `600/minute` (per second, minute or hour)"
+        )
         return None
     return RateLimit(int(count), seconds)
 
@@ -280,12 +292,12 @@ def _cache_url(variables: Variables, *, source: str) -> str | None:
     if url == "memory" and source != "monty":
         variables.violation(
             "CACHE_URL",
-            f"cannot be `memory` with {source} as the source, because other processes can change its records; "
-            "name a Redis server (redis://...) or leave it unset",
+            f"cannot be `memory` with {source} as the source, because other processes can change its records. "
+            "Name a Redis server (redis://...) or leave it unset",
         )
     elif url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
         variables.violation("CACHE_URL", "must be `memory` or start with redis://")
     return url
 
 
-__all__ = ["SettingViolation", "Settings", "SettingsFaulty", "read_settings"]
+__all__ = ["InvalidSettings", "Settings", "read_settings"]

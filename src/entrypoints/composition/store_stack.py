@@ -1,4 +1,4 @@
-"""The stores of one process: opens them in order, keeps trying where they are down, closes them in reverse."""
+"""The stores of one process: opens them in order, waits while they do not answer, and closes them in reverse."""
 
 import asyncio
 import os
@@ -7,16 +7,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-
-from loguru import logger
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    stop_never,
-    wait_exponential_jitter,
-)
-from tenacity.stop import stop_base
 
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
@@ -32,22 +22,22 @@ from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
-from entrypoints.composition.arrangement import enter_as_source
 from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
+from entrypoints.composition.topology import enter_as_source
+from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
-OPEN_WAIT_SECONDS_MAX = 5.0
 EMBEDDED_START_MS_MAX = 60_000
 
 
 class StoreStack:
-    """Source, target, the mirror between them, and the relay that mends it.
+    """Source, target, the mirror between them, and the relay that delivers pending entries.
 
-    `store` is what the repositories use. Before the stack is open it answers StoreUnavailable, which is what callers
-    of a starting service should see. `relay` is None where a single store needs no mirror.
+    Repositories use `store`. Until the stack is open it raises StoreUnavailable, so callers of a service that starts
+    get 503. `relay` is None for a single store.
     """
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
@@ -77,7 +67,7 @@ class StoreStack:
         settings = self._dual_write
         raw_target = build_store(target_name, self._settings.stores)
         self.raw_stores.append(raw_target)
-        guarded = GuardedTarget(raw_target, source=self.source, is_migrated_here=self._auto_migrate)
+        guarded = GuardedTarget(raw_target, source=self.source, migrates=self._auto_migrate)
         target = MirrorTarget(guarded, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
@@ -86,35 +76,21 @@ class StoreStack:
         return Mirror(target, relay, mirrored.latencies)
 
     async def open(self, *, within_seconds: float | None = None) -> None:
-        """Opens the store that requests need, waiting with back-off while it is down.
+        """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
 
         Raises StoreUnavailable after `within_seconds` (None waits for ever), StoreRefused at once where waiting would
-        not help, and UnmigratedStore where a person has to migrate first.
+        not help, and UnmigratedStore where an operator has to migrate first.
         """
-        stop: stop_base = stop_never if within_seconds is None else stop_after_delay(within_seconds)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential_jitter(multiplier=0.1, max=OPEN_WAIT_SECONDS_MAX, jitter=0.5),
-            stop=stop,
-            reraise=True,
-            before_sleep=lambda state: logger.warning(
-                "The {} store does not answer (attempt {}); trying again.",
-                self.source.name,
-                state.attempt_number,
-            ),
-        )
-        async for attempt in retrying:
-            with attempt:
-                await self._open_once()
+        await until_available(self._open_once, store_name=self.source.name, within_seconds=within_seconds)
         self.is_open = True
 
     def start_relay(self) -> None:
-        """Lets this process mend the mirror, too; `close` ends it."""
+        """Delivers pending entries in this process, until `close`."""
         if self.relay is not None and self._relaying is None:
             self._relaying = asyncio.create_task(self.relay.run(), name="relay")
 
     async def close(self) -> None:
-        """Finishes what runs, the relay first, the stores last. Harmless when closed already."""
+        """Finishes running work, the relay first and the stores last. Harmless when closed already."""
         self.is_open = False
         if self.relay is not None and self._relaying is not None:
             self.relay.stop()
@@ -128,14 +104,14 @@ class StoreStack:
         if self._target is not None:
             parts["target"] = await self._health(self._target)
         if self._cached is not None:
-            # A bypassed cache costs time and nothing else, so it is reported and changes no status.
+            # A bypassed cache only costs time, so it is reported and changes no status.
             in_use = self._cached.statistics.in_use
             detail = None if in_use else "bypassed; reads go to the store"
             parts["cache"] = ComponentHealth(up=in_use, detail=detail)
         return parts
 
     def render_metrics(self) -> str:
-        """What the store was asked so far, as Prometheus text."""
+        """The counts and durations of store operations so far, as Prometheus text."""
         return self._observed.metrics.render()
 
     def slow_queries(self) -> Sequence[SlowQuery]:
@@ -160,15 +136,15 @@ class StoreStack:
         return CacheUse(statistics.hits, statistics.misses, statistics.in_use)
 
     async def facts(self) -> Mapping[str, StoreFacts]:
-        """What each store that answers says of itself, by name; one that does not answer is missing."""
-        told = {}
+        """Facts about each store by name, except stores that do not answer."""
+        facts = {}
         for store in self.raw_stores:
             with suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                    told[store.name] = (
+                    facts[store.name] = (
                         await store.facts() if isinstance(store, Described) else StoreFacts(store.name)
                     )
-        return told
+        return facts
 
     def schema(self) -> StoreSchema:
         """The schema of the stores in use; they must be open."""
@@ -180,8 +156,8 @@ class StoreStack:
             await bring_up(self.source)
         else:
             await require_current(self.source)
-        arrangement = await enter_as_source(self.source, target=self._settings.stores.target)
-        # The target is tied to the source's arrangement, so it comes after it.
+        topology = await enter_as_source(self.source, target=self._settings.stores.target)
+        # The target is compared with the source's topology, so it follows.
         await self.store.open()
         if self._auto_migrate:
             await self.store.prepare()
@@ -190,8 +166,8 @@ class StoreStack:
                 CacheNamespace(
                     store=self.source.name,
                     database=self._settings.stores.database,
-                    identity=arrangement.identity,
-                    epoch=arrangement.epoch,
+                    identity=topology.identity,
+                    epoch=topology.epoch,
                 )
             )
 
@@ -205,7 +181,7 @@ class StoreStack:
 
 
 def _with_time_to_start(settings: Settings) -> DualWriteSettings:
-    """A server of our own may have to be made first, which takes longer than reaching one that runs."""
+    """The embedded server may have to be created first, which takes longer than connecting to one that runs."""
     if settings.stores.postgres_url != EMBEDDED:
         return settings.dual_write
     return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)

@@ -1,4 +1,4 @@
-"""Builds the stores of the settings by name. A driver is loaded where its store is used: they are slow to load."""
+"""Builds the stores of the settings by name. Drivers are slow to load, so only those in use are loaded."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ MEMORY = "memory"
 
 
 def build_store(name: str, settings: StoreSettings) -> RecordStore:
-    """One store by its name; nothing is opened yet."""
+    """One store by its name, not opened yet."""
     return BUILDERS[name](settings)
 
 
 def build_cache(url: str | None) -> RecordCache | None:
-    """The cache the settings ask for; None where they ask for none."""
+    """The cache of this address; None without one."""
     if url is None:
         return None
     if url == MEMORY:

@@ -1,11 +1,11 @@
-"""Environment variables as typed values. A violation is noted and a safe value returned, so all show at once."""
+"""Environment variables as typed values. Invalid values are collected, so that all of them are reported at once."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# What RFC 3986 allows in an address: nothing that could end a header line.
+# The characters that RFC 3986 allows, none of which can end a header line.
 _ADDRESS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2000}")
 
 TRUE = frozenset({"true", "1", "yes", "on"})
@@ -14,7 +14,7 @@ FALSE = frozenset({"false", "0", "no", "off"})
 
 @dataclass(frozen=True, slots=True)
 class SettingViolation:
-    """One variable and what it must be."""
+    """One variable and the rule that it violates."""
 
     variable: str
     message: str
@@ -23,8 +23,8 @@ class SettingViolation:
         return f"{self.variable} {self.message}"
 
 
-class SettingsFaulty(Exception):
-    """The settings cannot be used; `violations` holds every reason."""
+class InvalidSettings(Exception):
+    """The settings cannot be used. `violations` holds every reason."""
 
     def __init__(self, violations: Sequence[SettingViolation]) -> None:
         self.violations = tuple(violations)
@@ -33,21 +33,21 @@ class SettingsFaulty(Exception):
 
 @dataclass(slots=True)
 class Variables:
-    """Reads one variable at a time; empty counts as unset."""
+    """Reads one variable at a time. An empty one counts as unset, an invalid one is recorded."""
 
     values: Mapping[str, str]
     violations: list[SettingViolation] = field(default_factory=list)
 
     def violation(self, variable: str, message: str) -> None:
-        """Notes that a variable cannot be used."""
+        """Records that a variable cannot be used."""
         self.violations.append(SettingViolation(variable, message))
 
     def text(self, variable: str) -> str | None:
-        """The trimmed text, None where unset."""
+        """The trimmed text; None if unset."""
         return self.values.get(variable, "").strip() or None
 
     def web_address(self, variable: str) -> str | None:
-        """An absolute http:// or https:// address, fit for a header and to be given a query; None where unset."""
+        """An absolute http:// or https:// address that is safe in a header and can take a query; None if unset."""
         text = self.text(variable)
         if text is None:
             return None
@@ -65,7 +65,8 @@ class Variables:
             )
         if not is_fit:
             self.violation(
-                variable, "must be an address like https://tandem.example.org/, without account or fragment"
+                variable,
+                "must be an address such as https://tandem.example.org/, without account and fragment",
             )
             return None
         return text

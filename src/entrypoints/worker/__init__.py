@@ -1,1 +1,1 @@
-"""The process that repairs and tidies up beside the service."""
+"""A process for the background jobs."""

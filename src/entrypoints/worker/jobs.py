@@ -1,4 +1,4 @@
-"""What the worker does, and how a job is kept going: a failure is logged and tried again, never silently dead."""
+"""The background jobs. A job that fails is logged and repeated with growing pauses."""
 
 import asyncio
 import secrets
@@ -20,19 +20,18 @@ BACK_OFF_SECONDS_MAX = 60.0
 RELAY_INTERVAL_SECONDS = 1.0
 RETENTION_INTERVAL_SECONDS = 3_600.0
 RETENTION_DELAY_SECONDS = 60.0
-"""A process that has just started has better things to do."""
+"""Keeps the first run out of the way of a process that has just started."""
 RETENTION_SECONDS_MAX = 1_800.0
 OVERLAP = timedelta(hours=1)
-"""How long before the last time a change may have begun whose process died at that time."""
+"""How long before the last run an interrupted operation may have begun."""
 BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that is done again and again, `interval_seconds` after it ended.
+    """Work that is repeated `interval_seconds` after each run. The first run begins after `delay_seconds`.
 
-    `timeout_seconds` bounds one turn; None is for work that paces itself and goes on until `stop` is called. The first
-    turn begins after `delay_seconds`.
+    `timeout_seconds` bounds one run. None is for work that paces itself and runs until `stop` is called.
     """
 
     name: str
@@ -44,30 +43,30 @@ class Job:
 
 
 def jobs_of(container: Container) -> Sequence[Job]:
-    """The jobs that these settings call for: a single store needs no mirror mended."""
+    """The jobs for these settings. A single store needs no relay."""
     relay = container.stack().relay
     if relay is None:
         return (retention_of(container),)
-    mending = Job(
+    relaying = Job(
         name="relay",
         work=relay.run,
         interval_seconds=RELAY_INTERVAL_SECONDS,
         timeout_seconds=None,
         stop=relay.stop,
     )
-    return (mending, retention_of(container))
+    return (relaying, retention_of(container))
 
 
 def retention_of(container: Container) -> Job:
-    """Finishes what a crash cut short, and removes for good what has been in the trash for too long; several processes
-    may do it at once.
+    """Completes operations that a crash interrupted, and permanently removes expired trash. Several processes may run
+    it at the same time.
     """
     build = container.builder().build
 
     async def purge() -> None:
         actor = system_actor(f"retention-{container.identifiers().fresh()}")
         runs, began = container.runs(), container.clock().now()
-        # A purge that somebody asked for finishes nothing, so its own mark says how far to look back.
+        # A purge on request completes no operations, so the time of the last completion is recorded separately.
         finished = await runs.finished_until()
         since = BEGINNING if finished is None else finished - OVERLAP
         await build(FinishProjects)(actor, since=since)
@@ -77,7 +76,7 @@ def retention_of(container: Container) -> Job:
         run = await build(PurgeExpired)(actor)
         if run.removed or run.kept:
             logger.bind(removed=dict(run.removed), detached=run.detached, kept=run.kept).info(
-                "What was in the trash since before {} is removed for good.", run.cutoff.isoformat()
+                "Records in the trash since before {} have been permanently removed.", run.cutoff.isoformat()
             )
 
     return Job(
@@ -90,7 +89,7 @@ def retention_of(container: Container) -> Job:
 
 
 async def keep_going(job: Job, stopping: asyncio.Event) -> None:
-    """Does the job until stopping is set. Whatever it raises is logged, and it is tried again with back-off."""
+    """Repeats the job until `stopping` is set. Whatever it raises is logged, and it is repeated with back-off."""
     failures = 0
     if job.delay_seconds:
         await _pause(job.delay_seconds, stopping)
@@ -104,19 +103,22 @@ async def keep_going(job: Job, stopping: asyncio.Event) -> None:
             failures += 1
             pause = back_off_seconds(failures)
             logger.opt(exception=error).error(
-                "The job {} failed (failure {} in a row); again in {:.1f} s.", job.name, failures, pause
+                "The job {} failed (failure {} in a row). It runs again in {:.1f} s.",
+                job.name,
+                failures,
+                pause,
             )
         await _pause(pause, stopping)
 
 
 def back_off_seconds(failures: int) -> float:
-    """Doubles from BACK_OFF_SECONDS to BACK_OFF_SECONDS_MAX, less up to a quarter: workers should not march in step."""
+    """Doubles from BACK_OFF_SECONDS to BACK_OFF_SECONDS_MAX, less a random part, so that workers spread out."""
     doubled: float = BACK_OFF_SECONDS * 2 ** min(failures - 1, 16)
     return min(BACK_OFF_SECONDS_MAX, doubled) * (1 - secrets.randbelow(250) / 1000)
 
 
 async def _pause(seconds: float, stopping: asyncio.Event) -> None:
-    """Waits, or less where stopping is set."""
+    """Waits, at most until `stopping` is set."""
     waiting = asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((waiting,), timeout=seconds)

@@ -1,4 +1,4 @@
-"""The worker process: starts the jobs, waits for a signal, lets them finish what they have in hand."""
+"""The worker process: runs the jobs until a signal, and lets them finish the work that has begun."""
 
 import asyncio
 import signal
@@ -16,10 +16,10 @@ DRAIN_SECONDS_MAX = 20.0
 SINGLE_PROCESS_SOURCE = "monty"
 
 
-async def run_worker(settings: Settings, *, say_ready: Callable[[list[str]], None]) -> bool:
-    """Works until SIGTERM or SIGINT; whether every job then finished in time.
+async def run_worker(settings: Settings, *, print_ready: Callable[[list[str]], None]) -> bool:
+    """Runs the jobs until SIGTERM or SIGINT. Returns whether all of them then finished in time.
 
-    Waits for the source as long as it takes. Raises StoreRefused where this process must not use it.
+    Waits for the source without a limit. Raises StoreRefused where this process must not use it.
     """
     stopping = asyncio.Event()
     stop_on_signals(stopping)
@@ -29,7 +29,7 @@ async def run_worker(settings: Settings, *, say_ready: Callable[[list[str]], Non
         if not await _open_unless_stopped(container, stopping, source=settings.stores.source):
             return True
         jobs = jobs_of(container)
-        say_ready([job.name for job in jobs])
+        print_ready([job.name for job in jobs])
         return await run_jobs(jobs, stopping)
     finally:
         await stack.close()
@@ -47,9 +47,7 @@ async def _open_unless_stopped(container: Container, stopping: asyncio.Event, *,
     except StoreRefused as error:
         if source != SINGLE_PROCESS_SOURCE:
             raise
-        raise StoreRefused(
-            f"{error} The service does a worker's jobs by itself; no worker is needed."
-        ) from error
+        raise StoreRefused(f"{error} No worker is needed: the service runs these jobs itself.") from error
     finally:
         opening.cancel()
         waiting.cancel()
@@ -59,10 +57,10 @@ async def _open_unless_stopped(container: Container, stopping: asyncio.Event, *,
 async def run_jobs(
     jobs: Sequence[Job], stopping: asyncio.Event, *, drain_seconds_max: float = DRAIN_SECONDS_MAX
 ) -> bool:
-    """Runs every job until stopping is set; whether all of them then finished in time.
+    """Runs every job until `stopping` is set. Returns whether all of them then finished in time.
 
-    A job that does not finish in time is cancelled: whatever it had in hand is durable in the stores and goes on
-    in the next process.
+    A job that does not finish in time is cancelled. Its work is durable in the stores, and the next process continues
+    it.
     """
     tasks = [asyncio.create_task(keep_going(job, stopping), name=job.name) for job in jobs]
     try:
@@ -76,9 +74,7 @@ async def run_jobs(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in unfinished:
-        logger.warning(
-            "The job {} did not finish in time; the next process goes on with it.", task.get_name()
-        )
+        logger.warning("The job {} did not finish in time; the next process continues it.", task.get_name())
     return not unfinished
 
 

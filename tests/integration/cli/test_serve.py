@@ -135,10 +135,10 @@ def test_commands_ask_the_service_that_holds_the_store(service: Process, beside:
 
 def test_the_doctor_asks_the_service_and_names_what_is_down(service: Process, beside: Tandem) -> None:
     ended = beside("doctor", "--json")
-    findings = {finding["subject"]: finding for finding in ended.view["findings"]}
+    checks = {check["subject"]: check for check in ended.view["checks"]}
     assert ended.code == 1
-    assert service.url in findings["service"]["sentence"]
-    assert not findings["postgres"]["isFine"]
+    assert service.url in checks["service"]["message"]
+    assert not checks["postgres"]["isFine"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_second_service_on_the_same_directory_is_refused(service: Process, bes
 def test_a_worker_beside_a_service_on_montydb_is_not_needed(service: Process, beside: Tandem) -> None:
     ended = beside("worker")
     assert ended.code == 3
-    assert "The service does a worker's jobs by itself" in ended.err
+    assert "No worker is needed" in ended.err
 
 
 def test_a_service_that_ended_leaves_the_store_to_commands(

@@ -1,9 +1,12 @@
 import stat
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from adapters.auth.keys import KEY_FILE, PUBLIC_KEYS_MAX, UnusableKey, load_key_pair
 from tests.unit.adapters.auth.pem import private_pem, public_pem
@@ -12,6 +15,15 @@ from tests.unit.adapters.auth.pem import private_pem, public_pem
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65_537, 2_048)
+
+
+def with_other_number(key: rsa.RSAPrivateKey, number: int, other: int) -> str:
+    """The PEM of a key in which another number of the same length replaces one of its numbers."""
+    bytes_of = partial(int.to_bytes, length=(number.bit_length() + 7) // 8, byteorder="big")
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert bytes_of(number) in der
+    changed = b64encode(der.replace(bytes_of(number), bytes_of(other))).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{changed}\n-----END PRIVATE KEY-----\n"
 
 
 def test_a_key_is_generated_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
@@ -24,6 +36,20 @@ def test_a_key_is_generated_once_and_only_its_owner_can_read_it(tmp_path: Path) 
     assert first.derived_secret("cursor") == second.derived_secret("cursor")
     assert stat.S_IMODE((directory / KEY_FILE).stat().st_mode) == 0o600
     assert [path.name for path in directory.iterdir()] == [KEY_FILE]
+
+
+def test_a_damaged_key_file_is_refused_with_its_path(tmp_path: Path, key: rsa.RSAPrivateKey) -> None:
+    path, numbers = tmp_path / KEY_FILE, key.private_numbers()
+    damaged = [
+        "no key",
+        with_other_number(key, numbers.p, numbers.p - 2),
+        with_other_number(key, numbers.public_numbers.n, numbers.public_numbers.n - 2),
+    ]
+    for content in damaged:
+        path.write_text(content)
+        with pytest.raises(UnusableKey, match="is damaged") as caught:
+            load_key_pair(None, None, directory=tmp_path)
+        assert str(path) in str(caught.value)
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:

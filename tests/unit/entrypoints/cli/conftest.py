@@ -44,7 +44,7 @@ VARIABLES = (
 )
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-"""A PostgreSQL address where nothing ever listens."""
+"""A PostgreSQL address on which nothing listens."""
 
 ISSUE = {
     "id": "bd-1",
@@ -57,7 +57,7 @@ ISSUE = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -87,13 +87,13 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tandem(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Tandem:
-    """Runs one command; its words are those one would type."""
+    """Runs one command with its arguments."""
 
     def run_command(*arguments: str) -> Ended:
         capsys.readouterr()
         code = run(list(arguments))
-        said = capsys.readouterr()
-        return Ended(code, said.out, said.err)
+        output = capsys.readouterr()
+        return Ended(code, output.out, output.err)
 
     return run_command
 
@@ -103,7 +103,7 @@ Account = Callable[[str], str]
 
 @pytest.fixture
 def account(data_dir: Path) -> Account:
-    """Signs somebody in, who thereby has an account; answers his id."""
+    """Creates an account by signing in, and returns its id."""
 
     async def sign_in(email: str) -> str:
         async with opened(current_settings()) as container:

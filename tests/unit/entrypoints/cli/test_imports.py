@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tests.unit.entrypoints.cli.conftest import ISSUE, Account, Tandem
 
-NO_ONE = {"created": 0, "createdInTrash": 0, "changed": 0, "trashed": 0, "unchanged": 0, "skipped": 0}
+NONE = {"created": 0, "createdInTrash": 0, "changed": 0, "trashed": 0, "unchanged": 0, "skipped": 0}
 
 
 def test_an_import_reports_and_a_second_changes_nothing(tandem: Tandem, beads_file: Path) -> None:
@@ -12,9 +12,9 @@ def test_an_import_reports_and_a_second_changes_nothing(tandem: Tandem, beads_fi
     second = tandem("import", "--format", "beads", str(beads_file), "--json")
     assert [ended.code for ended in (dry, first, second)] == [0, 0, 0]
     assert (dry.view["dryRun"], first.view["dryRun"]) == (True, False)
-    assert dry.view["counts"] == first.view["counts"] == {**NO_ONE, "created": 1}
+    assert dry.view["counts"] == first.view["counts"] == {**NONE, "created": 1}
     assert first.view["project"] == {**second.view["project"], "isNew": True}
-    assert second.view["counts"] == {**NO_ONE, "unchanged": 1}
+    assert second.view["counts"] == {**NONE, "unchanged": 1}
     assert {
         "field": "priority",
         "count": 1,
@@ -23,16 +23,16 @@ def test_an_import_reports_and_a_second_changes_nothing(tandem: Tandem, beads_fi
     } in (first.view["lost"])
 
 
-def test_people_read_what_was_lost_and_that_it_was_all_there(tandem: Tandem, beads_file: Path) -> None:
+def test_a_repeated_import_prints_that_nothing_changed(tandem: Tandem, beads_file: Path) -> None:
     first = tandem("import", "--format", "beads", str(beads_file), "--project", "Pond")
     second = tandem("import", "--format", "beads", str(beads_file), "--project", "Pond")
     assert "new project “Pond”" in first.out
     assert "priorities 0 and 1 both become HIGH" in first.out
     assert "Imported: 1 of 1" in first.err
-    assert "Everything was there already." in second.out
+    assert "Nothing changed: everything was imported before." in second.out
 
 
-def test_the_owner_must_be_somebody(tandem: Tandem, beads_file: Path, account: Account) -> None:
+def test_an_owner_needs_an_account(tandem: Tandem, beads_file: Path, account: Account) -> None:
     words = ("import", "--format", "beads", str(beads_file), "--owner", "anna@example.com")
     refused = tandem(*words)
     user_id = account("anna@example.com")
@@ -43,13 +43,13 @@ def test_the_owner_must_be_somebody(tandem: Tandem, beads_file: Path, account: A
     assert [row["actorId"] for row in history.view["items"]] == [user_id]
 
 
-def test_every_fault_of_a_file_is_named_with_its_line(tandem: Tandem, tmp_path: Path) -> None:
+def test_every_violation_in_a_file_is_shown_with_its_line(tandem: Tandem, tmp_path: Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text("{\n" + json.dumps({**ISSUE, "status": "odd", "title": ""}) + "\n")
     ended = tandem("import", "--format", "beads", str(path))
     counted = tandem("sync", "status", "--json")
     assert ended.code == 2
-    for said in ("line 1: is not JSON", "line 2, title:", "line 2, status:"):
-        assert said in ended.err
+    for message in ("line 1: is not JSON", "line 2, title:", "line 2, status:"):
+        assert message in ended.err
     assert counted.code == 0
     assert tandem("import", "--format", "abacus", str(path)).code == 2

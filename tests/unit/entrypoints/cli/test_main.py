@@ -27,7 +27,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself_and_speaks_json(tandem: Tandem, words: tuple[str, ...]) -> None:
+def test_every_command_has_help_and_a_json_option(tandem: Tandem, words: tuple[str, ...]) -> None:
     ended = tandem(*words, "--help")
     assert ended.code == 0
     assert "--json" in ended.out
@@ -59,7 +59,7 @@ def test_wrong_use_exits_with_2_and_no_traceback(tandem: Tandem, words: tuple[st
     assert "Traceback" not in ended.err
 
 
-def test_all_faulty_settings_are_named_at_once(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_shown_at_once(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE", "shoebox")
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("RATE_LIMIT", "lots")
@@ -92,16 +92,16 @@ def test_the_settings_are_described_without_secrets(tandem: Tandem, monkeypatch:
     assert "open-sesame" not in ended.out
 
 
-def test_settings_come_from_the_env_file_and_the_environment_wins(
+def test_the_environment_takes_precedence_over_the_env_file(
     tandem: Tandem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("PORT=9001\nMONTY_STORAGE=memory\nSTORE=postgres\n")
     ended = tandem("config", "check", "--json")
     assert ended.view["address"] == "http://127.0.0.1:9001"
-    assert ended.view["source"] == "MontyDB in memory (gone when the process ends)"
+    assert ended.view["source"] == "MontyDB in memory (lost when the process ends)"
 
 
-def test_a_fault_of_the_program_never_looks_like_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_does_not_exit_like_a_difference(capsys: pytest.CaptureFixture[str]) -> None:
     async def broken(console: object) -> None:
         raise ZeroDivisionError
 

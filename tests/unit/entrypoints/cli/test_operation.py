@@ -40,9 +40,7 @@ def test_a_schema_is_behind_until_it_is_migrated(tandem: Tandem, monkeypatch: py
     assert tandem("sync", "status").code == 0
 
 
-def test_migrating_brings_the_roles_that_are_always_there(
-    tandem: Tandem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migrating_adds_the_built_in_roles(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTO_MIGRATE", "false")
 
     async def role_ids() -> set[str]:
@@ -54,21 +52,21 @@ def test_migrating_brings_the_roles_that_are_always_there(
         assert asyncio.run(role_ids()) == BUILT_IN_ROLE_IDS
 
 
-def test_a_document_store_has_no_step_back(tandem: Tandem) -> None:
+def test_a_document_store_has_no_migration_to_undo(tandem: Tandem) -> None:
     tandem("migrate", "up")
     ended = tandem("migrate", "down", "--yes")
     assert ended.code == 1
-    assert "no step to go back" in ended.err
+    assert "no migration to undo" in ended.err
 
 
 def test_a_single_store_is_in_sync_by_definition(tandem: Tandem, beads_file: Path) -> None:
     tandem("import", "--format", "beads", str(beads_file))
     status = tandem("sync", "status", "--json")
     assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", None)
-    assert "nothing is mirrored" in tandem("sync", "status").out
+    assert "There is no mirror: monty" in tandem("sync", "status").out
 
 
-def test_what_waits_for_a_target_that_is_down_is_shown(
+def test_entries_pending_for_an_unreachable_target_are_shown(
     mirrored_nowhere: None, tandem: Tandem, beads_file: Path
 ) -> None:
     imported = tandem("import", "--format", "beads", str(beads_file), "--json")
@@ -81,7 +79,7 @@ def test_what_waits_for_a_target_that_is_down_is_shown(
     assert (record.code, record.view["status"], record.view["targetVersion"]) == (1, "PENDING", None)
     assert tandem("sync", "retry", "projects", project_id).code == 3
     assert tandem("sync", "failures", "--json").view == {"items": []}
-    assert "DOES NOT ANSWER" in tandem("sync", "status").out
+    assert "IS NOT REACHABLE" in tandem("sync", "status").out
 
 
 def test_the_history_lists_every_version(tandem: Tandem, beads_file: Path) -> None:
@@ -93,19 +91,19 @@ def test_the_history_lists_every_version(tandem: Tandem, beads_file: Path) -> No
     assert tandem("sync", "history", "projects", "f" * 24).code == 2
 
 
-def test_a_token_is_for_an_existing_account_and_says_what_it_holds(tandem: Tandem, account: Account) -> None:
+def test_a_token_is_for_an_existing_account_with_its_grants(tandem: Tandem, account: Account) -> None:
     anna, ben = account("anna@example.com"), account("ben@example.com")
     first = tandem("admin", "token", "Anna@example.com")
     second = tandem("admin", "token", "ben@example.com", "--json")
-    told = claims(first.out.strip())
-    assert (told["sub"], told["grants"], "sid" in told) == (anna, ["admin"], False)
+    decoded = claims(first.out.strip())
+    assert (decoded["sub"], decoded["grants"], "sid" in decoded) == (anna, ["admin"], False)
     assert claims(second.view["accessToken"])["sub"] == ben
     assert second.view["user"] == {"id": ben, "email": "ben@example.com", "name": "ben", "grants": []}
     assert (second.view["tokenType"], second.view["expiresInSeconds"]) == ("Bearer", 900)
     assert "refreshToken" not in second.view
 
 
-def test_a_token_for_nobody_makes_nobody(tandem: Tandem) -> None:
+def test_no_token_and_no_grant_creates_an_account(tandem: Tandem) -> None:
     assert tandem("admin", "token", "nobody@example.com").code == 2
     assert tandem("admin", "token", "no address").code == 2
     assert tandem("admin", "grant", "nobody@example.com").code == 2
@@ -136,52 +134,54 @@ def test_demo_data_stays_out_of_production(
     assert tandem("demo").code == 2
 
 
-def test_doctor_finds_nothing_wrong_where_nothing_is(tandem: Tandem) -> None:
+def test_doctor_passes_every_check_of_a_sound_installation(tandem: Tandem) -> None:
     ended = tandem("doctor", "--json")
-    subjects = {finding["subject"] for finding in ended.view["findings"]}
+    subjects = {check["subject"] for check in ended.view["checks"]}
     assert (ended.code, ended.view["isFine"]) == (0, True)
     assert subjects >= {"settings", "disk", "keys", "monty", "schema"}
-    assert "Nothing is wrong." in tandem("doctor").out
+    assert "All checks passed." in tandem("doctor").out
 
 
-def test_doctor_names_every_faulty_setting(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_shows_every_invalid_setting(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("STORE", "shoebox")
     ended = tandem("doctor", "--json")
     assert ended.code == 1
-    assert [finding["sentence"].split()[0] for finding in ended.view["findings"]] == ["STORE", "PORT"]
-    assert all(finding["remedy"] for finding in ended.view["findings"])
+    assert [check["message"].split()[0] for check in ended.view["checks"]] == ["STORE", "PORT"]
+    assert all(check["remedy"] for check in ended.view["checks"])
 
 
-def test_doctor_says_which_store_is_down_and_what_waits(
+def test_doctor_shows_an_unreachable_store_with_its_remedy(
     mirrored_nowhere: None, tandem: Tandem, beads_file: Path
 ) -> None:
     tandem("import", "--format", "beads", str(beads_file))
     ended = tandem("doctor", "--json")
-    wrong = {finding["subject"]: finding for finding in ended.view["findings"] if not finding["isFine"]}
+    failed = {check["subject"]: check for check in ended.view["checks"] if not check["isFine"]}
     assert ended.code == 1
-    assert "does not answer" in wrong["postgres"]["sentence"]
-    assert "POSTGRES_URL" in wrong["postgres"]["remedy"]
+    assert "does not answer" in failed["postgres"]["message"]
+    assert "POSTGRES_URL" in failed["postgres"]["remedy"]
 
 
-def test_doctor_says_which_schema_is_behind(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_shows_a_schema_that_needs_a_migration(
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AUTO_MIGRATE", "false")
     ended = tandem("doctor", "--json")
-    wrong = [finding for finding in ended.view["findings"] if not finding["isFine"]]
-    assert [(finding["subject"], finding["remedy"]) for finding in wrong] == [
+    failed = [check for check in ended.view["checks"] if not check["isFine"]]
+    assert [(check["subject"], check["remedy"]) for check in failed] == [
         ("schema", "Type: tandem migrate up")
     ]
 
 
-def test_doctor_refuses_a_key_that_cannot_sign(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_shows_a_key_that_cannot_sign(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRIVATE_KEY", "no key")
     ended = tandem("doctor", "--json")
-    wrong = [finding["subject"] for finding in ended.view["findings"] if not finding["isFine"]]
-    assert (ended.code, wrong) == (1, ["keys"])
+    failed = [check["subject"] for check in ended.view["checks"] if not check["isFine"]]
+    assert (ended.code, failed) == (1, ["keys"])
     assert tandem("admin", "token", "anna@example.com").code == 2
 
 
-async def test_a_command_waits_for_a_store_only_so_long(
+async def test_a_command_waits_for_a_store_for_a_bounded_time(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STORE", "postgres")

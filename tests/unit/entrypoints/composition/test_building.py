@@ -55,7 +55,9 @@ def test_an_optional_use_case_is_left_out_where_the_installation_lacks_its_part(
 
 
 def test_a_part_that_is_needed_cannot_be_none() -> None:
-    with pytest.raises(MissingPart, match=r"WelcomeVisitors\.greeting: this installation is set up without"):
+    with pytest.raises(
+        MissingPart, match=r"WelcomeVisitors\.greeting: this installation is configured without"
+    ):
         Builder({"doors": lambda: (), "greeting": lambda: None}).build(WelcomeVisitors)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.dual_write.settings import MirrorMode
 from entrypoints.composition.settings import RateLimit, StoreKind, read_settings
-from entrypoints.composition.variables import SettingsFaulty
+from entrypoints.composition.variables import InvalidSettings
 
 
 def test_nothing_set_is_an_embedded_store_for_development() -> None:
@@ -15,8 +15,8 @@ def test_nothing_set_is_an_embedded_store_for_development() -> None:
     assert settings.stores.auto_migrate
 
 
-def test_every_fault_is_told_at_once_by_its_variable() -> None:
-    faulty = {
+def test_every_invalid_variable_is_reported_at_once() -> None:
+    given = {
         "APP_ENV": "staging",
         "STORE": "oracle",
         "MONTY_STORAGE": "tape",
@@ -40,15 +40,15 @@ def test_every_fault_is_told_at_once_by_its_variable() -> None:
         "REQUIRE_IF_MATCH": "x",
         "SLOW_QUERY_MS": "0",
     }
-    with pytest.raises(SettingsFaulty) as refusal:
-        read_settings(faulty)
-    assert {fault.variable for fault in refusal.value.violations} == set(faulty)
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(given)
+    assert {each.variable for each in caught.value.violations} == set(given)
 
 
-def test_production_must_say_where_it_stores_and_how_it_signs() -> None:
-    with pytest.raises(SettingsFaulty) as refusal:
+def test_production_needs_a_store_and_a_key_pair() -> None:
+    with pytest.raises(InvalidSettings) as caught:
         read_settings({"APP_ENV": "production"})
-    assert {fault.variable for fault in refusal.value.violations} == {"STORE", "PRIVATE_KEY, PUBLIC_KEY"}
+    assert {each.variable for each in caught.value.violations} == {"STORE", "PRIVATE_KEY, PUBLIC_KEY"}
 
 
 def test_production_does_not_migrate_by_itself() -> None:
@@ -91,10 +91,10 @@ def test_any_store_may_be_the_source_and_any_other_the_target(
         ),
     ],
 )
-def test_an_arrangement_without_its_address_is_refused(given: dict[str, str], variable: str) -> None:
-    with pytest.raises(SettingsFaulty) as refusal:
+def test_a_store_without_its_address_is_refused(given: dict[str, str], variable: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
         read_settings(given)
-    assert [fault.variable for fault in refusal.value.violations] == [variable]
+    assert [each.variable for each in caught.value.violations] == [variable]
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_cache_in_memory_needs_a_source_that_one_process_owns(
     if is_accepted:
         assert read_settings({**given, "CACHE_URL": "memory"}).cache_url == "memory"
         return
-    with pytest.raises(SettingsFaulty, match="name a Redis server") as refusal:
+    with pytest.raises(InvalidSettings, match="Name a Redis server") as caught:
         read_settings({**given, "CACHE_URL": "memory"})
-    assert [fault.variable for fault in refusal.value.violations] == ["CACHE_URL"]
+    assert [each.variable for each in caught.value.violations] == ["CACHE_URL"]
 
 
 def test_postgres_may_be_named_in_parts_whatever_the_password_holds() -> None:
@@ -168,10 +168,10 @@ def test_every_setting_of_the_example_file_is_known_and_fine(tmp_path: Path) -> 
     ids=ascii,
 )
 def test_an_address_that_could_lead_elsewhere_or_end_a_header_is_refused(address: str) -> None:
-    with pytest.raises(SettingsFaulty) as refusal:
+    with pytest.raises(InvalidSettings) as caught:
         read_settings({"UI_URL": address})
-    assert [fault.variable for fault in refusal.value.violations] == ["UI_URL"]
-    assert "secret" not in str(refusal.value)
+    assert [each.variable for each in caught.value.violations] == ["UI_URL"]
+    assert "secret" not in str(caught.value)
 
 
 def test_addresses_follow_from_where_the_service_listens() -> None:
@@ -181,26 +181,26 @@ def test_addresses_follow_from_where_the_service_listens() -> None:
     assert (named.address, named.ui_address) == ("https://tandem.example", "https://tandem.example/")
 
 
-def test_sign_in_with_google_needs_all_it_needs() -> None:
+def test_sign_in_with_google_needs_its_whole_registration() -> None:
     client = {"GOOGLE_OAUTH_CLIENT_ID": "c"}
     production = {"APP_ENV": "production", "STORE": "monty", "PRIVATE_KEY": "k", "PUBLIC_KEY": "k"}
     plain = {**client, "GOOGLE_OAUTH_CLIENT_SECRET": "s", "GOOGLE_OAUTH_ISSUER": "http://127.0.0.1:1"}
 
-    def faults(given: dict[str, str]) -> list[str]:
-        with pytest.raises(SettingsFaulty) as refusal:
+    def invalid(given: dict[str, str]) -> list[str]:
+        with pytest.raises(InvalidSettings) as caught:
             read_settings(given)
-        return [fault.variable for fault in refusal.value.violations]
+        return [each.variable for each in caught.value.violations]
 
     assert read_settings({}).google is None
-    assert faults(client) == ["GOOGLE_OAUTH_CLIENT_SECRET"]
-    assert faults({**production, **plain}) == ["GOOGLE_OAUTH_ISSUER", "PUBLIC_URL"]
+    assert invalid(client) == ["GOOGLE_OAUTH_CLIENT_SECRET"]
+    assert invalid({**production, **plain}) == ["GOOGLE_OAUTH_ISSUER", "PUBLIC_URL"]
     google = read_settings({**client, "GOOGLE_OAUTH_CLIENT_SECRET": "s"}).google
     assert google is not None
     assert google.issuer == "https://accounts.google.com"
     assert "'s'" not in repr(google)
 
 
-def test_sign_ins_are_limited_in_production_unless_told_otherwise() -> None:
+def test_sign_ins_are_limited_in_production_unless_switched_off() -> None:
     production = {"APP_ENV": "production", "STORE": "monty", "PRIVATE_KEY": "k", "PUBLIC_KEY": "k"}
     assert read_settings(production).http.sign_in_rate_limit == RateLimit(120, 60)
     assert read_settings({**production, "SIGN_IN_RATE_LIMIT": "off"}).http.sign_in_rate_limit is None

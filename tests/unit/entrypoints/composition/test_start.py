@@ -9,7 +9,7 @@ from domain.label import FIRST_LABELS
 from domain.role import BUILT_IN_ROLES
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.settings import read_settings
-from entrypoints.composition.start import bring_roles, start
+from entrypoints.composition.start import add_roles, start
 from tests.unit.builders import actor
 
 
@@ -24,7 +24,7 @@ async def container(tmp_path: Path) -> AsyncIterator[Container]:
 async def test_a_started_application_has_its_roles_however_often_it_starts(container: Container) -> None:
     await start(container, within_seconds=5.0)
     before = await container.stack().source.scan("audit_logs", after=None, limit=100)
-    await bring_roles(container, within_seconds=5.0)
+    await add_roles(container, within_seconds=5.0)
 
     page = await container.builder().build(ListRoles)(actor(), None, PageRequest(sort=Sort("createdAt")))
     assert {(role.scope, role.name) for role in page.items} == {

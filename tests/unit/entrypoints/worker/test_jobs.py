@@ -30,20 +30,20 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 class Work:
-    """Counts its turns; fails, or goes on until it is stopped, as told."""
+    """Counts its runs; fails at first, or runs until it is stopped."""
 
     def __init__(self, *, failures: int = 0, goes_on: bool = False) -> None:
-        self.turns = 0
+        self.runs = 0
         self.reached = asyncio.Event()
         self.stopped = asyncio.Event()
         self._failures = failures
         self._goes_on = goes_on
 
     async def __call__(self) -> None:
-        self.turns += 1
-        if self.turns <= self._failures:
+        self.runs += 1
+        if self.runs <= self._failures:
             raise ConnectionError("the store went away")
-        if self.turns > self._failures + 1:
+        if self.runs > self._failures + 1:
             self.reached.set()
         if self._goes_on:
             self.reached.set()
@@ -51,15 +51,15 @@ class Work:
 
 
 class Log:
-    """What was logged, and a way to wait for it."""
+    """The logged lines, and an event for the first one."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.told = asyncio.Event()
+        self.has_line = asyncio.Event()
 
     def write(self, line: str) -> None:
         self.lines.append(line)
-        self.told.set()
+        self.has_line.set()
 
 
 @pytest.fixture
@@ -82,27 +82,27 @@ async def test_a_job_is_done_again_and_again_until_the_end() -> None:
         await work.reached.wait()
         stopping.set()
         assert await running
-    assert work.turns >= 2
+    assert work.runs >= 2
 
 
 async def test_a_job_that_fails_is_logged_and_tried_again_while_others_go_on(log: Log) -> None:
     stopping, failing, healthy = asyncio.Event(), Work(failures=1), Work()
-    running = asyncio.create_task(run_jobs([job(failing, name="mend"), job(healthy)], stopping))
+    running = asyncio.create_task(run_jobs([job(failing, name="repair"), job(healthy)], stopping))
     async with asyncio.timeout(SECONDS_MAX):
         await healthy.reached.wait()
         await failing.reached.wait()
         stopping.set()
         assert await running
     line = log.lines[0]
-    assert line.startswith("The job mend failed (failure 1 in a row)")
+    assert line.startswith("The job repair failed (failure 1 in a row)")
     assert "the store went away" in line
 
 
-async def test_a_turn_that_takes_too_long_is_a_failure(log: Log) -> None:
+async def test_a_run_that_takes_too_long_is_a_failure(log: Log) -> None:
     stopping, hanging = asyncio.Event(), Work(goes_on=True)
     running = asyncio.create_task(run_jobs([job(hanging, timeout_seconds=0.05)], stopping))
     async with asyncio.timeout(SECONDS_MAX):
-        await log.told.wait()
+        await log.has_line.wait()
         stopping.set()
         assert await running
     assert "failed" in log.lines[0]
@@ -118,18 +118,18 @@ async def test_work_that_paces_itself_is_asked_to_finish() -> None:
     assert relay.stopped.is_set()
 
 
-async def test_work_that_does_not_finish_is_given_up_and_named(log: Log) -> None:
+async def test_a_job_that_does_not_finish_is_cancelled_and_logged(log: Log) -> None:
     stopping, stubborn = asyncio.Event(), Work(goes_on=True)
-    deaf = Job(name="deaf", work=stubborn, interval_seconds=1, timeout_seconds=None)
-    running = asyncio.create_task(run_jobs([deaf], stopping, drain_seconds_max=0.05))
+    endless = Job(name="endless", work=stubborn, interval_seconds=1, timeout_seconds=None)
+    running = asyncio.create_task(run_jobs([endless], stopping, drain_seconds_max=0.05))
     async with asyncio.timeout(SECONDS_MAX):
         await stubborn.reached.wait()
         stopping.set()
         assert not await running
-    assert log.lines[-1].startswith("The job deaf did not finish in time")
+    assert log.lines[-1].startswith("The job endless did not finish in time")
 
 
-async def test_work_that_waits_for_its_first_turn_is_not_done_by_a_process_that_ends() -> None:
+async def test_a_delayed_job_does_not_run_in_a_process_that_stops_before() -> None:
     stopping, work = asyncio.Event(), Work()
     waiting = replace(job(work), delay_seconds=SECONDS_MAX * 10)
     running = asyncio.create_task(run_jobs([waiting, job(prompt := Work())], stopping))
@@ -137,17 +137,17 @@ async def test_work_that_waits_for_its_first_turn_is_not_done_by_a_process_that_
         await prompt.reached.wait()
         stopping.set()
         assert await running
-    assert work.turns == 0
+    assert work.runs == 0
 
 
-async def test_a_single_store_has_its_trash_emptied_and_two_are_mended_as_well() -> None:
+async def test_a_single_store_needs_retention_and_two_stores_a_relay_as_well() -> None:
     single = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory"}
     dual = {**single, "STORE": "dual", "POSTGRES_URL": NOWHERE}
     named = [[job.name for job in jobs_of(build_container(read_settings(each)))] for each in (single, dual)]
     assert named == [["retention"], ["relay", "retention"]]
 
 
-async def test_the_retention_removes_what_is_due_and_says_so(log: Log) -> None:
+async def test_the_retention_removes_expired_records_and_logs_it(log: Log) -> None:
     variables = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory", "DB_NAME": "test_retention"}
     container = build_container(read_settings(variables))
     stack = container.stack()
@@ -169,10 +169,10 @@ async def test_the_retention_removes_what_is_due_and_says_so(log: Log) -> None:
         await stack.close()
     assert run is not None
     assert run.removed == {"tasks": 1}
-    assert log.lines[-1].startswith("What was in the trash since before")
+    assert log.lines[-1].startswith("Records in the trash since before")
 
 
-async def test_what_a_crash_cut_off_is_finished_although_somebody_emptied_the_trash_since(log: Log) -> None:
+async def test_an_interrupted_operation_is_completed_although_the_trash_was_purged_since(log: Log) -> None:
     variables = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory", "DB_NAME": "test_finishing"}
     container = build_container(read_settings(variables))
     stack = container.stack()

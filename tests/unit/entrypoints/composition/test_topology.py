@@ -5,10 +5,10 @@ import pytest
 
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.record_store import RecordStore, StoreRefused
-from entrypoints.composition.arrangement import arrangement_of, enter_as_source, enter_as_target
 from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import bring_up, require_current, state_of
+from entrypoints.composition.topology import enter_as_source, enter_as_target, topology_of
 from tests.unit.contracts.builders import change_set, entry, everything, put, task
 
 
@@ -35,7 +35,7 @@ async def other() -> AsyncIterator[RecordStore]:
 async def test_a_store_keeps_its_identity_from_the_first_start_on(store: RecordStore) -> None:
     first = await enter_as_source(store, target=None)
     assert await enter_as_source(store, target=None) == first
-    assert await arrangement_of(store) == first
+    assert await topology_of(store) == first
 
 
 async def test_a_process_that_does_not_mirror_is_refused_by_a_mirrored_store(store: RecordStore) -> None:
@@ -47,7 +47,7 @@ async def test_a_process_that_does_not_mirror_is_refused_by_a_mirrored_store(sto
 async def test_a_target_is_never_taken_for_a_source(store: RecordStore, other: RecordStore) -> None:
     source = await enter_as_source(store, target="postgres")
     await enter_as_target(other, store)
-    held = await arrangement_of(other)
+    held = await topology_of(other)
     assert held is not None
     assert held.identity == source.identity
     await enter_as_target(other, store)
@@ -58,7 +58,7 @@ async def test_a_target_of_other_data_is_refused(store: RecordStore, other: Reco
     await enter_as_source(other, target=None)
     with pytest.raises(StoreRefused, match="other data"):
         await enter_as_target(other, store)
-    guarded = GuardedTarget(other, source=store, is_migrated_here=True)
+    guarded = GuardedTarget(other, source=store, migrates=True)
     with pytest.raises(StoreRefused, match="other data"):
         await guarded.prepare()
 
@@ -75,7 +75,7 @@ async def test_an_empty_store_is_not_taken_for_the_copy_that_was_filled(
     await empty.close()
 
 
-async def test_what_was_written_before_the_mirror_waits_for_it(store: RecordStore) -> None:
+async def test_entries_from_before_the_mirror_are_queued_for_it(store: RecordStore) -> None:
     for number in range(3):
         change = put("tasks", task(number))
         await store.commit(change_set(change, entries=[entry(change, syncStatus=None)]))
@@ -86,7 +86,9 @@ async def test_what_was_written_before_the_mirror_waits_for_it(store: RecordStor
     }
 
 
-async def test_a_store_that_was_never_migrated_is_refused_with_what_to_type(store: RecordStore) -> None:
+async def test_a_store_that_was_never_migrated_is_refused_with_the_command_to_type(
+    store: RecordStore,
+) -> None:
     with pytest.raises(UnmigratedStore, match="tandem migrate up"):
         await require_current(store)
     await bring_up(store)
@@ -95,9 +97,9 @@ async def test_a_store_that_was_never_migrated_is_refused_with_what_to_type(stor
     await bring_up(store)
 
 
-async def test_a_target_that_people_migrate_is_refused_until_they_did(
+async def test_a_target_that_an_operator_migrates_is_refused_until_then(
     store: RecordStore, other: RecordStore
 ) -> None:
-    guarded = GuardedTarget(other, source=store, is_migrated_here=False)
+    guarded = GuardedTarget(other, source=store, migrates=False)
     with pytest.raises(UnmigratedStore):
         await guarded.open()

@@ -1,6 +1,6 @@
-"""The mirror as commands see it: asked directly where the stores can be opened here, else through the running service.
+"""The mirror for commands: in this process where it can open the stores, else through the running service.
 
-Both answer the same JSON: that of the HTTP interface.
+Both return the same JSON documents as the HTTP interface.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from application.actor import Actor
 from application.operations import OperateSync
 from application.ports.synchronisation import CollectionSync, RecordSync, VersionStatus
 from domain.audit import AuditEntry
-from entrypoints.cli.running_service import RunningService, ServiceClient, service_in_the_way
+from entrypoints.cli.running_service import RunningService, ServiceClient, service_holding_stores
 from entrypoints.cli.session import current_settings, opened, operator
 
 View = Mapping[str, object]
 
 
-class MirrorDesk(Protocol):
+class MirrorClient(Protocol):
     """Lag, failures, retries and histories. Raises what the use case raises, and StoreUnavailable."""
 
     async def metrics(self) -> View: ...
@@ -37,20 +37,20 @@ class MirrorDesk(Protocol):
 
 
 @asynccontextmanager
-async def mirror_desk(url: str | None) -> AsyncIterator[MirrorDesk]:
-    """The desk of the service at this address, of the running service that holds the stores, or of this process."""
+async def mirror_client(url: str | None) -> AsyncIterator[MirrorClient]:
+    """A client of the service at this address, of the running service that holds the stores, or of this process."""
     settings = current_settings()
-    service = RunningService(url) if url else await service_in_the_way(settings)
+    service = RunningService(url) if url else await service_holding_stores(settings)
     if service is not None:
-        yield RemoteMirrorDesk(ServiceClient(service, settings))
+        yield RemoteMirrorClient(ServiceClient(service, settings))
         return
     async with opened(settings) as container:
-        yield LocalMirrorDesk(container.builder().build(OperateSync), operator(container))
+        yield LocalMirrorClient(container.builder().build(OperateSync), operator(container))
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteMirrorDesk:
-    """Asks a service."""
+class RemoteMirrorClient:
+    """Sends requests to a service."""
 
     client: ServiceClient
 
@@ -76,8 +76,8 @@ class RemoteMirrorDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalMirrorDesk:
-    """Asks the use case."""
+class LocalMirrorClient:
+    """Calls the use case."""
 
     operate: OperateSync
     actor: Actor
@@ -167,7 +167,7 @@ def _version_status(version: VersionStatus) -> View:
 
 
 def _camel(values: Mapping[str, object]) -> dict[str, object]:
-    """The same values under camelCase names."""
+    """The values under camelCase names."""
     named = {}
     for name, value in values.items():
         first, *rest = name.split("_")

@@ -1,0 +1,43 @@
+"""Repeats a call while a store does not answer."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from loguru import logger
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_never,
+    wait_exponential_jitter,
+)
+
+from domain.errors import StoreUnavailable
+
+R = TypeVar("R")
+PAUSE_SECONDS_MAX = 5.0
+
+
+async def until_available(
+    call: Callable[[], Awaitable[R]], *, store_name: str, within_seconds: float | None
+) -> R:
+    """The result of the first call that does not raise StoreUnavailable, with growing pauses between the calls.
+
+    Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else at once.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailable),
+        wait=wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
+        stop=stop_never if within_seconds is None else stop_after_delay(within_seconds),
+        reraise=True,
+        before_sleep=lambda state: logger.warning(
+            "The {} store does not answer (attempt {}). Trying again.", store_name, state.attempt_number
+        ),
+    )
+
+    async def call_once() -> R:
+        # Tenacity awaits coroutine functions only, and a lambda that returns a coroutine is none.
+        return await call()
+
+    result: R = await retrying(call_once)
+    return result
