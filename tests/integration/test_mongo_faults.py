@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.dual_write.isolation import apply_each
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.change_set import Rejection
 from adapters.records.record_store import StoreRefused
@@ -235,7 +236,7 @@ async def test_a_record_beyond_16_megabytes_is_refused(store: MongoRecordStore) 
     huge = change_set(put("tasks", task(1, extra="x" * 17_000_000)))
     with pytest.raises(RuleBroken, match="16 MB"):
         await store.commit(huge)
-    outcomes = await store.apply([huge, change_set(put("tasks", task(2)))])
+    outcomes = await apply_each(store.apply, [huge, change_set(put("tasks", task(2)))])
     assert isinstance(outcomes[0], Rejection)
     assert outcomes[1] is None
     assert [record["id"] for record in await store.scan("tasks", after=None, limit=9)] == [numbered_id(2)]

@@ -149,26 +149,22 @@ class MongoRecordStore:
                     raise rejection from refusal
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        outcomes: list[Rejection | None] = []
+        """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+        if len(change_sets) == 1:
+            try:
+                await self._mirror(change_sets)
+            except (AlreadyExists, RuleBroken) as error:
+                return [Rejection(reason_of(error))]
+            return [None]
         for start in range(0, len(change_sets), APPLY_BATCH_MAX):
-            outcomes += await self._apply_batch(change_sets[start : start + APPLY_BATCH_MAX])
-        return outcomes
+            await self._mirror(change_sets[start : start + APPLY_BATCH_MAX])
+        return [None] * len(change_sets)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:
             return
         async with self._connection.call() as database:
-            await database[AUDIT_LOGS.collection].bulk_write([_settling(one) for one in marks])
-
-    async def _apply_batch(self, batch: Sequence[ChangeSet]) -> list[Rejection | None]:
-        """All in one transaction; where one of them is rejected, each in its own."""
-        try:
-            await self._mirror(batch)
-        except (AlreadyExists, RuleBroken) as error:
-            if len(batch) == 1:
-                return [Rejection(reason_of(error))]
-            return [outcome for one in batch for outcome in await self._apply_batch([one])]
-        return [None] * len(batch)
+            await database[AUDIT_LOGS.collection].bulk_write([_mark_update(one) for one in marks])
 
     async def _mirror(self, change_sets: Sequence[ChangeSet]) -> None:
         old_first = False
@@ -254,7 +250,7 @@ async def _rewrite_old(
     return rewritten
 
 
-def _settling(mark: DeliveryMark) -> UpdateOne:
+def _mark_update(mark: DeliveryMark) -> UpdateOne:
     noted: dict[str, Any] = {
         "syncStatus": mark.status.value,
         "syncAttempts": mark.attempts,

@@ -35,7 +35,7 @@ def described(settings: Settings) -> dict[str, object]:
         "dataDirectory": str(stores.data_dir),
         "migratesAtStart": stores.auto_migrate,
         "address": f"http://{settings.http.host}:{settings.http.port}",
-        "cache": "memory" if settings.cache_url in (None, "memory") else "redis",
+        "cache": None if settings.cache_url is None else settings.cache_url.partition(":")[0],
         "signingKeys": "settings" if settings.private_key else "data directory",
         "googleSignIn": settings.google is not None,
         "logs": f"{settings.log_level} {settings.log_format}",
