@@ -9,13 +9,13 @@ from application.accounts.sessions import IssueAccessToken
 from application.accounts.users import GrantAdministration
 from application.demonstration import SeedDemonstration
 from application.history.retention import PurgeExpired
-from application.ports.retention_runs import RetentionRun
 from application.ports.tokens import AccessToken, Identity
-from entrypoints.cli.console import Console, View
+from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import ServiceClient, service_holding_stores, token_issuer
 from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
 from entrypoints.cli.tree import TandemCommand, TandemGroup
+from entrypoints.http.admin import run_view
 
 
 @click.group(cls=TandemGroup)
@@ -72,7 +72,7 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
     else:
         async with opened(settings) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
-        view = _retention_view(run)
+        view = document(run_view(run))
     console.show(view, lambda: _print_run(console, view))
     return ExitCode.SUCCESS
 
@@ -104,19 +104,6 @@ def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
         "tokenType": "Bearer",
         "expiresInSeconds": issued.expires_in_seconds,
         "user": {name: user[name] for name in ("id", "email", "name", "grants")},
-    }
-
-
-def _retention_view(run: RetentionRun) -> View:
-    """The same keys as the response of the service."""
-    return {
-        "at": run.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "cutoff": run.cutoff.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "removed": dict(run.removed),
-        "detached": run.detached,
-        "kept": run.kept,
-        "isComplete": run.is_complete,
-        "isDryRun": run.is_dry_run,
     }
 
 

@@ -19,6 +19,12 @@ PLAIN_WIDTH = 200
 PLAIN_STEPS_MAX = 10
 
 
+def document(view: msgspec.Struct) -> View:
+    """The JSON document of a view of the HTTP interface, which commands show as well."""
+    values: View = msgspec.to_builtins(view)
+    return values
+
+
 class Console:
     """Standard output and standard error of one command."""
 

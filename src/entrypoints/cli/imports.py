@@ -1,7 +1,6 @@
 """`tandem import`: imports the issues of another tracker as tasks of one project."""
 
 import asyncio
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,11 +13,12 @@ from application.paging import LIMIT_MAX, PageRequest
 from application.ports.interchange import CONTENT_BYTES_MAX
 from domain.errors import NotFound
 from domain.user import normal_email
-from entrypoints.cli.console import Console
+from entrypoints.cli.console import Console, document
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container
+from entrypoints.http.files import report_view
 
 _WORDS = {
     Fate.CREATED: "tasks created",
@@ -62,7 +62,7 @@ async def import_issues(
         actor = await _importer(container, owner)
         with console.progress("Imported") as progress:
             report = await container.builder().build(ImportIssues)(actor, request, progress=progress)
-    console.show(_view(report), lambda: _print(console, report))
+    console.show(document(report_view(report)), lambda: _print(console, report))
     return ExitCode.SUCCESS
 
 
@@ -85,18 +85,6 @@ async def _importer(container: Container, owner: str | None) -> Actor:
     raise NotFound(
         f"There is no account with the address {address}. Correct it, or let its owner sign in once."
     )
-
-
-def _view(report: ImportReport) -> dict[str, object]:
-    return {
-        "format": report.format,
-        "dryRun": report.is_dry_run,
-        "project": {"id": report.project_id, "name": report.project_name, "isNew": report.is_new_project},
-        "newLabels": list(report.new_labels),
-        "counts": {fate.value: count for fate, count in report.fates.items()},
-        "skipped": [asdict(skip) for skip in report.skipped],
-        "lost": [asdict(loss) for loss in report.lost],
-    }
 
 
 def _print(console: Console, report: ImportReport) -> None:

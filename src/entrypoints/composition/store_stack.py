@@ -116,17 +116,7 @@ class StoreStack:
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
-        return [
-            SlowQuery(
-                at=slow.at,
-                store=slow.store,
-                operation=slow.operation,
-                collection=slow.collection,
-                outcome=slow.outcome,
-                duration_ms=slow.duration_ms,
-            )
-            for slow in self._observed.slow_operations.newest()
-        ]
+        return self._observed.slow_operations.newest()
 
     def cache_use(self) -> CacheUse | None:
         """The port Diagnostics."""

@@ -149,12 +149,12 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
     )
     async def retention(self, actor: Actor) -> RetentionView:
         status = await self.read_retention(actor)
-        last = None if status.last_run is None else _run_view(status.last_run)
+        last = None if status.last_run is None else run_view(status.last_run)
         return made_view(status, RetentionView, expired=dict(status.expired), last_run=last)
 
     @operation("POST", "/retention", summary="Permanently remove expired records now", view=RetentionRunView)
     async def run_retention(self, actor: Actor, query: RunQuery) -> RetentionRunView:
-        return _run_view(await self.purge_expired(actor, is_dry_run=query.dry_run))
+        return run_view(await self.purge_expired(actor, is_dry_run=query.dry_run))
 
     @operation("GET", "/slow-queries", summary="List slow store operations", view=SlowQueriesView)
     async def slow_queries(self, actor: Actor) -> SlowQueriesView:
@@ -169,7 +169,8 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
         return made_view(use, CacheView, is_configured=True)
 
 
-def _run_view(run: RetentionRun) -> RetentionRunView:
+def run_view(run: RetentionRun) -> RetentionRunView:
+    """The view of one retention run."""
     return made_view(run, RetentionRunView, removed=dict(run.removed))
 
 

@@ -116,10 +116,11 @@ class ImportController(Controller, path="/v1/imports"):
                 project_name=query.project or query.format.capitalize(),
                 is_dry_run=query.dry_run,
             )
-            return _report_view(await self.import_issues(actor, import_request))
+            return report_view(await self.import_issues(actor, import_request))
 
 
-def _report_view(report: ImportReport) -> ImportReportView:
+def report_view(report: ImportReport) -> ImportReportView:
+    """The view of an import."""
     return ImportReportView(
         format=report.format,
         dry_run=report.is_dry_run,

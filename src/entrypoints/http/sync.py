@@ -128,7 +128,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         view=RecordSyncView,
     )
     async def status(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
-        return _record_view(await self.operate.status(actor, collection, id))
+        return record_view(await self.operate.status(actor, collection, id))
 
     @operation(
         "GET",
@@ -143,7 +143,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         found = await self.operate.failures(actor, limit=page.limit + 1, after=after)
         items = found[: page.limit]
         following = Position(None, items[-1].id) if len(found) > page.limit else None
-        return Page(items=list(map(_failure_view, items)), next=following)
+        return Page(items=list(map(failure_view, items)), next=following)
 
     @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView)
     async def retry_all(self, actor: Actor) -> RequeuedView:
@@ -153,7 +153,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         "POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RecordSyncView
     )
     async def retry(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
-        return _record_view(await self.operate.retry(actor, collection, id))
+        return record_view(await self.operate.retry(actor, collection, id))
 
     @operation(
         "GET",
@@ -163,7 +163,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
     )
     async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
         versions = await self.operate.history(actor, collection, id)
-        return SyncHistoryView(tuple(map(_version_status_view, versions)))
+        return SyncHistoryView(tuple(map(version_status_view, versions)))
 
 
 def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
@@ -180,11 +180,13 @@ def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
     return made_view(metrics, SyncMetricsView, totals=totals, collections=rows)
 
 
-def _record_view(record: RecordSync) -> RecordSyncView:
+def record_view(record: RecordSync) -> RecordSyncView:
+    """The view of one record on both sides."""
     return made_view(record, RecordSyncView)
 
 
-def _failure_view(entry: AuditEntry) -> FailureView:
+def failure_view(entry: AuditEntry) -> FailureView:
+    """The view of an entry that could not be mirrored."""
     return made_view(
         entry,
         FailureView,
@@ -197,7 +199,8 @@ def _failure_view(entry: AuditEntry) -> FailureView:
     )
 
 
-def _version_status_view(version: VersionStatus) -> VersionStatusView:
+def version_status_view(version: VersionStatus) -> VersionStatusView:
+    """The view of one version in the history of a record."""
     entry = version.entry
     return made_view(
         entry,
