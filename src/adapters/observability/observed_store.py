@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TypeVar
 
-from adapters.observability.slow_operations import SlowOperation, SlowOperations
+from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
 from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.criteria import Criterion, Question
@@ -13,6 +13,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from adapters.records.wrapped_store import Answer, WrappedStore
 from application.ports.clock import Clock
+from application.ports.diagnostics import SlowQuery
 from domain.errors import TandemError, Unavailable
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class ObservedStore(WrappedStore):
 
     def _note_slow(self, key: tuple[str, str, str], seconds: float) -> None:
         operation, collection, outcome = key
-        slow = SlowOperation(
+        slow = SlowQuery(
             at=self._clock.now(),
             store=self.name,
             operation=operation,

@@ -1,25 +1,14 @@
 """The newest slow operations, for the log and for the administrators' view."""
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from loguru import logger
 
+from application.ports.diagnostics import SlowQuery
+
 SLOW_OPERATIONS_MAX = 100
 LOG_EVERY = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowOperation:
-    """An operation that took long, and when it ended. Names the collection, never any values."""
-
-    at: datetime
-    store: str
-    operation: str
-    collection: str
-    outcome: str
-    duration_ms: float
 
 
 class SlowOperations:
@@ -29,11 +18,11 @@ class SlowOperations:
     """
 
     def __init__(self) -> None:
-        self._kept: deque[SlowOperation] = deque(maxlen=SLOW_OPERATIONS_MAX)
+        self._kept: deque[SlowQuery] = deque(maxlen=SLOW_OPERATIONS_MAX)
         self._logged_at: datetime | None = None
         self._unlogged = 0
 
-    def note(self, slow: SlowOperation) -> None:
+    def note(self, slow: SlowQuery) -> None:
         """Keeps one, and logs it unless one was logged less than a second ago."""
         self._kept.append(slow)
         self._unlogged += 1
@@ -49,6 +38,6 @@ class SlowOperations:
             duration_ms=slow.duration_ms,
         ).warning("A slow operation of the store.")
 
-    def newest(self) -> tuple[SlowOperation, ...]:
+    def newest(self) -> tuple[SlowQuery, ...]:
         """Those kept, newest first."""
         return tuple(reversed(self._kept))
