@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from entrypoints.cli.main import tandem
+from entrypoints.cli.program import tandem
 from entrypoints.http.protocol.problems import KINDS
 
 ROOT = Path(__file__).parents[2]

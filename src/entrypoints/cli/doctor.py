@@ -22,7 +22,8 @@ from entrypoints.cli.session import current_settings, operator
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import StoreRefused, UnmigratedStore, UnusableKey
-from entrypoints.composition.settings import InvalidSettings, Settings, StoreSettings
+from entrypoints.composition.settings import Settings, StoreSettings
+from entrypoints.composition.variables import InvalidSettings
 
 OPEN_SECONDS_MAX = 5.0
 FREE_BYTES_MIN = 1024**3

@@ -8,7 +8,7 @@ import click
 
 from domain.errors import Conflict, TandemError, Unavailable
 from entrypoints.composition.failures import StoreRefused, UnmigratedStore, UnusableKey
-from entrypoints.composition.settings import InvalidSettings
+from entrypoints.composition.variables import InvalidSettings
 
 
 class ExitCode(IntEnum):

@@ -1,4 +1,4 @@
-"""What every command has in common: the --json option, and a coroutine that `main` runs."""
+"""What every command has in common: the --json option, and a coroutine that `program.run` runs."""
 
 from collections.abc import Mapping
 from importlib import import_module

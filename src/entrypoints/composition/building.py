@@ -30,7 +30,7 @@ class Builder:
 
     def with_parts(self, **more: object) -> "Builder":
         """A builder with these additional parts."""
-        return Builder({**self._parts, **{name: partial(_given, part) for name, part in more.items()}})
+        return Builder({**self._parts, **{name: partial(more.get, name) for name in more}})
 
     def build(self, kind: type[T]) -> T:
         """The instance of a class that takes its attributes as keywords. Raises MissingPart, which names the class and
@@ -60,7 +60,3 @@ class Builder:
             if NONE in types:
                 return None
             raise
-
-
-def _given(part: object) -> object:
-    return part

@@ -7,7 +7,10 @@ from dependency_injector import containers, providers
 from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import load_key_pair
+from adapters.auth.openid_provider import ClientRegistration, OpenIdProvider
+from adapters.auth.provider_client import ProviderClient
 from adapters.auth.refresh_tokens import OpaqueRefreshTokens
+from adapters.auth.sign_in_tickets import SignInTickets
 from adapters.interchange.beads import BeadsReader
 from adapters.interchange.beads_writer import BeadsWriter
 from adapters.observability.request_metrics import RequestMetrics
@@ -17,11 +20,28 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
 from adapters.system.threads import Threads
+from application.ports.clock import Clock
+from application.ports.sign_in import IdentityProvider
 from entrypoints.composition.building import Builder
-from entrypoints.composition.identity import identity_provider
 from entrypoints.composition.logs import access_log
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
+
+CALLBACK_PATH = "/v1/auth/google/callback"
+
+
+def _identity_provider(settings: Settings, *, secret: bytes, clock: Clock) -> IdentityProvider | None:
+    """The provider; None if none is configured. It is not contacted yet."""
+    google = settings.google
+    if google is None:
+        return None
+    registration = ClientRegistration(
+        issuer=google.issuer,
+        client_id=google.client_id,
+        client_secret=google.client_secret,
+        redirect_uri=settings.http.address + CALLBACK_PATH,
+    )
+    return OpenIdProvider(registration, tickets=SignInTickets(secret, clock), client=ProviderClient())
 
 
 class Container(containers.DeclarativeContainer):
@@ -56,7 +76,7 @@ class Container(containers.DeclarativeContainer):
     refresh_tokens = providers.Singleton(OpaqueRefreshTokens, tokens.provided.derived_secret.call("refresh"))
     invitations = providers.Singleton(InviteCodes, tokens.provided.derived_secret.call("invite-codes"))
     provider = providers.Singleton(
-        identity_provider,
+        _identity_provider,
         settings,
         secret=tokens.provided.derived_secret.call("identity provider"),
         clock=clock,

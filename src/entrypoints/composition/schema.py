@@ -44,27 +44,24 @@ class StoreSchema:
 
     async def _readable(self) -> list[RecordStore]:
         """The stores whose records can be read: with migrations, only at the current revision."""
-        states = [await state_of(store) for store in self._stores]
         return [
             store
-            for store, state in zip(self._stores, states, strict=True)
-            if state.is_current or not isinstance(store, Revisioned)
+            for store in self._stores
+            if not isinstance(store, Revisioned) or (await state_of(store)).is_current
         ]
 
     async def downgrade(self) -> Sequence[SchemaState]:
         if len(self._stores) > 1:
-            # Delivered entries are marked, so nothing would fill the tables again.
             raise Conflict(
-                "The schema of mirrored stores cannot be stepped back. Start with a single store first."
+                "The schema of mirrored stores cannot be stepped back, because the mirror would not fill the tables"
+                " again. Keep this version, or restore both stores from a backup from before the upgrade."
             )
-        steps = [store for store in self._stores if isinstance(store, Revisioned)]
-        revisions = [await store.revision() for store in steps]
-        if not any(revision.current for revision in revisions):
+        (store,) = self._stores
+        if not isinstance(store, Revisioned) or (await store.revision()).current is None:
             raise Conflict(
                 "There is no migration to undo: only PostgreSQL has migrations, and none has been applied."
             )
-        for store in steps:
-            await store.step_back()
+        await store.step_back()
         return await self.states()
 
 
@@ -92,9 +89,7 @@ async def state_of(store: RecordStore) -> SchemaState:
 async def bring_up(store: RecordStore) -> None:
     """Prepares an opened store and records the schema. Harmless when done already. Raises StoreUnavailable."""
     await store.prepare()
-    if isinstance(store, Revisioned):
-        return
-    if await _recorded(store, REVISION_ID) != expected_digest():
+    if not isinstance(store, Revisioned) and await _recorded(store, REVISION_ID) != expected_digest():
         await _record(store, REVISION_ID)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from entrypoints.composition.variables import InvalidSettings, Variables
@@ -28,9 +28,6 @@ class StoreKind(StrEnum):
     MONGO = "mongo"
     POSTGRES = "postgres"
     DUAL = "dual"
-
-
-SINGLE_STORES = {StoreKind.MONTY: "monty", StoreKind.MONGO: "mongo", StoreKind.POSTGRES: "postgres"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +109,6 @@ class Settings:
 
     @property
     def is_production(self) -> bool:
-        """Whether this is a production process."""
         return self.environment is Environment.PRODUCTION
 
     @property
@@ -198,8 +194,8 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
 
 def _topology(variables: Variables, kind: StoreKind, mongodb_uri: str | None) -> tuple[str, str | None]:
     if kind is not StoreKind.DUAL:
-        return SINGLE_STORES[kind], None
-    names = tuple(SINGLE_STORES.values())
+        return kind.value, None
+    names = [each.value for each in StoreKind if each is not StoreKind.DUAL]
     source = variables.choice("DUAL_WRITE_SOURCE", names, default="mongo" if mongodb_uri else "monty")
     target = variables.choice("DUAL_WRITE_TARGET", names, default="postgres")
     if source == target:
@@ -209,7 +205,7 @@ def _topology(variables: Variables, kind: StoreKind, mongodb_uri: str | None) ->
 
 def _mongodb_uri(variables: Variables) -> str | None:
     uri = variables.text("MONGODB_URI")
-    if uri is not None and urlsplit(uri).scheme not in ("mongodb", "mongodb+srv"):
+    if uri is not None and not uri.startswith(("mongodb://", "mongodb+srv://")):
         variables.violation("MONGODB_URI", "must start with mongodb:// or mongodb+srv://")
     return uri
 
@@ -217,7 +213,7 @@ def _mongodb_uri(variables: Variables) -> str | None:
 def _postgres_url(variables: Variables) -> str | None:
     url = variables.text("POSTGRES_URL")
     if url is not None:
-        if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
+        if url != EMBEDDED and not url.startswith(("postgres://", "postgresql://")):
             variables.violation("POSTGRES_URL", "must start with postgresql://, or be `embedded`")
         return url
     host = variables.text("POSTGRES_HOST")
@@ -252,9 +248,7 @@ def _google(variables: Variables, *, is_production: bool) -> GoogleSettings | No
         if not issuer.startswith("https://"):
             variables.violation("GOOGLE_OAUTH_ISSUER", "must start with https:// in production")
         if not (variables.text("PUBLIC_URL") or "").startswith("https://"):
-            variables.violation(
-                "PUBLIC_URL", "must be the https:// address that browsers use, for sign-in with Google"
-            )
+            variables.violation("PUBLIC_URL", "must be an https:// address for sign-in with Google")
     return GoogleSettings(client_id=client_id, client_secret=secret or "", issuer=issuer.rstrip("/"))
 
 
@@ -280,9 +274,7 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
     if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.violation(
-            variable, "must be `off` or a rate such as `600/minute` (per second, minute or hour)"
-        )
+        variables.violation(variable, "must be `off`, or a rate per second, minute or hour: `600/minute`")
         return None
     return RateLimit(int(count), seconds)
 
@@ -295,9 +287,6 @@ def _cache_url(variables: Variables, *, source: str) -> str | None:
             f"cannot be `memory` with {source} as the source, because other processes can change its records. "
             "Name a Redis server (redis://...) or leave it unset",
         )
-    elif url not in (None, "memory") and urlsplit(str(url)).scheme not in ("redis", "rediss"):
+    elif url is not None and url != "memory" and not url.startswith(("redis://", "rediss://")):
         variables.violation("CACHE_URL", "must be `memory` or start with redis://")
     return url
-
-
-__all__ = ["InvalidSettings", "Settings", "read_settings"]

@@ -13,7 +13,6 @@ from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
-from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
 from adapters.records.described import Described
@@ -22,11 +21,10 @@ from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
-from entrypoints.composition.guarded_target import GuardedTarget
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
-from entrypoints.composition.topology import enter_as_source
+from entrypoints.composition.topology import GuardedTarget, enter_as_source
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -42,8 +40,10 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._clock = clock
-        self._dual_write = _with_time_to_start(settings)
+        self._dual_write = settings.dual_write
+        if settings.stores.postgres_url == EMBEDDED:
+            # The server may have to be created first, which takes longer than connecting to one that runs.
+            self._dual_write = replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
         self._auto_migrate = settings.stores.auto_migrate
         self.source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [self.source]
@@ -147,19 +147,18 @@ class StoreStack:
         else:
             await require_current(self.source)
         topology = await enter_as_source(self.source, target=self._settings.stores.target)
+        if self._target is not None and self._auto_migrate:
+            self._target.want_prepared()
         # The target is compared with the source's topology, so it follows.
         await self.store.open()
-        if self._auto_migrate:
-            await self.store.prepare()
         if self._cache is not None:
-            self._cache.use_namespace(
-                CacheNamespace(
-                    store=self.source.name,
-                    database=self._settings.stores.database,
-                    identity=topology.identity,
-                    epoch=topology.epoch,
-                )
+            namespace = CacheNamespace(
+                store=self.source.name,
+                database=self._settings.stores.database,
+                identity=topology.identity,
+                epoch=topology.epoch,
             )
+            self._cache.use_namespace(namespace)
 
     async def _health(self, store: RecordStore | MirrorTarget) -> ComponentHealth:
         try:
@@ -168,10 +167,3 @@ class StoreStack:
         except (StoreUnavailable, TimeoutError):
             return ComponentHealth(up=False, detail=f"{store.name} does not answer")
         return ComponentHealth(up=True)
-
-
-def _with_time_to_start(settings: Settings) -> DualWriteSettings:
-    """The embedded server may have to be created first, which takes longer than connecting to one that runs."""
-    if settings.stores.postgres_url != EMBEDDED:
-        return settings.dual_write
-    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)

@@ -1,7 +1,5 @@
 """Builds the stores of the settings by name. Drivers are slow to load, so only those in use are loaded."""
 
-from collections.abc import Callable
-
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
 from adapters.records.record_store import RecordStore
@@ -12,7 +10,21 @@ MEMORY = "memory"
 
 def build_store(name: str, settings: StoreSettings) -> RecordStore:
     """One store by its name, not opened yet."""
-    return BUILDERS[name](settings)
+    if name == "monty":
+        from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
+
+        return MontyRecordStore(settings.monty_directory, database=settings.database)
+    if name == "mongo":
+        from adapters.mongo.record_store import MongoRecordStore  # noqa: PLC0415
+
+        return MongoRecordStore(settings.mongodb_uri or "", settings.database)
+    if settings.postgres_url == EMBEDDED:
+        from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore  # noqa: PLC0415
+
+        return EmbeddedPostgresRecordStore(settings.data_dir / "postgres")
+    from adapters.postgres.record_store import PostgresRecordStore  # noqa: PLC0415
+
+    return PostgresRecordStore(settings.postgres_url or "")
 
 
 def build_cache(url: str | None) -> RecordCache | None:
@@ -24,32 +36,3 @@ def build_cache(url: str | None) -> RecordCache | None:
     from adapters.cache.redis_cache import RedisCache  # noqa: PLC0415
 
     return RedisCache(url)
-
-
-def _monty(settings: StoreSettings) -> RecordStore:
-    from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
-
-    return MontyRecordStore(settings.monty_directory, database=settings.database)
-
-
-def _mongo(settings: StoreSettings) -> RecordStore:
-    from adapters.mongo.record_store import MongoRecordStore  # noqa: PLC0415
-
-    return MongoRecordStore(settings.mongodb_uri or "", settings.database)
-
-
-def _postgres(settings: StoreSettings) -> RecordStore:
-    if settings.postgres_url == EMBEDDED:
-        from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore  # noqa: PLC0415
-
-        return EmbeddedPostgresRecordStore(settings.data_dir / "postgres")
-    from adapters.postgres.record_store import PostgresRecordStore  # noqa: PLC0415
-
-    return PostgresRecordStore(settings.postgres_url or "")
-
-
-BUILDERS: dict[str, Callable[[StoreSettings], RecordStore]] = {
-    "monty": _monty,
-    "mongo": _mongo,
-    "postgres": _postgres,
-}

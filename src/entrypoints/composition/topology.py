@@ -14,7 +14,9 @@ from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.specs import CONTROL
+from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable, VersionConflict
+from entrypoints.composition.schema import bring_up, require_current
 
 TOPOLOGY_ID = "topology"
 FIRST_EPOCH = 1
@@ -91,10 +93,26 @@ async def enter_as_target(store: RecordStore, source: RecordStore) -> None:
         )
 
 
-async def topology_of(store: RecordStore) -> Topology | None:
-    """The topology that a prepared store records; None before its first start."""
-    held = await _read(store)
-    return None if held is None else Topology(**held["value"])
+class GuardedTarget(WrappedStore):
+    """A target may become available long after the process has started, so its checks stand here and not in the start.
+
+    `open` raises UnmigratedStore where an operator migrates, and StoreRefused where the target holds other data.
+    """
+
+    def __init__(self, inner: RecordStore, *, source: RecordStore, migrates: bool) -> None:
+        super().__init__(inner)
+        self._source = source
+        self._migrates = migrates
+
+    async def open(self) -> None:
+        await super().open()
+        if not self._migrates:
+            await require_current(self._inner)
+            await enter_as_target(self._inner, self._source)
+
+    async def prepare(self) -> None:
+        await bring_up(self._inner)
+        await enter_as_target(self._inner, self._source)
 
 
 async def _read(store: RecordStore) -> Record | None:

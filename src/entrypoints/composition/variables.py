@@ -49,27 +49,11 @@ class Variables:
     def web_address(self, variable: str) -> str | None:
         """An absolute http:// or https:// address that is safe in a header and can take a query; None if unset."""
         text = self.text(variable)
-        if text is None:
-            return None
-        try:
-            parts = urlsplit(text)
-            is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_fit = False
-        else:
-            is_fit = (
-                is_fit
-                and not parts.fragment
-                and parts.username is None
-                and _ADDRESS.fullmatch(text) is not None
-            )
-        if not is_fit:
-            self.violation(
-                variable,
-                "must be an address such as https://tandem.example.org/, without account and fragment",
-            )
-            return None
-        return text
+        if text is None or _is_web_address(text):
+            return text
+        message = "must be an address such as https://tandem.example.org/, without account and fragment"
+        self.violation(variable, message)
+        return None
 
     def choice(self, variable: str, allowed: Sequence[str], *, default: str) -> str:
         """One of the allowed words."""
@@ -115,3 +99,13 @@ class Variables:
             self.violation(variable, f"must be a number from {least:g} to {most:g}")
             return default
         return number
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_absolute = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    has_extras = bool(parts.fragment) or parts.username is not None
+    return is_absolute and not has_extras and _ADDRESS.fullmatch(text) is not None

@@ -3,14 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import tenacity
 from loguru import logger
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    stop_never,
-    wait_exponential_jitter,
-)
 
 from domain.errors import StoreUnavailable
 
@@ -25,10 +19,10 @@ async def until_available(
 
     Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else at once.
     """
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(StoreUnavailable),
-        wait=wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
-        stop=stop_never if within_seconds is None else stop_after_delay(within_seconds),
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(StoreUnavailable),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
+        stop=tenacity.stop_never if within_seconds is None else tenacity.stop_after_delay(within_seconds),
         reraise=True,
         before_sleep=lambda state: logger.warning(
             "The {} store does not answer (attempt {}). Trying again.", store_name, state.attempt_number

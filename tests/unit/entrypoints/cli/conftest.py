@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from application.accounts.sessions import SignInByEmail
-from entrypoints.cli.main import run
+from entrypoints.cli.program import run
 from entrypoints.cli.session import current_settings, opened, operator
 
 VARIABLES = (

@@ -1,9 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from entrypoints.cli.main import run
-from entrypoints.cli.main import tandem as command_tree
+from entrypoints.cli.program import run
+from entrypoints.cli.program import tandem as command_tree
 from tests.unit.entrypoints.cli.conftest import Tandem
 
 COMMANDS = [
@@ -24,6 +26,20 @@ COMMANDS = [
     ("admin", "purge"),
     ("demo",),
 ]
+
+START = """
+import entrypoints.cli.serve, entrypoints.http.app
+import adapters.embedded_postgres.record_store, adapters.monty.record_store, application.demonstration, sys
+print(*sys.modules)
+"""
+"""Imports what a start with two stores imports."""
+
+
+def test_a_start_loads_no_module_that_only_other_commands_need() -> None:
+    ended = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.split())
+    assert "litestar" in loaded
+    assert loaded & {"alembic", "rich", "sqlalchemy", "pymongo", "redis", "entrypoints.cli.doctor"} == set()
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,0 +1,84 @@
+"""The program `tandem`: its commands, one event loop, and one place where every run ends."""
+
+import asyncio
+import traceback
+from collections.abc import Coroutine
+from importlib.util import find_spec
+
+import click
+
+from entrypoints.cli.console import Console
+from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, failure_of
+from entrypoints.cli.tree import ProgramGroup
+
+INTERRUPTED = 130
+INTERNAL_ERROR = 70
+"""For a bug in Tandem, whose traceback is printed."""
+COMMANDS = {
+    "admin": "entrypoints.cli.administration:admin",
+    "config": "entrypoints.cli.configuration:config",
+    "demo": "entrypoints.cli.administration:demo",
+    "doctor": "entrypoints.cli.doctor:doctor",
+    "import": "entrypoints.cli.imports:import_issues",
+    "migrate": "entrypoints.cli.schema:migrate",
+    "serve": "entrypoints.cli.serve:serve",
+    "sync": "entrypoints.cli.mirror:sync",
+    "worker": "entrypoints.cli.worker:worker",
+}
+
+
+def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's
+    if is_asked:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to load, rarely needed
+
+        try:
+            click.echo(f"tandem {version('tandem')}")
+        except PackageNotFoundError:
+            click.echo("tandem (not installed)")
+        context.exit()
+
+
+@click.group(cls=ProgramGroup, locations=COMMANDS)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def tandem() -> None:
+    """A project and task service whose storage can be moved while people use it.
+
+    Settings come from the environment and from `.env`. Exit codes: 0 success, 1 a difference was found or a rule
+    forbids the change, 2 wrong arguments or settings, 3 a store cannot be reached.
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    console = Console(as_json="--json" in arguments)
+    try:
+        result = tandem.main(arguments, prog_name="tandem", standalone_mode=False)
+        return int(_run_in_loop(result) if asyncio.iscoroutine(result) else result or ExitCode.SUCCESS)
+    except EXPECTED_ERRORS as error:
+        failure = failure_of(error)
+        console.fail(failure)
+        return failure.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a bug must not end like a difference, whose exit code is also Python's for errors
+        traceback.print_exc()
+        return INTERNAL_ERROR
+
+
+def _run_in_loop(command: Coroutine[object, object, object]) -> ExitCode:
+    """Runs the coroutine on the fastest loop that this platform has."""
+    loop_factory = None
+    if find_spec("uvloop") is not None:
+        import uvloop  # noqa: PLC0415 - not on every platform
+
+        loop_factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        code = runner.run(command)
+    return ExitCode(code) if isinstance(code, int) else ExitCode.SUCCESS
