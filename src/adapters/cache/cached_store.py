@@ -17,12 +17,12 @@ CACHED_COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
 """Their records change only with their version; audit entries and control records do not."""
 
 FLIGHT_SECONDS_MAX = 1.0
-"""How long a read waits for the same read by another request before it asks the store itself."""
+"""How long a read waits for the same read by another request before it reads the store itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """How many records read by id the cache had and did not have, and whether it is in use at present."""
+    """The hits and misses of reads by id, and whether the cache is in use."""
 
     hits: int
     misses: int
@@ -44,7 +44,7 @@ class CachedStore(WrappedStore):
 
     @property
     def statistics(self) -> CacheStatistics:
-        """Since the start of the process."""
+        """The statistics since the start of the process."""
         is_suspended = self._notice is not None and self._notice.is_suspended
         return CacheStatistics(self._hits, self._misses, self._cache.in_use and not is_suspended)
 
@@ -63,7 +63,7 @@ class CachedStore(WrappedStore):
         flight = self._flights.get((collection, wanted))
         if len(found.records) < len(wanted) and flight is not None:
             await asyncio.wait([flight], timeout=FLIGHT_SECONDS_MAX)
-            # That read may have begun before a commit that this one must see; a copy is never too old.
+            # That read may have begun before a commit that this read must include; a copy is never too old.
             again = await self._cache.look_up(collection, wanted)
             found = LookUp(again.records, again.lease or found.lease)
         self._hits += len(found.records)
@@ -86,7 +86,7 @@ class CachedStore(WrappedStore):
         try:
             await self._inner.commit(change_set)
         except (Conflict, RuleBroken, MirrorPending):
-            # A copy that this change relied on may be stale; whoever repeats the change then reads the store.
+            # Copies of the read checks may be stale. Without them a retry of the change reads the store.
             read_checks = _cached((check.collection, check.record_id) for check in change_set.read_checks)
             await self._invalidate([*keys, *read_checks], lease)
             raise

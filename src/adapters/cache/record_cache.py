@@ -5,7 +5,7 @@ began, whichever process committed. The order of events guarantees this; clocks 
 
 1. *Read-through.* A reader that finds no copy takes a read lease on the empty key, reads the store, and fills its copy
    in only if its lease is still there. An invalidation deletes the lease, so a slow reader cannot write back a stale
-   record. While one read is under way, the same read in the same process waits and looks again (single-flight).
+   record. While one read is in progress, the same read in the same process waits and looks again (single-flight).
 2. *Write lease, then invalidation after commit.* A writer puts a write lease on its keys before it commits. This
    deletes copies and read leases and keeps new ones out. After the commit the invalidation removes the lease. If the
    outcome is unknown or the process dies, the lease stays for WRITE_LEASE_SECONDS, which is longer than any commit.

@@ -1,6 +1,6 @@
-"""Answers the questions of the port from one open database."""
+"""The reading methods of the port RecordStore."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import heapq
 import json
@@ -34,11 +34,11 @@ from adapters.records.relevance import found_by_relevance
 from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
-"""How long, and of how many statements, the number of matches is kept."""
+"""For how long, and for how many statements, counts of matches are kept."""
 
 
 class Reader:
-    """The reading half of the port RecordStore, once `_connections` are there."""
+    """The reading half of the port RecordStore; open while it has `_connections`."""
 
     def __init__(self, strategy: Strategy) -> None:
         self._connections: ReadConnections | None = None
@@ -54,9 +54,9 @@ class Reader:
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._reads.soon(lambda connection: _fetched(connection, collection, ids), rows=len(ids))
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        rows = sum(map(len, wanted.values()))
-        return await self._reads.soon(lambda connection: _gathered(connection, wanted), rows=rows)
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        rows = sum(map(len, ids_by_collection.values()))
+        return await self._reads.soon(lambda connection: _gathered(connection, ids_by_collection), rows=rows)
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         page = Sql(f"SELECT doc FROM {collection} WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit))
@@ -68,7 +68,7 @@ class Reader:
             live = Sql("SELECT live FROM live_counts WHERE collection = ?", (collection,))
             return await self._reads.soon(lambda connection: _number(connection, live))
         counted = planning.count_statement(table, conjuncts)
-        # Most counts are of many rows and would be begun twice on the loop.
+        # Most counts have many rows, and would exceed the time budget of the event loop.
         if counted.is_exact:
             return await self._reads.in_thread(lambda connection: _number(connection, counted))
         return await self._reads.in_thread(
@@ -102,7 +102,7 @@ class Reader:
     async def _cheapest_path(
         self, table: Table, question: Question, *, index: str, left: list[Criterion]
     ) -> planning.AccessPath:
-        """`left` is what following the index leaves to be checked."""
+        """The path with the lowest estimated cost. `left` are the criteria that the index does not decide."""
         size = await self._counted(Sql(f"SELECT max(n) FROM {table.name}"))
         few, listed = planning.bounds_of(question.limit, size)
         conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
@@ -120,7 +120,7 @@ class Reader:
         return planning.AccessPath(index, access)
 
     async def _counted(self, counted: Sql) -> int:
-        """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
+        """A count that may be a few seconds old: an outdated one costs time, but never changes a result."""
         until, count = self._known.get(counted, (0.0, 0))
         if until < time.monotonic():
             count = await self._reads.soon(lambda connection: _number(connection, counted))
@@ -156,11 +156,13 @@ def _fetched(connection: sqlite3.Connection, collection: str, ids: Sequence[str]
 
 
 def _gathered(
-    connection: sqlite3.Connection, wanted: Mapping[str, Sequence[str]]
+    connection: sqlite3.Connection, ids_by_collection: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Record]]:
     with connection:
-        connection.execute("BEGIN")  # All of it as of one commit.
-        return {collection: _fetched(connection, collection, ids) for collection, ids in wanted.items()}
+        connection.execute("BEGIN")  # All collections as of one commit.
+        return {
+            collection: _fetched(connection, collection, ids) for collection, ids in ids_by_collection.items()
+        }
 
 
 def _page(
@@ -169,7 +171,7 @@ def _page(
     statements, is_exact = planning.page_statements(table, question, path)
     with connection:
         if len(statements) > 1:
-            connection.execute("BEGIN")  # Both parts are as of one commit.
+            connection.execute("BEGIN")  # All statements as of one commit.
         found: list[Record] = []
         for statement in statements:
             left = question.limit - len(found)
@@ -194,7 +196,7 @@ def _matches(
 
 
 def _sorted_page(connection: sqlite3.Connection, table: Table, question: Question) -> list[Record]:
-    """For orders by what has no column: MontyDB's own order of values, over everything that matches."""
+    """A page in an order without a column: sorts all matches by MontyDB's order of values."""
     where, order = question.where, question.order
     if question.after is not None:
         where = AllOf((where, after_position(order, question.after)))

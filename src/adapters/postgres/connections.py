@@ -160,7 +160,7 @@ class Connections:
         """
         with translated():
             async with asyncio.timeout(self._answer_seconds), self._held() as connection:
-                # A raw cursor, because the others parse statements of this length anew every time.
+                # A raw cursor, because the others parse long statements on every call.
                 cursor = AsyncRawCursor(connection)
                 await cursor.execute(statement, values, prepare=True)
                 return cursor.rowcount

@@ -33,7 +33,7 @@ class Pending:
     _read_versions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
-        """Those of the ids that the store was not asked for yet, each once."""
+        """The ids that have not been read from the store yet, each once."""
         return [
             id_
             for id_ in dict.fromkeys(ids)

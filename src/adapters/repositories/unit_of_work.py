@@ -64,7 +64,7 @@ class StoredUnitOfWork:
                 self._pending.remember_answer(collection, asked[collection], found)
 
     def _still_unknown(self, requested: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Ids that the store was not asked for yet, at most FETCH_MAX per collection."""
+        """The ids that have not been read from the store yet, at most FETCH_MAX per collection."""
         return {
             collection: unknown[:FETCH_MAX]
             for collection, ids in requested.items()
