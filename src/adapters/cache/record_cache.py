@@ -89,7 +89,7 @@ class RecordCache(Protocol):
         """The copies of these records at one moment; takes a read lease on empty keys."""
 
     async def fill(self, collection: str, records: Mapping[str, Record | None], *, lease: str) -> None:
-        """Copies what the store answered after the look-up, by id, each if its read lease is still there."""
+        """Copies records, by id, that were read after the look-up; each only if its read lease is still there."""
 
     async def take_write_lease(self, keys: Sequence[RecordKey]) -> str | None:
         """Deletes the copies and read leases of these keys and keeps new ones out; None if this is not confirmed."""

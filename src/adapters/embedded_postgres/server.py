@@ -121,7 +121,7 @@ class EmbeddedPostgres:
         cluster = Cluster(self._directory, program_folders=self._program_folders)
         end_server_processes(cluster.data)
         cluster.create()
-        # Left by a crash. PostgreSQL takes it for a running server where its process number is in use again.
+        # Left by a crash. PostgreSQL would see a running server if its process number has been reused.
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
         if not self._sockets.exists():
             self._sockets.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""The error for a transaction that the server rejected, and whether the change set was stored all the same."""
+"""The error for a transaction that the server rejected, and whether its change set was stored nevertheless."""
 
 from collections.abc import Container, Sequence
 

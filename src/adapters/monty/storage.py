@@ -1,8 +1,8 @@
 """MontyDB over the store's file: its matcher for criteria that SQL cannot express, and its client for manual reads.
 
 `set_storage(directory, storage="adapters.monty.storage", use_bson=True)` makes `MontyClient(directory)` read the
-databases of a directory with MontyDB's query language, also beside a running service. It cannot
-change them, because only change sets check versions and unique keys.
+databases of a directory with MontyDB's query language, also while the service runs. It
+cannot change them, because only change sets check versions and unique keys.
 """
 
 # ruff: noqa: S608 - statements are built from the specs; values are parameters

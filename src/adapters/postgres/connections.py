@@ -119,7 +119,7 @@ class Connections:
         await self._pool.open()
 
     async def close(self) -> None:
-        """Takes no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
+        """Accepts no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
         pool, self._pool = self._pool, None
         if pool is None:
             return

@@ -22,7 +22,7 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
 
 ENTRIES_INLINE_MAX = 4
-"""Entries that one statement takes besides its put; more go through a transaction."""
+"""The most entries of one statement with a put; more entries require a transaction."""
 
 
 class SourceWrites:

@@ -19,7 +19,7 @@ SYNCED = "SYNCED"
 
 _ENTRIES = FORMS[AUDIT_LOGS.collection]
 _ARRIVED = {"syncStatus": f"'{SYNCED}'"}
-"""Sync fields of a mirrored entry, whatever the source's copy holds. The caller adds the time of arrival."""
+"""Sync fields of a mirrored entry, in place of the source's values. The caller adds the time of arrival."""
 
 
 def _quoted(name: str) -> str:

@@ -37,7 +37,7 @@ class IsNull:
 
 @dataclass(frozen=True, slots=True)
 class NotNull:
-    """The field is there and not null."""
+    """The field is present and not null."""
 
     field: str
 

@@ -1,4 +1,4 @@
-"""One declaration per collection: everything that a store needs to know to hold its records."""
+"""One declaration per collection, with everything that a store needs to store its records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

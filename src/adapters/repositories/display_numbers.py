@@ -16,7 +16,7 @@ RESERVED = "reserved"
 """In the control record: the highest number that any process has reserved."""
 
 BLOCK = 32
-"""How many numbers one reservation takes at least; a process that ends leaves a gap of fewer than that."""
+"""The smallest number of reserved numbers; a process that ends leaves a gap of fewer than that."""
 ATTEMPTS_MAX = 200
 PAUSE_MS_MAX = 32
 
@@ -24,8 +24,8 @@ PAUSE_MS_MAX = 32
 class StoredDisplayNumbers:
     """The port DisplayNumbers over the store that owns the writes.
 
-    A process raises the control record by compare-and-set before it gives a number of the block, so no other process
-    gives that number.
+    A process raises the control record by compare-and-set before it uses a number of the block, so no other process
+    uses that number.
     """
 
     def __init__(self, store: RecordStore) -> None:
