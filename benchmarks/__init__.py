@@ -1,1 +1,1 @@
-"""Figures against ceilings measured in the same run: `make bench`. Never part of a test."""
+"""Measurements, compared with ceilings from the same run: `make bench`. Not part of the tests."""

@@ -1,4 +1,4 @@
-"""`make bench`: every section, or those that are named; `--write` keeps the report in docs/benchmarks.md."""
+"""`make bench`: measures all sections or the named ones; `--write` writes the report to docs/benchmarks.md."""
 
 import asyncio
 import sys
@@ -40,7 +40,7 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
 
 
 async def main(names: list[str]) -> Report:
-    """Measures the named sections, all where none is named."""
+    """Measures the named sections, or all without names."""
     report = Report()
     print(
         f"{machine()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, 3 million additions {additions_seconds():.2f} s"
@@ -51,11 +51,11 @@ async def main(names: list[str]) -> Report:
 
 
 def keep(report: Report) -> None:
-    """Replaces the figures in the document; what people wrote above them stays."""
-    told = DOCUMENT.read_text().partition(MARK)[0]
+    """Replaces the figures in the document; the text above them stays."""
+    text = DOCUMENT.read_text().partition(MARK)[0]
     speed = f"three million additions took {additions_seconds():.2f} s"
     when = f"\nMeasured {datetime.now(UTC):%Y-%m-%d} on {machine()}; {speed}.\n"
-    DOCUMENT.write_text(f"{told}{MARK}\n{when}{report.text()}")
+    DOCUMENT.write_text(f"{text}{MARK}\n{when}{report.text()}")
 
 
 if __name__ == "__main__":

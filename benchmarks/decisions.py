@@ -1,4 +1,4 @@
-"""What a permission check costs once grants are loaded: the decisions of the domain, and making what they decide by."""
+"""The cost of a permission check after grants are loaded: the domain's decisions, and creating the principal."""
 
 import secrets
 import time
@@ -40,7 +40,7 @@ CHECKS: dict[str, Callable[[Principal], bool]] = {
     "see a task": lambda principal: permissions.may_see_task(principal, TASK),
     "change a task": lambda principal: permissions.may_change_task(principal, TASK),
     "delete a task": lambda principal: permissions.may_delete_task(principal, TASK),
-    "give a task": lambda principal: permissions.may_give_task(principal, TASK, SOMEBODY),
+    "assign a task": lambda principal: permissions.may_give_task(principal, TASK, SOMEBODY),
     "end an assignment": lambda principal: permissions.may_end_assignment(principal, TASK),
     "choose an executor": lambda principal: permissions.may_choose_executor(principal, TASK, MEMBER),
     "change a project": lambda principal: permissions.may_change_project(principal, PROJECT),
@@ -57,7 +57,7 @@ PRINCIPALS: Mapping[str, Principal] = {
 
 
 async def measure(report: Report) -> None:
-    """CPU time of the thread per check, the least of several rounds; the slowest check by the slowest caller counts."""
+    """The thread's CPU time per check, the least of several rounds, for the slowest check and caller."""
     factor = slowness()
     costs = {
         (name, caller): min(_each_us(check, principal) for _ in range(ROUNDS))
@@ -76,12 +76,12 @@ async def measure(report: Report) -> None:
         f"membership and role known to the unit of work already; at the speed of an ordinary machine "
         f"{loaded_us / factor:.2f} µs"
     )
-    title = "whether a member may change a task, his principal made anew"
+    title = "whether a member may change a task, with a new principal"
     report.add(SECTION, at_most(title, loaded_us, CHECK_US_MAX, unit="µs", raw=raw))
 
 
 async def _from_loaded_us() -> float:
-    """What a use case does for a member: alone he may not, so his principal is made from what is loaded."""
+    """The check in a use case for a member, who needs a principal with the loaded memberships and roles."""
     store = MontyRecordStore(None, database=f"bench_{secrets.token_hex(4)}")
     await store.open()
     try:

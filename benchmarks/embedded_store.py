@@ -1,6 +1,6 @@
-"""MontyDB over SQLite: every figure that issue 9 bounds, on disk and at 100,000 tasks where nothing else is said.
+"""MontyDB over SQLite: the figures with bounds, on disk and with 100,000 tasks unless stated otherwise.
 
-`python -m benchmarks.embedded_store million` measures what is bounded at 1,000,000 tasks; filling takes minutes.
+`python -m benchmarks.embedded_store million` measures the figures for 1,000,000 tasks; filling takes minutes.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ BEST = Order(RELEVANCE, descending=True)
 
 
 async def measure(report: Report) -> None:
-    """Everything at 100,000 tasks."""
+    """The figures for 100,000 tasks."""
     await _in_memory(report)
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         directory = Path(folder) / "monty"
@@ -58,7 +58,7 @@ async def measure(report: Report) -> None:
 
 
 async def measure_million(report: Report) -> None:
-    """What is bounded at 1,000,000 tasks."""
+    """The figures for 1,000,000 tasks."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         directory = Path(folder) / "monty"
         await _filled(directory, LARGE)
@@ -119,7 +119,7 @@ async def _commit_each(store: MontyRecordStore, changes: Iterator[ChangeSet]) ->
 
 
 def _opening(report: Report, directory: Path, count: int) -> None:
-    """In processes of their own, as memory is measured."""
+    """Measured in new processes, because memory is measured."""
     command = [sys.executable, "-m", "benchmarks.embedded_store", "open", str(directory)]
     found = [json.loads(subprocess.check_output(command, text=True)) for _ in range(ROUNDS)]
     size = sum(path.stat().st_size for path in directory.iterdir()) / 2**20
@@ -189,7 +189,7 @@ async def _counts(report: Report, store: MontyRecordStore) -> None:
     frequent = AllOf((LIVE, HasWords(search_texts()["frequent word"][0])))
     counts: dict[str, tuple[Criterion, float]] = {
         "all live": (LIVE, 0.5),
-        "what a member sees": (SEEN, 8),
+        "tasks visible to a member": (SEEN, 8),
         "a frequent word": (frequent, 15),
     }
     for name, (where, bound) in counts.items():

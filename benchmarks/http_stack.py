@@ -1,6 +1,6 @@
 """The whole stack over HTTP, by the server's own CPU time and by rate, against an application that does nothing.
 
-The CPU figure is the one to trust: the load generator shares the machine, and the rate is also its own.
+The CPU figure is more reliable: the load generator shares the machine, so the rate also depends on it.
 """
 
 import json
@@ -14,7 +14,7 @@ from benchmarks.report import Report, at_least, at_most, percentile
 SECTION = "Whole stack over HTTP"
 CONNECTIONS = 32
 STAND_IN_CONNECTIONS = 4
-"""The stand-in for MongoDB takes seconds over many transactions at once; some of them then end at their time-out."""
+"""The stand-in for MongoDB takes seconds for many concurrent transactions, and some of them time out."""
 WARM_UP = 600
 REQUESTS = 6_000
 ROUNDS = 3
@@ -33,7 +33,7 @@ DUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One kind of request: CPU of the server for each, how many a second, and the slow end."""
+    """One kind of request: the server's CPU per request, the rate, and the 99th percentile."""
 
     cpu_us: float
     per_second: float
@@ -44,7 +44,7 @@ class Cost:
 
 
 async def measure(report: Report) -> None:
-    """Ceiling first, then each arrangement of stores."""
+    """The ceiling first, then each topology of stores."""
     with trivial_server() as server:
         ceiling_get = await _cost(server, lambda _: get("/thing"))
         ceiling_post = await _cost(server, lambda _: post("/thing", BODY))
@@ -91,7 +91,7 @@ async def measure_memory(report: Report) -> None:
 
 
 async def measure_start(report: Report) -> None:
-    """From the start of the process to the first 200 of /readyz."""
+    """The time from the start of the process to the first 200 of /readyz."""
     seconds = []
     for _ in range(5):
         with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory:
@@ -149,7 +149,7 @@ async def _cost(
     requests: int = REQUESTS,
     connections: int = CONNECTIONS,
 ) -> Cost:
-    """The round with the least CPU: what the machine does besides only ever adds."""
+    """The round with the least CPU, because other load on the machine only adds time."""
     await run_load(server.port, make_request, requests=WARM_UP, connections=connections)
     costs = []
     for _ in range(ROUNDS):
@@ -158,8 +158,8 @@ async def _cost(
             server.port, make_request, requests=requests, connections=connections
         )
         cpu_us = (server.cpu_seconds() - before) / result.requests * 1e6
-        if result.refused:
-            raise RuntimeError(f"the server refused requests: {result.refused}")
+        if result.rejected:
+            raise RuntimeError(f"the server rejected requests: {result.rejected}")
         costs.append(Cost(cpu_us, result.per_second, percentile(result.latencies_ms, 0.99)))
     return min(costs, key=lambda cost: cost.cpu_us)
 

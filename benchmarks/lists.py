@@ -1,4 +1,4 @@
-"""Lists and searches over many tasks: does a later page cost more than the first, and what does a word cost?"""
+"""Lists and searches over many tasks: the cost of a later page against the first, and of a search."""
 
 import os
 import random
@@ -54,7 +54,7 @@ OWNER, PROJECT, MEMBER = "0" * 24, "b" * 24, f"{77:024x}"
 TEAMS = 200
 BUSY_TEAMS = tuple(f"c{number:023x}" for number in range(40))
 BUSY_LATER_PAGE = 400
-"""Of what a member of so many teams sees, about a tenth of all."""
+"""Pages of a member's tasks, about a tenth of all."""
 AUDIENCE = AnyOf(
     (
         Equals("ownerId", MEMBER),
@@ -86,9 +86,9 @@ MEMBER_LISTS: dict[str, Order] = {
 
 
 async def measure(report: Report) -> None:
-    """PostgreSQL, and MongoDB where MONGODB_URI names one; `embedded_store` measures MontyDB."""
+    """PostgreSQL, and MongoDB if MONGODB_URI is set; `embedded_store` measures MontyDB."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs under an account of its own where this process is root.
+        # If this process is root, PostgreSQL runs under another account.
         path = Path(folder)
         path.chmod(0o755)  # noqa: ASYNC240 - nothing else runs yet
         postgres = EmbeddedPostgresRecordStore(path / "postgres")
@@ -96,7 +96,7 @@ async def measure(report: Report) -> None:
         await postgres.prepare()
         try:
             await fill(postgres)
-            # What autovacuum does within a minute.
+            # As autovacuum does within a minute.
             with psycopg.connect(postgres.url, autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")
             await _measure_store(report, postgres)
@@ -110,8 +110,8 @@ async def _measure_mongo(report: Report) -> None:
     if uri is None:
         report.note(
             SECTION,
-            "MongoDB was not measured: MONGODB_URI names no server, and the stand-in sorts the whole collection for "
-            "every page (2 s for 5,000 tasks), which says nothing of MongoDB.",
+            "MongoDB was not measured: MONGODB_URI is not set, and the stand-in sorts the whole collection for every "
+            "page (2 s for 5,000 tasks), unlike MongoDB.",
         )
         return
     database = f"bench_{secrets.token_hex(4)}"
@@ -137,12 +137,15 @@ async def _measure_store(report: Report, store: RecordStore) -> None:
     await _audience(report, store)
     await _first_search(report, store)
     for kind, texts in search_texts().items():
-        for told, order in (("newest first", NEWEST), ("by relevance", Order(RELEVANCE, descending=True))):
-            await _searches(report, store, name=f"{kind}, {told}", texts=texts, order=order)
+        for order_name, order in (
+            ("newest first", NEWEST),
+            ("by relevance", Order(RELEVANCE, descending=True)),
+        ):
+            await _searches(report, store, name=f"{kind}, {order_name}", texts=texts, order=order)
 
 
 async def fill(store: RecordStore, *, count: int = COUNT) -> None:
-    """So many tasks of some 500 people in 200 teams, with texts whose words are as frequent as those of a language."""
+    """Stores tasks of some 500 people in 200 teams; the words of their texts are distributed as in a language."""
     chance = random.Random(7)
     vocabulary = [f"{''.join(chance.choices('abdegiklmnoprstuvz', k=6))}{n}" for n in range(WORDS)]
     weights = [1 / (n + 1) for n in range(WORDS)]
@@ -174,7 +177,7 @@ def _task(number: int, chance: random.Random, words: Sequence[str]) -> Record:
 
 
 async def _pages(report: Report, store: RecordStore, name: str, first: Question, *, later_page: int) -> None:
-    """The first page against a late one, in turn, so that a machine that drifts drifts for both."""
+    """The first page and a late one in turn, so that changes in the machine's speed affect both."""
     after = await _position(store, first, LIMIT * (later_page - 1))
     later = Question(collection="tasks", where=first.where, order=first.order, limit=LIMIT, after=after)
     assert len(await store.find(later)) == LIMIT
@@ -189,7 +192,7 @@ async def _pages(report: Report, store: RecordStore, name: str, first: Question,
 
 
 async def _position(store: RecordStore, first: Question, passed: int) -> tuple[Any, str]:
-    """Where the list stands after this many records."""
+    """The position after this many records."""
     after: tuple[Any, str] | None = None
     while passed:
         limit = min(TOGETHER, passed)
@@ -203,7 +206,7 @@ async def _position(store: RecordStore, first: Question, passed: int) -> tuple[A
 
 
 async def _audience(report: Report, store: RecordStore) -> None:
-    """What one member of many teams may see: three ways to be concerned, one page."""
+    """A page of the tasks that a member of many teams may see."""
     question = Question(collection="tasks", where=SEEN, order=NEWEST, limit=LIMIT)
     list_ms = statistics.median([await _ms(store, question) for _ in range(ROUNDS)])
     by_id: list[float] = []
@@ -214,7 +217,7 @@ async def _audience(report: Report, store: RecordStore) -> None:
     one_ms = statistics.median(by_id)
     visible = await store.count("tasks", question.where)
     raw = f"{list_ms:.2f} ms, {visible} visible; one task by id {one_ms:.3f} ms"
-    figure = Figure(f"{store.name}: what a member sees, a page", list_ms, "ms", "–", None, raw)
+    figure = Figure(f"{store.name}: a page of tasks visible to a member", list_ms, "ms", "–", None, raw)
     report.add(SECTION, figure)
 
 
@@ -227,7 +230,7 @@ async def _first_search(report: Report, store: RecordStore) -> None:
 
 
 def search_texts() -> dict[str, list[str]]:
-    """What people look for: rare words, frequent ones, and both together."""
+    """Typical searches: rare words, frequent ones, and both together."""
     chance = random.Random(7)
     vocabulary = [f"{''.join(chance.choices('abdegiklmnoprstuvz', k=6))}{n}" for n in range(WORDS)]
     rare, usual, frequent = (
@@ -254,7 +257,9 @@ async def _searches(
     times = sorted([await _ms(store, question) for question in questions])
     median = statistics.median(times)
     matches = await store.count("tasks", questions[0].where)
-    raw = f"worst {times[-1]:.1f} ms of {len(times)}; {matches} tasks hold the first, a page of {max(found)}"
+    raw = (
+        f"worst {times[-1]:.1f} ms of {len(times)}; {matches} tasks contain the first, a page of {max(found)}"
+    )
     title, bound = f"{store.name}: {name}, p50", SEARCH_MS_MAX.get(store.name)
     if bound is None:
         report.add(SECTION, Figure(title, median, "ms", "–", None, raw))

@@ -1,7 +1,6 @@
 """A bounded HTTP load on 127.0.0.1: keep-alive connections that send one request after the other.
 
-The generator reads no more of an answer than its status, length and location, so that it costs less than what it
-measures.
+The generator only reads the status, length and location of an answer, so that it costs less than the measured service.
 """
 
 import asyncio
@@ -17,17 +16,17 @@ MakeRequest = Callable[[int], bytes]
 
 @dataclass(slots=True)
 class LoadResult:
-    """How many requests were answered, how fast, what was not a success, and where that which was made lies."""
+    """The number of answered requests, their latencies, rejections by status, and locations of created resources."""
 
     requests: int = 0
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
-    refused: dict[int, int] = field(default_factory=dict)
+    rejected: dict[int, int] = field(default_factory=dict)
     locations: list[str] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
-        """Requests answered in a second."""
+        """The number of answered requests per second."""
         return self.requests / self.seconds
 
 
@@ -72,7 +71,7 @@ async def _connection(port: int, make_request: MakeRequest, numbers: object, res
             if location is not None:
                 result.locations.append(location)
             if status >= 300:
-                result.refused[status] = result.refused.get(status, 0) + 1
+                result.rejected[status] = result.rejected.get(status, 0) + 1
     finally:
         writer.close()
 

@@ -1,4 +1,4 @@
-"""The mirror alone: against bare statements of the driver on the same server, table and durability."""
+"""The mirror alone, compared with plain driver statements with the same server, table and durability."""
 
 import asyncio
 import secrets
@@ -48,14 +48,14 @@ async def measure(report: Report) -> None:
 
 
 def _reachable(folder: str) -> Path:
-    """The folder, opened to the account that runs PostgreSQL where this process is root."""
+    """The folder, accessible to the account that runs PostgreSQL if this process is root."""
     path = Path(folder)
     path.chmod(0o755)
     return path
 
 
 async def _alone(report: Report, target: EmbeddedPostgresRecordStore) -> None:
-    """Rounds of each in turn, so that a machine that drifts drifts for both."""
+    """Rounds in turn, so that changes in the machine's speed affect all variants."""
     bare_times, mirror_times, batched_times = [], [], []
     async with await psycopg.AsyncConnection.connect(target.url, autocommit=True) as connection:
         bare = _BareUpsert(connection)
@@ -172,7 +172,7 @@ async def _per_second(
 
 
 class _BareUpsert:
-    """What anybody would write: one guarded upsert of the same row, prepared, committed by itself."""
+    """The usual alternative: one prepared upsert of the same row with a version check, committed by itself."""
 
     def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Server processes under measurement: started on a free port, asked, stopped by process id."""
+"""Measured server processes: started on a free port, and stopped by process id."""
 
 import json
 import os
@@ -39,14 +39,14 @@ class ServerProcess:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def resident_mib(self) -> float:
-        """Memory the process holds."""
+        """The resident memory of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def ask(
         self, path: str, body: object = None, token: str | None = None, *, method: str | None = None
     ) -> dict[str, Any]:
-        """The document that one request is answered with. Without `method` a body is posted."""
+        """The JSON answer to one request. The default `method` with a body is POST."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         if body is not None:
             request.data = json.dumps(body).encode()
@@ -58,7 +58,7 @@ class ServerProcess:
             return decoded
 
     def confirmed(self, token: str) -> str:
-        """How many entries the target holds once none is on its way: no figure stands for writes never mirrored."""
+        """The sync totals once no entry is pending, as proof that the measured writes were mirrored."""
         deadline = time.monotonic() + MIRRORED_SECONDS_MAX
         while True:
             totals = self.ask("/v1/sync/metrics", token=token)["totals"]
@@ -68,14 +68,14 @@ class ServerProcess:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """An unused port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @contextmanager
 def trivial_server() -> Iterator[ServerProcess]:
-    """The application that does nothing."""
+    """A server of the application that does nothing."""
     port = free_port()
     with _running([sys.executable, "-m", "benchmarks.trivial", str(port)], port, "/thing", {}) as server:
         yield server
@@ -83,7 +83,7 @@ def trivial_server() -> Iterator[ServerProcess]:
 
 @contextmanager
 def service(settings: Mapping[str, str]) -> Iterator[ServerProcess]:
-    """Tandem with these settings, in a data directory of its own unless one is named."""
+    """Tandem with these settings, in a new data directory unless one is set."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)

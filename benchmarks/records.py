@@ -47,7 +47,7 @@ def entry_record(record: Record, before: Record | None, entry_number: int) -> Re
 
 
 def task_change(number: int, version: int, entry_number: int) -> ChangeSet:
-    """The change set that brings a task to a version."""
+    """The change set that creates a version of a task."""
     record = task_record(number, version)
     before = None if version == 1 else task_record(number, version - 1)
     entry = entry_record(record, before, entry_number)

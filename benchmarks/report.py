@@ -1,4 +1,4 @@
-"""How a figure is told: as a ratio against a ceiling, with its raw figures and the bound it is held to."""
+"""Figures and their report: ratios against ceilings, with raw figures and bounds."""
 
 import platform
 import statistics
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; `holds` says whether it keeps its bound, None where it has none."""
+    """One measured value; `holds` says whether it is within its bound, None without a bound."""
 
     name: str
     value: float
@@ -27,13 +27,13 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """Figures by section, printed as they come and kept for docs/benchmarks.md."""
+    """Figures by section, printed at once and collected for docs/benchmarks.md."""
 
     sections: dict[str, list[Figure]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, section: str, figure: Figure) -> None:
-        """Takes a figure and shows it."""
+        """Adds a figure and prints it."""
         if section not in self.sections:
             self.sections[section] = []
             print(f"\n## {section}\n\n{HEADER}", flush=True)
@@ -41,12 +41,12 @@ class Report:
         print(figure.row(), flush=True)
 
     def note(self, section: str, sentence: str) -> None:
-        """Says what could not be measured, and why; stands below the section's figures."""
+        """Adds a remark below the section's figures, such as why something was not measured."""
         self.notes.setdefault(section, []).append(sentence)
         print(f"\n{section}: {sentence}", flush=True)
 
     def text(self) -> str:
-        """Everything measured, as Markdown."""
+        """The whole report as Markdown."""
         parts = [
             "\n".join(
                 (
@@ -61,7 +61,7 @@ class Report:
 
 
 ORDINARY_ADDITIONS_SECONDS = 0.13
-"""What three million additions take on an ordinary machine of 2025, on which the bounds in seconds were set."""
+"""The time for three million additions on an ordinary machine of 2025, to which bounds in seconds refer."""
 
 HEADER = "| figure | measured | bound | holds | raw |\n|---|---:|---|---|---|"
 
@@ -77,7 +77,7 @@ def at_most(name: str, value: float, bound: float, *, raw: str, unit: str = "") 
 
 
 def machine() -> str:
-    """What this ran on, in one line."""
+    """The machine, in one line."""
     cores = Path("/proc/cpuinfo").read_text().count("processor\t") if Path("/proc/cpuinfo").exists() else 0
     return (
         f"{platform.system()} {platform.machine()}, {cores or '?'} cores, Python {platform.python_version()}"
@@ -85,9 +85,9 @@ def machine() -> str:
 
 
 def additions_seconds(rounds: int = 3) -> float:
-    """How long this machine takes for three million additions, least of so many: what absolute times are worth.
+    """The time of this machine for three million additions, the least of several rounds, to compare absolute times.
 
-    CPU time of the thread, so that others at work here slow it as they slow what is measured, and no more.
+    It is CPU time of the thread, so other load affects it as it affects the measurements.
     """
     seconds = []
     for _ in range(rounds):
@@ -99,7 +99,7 @@ def additions_seconds(rounds: int = 3) -> float:
 
 
 def slowness() -> float:
-    """How many times slower than an ordinary machine this one is at this moment."""
+    """How much slower than an ordinary machine this one is at present."""
     return additions_seconds(1) / ORDINARY_ADDITIONS_SECONDS
 
 

@@ -1,9 +1,8 @@
-"""What a request costs the service's process, beside what it costs a usual service of this kind: CPU, over HTTP.
+"""The CPU time of a request over HTTP in the service's process, compared with a usual service of this kind.
 
-That service is Django over MongoDB and PostgreSQL. Its figures were taken on an ordinary machine, so each of ours is
-told twice: as measured here, and divided by how much slower this machine adds numbers, which is all that one loop can
-tell. What databases take in processes of their own is counted for neither; MontyDB works inside our process and is
-counted.
+That service is Django over MongoDB and PostgreSQL. Its figures were measured on an ordinary machine, so each of ours is
+reported twice: as measured here, and divided by the slowness of this machine at adding numbers. The CPU time of
+databases in processes of their own is not counted for either; MontyDB runs inside our process and is counted.
 """
 
 import json
@@ -28,7 +27,7 @@ EXPANDED = "expand=labels,assignee"
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What the usual service takes for a kind of request, and the share of it that ours may take."""
+    """The CPU time of the usual service for a kind of request, and the share of it that ours may take."""
 
     name: str
     ms: float
@@ -43,12 +42,12 @@ CREATE_AND_ASSIGN = Usual("create a task and assign it, two requests, mirrored",
 
 @dataclass(slots=True)
 class Machine:
-    """How many times slower than an ordinary machine this one was, asked again before every round."""
+    """How much slower than an ordinary machine this one was, measured again before every round."""
 
     factors: list[float] = field(default_factory=list)
 
     def note(self) -> None:
-        """Asks once more."""
+        """Measures once more."""
         self.factors.append(slowness())
 
     @property
@@ -62,7 +61,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many requests of each kind make a round; as many of the smallest warm the service up."""
+    """The number of requests of each kind in a round; the smallest number also warms the service up."""
 
     reads: int
     lists: int
@@ -73,14 +72,14 @@ class Sizes:
 
 OVER_MONTY = Sizes(reads=1_500, lists=400, writes=600)
 OVER_STAND_IN = Sizes(reads=400, lists=60, writes=60, writers=1)
-"""It sorts whole collections and takes a long time over transactions; that costs the service nothing but patience. Two
-that create tasks in one project at once conflict there and repeat, which costs the service, too: one writer.
+"""The stand-in sorts whole collections and is slow at transactions, which only makes the service wait. Concurrent
+creates in one project conflict there and are retried, which would cost the service CPU, so there is one writer.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of request: how to make the numbered one, and how many of them make a round."""
+    """One kind of request: a function from its number to the request, and the number of requests in a round."""
 
     make: MakeRequest
     requests: int
@@ -88,19 +87,19 @@ class Kind:
 
 
 Rounds = Sequence[float]
-"""CPU of the server for each request, in ms, round by round."""
+"""The server's CPU time per request in ms, for each round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tells figures of one arrangement of stores beside those of the usual service."""
+    """Reports the figures of one topology of stores, compared with those of the usual service."""
 
     report: Report
     stores: str
     machine: Machine
 
-    def tell(self, usual: Usual, rounds: Rounds, raw: str) -> None:
-        """Two lines: what was measured, and the same for an ordinary machine."""
+    def add(self, usual: Usual, rounds: Rounds, raw: str) -> None:
+        """Adds two figures: as measured, and scaled to an ordinary machine."""
         against = f"1/{usual.share} of the usual service's {usual.ms:g} ms"
         each = ", ".join(f"{ms:.2f}" for ms in rounds)
         here = f"{against}; as measured on this machine, rounds {each} ms; {raw}"
@@ -109,7 +108,7 @@ class Comparison:
         self._add(f"{usual.name}, scaled", usual, self.scaled_ms(rounds), scaled)
 
     def scaled_ms(self, rounds: Rounds) -> float:
-        """What it would be on an ordinary machine, as far as the additions can tell."""
+        """The estimate for an ordinary machine, from the speed of additions."""
         return _median(rounds) / self.machine.factor
 
     def _add(self, name: str, usual: Usual, ms: float, raw: str) -> None:
@@ -118,7 +117,7 @@ class Comparison:
 
 
 async def measure(report: Report) -> None:
-    """Each arrangement of two stores with everything that costs: permissions, audit, mirror, access lines."""
+    """Each topology of two stores with all features: permissions, audit, mirror, access log."""
     with service(MONTY) as server:
         await measure_arrangement(report, server, "MontyDB on disk to PostgreSQL", OVER_MONTY)
     with stand_in_mongo() as uri, service({**DUAL, "MONGODB_URI": uri}) as server:
@@ -126,18 +125,22 @@ async def measure(report: Report) -> None:
 
 
 async def measure_arrangement(report: Report, server: ServerProcess, stores: str, sizes: Sizes) -> None:
-    """Reads first: what is written afterwards changes what lists hold."""
+    """Measures reads first, because the writes change the lists."""
     world, machine = team_at_work(server), Machine()
     one, bare, listed, bare_list = await _reading(server, world, machine, sizes)
     created, assigned = await _writing(server, world, machine, sizes)
     confirmed = server.confirmed(world.admin.token)
     both = [make + give for make, give in zip(created, assigned, strict=True)]
-    beside = Comparison(report, stores, machine)
-    beside.tell(GET, one, f"without labels and assignee {beside.scaled_ms(bare):.3f} ms scaled")
-    beside.tell(LIST, listed, f"without labels and assignee {beside.scaled_ms(bare_list):.3f} ms scaled")
-    told = f"in a project, with labels and due date, {sizes.writers} at once; {confirmed}"
-    beside.tell(CREATE, created, told)
-    beside.tell(CREATE_AND_ASSIGN, both, f"the assignment alone {beside.scaled_ms(assigned):.3f} ms scaled")
+    comparison = Comparison(report, stores, machine)
+    comparison.add(GET, one, f"without labels and assignee {comparison.scaled_ms(bare):.3f} ms scaled")
+    comparison.add(
+        LIST, listed, f"without labels and assignee {comparison.scaled_ms(bare_list):.3f} ms scaled"
+    )
+    details = f"in a project, with labels and due date, {sizes.writers} at once; {confirmed}"
+    comparison.add(CREATE, created, details)
+    comparison.add(
+        CREATE_AND_ASSIGN, both, f"the assignment alone {comparison.scaled_ms(assigned):.3f} ms scaled"
+    )
     for name, many, single in (
         ("with labels and assignee", listed, one),
         ("without them", bare_list, bare),
@@ -149,7 +152,7 @@ async def measure_arrangement(report: Report, server: ServerProcess, stores: str
 
 
 async def _reading(server: ServerProcess, world: TeamWorld, machine: Machine, sizes: Sizes) -> list[Rounds]:
-    """All kinds in turn, so that a machine that drifts drifts for all."""
+    """All kinds in turn, so that changes in the machine's speed affect all of them."""
     token = world.member.token
     page = f"/v1/tasks?limit={SHOWN}"
     whole = [get(f"/v1/tasks/{id_}?{EXPANDED}", token) for id_ in world.shown]
@@ -172,7 +175,7 @@ async def _reading(server: ServerProcess, world: TeamWorld, machine: Machine, si
 async def _writing(
     server: ServerProcess, world: TeamWorld, machine: Machine, sizes: Sizes
 ) -> tuple[Rounds, Rounds]:
-    """Tasks made, then exactly these assigned; each round ends when all of it is mirrored."""
+    """Creates tasks and assigns them; each round ends when all changes are mirrored."""
     token, admin = world.member.token, world.admin.token
     new = [post("/v1/tasks", json.dumps(world.task_body(n)).encode(), token) for n in range(SHOWN)]
     assignee = json.dumps({"assigneeId": world.owner.id, "assigneeType": "USER"}).encode()
@@ -194,8 +197,8 @@ async def _writing(
 async def _round(
     server: ServerProcess, kind: Kind, machine: Machine, *, admin: str | None = None
 ) -> tuple[float, LoadResult]:
-    """CPU of each request in ms, and what came of them. With an administrator's token the round ends when everything is
-    mirrored.
+    """The CPU time of each request in ms, and the results. With an administrator's token the round ends when all
+    changes are mirrored.
     """
     machine.note()
     began = server.cpu_seconds()
@@ -203,8 +206,8 @@ async def _round(
     if admin is not None:
         server.confirmed(admin)
     cpu_ms = (server.cpu_seconds() - began) / result.requests * 1_000
-    if result.refused:
-        raise RuntimeError(f"the server refused requests: {result.refused}")
+    if result.rejected:
+        raise RuntimeError(f"the server rejected requests: {result.rejected}")
     return cpu_ms, result
 
 

@@ -1,6 +1,6 @@
 """A TCP proxy that adds delay: `python -m benchmarks.slow_link PORT SOCKET MILLISECONDS`, run as a process of its own.
 
-SOCKET is the path of a Unix socket. Every chunk waits half of the time on its way, so a round trip takes all of it.
+SOCKET is the path of a Unix socket. Every chunk is delayed by half of the time, so a round trip takes all of it.
 """
 
 import contextlib

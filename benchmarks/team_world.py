@@ -1,4 +1,4 @@
-"""People at work in the service under measurement, made over HTTP: a team, its project, labels and tasks."""
+"""The data of the measured service, created over HTTP: a team with its project, labels and tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ DESCRIPTION = "Line the basin with two layers and let them overlap by a hand. " 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who has signed in."""
+    """A signed-in user."""
 
     id: str
     token: str = field(repr=False)
@@ -26,11 +26,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class TeamWorld:
-    """What the requests under measurement are about.
+    """The data for the measured requests.
 
-    `member` is a plain member of the team and of others: what he sees he sees by belonging to it, and most tasks he
-    does not see. `shown` are the tasks that his first page holds, newest first: labels on each, most given to
-    somebody, some watched by him.
+    `member` is a plain member of this team and of others, sees tasks only through these memberships, and does not see
+    most tasks. `shown` are the tasks on their first page, newest first: all have labels, most are assigned, and the
+    member watches some.
     """
 
     admin: Person
@@ -42,7 +42,7 @@ class TeamWorld:
     shown: tuple[str, ...]
 
     def task_body(self, number: int) -> dict[str, Any]:
-        """A new task of the project, with everything that people usually fill in."""
+        """A new task of the project, with all usual fields."""
         labels = [self.label_ids[(number + step) % LABELS] for step in range(LABELS_EACH)]
         return {
             "title": f"Dig pond {number}",
@@ -55,7 +55,7 @@ class TeamWorld:
 
 
 def team_at_work(server: ServerProcess) -> TeamWorld:
-    """Makes it in a service that is empty: whoever signs in first administers it, so that is somebody else."""
+    """Creates the data in an empty service. Its first user is its administrator, and is therefore a separate user."""
     admin, owner, member = (_signed_in(server, name) for name in ("admin", "owner", "member"))
     teams = [_team(server, owner, member, number) for number in range(OTHER_TEAMS + 1)]
     project = {"name": "Pond", "teamId": teams[0]}
@@ -77,7 +77,7 @@ def team_at_work(server: ServerProcess) -> TeamWorld:
     page = server.ask(f"/v1/tasks?limit={SHOWN}", token=member.token)["items"]
     shown = tuple(task["id"] for task in page)
     for number, task_id in enumerate(shown):
-        _arrange(server, world, task_id, number)
+        _assign_and_watch(server, world, task_id, number)
     return TeamWorld(admin, owner, member, world.team_id, world.project_id, world.label_ids, shown)
 
 
@@ -87,8 +87,8 @@ def _bulk(server: ServerProcess, operations: Sequence[object], person: Person) -
         server.ask("/v1/tasks/bulk", {"operations": part}, person.token)
 
 
-def _arrange(server: ServerProcess, world: TeamWorld, task_id: str, number: int) -> None:
-    """Of four tasks one is the team's, two are somebody's, one is nobody's; every third is watched."""
+def _assign_and_watch(server: ServerProcess, world: TeamWorld, task_id: str, number: int) -> None:
+    """Of four tasks one is assigned to the team, two to users, and one is unassigned; every third is watched."""
     assignees = (
         {"assigneeId": world.team_id, "assigneeType": "TEAM"},
         {"assigneeId": world.member.id, "assigneeType": "USER"},

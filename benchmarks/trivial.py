@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 
 
 class Body(msgspec.Struct):
-    """About as much as a task."""
+    """A body of about the size of a task."""
 
     title: str
     description: str
@@ -17,18 +17,18 @@ class Body(msgspec.Struct):
 
 @get("/thing")
 async def read_thing() -> dict[str, str]:
-    """Answers 70 bytes."""
+    """Answers with 70 bytes."""
     return {"id": "65f1c0ffee65f1c0ffee65f1", "title": "Dig the pond, line it, fill it"}
 
 
 @post("/thing")
 async def make_thing(data: JSONBody[Body]) -> Body:
-    """Answers what it was given."""
+    """Answers with the body of the request."""
     return data
 
 
 def main() -> None:
-    """Serves on the port that was given."""
+    """Serves on the given port."""
     app = Litestar([read_thing, make_thing], openapi_config=None, logging_config=None)
     uvicorn.run(
         app,

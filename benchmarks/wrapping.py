@@ -1,4 +1,4 @@
-"""What everything around a handler costs: request id, access line, counters, errors, a token seen before."""
+"""The cost of the layers around a handler: request id, access log, counters, errors, a cached token."""
 
 import io
 import time
@@ -27,7 +27,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 async def measure(report: Report) -> None:
-    """The same handler bare and wrapped, called in turn inside this process, CPU time of the thread."""
+    """The same handler bare and wrapped, called in turn in this process: CPU time of the thread."""
     tokens = JwtTokens(load_key_pair(None, None), clock=SystemClock())
     token = tokens.issue(Identity("a" * 24, frozenset())).access_token
     authentication = Authentication(tokens)

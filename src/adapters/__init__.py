@@ -1,1 +1,1 @@
-"""Everything with a driver, a format or a file behind it."""
+"""Adapters: the ports implemented with database drivers, file formats and cryptography."""

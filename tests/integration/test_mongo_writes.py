@@ -10,12 +10,12 @@ from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.errors import DuplicateKey, StaleVersion
 from adapters.mongo.transactions import Transaction
-from adapters.mongo.writes import Reliance, Write, commit_writes, write_in_turn, write_together
+from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_in_turn, write_together
 from tests.servers.mongo import MongoDatabase
 from tests.unit.contracts.builders import change_set, entry, label, numbered_id, put, task
 
 Database = AsyncDatabase[dict[str, Any]]
-Writer = Callable[[list[Write | Reliance]], Awaitable[None]]
+Writer = Callable[[list[Write | VersionCheck]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def database(mongo_database: MongoDatabase) -> AsyncIterator[Database]:
 def written(request: pytest.FixtureRequest, database: Database) -> Writer:
     """Sends writes in one transaction."""
 
-    async def write(writes: list[Write | Reliance]) -> None:
+    async def write(writes: list[Write | VersionCheck]) -> None:
         transaction = Transaction(database.client, ReadConcern())
         await transaction.run(lambda session: request.param(database, writes, session))
 

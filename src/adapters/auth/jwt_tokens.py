@@ -33,7 +33,7 @@ _OWN_CLOCK: jwt.types.Options = {
     "verify_nbf": False,
     "strict_aud": True,
 }
-"""Instants are compared with the port Clock, and expiry on every use of a cached token; PyJWT leaves both to us."""
+"""PyJWT does not check times: they are compared with the port Clock, expiry on every use of a cached token."""
 
 
 class _Claims(msgspec.Struct):
@@ -125,7 +125,7 @@ class JwtTokens:
         if not is_id(claims.sub) or not (claims.sid is None or is_id(claims.sid)):
             raise Unauthenticated("The access token is malformed.")
         if claims.iat > self._clock.now().timestamp() + CLOCK_SKEW_SECONDS:
-            raise Unauthenticated("The access token comes from the future; check the clocks.")
+            raise Unauthenticated("The access token was issued in the future; check the clocks.")
         identity = Identity(claims.sub, frozenset(claims.grants), claims.sid)
         return _Verified(identity, datetime.fromtimestamp(claims.exp, UTC))
 
@@ -140,12 +140,12 @@ class JwtTokens:
             header = jwt.get_unverified_header(access_token)
             key = self._keys.accepted.get(header.get("kid", ""))
             if header.get("typ") != KIND or key is None:
-                raise Unauthenticated("The access token was not signed by us.")
+                raise Unauthenticated("The access token was not signed by this service.")
             claims = jwt.decode(
                 access_token, key, [ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_OWN_CLOCK
             )
             return msgspec.convert(claims, _Claims)
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
-            raise Unauthenticated("The access token was made for another service.") from error
+            raise Unauthenticated("The access token was issued for another service.") from error
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError) as error:
             raise Unauthenticated("The access token is not valid.") from error

@@ -32,7 +32,7 @@ class UnusableKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """The signing key, and every accepted public key by its id: its own, earlier ones, the next one.
+    """The signing key, and the accepted public keys by id: its own, earlier ones, the next one.
 
     A key's id is a digest of its public half, so it is the same in every process.
     """
@@ -78,7 +78,7 @@ def _public_keys(text: str) -> dict[str, RSAPublicKey]:
     pems = _PUBLIC_PEM.findall(_pem(text))
     if not 1 <= len(pems) <= PUBLIC_KEYS_MAX or _PUBLIC_PEM.sub(b"", _pem(text)).strip():
         raise UnusableKey(
-            f"PUBLIC_KEY is not 1 to {PUBLIC_KEYS_MAX} public keys in PEM, one after the other."
+            f"PUBLIC_KEY must contain 1 to {PUBLIC_KEYS_MAX} public keys in PEM, one after the other."
         )
     keys = [_public_key(pem) for pem in pems]
     return {_key_id(key): key for key in keys}

@@ -83,7 +83,7 @@ class OpenIdProvider:
         id_token = answer.document.get("id_token")
         if answer.status == 200 and isinstance(id_token, str):
             return id_token
-        raise _refusal(answer)
+        raise _rejection(answer)
 
     async def _claims(self, id_token: str) -> dict[str, Any]:
         try:
@@ -106,7 +106,7 @@ class OpenIdProvider:
             raise SignInFailed(SignInFailure.IDENTITY, type(error).__name__) from error
 
 
-def _refusal(answer: ProviderAnswer) -> SignInFailed:
+def _rejection(answer: ProviderAnswer) -> SignInFailed:
     if answer.status >= 500 or answer.status == 429:
         return SignInFailed(SignInFailure.PROVIDER_UNAVAILABLE, f"status {answer.status}")
     if answer.document.get("error") == "invalid_grant":

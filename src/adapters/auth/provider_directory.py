@@ -77,15 +77,17 @@ class ProviderDirectory:
 
     async def _document(self, url: str) -> Mapping[str, Any]:
         if self._failed_at is not None and time.monotonic() - self._failed_at < self._failure_seconds:
-            raise SignInFailed(SignInFailure.PROVIDER_UNAVAILABLE, "it did not answer a moment ago")
+            raise SignInFailed(
+                SignInFailure.PROVIDER_UNAVAILABLE, "the previous request to the provider failed"
+            )
         try:
-            return await self._asked(url)
+            return await self._requested(url)
         except SignInFailed:
             # The pause starts with the failure itself, and a cancelled caller does not start it.
             self._failed_at = time.monotonic()
             raise
 
-    async def _asked(self, url: str) -> Mapping[str, Any]:
+    async def _requested(self, url: str) -> Mapping[str, Any]:
         answer = await self._client.get(url)
         if answer.status != 200:
             raise SignInFailed(SignInFailure.PROVIDER_UNAVAILABLE, f"status {answer.status}")

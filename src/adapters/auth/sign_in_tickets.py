@@ -49,14 +49,14 @@ class SignInTickets:
         """The attempt of this browser. Raises SignInFailed unless the ticket is genuine, current and has this state."""
         read = _TICKET.fullmatch(ticket or "")
         if read is None:
-            raise SignInFailed(SignInFailure.STATE, "the browser brought no ticket")
+            raise SignInFailed(SignInFailure.STATE, "the browser sent no ticket")
         expected = self._derived("ticket", f"{read['state']}.{read['ends']}")
         if not hmac.compare_digest(read["mark"], expected):
-            raise SignInFailed(SignInFailure.STATE, "the ticket is not ours")
+            raise SignInFailed(SignInFailure.STATE, "the ticket has no valid signature")
         if not hmac.compare_digest(read["state"].encode(), state.encode("utf-8", "replace")):
             raise SignInFailed(SignInFailure.STATE, "the state belongs to another sign-in")
         if int(read["ends"]) <= self._clock.now().timestamp():
-            raise SignInFailed(SignInFailure.STATE, "the ticket is too old")
+            raise SignInFailed(SignInFailure.STATE, "the ticket has expired")
         return self._attempt(read["state"])
 
     def _attempt(self, state: str) -> Attempt:

@@ -14,13 +14,13 @@ from domain.errors import Conflict, StoreUnavailable
 NOTICE_ID = "cache-bypass"
 
 LOOK_SECONDS = 1.0
-"""A process reads from the cache only if it looked for a notice this recently."""
+"""A process reads from the cache only if it checked for a notice this recently."""
 
 
 class BypassNotice:
     """A control record whose version rises when a writer cannot reach the cache.
 
-    While a process reads from the cache, it looks at the version at least every `look_seconds` (the same in every
+    While a process reads from the cache, it checks the version at least every `look_seconds` (the same in every
     process), and stops when it has changed: for `copy_seconds`, in which the outdated copies expire, and for the time
     in which the notice covers further writes. No two clocks are compared.
     """
@@ -44,7 +44,7 @@ class BypassNotice:
         return time.monotonic() < self._suspended_until
 
     def allows_reading(self) -> bool:
-        """Whether a read that begins now may use the cache. Looks again in the background in time."""
+        """Whether a read that begins now may use the cache. Starts the next check in the background in time."""
         age_seconds = time.monotonic() - self._looked_at
         if age_seconds > self._look_seconds / 2 and self._look is None:
             self._look = asyncio.get_running_loop().create_task(self._look_again())
@@ -62,7 +62,7 @@ class BypassNotice:
         await asyncio.sleep(max(0.0, self._effective_at - time.monotonic()))
 
     async def close(self) -> None:
-        """Waits for the look that is under way."""
+        """Waits for the check in progress."""
         if self._look is not None:
             await asyncio.wait([self._look])
 
@@ -71,7 +71,7 @@ class BypassNotice:
         try:
             version = await self._stored_version()
         except StoreUnavailable as error:
-            logger.debug("No look for a bypass notice, so reads go to the store: {}", error)
+            logger.debug("Could not check for a bypass notice; reads go to the store: {}", error)
             return
         finally:
             self._look = None

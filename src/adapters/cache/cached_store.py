@@ -17,12 +17,12 @@ CACHED_COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
 """Their records change only with their version; audit entries and control records do not."""
 
 FLIGHT_SECONDS_MAX = 1.0
-"""How long a read waits for the same read by another request before it asks the store itself."""
+"""How long a read waits for the same read by another request before it reads the store itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """How many records read by id the cache had and did not have, and whether it is in use at present."""
+    """The hits and misses of reads by id, and whether the cache is in use."""
 
     hits: int
     misses: int
@@ -44,7 +44,7 @@ class CachedStore(WrappedStore):
 
     @property
     def statistics(self) -> CacheStatistics:
-        """Since the start of the process."""
+        """The statistics since the start of the process."""
         is_suspended = self._notice is not None and self._notice.is_suspended
         return CacheStatistics(self._hits, self._misses, self._cache.in_use and not is_suspended)
 
@@ -58,23 +58,25 @@ class CachedStore(WrappedStore):
         """All from the cache or all from the store: a mixture could show half a change set."""
         if not ids or collection not in CACHED_COLLECTIONS or not self._may_read_cache():
             return await self._inner.fetch(collection, ids)
-        wanted = tuple(dict.fromkeys(ids))
-        found = await self._cache.look_up(collection, wanted)
-        flight = self._flights.get((collection, wanted))
-        if len(found.records) < len(wanted) and flight is not None:
+        unique_ids = tuple(dict.fromkeys(ids))
+        found = await self._cache.look_up(collection, unique_ids)
+        flight = self._flights.get((collection, unique_ids))
+        if len(found.records) < len(unique_ids) and flight is not None:
             await asyncio.wait([flight], timeout=FLIGHT_SECONDS_MAX)
-            # That read may have begun before a commit that this one must see; a copy is never too old.
-            again = await self._cache.look_up(collection, wanted)
+            # That read may have begun before a commit that this read must include; a copy is never too old.
+            again = await self._cache.look_up(collection, unique_ids)
             found = LookUp(again.records, again.lease or found.lease)
         self._hits += len(found.records)
-        self._misses += len(wanted) - len(found.records)
-        if len(found.records) == len(wanted):
+        self._misses += len(unique_ids) - len(found.records)
+        if len(found.records) == len(unique_ids):
             return {record_id: record for record_id, record in found.records.items() if record is not None}
-        return await self._read_through(collection, wanted, found)
+        return await self._read_through(collection, unique_ids, found)
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        answers = await asyncio.gather(*(self.fetch(collection, ids) for collection, ids in wanted.items()))
-        return dict(zip(wanted, answers, strict=True))
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        answers = await asyncio.gather(
+            *(self.fetch(collection, ids) for collection, ids in ids_by_collection.items())
+        )
+        return dict(zip(ids_by_collection, answers, strict=True))
 
     async def commit(self, change_set: ChangeSet) -> None:
         """If the outcome is unknown, the write lease stays, and reads of these records go to the store."""
@@ -86,7 +88,7 @@ class CachedStore(WrappedStore):
         try:
             await self._inner.commit(change_set)
         except (Conflict, RuleBroken, MirrorPending):
-            # A copy that this change relied on may be stale; whoever repeats the change then reads the store.
+            # Copies of the read checks may be stale. Without them a retry of the change reads the store.
             read_checks = _cached((check.collection, check.record_id) for check in change_set.read_checks)
             await self._invalidate([*keys, *read_checks], lease)
             raise
@@ -104,17 +106,15 @@ class CachedStore(WrappedStore):
     def _may_read_cache(self) -> bool:
         return self._cache.in_use and (self._notice is None or self._notice.allows_reading())
 
-    async def _read_through(
-        self, collection: str, wanted: tuple[str, ...], found: LookUp
-    ) -> dict[str, Record]:
-        question = (collection, wanted)
+    async def _read_through(self, collection: str, ids: tuple[str, ...], found: LookUp) -> dict[str, Record]:
+        question = (collection, ids)
         flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if question not in self._flights:
             self._flights[question] = flight
         try:
-            records = await self._inner.fetch(collection, wanted)
+            records = await self._inner.fetch(collection, ids)
             if found.lease is not None:
-                unknown = {id: records.get(id) for id in wanted if id not in found.records}
+                unknown = {id: records.get(id) for id in ids if id not in found.records}
                 await self._cache.fill(collection, unknown, lease=found.lease)
             return records
         finally:

@@ -18,7 +18,7 @@ _DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
 def encoded(record: Record | None) -> bytes | None:
     """None if the record is too large or would not decode to an equal one. No record is a copy too."""
     if any(isinstance(value, datetime) and value.tzinfo is None for value in (record or {}).values()):
-        return None  # it would come back as text
+        return None  # it would decode to a text
     try:
         data = _ENCODER.encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError):

@@ -19,7 +19,7 @@ LEASED_MAX = 50_000
 class MemoryCache:
     """A RecordCache for a store that only this process writes to. The least recently used copy is evicted first.
 
-    A read lease is the number of changes so far: after any change no reader fills in what it read before.
+    A read lease is the number of changes so far: after any change, earlier reads are not filled in.
     """
 
     shared_seconds = None

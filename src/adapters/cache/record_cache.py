@@ -5,7 +5,7 @@ began, whichever process committed. The order of events guarantees this; clocks 
 
 1. *Read-through.* A reader that finds no copy takes a read lease on the empty key, reads the store, and fills its copy
    in only if its lease is still there. An invalidation deletes the lease, so a slow reader cannot write back a stale
-   record. While one read is under way, the same read in the same process waits and looks again (single-flight).
+   record. While one read is in progress, the same read in the same process waits and looks again (single-flight).
 2. *Write lease, then invalidation after commit.* A writer puts a write lease on its keys before it commits. This
    deletes copies and read leases and keeps new ones out. After the commit the invalidation removes the lease. If the
    outcome is unknown or the process dies, the lease stays for WRITE_LEASE_SECONDS, which is longer than any commit.
@@ -89,7 +89,7 @@ class RecordCache(Protocol):
         """The copies of these records at one moment; takes a read lease on empty keys."""
 
     async def fill(self, collection: str, records: Mapping[str, Record | None], *, lease: str) -> None:
-        """Copies what the store answered after the look-up, by id, each if its read lease is still there."""
+        """Copies records, by id, that were read after the look-up; each only if its read lease is still there."""
 
     async def take_write_lease(self, keys: Sequence[RecordKey]) -> str | None:
         """Deletes the copies and read leases of these keys and keeps new ones out; None if this is not confirmed."""

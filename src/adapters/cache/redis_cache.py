@@ -159,7 +159,7 @@ class RedisCache:
             # Jitter keeps the processes of one service from reconnecting at the same moment.
             await asyncio.sleep(pause_ms / 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
             pause_ms = min(pause_ms * 2, self._settings.pause_ms_max)
-        # There is no await between the last look at the pending keys and this.
+        # There is no await between the last check of the pending keys and this.
         self._recovery = None
         logger.info("The cache is in use.")
 

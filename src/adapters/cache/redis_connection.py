@@ -16,7 +16,7 @@ Argument = str | bytes | int
 
 
 class CacheUnavailable(Exception):
-    """The server refused a call, or did not answer in time; then the call may still take effect."""
+    """The server rejected a call, or did not answer in time; in that case it may still take effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Call:
 
 
 class RedisConnection:
-    """Runs scripts. Calls made while a batch is under way are sent together in the next batch."""
+    """Runs scripts. Calls made while a batch is in progress are sent together in the next batch."""
 
     def __init__(self, url: str, *, timeout_ms: float, connect_timeout_ms: float) -> None:
         pool = ConnectionPool.from_url(
@@ -70,7 +70,7 @@ class RedisConnection:
             for call, answer in zip(batch, await self._answers(batch), strict=True):
                 if not call.answer.done():
                     call.answer.set_result(answer)
-        # There is no await between the last look at the queue and this.
+        # There is no await between the last check of the queue and this.
         self._sender = None
 
     async def _answers(self, batch: Sequence[_Call]) -> Sequence[Any]:
@@ -86,7 +86,7 @@ class RedisConnection:
                     # Servers close idle connections. Scripts may run twice.
                     await self._connection.disconnect(nowait=True)
                     return await self._exchange(batch)
-        except Exception as error:  # noqa: BLE001 - not even a fault of the driver may fail a request
+        except Exception as error:  # noqa: BLE001 - not even a bug in the driver may fail a request
             await self._connection.disconnect(nowait=True)
             return [error] * len(batch)
 
@@ -106,5 +106,5 @@ class RedisConnection:
     async def _response(self) -> Any:
         try:
             return await self._connection.read_response()
-        except ResponseError as refusal:
-            return refusal
+        except ResponseError as error:
+            return error

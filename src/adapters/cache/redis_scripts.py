@@ -1,4 +1,4 @@
-"""Lua scripts: what the Redis server does in one atomic step.
+"""Lua scripts, which the Redis server executes atomically.
 
 A value is `R` and the bytes of a copy, `L` and the token of a read lease, or `W` and the tokens of the write leases.
 Each script may run late or twice: a fill without its read lease does nothing, and everything else only deletes copies.

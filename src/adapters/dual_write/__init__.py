@@ -1,1 +1,1 @@
-"""The mirror: every write of the source reaches the target, whatever dies in between. Knows RecordStore, no driver."""
+"""The mirror: delivers every write of the source to the target, also after crashes. Uses RecordStore, no driver."""

@@ -10,7 +10,7 @@ from adapters.records.specs import AUDIT_LOGS
 
 PAGE = 500
 _AT = datetime(1970, 1, 1, tzinfo=UTC)
-"""Marks carry an instant that PENDING ones do not keep."""
+"""A mark requires an instant, which a PENDING one does not store."""
 
 
 async def adopt_unmirrored(source: RecordStore) -> int:

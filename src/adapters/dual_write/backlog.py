@@ -14,7 +14,7 @@ from domain.audit import SyncStatus
 
 TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 
-# Entries of one change set are numbered in one go, but those of other processes may lie between them.
+# Entries of one change set get their ids at once, but ids of other processes may lie between them.
 _INTERLEAVED_MAX = 64
 _CARRIED_MAX = 20_000
 
@@ -31,7 +31,7 @@ def unmirrored(collection: str, entity_id: str) -> Criterion:
 
 
 class Backlog:
-    """Pages of entries. What was committed together comes in one page, even if the page becomes longer."""
+    """Pages of entries. A page contains complete change sets, even if it becomes longer."""
 
     def __init__(self, source: RecordStore, *, settings: DualWriteSettings) -> None:
         self._source = source
@@ -44,8 +44,8 @@ class Backlog:
     async def horizon(self) -> str:
         """The newest entry older than the grace period; everything up to it is due. Empty where nothing is.
 
-        Younger ones still belong to the requests that wrote them. Measured by watching, not by the entries' times:
-        clocks of other machines may be wrong.
+        Newer entries still belong to the requests that wrote them. Ages are measured by observation and not by the
+        entries' times, because the clocks of other machines may be wrong.
         """
         now = asyncio.get_running_loop().time()
         newest = await self._find(_PENDING, Order(ID, descending=True), limit=1)
@@ -61,11 +61,11 @@ class Backlog:
     async def due(self, *, now: datetime, up_to: str | None) -> AsyncGenerator[list[Record], None]:
         """PENDING entries up to this id (None for all) and FAILED ones whose time has come, page by page.
 
-        Pages alternate, so that a stream of new entries does not starve the old failures, nor the other way round.
+        Pages alternate, so that neither new entries nor old failures starve the others.
         """
         pending = _PENDING if up_to is None else AllOf((_PENDING, Range(field=ID, at_most=up_to)))
         failed = AllOf((_FAILED, Range(field="syncNextAt", at_most=now)))
-        # Due later than any pause is long: the clock was set back since, and waiting until it catches up is too long.
+        # Due later than the longest pause allows: the clock has been set back, so these entries count as due.
         misdated = AllOf((_FAILED, Range(field="syncNextAt", above=now + self._pause_max)))
         streams = [
             self._pages(pending, _BY_ID),
@@ -132,7 +132,7 @@ class Backlog:
 
 
 def _whole_change_sets(entries: list[Record], *, is_last: bool) -> tuple[list[Record], list[Record]]:
-    """Those whose change set is complete in hand, and those that may go on in the next page."""
+    """The entries of complete change sets, and those whose change set may continue on the next page."""
     if is_last or len(entries) > _CARRIED_MAX:
         return entries, []
     unfinished = {entry["changeSetId"] for entry in entries[-_INTERLEAVED_MAX:]}

@@ -2,7 +2,7 @@
 
 from random import Random
 
-# Beyond this the pause has long reached its cap; keeps the power small after days of outage.
+# The pause has reached its maximum long before this number of attempts; the bound keeps the power small.
 _ATTEMPT_MAX = 30
 
 
@@ -17,4 +17,4 @@ class BackOff:
         """The pause after this many failed attempts, counted from one; the same for the same `jitter`."""
         doublings = min(max(attempt, 1), _ATTEMPT_MAX) - 1
         pause = min(self._first * float(2**doublings), self._longest)
-        return pause + Random(jitter).uniform(0, self._first)  # noqa: S311 - spreads, guards nothing
+        return pause + Random(jitter).uniform(0, self._first)  # noqa: S311 - jitter, not a secret

@@ -1,4 +1,4 @@
-"""Concurrent requests share one call to the target: what arrives during a flush goes together in the next one."""
+"""Batches concurrent requests: change sets that arrive during a flush are sent together in the next one."""
 
 import asyncio
 from collections import deque
@@ -14,7 +14,7 @@ from adapters.records.change_set import ChangeSet, Rejection
 from domain.errors import StoreUnavailable
 
 OnOutcome = Callable[[ChangeSet, Rejection | None, float], None]
-"""Called for each change set that the target answered for, with the milliseconds since it was handed in."""
+"""Called with each change set that has an outcome, and the milliseconds since it was submitted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +29,7 @@ class _Waiting:
 
 
 class MirrorBatcher:
-    """One flusher, no timer, no linger: alone a change set goes straight through.
+    """Runs one flush at a time and never delays one: a single change set is sent at once.
 
     Every waiter has its own answer and time-out. When the breaker opens, all waiters are released at once.
     """
@@ -46,10 +46,10 @@ class MirrorBatcher:
         target.breaker.when_opened(self._release_all)
 
     async def mirror(self, change_set: ChangeSet) -> bool:
-        """Hands it to the target and returns whether that confirmed, never later than the time-out.
+        """Sends a change set to the target. Returns within the time-out whether the target confirmed it.
 
-        Otherwise it was rejected, or it is left to the relay. Cancelling the caller does not cancel the mirroring.
-        Raises nothing of the target's.
+        An unconfirmed one was rejected or is left to the relay. Cancelling the caller does not cancel the mirroring.
+        Does not raise errors of the target.
         """
         if self._is_closed or self._target.breaker.is_open or len(self._queue) >= self._settings.queue_max:
             return False
@@ -65,7 +65,7 @@ class MirrorBatcher:
             deadline.cancel()
 
     async def close(self) -> None:
-        """Finishes what is in hand within the time-out; accepts nothing more."""
+        """Finishes the current flush within the time-out; accepts no more change sets."""
         self._is_closed = True
         if self._flusher is not None:
             _, late = await asyncio.wait((self._flusher,), timeout=self._timeout_ms / 1000)
@@ -93,7 +93,7 @@ class MirrorBatcher:
                 self._on_outcome(each.change_set, rejection, (now - each.since) * 1000)
                 each.resolve(is_confirmed=rejection is None)
         except StoreUnavailable as error:
-            # It is reported to the breaker already, and the entries are PENDING.
+            # The breaker already knows, and the entries are PENDING.
             logger.debug("{} change sets are left to the relay: {}", len(batch), error.message)
         except Exception:  # noqa: BLE001 - requests must not suffer from the mirror; the relay delivers the entries
             logger.exception("{} change sets could not be mirrored and are left to the relay", len(batch))

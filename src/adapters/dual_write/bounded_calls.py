@@ -1,7 +1,7 @@
-"""Calls into a store that may hang: awaited for a bounded time, then abandoned, and only so many of them.
+"""Calls to a store that may hang: each has a time limit, and the number of abandoned calls is bounded.
 
-Cancelling a call to a frozen server can itself hang for seconds (the driver asks the server to cancel), so a call that
-is late is told to stop but never awaited.
+Cancelling a call to a frozen server can itself hang for seconds (the driver asks the server to cancel), so a late call
+is cancelled but not awaited.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ class TimedOut(StoreUnavailable):
 
 
 class BoundedCalls:
-    """Runs calls within a time; remembers those it gave up until they end."""
+    """Runs calls with a time limit, and keeps track of abandoned ones until they end."""
 
     def __init__(self, *, abandoned_max: int) -> None:
         self._abandoned_max = abandoned_max
@@ -26,14 +26,14 @@ class BoundedCalls:
 
     @property
     def abandoned(self) -> int:
-        """How many late calls have not ended yet; never more than `abandoned_max`, save for cancelled callers."""
+        """The number of abandoned calls that still run: at most `abandoned_max`, plus those of cancelled callers."""
         return len(self._abandoned)
 
     async def within(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> T:
         """The call's result.
 
-        Raises TimedOut when it is late, StoreUnavailable without calling when too many late calls still hang, and
-        whatever the call raises.
+        Raises TimedOut if it is late, StoreUnavailable without calling if too many abandoned calls still hang, and all
+        errors of the call.
         """
         if len(self._abandoned) >= self._abandoned_max:
             call.close()
@@ -48,11 +48,11 @@ class BoundedCalls:
             self._abandon(task)
             raise TimedOut(f"The store did not answer within {timeout_ms:.0f} ms.")
         if task.cancelled():
-            raise StoreUnavailable("The store gave the call up.")
+            raise StoreUnavailable("The store cancelled the call.")
         return task.result()
 
     async def close(self, timeout_ms: float) -> None:
-        """Tells the abandoned calls to stop once more and waits for them, but not longer than this."""
+        """Cancels the abandoned calls again and waits for them, but not longer than this."""
         for task in self._abandoned:
             task.cancel()
         if self._abandoned:
@@ -66,5 +66,5 @@ class BoundedCalls:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
         if not task.cancelled():
-            # Read so that the loop does not report it as forgotten: nobody waits for it any more.
+            # Retrieved, because the event loop would report an exception that no caller retrieves.
             task.exception()

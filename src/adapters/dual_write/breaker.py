@@ -1,4 +1,4 @@
-"""Stops asking a target that does not answer."""
+"""Stops requests from calling a target that does not answer."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ from loguru import logger
 
 
 class CircuitBreaker:
-    """Closed while the target answers; opens on consecutive outages; closed again by the relay's probe alone.
+    """Closed while the target answers; opens after consecutive outages; only the relay's probe closes it again.
 
-    Requests never probe: while it is open no request pays for the target. A rejection is no outage.
+    While it is open, requests do not wait for the target. A rejection is not an outage.
     """
 
     def __init__(self, *, timeouts_max: int, errors_max: int) -> None:
@@ -18,11 +18,11 @@ class CircuitBreaker:
         self._errors = 0
         self._listeners: list[Callable[[], None]] = []
         self.reason: str | None = None
-        """Why it is open, in words safe to show; None while it is closed."""
+        """Why it is open, without secrets; None while it is closed."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the target is not asked at present; readiness reports it as down."""
+        """Whether calls to the target are blocked; readiness then reports the target as down."""
         return self.reason is not None
 
     def when_opened(self, listener: Callable[[], None]) -> None:
@@ -30,7 +30,7 @@ class CircuitBreaker:
         self._listeners.append(listener)
 
     def succeeded(self) -> None:
-        """The target answered. Does not close an open breaker: a late answer from before is no proof."""
+        """The target answered. Does not close an open breaker, because the answer may be a late one."""
         self._timeouts = self._errors = 0
 
     def timed_out(self, reason: str) -> None:
@@ -51,7 +51,7 @@ class CircuitBreaker:
         self.reason = reason
         if was_open:
             return
-        logger.warning("The target is not asked until it answers again: {}", reason)
+        logger.warning("The target is not called until it answers again: {}", reason)
         for listener in self._listeners:
             listener()
 

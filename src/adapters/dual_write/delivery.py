@@ -1,4 +1,4 @@
-"""Carries entries and the current state of their records to the target, and marks the outcomes in the source."""
+"""Delivers entries and the current states of their records to the target, and marks the outcomes in the source."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,12 +20,12 @@ from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from application.ports.clock import Clock
 
-# Each round may free a unique value for the next; longer chains go on with the next attempt.
+# Each round may free a unique value for the next one; longer chains continue with the next attempt.
 _ROUNDS_MAX = 3
 
 
 class Delivery:
-    """Delivers pages of entries; safe to repeat, and safe beside another one at the same work."""
+    """Delivers pages of entries; safe to repeat, and to run concurrently."""
 
     def __init__(
         self, source: RecordStore, target: MirrorTarget, *, settings: DualWriteSettings, clock: Clock
@@ -39,9 +39,9 @@ class Delivery:
     async def deliver(self, entries: Sequence[Record]) -> None:
         """Applies connected entries as one change set, with each record in its current state.
 
-        What the target rejects is applied again change set by change set, as it was committed and in that order; what
-        is still rejected counts an attempt. Raises StoreUnavailable for an outage of either store, which counts none;
-        what had been confirmed before it is marked.
+        If the target rejects them, the change sets are applied one by one, as committed and in that order; a change set
+        that is still rejected counts an attempt. Raises StoreUnavailable for an outage of either store, which counts no
+        attempt; entries that were confirmed before are marked.
         """
         current = await self._load(entries)
         await self._park([entry for entry in entries if key_of(entry) not in current])

@@ -1,4 +1,4 @@
-"""How many entries are in which state, without reading them: asked often, also by strangers, so it must stay cheap."""
+"""Counts entries by state. Unauthenticated callers request the counts often, so they must be cheap."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,17 +10,17 @@ from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNDELIVERED
 from domain.audit import SyncStatus
 
 TOTALS_AGE_SECONDS_MAX = 60.0
-"""How old the totals may be at most; only `synced` follows from them."""
+"""The largest age of the totals, from which only `synced` is derived."""
 TOTALS_REST = 100
-"""Totals are kept this many times as long as counting them took: fresh where that is cheap."""
+"""Totals are reused for this many times the duration of counting them."""
 
 T = TypeVar("T")
 Counts = Mapping[SyncStatus, int]
 
 
 class EntryCounts:
-    """Counts by collection. What waits is counted exactly, through the index that holds nothing else; what is synced
-    is the rest of a total that may be a minute old.
+    """Counts by collection. Undelivered entries are counted exactly, through their partial index; the number of synced
+    entries is derived from totals that may be a minute old.
     """
 
     def __init__(self, source: RecordStore) -> None:
@@ -66,7 +66,7 @@ class EntryCounts:
 
 
 class SharedAnswer(Generic[T]):
-    """One answer for all who ask at the same time or within `seconds` after it came. Errors are not kept."""
+    """Shares one answer between concurrent callers, and for `seconds` afterwards. Errors are not kept."""
 
     def __init__(self, ask: Callable[[], Awaitable[T]], *, seconds: float) -> None:
         self._ask = ask
@@ -74,14 +74,14 @@ class SharedAnswer(Generic[T]):
         self._asking: asyncio.Future[T] | None = None
 
     async def get(self) -> T:
-        """The answer. Raises what asking raises; cancelling one caller does not affect the others."""
+        """The answer. Raises the errors of `ask`; cancelling one caller does not affect the others."""
         if self._asking is None:
             self._asking = asyncio.ensure_future(self._ask())
             self._asking.add_done_callback(self._keep)
         return await asyncio.shield(self._asking)
 
     def forget(self) -> None:
-        """The next caller asks anew."""
+        """Discards the answer, so that the next caller gets a new one."""
         self._asking = None
 
     def _keep(self, asking: asyncio.Future[T]) -> None:

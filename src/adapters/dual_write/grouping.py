@@ -1,4 +1,4 @@
-"""What travels together: entries that depend on each other, and change sets in batches of a bounded size."""
+"""Groups entries that depend on each other, and forms batches of change sets with a bounded size."""
 
 from collections.abc import Iterable, Iterator
 

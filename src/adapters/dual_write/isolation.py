@@ -35,7 +35,7 @@ async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejec
         return await apply(change_sets)
     except StoreUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - one change set must not stop the others, whatever it does to the driver
+    except Exception as error:  # noqa: BLE001 - one change set must not stop the others, whatever error it causes in the driver
         if len(change_sets) == 1:
             return [_rejection(error, change_sets[0])]
     middle = len(change_sets) // 2
@@ -48,4 +48,4 @@ def _rejection(error: Exception, change_set: ChangeSet) -> Rejection:
     if isinstance(error, AlreadyExists | RuleBroken):
         return Rejection(error.message[:REASON_LENGTH_MAX])
     logger.opt(exception=error).error("The target failed on change set {}", change_set.entry_ids[:1])
-    return Rejection(f"The target failed on it ({type(error).__name__}).")
+    return Rejection(f"The target failed to store it ({type(error).__name__}).")

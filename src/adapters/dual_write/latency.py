@@ -1,4 +1,4 @@
-"""How long the target takes to confirm, by collection."""
+"""Latencies of the target's confirmations, by collection."""
 
 from collections import deque
 
@@ -13,7 +13,7 @@ class MirrorLatencies:
         self._samples: dict[str, deque[float]] = {}
 
     def note(self, collection: str, elapsed_ms: float) -> None:
-        """One confirmation."""
+        """Adds the latency of one confirmation."""
         samples = self._samples.get(collection)
         if samples is None:
             if len(self._samples) >= _COLLECTIONS_MAX:
@@ -22,6 +22,6 @@ class MirrorLatencies:
         samples.append(elapsed_ms)
 
     def quantile(self, collection: str, share: float) -> float | None:
-        """The time within which this share (0 to 1) of confirmations came; None without any."""
+        """The latency quantile (0 to 1) of a collection in milliseconds; None without confirmations."""
         samples = sorted(self._samples.get(collection, ()))
         return samples[min(int(share * len(samples)), len(samples) - 1)] if samples else None

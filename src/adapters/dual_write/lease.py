@@ -1,4 +1,4 @@
-"""One relay at a time among processes."""
+"""The lease that lets one process at a time run the relay."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ class RelayLease:
     """A control record of the source, taken and renewed by compare-and-set.
 
     No clock is shared: a process that waits for the lease watches its version, and takes it over when that has not
-    changed for `lease_ms` by its own monotonic clock. Two relays at once do no harm; the lease saves work.
+    changed for `lease_ms` by its own monotonic clock. Two concurrent relays do no harm; the lease only saves work.
     """
 
     def __init__(self, source: RecordStore, *, holder: str, lease_ms: int) -> None:
@@ -28,7 +28,7 @@ class RelayLease:
         self._watched_since = 0.0
 
     async def hold(self) -> bool:
-        """Takes or renews it where that is due. Returns whether it is held. Raises StoreUnavailable."""
+        """Takes or renews the lease if that is due. Returns whether this process has it. Raises StoreUnavailable."""
         now = asyncio.get_running_loop().time()
         if self._held_version is not None and now - self._renewed_at < self._lease_seconds / 3:
             return True
@@ -39,7 +39,10 @@ class RelayLease:
         return False
 
     async def release(self) -> None:
-        """Gives it back, so that another takes it at once. Harmless where it is not held. Raises StoreUnavailable."""
+        """Releases the lease, so that another process can take it at once. Harmless without it.
+
+        Raises StoreUnavailable.
+        """
         if self._held_version is not None:
             await self._write(None, self._held_version, asyncio.get_running_loop().time())
             self._held_version = None

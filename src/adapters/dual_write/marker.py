@@ -15,7 +15,7 @@ class Marker:
     """Buffers marks and writes them together.
 
     A mark that is lost (the buffer is full, the source is down, the process dies) costs one harmless replay by the
-    relay, so nothing ever waits for this.
+    relay, so no caller waits for marks.
     """
 
     def __init__(self, source: RecordStore, *, settings: DualWriteSettings) -> None:
@@ -27,7 +27,7 @@ class Marker:
         self._is_closed = False
 
     def mark(self, mark: DeliveryMark) -> None:
-        """Takes a mark, to be written soon; drops it where the buffer is full."""
+        """Adds a mark to the buffer, or drops it if the buffer is full."""
         if self._is_closed or len(self._waiting) >= self._settings.mark_queue_max:
             return
         self._waiting[mark.entry_id] = mark
@@ -37,7 +37,7 @@ class Marker:
             self._writer = asyncio.get_running_loop().create_task(self._write_until_empty())
 
     async def close(self) -> None:
-        """Writes what is left, within a bounded time; accepts nothing more."""
+        """Writes the remaining marks within a time limit; accepts no more marks."""
         self._is_closed = True
         self._batch_is_full.set()
         if self._writer is not None:
@@ -64,6 +64,8 @@ class Marker:
         try:
             await self._source.mark(batch)
         except StoreUnavailable as error:
-            logger.warning("{} marks were not written, the relay repeats them: {}", len(batch), error.message)
+            logger.warning(
+                "{} marks were not written; the relay repeats their delivery: {}", len(batch), error.message
+            )
         except Exception:  # noqa: BLE001 - a lost mark is harmless: its entry stays PENDING and is delivered again
-            logger.exception("{} marks were not written, the relay repeats them", len(batch))
+            logger.exception("{} marks were not written; the relay repeats their delivery", len(batch))

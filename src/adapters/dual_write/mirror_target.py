@@ -1,4 +1,4 @@
-"""The store that receives the mirror, as the rest of this package reaches it: within bounds, behind a breaker."""
+"""The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -33,23 +33,23 @@ class MirrorTarget:
 
     @property
     def name(self) -> str:
-        """What operators call the store."""
+        """The name that operators use for the store."""
         return self._store.name
 
     @property
     def abandoned(self) -> int:
-        """How many calls hang although nobody waits for them any more."""
+        """The number of abandoned calls that have not ended."""
         return self._calls.abandoned
 
     def want_prepared(self) -> None:
-        """Asks for the store's collections and tables to be made or upgraded, now or once it can be reached."""
+        """Requests that the store's collections and tables are created or upgraded, now or once it can be reached."""
         self._is_prepared = False
 
     async def connect(self) -> None:
-        """Opens the store, pings it, and prepares it where that was asked for. Harmless when all is done already.
+        """Opens the store, pings it, and prepares it if that was requested. Harmless when done already.
 
-        Raises StoreUnavailable, also with the message of a store that answers but must not be used, and opens the
-        breaker then; never closes it.
+        Raises StoreUnavailable and opens the breaker, also for a store that answers but must not be used; its message
+        is kept. Never closes the breaker.
         """
         async with self._connecting:
             try:
@@ -68,11 +68,11 @@ class MirrorTarget:
                 raise StoreUnavailable(str(refused)) from refused
 
     async def ping(self) -> None:
-        """Returns where the store answers. Raises StoreUnavailable; does not count for the breaker."""
+        """Returns if the store answers. Raises StoreUnavailable, without reporting it to the breaker."""
         await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Rejection | None]:
-        """The outcome of each change set, all within one time. Raises StoreUnavailable for an outage, also for a
+        """The outcome of each change set, with one time limit for all. Raises StoreUnavailable for an outage or a
         time-out, and reports it to the breaker.
         """
         with self._reported():
@@ -81,10 +81,10 @@ class MirrorTarget:
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
     ) -> list[Rejection | None]:
-        """As `apply`, for a caller who has the time to tell an outage from change sets that are slow themselves.
+        """Like `apply`, but slower: distinguishes an outage from change sets that take long.
 
-        Each call may take `timeout_ms`. Where that passes while a ping is answered, the batch is bisected, and a change
-        set that is alone is rejected; it may have been stored by then.
+        Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected, and a single
+        change set is rejected; it may have been stored nevertheless.
         """
 
         async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Rejection | None]:
@@ -99,11 +99,11 @@ class MirrorTarget:
         return await bisected(apply_or_reject, change_sets)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
-        """RecordStore.fetch within a time. Raises StoreUnavailable."""
+        """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
         return await self._calls.within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
     async def close(self) -> None:
-        """Lets go of the store, also while it hangs. Raises nothing for a store that does not answer."""
+        """Closes the store, even while it hangs. Does not raise if the store does not answer."""
         await self._calls.close(self._settings.close_timeout_ms)
         try:
             await self._calls.within(self._settings.close_timeout_ms, self._store.close())
@@ -123,7 +123,7 @@ class MirrorTarget:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Reports to the breaker how a call ended."""
+        """Reports the outcome of a call to the breaker."""
         try:
             yield
         except TimedOut as late:

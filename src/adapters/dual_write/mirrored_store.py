@@ -1,4 +1,4 @@
-"""A record store whose every commit also reaches a second store."""
+"""A record store that mirrors every commit to a second store."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,11 +17,11 @@ from domain.errors import MirrorPending, StoreUnavailable
 
 
 class MirroredStore(WrappedStore):
-    """A RecordStore over the source; the target follows.
+    """A RecordStore over the source, which mirrors commits to the target.
 
-    The source's commit stores the entries as PENDING, so nothing here depends on memory: whatever is cancelled, killed
-    or lost after it, the relay finds the entries. The target is never asked before the source is durable, nor while
-    its breaker is open.
+    The source's commit stores the entries as PENDING, so delivery does not depend on this process: after a cancellation
+    or a crash the relay finds the entries. The target is never called before the commit in the source is durable, nor
+    while its breaker is open.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class MirroredStore(WrappedStore):
         await self._reach_target()
 
     async def close(self) -> None:
-        """Finishes what is in flight, marks the known outcomes, closes both stores. Stop the relay first."""
+        """Finishes the current flush, marks known outcomes, and closes both stores. Stop the relay first."""
         await self._batcher.close()
         await self._marker.close()
         await self._target.close()
         await super().close()
 
     async def commit(self, change_set: ChangeSet) -> None:
-        """Durable in the source on return, and confirmed by the target or left to the relay, as the mode says.
+        """Durable in the source on return; confirmed by the target or left to the relay, depending on the mode.
 
-        Raises what the source raises; MirrorPending in mode strict where the target did not confirm.
+        Raises the errors of the source, and MirrorPending in mode strict if the target did not confirm.
         """
         if not needs_mirror(change_set):
             await self._inner.commit(change_set)
@@ -75,9 +75,9 @@ class MirroredStore(WrappedStore):
             raise MirrorPending
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        """In both stores, the source first. Raises where the target does not answer; repeating is harmless.
+        """Applies to both stores, the source first. Raises if the target does not answer; repeating is harmless.
 
-        What the target alone rejects stays in the source: the outcome then says that the target lacks it.
+        A change set that only the target rejects stays in the source, and has the target's rejection as its outcome.
         """
         outcomes = await apply_each(self._inner.apply, change_sets)
         stored = [place for place, rejection in enumerate(outcomes) if rejection is None]

@@ -1,4 +1,4 @@
-"""Audit entries as outbox messages: as the source stores them, as they travel, and the marks of their delivery."""
+"""Audit entries as outbox messages: how source and target store them, and the marks of their delivery."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ _PENDING = {"syncStatus": SyncStatus.PENDING.value}
 
 
 def needs_mirror(change_set: ChangeSet) -> bool:
-    """Whether anything in it belongs to both stores.
+    """Whether the change set has puts to mirror.
 
     Raises ValueError for a mirrored put without an entry of its version: the relay could not find it.
     """
@@ -31,13 +31,13 @@ def needs_mirror(change_set: ChangeSet) -> bool:
 
 
 def pending(change_set: ChangeSet) -> ChangeSet:
-    """The change set as the source stores it: every entry waits to be mirrored."""
+    """The change set as the source stores it, with PENDING entries."""
     entries = tuple({**entry, **_PENDING} for entry in change_set.entries)
     return ChangeSet(change_set.puts, entries, change_set.read_checks)
 
 
 def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:
-    """The change set as the target stores it: no local records, no read checks, entries that arrive at this instant.
+    """The change set as the target stores it: no local records, no read checks, entries with this time of arrival.
 
     The sync fields of an arriving entry describe the target's copy, not the attempts of the source.
     """
@@ -53,22 +53,22 @@ def for_target(change_set: ChangeSet, at: datetime) -> ChangeSet:
 
 
 class DeliveryMarks:
-    """The marks that note the delivery outcomes of entries in the source."""
+    """Creates the marks for delivery outcomes of entries in the source."""
 
     def __init__(self, settings: DualWriteSettings) -> None:
         self._attempts_max = settings.retry_attempts
         self._back_off = BackOff(first=settings.retry_delay_seconds, longest=settings.retry_delay_seconds_max)
 
     def synced(self, entry: Record, at: datetime) -> DeliveryMark:
-        """The target holds it."""
+        """The mark of an entry that the target has stored."""
         return DeliveryMark(entry_id=entry[ID], status=SyncStatus.SYNCED, at=at, attempts=_attempts(entry))
 
     def rejected(self, entry: Record, rejection: Rejection, at: datetime) -> DeliveryMark:
-        """One more attempt failed because of the record itself: due again later, or parked after the last one."""
+        """The mark after a rejection of the record: FAILED and due again later, or PARKED after the last attempt."""
         attempts = _attempts(entry) + 1
         if attempts >= self._attempts_max:
             return self.parked(entry, rejection.reason, at, attempts=attempts)
-        # One pause for what was committed together: due apart, it would arrive apart.
+        # The same jitter for all entries of a change set, so that they are delivered together.
         jitter = int(entry["changeSetId"], 16)
         pause_ms = round(self._back_off.seconds_after(attempts, jitter=jitter) * 1000)
         return DeliveryMark(
@@ -83,7 +83,7 @@ class DeliveryMarks:
     def parked(
         self, entry: Record, reason: str, at: datetime, *, attempts: int | None = None
     ) -> DeliveryMark:
-        """Waits for an operator, or for a later version of the record."""
+        """The mark of an entry that waits for an operator, or for a later version of the record."""
         return DeliveryMark(
             entry_id=entry[ID],
             status=SyncStatus.PARKED,

@@ -1,4 +1,4 @@
-"""Delivers the entries that the request path left behind, for as long as the process lives."""
+"""The background task that delivers entries which requests have not delivered."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from domain.errors import StoreUnavailable
 
 
 class Relay:
-    """Drains the entries that wait, oldest first, under a lease, and probes a target whose breaker is open.
+    """Delivers waiting entries, oldest first, under a lease, and probes a target whose breaker is open.
 
-    All its state is in the two stores: a fresh one finishes what any other left, at any instruction. An outage ends
-    the round and counts no attempt; only a rejection does.
+    All its state is in the two stores, so a new relay continues the work of another one that was killed at any point.
+    An outage ends the round and does not count as an attempt; a rejection does.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Relay:
         self._revisit_at = 0.0
 
     def wake(self) -> None:
-        """There is work: do not wait for the next round, nor for the grace. Never shortens a back-off."""
+        """Starts a round now, without the grace period. Does not shorten a back-off."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Ends `run` after the page in hand."""
+        """Ends `run` after the current page."""
         self._stopped.set()
         self._woken.set()
 
     async def run(self) -> None:
-        """Works until stopped. Survives errors of either store: it waits and goes on."""
+        """Runs until stopped. After an error of either store it waits and continues."""
         while not self._stopped.is_set():
             await self._rest(await self._round())
         try:
@@ -68,9 +68,9 @@ class Relay:
             logger.info("The relay's lease was not released and expires: {}", error.message)
 
     async def drain(self) -> None:
-        """Delivers everything that is due now, without asking for the lease.
+        """Delivers all entries that are due now, without the lease.
 
-        Raises StoreUnavailable when either store stops answering; what was confirmed until then is marked.
+        Raises StoreUnavailable if either store stops answering; entries confirmed until then are marked.
         """
         await self._drain(up_to=None, is_leased=False)
 
@@ -79,16 +79,16 @@ class Relay:
         await self._delivery.deliver(await self._backlog.of_record(collection, entity_id))
 
     async def revisit_parked(self) -> None:
-        """Delivers parked entries whose record has moved on: the target holds a later version already.
+        """Delivers parked entries of records whose later version is already in the target.
 
-        One page a call, going on where the last call ended. Raises StoreUnavailable.
+        Each call handles one page and continues after the last call's page. Raises StoreUnavailable.
         """
         page = await self._backlog.with_status((SyncStatus.PARKED.value,), after=self._revisit_after)
         self._revisit_after = page[-1][ID] if len(page) == self._settings.relay_page_max else None
         await self._delivery.deliver(await self._superseded(page))
 
     async def _round(self) -> float:
-        """One round; returns how many seconds to rest."""
+        """Runs one round; returns the pause in seconds."""
         is_woken = self._woken.is_set()
         self._woken.clear()
         try:
@@ -98,7 +98,7 @@ class Relay:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the relay goes on: nothing else repairs the mirror
+        except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror
             logger.exception("The relay's round failed")
             return self._pause_after_failure(type(error).__name__)
         self._failures = 0
@@ -115,8 +115,8 @@ class Relay:
             await self.revisit_parked()
 
     async def _probe(self) -> None:
-        """Closes the breaker once the target takes the first change set that is due: answering a ping alone proves
-        little, and a whole page may be more than it can take.
+        """Closes the breaker once the target has stored the first due change set: a ping does not prove that writes
+        work, and a whole page may be too much for the target.
         """
         await self._target.connect()
         if self._settings.enabled:
@@ -131,7 +131,7 @@ class Relay:
                     break
 
     async def _superseded(self, entries: Sequence[Record]) -> list[Record]:
-        """Those of which the target holds a later version of the record."""
+        """The entries of records whose later version is in the target."""
         superseded: list[Record] = []
         for collection, ids in ids_by_collection(entries).items():
             held = await self._target.fetch(collection, ids)
@@ -151,7 +151,7 @@ class Relay:
         return pause
 
     async def _rest(self, seconds: float) -> None:
-        """Until the time is over or there is reason to hurry. After a failure only stopping is reason enough."""
+        """Waits for this time, or until woken. After a failure only `stop` ends the wait early."""
         reason = self._stopped if self._failures else self._woken
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
 """A change set as it was committed, rebuilt from the current records and the entries since.
 
-The relay carries current states. Only where the target rejects one does it replay step by step: a unique value may have
-passed through several records, and the last state fits only after the ones before.
+The relay delivers current states. If the target rejects one, it replays the change sets one by one: a unique value may
+have moved through several records, so the last state can only be stored after the earlier ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import undo
 
 STEPS_MAX = 200
-"""How many versions are undone at most; further back the current state has to do."""
+"""The largest number of versions that are undone; for older entries the current state is delivered."""
 
 
 def put_of(collection: str, record: Record) -> Put:
@@ -41,7 +41,7 @@ async def as_committed(
 async def _as_of(source: RecordStore, entry: Record, current: Record) -> Record:
     collection, entity_id = key_of(entry)
     steps = current[VERSION] - entry[VERSION]
-    # What was removed for good must not be pieced together again.
+    # A permanently removed record must not be reconstructed.
     if not 0 < steps <= STEPS_MAX or is_tombstone(current):
         return current
     where = AllOf(
@@ -64,5 +64,5 @@ async def _as_of(source: RecordStore, entry: Record, current: Record) -> Record:
         if field.kind is FieldKind.INSTANT and isinstance(text, str):  # entries hold JSON values
             state[field.name] = datetime.fromisoformat(text)
     stamps = {VERSION: entry[VERSION], "updatedAt": entry["at"], "updatedBy": entry["actorId"]}
-    # Before its first change under today's rules a record may have lacked what is required now.
+    # An early version of a record may lack fields that are required now.
     return SPECS[collection].upgraded({**state, **stamps})

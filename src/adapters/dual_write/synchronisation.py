@@ -1,4 +1,4 @@
-"""The mirror for operators, answered from the source's entries and a look at the target."""
+"""The state of the mirror for operators, from the entries in the source and the versions in the target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from domain.audit import AuditEntry, SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 
 HISTORY_MAX = 1_000
-"""How many versions a history lists at most: the newest."""
+"""The largest number of versions in a history; older ones are left out."""
 METRICS_AGE_SECONDS_MAX = 1.0
-"""How old metrics may be that are shared by all who ask: strangers may ask, too."""
+"""How long metrics are shared between callers, because unauthenticated callers can request them, too."""
 
 _WORST_FIRST = (SyncStatus.PARKED, SyncStatus.FAILED, SyncStatus.PENDING)
-_NEVER_MIRRORED = "It was written before it was mirrored, or the target lost it."
+_NEVER_MIRRORED = "It was written before mirroring began, or the target has lost it."
 _COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The moving parts of a dual write; a single store has none."""
+    """The parts of the mirror; a single store has none."""
 
     target: MirrorTarget
     relay: Relay
@@ -162,7 +162,7 @@ class StoredSynchronisation:
         )
 
     async def _version_in_target(self, collection: str, id_: str) -> tuple[int | None, str | None]:
-        """The version in the target, and the reason where the target could not be asked."""
+        """The version in the target, and the error if the target could not be read."""
         if self._mirror is None:
             return None, None
         try:
@@ -172,7 +172,7 @@ class StoredSynchronisation:
         return (held[VERSION] if held else None), None
 
     async def _held_by_target(self, entries: Sequence[Record]) -> frozenset[str]:
-        """The entries the target holds; where it does not answer, those it has confirmed."""
+        """The ids of the entries in the target; if it does not answer, of those that it has confirmed."""
         if self._mirror is None:
             return frozenset()
         try:

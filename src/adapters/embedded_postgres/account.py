@@ -16,7 +16,7 @@ PROBE_SECONDS_MAX = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ServerAccount:
-    """`prefix` goes before every command line; `user` and `group` are numbers, None for those of this process."""
+    """`prefix` precedes every command line; `user` and `group` are numbers, None for those of this process."""
 
     prefix: tuple[str, ...] = ()
     user: int | None = None

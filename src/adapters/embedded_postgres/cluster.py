@@ -38,7 +38,7 @@ class Cluster:
             self._log.replace(self._log.with_suffix(".log.1"))
 
     def create(self) -> None:
-        """Creates the database where there is none; a crash on the way leaves none. Raises StoreRefused."""
+        """Creates the database if there is none; a crash in between leaves none. Raises StoreRefused."""
         if self._major is not None:
             return
         for unfinished in self._directory.glob(f"{UNFINISHED}*"):
@@ -52,7 +52,7 @@ class Cluster:
         alone = ["--single", "-D", str(unfinished), "-c", "exit_on_error=on", "template1"]
         self._run("postgres", alone, statement=f"ALTER DATABASE postgres RENAME TO {DATABASE}\n")
         unfinished.rename(self.data)
-        # Without this a power cut could take the new name back, and every write acknowledged since with it.
+        # Without this a power cut could undo the renaming, and lose every write acknowledged since.
         descriptor = os.open(self._directory, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
@@ -69,8 +69,8 @@ class Cluster:
         message = f"{what} in {self._directory}. The log ({self._log}) says why; it ends with:\n{tail}"
         if self.account.user is not None:
             message += (
-                f"\nIt ran as user {self.account.user}, because PostgreSQL refuses to run as root. Let that user enter "
-                "the directory and the programs, or run Tandem as an ordinary user."
+                f"\nIt ran as user {self.account.user}, because PostgreSQL refuses to run as root. Give that user "
+                "access to the directory and the programs, or run Tandem as an ordinary user."
             )
         return StoreRefused(message)
 

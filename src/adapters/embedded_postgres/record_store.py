@@ -12,7 +12,7 @@ from domain.errors import StoreUnavailable
 class EmbeddedPostgresRecordStore(PostgresRecordStore):
     """Starts the server of a directory when it opens, starts it again when it has died, and stops it when it closes.
 
-    A caller that gives up leaves a start going in its thread, and whatever comes next waits for it.
+    A start continues in its thread if its caller is cancelled, and the next call waits for it.
     """
 
     def __init__(self, directory: Path) -> None:

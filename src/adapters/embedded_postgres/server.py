@@ -1,9 +1,9 @@
 """Runs the PostgreSQL server of one directory for one process.
 
 The server is a child of the process that owns the directory and ends with it: at `stop`, or through a guard where the
-process ends in any other way. A start kills what an earlier owner left behind; it never adopts a running server.
+process ends in any other way. A start kills the server of an earlier owner; it never adopts a running server.
 
-The server only listens on a Unix socket, in a directory that nobody else may enter, and therefore asks for no password.
+The server only listens on a Unix socket in a directory that only its owner can access, so it needs no password.
 
     directory/data         the database cluster        directory/server.log   the server's log
     directory/owner.lock   locked by the owner, whose process number it holds
@@ -40,7 +40,7 @@ shutdown also ends children that are frozen.
 
 
 class EmbeddedPostgres:
-    """A server with the database `tandem` (C collation, UTF-8) at `url`, for the process that starts it alone.
+    """A server with the database `tandem` (C collation, UTF-8) at `url`, only for the process that starts it.
 
     `program_folders` replaces the search for PostgreSQL's programs; `settings` adds to the server's settings. Methods
     block, and may be called from any thread.
@@ -121,7 +121,7 @@ class EmbeddedPostgres:
         cluster = Cluster(self._directory, program_folders=self._program_folders)
         end_server_processes(cluster.data)
         cluster.create()
-        # Left by a crash. PostgreSQL takes it for a running server where its process number is in use again.
+        # Left by a crash. PostgreSQL would see a running server if its process number has been reused.
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
         if not self._sockets.exists():
             self._sockets.mkdir(mode=0o700)
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
             self._server.wait()
             self._server = None
         if self._guard is not None:
-            # Killed: told of the end, it would signal a process number that may be in use again.
+            # Killed, because at the end of its pipe it would signal a process number that may have been reused.
             self._guard.kill()
             self._guard.communicate()
             self._guard = None

@@ -1,1 +1,1 @@
-"""Formats of other trackers, read into Tandem's words and written from them."""
+"""Readers and writers for the file formats of other trackers."""

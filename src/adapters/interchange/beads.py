@@ -1,9 +1,9 @@
-"""Beads: a tracker that keeps one JSON object per line in a file beside the code."""
+"""The reader for Beads, a tracker that keeps its issues in a file next to the code, one JSON object per line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.interchange.json_lines import Line, LineFaults, read_lines
+from adapters.interchange.json_lines import Line, LineReader, read_lines
 from application.ports.interchange import ISSUES_MAX, KEY_LENGTH_MAX, ImportedIssue, Loss, ReadIssues
 from domain.errors import Invalid, Violation
 from domain.task import Priority, TaskStatus
@@ -20,10 +20,10 @@ _STATUSES = {
     "pinned": TaskStatus.TODO,
     TOMBSTONE: TaskStatus.TODO,
 }
-_STATUSES_WITHOUT_EQUAL = {
-    "deferred": "becomes TODO: a task is deferred until a day, and the file names none",
-    "pinned": "becomes TODO: a task is not pinned",
-    TOMBSTONE: "becomes TODO in the trash: the file no longer says where it stood",
+_STATUSES_WITHOUT_EQUIVALENT = {
+    "deferred": "becomes TODO: a task is deferred until a time, which the file does not contain",
+    "pinned": "becomes TODO: tasks cannot be pinned",
+    TOMBSTONE: "becomes TODO in the trash: the file does not contain its earlier status",
 }
 _PRIORITIES = (Priority.HIGH, Priority.HIGH, Priority.MEDIUM, Priority.LOW, Priority.LOW)
 _PRIORITIES_COLLAPSED = {
@@ -31,7 +31,7 @@ _PRIORITIES_COLLAPSED = {
     Priority.LOW: "priorities 3 and 4 both become LOW",
 }
 _SECTIONS = (("design", "Design"), ("acceptance_criteria", "Acceptance criteria"), ("notes", "Notes"))
-"""Long texts that a task has no field for: they follow the description under headings, so nothing of them is lost."""
+"""Long texts without a field in tasks: they are appended to the description under headings."""
 
 _CARRIED = frozenset(
     {
@@ -58,7 +58,7 @@ _CARRIED = frozenset(
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read so far, and everything that is wrong or lost."""
+    """The violations and losses so far, and the line of each key."""
 
     violations: list[Violation] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
@@ -76,10 +76,10 @@ class BeadsReader:
             if issue is not None:
                 issues.append(issue)
         if not issues and not reading.violations:
-            reading.violations.append(Violation("", "the file holds no issue"))
+            reading.violations.append(Violation("", "the file contains no issues"))
         if reading.violations:
             raise Invalid(
-                "The file is no faultless Beads export; nothing was imported.", violations=reading.violations
+                "The file is not a valid Beads export; nothing was imported.", violations=reading.violations
             )
         return ReadIssues(issues, reading.losses)
 
@@ -87,11 +87,11 @@ class BeadsReader:
 def _issue(line: Line, reading: _Reading) -> ImportedIssue | None:
     """The issue of one line; None where the line has violations, which are noted."""
     known_violations = len(reading.violations)
-    read = LineFaults(line, reading.violations)
+    read = LineReader(line, reading.violations)
     key = read.required_text("id", longest=KEY_LENGTH_MAX)
     first_line = reading.first_lines.setdefault(key, line.number)
     if key and first_line != line.number:
-        read.violation("id", f"“{key}” stands in line {first_line} already")
+        read.violation("id", f"“{key}” already occurs in line {first_line}")
     losses = _Losses(key, reading.losses)
     status = read.choice("status", _STATUSES)
     is_tombstone = status == TOMBSTONE
@@ -115,15 +115,15 @@ def _issue(line: Line, reading: _Reading) -> ImportedIssue | None:
     )
     if len(reading.violations) > known_violations:
         return None
-    if status in _STATUSES_WITHOUT_EQUAL:
-        losses.add("status", f"“{status}” {_STATUSES_WITHOUT_EQUAL[status]}")
+    if status in _STATUSES_WITHOUT_EQUIVALENT:
+        losses.add("status", f"“{status}” {_STATUSES_WITHOUT_EQUIVALENT[status]}")
     _unknown_fields(line.fields, losses)
     return issue
 
 
 @dataclass(frozen=True, slots=True)
 class _Losses:
-    """Notes what one issue loses."""
+    """Collects the losses of one issue."""
 
     key: str
     losses: list[Loss]
@@ -132,7 +132,7 @@ class _Losses:
         self.losses.append(Loss(self.key, name, why))
 
 
-def _priority(read: LineFaults, losses: _Losses) -> Priority:
+def _priority(read: LineReader, losses: _Losses) -> Priority:
     rank = read.required_integer("priority", least=0, most=len(_PRIORITIES) - 1)
     priority = _PRIORITIES[rank]
     if priority in _PRIORITIES_COLLAPSED:
@@ -140,7 +140,7 @@ def _priority(read: LineFaults, losses: _Losses) -> Priority:
     return priority
 
 
-def _description(read: LineFaults) -> str | None:
+def _description(read: LineReader) -> str | None:
     parts = [read.text("description")]
     for name, heading in _SECTIONS:
         if text := read.text(name):
@@ -148,20 +148,20 @@ def _description(read: LineFaults) -> str | None:
     return "\n\n".join(filter(None, parts)) or None
 
 
-def _deleted_reason(read: LineFaults) -> str | None:
+def _deleted_reason(read: LineReader) -> str | None:
     reason, remover = read.text("delete_reason"), read.text("deleted_by")
     if remover is None:
         return reason
     return f"{reason or 'deleted'} (by {remover})"
 
 
-def _label_names(read: LineFaults) -> tuple[str, ...]:
+def _label_names(read: LineReader) -> tuple[str, ...]:
     """The labels and the kind of the issue, which is a label here; a tombstone keeps its kind in another field."""
     kinds = (read.text("original_type") or read.text("issue_type"),)
     return tuple(sorted({*read.texts("labels"), *(kind for kind in kinds if kind)}))
 
 
-def _parent_key(read: LineFaults, losses: _Losses) -> str | None:
+def _parent_key(read: LineReader, losses: _Losses) -> str | None:
     """The first parent; every other dependency is lost."""
     parents: list[str] = []
     for index, dependency in enumerate(read.objects("dependencies")):
@@ -173,7 +173,7 @@ def _parent_key(read: LineFaults, losses: _Losses) -> str | None:
         elif depends_on not in parents:
             parents.append(depends_on)
     for _ in parents[1:]:
-        losses.add(f"dependencies.{PARENT_CHILD}", "a task has one parent; the first one named is kept")
+        losses.add(f"dependencies.{PARENT_CHILD}", "a task has one parent; the first one is kept")
     return parents[0] if parents else None
 
 

@@ -1,4 +1,4 @@
-"""Tasks as Beads: one JSON object per line, in the words that the reader of Beads understands."""
+"""The writer for Beads: one JSON object per line, in the format that the reader accepts."""
 
 import json
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ def _line(issue: ExportedIssue) -> bytes:
     if issue.parent_key is not None:
         link = {"issue_id": issue.key, "depends_on_id": issue.parent_key, "type": PARENT_CHILD}
         fields["dependencies"] = [link]
-    told = {name: value for name, value in fields.items() if value is not None and value != []}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    present = {name: value for name, value in fields.items() if value is not None and value != []}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _instant(instant: datetime | None) -> str | None:

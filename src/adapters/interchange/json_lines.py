@@ -1,4 +1,4 @@
-"""Files with one JSON object per line: every violation is noted with its line, none stops the reading."""
+"""Files with one JSON object per line: violations are collected with their lines and do not stop the reading."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,10 +9,10 @@ from typing import NoReturn
 from domain.errors import Violation
 
 VIOLATIONS_MAX = 200
-"""After so many violations the rest of the file is not worth reading: it is no file of this kind."""
+"""Reading stops after this many violations, because the file probably has another format."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands in for an instant with a violation, so that reading goes on; an issue with a violation is never used."""
+"""Replaces an invalid instant, so that reading continues; an issue with a violation is never imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,17 @@ class Line:
 
     @property
     def place(self) -> str:
-        """Where it stands, in words."""
+        """The place of the object, as text."""
         return f"line {self.number}"
 
     @property
     def pointer(self) -> str:
-        """The same as the start of a JSON pointer."""
+        """The prefix of the object's JSON pointers."""
         return f"/lines/{self.number}"
 
 
 def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -> Iterator[Line]:
-    """Each line that is not blank and holds an object; a line that does not is noted as a violation."""
+    """The lines with objects, without blank ones; any other line is a violation."""
     count = 0
     for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not raw.strip():
@@ -42,7 +42,9 @@ def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -
         count += 1
         if count > lines_max:
             violations.append(
-                Violation(f"/lines/{number}", f"line {number}: the file holds more than {lines_max} objects")
+                Violation(
+                    f"/lines/{number}", f"line {number}: the file contains more than {lines_max} objects"
+                )
             )
             return
         if len(violations) >= VIOLATIONS_MAX:
@@ -51,7 +53,7 @@ def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -
             )
             return
         try:
-            fields = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+            fields = json.loads(raw.decode("utf-8"), parse_constant=_reject_constant)
         except UnicodeDecodeError:
             violations.append(Violation(f"/lines/{number}", f"line {number}: is not UTF-8"))
         except (ValueError, RecursionError):
@@ -63,7 +65,7 @@ def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -
                 violations.append(Violation(f"/lines/{number}", f"line {number}: is not a JSON object"))
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -79,14 +81,14 @@ def _instant(value: object) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class LineFaults:
-    """Reads the fields of one line. A violation is noted and a harmless value returned: all violations show at once."""
+class LineReader:
+    """Reads the fields of one line. An invalid field adds a violation and yields a default, so reading continues."""
 
     line: Line
     violations: list[Violation]
 
     def violation(self, name: str, message: str) -> None:
-        """Notes what is wrong with a field."""
+        """Adds a violation of a field."""
         self.violations.append(
             Violation(f"{self.line.pointer}/{name}", f"{self.line.place}, {name}: {message}")
         )

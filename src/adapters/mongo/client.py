@@ -43,7 +43,7 @@ STANDALONE = (
 
 
 class PlainIntegers(TypeDecoder):
-    """Decodes wide integers as `int`: other libraries do not take pymongo's own subclass as a JSON value."""
+    """Decodes wide integers as `int`, because other libraries reject pymongo's subclass as a JSON value."""
 
     bson_type = Int64
 
@@ -132,7 +132,7 @@ class MongoConnection:
             raise ConfigurationError("a part of the URI is out of its range") from error
 
     async def close(self) -> None:
-        """Takes no more calls, waits for running ones (bounded by their timeouts), and disconnects."""
+        """Accepts no more calls, waits for running ones (bounded by their timeouts), and disconnects."""
         client, self._client = self._client, None
         await self._idle.wait()
         if client is not None:

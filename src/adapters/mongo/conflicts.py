@@ -1,24 +1,24 @@
-"""The error for a transaction that the server rejected, and whether the change set was stored all the same."""
+"""The error for a transaction that the server rejected, and whether its change set was stored nevertheless."""
 
 from collections.abc import Container, Sequence
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.documents import DOCUMENT_ID, Document
-from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidatorRefused
+from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.mirroring import stored_versions
-from adapters.mongo.writes import Reliance, Write
+from adapters.mongo.writes import VersionCheck, Write
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import ID
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, Conflict, RuleBroken, VersionConflict
 
-Refused = DuplicateKey | StaleVersion | ValidatorRefused
+WriteFailure = DuplicateKey | StaleVersion | ValidationFailed
 """The exceptions for a write that the server rejected."""
 
 
-async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | Reliance]) -> bool:
+async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck]) -> bool:
     """Whether this very change set is stored. Every commit has new entries, so their ids identify it."""
     documents = [write for write in writes if isinstance(write, Write)]
     entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]
@@ -32,7 +32,7 @@ async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | 
 async def rejection_of(
     database: AsyncDatabase[Document],
     change_set: ChangeSet,
-    refusal: Refused,
+    failure: WriteFailure,
     *,
     with_object_ids: Container[str],
 ) -> Conflict | RuleBroken:
@@ -45,10 +45,10 @@ async def rejection_of(
         current = versions.get(record_id, 0)
         if current != version:
             return VersionConflict(current_version=current, collection=collection, entity_id=record_id)
-    if isinstance(refusal, ValidatorRefused):
-        return unfit(refusal)
-    if isinstance(refusal, DuplicateKey) and not _is_doubled_put(change_set, refusal):
-        return AlreadyExists(fields=record_fields(refusal))
+    if isinstance(failure, ValidationFailed):
+        return unfit(failure)
+    if isinstance(failure, DuplicateKey) and not _is_doubled_put(change_set, failure):
+        return AlreadyExists(fields=record_fields(failure))
     return VersionConflict()
 
 
@@ -59,16 +59,16 @@ def may_be_old(rejection: Conflict | RuleBroken) -> bool:
     )
 
 
-def unfit(refusal: ValidatorRefused) -> RuleBroken:
+def unfit(failure: ValidationFailed) -> RuleBroken:
     """The error for a document that the server's validator rejects."""
     return RuleBroken(
-        f"The record does not pass the validator of {refusal.collection}; run `tandem migrate status` to see why."
+        f"The record does not pass the validator of {failure.collection}; run `tandem migrate status` to see why."
     )
 
 
-def record_fields(refusal: DuplicateKey) -> tuple[str, ...]:
+def record_fields(failure: DuplicateKey) -> tuple[str, ...]:
     """The record fields of the unique key that is taken."""
-    return tuple(ID if name == DOCUMENT_ID else name for name in refusal.fields)
+    return tuple(ID if name == DOCUMENT_ID else name for name in failure.fields)
 
 
 def reason_of(error: AlreadyExists | RuleBroken) -> str:
@@ -79,7 +79,7 @@ def reason_of(error: AlreadyExists | RuleBroken) -> str:
     return error.message[:REASON_LENGTH_MAX]
 
 
-def _is_doubled_put(change_set: ChangeSet, refusal: DuplicateKey) -> bool:
-    return refusal.fields == (DOCUMENT_ID,) and any(
-        put.collection == refusal.collection for put in change_set.puts
+def _is_doubled_put(change_set: ChangeSet, failure: DuplicateKey) -> bool:
+    return failure.fields == (DOCUMENT_ID,) and any(
+        put.collection == failure.collection for put in change_set.puts
     )

@@ -23,7 +23,7 @@ NOT_SUPPORTED = frozenset({59, 67, 115, 238})
 """Codes by which servers that only resemble MongoDB reject a command or a kind of index."""
 _CREDENTIALS_REFUSED = frozenset({13, 18, 8000})
 _TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
-_RECORD_REFUSED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
+_RECORD_REJECTED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
 """Codes for a document that the server cannot hold: too deep, or with invalid field names."""
 
 
@@ -40,7 +40,7 @@ class StaleVersion(Exception):
     """A write found another version than the one it replaces."""
 
 
-class ValidatorRefused(Exception):
+class ValidationFailed(Exception):
     """A validator rejected a write. Records are checked before they are sent, so an older document is in the way."""
 
     def __init__(self, collection: str) -> None:
@@ -86,7 +86,7 @@ def _translation(error: Exception) -> Exception:
     if reason := _unholdable(error):
         return RuleBroken(f"MongoDB cannot hold this record: {reason}.")
     if isinstance(error, OperationFailure):
-        return _server_refusal(error)
+        return _server_error(error)
     return StoreUnavailable("MongoDB does not answer; try again in a moment.")
 
 
@@ -104,7 +104,7 @@ def _unholdable(error: Exception) -> str | None:
             return None
 
 
-def _server_refusal(error: OperationFailure) -> Exception:
+def _server_error(error: OperationFailure) -> Exception:
     code = code_of(error)
     if code == DUPLICATE_KEY:
         return AlreadyExists(fields=duplicate_fields(first_write_error(error) or dict(error.details or {})))
@@ -116,7 +116,7 @@ def _server_refusal(error: OperationFailure) -> Exception:
         return RuleBroken("MongoDB rejected this record: it does not pass the validator of its collection.")
     if code in _TOO_LARGE:
         return RuleBroken("MongoDB cannot hold this record: it is larger than 16 MB.")
-    if code in _RECORD_REFUSED and first_write_error(error):
+    if code in _RECORD_REJECTED and first_write_error(error):
         return RuleBroken(
             "MongoDB cannot hold this record: it is nested too deeply or has an invalid field name."
         )

@@ -15,14 +15,14 @@ from adapters.mongo.client import MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import DOCUMENT_ID, Document
-from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidatorRefused
+from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.indexes import has_text_index, prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
-from adapters.mongo.writes import Reliance, Write, commit_writes, write_all
+from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.old_records import StoredFormat
@@ -74,7 +74,7 @@ class MongoRecordStore:
             indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
-                    "This MongoDB server has no validators: only Tandem itself checks what is stored."
+                    "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
         self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
@@ -134,19 +134,19 @@ class MongoRecordStore:
             self._locks.holding(change_set.read_checks, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
-            # What a majority lacks cannot be overwritten: the commit itself waits for a majority.
+            # A state without a majority cannot be overwritten, because the commit itself waits for a majority.
             transaction = Transaction(database.client, ReadConcern())
             try:
                 await transaction.run(lambda session: self._write(database, writes, session))
-            except (DuplicateKey, StaleVersion, ValidatorRefused) as refusal:
+            except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
                 if transaction.is_answer_lost and await is_stored(database, writes):
                     return
                 with_object_ids = self._reader.with_object_ids
-                rejection = await rejection_of(database, change_set, refusal, with_object_ids=with_object_ids)
+                rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
                 if not may_be_old(rejection) or not await self._stored_after_rewrite(
                     database, change_set, writes
                 ):
-                    raise rejection from refusal
+                    raise rejection from failure
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
@@ -183,21 +183,21 @@ class MongoRecordStore:
                 try:
                     await Transaction(database.client, ReadConcern("snapshot")).run(bring_in)
                     return
-                except (DuplicateKey, StaleVersion) as refusal:
+                except (DuplicateKey, StaleVersion) as failure:
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
                     if race == RACES_MAX:
-                        fields = record_fields(refusal) if isinstance(refusal, DuplicateKey) else ()
-                        raise AlreadyExists(fields=fields) from refusal
-                except ValidatorRefused as refusal:
-                    raise unfit(refusal) from refusal
+                        fields = record_fields(failure) if isinstance(failure, DuplicateKey) else ()
+                        raise AlreadyExists(fields=fields) from failure
+                except ValidationFailed as failure:
+                    raise unfit(failure) from failure
 
     async def _stored_after_rewrite(
         self,
         database: AsyncDatabase[Document],
         change_set: ChangeSet,
-        writes: Sequence[Write | Reliance],
+        writes: Sequence[Write | VersionCheck],
     ) -> bool:
         """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
 
@@ -208,14 +208,14 @@ class MongoRecordStore:
 
         try:
             await Transaction(database.client, ReadConcern()).run(write_after)
-        except (DuplicateKey, StaleVersion, ValidatorRefused):
+        except (DuplicateKey, StaleVersion, ValidationFailed):
             return False
         return True
 
     async def _write(
         self,
         database: AsyncDatabase[Document],
-        writes: Sequence[Write | Reliance],
+        writes: Sequence[Write | VersionCheck],
         session: AsyncClientSession,
     ) -> None:
         if self._reader.with_object_ids:

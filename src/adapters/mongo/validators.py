@@ -1,7 +1,7 @@
 """The `$jsonSchema` validators that the specs require: MongoDB checks the documents of every program by them.
 
-Fields that no spec names are allowed, because they are kept; so are the hidden ones. A tombstone holds nothing but its
-id, version and marks. Ids are text: an ObjectId and the same digits as text would be two documents.
+Fields outside the spec are allowed, because they are kept, and so are the hidden ones. A tombstone only has its id,
+version and marks. Ids are text: an ObjectId and the same digits as text would be two documents.
 """
 
 from typing import Any

@@ -15,7 +15,7 @@ from adapters.mongo.errors import (
     INVALID_DOCUMENT,
     DuplicateKey,
     StaleVersion,
-    ValidatorRefused,
+    ValidationFailed,
     duplicate_fields,
     first_write_error,
 )
@@ -46,7 +46,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliance:
+class VersionCheck:
     """A precondition: a document that must still have this version, and must not change at the same time."""
 
     collection: str
@@ -59,13 +59,13 @@ class Reliance:
         return UpdateOne(place, {"$inc": {GUARDED: 1}}, namespace=namespace)
 
 
-def commit_writes(change_set: ChangeSet) -> list[Write | Reliance]:
+def commit_writes(change_set: ChangeSet) -> list[Write | VersionCheck]:
     """The writes of a change set over the versions that it expects: read checks, puts in their order, entries.
 
     Raises RuleBroken for a record that does not fit.
     """
     read_checks = [
-        Reliance(check.collection, check.record_id, check.version) for check in change_set.read_checks
+        VersionCheck(check.collection, check.record_id, check.version) for check in change_set.read_checks
     ]
     puts = [document_write(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [document_write(AUDIT_LOGS.collection, entry, 0) for entry in change_set.entries]
@@ -80,14 +80,14 @@ def document_write(collection: str, record: Record, replaces: int) -> Write:
 
 async def write_all(
     database: AsyncDatabase[Document],
-    writes: Sequence[Write | Reliance],
+    writes: Sequence[Write | VersionCheck],
     session: AsyncClientSession,
     *,
     has_bulk_write: bool,
 ) -> None:
     """Sends the writes in their order, in few round trips.
 
-    Raises DuplicateKey, StaleVersion, ValidatorRefused, or pymongo's errors.
+    Raises DuplicateKey, StaleVersion, ValidationFailed, or pymongo's errors.
     """
     if has_bulk_write and len(writes) <= TOGETHER_MAX:
         await write_together(database, writes, session)
@@ -96,14 +96,14 @@ async def write_all(
 
 
 async def write_together(
-    database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck], session: AsyncClientSession
 ) -> None:
     """Sends all writes in one command (MongoDB 8.0 or later). Raises as `write_all` does."""
     operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
     try:
         result = await database.client.bulk_write(operations, session=session, ordered=True)
     except ClientBulkWriteException as error:
-        _raise_refusal(error, writes)
+        _raise_failure(error, writes)
         if isinstance(error.error, Exception):
             raise error.error from error
         raise
@@ -111,7 +111,7 @@ async def write_together(
 
 
 async def write_in_turn(
-    database: AsyncDatabase[Document], writes: Sequence[Write | Reliance], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck], session: AsyncClientSession
 ) -> None:
     """Sends one command for each run of writes to one collection. Raises as `write_all` does."""
     for collection, run in _runs(writes):
@@ -120,23 +120,23 @@ async def write_in_turn(
                 [write.operation() for write in run], session=session
             )
         except BulkWriteError as error:
-            _raise_refusal(error, run)
+            _raise_failure(error, run)
             raise
         _require_matches(result.matched_count, run)
 
 
-def _runs(writes: Sequence[Write | Reliance]) -> Iterator[tuple[str, list[Write | Reliance]]]:
+def _runs(writes: Sequence[Write | VersionCheck]) -> Iterator[tuple[str, list[Write | VersionCheck]]]:
     for collection, run in groupby(writes, key=lambda write: write.collection):
         yield collection, list(run)
 
 
-def _require_matches(matched: int, writes: Sequence[Write | Reliance]) -> None:
+def _require_matches(matched: int, writes: Sequence[Write | VersionCheck]) -> None:
     if matched != sum(1 for write in writes if write.replaces):
         raise StaleVersion
 
 
-def _raise_refusal(
-    error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write | Reliance]
+def _raise_failure(
+    error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write | VersionCheck]
 ) -> None:
     report = first_write_error(error)
     if report is None:
@@ -146,4 +146,4 @@ def _raise_refusal(
     if report["code"] == DUPLICATE_KEY:
         raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error
     if report["code"] == INVALID_DOCUMENT:
-        raise ValidatorRefused(writes[position].collection) from error
+        raise ValidationFailed(writes[position].collection) from error

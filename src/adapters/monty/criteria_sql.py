@@ -1,6 +1,6 @@
 """Criteria as SQL. A condition that SQL cannot express exactly is widened, and MontyDB's matcher decides."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 from dataclasses import dataclass
 from enum import Enum
@@ -30,7 +30,7 @@ TRUE, FALSE = "1", "0"
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """A condition with its parameters. Where it is not exact, it holds for more rows than the criterion does."""
+    """A condition with its parameters. If it is not exact, it also holds for rows that do not match the criterion."""
 
     text: str
     params: tuple[Any, ...] = ()
@@ -65,8 +65,8 @@ def params_of(parts: list[Sql]) -> tuple[Any, ...]:
 def where_of(table: Table, conjuncts: list[Criterion], *, has_words: bool = False) -> Sql:
     """The condition of a whole question, tombstones left out. `has_words`: the caller adds a search to it.
 
-    It repeats the predicates of partial indexes word for word, also in each branch of an OR: SQLite asks every branch
-    by itself whether it may use a partial index.
+    It repeats the predicates of partial indexes literally, also in each branch of an OR, because SQLite decides for
+    every branch separately whether it may use a partial index.
     """
     scopes = [Sql(term) for scope in scopes_of(conjuncts) for term in scope_terms(scope)]
     parts = []
@@ -83,7 +83,7 @@ def where_of(table: Table, conjuncts: list[Criterion], *, has_words: bool = Fals
 
 
 def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
-    """The scopes that hold all that is asked for."""
+    """The scopes that contain all matching records."""
     return [
         scope
         for scope in Scope
@@ -93,26 +93,26 @@ def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
 
 
 def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
-    """Whether it allows the field no other values than these."""
+    """Whether the criterion restricts the field to these values."""
     if not isinstance(one, Equals | OneOf) or one.field != name:
         return False
-    asked = [
+    values = [
         getattr(value, "value", value) for value in ((one.value,) if isinstance(one, Equals) else one.values)
     ]
-    return bool(asked) and all(
-        any(type(value) is type(other) and value == other for other in held) for value in asked
+    return bool(values) and all(
+        any(type(value) is type(other) and value == other for other in held) for value in values
     )
 
 
 def _excludes_tombstones(one: Criterion) -> bool:
-    """The columns of tombstones are null, and they have no words."""
+    """Whether the criterion never matches tombstones, whose columns are null and which have no words."""
     if isinstance(one, HasWords):
         return bool(words_of(one.text))
     return isinstance(one, Equals | OneOf | NotNull | Range | Holds) and one.field not in ("id", "version")
 
 
 def condition(table: Table, criterion: Criterion) -> Sql:
-    """One criterion, whatever surrounds it."""
+    """The condition of one criterion."""
     match criterion:
         case AllOf(criteria):
             return all_of([condition(table, one) for one in criteria])
@@ -149,10 +149,10 @@ def _scalar(table: Table, criterion: Equals | OneOf | IsNull | NotNull | Range) 
 def _within(table: Table, criterion: Range) -> Sql:
     column = quoted(criterion.field)
     bounds = {">": criterion.above, ">=": criterion.at_least, "<": criterion.below, "<=": criterion.at_most}
-    asked = {sign: bound for sign, bound in bounds.items() if bound is not None}
-    if any(isinstance(bound, str) and has_surrogates(bound) for bound in asked.values()):
+    given = {sign: bound for sign, bound in bounds.items() if bound is not None}
+    if any(isinstance(bound, str) and has_surrogates(bound) for bound in given.values()):
         return Sql(f"{column} IS NOT NULL", is_exact=False)
-    values = {sign: table.sql_value(criterion.field, bound) for sign, bound in asked.items()}
+    values = {sign: table.sql_value(criterion.field, bound) for sign, bound in given.items()}
     if NO_VALUE in values.values():
         return Sql(FALSE)
     if not values:
@@ -164,23 +164,23 @@ def _within(table: Table, criterion: Range) -> Sql:
     return all_of(parts)
 
 
-def _among(table: Table, name: str, asked: tuple[Any, ...]) -> Sql:
-    converted = dict.fromkeys(table.sql_value(name, value) for value in asked)
+def _among(table: Table, name: str, options: tuple[Any, ...]) -> Sql:
+    converted = dict.fromkeys(table.sql_value(name, value) for value in options)
     values = [value for value in converted if value is not NO_VALUE]
     if not values:
         return Sql(FALSE)
     if table.kinds[name] is FieldKind.BOOLEAN:
-        # A literal, as partial indexes have it: SQLite does not know a parameter's value when it plans.
+        # A literal, as in partial indexes, because SQLite does not know the values of parameters when it plans.
         return any_of([Sql(f"{quoted(name)} = {int(value)}") for value in values])
     if len(values) == 1:
         return Sql(f"{quoted(name)} = ?", (values[0],))
-    # As many marks as the next power of two, so that few different statements are prepared.
+    # The number of placeholders is rounded up to a power of two, so that few different statements are prepared.
     size = 1 << (len(values) - 1).bit_length()
     return Sql(f"{quoted(name)} IN ({', '.join('?' * size)})", (*values, *values[-1:] * (size - len(values))))
 
 
 class WordAccess(Enum):
-    """How a search takes part in a statement. FTS5 takes 60 µs to say whether one row has a word, 0.3 to list one.
+    """How a statement evaluates a search. FTS5 takes 60 µs to check one row for a word, and 0.3 µs to list one.
 
     The values are SQL: a plus sign keeps SQLite from starting with the list.
     """
@@ -188,18 +188,18 @@ class WordAccess(Enum):
     DRIVE = "n"
     """The statement starts with the rows that FTS5 finds."""
     LIST = "+n"
-    """FTS5's rows are listed once, and each candidate is looked up in the list."""
+    """The rows that FTS5 finds are listed once, and each candidate is looked up in the list."""
     PROBE = ""
-    """FTS5 is asked about each candidate: for words so frequent that few candidates fill a page."""
+    """FTS5 checks each candidate: for words so frequent that few candidates fill a page."""
 
 
 def searches_of(table: Table, conjuncts: list[Criterion]) -> list[HasWords]:
-    """The searches that every match fulfils and that FTS5 answers."""
+    """The searches among the conjuncts that FTS5 can answer."""
     return [one for one in conjuncts if table.words and isinstance(one, HasWords) and words_of(one.text)]
 
 
 def words_condition(table: Table, search: HasWords, access: WordAccess = WordAccess.DRIVE) -> Sql:
-    """A search. Rows that changed since their words were indexed are read; there are some hundred at most."""
+    """The condition of a search. Stale rows, whose words are not indexed yet, are read; there are few of them."""
     if not words_of(search.text):
         return Sql(TRUE if search.lead in (None, Lead.ALL) else FALSE)
     if not table.words:
@@ -213,18 +213,18 @@ def words_condition(table: Table, search: HasWords, access: WordAccess = WordAcc
 
 
 def stale_rows(table: Table) -> str:
-    """The rows with the words among those that changed since their words were indexed."""
+    """The stale rows that contain the words."""
     return f"FROM {table.words}_stale s CROSS JOIN {table.name} t ON t.n = s.n WHERE has_words(t.doc, ?, ?)"
 
 
 def word_parameters(table: Table, search: HasWords) -> tuple[str, str, int | None]:
-    """What FTS5 is asked, and what the SQL function `has_words` gets besides the document."""
+    """The FTS5 query, and the arguments of the SQL function `has_words` after the document."""
     words = words_of(search.text)
     return match_expression(words, search.lead), f"{table.name}:{' '.join(words)}", search.lead
 
 
 def match_expression(words: tuple[str, ...], lead: Lead | None) -> str:
-    """What FTS5 is asked. Words are letters and digits, so quotation marks are enough."""
+    """The FTS5 query. Words are letters and digits, so quotation marks are enough."""
     marked = [f'"{word}"' for word in words]
     every, some = " AND ".join(marked), " OR ".join(marked)
     match lead:

@@ -33,7 +33,7 @@ class DirectoryLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Lets the next one in. Harmless when not taken."""
+        """Releases the lock. Harmless when not taken."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,4 +1,4 @@
-"""Records as documents: `id` is `_id`, everything else stands under its own name, in BSON."""
+"""Records as BSON documents: `id` is stored as `_id`, all other fields under their own names."""
 
 import re
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ from domain.errors import RuleBroken, Violation
 
 DOCUMENT_ID = "_id"
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
-"""What MongoDB takes too, so that a record can always move there."""
+"""MongoDB's limit as well, so that every record can be moved there."""
 
 
 class _PlainInteger(TypeDecoder):
-    """BSON's wide integers come back as a subclass of int that msgspec refuses."""
+    """Decodes wide integers as `int`, because msgspec rejects BSON's own subclass."""
 
     bson_type = Int64
 
@@ -28,7 +28,7 @@ class _PlainInteger(TypeDecoder):
 
 
 class _PlainId(TypeDecoder):
-    """ObjectIds come back as their 24 digits: records know ids as text, wherever they stand."""
+    """Decodes ObjectIds as their 24 digits, because ids in records are text everywhere."""
 
     bson_type = ObjectId
 
@@ -42,7 +42,7 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 
 
 def encoded(record: Record) -> bytes:
-    """The record's document. Raises RuleBroken where a document could not give the same record back."""
+    """The record's document. Raises RuleBroken if it would not decode to an equal record."""
     _require_exact(record)
     document = {DOCUMENT_ID: record[ID], **record}
     del document[ID]
@@ -51,30 +51,30 @@ def encoded(record: Record) -> bytes:
     except (BSONError, OverflowError, UnicodeError) as error:
         raise RuleBroken("A value of this record cannot be stored.") from error
     if len(data) > DOCUMENT_BYTES_MAX:
-        raise RuleBroken(f"This cannot be stored: it is larger than {DOCUMENT_BYTES_MAX} bytes.")
+        raise RuleBroken(f"This record cannot be stored: it is larger than {DOCUMENT_BYTES_MAX} bytes.")
     return data
 
 
 def decoded(data: bytes) -> Record:
-    """The record of a document's bytes. Raises CorruptRecord where they are damaged."""
+    """The record of a document's bytes. Raises CorruptRecord if they are damaged."""
     try:
         record: Record = bson.decode(data, codec_options=CODEC)
         record[ID] = record.pop(DOCUMENT_ID)
         return record
     except (BSONError, KeyError) as error:
-        # Writers put `_id` first, so that much of it may be left.
+        # `_id` comes first, so it may still be readable.
         found = re.match(rb"....\x02_id\x00....([ -~]+)\x00", data, re.DOTALL)
         name = found[1].decode("ascii") if found else "a record"
         raise CorruptRecord(f"The stored document of {name} is damaged: restore it from a copy.") from error
 
 
 def _require_exact(record: Record) -> None:
-    """BSON cuts instants to milliseconds without a word, and takes naive ones for UTC."""
+    """Rejects values that BSON would change: it truncates instants to milliseconds and reads naive ones as UTC."""
     if DOCUMENT_ID in record:
         raise RuleBroken(
-            "This cannot be stored.", violations=[Violation(f"/{DOCUMENT_ID}", "is a reserved name")]
+            "This record cannot be stored.", violations=[Violation(f"/{DOCUMENT_ID}", "is a reserved name")]
         )
     for name, value in record.items():
         if isinstance(value, datetime) and (value.tzinfo is None or value.microsecond % 1000):
-            violation = Violation(f"/{name}", "is not an instant with a zone and whole milliseconds")
-            raise RuleBroken("This cannot be stored.", violations=[violation])
+            violation = Violation(f"/{name}", "must be an instant with a zone and whole milliseconds")
+            raise RuleBroken("This record cannot be stored.", violations=[violation])

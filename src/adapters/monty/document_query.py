@@ -1,4 +1,4 @@
-"""Criteria as MontyDB filters. What they mean stands with the criteria."""
+"""Criteria as MontyDB filters. `adapters.records.criteria` defines their meaning."""
 
 from enum import Enum
 from typing import Any
@@ -27,12 +27,12 @@ NOTHING_MATCHES: DocumentQuery = {DOCUMENT_ID: {"$in": []}}
 
 _LETTER_OR_DIGIT = r"[^\W_]"
 _OTHER_CAPITALS = {"k": "\u212a", "å": "\u212b", "ω": "\u2126", "ß": "\u1e9e", "θ": "\u03f4"}
-"""Letters beside the usual capital that have this one as their lower case."""
+"""Further capitals of a lower-case letter, besides the usual one."""
 _SIGMAS = "σςΣ"
 
 
 def document_query(criterion: Criterion, text_fields: tuple[str, ...]) -> DocumentQuery:
-    """The filter of a criterion; {} where everything matches."""
+    """The filter of a criterion; {} if everything matches."""
     match criterion:
         case AllOf(criteria):
             return _all([document_query(inner, text_fields) for inner in criteria])
@@ -54,14 +54,19 @@ def _condition(criterion: Equals | OneOf | IsNull | NotNull | Range | Holds) -> 
         case IsNull() | NotNull():
             return {"$eq" if isinstance(criterion, IsNull) else "$ne": None}
         case Holds(_, value):
-            # Not $elemMatch: MontyDB takes the letters of a text for elements.
+            # Not $elemMatch: MontyDB treats the characters of a text as elements.
             return {"$type": "array", "$eq": value}
         case Range():
             return _bounds(criterion)
 
 
-def _bounds(wanted: Range) -> DocumentQuery:
-    bounds = {"$gt": wanted.above, "$gte": wanted.at_least, "$lt": wanted.below, "$lte": wanted.at_most}
+def _bounds(criterion: Range) -> DocumentQuery:
+    bounds = {
+        "$gt": criterion.above,
+        "$gte": criterion.at_least,
+        "$lt": criterion.below,
+        "$lte": criterion.at_most,
+    }
     named = {operator: _plain(value) for operator, value in bounds.items() if value is not None}
     return named or {"$ne": None}
 
@@ -85,7 +90,7 @@ def _has_word(word: str, text_fields: tuple[str, ...]) -> DocumentQuery:
 
 
 def _led(text: str, lead: Lead, first_field: tuple[str, ...]) -> list[DocumentQuery]:
-    """What else holds where this many of the words stand in the first field."""
+    """The conditions for this many of the words in the first field."""
     leading = [_has_word(word, first_field) for word in words_of(text)]
     match lead:
         case Lead.ALL:
@@ -97,10 +102,10 @@ def _led(text: str, lead: Lead, first_field: tuple[str, ...]) -> list[DocumentQu
 
 
 def word_pattern(word: str) -> str:
-    """A regular expression that finds the word exactly where `words_of` finds it, whatever its case.
+    """A regular expression that finds the word exactly where `words_of` finds it, in any case.
 
-    The flag for any case would not do: it takes a dotless i for an i. One letter has no single lower case: a capital
-    sigma is taken for either of the small ones.
+    The flag IGNORECASE would also match a dotless i with an i. A capital sigma has two lower-case letters, and matches
+    both.
     """
     # The lower case of a dotted capital I is an i and a mark, and a mark ends a word.
     start = "(?<![^\\W_\u0130])"
@@ -120,6 +125,6 @@ def _letter(char: str) -> str:
 
 
 def _plain(value: Scalar) -> Scalar:
-    # MontyDB looks types up by their very class, so it would not find a member of an enumeration.
+    # MontyDB looks up types by their exact class, so it would not recognize a member of an enumeration.
     plain: Scalar = value.value if isinstance(value, Enum) else value
     return plain

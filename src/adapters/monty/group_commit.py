@@ -1,4 +1,4 @@
-"""How writes become durable: in groups by a writer thread on disk, at once in memory."""
+"""Commits writes: on disk in groups by a writer thread, in memory at once."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ Outcome = BaseException | None
 
 
 class Writer:
-    """Runs writes on the connection that writes, and indexes the words of `stale_max` changed texts together.
+    """Runs writes on the writing connection, and indexes the words of `stale_max` changed texts together.
 
     `is_failing` is set when SQLite fails to store a write: a full disk, a directory that has become read-only. A later
     write may succeed because it is smaller, so it is unset only after a check that there is room.
@@ -31,7 +31,7 @@ class Writer:
         self.is_failing = False
 
     def run(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Makes the writes durable and returns the outcome of each."""
+        """Makes the writes durable. Returns the outcome of each: None or its error."""
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
             (outcome,) = self._run([index_words])
@@ -46,7 +46,7 @@ class Writer:
     def _run(self, writes: Sequence[Write]) -> list[Outcome]:
         """One transaction for all writes; a rejected one is rolled back alone.
 
-        Where the shared transaction fails, each write is tried alone, so that one cannot fail the others.
+        If the shared transaction fails, each write is retried alone, so that one cannot fail the others.
         """
         try:
             with self._connection as connection:
@@ -55,7 +55,7 @@ class Writer:
                 outcomes = [_outcome(transaction, write) for write in writes]
         except sqlite3.Error as error:
             if len(writes) == 1 or code_of(error) == sqlite3.SQLITE_BUSY:
-                # Another program holds the file; each attempt would wait for the whole timeout.
+                # Another program has locked the file, so each attempt would wait for the whole timeout.
                 self.is_failing = True
                 return [unavailable(error)] * len(writes)
             return [outcome for write in writes for outcome in self._run([write])]
@@ -70,7 +70,7 @@ def _outcome(transaction: Transaction, write: Write) -> Outcome:
         write(transaction)
     except sqlite3.Error:
         raise  # The whole transaction may be gone.
-    except Exception as error:  # noqa: BLE001 - it belongs to the caller of this write
+    except Exception as error:  # noqa: BLE001 - raised to the caller of this write
         transaction.execute("ROLLBACK TO one")
         outcome = error
     transaction.execute("RELEASE one")
@@ -78,26 +78,26 @@ def _outcome(transaction: Transaction, write: Write) -> Outcome:
 
 
 class ImmediateCommits:
-    """For memory: commits on the event loop's own connection, while no long read holds the database's only lock."""
+    """For memory: commits on the event loop's connection, while no long read has the lock."""
 
     def __init__(self, writer: Writer, lock: asyncio.Semaphore) -> None:
         self._writer, self._lock = writer, lock
 
     async def submit(self, write: Write) -> None:
-        """Raises what the write raises, or StoreUnavailable."""
+        """Raises the errors of the write, or StoreUnavailable."""
         async with self._lock:
             (outcome,) = self._writer.run([write])
         if outcome is not None:
             raise outcome
 
     async def close(self) -> None:
-        """Nothing waits."""
+        """Does nothing, because no writes are waiting."""
 
 
 class GroupCommits:
-    """One transaction at a time, in a thread of its own; the writes that arrive meanwhile make up the next one.
+    """One transaction at a time, in a separate thread; writes that arrive meanwhile are committed together next.
 
-    The steps are callbacks and not a task: there is nothing that could be cancelled in between.
+    The steps are callbacks and not a task, so they cannot be cancelled.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -108,7 +108,7 @@ class GroupCommits:
         self._is_starting = self._is_closed = False
 
     async def submit(self, write: Write) -> None:
-        """Returns once the write is durable. Raises what the write raises, or StoreUnavailable."""
+        """Returns once the write is durable. Raises the errors of the write, or StoreUnavailable."""
         if self._is_closed:
             raise StoreUnavailable("MontyDB is not open.")
         if len(self._queue) >= QUEUE_MAX:
@@ -122,7 +122,7 @@ class GroupCommits:
         await outcome
 
     async def close(self) -> None:
-        """Finishes what was submitted."""
+        """Finishes the submitted writes."""
         self._is_closed = True
         while self._queue or self._running is not None:
             self._start()
@@ -146,7 +146,7 @@ class GroupCommits:
         outcomes = ended.result() if error is None else [unavailable(error)] * len(members)
         for member, outcome in zip(members, outcomes, strict=True):
             if member.done():
-                continue  # Its caller has gone; the write happened or not all the same.
+                continue  # Its caller was cancelled, which does not affect the write.
             if outcome is None:
                 member.set_result(None)
             else:

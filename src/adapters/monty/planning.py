@@ -1,11 +1,11 @@
 """The statements of pages and counts.
 
-A page is read in the order of an index, or all matches are gathered and sorted. SQLite cannot weigh the two: no
-statistic says how many of an order's first rows match. So matches are counted up to the number where the other way is
-cheaper, and the choice is forced with INDEXED BY and the unary plus.
+A page is read in the order of an index, or all matches are gathered and sorted. SQLite cannot choose between the two,
+because it has no statistics about how many of the first rows in an order match. So matches are counted, up to the
+number from which gathering costs more, and the choice is forced with INDEXED BY and the unary plus.
 """
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import math
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ LIVE = Equals(IS_DELETED, value=False)
 
 @dataclass(frozen=True, slots=True)
 class AccessPath:
-    """`index` is followed in the page's order; without one, all matches are gathered, about `rows` of them."""
+    """A page is read in the order of `index`; without one, all matches (about `rows`) are gathered and sorted."""
 
     index: str | None
     words: sql.WordAccess = sql.WordAccess.DRIVE
@@ -40,14 +40,14 @@ class AccessPath:
 
 
 def bounds_of(limit: int, size: int) -> tuple[int, int]:
-    """Up to how many matches gathering costs less than following an order until a page is full; and up to how many rows
-    with a word listing them all costs less than asking FTS5 about each candidate.
+    """Two bounds. Up to this many matches, gathering costs less than reading in order until the page is full. Up to
+    this many rows with a word, listing them costs less than letting FTS5 check each candidate.
     """
     return max(200, math.isqrt(2 * limit * size)), max(1_000, math.isqrt(200 * limit * size))
 
 
 def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple[str | None, list[Criterion]]:
-    """The index that yields the order, and the criteria that it leaves to be checked row by row."""
+    """The index that yields the order, and the remaining criteria, which are checked for each row."""
     scopes = {Scope.ALL, *sql.scopes_of(conjuncts)}
     pinned = {one.field: one for one in conjuncts if isinstance(one, Equals)}
     best: tuple[str | None, list[Criterion]] = (f"{table.name}_id" if order.field == ID else None, conjuncts)
@@ -55,7 +55,7 @@ def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple
         lead = _pinned_fields(index, order)
         if lead is None or not pinned.keys() >= set(lead) or index.scope not in scopes:
             continue
-        # An index of the specs leaves out records whose first field is null; those of list orders hold them.
+        # Indexes of the specs leave out records whose first field is null; indexes of list orders contain them.
         lacks_nulls = not lead and index not in table.orders and order.field in table.spec.present_in(index)
         if lacks_nulls and not any(
             isinstance(one, Range | NotNull) and one.field == order.field for one in conjuncts
@@ -69,7 +69,7 @@ def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple
 
 
 def _pinned_fields(index: Index, order: Order) -> tuple[str, ...] | None:
-    """The fields that must have one value each for the index to yield the order; None where it never does."""
+    """The fields that must have a single value for the index to yield the order; None if it never does."""
     fields = tuple(name for name in index.fields if name != ID)
     if order.field == ID:
         return fields
@@ -77,9 +77,9 @@ def _pinned_fields(index: Index, order: Order) -> tuple[str, ...] | None:
 
 
 def page_statements(table: Table, question: Question, path: AccessPath) -> tuple[list[sql.Sql], bool]:
-    """The statements that fill a page one after the other, each with a LIMIT to be bound, and whether they are exact.
+    """The statements that fill a page one after the other, each with a LIMIT parameter, and whether they are exact.
 
-    Where they are not exact they have no LIMIT, and MontyDB's matcher decides about their documents.
+    If they are not exact, they have no LIMIT, and MontyDB's matcher filters their documents.
     """
     conjuncts = conjuncts_of(question.where)
     searches = sql.searches_of(table, conjuncts)
@@ -103,15 +103,15 @@ def _page_text(table: Table, order: Order, path: AccessPath, where: str, *, is_e
         return f"SELECT doc {found}"
     if path.index:
         return f"SELECT doc {found} LIMIT ?"
-    # Sorting numbers instead of documents spares reading the documents of all matches.
+    # Row numbers are sorted first, so that only the documents of the page are read.
     numbers = f"SELECT n AS k, {quoted(order.field)} AS a, id AS b {found} LIMIT ?"
     return f"SELECT doc FROM ({numbers}) CROSS JOIN {table.name} ON n = k ORDER BY a{down}, b{down}"
 
 
 def _parts_after(table: Table, question: Question) -> list[sql.Sql]:
-    """What follows the position: nulls come first in ascending and last in descending order.
+    """The conditions of the rows after the position. Nulls come first in ascending and last in descending order.
 
-    A row-value comparison uses the index; with an OR for nulls in the same statement it would not.
+    They are separate, because a row-value comparison together with an OR for nulls would not use the index.
     """
     if question.after is None:
         return [sql.Sql("1")]
@@ -128,12 +128,12 @@ def _parts_after(table: Table, question: Question) -> list[sql.Sql]:
 
 
 def is_all_live(table: Table, conjuncts: list[Criterion]) -> bool:
-    """Whether all live records are counted, which a row of `live_counts` answers."""
+    """Whether the question is the number of all live records, which `live_counts` contains."""
     return table.has_live_count and conjuncts == [LIVE] and conjuncts[0].value is False  # type: ignore[union-attr]
 
 
 def count_statement(table: Table, conjuncts: list[Criterion]) -> sql.Sql:
-    """The statement whose only value is the count; where it is not exact, the matching documents instead."""
+    """The statement for the count; if it is not exact, for the documents that may match."""
     words, parts = _words_count(table, conjuncts), union_parts(table, conjuncts)
     if words is not None:
         return words
@@ -146,7 +146,7 @@ def count_statement(table: Table, conjuncts: list[Criterion]) -> sql.Sql:
 
 
 def _words_count(table: Table, conjuncts: list[Criterion]) -> sql.Sql | None:
-    """For a single search among all or among live records: FTS5's hits less the stale rows and those in the trash."""
+    """The count of a single search among all or live records: FTS5's hits, corrected for stale and deleted rows."""
     searches = sql.searches_of(table, conjuncts)
     others = [one for one in conjuncts if one not in searches]
     if len(searches) != 1 or not (others == [] or is_all_live(table, others)):
@@ -162,16 +162,16 @@ def _words_count(table: Table, conjuncts: list[Criterion]) -> sql.Sql | None:
 
 
 def estimate_statement(table: Table, conjuncts: list[Criterion], limit: int) -> sql.Sql:
-    """Counts the rows that match, up to a limit; a row that matches several branches of an OR counts for each."""
+    """Counts matching rows up to a limit. A row that matches several branches of an OR counts several times."""
     parts = union_parts(table, conjuncts) or [sql.where_of(table, conjuncts)]
     selects = " UNION ALL ".join(f"SELECT 1 FROM {table.name} WHERE {part.text}" for part in parts)
     return sql.Sql(f"SELECT count(*) FROM (SELECT 1 FROM ({selects}) LIMIT {limit})", sql.params_of(parts))
 
 
 def union_parts(table: Table, conjuncts: list[Criterion]) -> list[sql.Sql] | None:
-    """One condition for each branch of the only OR, where every branch starts from an index of its own.
+    """One condition for each branch of the only OR, if every branch can use an index.
 
-    SQLite reads each row of an OR to join its branches; a UNION joins numbers that come from the indexes alone.
+    For an OR, SQLite reads each row to join the branches; a UNION only joins row numbers from the indexes.
     """
     alternatives = [one for one in conjuncts if isinstance(one, AnyOf)]
     others: list[Criterion] = [one for one in conjuncts if not isinstance(one, AnyOf)]

@@ -1,4 +1,4 @@
-"""Where reads run: short ones on the event loop with a time budget, long ones in threads, until their callers go."""
+"""Runs reads: short ones on the event loop with a time budget, long ones in threads."""
 
 import asyncio
 import math
@@ -15,11 +15,11 @@ from adapters.monty.tuning import Tuning
 R = TypeVar("R")
 Arguments = TypeVarTuple("Arguments")
 STEPS_BETWEEN_LOOKS = 2_000
-"""After how many of SQLite's steps the clock is looked at: about a tenth of a millisecond."""
+"""The number of SQLite's steps between checks of the time: about a tenth of a millisecond."""
 
 
 class ReadConnections:
-    """`slots` are as many as long connections; in memory, commits take part in them."""
+    """`slots` counts the long connections; in memory, commits acquire it as well."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ReadConnections:
         short.set_progress_handler(lambda: time.monotonic() > self._deadline, STEPS_BETWEEN_LOOKS)
 
     async def close(self) -> None:
-        """Waits for the reads that are running."""
+        """Waits for running reads."""
         for _ in range(self._count):
             await self._slots.acquire()
         self._threads.shutdown()
@@ -48,7 +48,7 @@ class ReadConnections:
     async def soon(
         self, read: Callable[[sqlite3.Connection, *Arguments], R], *arguments: *Arguments, rows: int = 0
     ) -> R:
-        """On the event loop, and once more in a thread where that takes too long or `rows` says that it will."""
+        """Reads on the event loop. If that takes too long, or `rows` are too many, reads in a thread."""
         if rows > self._tuning.on_loop_rows_max:
             return await self.in_thread(read, *arguments)
         self._deadline = time.monotonic() + self._tuning.on_loop_ms / 1_000
@@ -64,7 +64,7 @@ class ReadConnections:
     async def in_thread(
         self, read: Callable[[sqlite3.Connection, *Arguments], R], *arguments: *Arguments
     ) -> R:
-        """In a thread. The read is interrupted when its caller is cancelled."""
+        """Reads in a thread. The read is interrupted when its caller is cancelled."""
         await self._slots.acquire()
         long = self._free.pop()
         running = asyncio.get_running_loop().run_in_executor(self._threads, read, long, *arguments)
@@ -82,7 +82,7 @@ class ReadConnections:
         return long in self._abandoned
 
     def _give_back(self, long: sqlite3.Connection, _: object) -> None:
-        # On the loop, so that nobody is given a connection that is still to be interrupted.
+        # On the event loop, so that the next read does not get a connection that is about to be interrupted.
         self._abandoned.discard(long)
         self._free.append(long)
         self._slots.release()

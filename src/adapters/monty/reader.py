@@ -1,6 +1,6 @@
-"""Answers the questions of the port from one open database."""
+"""The reading methods of the port RecordStore."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import heapq
 import json
@@ -34,11 +34,11 @@ from adapters.records.relevance import found_by_relevance
 from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
-"""How long, and of how many statements, the number of matches is kept."""
+"""For how long, and for how many statements, counts of matches are kept."""
 
 
 class Reader:
-    """The reading half of the port RecordStore, once `_connections` are there."""
+    """The reading half of the port RecordStore; open while it has `_connections`."""
 
     def __init__(self, strategy: Strategy) -> None:
         self._connections: ReadConnections | None = None
@@ -68,7 +68,7 @@ class Reader:
             live = Sql("SELECT live FROM live_counts WHERE collection = ?", (collection,))
             return await self._reads.soon(_number, live)
         counted = planning.count_statement(table, conjuncts)
-        # Most counts are of many rows and would be begun twice on the loop.
+        # Most counts have many rows, and would exceed the time budget of the event loop.
         if counted.is_exact:
             return await self._reads.in_thread(_number, counted)
         return await self._reads.in_thread(_matching_count, table, where, counted)
@@ -98,7 +98,7 @@ class Reader:
     async def _cheapest_path(
         self, table: Table, question: Question, *, index: str, left: list[Criterion]
     ) -> planning.AccessPath:
-        """`left` is what following the index leaves to be checked."""
+        """The path with the lowest estimated cost. `left` are the criteria that the index does not decide."""
         size = await self._counted(Sql(f"SELECT max(n) FROM {table.name}"))
         few, listed = planning.bounds_of(question.limit, size)
         conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
@@ -116,7 +116,7 @@ class Reader:
         return planning.AccessPath(index, access)
 
     async def _counted(self, counted: Sql) -> int:
-        """A count that is a few seconds old at most: a wrong one costs time, never an answer."""
+        """A count that may be a few seconds old: an outdated one costs time, but never changes a result."""
         until, count = self._known.get(counted, (0.0, 0))
         if until < time.monotonic():
             count = await self._reads.soon(_number, counted)
@@ -166,7 +166,7 @@ def _page(
     statements, is_exact = planning.page_statements(table, question, path)
     with connection:
         if len(statements) > 1:
-            connection.execute("BEGIN")  # Both parts are as of one commit.
+            connection.execute("BEGIN")  # All statements as of one commit.
         found: list[Record] = []
         for statement in statements:
             left = question.limit - len(found)
@@ -195,7 +195,7 @@ def _matching_count(connection: sqlite3.Connection, table: Table, where: Criteri
 
 
 def _sorted_page(connection: sqlite3.Connection, table: Table, question: Question) -> list[Record]:
-    """For orders by what has no column: MontyDB's own order of values, over everything that matches."""
+    """A page in an order without a column: sorts all matches by MontyDB's order of values."""
     where, order = question.where, question.order
     if question.after is not None:
         where = AllOf((where, after_position(order, question.after)))

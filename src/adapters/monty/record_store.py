@@ -24,13 +24,13 @@ from domain.errors import StoreUnavailable, TandemError
 TRIAL_SECONDS = 2.0
 """While writes fail, how often a ping tries to write: every probe of a service pings."""
 LONG_READS_MAX = 2
-"""How many long reads run at once; one in memory, where a commit waits for it."""
+"""How many long reads run at once; in memory only one, because commits wait for it."""
 
 
 class MontyRecordStore(Reader):
-    """The port RecordStore: in memory where no directory is given, otherwise in one SQLite file there.
+    """The port RecordStore: in memory without a directory, otherwise in one SQLite file in the directory.
 
-    For one process: a directory that another one has open is refused. Records are checked and encoded on the event
+    Only one process can open a directory at a time. Records are checked and encoded on the event
     loop; a writer thread commits them in groups. Short reads run on the event loop, long ones in threads.
     """
 
@@ -54,7 +54,7 @@ class MontyRecordStore(Reader):
             return
         try:
             if self._directory is not None and self._lock is not None:
-                self._refuse_earlier_format(self._directory)
+                self._require_current_format(self._directory)
                 make_private(self._directory)
                 self._lock.take()
             if self._directory is None:
@@ -70,10 +70,10 @@ class MontyRecordStore(Reader):
                 raise refused(error, self._directory) from error
             raise
 
-    def _refuse_earlier_format(self, directory: Path) -> None:
+    def _require_current_format(self, directory: Path) -> None:
         if (directory / f"{self._database}.journal").exists() or (directory / self._database).is_dir():
             raise StoreRefused(
-                f"{directory} holds files in a format from before the first release, which nothing reads any more: "
+                f"{directory} contains files in an unsupported format from before the first release: "
                 "move them away, and Tandem starts with an empty store."
             )
 
@@ -102,7 +102,7 @@ class MontyRecordStore(Reader):
                 self._lock.release()
 
     async def prepare(self) -> None:
-        """Nothing is left to prepare: opening creates and rebuilds the tables."""
+        """Only pings, because opening creates and rebuilds the tables."""
         await self.ping()
 
     async def ping(self) -> None:
@@ -118,7 +118,7 @@ class MontyRecordStore(Reader):
         self._writer.is_failing = False
 
     async def facts(self) -> StoreFacts:
-        """The versions of the libraries: the store is this process."""
+        """The versions of the libraries, since there is no server."""
         await self.ping()
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
@@ -137,9 +137,9 @@ class MontyRecordStore(Reader):
             await self._submit(apply_write(change_set))
         except StoreUnavailable:
             raise
-        except TandemError as refusal:
-            faults = "; ".join(f"{fault.pointer} {fault.message}" for fault in refusal.violations)
-            return Rejection(f"{refusal.message} {faults}".strip()[:REASON_LENGTH_MAX])
+        except TandemError as error:
+            violations = "; ".join(f"{each.pointer} {each.message}" for each in error.violations)
+            return Rejection(f"{error.message} {violations}".strip()[:REASON_LENGTH_MAX])
         return None
 
     async def _submit(self, write: Write) -> None:

@@ -1,6 +1,6 @@
-"""Tables follow the specs: missing ones are created, outdated ones are rebuilt from their documents."""
+"""Creates the tables of the specs, and rebuilds outdated ones from their documents."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import sqlite3
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from adapters.monty.tables import LIVE_COUNTS, Table, quoted
 from adapters.records.record import ID, IS_DELETED, CorruptRecord, is_tombstone
 
 PROGRESS_ROWS = 20_000
-"""After how many rebuilt rows the log says how far it is."""
+"""The number of rebuilt rows between progress messages in the log."""
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS table_versions(collection TEXT PRIMARY KEY, fingerprint TEXT NOT NULL)"
 )
@@ -21,9 +21,9 @@ _ROOM = "CREATE TABLE IF NOT EXISTS room(bytes BLOB)"
 
 
 def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
-    """Creates what is missing in one transaction, and rebuilds each outdated table in one.
+    """Creates missing tables in one transaction, and rebuilds each outdated table in one of its own.
 
-    Writes nothing where all is current. A crash in between leaves the tables as they were. Raises sqlite3.Error.
+    Writes nothing if all tables are current. A crash in between leaves the tables unchanged. Raises sqlite3.Error.
     """
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     versions: dict[str, str] = {}
@@ -61,7 +61,7 @@ def _create(connection: sqlite3.Connection, table: Table, *, earlier: str | None
 
 
 def _rebuild(connection: sqlite3.Connection, table: Table) -> None:
-    """The same numbers and documents under the columns and words of today's spec."""
+    """Recreates the table with the current columns and words, and the same row numbers and documents."""
     earlier = f"{table.name}_earlier"
     parts = "SELECT type, name FROM sqlite_schema WHERE tbl_name = ? AND type != 'table' AND sql IS NOT NULL"
     for kind, name in connection.execute(parts, (table.name,)).fetchall():
@@ -76,14 +76,14 @@ def _rebuild(connection: sqlite3.Connection, table: Table) -> None:
 def _fill(connection: sqlite3.Connection, table: Table, earlier: str) -> None:
     (total,) = connection.execute(f"SELECT count(*) FROM {earlier}").fetchone()
     logger.info(
-        "The spec of {} has changed: {} documents get their columns and words anew.", table.name, total
+        "The spec of {} has changed: the columns and words of {} documents are rebuilt.", table.name, total
     )
     rows = connection.execute(f"SELECT n, id, version, gone, doc FROM {earlier} ORDER BY n")
     for done, (number, record_id, version, gone, data) in enumerate(rows, start=1):
         try:
             stored = decoded(data)
         except CorruptRecord as error:
-            # It stays where it is: reading it says so, and all others are available.
+            # It stays as it is. Reading it raises CorruptRecord; all other documents are available.
             logger.warning("{}: {}", table.name, error)
             row = f"INSERT INTO {table.name}(n, id, version, gone, doc) VALUES (?, ?, ?, ?, ?)"
             connection.execute(row, (number, record_id, version, gone, data))
@@ -93,7 +93,12 @@ def _fill(connection: sqlite3.Connection, table: Table, earlier: str) -> None:
         try:
             connection.execute(table.insert_numbered, (*values, record[ID], number))
         except sqlite3.IntegrityError as error:
-            logger.warning("{} {} keeps values that another record holds: {}", table.name, record[ID], error)
+            logger.warning(
+                "{} {} has values that must be unique and that another record has, too: {}",
+                table.name,
+                record[ID],
+                error,
+            )
             connection.execute(table.insert_numbered, (*table.without_keys(values), record[ID], number))
         if table.words and not is_tombstone(record):
             connection.execute(table.add_words, (number, *table.tokens(record)))

@@ -1,4 +1,4 @@
-"""The one SQLite database, in a file or in memory: its identity, its connections and how they are set up."""
+"""The SQLite database in a file or in memory: its identity, and the setup of its connections."""
 
 import atexit
 import os
@@ -19,19 +19,19 @@ from adapters.records.record_store import StoreRefused
 
 APPLICATION_ID = 0x74616E64
 FORMAT = 1
-"""The format of the file; files of later formats are refused."""
+"""The format of the file; files of later formats are rejected."""
 SQLITE_MIN = (3, 36)
-"""The first with databases in memory that several connections share under a name."""
+"""The first version whose connections can share a named database in memory."""
 STATEMENTS_MAX = 512
 PAGE_CACHE_KIB = {"writer": 32_768, "reader": 16_384, "long": 8_192}
 WAL_BYTES_MAX = 64 * 2**20
 
 
 class SqliteFile:
-    """Opens connections to one database. In memory they share what SQLite's memdb keeps under a name.
+    """Opens connections to one database. In memory they share a named database of SQLite's memdb.
 
-    Beside the file `<database>.sqlite` lies `<database>.identity`: while it is there, a missing or empty database file
-    is refused instead of being replaced by an empty store.
+    The file `<database>.sqlite` has a companion `<database>.identity`: while that exists, a missing or empty database
+    file is an error, and is not replaced by an empty store.
     """
 
     def __init__(self, path: Path | None, tuning: Tuning) -> None:
@@ -42,7 +42,7 @@ class SqliteFile:
         self._connections: list[sqlite3.Connection] = []
 
     def open(self) -> None:
-        """Creates the file where it is not known yet. Raises sqlite3.Error, OSError or StoreRefused; close it then."""
+        """Creates the file if it never existed. Raises sqlite3.Error, OSError or StoreRefused; then call `close`."""
         if self._writer is not None:
             return
         require_features(sqlite3.sqlite_version_info, _modules())
@@ -50,7 +50,7 @@ class SqliteFile:
         writer = self.connection("writer")
         if self.path is None:
             _empty_database().backup(writer)
-            # Memory lives as long as this object, across closing and opening.
+            # A database in memory lives as long as this object, also while the store is closed.
             weakref.finalize(self, writer.close)
         identity = _identity_of(writer, known)
         bring_up(writer, TABLES.values())
@@ -91,13 +91,13 @@ class SqliteFile:
 
     @property
     def writer(self) -> sqlite3.Connection:
-        """The only connection that writes. Raises sqlite3.Error while the database is not open."""
+        """The writing connection. Raises sqlite3.Error while the database is not open."""
         if self._writer is None:
             raise sqlite3.ProgrammingError("the database is not open")
         return self._writer
 
     def close(self) -> None:
-        """Closes all connections; the last one writes the log back. Memory is kept for the next opening."""
+        """Closes all connections; the last one checkpoints the WAL. A database in memory is kept."""
         kept = None if self.path is not None else self._writer
         for connection in self._connections:
             if connection is not kept:
@@ -106,7 +106,7 @@ class SqliteFile:
 
 
 def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:
-    """Raises StoreRefused where this Python's SQLite cannot do what the store needs."""
+    """Raises StoreRefused if this Python's SQLite lacks features that the store needs."""
     if version < SQLITE_MIN or "fts5" not in modules:
         found = ".".join(map(str, version)) + ("" if "fts5" in modules else " without FTS5")
         raise StoreRefused(
@@ -124,7 +124,7 @@ def _modules() -> list[str]:
 
 @cache
 def _empty_database() -> sqlite3.Connection:
-    """All tables without a row, which is copied faster than it is created."""
+    """A database with all tables and no rows: copying it is faster than creating the tables."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     atexit.register(connection.close)
     _identity_of(connection, None)
@@ -133,21 +133,21 @@ def _empty_database() -> sqlite3.Connection:
 
 
 def _known_identity(path: Path) -> str | None:
-    """What the file beside the database says; None where there is none, and the database may be created."""
+    """The identity in the companion file; None if there is none, and the database may be created."""
     marker = path.with_suffix(".identity")
     if not marker.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return None
     if not path.exists() or not path.stat().st_size:
         raise StoreRefused(
-            f"The database file {path} is missing or empty, although this directory held one: restore it from a "
+            f"The database file {path} is missing or empty, although this directory contained one: restore it from a "
             f"copy, or remove {marker} to start with an empty store."
         )
     return marker.read_text()
 
 
 def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
-    """The id of the store in the database; a new one where it is empty."""
+    """The id of the store in the database; a new one if the database is empty."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if not tables and known is None:
@@ -164,24 +164,26 @@ def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
         raise StoreRefused("The database file belongs to another program: choose another directory.")
     stored, version = connection.execute("SELECT store, format FROM store_identity").fetchone()
     if version > FORMAT:
-        raise StoreRefused("The database file was written by a later Tandem: start that version instead.")
+        raise StoreRefused(
+            "The database file was written by a later version of Tandem: start that version instead."
+        )
     if known not in (None, stored):
         raise StoreRefused(
-            "The database file is that of another store: restore the right one, or remove the .identity file beside it "
+            "The database file belongs to another store: restore the right one, or remove the .identity file beside it "
             "to accept this one."
         )
     return str(stored)
 
 
-def _has_words(data: bytes, asked: str, lead: int | None) -> bool:
-    name, _, text = asked.partition(":")
+def _has_words(data: bytes, search: str, lead: int | None) -> bool:
+    name, _, text = search.partition(":")
     with suppress(CorruptRecord):
         return TABLES[name].has_words(decoded(data), text, lead)
     return False
 
 
 def make_private(directory: Path) -> None:
-    """Creates the directory for its owner only, and takes existing rights away from everybody else."""
+    """Creates the directory for its owner only, and removes the permissions of all other users."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in missing:
@@ -193,7 +195,7 @@ def make_private(directory: Path) -> None:
 
 
 def _write_durably(path: Path, text: str) -> None:
-    """The whole text under this name, or no such file."""
+    """Writes the file completely or not at all."""
     partial = path.with_suffix(".partial")
     partial.touch(0o600)
     partial.write_text(text)

@@ -1,11 +1,11 @@
-"""MontyDB over the store's file: its matcher for what SQL does not decide, and its client for reading by hand.
+"""MontyDB over the store's file: its matcher for criteria that SQL cannot express, and its client for manual reads.
 
 `set_storage(directory, storage="adapters.monty.storage", use_bson=True)` makes `MontyClient(directory)` read the
-databases of a directory with MontyDB's query language, also beside a running service. Changes are left to change sets,
-which know versions and unique keys.
+databases of a directory with MontyDB's query language, also while the service runs. It
+cannot change them, because only change sets check versions and unique keys.
 """
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import sqlite3
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -43,11 +43,13 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
 
     @property
     def contractor_cls(self) -> type[Any]:
-        """What MontyDB looks for to do anything that is not defined here."""
-        raise OperationFailure("These collections are changed by change sets only.")
+        """MontyDB's entry point for all other operations, none of which is supported."""
+        raise OperationFailure("These collections can only be changed through Tandem.")
 
     def database_drop(self, db_name: str) -> None:
-        raise OperationFailure(f"Dropping {db_name} is left to the operator.")
+        raise OperationFailure(
+            f"{db_name} cannot be dropped through MontyDB; stop Tandem and remove its files instead."
+        )
 
     def database_list(self) -> list[str]:
         return sorted(path.stem for path in Path(self.repository).glob("*.sqlite"))
@@ -58,7 +60,7 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
         return [name for (name,) in self._rows(database.name, names)]
 
     def collection_exists(self, database: Any, name: str) -> bool:
-        """Whether there is such a collection."""
+        """Whether the collection exists."""
         return name in self.collection_list(database)
 
     def query(self, cursor: Any, max_scan: int) -> Iterator[MutableMapping[str, Any]]:

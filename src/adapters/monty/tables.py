@@ -1,6 +1,6 @@
 """One table per collection, derived from its spec: columns, indexes, and the values that are stored in them."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import hashlib
 import unicodedata
@@ -22,15 +22,15 @@ from adapters.records.specs import SPECS, Index, RecordSpec, Scope
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NO_VALUE = object()
-"""What a column of this kind can never hold."""
+"""Represents a value that no column of the kind can hold."""
 LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KEY, live INTEGER NOT NULL)"
-"""How many live records each collection has; triggers keep it in the transaction that changes them."""
+"""The number of live records of each collection, which triggers update in the same transaction."""
 StoredRow = tuple[Any, ...]
 """Number, version, whether it is a tombstone, hash of the texts, columns."""
 
 _SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
 _WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
-"""Changes when the rule for words does."""
+"""Identifies the rule for words; it changes with the rule."""
 _TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
@@ -39,17 +39,17 @@ class Table:
     """How SQLite stores the records of one spec.
 
     Columns have no declared type: SQLite would turn 1 into '1' in a TEXT column. A value that does not have its
-    field's kind (in documents written by other programs) becomes a BLOB: it is not null, equals nothing and lies in no
+    field's kind (in documents written by other programs) becomes a BLOB: it is not null, equals no value and is in no
     range. All columns of a tombstone are null, so indexes and unique keys ignore it.
     """
 
     def __init__(self, spec: RecordSpec[Any]) -> None:
         self.spec, self.name = spec, spec.collection
         keyed = [name for key in spec.unique_keys for name in key.fields]
-        asked = {*keyed, *(name for index in spec.indexes for name in index.fields)}
-        # Texts are searched by word; only the first one is also a value to sort and to compare by.
-        unasked = {ID, VERSION, *spec.text_fields[1:]} - (asked - {ID, VERSION})
-        fields = [field for field in spec.fields if field.name not in unasked]
+        queried = {*keyed, *(name for index in spec.indexes for name in index.fields)}
+        # Texts are searched by word; only the first one is also sorted and compared by.
+        unqueried = {ID, VERSION, *spec.text_fields[1:]} - (queried - {ID, VERSION})
+        fields = [field for field in spec.fields if field.name not in unqueried]
         scalars = {field.name: field.kind for field in fields if field.kind is not FieldKind.JSON}
         self.lists = tuple(field.name for field in fields if field.is_list)
         self.kinds = {**scalars, ID: FieldKind.TEXT, VERSION: FieldKind.INTEGER}
@@ -61,7 +61,7 @@ class Table:
         keys = (key for key in spec.unique_keys if not spec.present_in(key))
         scopes = {True: Scope.LIVE, False: Scope.ALL}
         self.ordered = (*self.indexes, *(Index(key.name, key.fields, scopes[key.live_only]) for key in keys))
-        """What may yield an order."""
+        """The indexes that may yield an order."""
         live = [IS_DELETED] if any(key.live_only for key in spec.unique_keys) else []
         self._keyed = set(map(quoted, (*keyed, *live))) & set(map(quoted, scalars))
         self._scalars = tuple((name, _TYPES[kind]) for name, kind in scalars.items())
@@ -84,7 +84,7 @@ class Table:
         )
 
     def table_ddl(self) -> Iterator[str]:
-        """The table, its unique keys, the full-text index, and what rows held when that last saw them."""
+        """The table, its unique keys, the full-text index, and the stale rows with their texts as indexed."""
         columns = "".join(f"{name}, " for name in self._names[3:-1])
         yield (
             f"CREATE TABLE {self.name}(n INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
@@ -101,7 +101,7 @@ class Table:
             yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(lead, rest, {options})"
 
     def index_ddl(self) -> Iterator[str]:
-        """The other indexes, each ending with the id that breaks ties, and the triggers that count live records."""
+        """The other indexes, each of which ends with the id to break ties, and the triggers that count live records."""
         for index in self.indexes:
             present = () if index in self.orders else self.spec.present_in(index)
             where = scope_terms(index.scope) + [f"{quoted(name)} IS NOT NULL" for name in present]
@@ -124,7 +124,7 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever columns, indexes, words or the reading of old documents do."""
+        """Identifies columns, indexes, the rule for words and the conversion of old documents."""
         spec, rule = self.spec, _WORD_RULE if self.words else None
         facts = (*self.table_ddl(), *self.index_ddl(), spec.fields, spec.text_fields, spec.legacy_names, rule)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -143,9 +143,9 @@ class Table:
         return (record[VERSION], 0, self._text_hash(record), *values, *lists, data)
 
     def update(self, stored: StoredRow, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-        """The statement and parameters that turn a row, as `look` found it, into these values.
+        """The statement and parameters that update a stored row, as `look` returned it, to these values.
 
-        It names changed columns only: SQLite renews every index of a column that is named, changed or not.
+        It only sets changed columns, because SQLite updates the indexes of every column that is set.
         """
         changed = [at for at, value in enumerate(stored[1:]) if value != values[at]]
         sets = ", ".join(f"{self._names[at]}=?" for at in (*changed, -1))
@@ -153,7 +153,7 @@ class Table:
         return f"UPDATE {self.name} SET {sets} WHERE n=?", parameters
 
     def given_up(self, stored: StoredRow, values: tuple[Any, ...]) -> list[str]:
-        """The columns that keep a row in a unique index where these values take it out of its place there."""
+        """The columns of unique keys whose values change with this update."""
         return [
             name
             for name, old, new in zip(self._names, stored[1:], values, strict=False)
@@ -161,13 +161,13 @@ class Table:
         ]
 
     def without_keys(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The values of `row` for a record whose unique values another one holds."""
+        """The values of `row` for a record whose unique values belong to another record."""
         return tuple(
             None if name in self._keyed else value for name, value in zip(self._names, values, strict=True)
         )
 
     def _text_hash(self, record: Record) -> int | None:
-        """Tells texts apart, so that words are indexed again only where texts changed. None where there are none."""
+        """A hash of the texts, so that words are only indexed again if they changed. None without searched texts."""
         if not self.words:
             return None
         texts = "\0".join(self._texts(record)).encode("utf-8", "surrogatepass")
@@ -179,39 +179,39 @@ class Table:
         return " ".join(words_of(lead)), " ".join(words_of(" ".join(others)))
 
     def has_words(self, record: Record, text: str, lead: int | None) -> bool:
-        """HasWords, decided for one record."""
+        """Whether one record matches a HasWords."""
         if is_tombstone(record):
             return False
-        asked, (first, others) = set(words_of(text)), self.tokens(record)
-        led = asked & set(first.split())
-        if not asked <= {*led, *others.split()}:
+        words, (first, others) = set(words_of(text)), self.tokens(record)
+        led = words & set(first.split())
+        if not words <= {*led, *others.split()}:
             return False
-        return lead is None or lead == (Lead.ALL if led == asked else Lead.SOME if led else Lead.NONE)
+        return lead is None or lead == (Lead.ALL if led == words else Lead.SOME if led else Lead.NONE)
 
     def _texts(self, record: Record) -> list[str]:
         return [text if isinstance(text := record.get(name), str) else "" for name in self.spec.text_fields]
 
     def sql_value(self, name: str, value: Any) -> Any:
-        """What a column holds where the field has this value; NO_VALUE where it can hold no such thing."""
+        """The column's value for this value of the field; NO_VALUE if no column can hold it."""
         if isinstance(value, Enum):
             value = value.value
         kind = self.kinds[name]
         if type(value) is not _TYPES[kind] or (isinstance(value, str) and has_surrogates(value)):
             return NO_VALUE
         if isinstance(value, datetime) and value.microsecond % 1000:
-            # Nothing stored lies between milliseconds, but a bound may; SQLite compares both exactly.
+            # Stored instants have whole milliseconds, but a bound may have fractions; SQLite compares both exactly.
             return (value - EPOCH) / MILLISECOND
         is_wide = type(value) is int and not -(2**63) <= value < 2**63
         return float(value) if is_wide else _stored(value, _TYPES[kind])
 
 
 def quoted(name: str) -> str:
-    """Brackets: a double-quoted name that is no column is a string literal to SQLite, without a warning."""
+    """The name in brackets, because SQLite treats an unknown name in double quotes as a text, without a warning."""
     return f"[{name}]"
 
 
 def scope_terms(scope: Scope) -> list[str]:
-    """The predicate of a partial index; questions must repeat it word for word to be served by the index."""
+    """The predicate of a partial index; a question must repeat it literally to use the index."""
     terms = []
     for name, values in scope.held.items():
         literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
@@ -221,7 +221,7 @@ def scope_terms(scope: Scope) -> list[str]:
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether the text holds halves of surrogate pairs, which SQLite cannot take and documents cannot hold."""
+    """Whether the text contains halves of surrogate pairs, which neither SQLite nor documents can hold."""
     return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
 
 
@@ -233,7 +233,9 @@ def _stored(value: Any, kind: type[Any]) -> Any:
 
 
 def _json_list(value: Any) -> Any:
-    """Only texts are ever asked for. SQLite's JSON functions cut a text at a NUL, so such texts are left out too."""
+    """The texts in a list, because questions only ask for texts. Texts with NUL are left out as well, because SQLite's
+    JSON functions would cut them there.
+    """
     if not isinstance(value, list | tuple):
         return bson.encode({"": value})
     return _encode_json([item for item in value if type(item) is str and "\0" not in item]).decode()

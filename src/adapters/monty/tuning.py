@@ -1,13 +1,13 @@
-"""Figures that were chosen by measuring, and that tests set to other values to reach every path."""
+"""Figures that were chosen by measurement; tests use other values to reach every path."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Strategy(Enum):
-    """How a page is read that no index answers completely: gathered and sorted, or in the order of an index.
+    """How to read a page that no index answers completely: gather and sort all matches, or follow an index.
 
-    In an order, the rows with the words are listed once, or the full-text index is asked about each row.
+    With an index, the rows with the words are listed once, or the full-text index checks each row.
     """
 
     BY_ESTIMATE = "by estimate"
@@ -18,9 +18,9 @@ class Strategy(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """`stale_max` changed texts are indexed together; until then searches read them. `busy_seconds` is how long to
-    wait while another program holds the file. After `on_loop_ms` a read leaves the event loop for a thread, and at once
-    where it is expected to touch more than `on_loop_rows_max` scattered rows. The WAL holds some `checkpoint_pages`.
+    """`stale_max` changed texts are indexed together; until then searches read them. `busy_seconds` is the longest wait
+    for a lock of another program. A read moves from the event loop to a thread after `on_loop_ms`, or at once if it
+    is expected to read more than `on_loop_rows_max` scattered rows. The WAL holds about `checkpoint_pages`.
     """
 
     stale_max: int = 100

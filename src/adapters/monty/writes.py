@@ -1,6 +1,6 @@
-"""What commit, apply and mark do inside a transaction."""
+"""The writes of commit, apply and mark inside a transaction."""
 
-# ruff: noqa: S608 - statements are put together from the specs; values are parameters
+# ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from domain.errors import AlreadyExists, VersionConflict
 
 ENTRIES = TABLES[AUDIT_LOGS.collection]
 Write = Callable[["Transaction"], None]
-"""Raises what its caller is to see; whatever it has done then is rolled back."""
+"""A function that writes. If it raises, its changes are rolled back, and the caller gets the error."""
 
 ROOM_BYTES = 1024 * 1024
 """As much as one request may write."""
 
 _ARRIVED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.SYNCED.value, "syncAttempts": 0}
-"""What this store says of an entry that was mirrored to it: nothing is left to do."""
+"""The sync fields of an entry that was mirrored to this store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record as it was when it was handed over, ready to be stored."""
+    """A record that has been checked and encoded, ready to be stored."""
 
     table: Table
     record_id: str
@@ -39,26 +39,26 @@ class Row:
 
     @classmethod
     def of(cls, collection: str, record: Record, expected_version: int = 0) -> "Row":
-        """Raises RuleBroken for a record that does not fit, or that no document can hold."""
+        """Checks and encodes a record. Raises RuleBroken if it does not fit its schema or a document."""
         SPECS[collection].schema.require(record)
         table = TABLES[collection]
         return cls(table, record[ID], expected_version, table.row(record, encoded(record)))
 
 
 class Transaction:
-    """A connection inside a transaction. `stale` counts the rows whose words are to be indexed later."""
+    """A connection inside a transaction. `stale` counts rows whose words are still to be indexed."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.execute = connection.execute
         self.stale = 0
 
     def stored(self, table: Table, record_id: str) -> StoredRow | None:
-        """What is stored of a record."""
+        """The stored row of a record, None if there is none."""
         found: StoredRow | None = self.execute(table.look, (record_id,)).fetchone()
         return found
 
     def require(self, table: Table, record_id: str, version: int) -> StoredRow | None:
-        """What is stored of a record. Raises VersionConflict unless it has this version."""
+        """The stored row of a record. Raises VersionConflict unless it has this version."""
         stored = self.stored(table, record_id)
         current = 0 if stored is None else stored[1]
         if current != version:
@@ -66,7 +66,7 @@ class Transaction:
         return stored
 
     def give_up_keys(self, rows: Sequence[Row]) -> None:
-        """Lets records of one change set exchange unique values, which SQLite checks at every single row."""
+        """Clears unique values that change, because SQLite checks them after every row and records may swap them."""
         for row in rows if len(rows) > 1 else ():
             stored = self.stored(row.table, row.record_id)
             if (
@@ -78,7 +78,7 @@ class Transaction:
                 self.execute(f"UPDATE {row.table.name} SET {nulls} WHERE n=?", stored[:1])
 
     def put(self, row: Row, stored: StoredRow | None) -> None:
-        """Raises AlreadyExists where another record holds a unique value."""
+        """Inserts or updates a row. Raises AlreadyExists if another record has a unique value."""
         table, text_hash = row.table, row.values[2]
         try:
             if stored is not None:
@@ -94,14 +94,14 @@ class Transaction:
 
 
 def stale_count(connection: sqlite3.Connection) -> int:
-    """How many rows have changed since their words were indexed."""
+    """The number of stale rows, which have changed since their words were indexed."""
     tables = [f"SELECT count(*) AS c FROM {table.words}_stale" for table in TABLES.values() if table.words]
     (count,) = connection.execute(f"SELECT sum(c) FROM ({' UNION ALL '.join(tables)})").fetchone()
     return int(count)
 
 
 def index_words(transaction: Transaction) -> None:
-    """Brings the full-text indexes up to date. FTS5 takes 100 µs for a commit with one row, 15 for one row of many."""
+    """Indexes the words of stale rows. FTS5 takes 100 µs for a commit with one row, but 15 µs for one row of many."""
     for table in TABLES.values():
         if not table.words:
             continue
@@ -111,9 +111,12 @@ def index_words(transaction: Transaction) -> None:
                 earlier = None if before is None else table.tokens(decoded(before))
                 later = None if text_hash is None else table.tokens(decoded(after))
             except CorruptRecord as error:
-                logger.warning("Its words cannot be indexed, so searches go on reading it: {}", error)
+                logger.warning(
+                    "The words of a record cannot be indexed, so searches continue to read the record: {}",
+                    error,
+                )
                 continue
-            # FTS5 has to be told exactly what it indexed: another text would corrupt the index without an error.
+            # FTS5 must get exactly the text that it indexed: any other text would silently corrupt the index.
             if earlier is not None:
                 transaction.execute(table.remove_words, (number, *earlier))
             if later is not None:
@@ -122,7 +125,7 @@ def index_words(transaction: Transaction) -> None:
 
 
 def commit_write(change_set: ChangeSet) -> Write:
-    """A change set whose expected versions must hold. Raises RuleBroken where a record cannot be stored."""
+    """The write of a change set whose expected versions must hold. Raises RuleBroken if a record cannot be stored."""
     puts = [Row.of(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [Row.of(ENTRIES.name, entry) for entry in change_set.entries]
     read_checks = change_set.read_checks
@@ -140,7 +143,7 @@ def commit_write(change_set: ChangeSet) -> Write:
 
 
 def apply_write(change_set: ChangeSet) -> Write:
-    """A change set as a mirrored state: what is older than the stored is left out, entries are never replaced."""
+    """The write of a mirrored change set: it skips older versions than the stored ones, and never replaces entries."""
     puts = [Row.of(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [Row.of(ENTRIES.name, {**entry, **_ARRIVED}) for entry in change_set.entries]
 
@@ -158,7 +161,7 @@ def apply_write(change_set: ChangeSet) -> Write:
 
 
 def mark_write(marks: Sequence[DeliveryMark]) -> Write:
-    """Notes on entries; those that are unknown or synced already stay as they are."""
+    """The write of marks; entries that are unknown or already synced stay unchanged."""
     look = f"SELECT doc FROM {ENTRIES.name} WHERE id = ? AND [syncStatus] IS NOT '{SyncStatus.SYNCED.value}'"
 
     def run(transaction: Transaction) -> None:
@@ -196,7 +199,7 @@ def _noted(mark: DeliveryMark) -> Record:
 
 
 def _fields_of(error: sqlite3.IntegrityError) -> tuple[str, ...]:
-    """SQLite names columns, as in "UNIQUE constraint failed: tasks.externalKey"."""
+    """The fields in SQLite's message, such as "UNIQUE constraint failed: tasks.externalKey"."""
     _, found, columns = str(error).partition("UNIQUE constraint failed: ")
     if not found:
         raise error

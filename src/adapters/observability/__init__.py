@@ -1,1 +1,1 @@
-"""What the process reports about itself: events, access lines, counters."""
+"""Logging, access log and metrics of the process."""

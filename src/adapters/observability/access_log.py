@@ -47,7 +47,7 @@ class AccessLog:
     def write(
         self, *, method: str, path: str, status: int, seconds: float, request_id: str, actor_id: str | None
     ) -> None:
-        """Takes one line. Called from the event loop's thread."""
+        """Adds one line. Call it from the event loop's thread."""
         if self._destination is None:
             return
         line = AccessLine(
@@ -68,7 +68,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(self._flush_seconds, self.flush)
 
     def _now(self) -> str:
-        """The present instant; the part up to the second is written once a second."""
+        """The current time; the part up to the second is formatted once a second."""
         second, milliseconds = divmod(time_ns() // 1_000_000, 1_000)
         if second != self._second:
             self._second = second

@@ -28,7 +28,7 @@ _ADOPTED = ("uvicorn", "uvicorn.error")
 
 
 def configure_logging(level: str, log_format: str, *, stream: TextIO | None = None) -> None:
-    """Sends events of at least this level to the stream (standard error), as `json` or `text`, and nowhere else."""
+    """Sends events of at least this level to the stream (standard error) only, as `json` or `text`."""
     destination = stream or sys.stderr
     render: Callable[[Record], str] = _json_line if log_format == "json" else _text_line
 
@@ -50,7 +50,7 @@ def redacted(text: str) -> str:
 
 
 class StandardLoggingBridge(logging.Handler):
-    """Hands records of the standard library's logging to loguru under their own name and place."""
+    """Forwards records of the standard library's logging to loguru, with their logger's name and source line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level: str | int = record.levelname if record.levelname in _LEVELS else record.levelno

@@ -23,10 +23,10 @@ SEVERAL = "several"
 
 
 class ObservedStore(WrappedStore):
-    """A RecordStore that changes nothing: every operation is counted by outcome and timed, and slow ones are noted.
+    """A RecordStore that counts every operation by outcome, measures its duration, and records slow ones.
 
     Outcomes: `ok`, `rejected` (because of the input or the state), `unavailable`, `cancelled`, `failed` (our bug).
-    `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are no operations.
+    `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are not counted.
     """
 
     def __init__(self, store: RecordStore, *, slow_ms: float, clock: Clock) -> None:

@@ -55,7 +55,7 @@ class RequestMetrics:
 
     def _histogram(self) -> Iterator[str]:
         name = "tandem_http_request_duration_seconds"
-        yield from _header(name, "histogram", "How long answers took.")
+        yield from _header(name, "histogram", "Durations of HTTP requests.")
         for key, series in sorted(self._series.items()):
             labels, below = _labels(key), 0.0
             for bound, count in zip(BUCKETS_SECONDS, series, strict=False):
@@ -86,13 +86,13 @@ def _sync_gauges(sync: SyncMetrics) -> Iterator[str]:
     yield f"tandem_sync_target_reachable{{{names}}} {int(sync.target_reachable)}"
     yield from _header("tandem_sync_paused", "gauge", "Whether mirroring is paused.")
     yield f"tandem_sync_paused{{{names}}} {int(sync.paused)}"
-    yield from _header("tandem_sync_entries", "gauge", "Audit entries by how far they are mirrored.")
+    yield from _header("tandem_sync_entries", "gauge", "Audit entries by mirror status.")
     for row in sync.collections:
         for status in ("synced", "pending", "failed", "parked"):
             labels = f'collection="{_escaped(row.collection)}",status="{status}"'
             yield f"tandem_sync_entries{{{labels}}} {getattr(row, status)}"
     yield from _header(
-        "tandem_sync_oldest_pending_seconds", "gauge", "Age of the oldest entry not mirrored yet."
+        "tandem_sync_oldest_pending_seconds", "gauge", "Age of the oldest entry that is not yet mirrored."
     )
     for row in sync.collections:
         yield f'tandem_sync_oldest_pending_seconds{{collection="{_escaped(row.collection)}"}} {_age_seconds(row):.3f}'

@@ -12,7 +12,7 @@ LOG_EVERY = timedelta(seconds=1)
 
 
 class SlowOperations:
-    """Keeps the newest SLOW_OPERATIONS_MAX and logs at most one a second, with how many there were since the last.
+    """Keeps the newest SLOW_OPERATIONS_MAX, and logs at most one a second with the number since the last message.
 
     When everything is slow, logging each would make it slower and bury the rest of the log.
     """
@@ -23,7 +23,7 @@ class SlowOperations:
         self._unlogged = 0
 
     def note(self, slow: SlowQuery) -> None:
-        """Keeps one, and logs it unless one was logged less than a second ago."""
+        """Adds an operation, and logs it unless another was logged less than a second ago."""
         self._kept.append(slow)
         self._unlogged += 1
         if self._logged_at is not None and abs(slow.at - self._logged_at) < LOG_EVERY:
@@ -36,8 +36,8 @@ class SlowOperations:
             collection=slow.collection,
             outcome=slow.outcome,
             duration_ms=slow.duration_ms,
-        ).warning("A slow operation of the store.")
+        ).warning("Slow store operation.")
 
     def newest(self) -> tuple[SlowQuery, ...]:
-        """Those kept, newest first."""
+        """The operations, newest first."""
         return tuple(reversed(self._kept))

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 BUCKETS_SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0)
-"""From a dictionary's answer to a time-out; a request's own buckets begin where a store is already slow."""
+"""From a read in memory to a time-out; the buckets of HTTP requests would be too coarse."""
 
 NAME = "tandem_store_operation_duration_seconds"
 
@@ -40,7 +40,7 @@ class StoreMetrics:
         return "".join(f"{line}\n" for line in self._lines()) if self._series else ""
 
     def _lines(self) -> Iterator[str]:
-        yield f"# HELP {NAME} How long operations of the stores took; _count is their number."
+        yield f"# HELP {NAME} Durations of store operations."
         yield f"# TYPE {NAME} histogram"
         for (operation, collection, outcome), series in sorted(self._series.items()):
             labels = (

@@ -119,7 +119,7 @@ class Connections:
         await self._pool.open()
 
     async def close(self) -> None:
-        """Takes no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
+        """Accepts no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -160,7 +160,7 @@ class Connections:
         """
         with translated():
             async with asyncio.timeout(self._answer_seconds), self._held() as connection:
-                # A raw cursor, because the others parse statements of this length anew every time.
+                # A raw cursor, because the others parse long statements on every call.
                 cursor = AsyncRawCursor(connection)
                 await cursor.execute(statement, values, prepare=True)
                 return cursor.rowcount

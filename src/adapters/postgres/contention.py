@@ -20,6 +20,6 @@ async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
         try:
             return await attempt()
         except Contention:
-            pause_ms = random.uniform(0, PAUSE_MS_MAX * 2**number)  # noqa: S311 - spreads writers, guards nothing
+            pause_ms = random.uniform(0, PAUSE_MS_MAX * 2**number)  # noqa: S311 - jitter, not a secret
             await asyncio.sleep(pause_ms / 1_000)
     return await attempt()

@@ -1,8 +1,8 @@
 """Questions as SQL: SQLAlchemy renders each template of a question once; afterwards only the values differ.
 
 A template is the question with its values replaced by parameter names. That is a question again, so it serves as the
-cache key. Truth values and sync states stay in the template, because a partial index serves only what is known when
-planning.
+cache key. Truth values and sync states stay in the template, because the planner only uses a partial index for
+constants.
 """
 
 import re
@@ -269,7 +269,7 @@ def _column(collection: str, field: str) -> ColumnElement[Any]:
 
 
 def _shown(state: Scalar) -> ColumnElement[Any]:
-    """A sync status as part of the statement's text: there are four, all of them constants of ours."""
+    """A sync status as part of the statement's text: there are four, all of them constants."""
     return literal_column(f"'{state}'")
 
 

@@ -43,7 +43,7 @@ class TookTooLong(StoreUnavailable):
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
-NUL_FAULT = "A text contains the NUL character."
+NUL_MESSAGE = "A text contains the NUL character."
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
@@ -70,7 +70,7 @@ _RECORD_FAULTS = (
     RecursionError,
 )
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
-    (driver.UntranslatableCharacter, NUL_FAULT),
+    (driver.UntranslatableCharacter, NUL_MESSAGE),
     (driver.ProgramLimitExceeded, "A value is longer than PostgreSQL can index."),
     (UnicodeError, "A text contains half of a surrogate pair."),
     (RecursionError, "A value is nested too deeply."),
@@ -144,8 +144,8 @@ def _violation_of(error: Exception) -> str:
         if isinstance(error, kind):
             return words
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
-        return NUL_FAULT  # the one thing the driver itself refuses in a text
-    logger.warning("PostgreSQL refused a value ({}).", _state_of(error))
+        return NUL_MESSAGE  # the only character in a text that the driver rejects
+    logger.warning("PostgreSQL rejected a value ({}).", _state_of(error))
     return "A value does not fit its column."
 
 

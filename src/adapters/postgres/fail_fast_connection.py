@@ -33,7 +33,7 @@ class FailFastConnection(AsyncConnection[Row]):
             raise
 
     def is_stale(self) -> bool:
-        """Whether the server said something unasked, which it only does when it closes the connection."""
+        """Whether the server sent data outside an exchange, which it only does when it closes the connection."""
         if self.closed:
             return True
         poll = select.poll()

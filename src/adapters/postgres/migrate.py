@@ -26,14 +26,14 @@ MIGRATION_LOCK = 8_390_817_265_034_711
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Creates or alters the tables. Harmless when done already. Raises StoreUnavailable, or StoreRefused for tables of
-    a revision that this program does not know.
+    a revision that is unknown to this program.
     """
     with _alone(url) as connection, _known_revision():
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Goes back to an earlier revision; `base` removes the tables with all they hold. Raises as `upgrade` does."""
+    """Goes back to an earlier revision; `base` removes the tables with their rows. Raises as `upgrade` does."""
     with _alone(url) as connection, _known_revision():
         command.downgrade(_config(connection), revision)
 

@@ -22,7 +22,7 @@ from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
 
 ENTRIES_INLINE_MAX = 4
-"""Entries that one statement takes besides its put; more go through a transaction."""
+"""The most entries of one statement with a put; more entries require a transaction."""
 
 
 class SourceWrites:
@@ -65,7 +65,7 @@ class SourceWrites:
             groups[put.collection].append(put)
         async with self._connections.transaction() as transaction:
             # All writers lock collections in one order. Two writers can still deadlock within a collection, each
-            # guarding the row that the other changes: the server ends one after its deadlock_timeout; it retries.
+            # checking a row that the other changes: the server ends one after its deadlock_timeout, and it retries.
             for collection in sorted({*groups, *(check.collection for check in change_set.read_checks)}):
                 read_checks = [check for check in change_set.read_checks if check.collection == collection]
                 await self._verify_read_checks(transaction, collection, read_checks)

@@ -19,7 +19,7 @@ SYNCED = "SYNCED"
 
 _ENTRIES = FORMS[AUDIT_LOGS.collection]
 _ARRIVED = {"syncStatus": f"'{SYNCED}'"}
-"""Sync fields of a mirrored entry, whatever the source's copy holds. The caller adds the time of arrival."""
+"""Sync fields of a mirrored entry, in place of the source's values. The caller adds the time of arrival."""
 
 
 def _quoted(name: str) -> str:
@@ -93,7 +93,7 @@ COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY
 
 @lru_cache(SHAPES_MAX)
 def commit_one(collection: str, *, is_new: bool, entry_count: int) -> str:
-    """One put and its entries in one statement; answers the number of rows of its last part: 0 where the put missed.
+    """One put and its entries in one statement. Its row count is that of its last part: 0 if the put did not match.
 
     Parameters: the row; for a replacement its id and expected version; each entry's row.
     """
@@ -127,7 +127,7 @@ SHARE_VERSIONS = {
     f" ORDER BY {KEY_COLUMN} FOR SHARE"
     for name, form in FORMS.items()
 }
-"""Locks guarded rows against changes until the transaction ends; other guards share the lock. Returns the versions."""
+"""Locks checked rows against changes until the transaction ends; other read checks share the lock. Returns versions."""
 
 RELEASE = {
     name: f"DELETE FROM {form.table} AS stored USING {_given(form, named='rows')}"

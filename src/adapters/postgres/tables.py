@@ -7,7 +7,7 @@
     extra       unknown fields, kept and returned
     words       the words of the text fields, for search
 
-Columns other than the key and the version are nullable, since a tombstone keeps nothing else. One check requires that
+Columns other than the key and the version are nullable, since a tombstone has no other values. One check requires that
 of tombstones, and one requires the spec's required fields of all other rows. More checks limit values and kinds of
 JSON. Text sorts by code point (the C collation). Instants are `timestamptz` without a precision: `timestamptz(3)` would
 round silently.
@@ -81,7 +81,7 @@ def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
 
 
 def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """A tombstone keeps no content."""
+    """The check that a tombstone has no content."""
     content = [column_of(field) for field in spec.fields if field.name not in {*NEVER_NULL, IS_DELETED}]
     own = [EXTRA, WORDS] if spec.text_fields else [EXTRA]
     kept_empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own) if name != SYNCED_AT)
@@ -89,7 +89,7 @@ def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
 
 
 def _completeness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """A row that is no tombstone has every required field."""
+    """The check that a row, unless it is a tombstone, has every required field."""
     required = [column_of(field) for field in spec.fields if not field.nullable]
     there = " AND ".join(f"{name} IS NOT NULL" for name in required if name not in NEVER_NULL_COLUMNS)
     return CheckConstraint(f"{IS_ERASED_COLUMN} IS TRUE OR ({there})", name=f"{spec.table}_required")

@@ -47,7 +47,7 @@ class TargetWrites:
             try:
                 await self._in_time(self._write, [change_set])
             except AlreadyExists:
-                # Records of one change set may swap their unique values: then replaced rows leave first.
+                # Records of one change set may swap their unique values, so replaced rows are deleted first.
                 if len(change_set.puts) == 1:
                     raise
                 await self._in_time(self._write_released, [change_set])
@@ -122,6 +122,6 @@ def _mirror_statement(change_sets: Sequence[ChangeSet]) -> Statement:
     return mirror_many(tuple(sorted(groups))), parameters
 
 
-def _reason(fault: AlreadyExists | RuleBroken) -> str:
-    fields = f" ({', '.join(fault.fields)})" if isinstance(fault, AlreadyExists) else ""
-    return f"{fault.message}{fields}"[:REASON_LENGTH_MAX]
+def _reason(error: AlreadyExists | RuleBroken) -> str:
+    fields = f" ({', '.join(error.fields)})" if isinstance(error, AlreadyExists) else ""
+    return f"{error.message}{fields}"[:REASON_LENGTH_MAX]

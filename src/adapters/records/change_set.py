@@ -22,7 +22,7 @@ class Put:
 
     @property
     def record_id(self) -> str:
-        """Which record."""
+        """The id of the record."""
         record_id: str = self.record[ID]
         return record_id
 
@@ -47,8 +47,8 @@ class ChangeSet:
     """Puts and their audit entries, atomic together. Entries are records of `audit_logs`; each is new.
 
     A permanent removal is a Put of a tombstone. Local puts (control records) carry no entries and are never mirrored.
-    Guards are checked at the commit and nowhere else: they are not mirrored, and `apply` ignores them. No record is
-    both put and guarded.
+    Read checks are only checked at the commit: they are not mirrored, and `apply` ignores them. No record has both a
+    put and a read check.
     """
 
     puts: tuple[Put, ...]

@@ -37,7 +37,7 @@ class IsNull:
 
 @dataclass(frozen=True, slots=True)
 class NotNull:
-    """The field is there and not null."""
+    """The field is present and not null."""
 
     field: str
 
@@ -72,10 +72,10 @@ class Lead(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class HasWords:
-    """Each word (runs of letters and digits, any case) stands as a whole word in one of the spec's text fields.
+    """Each word (a run of letters and digits, in any case) occurs as a whole word in one of the spec's text fields.
 
-    With no word in the text everything matches. `lead` asks as well how many of them stand in the first text field;
-    without a word that is ALL of them.
+    A text without words matches everything. `lead` also requires how many of them occur in the first text field;
+    without words that is ALL of them.
     """
 
     text: str

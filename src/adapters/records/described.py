@@ -10,5 +10,5 @@ class Described(Protocol):
     """A store that reports facts about its server; decorators need not implement it."""
 
     async def facts(self) -> StoreFacts:
-        """Product, version, arrangement, clock. Raises StoreUnavailable."""
+        """Product, version, topology, clock. Raises StoreUnavailable."""
         ...

@@ -20,7 +20,7 @@ from domain.entity import is_id
 FIRST_VERSION = 1
 """The version of a record without one."""
 SYSTEM_ID = "000000000000000000000000"
-"""The creator of records that name nobody."""
+"""The creator of records without one."""
 
 
 def unchanged(value: Any) -> Any:
@@ -93,7 +93,7 @@ class LegacyFields:
                     yield legacy, value
 
     def _renamed(self, record: Record) -> Record:
-        """The record under present names. A legacy field that held more than the present one stays beside it."""
+        """The record under present names. A legacy field with more content than the present one is kept as well."""
         renamed = dict(record)
         for legacy, value in self._legacy_values(record):
             if renamed.get(legacy.field) is None:
@@ -124,7 +124,7 @@ def defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
             found[member.encode_name] = member.default
         elif member.default_factory is not msgspec.NODEFAULT:
             found[member.encode_name] = member.default_factory()
-    # By way of JSON, which knows lists where entities have tuples.
+    # Converted through JSON, because records have lists where entities have tuples.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     return plain
 

@@ -11,7 +11,7 @@ from application.ports.schema import OldRecords
 from domain.errors import AlreadyExists, RuleBroken
 
 PAGE = 500
-"""Records read, and at most rewritten, in one call: short enough for writers to get in between."""
+"""Records read, and at most rewritten, in one call: short enough for other writes in between."""
 LOOKED_AT_MAX = 20_000
 """Records of a collection that are counted; the count of a larger collection says that there are more."""
 
@@ -48,9 +48,9 @@ async def waiting_in(store: RecordStore, collection: str) -> OldRecords:
 
 
 async def rewritten_in(store: RecordStore, collection: str) -> OldRecords:
-    """Stores all old records of a collection in today's format, page by page; returns what was done and what is left.
+    """Stores all old records of a collection in today's format, page by page; returns the counts.
 
-    Safe beside writers and after a crash: each page is atomic, and the next run finds the rest.
+    Safe with concurrent writers and after a crash: each page is atomic, and the next run finds the rest.
     """
     return await _walked(store, collection, is_rewriting=True)
 

@@ -79,7 +79,7 @@ def _mirrored(hint: Any) -> Any:
     if origin in (Union, UnionType):
         return Union[tuple(_mirrored(argument) for argument in arguments)]  # noqa: UP007 - built at run time
     if origin is tuple and arguments[-1] is Ellipsis:
-        return list[_mirrored(arguments[0])]  # type: ignore[misc] # documents and rows give lists back
+        return list[_mirrored(arguments[0])]  # type: ignore[misc] # documents and rows return lists
     if origin is not None and arguments:
         return origin[tuple(_mirrored(argument) for argument in arguments)]
     return hint

@@ -21,5 +21,5 @@ class Revisioned(Protocol):
         ...
 
     async def step_back(self) -> None:
-        """Takes the schema one step back and drops what that step had added."""
+        """Reverts the last step of the schema, and drops the data that it added."""
         ...

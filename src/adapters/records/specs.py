@@ -1,4 +1,4 @@
-"""One declaration per collection: everything that a store needs to know to hold its records."""
+"""One declaration per collection, with everything that a store needs to store its records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ class RecordSpec(Generic[E]):
     is_local: bool = False
 
     def upgraded(self, record: Record) -> Record:
-        """The record as this program writes it; the same object where it is already."""
+        """The record in the form that this program writes; the same object if it has that form already."""
         return self.legacy.upgraded(record)
 
     def entity(self, record: Record) -> E:
@@ -131,7 +131,7 @@ class RecordSpec(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRecord:
-    """A fact about the store itself: a lease, the arrangement of stores. `value` holds JSON values."""
+    """A fact about the store itself: a lease, the topology of stores. `value` holds JSON values."""
 
     id: str
     version: int

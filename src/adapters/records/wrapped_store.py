@@ -1,4 +1,4 @@
-"""A record store around another one, for decorators that change little of it."""
+"""The base of record stores that wrap another one."""
 
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,11 +11,11 @@ from adapters.records.record_store import RecordStore
 T = TypeVar("T")
 
 Answer = Coroutine[Any, Any, T]
-"""What an `async def` returns. Handing it on instead of awaiting it saves a frame per decorator and call."""
+"""The result of an `async def`. Returning it instead of awaiting it saves a frame per decorator and call."""
 
 
 class WrappedStore:
-    """The port RecordStore, every call handed on. Decorators override what they change."""
+    """The port RecordStore, delegating every call to another store. Decorators override the calls they change."""
 
     def __init__(self, inner: RecordStore) -> None:
         self._inner = inner

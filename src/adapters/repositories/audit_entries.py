@@ -37,7 +37,7 @@ class StoredAuditTrail:
         return Page(items=items, next=None if is_last else positions[-1], total=total, positions=positions)
 
     async def _read(self, question: Question, at_once: int) -> tuple[list[Record], bool]:
-        """The records without the extra last one that the question asks for, and whether no more follow.
+        """The records of a question without its last, extra one, and whether no more follow.
 
         The page ends early once CHANGES_BYTES_MAX have been read.
         """

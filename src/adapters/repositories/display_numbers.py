@@ -16,7 +16,7 @@ RESERVED = "reserved"
 """In the control record: the highest number that any process has reserved."""
 
 BLOCK = 32
-"""How many numbers one reservation takes at least; a process that ends leaves a gap of fewer than that."""
+"""The smallest number of reserved numbers; a process that ends leaves a gap of fewer than that."""
 ATTEMPTS_MAX = 200
 PAUSE_MS_MAX = 32
 
@@ -24,8 +24,8 @@ PAUSE_MS_MAX = 32
 class StoredDisplayNumbers:
     """The port DisplayNumbers over the store that owns the writes.
 
-    A process raises the control record by compare-and-set before it gives a number of the block, so no other process
-    gives that number.
+    A process raises the control record by compare-and-set before it uses a number of the block, so no other process
+    uses that number.
     """
 
     def __init__(self, store: RecordStore) -> None:
@@ -72,8 +72,8 @@ class StoredDisplayNumbers:
         raise StoreUnavailable("Too many processes are creating tasks at this moment; try again.")
 
     async def _present(self) -> tuple[int, int]:
-        """The control record's version and the highest number in use. Tasks are asked for theirs where there is no
-        record, or where one of its numbers turned out to be taken.
+        """The control record's version, and the highest number in use. That is read from the tasks if there is no
+        record, or if one of its numbers turned out to be taken.
         """
         record = (await self._store.fetch(CONTROL.collection, (NUMBERS_ID,))).get(NUMBERS_ID)
         if record is not None and not self._is_doubted:
@@ -96,4 +96,4 @@ class StoredDisplayNumbers:
 
 def _pause_seconds(attempt: int) -> float:
     """A random pause that grows with the attempts, so that processes do not collide again."""
-    return random.uniform(0, min(2**attempt, PAUSE_MS_MAX)) / 1_000  # noqa: S311 - spreads writers, guards nothing
+    return random.uniform(0, min(2**attempt, PAUSE_MS_MAX)) / 1_000  # noqa: S311 - jitter, not a secret

@@ -33,7 +33,7 @@ class Pending:
     _read_versions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
-        """Those of the ids that the store was not asked for yet, each once."""
+        """The ids that have not been read from the store yet, each once."""
         seen, absent = self.seen, self.absent
         return [
             id_ for id_ in dict.fromkeys(ids) if (key := (collection, id_)) not in seen and key not in absent
@@ -52,7 +52,7 @@ class Pending:
         return self.seen.setdefault((collection, record[ID]), record)
 
     def put(self, collection: str, record: Record, action: Action | None) -> None:
-        """Takes a record's next version. Raises LookupError for a changed entity that was never read here."""
+        """Adds a record's next version. Raises LookupError for a changed entity that was never read here."""
         key = (collection, record[ID])
         before = self.seen.get(key)
         if before is None and record[VERSION] != 1:
@@ -69,7 +69,7 @@ class Pending:
         )
 
     def erase(self, collection: str, id_: str, at: datetime) -> None:
-        """Takes the permanent removal of a record. Raises LookupError for one that was never read here."""
+        """Adds the permanent removal of a record. Raises LookupError for one that was never read here."""
         before = self.seen.get((collection, id_))
         if before is None:
             raise LookupError(f"{collection} {id_} is removed without having been read")
@@ -101,7 +101,7 @@ class Pending:
         return iter(self._changes.values())
 
     def clear(self) -> None:
-        """Forgets the changes once they are committed; the records read stay known as they are stored now."""
+        """Discards the committed changes; the read records are kept as they are stored now."""
         for key, change in self._changes.items():
             self.seen[key] = change.put.record
             self.absent.discard(key)

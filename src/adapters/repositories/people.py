@@ -33,7 +33,7 @@ class StoredUsers(StoredRepository[User]):
 
 
 def _named(text: str) -> Iterator[Criterion]:
-    """Words of a name, or a whole address: nobody shall learn addresses by guessing parts of them."""
+    """Criteria for words of a name, or for a complete address. Parts of addresses do not match, to prevent guesses."""
     query = text.strip()
     if "@" in query and not any(char.isspace() for char in query):
         # Beyond ASCII, two addresses can be equal in lower case.

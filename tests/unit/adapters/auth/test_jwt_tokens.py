@@ -123,7 +123,7 @@ def test_after_a_change_of_keys_tokens_of_the_earlier_key_stay_valid(clock: Step
     assert changed.read(old_token) == prepared.read(new_token) == IDENTITY
     assert jwt.get_unverified_header(new_token)["kid"] != jwt.get_unverified_header(old_token)["kid"]
     for reader, token in ((earlier, new_token), (finished, old_token)):
-        with pytest.raises(Unauthenticated, match="not signed by us"):
+        with pytest.raises(Unauthenticated, match="not signed by this service"):
             reader.read(token)
 
 

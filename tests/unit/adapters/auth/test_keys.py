@@ -89,7 +89,7 @@ def test_unusable_keys_are_rejected_without_being_shown(key: rsa.RSAPrivateKey) 
         (private_pem(curve), None, "not an RSA key"),
         (private_pem(weak), None, "1024 bits"),
         (private_pem(key), public_pem(other), "does not belong"),
-        (private_pem(key), "secret text", "PUBLIC_KEY is not"),
+        (private_pem(key), "secret text", "PUBLIC_KEY must contain"),
         (None, public_pem(key), "PRIVATE_KEY is missing"),
         (private_pem(key), public_pem(key) + public_pem(weak), "1024 bits"),
         (private_pem(key), public_pem(key) + "secret text", "one after the other"),

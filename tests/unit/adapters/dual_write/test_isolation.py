@@ -115,7 +115,7 @@ async def _taken(change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
 
 @pytest.mark.parametrize(
     ("apply", "words"),
-    [(_crash, ("The target failed on it", "TypeError")), (_taken, ("scope, name",))],
+    [(_crash, ("The target failed to store it", "TypeError")), (_taken, ("scope, name",))],
     ids=["a bug of the driver", "a taken key"],
 )
 async def test_an_error_for_one_change_set_is_its_rejection(

@@ -177,11 +177,11 @@ def test_all_violations_of_a_file_show_at_once() -> None:
         "/lines/3/status",
     ]
     assert violations[0].message.startswith("line 1, title: ")
-    assert "line 1 already" in violations[3].message
+    assert "already occurs in line 1" in violations[3].message
 
 
 def test_an_empty_file_is_refused() -> None:
-    assert [violation.message for violation in violations_of(b"")] == ["the file holds no issue"]
+    assert [violation.message for violation in violations_of(b"")] == ["the file contains no issues"]
 
 
 def test_a_file_of_another_kind_does_not_flood_its_reader() -> None:

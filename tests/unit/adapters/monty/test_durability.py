@@ -211,7 +211,7 @@ async def test_changed_texts_of_earlier_runs_count_until_their_words_are_indexed
 async def test_a_damaged_file_is_refused_with_a_remedy(store: MontyRecordStore, tmp_path: Path) -> None:
     await store.close()
     (tmp_path / "data" / "tandem.sqlite").write_bytes(b"no database at all" * 1_000)
-    with pytest.raises(StoreRefused, match="damaged: put them aside"):
+    with pytest.raises(StoreRefused, match="damaged: move them away"):
         await store.open()
 
 

@@ -102,7 +102,7 @@ async def test_the_database_of_another_store_is_refused(directory: Path, tmp_pat
     await other.open()
     await other.close()
     (tmp_path / "other" / "tandem.sqlite").replace(directory / "tandem.sqlite")
-    await require_refused(directory, "that of another store: restore the right one")
+    await require_refused(directory, "belongs to another store: restore the right one")
 
 
 async def test_a_database_without_its_tables_is_refused(directory: Path) -> None:
@@ -110,7 +110,7 @@ async def test_a_database_without_its_tables_is_refused(directory: Path) -> None
     with closing(sqlite3.connect(directory / "tandem.sqlite")) as stranger:
         stranger.execute("PRAGMA journal_mode = WAL")
         stranger.execute("CREATE TABLE something(else_)")
-    await require_refused(directory, "put them aside and restore a copy")
+    await require_refused(directory, "move them away and restore a copy")
 
 
 async def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ async def test_the_database_of_another_program_is_refused(tmp_path: Path) -> Non
 async def test_a_database_of_a_later_version_is_refused(directory: Path) -> None:
     with closing(database_of(directory)) as connection:
         connection.execute("UPDATE store_identity SET format = format + 1")
-    await require_refused(directory, "by a later Tandem: start that version")
+    await require_refused(directory, "by a later version of Tandem: start that version")
 
 
 async def test_a_copy_of_the_database_alone_is_accepted(directory: Path, tmp_path: Path) -> None:
@@ -141,13 +141,13 @@ async def test_a_copy_of_the_database_alone_is_accepted(directory: Path, tmp_pat
 async def test_files_of_the_earlier_format_are_refused_and_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("something")
-    await require_refused(tmp_path, "before the first release, which nothing reads any more: move them away")
+    await require_refused(tmp_path, "in an unsupported format from before the first release: move them away")
     assert (tmp_path / name).read_text() == "something"
 
 
 async def test_a_directory_that_cannot_be_written_is_refused_and_left_as_it_is(directory: Path) -> None:
     set_rights(directory, of_directory=0o555, of_files=0o444)
-    with as_nobody(), pytest.raises(StoreRefused, match="a directory this process may write to"):
+    with as_nobody(), pytest.raises(StoreRefused, match="this process can write there"):
         await MontyRecordStore(directory).open()
     set_rights(directory, of_directory=0o700, of_files=0o600)
     store = MontyRecordStore(directory)

@@ -98,7 +98,7 @@ async def test_only_what_is_outdated_is_rebuilt_and_the_log_says_so(
         outdate(connection, "labels")
     await records_in(directory)
     assert [message.strip() for message in messages] == [
-        "The spec of labels has changed: 1 documents get their columns and words anew."
+        "The spec of labels has changed: the columns and words of 1 documents are rebuilt."
     ]
 
 

@@ -146,7 +146,7 @@ class TestRendering:
         labels = 'store="memory",operation="fetch",collection="tasks",outcome="ok"'
         lines = store.metrics.render().splitlines()
         assert lines[:2] == [
-            f"# HELP {NAME} How long operations of the stores took; _count is their number.",
+            f"# HELP {NAME} Durations of store operations.",
             f"# TYPE {NAME} histogram",
         ]
         counts = {
@@ -182,7 +182,7 @@ class TestSlowOperations:
         assert events == [
             {
                 "level": "WARNING",
-                "message": "A slow operation of the store.",
+                "message": "Slow store operation.",
                 "count": 1,
                 "store": "memory",
                 "operation": "commit",

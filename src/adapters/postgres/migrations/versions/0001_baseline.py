@@ -1,6 +1,6 @@
 """All tables of the first release.
 
-This file is frozen: it says what revision 0001 is, whatever the specs say later. A test compares the newest revision
+This file is frozen: it defines revision 0001, independently of later specs. A test compares the newest revision
 with the specs.
 
 Revision ID: 0001
@@ -24,7 +24,7 @@ TYPES = {
     "array": "jsonb",
     "object": "jsonb",
 }
-"""The SQL type of each kind of column. A check holds `array` and `object` to what they are."""
+"""The SQL type of each kind of column. A check enforces `array` and `object`."""
 
 STAMPS = (
     "created_at instant!, created_by text!, updated_at instant!, updated_by text!,"
