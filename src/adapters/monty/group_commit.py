@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from adapters.monty.errors import code_of, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
+from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
 from domain.errors import StoreUnavailable
 
@@ -17,14 +18,18 @@ Outcome = BaseException | None
 
 
 class Writer:
-    """Runs writes on the connection that writes, and indexes the words of `stale_max` changed texts together."""
+    """Runs writes on the file's connection that writes, and indexes the words of `stale_max` changed texts together."""
 
-    def __init__(self, connection: sqlite3.Connection, *, stale_max: int) -> None:
-        self._connection, self._stale_max = connection, stale_max
-        self._stale = stale_count(connection)
+    def __init__(self, file: SqliteFile, *, stale_max: int) -> None:
+        self._file, self._connection, self._stale_max = file, file.writer, stale_max
+        self._stale = stale_count(file.writer)
 
     def run(self, writes: Sequence[Write]) -> list[Outcome]:
         """Makes the writes durable and says what became of each."""
+        try:
+            self._file.prepare_writing()
+        except DRIVER_ERRORS as error:
+            return [unavailable(error)] * len(writes)
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
             self._run([index_words])

@@ -78,7 +78,7 @@ class MontyRecordStore(Reader):
         long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
         slots = asyncio.Semaphore(len(long))
         self._connections = ReadConnections(short, long, slots=slots, tuning=tuning)
-        runner = Writer(writer, stale_max=tuning.stale_max)
+        runner = Writer(self._file, stale_max=tuning.stale_max)
         self._commits = ImmediateCommits(runner, slots) if is_in_memory else GroupCommits(runner)
 
     async def close(self) -> None:
@@ -102,6 +102,10 @@ class MontyRecordStore(Reader):
 
     async def ping(self) -> None:
         await self.fetch(CONTROL.collection, ["ping"])
+        try:
+            self._file.require_in_place()
+        except OSError as error:
+            raise unavailable(error) from error
 
     async def facts(self) -> StoreFacts:
         """The versions of the libraries: the store is this process."""
