@@ -9,7 +9,8 @@ from functools import partial
 
 from loguru import logger
 
-from adapters.monty.errors import code_of, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
+from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
 from domain.errors import StoreUnavailable
 
@@ -25,13 +26,18 @@ class Writer:
     write may succeed because it is smaller, so it is unset only after a check that there is room.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, stale_max: int) -> None:
-        self._connection, self._stale_max = connection, stale_max
-        self._stale = stale_count(connection)
+    def __init__(self, file: SqliteFile, *, stale_max: int) -> None:
+        self._file, self._connection, self._stale_max = file, file.writer, stale_max
+        self._stale = stale_count(file.writer)
         self.is_failing = False
 
     def run(self, writes: Sequence[Write]) -> list[Outcome]:
         """Makes the writes durable. Returns the outcome of each: None or its error."""
+        try:
+            self._file.prepare_writing()
+        except DRIVER_ERRORS as error:
+            self.is_failing = True
+            return [unavailable(error)] * len(writes)
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
             (outcome,) = self._run([index_words])

@@ -83,7 +83,7 @@ class MontyRecordStore(Reader):
         long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
         slots = asyncio.Semaphore(len(long))
         self._connections = ReadConnections(short, long, slots=slots, tuning=tuning)
-        self._writer = Writer(writer, stale_max=tuning.stale_max)
+        self._writer = Writer(self._file, stale_max=tuning.stale_max)
         self._commits = ImmediateCommits(self._writer, slots) if is_in_memory else GroupCommits(self._writer)
 
     async def close(self) -> None:
@@ -106,8 +106,12 @@ class MontyRecordStore(Reader):
         await self.ping()
 
     async def ping(self) -> None:
-        """Reads; after a write has failed it also writes, until that succeeds."""
+        """Reads and checks the files; after a write has failed, also writes until that succeeds."""
         await self.fetch(CONTROL.collection, ["ping"])
+        try:
+            self._file.require_in_place()
+        except OSError as error:
+            raise unavailable(error) from error
         if self._writer is None or not self._writer.is_failing:
             return
         if time.monotonic() < self._next_trial:

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.monty.document import decoded
+from adapters.monty.identity_file import IdentityFile, sync
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES
 from adapters.monty.tuning import Tuning
@@ -30,14 +31,15 @@ WAL_BYTES_MAX = 64 * 2**20
 class SqliteFile:
     """Opens connections to one database. In memory they share a named database of SQLite's memdb.
 
-    The file `<database>.sqlite` has a companion `<database>.identity`: while that exists, a missing or empty database
-    file is an error, and is not replaced by an empty store.
+    Beside the file `<database>.sqlite` lies `<database>.identity`: while it is there, a missing or damaged database is
+    refused instead of being replaced by an empty store.
     """
 
     def __init__(self, path: Path | None, tuning: Tuning) -> None:
         self.path, self._tuning = path, tuning
         in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
+        self._identity_file = None if path is None else IdentityFile(path)
         self._writer: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
 
@@ -46,16 +48,18 @@ class SqliteFile:
         if self._writer is not None:
             return
         require_features(sqlite3.sqlite_version_info, _modules())
-        known = None if self.path is None else _known_identity(self.path)
+        known = None if self._identity_file is None else self._identity_file.known_store()
+        if self.path is not None and known is None:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         writer = self.connection("writer")
         if self.path is None:
             _empty_database().backup(writer)
             # A database in memory lives as long as this object, also while the store is closed.
             weakref.finalize(self, writer.close)
-        identity = _identity_of(writer, known)
+        store = _identity_of(writer, known)
         bring_up(writer, TABLES.values())
-        if self.path is not None and known is None:
-            _write_durably(self.path.with_suffix(".identity"), identity)
+        if self._identity_file is not None:
+            self._identity_file.open(store)
         self._writer = writer
 
     def connection(self, kind: str) -> sqlite3.Connection:
@@ -96,8 +100,21 @@ class SqliteFile:
             raise sqlite3.ProgrammingError("the database is not open")
         return self._writer
 
+    def require_in_place(self) -> None:
+        """Raises OSError where the files are no longer those that were opened."""
+        if self._identity_file is not None:
+            self._identity_file.require_in_place()
+
+    def prepare_writing(self) -> None:
+        """Raises OSError or sqlite3.Error where what is written now could be lost."""
+        if self._identity_file is not None:
+            self._identity_file.require_in_place()
+            self._identity_file.note_writing(self.writer)
+
     def close(self) -> None:
-        """Closes all connections; the last one checkpoints the WAL. A database in memory is kept."""
+        """Writes the log back and closes all connections. Memory is kept for the next opening."""
+        if self._identity_file is not None and self._writer is not None:
+            self._identity_file.close(self._writer)
         kept = None if self.path is not None else self._writer
         for connection in self._connections:
             if connection is not kept:
@@ -130,20 +147,6 @@ def _empty_database() -> sqlite3.Connection:
     _identity_of(connection, None)
     bring_up(connection, TABLES.values())
     return connection
-
-
-def _known_identity(path: Path) -> str | None:
-    """The identity in the companion file; None if there is none, and the database may be created."""
-    marker = path.with_suffix(".identity")
-    if not marker.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        return None
-    if not path.exists() or not path.stat().st_size:
-        raise StoreRefused(
-            f"The database file {path} is missing or empty, although this directory contained one: restore it from a "
-            f"copy, or remove {marker} to start with an empty store."
-        )
-    return marker.read_text()
 
 
 def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
@@ -187,27 +190,8 @@ def make_private(directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in missing:
-        _sync(path.parent)
+        sync(path.parent)
     for path in (directory, *directory.iterdir()):
         mode = path.stat().st_mode
         if mode & 0o077 and (path == directory or path.is_file()):
             path.chmod(mode & 0o700)
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Writes the file completely or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.touch(0o600)
-    partial.write_text(text)
-    _sync(partial)
-    partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Makes a file, or the names in a directory, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

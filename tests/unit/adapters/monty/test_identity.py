@@ -88,7 +88,7 @@ async def test_a_known_directory_without_its_database_is_refused(directory: Path
     (directory / "tandem.sqlite").unlink()
     if is_emptied:
         (directory / "tandem.sqlite").touch(0o600)
-    await require_refused(directory, "missing or empty.*restore it from a copy, or remove")
+    await require_refused(directory, "missing or empty.*restore it from a copy, without.*or remove")
     (directory / "tandem.sqlite").unlink(missing_ok=True)
     (directory / "tandem.identity").unlink()
     store = MontyRecordStore(directory)

@@ -1,0 +1,126 @@
+"""The file beside the database that says which store it is, and which log belongs to it.
+
+`<database>.identity` holds the store's id and, from a process's first write until it closes the database, a number that
+the database holds as well. A killed process leaves both behind, and its last commits in the log alone: without the log,
+or with another database under it, the store would open with commits missing or mixed up.
+"""
+
+import os
+import secrets
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from adapters.records.record_store import StoreRefused
+
+_NUMBER_AT = slice(60, 64)
+"""Where the file format of SQLite keeps `user_version`."""
+_NUMBERS = 2**31 - 1
+
+
+class IdentityFile:
+    """The identity of the database at this path."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._log = database.with_name(f"{database.name}-wal")
+        self._path = database.with_suffix(".identity")
+        self._opened: dict[Path, tuple[int, int]] = {}
+        self._store, self._has_number = "", False
+
+    def known_store(self) -> str | None:
+        """The id of the store; None where there is none yet. Raises StoreRefused where its files are not complete."""
+        if not self._path.exists():
+            return None
+        store, _, number = self._path.read_text().partition(" ")
+        if not self._database.exists() or not self._database.stat().st_size:
+            raise StoreRefused(
+                f"The database file {self._database} is missing or empty, although this directory held one: restore it "
+                f"from a copy, without the files beside it that do not belong to the copy, or remove {self._path} to "
+                "start with an empty store."
+            )
+        if number and not (self._log.exists() and self._number() == int(number)):
+            raise StoreRefused(
+                f"The last writes are missing: the process before this one was killed and left them in {self._log}, "
+                f"which is not there or does not belong to {self._database.name}. Restore a copy that is complete, or "
+                f"remove {self._path} and the log to go on without those writes."
+            )
+        return store
+
+    def open(self, store: str) -> None:
+        """Remembers which files are open."""
+        if not self._path.exists():
+            self._write(store)
+        # The database never shrinks; the log begins anew from time to time.
+        database, log = self._database.stat(), self._log.stat()
+        self._opened = {self._database: (database.st_ino, database.st_size), self._log: (log.st_ino, 0)}
+        self._store, self._has_number = store, False
+
+    def require_in_place(self) -> None:
+        """Raises OSError where the open files were deleted, replaced or emptied: writes would be lost with them."""
+        if not (self._is_in_place(self._database) and self._is_in_place(self._log)):
+            raise OSError(
+                f"{self._database} or its log was deleted, replaced or emptied while in use, so nothing is written any "
+                "more. Stop Tandem, and restore a copy if it does not start again."
+            )
+
+    def note_writing(self, writer: sqlite3.Connection) -> None:
+        """Notes before the first write that the log belongs to this database; not while another program uses the log.
+
+        After each step the next process can open the store.
+        """
+        if self._has_number:
+            return
+        if _is_written_back(writer):
+            self._write(self._store)
+            number = secrets.randbelow(_NUMBERS) + 1
+            writer.execute(f"PRAGMA user_version = {number}")
+            if _is_written_back(writer):
+                self._write(f"{self._store} {number}")
+        self._has_number = True
+
+    def close(self, writer: sqlite3.Connection) -> None:
+        """Notes that the database is complete without its log; nothing may be written after this."""
+        # Where that fails, the log stays, and the next process opens the store with it.
+        with suppress(sqlite3.Error, OSError):
+            if self._is_in_place(self._database) and _is_written_back(writer):
+                self._write(self._store)
+
+    def _is_in_place(self, path: Path) -> bool:
+        inode, size = self._opened[path]
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return False
+        return found.st_ino == inode and found.st_size >= size
+
+    def _number(self) -> int:
+        """What the database file itself holds, whatever is in the log."""
+        with self._database.open("rb") as file:
+            return int.from_bytes(file.read(_NUMBER_AT.stop)[_NUMBER_AT], "big")
+
+    def _write(self, text: str) -> None:
+        """The whole text, or what was there before."""
+        if self._path.exists() and self._path.read_text() == text:
+            return
+        partial = self._path.with_suffix(".partial")
+        partial.touch(0o600)
+        partial.write_text(text)
+        sync(partial)
+        partial.replace(self._path)
+        sync(self._path.parent)
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a directory, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_written_back(writer: sqlite3.Connection) -> bool:
+    """Writes the log back to the database. False where another program still reads what is in the log."""
+    (is_busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_busy

@@ -1,0 +1,122 @@
+"""Writes stop when the database or its log goes, and a store whose last writes are missing is refused."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from adapters.monty.record_store import MontyRecordStore
+from adapters.records.record_store import StoreRefused
+from domain.errors import StoreUnavailable
+from tests.unit.contracts.builders import commit_all, fetched, task
+
+DATABASE, LOG, IDENTITY = "tandem.sqlite", "tandem.sqlite-wal", "tandem.identity"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[MontyRecordStore]:
+    """A store that was closed with task 1, and has been opened again and got task 2."""
+    store = MontyRecordStore(tmp_path / "data")
+    await store.open()
+    await commit_all(store, "tasks", task(1))
+    await store.close()
+    shutil.copy(tmp_path / "data" / DATABASE, tmp_path / "older")
+    await store.open()
+    await commit_all(store, "tasks", task(2))
+    yield store
+    await store.close()
+
+
+def as_killed(tmp_path: Path, *, without: str = "") -> Path:
+    """A directory as a killed process leaves it."""
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path / "data", killed, ignore=shutil.ignore_patterns(without))
+    return killed
+
+
+async def require_tasks(directory: Path, *numbers: int) -> None:
+    store = MontyRecordStore(directory)
+    await store.open()
+    stored = await store.scan("tasks", after=None, limit=9)
+    await store.close()
+    assert stored == [task(number) for number in numbers]
+
+
+async def require_refused(directory: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match=r"last writes are missing.*Restore a copy.*or remove"):
+            await MontyRecordStore(directory).open()
+
+
+@pytest.mark.usefixtures("store")
+async def test_what_a_killed_process_left_is_complete_with_its_log(tmp_path: Path) -> None:
+    killed = as_killed(tmp_path)
+    await require_tasks(killed, 1, 2)
+    (killed / LOG).unlink(missing_ok=True)
+    await require_tasks(killed, 1, 2)
+
+
+@pytest.mark.usefixtures("store")
+async def test_what_a_killed_process_left_is_refused_without_its_log(tmp_path: Path) -> None:
+    killed = as_killed(tmp_path, without=LOG)
+    await require_refused(killed)
+    (killed / IDENTITY).unlink()
+    await require_tasks(killed, 1)
+
+
+@pytest.mark.usefixtures("store")
+async def test_an_older_database_is_refused_with_the_log_of_a_killed_process(tmp_path: Path) -> None:
+    killed = as_killed(tmp_path)
+    shutil.copy(tmp_path / "older", killed / DATABASE)
+    await require_refused(killed)
+    for name in (LOG, IDENTITY):
+        (killed / name).unlink()
+    await require_tasks(killed, 1)
+
+
+async def test_an_older_database_is_accepted_where_the_store_was_closed(
+    store: MontyRecordStore, tmp_path: Path
+) -> None:
+    await store.close()
+    shutil.copy(tmp_path / "older", tmp_path / "data" / DATABASE)
+    await require_tasks(tmp_path / "data", 1)
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def replaced(path: Path) -> None:
+    shutil.copy(path.parents[1] / "older", path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("harm", [deleted, emptied, replaced])
+async def test_no_write_is_acknowledged_once_the_database_has_gone(
+    store: MontyRecordStore, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    harm(tmp_path / "data" / DATABASE)
+    with pytest.raises(StoreUnavailable):
+        await commit_all(store, "tasks", task(3))
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.close()
+    with pytest.raises(StoreRefused):
+        await MontyRecordStore(tmp_path / "data").open()
+
+
+async def test_no_write_is_acknowledged_once_the_log_has_gone(
+    store: MontyRecordStore, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / LOG).unlink()
+    with pytest.raises(StoreUnavailable):
+        await commit_all(store, "tasks", task(3))
+    assert await fetched(store, "tasks", 2) == task(2)
+    await store.close()
+    await require_tasks(tmp_path / "data", 1, 2)
