@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from loguru import logger
+
 from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
 from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
@@ -34,7 +36,15 @@ class Writer:
         if self._stale >= self._stale_max:
             self._run([index_words])
             self._stale = 0
+        self._bound_log()
         return outcomes
+
+    def _bound_log(self) -> None:
+        try:
+            self._file.bound_log()
+        except DRIVER_ERRORS as error:
+            # What was committed is durable all the same.
+            logger.warning("The log of the database was not written back: {}", error)
 
     def _run(self, writes: Sequence[Write]) -> list[Outcome]:
         """One transaction for all writes; a rejected one is rolled back alone.

@@ -20,7 +20,8 @@ class Strategy(Enum):
 class Tuning:
     """`stale_max` changed texts are indexed together; until then searches read them. `busy_seconds` is how long to
     wait while another program holds the file. After `on_loop_ms` a read leaves the event loop for a thread, and at once
-    where it is expected to touch more than `on_loop_rows_max` scattered rows. The WAL holds some `checkpoint_pages`.
+    where it is expected to touch more than `on_loop_rows_max` scattered rows. SQLite's log holds some
+    `checkpoint_pages`; overlapping reads make it grow, so from `log_bytes_max` on a commit waits for their end.
     """
 
     stale_max: int = 100
@@ -29,3 +30,4 @@ class Tuning:
     on_loop_ms: float = 3.0
     on_loop_rows_max: int = 400
     checkpoint_pages: int = 1_000
+    log_bytes_max: int = 64 * 2**20
