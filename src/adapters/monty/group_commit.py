@@ -47,7 +47,15 @@ class Writer:
                 # Searches read the texts that are not indexed yet, so this costs time and no result.
                 logger.error("The full-text index could not be brought up to date: {!r}", outcome)
                 self._stale //= 2
+        self._bound_log()
         return outcomes
+
+    def _bound_log(self) -> None:
+        try:
+            self._file.bound_log()
+        except DRIVER_ERRORS as error:
+            # What was committed is durable all the same.
+            logger.warning("The log of the database was not written back: {}", error)
 
     def _run(self, writes: Sequence[Write]) -> list[Outcome]:
         """One transaction for all writes; a rejected one is rolled back alone.

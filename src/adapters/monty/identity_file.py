@@ -64,6 +64,10 @@ class IdentityFile:
                 "more. Stop Tandem, and restore a copy if it does not start again."
             )
 
+    def log_bytes(self) -> int:
+        """The size of the log."""
+        return self._log.stat().st_size
+
     def note_writing(self, writer: sqlite3.Connection) -> None:
         """Notes before the first write that the log belongs to this database; not while another program uses the log.
 
@@ -71,11 +75,11 @@ class IdentityFile:
         """
         if self._has_number:
             return
-        if _is_written_back(writer):
+        if is_written_back(writer):
             self._write(self._store)
             number = secrets.randbelow(_NUMBERS) + 1
             writer.execute(f"PRAGMA user_version = {number}")
-            if _is_written_back(writer):
+            if is_written_back(writer):
                 self._write(f"{self._store} {number}")
         self._has_number = True
 
@@ -83,7 +87,7 @@ class IdentityFile:
         """Notes that the database is complete without its log; nothing may be written after this."""
         # Where that fails, the log stays, and the next process opens the store with it.
         with suppress(sqlite3.Error, OSError):
-            if self._is_in_place(self._database) and _is_written_back(writer):
+            if self._is_in_place(self._database) and is_written_back(writer):
                 self._write(self._store)
 
     def _is_in_place(self, path: Path) -> bool:
@@ -120,7 +124,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_written_back(writer: sqlite3.Connection) -> bool:
+def is_written_back(writer: sqlite3.Connection) -> bool:
     """Writes the log back to the database. False where another program still reads what is in the log."""
     (is_busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not is_busy

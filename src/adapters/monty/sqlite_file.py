@@ -3,6 +3,7 @@
 import atexit
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Collection
 from contextlib import closing, suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.monty.document import decoded
-from adapters.monty.identity_file import IdentityFile, sync
+from adapters.monty.identity_file import IdentityFile, is_written_back, sync
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES
 from adapters.monty.tuning import Tuning
@@ -24,8 +25,9 @@ FORMAT = 1
 SQLITE_MIN = (3, 36)
 """The first version whose connections can share a named database in memory."""
 STATEMENTS_MAX = 512
+EMPTYING_MS = 50
+"""How long one attempt to empty the log waits for readers."""
 PAGE_CACHE_KIB = {"writer": 32_768, "reader": 16_384, "long": 8_192}
-WAL_BYTES_MAX = 64 * 2**20
 
 
 class SqliteFile:
@@ -40,6 +42,7 @@ class SqliteFile:
         in_memory = f"file:/tandem-{uuid4().hex}?vfs=memdb"
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._identity_file = None if path is None else IdentityFile(path)
+        self._log_bytes_max = tuning.log_bytes_max
         self._writer: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
 
@@ -86,7 +89,7 @@ class SqliteFile:
                     f"{self.path.parent} does not support SQLite's WAL: use a local file system."
                 )
             pragmas += ["synchronous = FULL", f"wal_autocheckpoint = {self._tuning.checkpoint_pages}"]
-            pragmas.append(f"journal_size_limit = {WAL_BYTES_MAX}")
+            pragmas.append(f"journal_size_limit = {self._tuning.log_bytes_max}")
         if kind != "writer":
             pragmas.append("query_only = ON")
         for pragma in pragmas:
@@ -110,6 +113,26 @@ class SqliteFile:
         if self._identity_file is not None:
             self._identity_file.require_in_place()
             self._identity_file.note_writing(self.writer)
+
+    def bound_log(self) -> None:
+        """Empties the log once it is too long, as soon as the reads that still need it have ended.
+
+        SQLite itself begins it anew only while nobody reads, and where long reads overlap that moment never comes.
+        Raises sqlite3.Error or OSError.
+        """
+        if self._identity_file is None or self._identity_file.log_bytes() <= self._log_bytes_max:
+            return
+        busy_seconds = self._tuning.busy_seconds
+        deadline = time.monotonic() + busy_seconds
+        # SQLite waits for a slot that the next reader may take, so many short attempts succeed where a long one fails.
+        self.writer.execute(f"PRAGMA busy_timeout = {EMPTYING_MS}")
+        try:
+            while not (is_emptied := is_written_back(self.writer)) and time.monotonic() < deadline:
+                pass
+        finally:
+            self.writer.execute(f"PRAGMA busy_timeout = {busy_seconds * 1_000:.0f}")
+        # Commits have waited meanwhile; where that was in vain, the next attempt comes much later.
+        self._log_bytes_max = self._tuning.log_bytes_max if is_emptied else 2 * self._log_bytes_max
 
     def close(self) -> None:
         """Writes the log back and closes all connections. Memory is kept for the next opening."""

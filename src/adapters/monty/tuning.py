@@ -20,7 +20,8 @@ class Strategy(Enum):
 class Tuning:
     """`stale_max` changed texts are indexed together; until then searches read them. `busy_seconds` is the longest wait
     for a lock of another program. A read moves from the event loop to a thread after `on_loop_ms`, or at once if it
-    is expected to read more than `on_loop_rows_max` scattered rows. The WAL holds about `checkpoint_pages`.
+    is expected to read more than `on_loop_rows_max` scattered rows. The WAL holds about `checkpoint_pages`;
+    overlapping reads make it grow, so from `log_bytes_max` on a commit waits for their end.
     """
 
     stale_max: int = 100
@@ -29,3 +30,4 @@ class Tuning:
     on_loop_ms: float = 3.0
     on_loop_rows_max: int = 400
     checkpoint_pages: int = 1_000
+    log_bytes_max: int = 64 * 2**20
