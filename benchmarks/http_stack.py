@@ -52,7 +52,7 @@ async def measure(report: Report) -> None:
         token, task_id = _prepared(server)
         reading = await _cost(server, lambda _: get(f"/v1/tasks/{task_id}", token))
         writing = await _cost(server, lambda _: post("/v1/tasks", BODY, token))
-    _add(report, "GET by id, MontyDB memory", ceiling=ceiling_get, measured=reading, bound=0.30)
+    _add(report, "GET by id, MontyDB memory", ceiling=ceiling_get, measured=reading, bound=0.42)
     _add(report, "POST, MontyDB memory, no mirror", ceiling=ceiling_post, measured=writing, bound=0.20)
     with service(DUAL) as server:
         token, _ = _prepared(server)
