@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 from typing import Any, get_type_hints
 
 import msgspec
@@ -41,6 +42,9 @@ def openapi_document(resources: Iterable[Resource]) -> Json:
     collections = collections_of(resources)
     types = _component_types([operation for *_, operation in operations])
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    for component in components.values():
+        # Python before 3.13 keeps the indentation of docstrings.
+        component["description"] = cleandoc(component.get("description", ""))
     paths: Json = {}
     for path, method, operation in operations:
         paths.setdefault(path, {})[method] = _operation(path, method, operation, collections)
