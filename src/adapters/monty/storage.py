@@ -69,12 +69,13 @@ class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is publish
         if not self.collection_exists(database, collection):
             return
         pinned = cursor._spec.get(DOCUMENT_ID)
-        where = "id = ?1" if isinstance(pinned, str) else "?1 IS NULL"
-        statement = f"SELECT doc FROM {quoted(collection)} WHERE {where} ORDER BY id"
-        rows = self._rows(database.name, statement, pinned if isinstance(pinned, str) else None)
+        statement, parameters = f"SELECT doc FROM {quoted(collection)} ORDER BY id", []
+        if isinstance(pinned, str):
+            statement, parameters = f"SELECT doc FROM {quoted(collection)} WHERE id = ?", [pinned]
+        rows = self._rows(database.name, statement, *parameters)
         yield from (bson.decode(data, codec_options=CODEC) for (data,) in islice(rows, max_scan or None))
 
-    def _rows(self, database: str, statement: str, *params: str | None) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, database: str, statement: str, *params: str) -> Iterator[tuple[Any, ...]]:
         path = Path(self.repository, f"{database}.sqlite")
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             yield from connection.execute(statement, params)
