@@ -312,6 +312,24 @@ def test_data_of_another_major_version_is_refused_and_untouched(data_directory: 
     assert [path.name for path in version_file.parent.iterdir()] == ["PG_VERSION"]
 
 
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_a_known_directory_without_its_data_is_refused_and_left_alone(
+    own_directory: Path, is_emptied: bool
+) -> None:
+    server = EmbeddedPostgres(own_directory)
+    server.start()
+    server.stop()
+    shutil.rmtree(own_directory / "data")
+    if is_emptied:
+        (own_directory / "data").mkdir()
+    for _ in range(2):
+        with pytest.raises(
+            StoreRefused, match=r"missing or empty.*restore it from a copy, or remove .*created"
+        ):
+            server.start()
+    assert not list((own_directory / "data").glob("*"))
+
+
 def test_damaged_data_is_refused_with_the_words_of_the_log(own_directory: Path) -> None:
     (own_directory / "data" / "global" / "pg_control").unlink()
 

@@ -29,6 +29,7 @@ class Cluster:
         self.data = directory / "data"
         self._directory = directory
         self._log = directory / "server.log"
+        self._known = directory / "created"
         version = self.data / "PG_VERSION"
         self._major = int(version.read_text().split(".")[0]) if version.exists() else None
         self._programs = find_programs(major=self._major, folders=program_folders)
@@ -38,9 +39,15 @@ class Cluster:
             self._log.replace(self._log.with_suffix(".log.1"))
 
     def create(self) -> None:
-        """Creates the database if there is none; a crash in between leaves none. Raises StoreRefused."""
+        """Creates the database where there never was one; a crash on the way leaves none. Raises StoreRefused."""
         if self._major is not None:
+            self._known.touch()
             return
+        if self._known.exists():
+            raise StoreRefused(
+                f"The database in {self.data} is missing or empty, although there was one: restore it from a copy, or "
+                f"remove {self._known} to start with an empty database."
+            )
         for unfinished in self._directory.glob(f"{UNFINISHED}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         # A new name each time: the initdb of a killed process may still be writing into the former one.
@@ -56,6 +63,7 @@ class Cluster:
         descriptor = os.open(self._directory, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+        self._known.touch()
 
     def spawn_server(self, options: Sequence[str]) -> "subprocess.Popen[bytes]":
         """Starts the server and returns at once."""

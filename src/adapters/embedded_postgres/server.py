@@ -7,6 +7,7 @@ The server only listens on a Unix socket in a directory that only its owner can 
 
     directory/data         the database cluster        directory/server.log   the server's log
     directory/owner.lock   locked by the owner, whose process number it holds
+    directory/created      there once the cluster is: from then on a missing cluster is refused and not created again
 """
 
 import fcntl
