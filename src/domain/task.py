@@ -1,7 +1,7 @@
 """A task: a piece of work with an owner, and possibly a project and an assignee."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from enum import IntEnum, StrEnum
 from typing import Self, TypedDict
 
@@ -48,7 +48,13 @@ class TaskChanges(TypedDict, total=False):
     label_ids: tuple[str, ...]
     started_at: datetime | None
     due_at: datetime | None
+    due_on: date | None
     is_acknowledged: bool
+    completed_at: datetime | None
+    """Set by imports only; a user's change sets it by its status."""
+
+
+_LAST_MILLISECOND = time(23, 59, 59, 999_000, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,11 @@ def ownership_in(project: Project) -> Ownership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A task's data in the tracker that it comes from. `deleted_at` is set if it was in the trash there."""
+    """A task's data in the tracker that it comes from. `is_deleted`: it was in the trash there."""
 
     external_key: str
     created_at: datetime
-    deleted_at: datetime | None = None
+    is_deleted: bool = False
     deleted_reason: str | None = None
 
 
@@ -81,6 +87,10 @@ class Task(Entity):
     `display_id` is its short number, unique in the installation and never reused. `owner_id` and `team_id` are copies
     from its project, `assignee_id` to `executor_id` copies from its live assignment, so that listing tasks and checking
     access reads nothing else. The copies are written in the same change set as their originals.
+
+    A task is due at an instant (`due_at`) or on a day (`due_on`), never both. `due_by` follows from them, so that lists
+    sort both kinds together: the instant, or the last millisecond of the day in UTC. `completed_at` is the time when
+    the task became DONE, None for a task that is not, or whose time is unknown.
     """
 
     title: str
@@ -92,6 +102,9 @@ class Task(Entity):
     label_ids: tuple[str, ...] = ()
     started_at: datetime | None = None
     due_at: datetime | None = None
+    due_on: date | None = None
+    due_by: datetime | None = None
+    completed_at: datetime | None = None
     is_acknowledged: bool = False
     external_key: str | None = None
     deleted_reason: str | None = None
@@ -102,6 +115,11 @@ class Task(Entity):
     assignee_id: str | None = None
     assignee_type: AssigneeType | None = None
     executor_id: str | None = None
+
+    def __post_init__(self) -> None:
+        due_by = self.due_at if self.due_on is None else datetime.combine(self.due_on, _LAST_MILLISECOND)
+        if due_by != self.due_by:
+            object.__setattr__(self, "due_by", due_by)
 
     @classmethod
     def create(
@@ -123,6 +141,8 @@ class Task(Entity):
         cls, id: str, stamp: Stamp, changes: TaskChanges, ownership: Ownership | None, **others: object
     ) -> Self:
         fields = _started(_checked(changes), stamp)
+        _require_one_due_date(fields, fields)
+        fields = _completed(fields, stamp, before=None)
         owner = ownership or Ownership(stamp.by)
         return cls._first(id, stamp, owner_id=owner.owner_id, team_id=owner.team_id, **fields, **others)
 
@@ -139,21 +159,22 @@ class Task(Entity):
     ) -> Self:
         """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
 
-        The stamp says who imports it and when. Raises RuleBroken for an invalid field.
+        The stamp says who imports it and when. Its time in the trash begins then, whenever the other tracker deleted
+        it. Raises RuleBroken for an invalid field.
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
         made = cls._made(
             id, stamp, changes, ownership, display_id=display_id, external_key=origin.external_key
         )
         task = replace(made, created_at=origin.created_at)
-        if origin.deleted_at is None:
+        if not origin.is_deleted:
             return task
         if origin.deleted_reason is not None:
             require_text(origin.deleted_reason, "/reason", longest=REASON_LENGTH_MAX)
         return replace(
             task,
             is_deleted=True,
-            deleted_at=origin.deleted_at,
+            deleted_at=stamp.at,
             deleted_by=stamp.by,
             deleted_reason=origin.deleted_reason,
         )
@@ -171,12 +192,16 @@ class Task(Entity):
             raise RuleBroken(
                 "A task cannot be its own parent.", violations=[Violation("/parentId", "is the task itself")]
             )
+        _require_one_due_date(fields, {"due_at": self.due_at, "due_on": self.due_on, **fields})
         if self.started_at is None:
             fields = _started(fields, stamp)
+        fields = _completed(fields, stamp, before=self.status)
         if fields.get("status") is TaskStatus.DONE and self.deferred_till is not None:
             return self._next(stamp, **fields, deferred_till=None)
-        self._require_deferral_before(fields.get("due_at"), stamp.at)
-        return self._next(stamp, **fields)
+        edited = self._next(stamp, **fields)
+        if edited.due_by != self.due_by:
+            edited._require_deferral_before_due(stamp.at)
+        return edited
 
     def numbered(self, display_id: int) -> Self:
         """The task with this number, unless it has one already. The number is part of the pending change and makes no
@@ -228,20 +253,24 @@ class Task(Entity):
             raise RuleBroken(
                 "Choose a time in the future.", violations=[Violation("/deferredTill", "is in the past")]
             )
-        if self.due_at is not None and until > self.due_at:
+        if self.due_by is not None and until > self.due_by:
             raise RuleBroken(
                 "A task cannot be deferred past its due date.",
-                violations=[Violation("/deferredTill", "is later than dueAt")],
+                violations=[Violation("/deferredTill", f"is later than {self._due_name}")],
             )
         return self._next(stamp, deferred_till=until)
 
-    def _require_deferral_before(self, due_at: datetime | None, now: datetime) -> None:
-        if due_at is None or self.deferred_till is None:
+    @property
+    def _due_name(self) -> str:
+        return "dueAt" if self.due_on is None else "dueOn"
+
+    def _require_deferral_before_due(self, now: datetime) -> None:
+        if self.due_by is None or self.deferred_till is None:
             return
-        if due_at < self.deferred_till > now:
+        if self.due_by < self.deferred_till > now:
             raise RuleBroken(
                 "A task cannot be due before the time it is deferred to.",
-                violations=[Violation("/dueAt", "is earlier than deferredTill")],
+                violations=[Violation(f"/{self._due_name}", "is earlier than deferredTill")],
             )
 
     def is_deferred(self, now: datetime) -> bool:
@@ -307,6 +336,33 @@ def _started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
     if fields.get("status") is TaskStatus.IN_PROGRESS and "started_at" not in fields:
         return {**fields, "started_at": stamp.at}
     return fields
+
+
+def _completed(fields: TaskChanges, stamp: Stamp, *, before: TaskStatus | None) -> TaskChanges:
+    """The changes with the time of completion that follows from the status, unless an import sets it."""
+    status = fields.get("status", before)
+    if status is not TaskStatus.DONE:
+        return {**fields, "completed_at": None}
+    if "completed_at" in fields or before is TaskStatus.DONE:
+        return fields
+    return {**fields, "completed_at": stamp.at}
+
+
+def _require_one_due_date(sent: TaskChanges, merged: TaskChanges) -> None:
+    """Raises RuleBroken for a task that would be due both at an instant and on a day; only sent fields are named."""
+    if merged.get("due_at") is None or merged.get("due_on") is None:
+        return
+    names = {"due_at": "dueAt", "due_on": "dueOn"}
+    given = [name for field, name in names.items() if sent.get(field) is not None]
+    if len(given) == len(names):
+        message = "cannot be set together with {}"
+    else:
+        message = "cannot be set while the task has {0}; set {0} to null in the same request"
+    violations = [
+        Violation(f"/{name}", message.format(next(other for other in names.values() if other != name)))
+        for name in given
+    ]
+    raise RuleBroken("A task is due either at an instant or on a day.", violations=violations)
 
 
 def _checked(changes: TaskChanges) -> TaskChanges:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Self, TypedDict
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.entity import Entity, Stamp
 from domain.errors import RuleBroken, Violation
@@ -11,12 +14,40 @@ from domain.storable import require_text
 
 NAME_LENGTH_MAX = 200
 EMAIL_LENGTH_MAX = 254
+TIMEZONE_LENGTH_MAX = 64
+TIMEZONE_DEFAULT = "UTC"
+ZONES_MAX = 1_024
+"""More than there are time zones."""
 
 
 class UserChanges(TypedDict, total=False):
     """The profile fields that a user can change; an absent field is unchanged."""
 
     name: str
+    timezone: str | None
+
+
+@lru_cache(ZONES_MAX)
+def zone_named(name: str) -> ZoneInfo | None:
+    """The time zone with this IANA name; None if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def start_of_day(day: date, zone: tzinfo) -> datetime:
+    """The instant (UTC) at which the day begins in the zone; the first or last one that exists for the first and last
+    days of the calendar.
+    """
+    midnight = datetime.combine(day, time(), tzinfo=zone)
+    offset = midnight.utcoffset() or timedelta(0)
+    naive = midnight.replace(tzinfo=None)
+    if offset > naive - datetime.min:
+        return datetime.min.replace(tzinfo=UTC)
+    if -offset > datetime.max - naive:
+        return datetime.max.replace(microsecond=999_000, tzinfo=UTC)
+    return midnight.astimezone(UTC)
 
 
 def normal_email(email: str) -> str:
@@ -34,17 +65,27 @@ def normal_email(email: str) -> str:
     return address
 
 
+def _timezone(name: str) -> str:
+    if len(name) > TIMEZONE_LENGTH_MAX or zone_named(name) is None:
+        violation = Violation("/timezone", "is not an IANA time zone such as Europe/Berlin or UTC")
+        raise RuleBroken("There is no such time zone.", violations=[violation])
+    return name
+
+
 def _malformed(message: str) -> RuleBroken:
     return RuleBroken("This is not an e-mail address.", violations=[Violation("/email", message)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User(Entity):
-    """An account. `grants` apply to the whole installation and are sorted."""
+    """An account. `grants` apply to the whole installation and are sorted. `timezone` (an IANA name) decides which day
+    it is for the user: what is overdue, and what plain days in filters mean.
+    """
 
     email: str
     name: str
     grants: tuple[str, ...] = ()
+    timezone: str = TIMEZONE_DEFAULT
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, *, email: str, name: str, grants: tuple[str, ...] = ()) -> Self:
@@ -58,11 +99,21 @@ class User(Entity):
         )
 
     def edit(self, stamp: Stamp, changes: UserChanges) -> Self:
-        """The profile with these changes. Raises RuleBroken for an invalid name."""
+        """The profile with these changes; a null time zone becomes UTC. Raises RuleBroken for an invalid name or time
+        zone.
+        """
         self.require_live()
+        fields: dict[str, str] = {}
         if "name" in changes:
-            changes = {"name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
-        return self._next(stamp, **changes)
+            fields["name"] = require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)
+        if "timezone" in changes:
+            fields["timezone"] = _timezone(changes["timezone"] or TIMEZONE_DEFAULT)
+        return self._next(stamp, **fields)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone; UTC if this system does not know it (any more)."""
+        return zone_named(self.timezone) or ZoneInfo(TIMEZONE_DEFAULT)
 
     def grant(self, stamp: Stamp, grant: str) -> Self:
         """The user with this grant added."""

@@ -32,7 +32,7 @@ def connection(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[
     ("collection", "where", "order", "index"),
     [
         ("tasks", AllOf((IN_PROJECT, LIVE)), "createdAt", "tasks_project_created"),
-        ("tasks", AllOf((IN_PROJECT, LIVE)), "dueAt", "tasks_project_due"),
+        ("tasks", AllOf((IN_PROJECT, LIVE)), "dueBy", "tasks_project_due"),
         ("tasks", AllOf((IN_PROJECT, TRASHED)), "deletedAt", "tasks_project_deleted"),
         ("tasks", Equals("externalKey", "bd-1"), "externalKey", "tasks_external_key"),
         ("projects", AllOf((Equals("teamId", PROJECT), LIVE)), "createdAt", "projects_team"),

@@ -31,7 +31,7 @@ StoredRow = tuple[Any, ...]
 _SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
 _WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
 """Identifies the rule for words; it changes with the rule."""
-_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, str, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
 

@@ -43,7 +43,10 @@ class ExportTasks(UseCase):
         work = self.begin(actor)
         if project_id is not None:
             await visible_project(work, actor, project_id)
-        filters = TaskFilter(project_id=project_id, visible_to=await visible_to(work, actor))
+        filters = TaskFilter(
+            project_ids=None if project_id is None else (project_id,),
+            visible_to=await visible_to(work, actor),
+        )
         tasks = await self._tasks(actor, filters)
         labels = await work.labels.get_many({id_ for task in tasks for id_ in task.label_ids})
         content = await self.executor.run(lambda: writer.write(exported(tasks, labels, format_name)))

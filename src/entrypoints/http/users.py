@@ -29,10 +29,22 @@ UserName = Annotated[
 ]
 
 
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=user.TIMEZONE_LENGTH_MAX,
+        description="An IANA time zone. It decides which day it is for the user. Null resets it to UTC.",
+        examples=["Europe/Berlin"],
+    ),
+]
+
+
 class UserPatch(Body, rename="camel"):
     """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
+    timezone: TimeZone | UnsetType | None = UNSET
 
 
 class UserView(EntityView, rename="camel"):
@@ -41,6 +53,7 @@ class UserView(EntityView, rename="camel"):
     email: str | None
     name: str
     grants: tuple[str, ...] | None
+    timezone: str
 
 
 class UserQuery(ListQuery, rename="camel"):

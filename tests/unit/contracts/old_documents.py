@@ -46,6 +46,7 @@ def upgraded_task(record_id: str = str(OLD_ID), **fields: Any) -> Record:
         "labelIds": [str(LABEL)],
         "projectId": str(PROJECT),
         "dueAt": datetime(2024, 2, 1, 8, tzinfo=UTC),
+        "dueBy": datetime(2024, 2, 1, 8, tzinfo=UTC),
         "createdAt": MADE_AT,
         "createdBy": str(MAKER),
         "updatedAt": MADE_AT,

@@ -1,5 +1,7 @@
 """Bodies, queries and views of tasks and assignments."""
 
+from collections.abc import Iterator
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -8,7 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from application.tasks.details import NO_EXPANSIONS, Expansion, Expansions, NamedAssignee, TaskDetails
 from domain import task
 from domain.assignment import AssigneeType
+from domain.errors import Violation
 from domain.task import Task, TaskStatus
+from entrypoints.http.protocol import patterns
 from entrypoints.http.protocol.answers import view_maker
 from entrypoints.http.protocol.schemas import (
     TEXT_LENGTH_MAX,
@@ -21,6 +25,8 @@ from entrypoints.http.protocol.schemas import (
     Query,
     SearchQuery,
     TrashQuery,
+    moment,
+    moment_violations,
     sort_described,
 )
 
@@ -56,13 +62,24 @@ TaskTitle = Annotated[
 TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
 LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
 ClearableLabelIds = Annotated[LabelIds, Meta(description="Null removes all labels.")]
+DueAt = Annotated[
+    Instant, Meta(description="The instant when it is due. A task has `dueAt` or `dueOn`, not both.")
+]
+DueOn = Annotated[
+    date,
+    Meta(
+        description="The day on which it is due, without a time; overdue when that day has ended where the reader is. It"
+        " sorts as the last millisecond of the day in UTC.",
+        examples=["2026-01-31"],
+    ),
+]
 ClearablePriority = Annotated[
     PriorityName, Meta(description="Null resets the priority to the default, MEDIUM.")
 ]
 Expand = Annotated[
     str,
     Meta(
-        pattern=r"^(labels|assignee)(,(labels|assignee))*$",
+        pattern=patterns.EXPAND,
         max_length=TEXT_LENGTH_MAX,
         description="Related objects to include with each task, separated by commas.",
         examples=["labels,assignee"],
@@ -83,6 +100,16 @@ TaskOrder = Literal[
 ]
 
 
+def _listed(pattern: str, description: str, example: str = "018f3c2ab4d700000001e240") -> Meta:
+    """The description of a parameter that takes several values."""
+    return Meta(
+        pattern=pattern, max_length=patterns.LIST_LENGTH_MAX, description=description, examples=[example]
+    )
+
+
+_NULLS = "Tasks without a due date, or without a number, come last in both directions."
+
+
 class TaskBody(Body, rename="camel"):
     """A new task."""
 
@@ -94,12 +121,16 @@ class TaskBody(Body, rename="camel"):
     parent_id: Id | UnsetType | None = UNSET
     label_ids: LabelIds | UnsetType = UNSET
     started_at: Instant | UnsetType | None = UNSET
-    due_at: Instant | UnsetType | None = UNSET
+    due_at: DueAt | UnsetType | None = UNSET
+    due_on: DueOn | UnsetType | None = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
 class TaskPatch(Body, rename="camel"):
-    """Changes to a task (merge patch). Required fields cannot be null."""
+    """Changes to a task (merge patch). Required fields cannot be null.
+
+    A task with `dueAt` gets a `dueOn` only together with `"dueAt": null`, and the other way round.
+    """
 
     title: TaskTitle | UnsetType = UNSET
     description: TaskDescription | UnsetType | None = UNSET
@@ -109,7 +140,8 @@ class TaskPatch(Body, rename="camel"):
     parent_id: Id | UnsetType | None = UNSET
     label_ids: ClearableLabelIds | UnsetType | None = UNSET
     started_at: Instant | UnsetType | None = UNSET
-    due_at: Instant | UnsetType | None = UNSET
+    due_at: DueAt | UnsetType | None = UNSET
+    due_on: DueOn | UnsetType | None = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
@@ -175,6 +207,8 @@ class TaskView(EntityView, rename="camel"):
     label_ids: tuple[Id, ...]
     started_at: InstantText | None
     due_at: InstantText | None
+    due_on: date | None
+    completed_at: InstantText | None
     is_acknowledged: bool
     deferred_till: InstantText | None
     owner_id: Id
@@ -198,23 +232,72 @@ class AssignmentView(EntityView, rename="camel"):
 
 
 class TaskQuery(SearchQuery, rename="camel"):
-    """Filters and order of tasks. A deferred task only matches the status DEFERRED."""
+    """Filters and order of tasks. A filter that takes several values, separated by commas, accepts tasks with any of
+    them.
+    """
 
-    project_id: Id | None = None
-    team_id: (
-        Annotated[Id, Meta(description="Tasks of the team's projects, and tasks assigned to the team.")]
+    ids: Annotated[str, _listed(patterns.IDS, "Only these tasks.")] | None = None
+    display_id: (
+        Annotated[str, _listed(patterns.NUMBERS, "Tasks with these numbers, with or without #.", "17")] | None
+    ) = None
+    project_id: (
+        Annotated[str, _listed(patterns.IDS_OR_NONE, "Tasks of these projects; `none`: of no project.")]
         | None
     ) = None
-    assignee_id: Annotated[Id, Meta(description="Tasks assigned to this user or team.")] | None = None
-    created_by: Id | None = None
+    parent_id: (
+        Annotated[str, _listed(patterns.IDS_OR_NONE, "Subtasks of these tasks; `none`: no subtasks.")] | None
+    ) = None
+    team_id: (
+        Annotated[
+            str,
+            _listed(patterns.IDS, "Tasks of the projects of these teams, and tasks assigned to the teams."),
+        ]
+        | None
+    ) = None
+    assignee_id: (
+        Annotated[
+            str,
+            _listed(
+                patterns.PEOPLE, "Tasks assigned to these users or teams; `me`; `none`: to nobody.", "me"
+            ),
+        ]
+        | None
+    ) = None
+    created_by: (
+        Annotated[str, _listed(patterns.PEOPLE, "Tasks that these users created; `me`.", "me")] | None
+    ) = None
     watching: Annotated[bool, Meta(description="Only tasks that you watch.")] = False
-    status: ShownStatus | None = None
-    priority: PriorityName | None = None
-    label_id: Id | None = None
-    due_before: Instant | None = None
-    due_after: Instant | None = None
-    sort: Annotated[TaskOrder, sort_described("-createdAt")] | None = None
+    status: (
+        Annotated[
+            str, _listed(patterns.STATUSES, "A deferred task only matches DEFERRED.", "TODO,IN_PROGRESS")
+        ]
+        | None
+    ) = None
+    priority: (
+        Annotated[str, _listed(patterns.PRIORITIES, "Tasks with these priorities.", "HIGH,MEDIUM")] | None
+    ) = None
+    label_id: Annotated[str, _listed(patterns.IDS, "Tasks with any of these labels.")] | None = None
+    due_after: Annotated[str, moment("Tasks that are due at this time or later (inclusive).")] | None = None
+    due_before: Annotated[str, moment("Tasks that are due before this time (exclusive).")] | None = None
+    overdue: (
+        Annotated[
+            bool,
+            Meta(
+                description="true: tasks that are not done although their `dueAt` has passed, or their `dueOn` in your "
+                "time zone. false: all others."
+            ),
+        ]
+        | None
+    ) = None
+    updated_after: (
+        Annotated[str, moment("Tasks that were last changed at this time or later (inclusive).")] | None
+    ) = None
+    sort: Annotated[TaskOrder, sort_described("-createdAt", more=_NULLS)] | None = None
     expand: Expand | None = None
+
+    def violations(self) -> Iterator[Violation]:
+        yield from super().violations()
+        yield from moment_violations(self, "due_after", "due_before", "updated_after")
 
 
 class TaskViewQuery(Query):

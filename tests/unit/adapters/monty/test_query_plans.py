@@ -44,7 +44,7 @@ def plan_of_page(collection: str, where: Criterion, order: Order, *, after: obje
     [
         ("createdAt", minutes(1), "tasks_created"),
         ("updatedAt", minutes(1), "tasks_by_updatedAt"),
-        ("dueAt", minutes(1), "tasks_by_dueAt"),
+        ("dueBy", minutes(1), "tasks_by_dueBy"),
         ("priority", 2, "tasks_by_priority"),
         ("displayId", 17, "tasks_by_displayId"),
     ],
@@ -63,7 +63,7 @@ def test_tasks_are_listed_in_every_order_without_sorting(
     ("collection", "where", "field", "index"),
     [
         ("tasks", AllOf((LIVE, Equals("projectId", ME))), "createdAt", "tasks_project_created (projectId=?"),
-        ("tasks", AllOf((LIVE, Equals("projectId", ME))), "dueAt", "tasks_project_due (projectId=?"),
+        ("tasks", AllOf((LIVE, Equals("projectId", ME))), "dueBy", "tasks_project_due (projectId=?"),
         ("tasks", AllOf((LIVE, Equals("ownerId", ME))), "updatedAt", "tasks_owner_updated (ownerId=?"),
         (
             "tasks",
@@ -95,7 +95,7 @@ def test_other_lists_start_in_the_right_place_of_their_index(
 
 
 def test_a_members_tasks_are_gathered_from_one_index_for_each_reason_to_see_them() -> None:
-    question = Question(collection="tasks", where=AllOf((LIVE, AUDIENCE)), order=Order("dueAt"), limit=20)
+    question = Question(collection="tasks", where=AllOf((LIVE, AUDIENCE)), order=Order("dueBy"), limit=20)
     statements, is_exact = page_statements(TABLES["tasks"], question, AccessPath(None))
     plan = plan_of(*statements)
     assert is_exact
