@@ -17,6 +17,7 @@ DESCRIPTION_LENGTH_MAX = 50_000
 REASON_LENGTH_MAX = 1_000
 EXTERNAL_KEY_LENGTH_MAX = 300
 LABELS_MAX = 50
+LINKS_MAX = 200
 
 
 class TaskStatus(StrEnum):
@@ -36,6 +37,23 @@ class Priority(IntEnum):
     LOW = 3
 
 
+class LinkKind(StrEnum):
+    """What a task is to the task that it links to."""
+
+    BLOCKS = "BLOCKS"
+    RELATES = "RELATES"
+    DUPLICATES = "DUPLICATES"
+    DISCOVERED_FROM = "DISCOVERED_FROM"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLink:
+    """A link to another task. It stays when that task goes to the trash or is permanently removed."""
+
+    kind: LinkKind
+    task_id: str
+
+
 class TaskChanges(TypedDict, total=False):
     """Changes of a task; an absent field is unchanged, None clears it."""
 
@@ -50,11 +68,19 @@ class TaskChanges(TypedDict, total=False):
     due_at: datetime | None
     due_on: date | None
     is_acknowledged: bool
+    links: tuple[TaskLink, ...]
     completed_at: datetime | None
-    """Set by imports only; a user's change sets it by its status."""
+    """Set by imports only: otherwise it follows from the status."""
+    deferred_till: datetime | None
+    """Set by imports only."""
 
 
 _LAST_MILLISECOND = time(23, 59, 59, 999_000, tzinfo=UTC)
+
+
+def end_of_day(day: date) -> datetime:
+    """The last millisecond of the day in UTC."""
+    return datetime.combine(day, _LAST_MILLISECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +131,7 @@ class Task(Entity):
     due_on: date | None = None
     due_by: datetime | None = None
     completed_at: datetime | None = None
+    links: tuple[TaskLink, ...] = ()
     is_acknowledged: bool = False
     external_key: str | None = None
     deleted_reason: str | None = None
@@ -117,7 +144,7 @@ class Task(Entity):
     executor_id: str | None = None
 
     def __post_init__(self) -> None:
-        due_by = self.due_at if self.due_on is None else datetime.combine(self.due_on, _LAST_MILLISECOND)
+        due_by = self.due_at if self.due_on is None else end_of_day(self.due_on)
         if due_by != self.due_by:
             object.__setattr__(self, "due_by", due_by)
 
@@ -188,18 +215,15 @@ class Task(Entity):
         """As `edit`, with changes from the tracker that the task came from: its title may have several lines."""
         self.require_live()
         fields = _checked(changes)
-        if fields.get("parent_id") == self.id:
-            raise RuleBroken(
-                "A task cannot be its own parent.", violations=[Violation("/parentId", "is the task itself")]
-            )
+        _require_others(fields, self.id)
         _require_one_due_date(fields, {"due_at": self.due_at, "due_on": self.due_on, **fields})
         if self.started_at is None:
             fields = _started(fields, stamp)
         fields = _completed(fields, stamp, before=self.status)
         if fields.get("status") is TaskStatus.DONE and self.deferred_till is not None:
-            return self._next(stamp, **fields, deferred_till=None)
+            fields = {**fields, "deferred_till": None}
         edited = self._next(stamp, **fields)
-        if edited.due_by != self.due_by:
+        if (edited.due_by, edited.deferred_till) != (self.due_by, self.deferred_till):
             edited._require_deferral_before_due(stamp.at)
         return edited
 
@@ -370,6 +394,12 @@ def _checked(changes: TaskChanges) -> TaskChanges:
         require_text(changes["title"], "/title", shortest=1, longest=TITLE_LENGTH_MAX)
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
+    if "links" in changes:
+        links = tuple(sorted(set(changes["links"]), key=lambda link: (link.kind, link.task_id)))
+        if len(links) > LINKS_MAX:
+            violation = Violation("/links", f"must have at most {LINKS_MAX} links")
+            raise RuleBroken("The task has too many links.", violations=[violation])
+        changes = {**changes, "links": links}
     if "label_ids" not in changes:
         return changes
     label_ids = tuple(sorted(set(changes["label_ids"])))
@@ -379,3 +409,16 @@ def _checked(changes: TaskChanges) -> TaskChanges:
             violations=[Violation("/labelIds", f"must have at most {LABELS_MAX} labels")],
         )
     return {**changes, "label_ids": label_ids}
+
+
+def _require_others(changes: TaskChanges, id: str) -> None:
+    """Raises RuleBroken for a task that would be its own parent or link to itself."""
+    violations = [
+        Violation(f"/links/{place}/taskId", "is the task itself")
+        for place, link in enumerate(changes.get("links", ()))
+        if link.task_id == id
+    ]
+    if changes.get("parent_id") == id:
+        violations.append(Violation("/parentId", "is the task itself"))
+    if violations:
+        raise RuleBroken("A task cannot be its own parent or link to itself.", violations=violations)

@@ -45,7 +45,7 @@ COLUMNS = {
     "tasks": (
         f"{STAMPS}, title text!, description text, status text!, priority number!, project_id text,"
         " parent_id text, label_ids array!, started_at instant, due_at instant, due_on day, due_by instant,"
-        " completed_at instant, is_acknowledged boolean!,"
+        " completed_at instant, links array!, is_acknowledged boolean!,"
         " external_key text, deleted_reason text, owner_id text!, team_id text, display_id number,"
         " deferred_till instant, assignee_id text, assignee_type text, executor_id text"
     ),
