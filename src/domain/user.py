@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from typing import Self, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -27,6 +27,10 @@ class UserChanges(TypedDict, total=False):
     timezone: str | None
 
 
+FIRST_INSTANT = datetime(1, 1, 1, tzinfo=UTC)
+LAST_INSTANT = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+
+
 @lru_cache(ZONES_MAX)
 def zone_named(name: str) -> ZoneInfo | None:
     """The time zone with this IANA name; None if there is none."""
@@ -37,17 +41,12 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def start_of_day(day: date, zone: tzinfo) -> datetime:
-    """The instant (UTC) at which the day begins in the zone; the first or last one that exists for the first and last
-    days of the calendar.
-    """
+    """The instant (UTC) at which the day begins in the zone; at the ends of the calendar the first or last instant."""
     midnight = datetime.combine(day, time(), tzinfo=zone)
-    offset = midnight.utcoffset() or timedelta(0)
-    naive = midnight.replace(tzinfo=None)
-    if offset > naive - datetime.min:
-        return datetime.min.replace(tzinfo=UTC)
-    if -offset > datetime.max - naive:
-        return datetime.max.replace(microsecond=999_000, tzinfo=UTC)
-    return midnight.astimezone(UTC)
+    try:
+        return midnight.astimezone(UTC)
+    except OverflowError:
+        return FIRST_INSTANT if day.year == 1 else LAST_INSTANT
 
 
 def normal_email(email: str) -> str:

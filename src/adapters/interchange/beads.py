@@ -77,7 +77,7 @@ KINDS = (
     "message",
     "event",
 )
-"""The kinds of issues besides tasks: each becomes a label here, and the first one found becomes the kind in an export."""
+"""The kinds of issues besides tasks: each becomes a label here; in an export the first one found is the kind."""
 USUAL_KIND = "task"
 END_OF_DAY = time(23, 59, 59, 999_000)
 """The last millisecond of a day in UTC stands for the whole day in an export, because the format has no days."""

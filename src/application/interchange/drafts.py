@@ -109,7 +109,7 @@ class Drafting:
         return parents
 
     def _links(self, issues: Sequence[ImportedIssue], known: frozenset[str]) -> dict[str, set[TaskLink]]:
-        """The links of each issue's task. A blocked issue names the one that blocks it; here it is the other way round."""
+        """The links of each issue's task. A blocked issue names the one that blocks it; here it is reversed."""
         present = {issue.key for issue in issues}
         links: dict[str, set[TaskLink]] = {}
         for issue in issues:
@@ -166,7 +166,7 @@ def is_beyond_due(deferred_till: datetime | None, task: Task) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ImportLabels:
-    """The labels of a file: ids by name, the names of new ones, and the names that no label can have, with the reason."""
+    """The labels of a file: ids by name, the names of new ones, and the names that no label can have with the reason."""
 
     ids: Mapping[str, str]
     new: tuple[str, ...] = ()

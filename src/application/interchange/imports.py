@@ -247,7 +247,7 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
 async def _removed_keys(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
-    """The keys of issues, parents and linked issues whose tasks were permanently removed; they are not created again."""
+    """The keys of issues, parents and linked issues whose tasks were permanently removed; none is created again."""
     keys = {issue.key for issue in issues} | _foreign(issues)
     ids = {key: drafting.task_id(key) for key in sorted(keys)}
     gone = await work.tasks.purged(ids.values())

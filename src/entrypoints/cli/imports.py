@@ -41,7 +41,7 @@ _WORDS = {
 )
 @click.option("--strict", "is_strict", is_flag=True, help="Reject the file if one issue does not fit.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the outcome; change nothing.")
-async def import_issues(
+async def import_issues(  # noqa: PLR0913 - one name for each option
     console: Console,
     file: Path,
     format_: str,

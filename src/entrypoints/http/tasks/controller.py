@@ -20,7 +20,7 @@ from application.tasks.commands import (
 from application.tasks.details import TaskDetails
 from application.tasks.reading import GetTask, ListTasks
 from domain.assignment import Assignee
-from domain.task import Priority, TaskChanges, TaskStatus
+from domain.task import Priority, TaskChanges, TaskLink, TaskStatus
 from entrypoints.http.history import HistoryController
 from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
 from entrypoints.http.protocol.operation import operation
@@ -41,7 +41,7 @@ from entrypoints.http.tasks.schemas import (
 )
 from entrypoints.http.trash import TrashController
 
-_CLEARED: TaskChanges = {"label_ids": (), "priority": Priority.MEDIUM}
+_CLEARED: TaskChanges = {"label_ids": (), "links": (), "priority": Priority.MEDIUM}
 """Defaults that replace null for fields that a task always has."""
 
 
@@ -50,6 +50,8 @@ def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskCh
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
     if fields.get("priority") is not None:
         fields["priority"] = Priority[fields["priority"]]
+    if fields.get("links") is not None:
+        fields["links"] = msgspec.convert(fields["links"], tuple[TaskLink, ...], from_attributes=True)
     cleared = {name: value for name, value in _CLEARED.items() if name in fields and fields[name] is None}
     return cast("TaskChanges", fields | cleared)
 

@@ -11,7 +11,7 @@ from application.tasks.details import NO_EXPANSIONS, Expansion, Expansions, Name
 from domain import task
 from domain.assignment import AssigneeType
 from domain.errors import Violation
-from domain.task import Task, TaskStatus
+from domain.task import LinkKind, Task, TaskStatus
 from entrypoints.http.protocol import patterns
 from entrypoints.http.protocol.answers import view_maker
 from entrypoints.http.protocol.schemas import (
@@ -68,7 +68,7 @@ DueAt = Annotated[
 DueOn = Annotated[
     date,
     Meta(
-        description="The day on which it is due, without a time; overdue when that day has ended where the reader is. It"
+        description="The day on which it is due, without a time; overdue when that day has ended for the reader. It"
         " sorts as the last millisecond of the day in UTC.",
         examples=["2026-01-31"],
     ),
@@ -110,6 +110,32 @@ def _listed(pattern: str, description: str, example: str = "018f3c2ab4d700000001
 _NULLS = "Tasks without a due date, or without a number, come last in both directions."
 
 
+class LinkBody(Body, rename="camel"):
+    """A link to another task: what this task is to it."""
+
+    kind: LinkKind
+    task_id: Id
+
+
+Links = Annotated[
+    tuple[LinkBody, ...],
+    Meta(
+        max_length=task.LINKS_MAX,
+        description="Links to other tasks. They stay when the other task is deleted or permanently removed.",
+    ),
+]
+
+
+ClearableLinks = Annotated[Links, Meta(description="All links of the task. Null removes them.")]
+
+
+class LinkView(Struct, rename="camel"):
+    """A link to another task: what this task is to it."""
+
+    kind: LinkKind
+    task_id: Id
+
+
 class TaskBody(Body, rename="camel"):
     """A new task."""
 
@@ -123,6 +149,7 @@ class TaskBody(Body, rename="camel"):
     started_at: Instant | UnsetType | None = UNSET
     due_at: DueAt | UnsetType | None = UNSET
     due_on: DueOn | UnsetType | None = UNSET
+    links: Links | UnsetType = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
@@ -142,6 +169,7 @@ class TaskPatch(Body, rename="camel"):
     started_at: Instant | UnsetType | None = UNSET
     due_at: DueAt | UnsetType | None = UNSET
     due_on: DueOn | UnsetType | None = UNSET
+    links: ClearableLinks | UnsetType | None = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
@@ -209,6 +237,7 @@ class TaskView(EntityView, rename="camel"):
     due_at: InstantText | None
     due_on: date | None
     completed_at: InstantText | None
+    links: tuple[LinkView, ...]
     is_acknowledged: bool
     deferred_till: InstantText | None
     owner_id: Id

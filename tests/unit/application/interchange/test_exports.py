@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -63,7 +63,8 @@ def beads(issues: Sequence[Mapping[str, object]]) -> bytes:
     lines = []
     for issue in issues:
         parent = children.get(str(issue["id"]))
-        links = [{"type": "parent-child", "depends_on_id": parent}] if parent else []
+        parents = [{"type": "parent-child", "depends_on_id": parent}] if parent else []
+        links = [*parents, *cast("list[object]", issue.get("dependencies", []))]
         lines.append(json.dumps({**plain, **issue, "dependencies": links}))
     return "\n".join(lines).encode()
 
