@@ -166,7 +166,7 @@ def is_beyond_due(deferred_till: datetime | None, task: Task) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ImportLabels:
-    """The labels of a file: ids by name, the names of new ones, and the names that no label can have with the reason."""
+    """The labels of a file: ids by name, the names of new ones, and the names that no label can have."""
 
     ids: Mapping[str, str]
     new: tuple[str, ...] = ()
