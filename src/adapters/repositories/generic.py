@@ -174,10 +174,12 @@ class StoredRepository(Generic[E]):
             return await self._store.find(question)
         found: list[Record] = []
         after = question.after
-        if after is None or after[0] is not None:
+        if after is None:
             present = Range(field=by, at_least=_LOWEST[self.spec.field(by).kind])
             found = await self._store.find(replace(question, where=AllOf((where, present))))
-            after = None
+        elif after[0] is not None:
+            # After a value there are no nulls. A second lower bound might be the one that an index starts from.
+            found, after = await self._store.find(question), None
         if (left := question.limit - len(found)) > 0:
             absent = AllOf((where, IsNull(by)))
             found += await self._store.find(replace(question, where=absent, after=after, limit=left))

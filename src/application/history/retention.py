@@ -76,8 +76,8 @@ class Removal:
         return expired
 
     async def _was_trashed_here(self, collection: str, thing: Entity) -> bool:
-        """Whether the audit trail knows the deletion. Here it makes a later version than the first, except in an import,
-        which leaves an entry.
+        """Whether the audit trail knows the deletion. Here it makes a later version than the first, except in an
+        import, which leaves an entry.
         """
         return thing.version > 1 or await self.work.audit.of_version(collection, thing.id, 1) is not None
 

@@ -214,10 +214,10 @@ def _blaming_sent(taken: AlreadyExists, body: object) -> AlreadyExists:
     """The error with the fields that the caller sent: a unique value may also consist of fields that follow from the
     caller or from the record. Without any of them its message names the values.
     """
-    given = set_fields(body) if isinstance(body, Struct) else {}
-    names = (
-        {field.encode_name for field in structs.fields(body) if field.name in given} if given else set[str]()
-    )
+    names: set[str] = set()
+    if isinstance(body, Struct):
+        given = set_fields(body)
+        names = {field.encode_name for field in structs.fields(body) if field.name in given}
     sent = [name for name in taken.fields if name in names]
     if len(sent) == len(taken.fields):
         return taken

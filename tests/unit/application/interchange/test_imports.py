@@ -19,7 +19,7 @@ from application.projects.commands import DeleteProject, EditProject
 from application.tasks.commands import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
 from domain.errors import Conflict, Invalid
-from domain.task import LinkKind, TaskLink, TaskStatus
+from domain.task import LinkKind, TaskChanges, TaskLink, TaskStatus
 from tests.real_exports import real_export
 from tests.unit.application.interchange.importing import (
     TOMBSTONE,
@@ -333,9 +333,9 @@ async def test_dates_and_links_follow_the_file_unless_users_changed_them(
 ) -> None:
     await bring(beads(DATED, {"id": "bd-2"}, {"id": "bd-3", "due_at": "2026-12-24T10:00:00Z"}))
     changed = await task_named(begin, "Title of bd-3")
-    by_day = {"due_at": None, "due_on": date(2026, 12, 30)}
+    by_day: TaskChanges = {"due_at": None, "due_on": date(2026, 12, 30)}
     await EditTask(begin, clock, NUMBERS)(actor(), changed.id, by_day, expected_version=None)
-    later = {"due_at": "2026-12-25", "defer_until": None, "dependencies": []}
+    later: dict[str, Any] = {"due_at": "2026-12-25", "defer_until": None, "dependencies": []}
     moved = {"id": "bd-3", "due_at": "2026-12-26T10:00:00Z"}
     closing = {"id": "bd-2", "status": "closed", "closed_at": "2025-12-20T08:00:00Z"}
     report = await bring(beads({**DATED, **later}, closing, moved))
