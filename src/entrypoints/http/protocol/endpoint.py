@@ -212,19 +212,20 @@ class Endpoint:
 
 def _blaming_sent(taken: AlreadyExists, body: object) -> AlreadyExists:
     """The error with the fields that the caller sent: a unique value may also consist of fields that follow from the
-    caller or from the record. Without any of them its message names the values.
+    caller or from the record. A request without a body, such as a restoration, is about the record's own value: the
+    last field of the key, within the scope of the fields before it.
     """
+    if body is None:
+        return AlreadyExists(taken.message, fields=taken.fields[-1:])
     names: set[str] = set()
     if isinstance(body, Struct):
         given = set_fields(body)
         names = {field.encode_name for field in structs.fields(body) if field.name in given}
     sent = [name for name in taken.fields if name in names]
-    if len(sent) == len(taken.fields):
-        return taken
-    if sent:
+    if sent or not taken.fields:
         return AlreadyExists(taken.message, fields=sent)
     unique = " and ".join(taken.fields)
-    return AlreadyExists(f"Another record already has this {unique}; change that record or this one first.")
+    return AlreadyExists(f"Another record already has this {unique}; change that one first.")
 
 
 def routes_of(
