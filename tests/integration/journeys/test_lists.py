@@ -10,7 +10,7 @@ import pytest_asyncio
 from entrypoints.http.labels import LabelQuery
 from entrypoints.http.projects.schemas import ProjectQuery
 from entrypoints.http.protocol.schemas import TrashQuery
-from entrypoints.http.tasks.schemas import TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.entrypoints.http.service import Json, pointers
 

@@ -14,7 +14,8 @@ from application.tasks.assignments import (
 from domain.assignment import Assignee, TaskAssignment
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource, shown_as
-from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentQuery, AssignmentView
+from entrypoints.http.tasks.queries import AssignmentQuery
+from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentView
 
 
 async def _replay_creation(

@@ -26,17 +26,14 @@ from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
 from entrypoints.http.protocol.operation import operation
 from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import moment_of, set_fields, values_of
+from entrypoints.http.tasks.queries import TaskQuery, TaskTrashQuery, TaskViewQuery, expansions_of
 from entrypoints.http.tasks.schemas import (
     AssignBody,
     DeferBody,
     ShownStatus,
     TaskBody,
     TaskPatch,
-    TaskQuery,
-    TaskTrashQuery,
     TaskView,
-    TaskViewQuery,
-    expansions_of,
     task_view,
 )
 from entrypoints.http.trash import TrashController
