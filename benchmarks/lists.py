@@ -77,15 +77,12 @@ LISTS: dict[str, tuple[Criterion, Order]] = {
     "all by priority": (LIVE, Order("priority")),
     "all by displayId": (LIVE, Order("displayId", descending=True)),
 }
-MEMBER_LISTS: dict[str, Order] = {
-    f"a member's by {order.field}": order
-    for order in (
-        NEWEST,
-        Order("updatedAt", descending=True),
-        Order("dueBy"),
-        Order("priority"),
-        Order("displayId", descending=True),
-    )
+MEMBER_LISTS: dict[str, tuple[Criterion, Order]] = {
+    "a member's by createdAt": (SEEN, NEWEST),
+    "a member's by updatedAt": (SEEN, Order("updatedAt", descending=True)),
+    "a member's by dueAt": (AllOf((SEEN, DATED)), Order("dueBy")),
+    "a member's by priority": (SEEN, Order("priority")),
+    "a member's by displayId": (SEEN, Order("displayId", descending=True)),
 }
 
 
@@ -135,8 +132,8 @@ async def _measure_store(report: Report, store: RecordStore) -> None:
     for name, (where, order) in LISTS.items():
         first = Question(collection="tasks", where=where, order=order, limit=LIMIT)
         await _pages(report, store, name, first, later_page=LATER_PAGE)
-    for name, order in MEMBER_LISTS.items():
-        first = Question(collection="tasks", where=SEEN, order=order, limit=LIMIT)
+    for name, (where, order) in MEMBER_LISTS.items():
+        first = Question(collection="tasks", where=where, order=order, limit=LIMIT)
         await _pages(report, store, name, first, later_page=BUSY_LATER_PAGE)
     await _audience(report, store)
     await _first_search(report, store)
