@@ -27,13 +27,21 @@ class UserChanges(TypedDict, total=False):
     timezone: str | None
 
 
+_OTHER_FILES = ("posix", "right/", "localtime", "Factory")
+"""Files beside the time zones in their database."""
 FIRST_INSTANT = datetime(1, 1, 1, tzinfo=UTC)
 LAST_INSTANT = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 
 
 @lru_cache(ZONES_MAX)
-def zone_named(name: str) -> ZoneInfo | None:
-    """The time zone with this IANA name; None if there is none."""
+def zone_named(name: str) -> tzinfo | None:
+    """The time zone with this IANA name; None if there is none. UTC exists also on systems without a database of time
+    zones.
+    """
+    if name == TIMEZONE_DEFAULT:
+        return UTC
+    if name.startswith(_OTHER_FILES):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -110,9 +118,9 @@ class User(Entity):
         return self._next(stamp, **fields)
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The time zone; UTC if this system does not know it (any more)."""
-        return zone_named(self.timezone) or ZoneInfo(TIMEZONE_DEFAULT)
+        return zone_named(self.timezone) or UTC
 
     def grant(self, stamp: Stamp, grant: str) -> Self:
         """The user with this grant added."""
