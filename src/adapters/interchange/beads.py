@@ -15,7 +15,8 @@ from application.ports.interchange import (
     UnfitIssue,
 )
 from domain.errors import Invalid, Violation
-from domain.task import LinkKind, Priority, TaskStatus
+from domain.task import Priority, TaskStatus
+from domain.task_changes import LinkKind
 
 TOMBSTONE = "tombstone"
 PARENT_CHILD = "parent-child"

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from adapters.interchange.beads import BLOCKS, KINDS, PARENT_CHILD, TOMBSTONE, USUAL_KIND
 from application.ports.interchange import ExportedIssue
-from domain.task import LinkKind, Priority, TaskStatus
+from domain.task import Priority, TaskStatus
+from domain.task_changes import LinkKind
 
 _STATUSES = {
     TaskStatus.TODO: "open",

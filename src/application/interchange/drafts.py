@@ -7,16 +7,8 @@ from datetime import datetime
 from application.ports.interchange import ImportedIssue, Loss, UnfitIssue
 from domain.entity import Stamp, derived_id
 from domain.errors import RuleBroken, Violation
-from domain.task import (
-    LINKS_MAX,
-    Origin,
-    Ownership,
-    Task,
-    TaskChanges,
-    TaskLink,
-    TaskStatus,
-    end_of_day,
-)
+from domain.task import Origin, Ownership, Task, TaskChanges, TaskStatus
+from domain.task_changes import LINKS_MAX, TaskLink, end_of_day
 
 
 @dataclass(frozen=True, slots=True)

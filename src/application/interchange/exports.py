@@ -17,7 +17,8 @@ from application.projects.access import visible_project
 from application.use_case import UseCase
 from domain.errors import Invalid, RuleBroken, Violation
 from domain.label import Label
-from domain.task import LinkKind, Task
+from domain.task import Task
+from domain.task_changes import LinkKind
 
 TASKS_MAX = ISSUES_MAX
 """How many tasks one file contains at most: as many as an import reads."""

@@ -8,7 +8,8 @@ from application.interchange.drafts import is_beyond_due
 from application.interchange.report import Fate, Outcome
 from domain.audit import AuditEntry
 from domain.entity import Stamp
-from domain.task import Task, TaskChanges, TaskLink, TaskStatus
+from domain.task import Task, TaskChanges, TaskStatus
+from domain.task_changes import TaskLink
 
 # The fields of an import, and their names in audit entries.
 _FIELDS = {

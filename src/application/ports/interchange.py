@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import Protocol
 
 from domain.errors import Violation
-from domain.task import LinkKind, Priority, Task, TaskStatus
+from domain.task import Priority, Task, TaskStatus
+from domain.task_changes import LinkKind
 
 CONTENT_BYTES_MAX = 32 * 1024 * 1024
 ISSUES_MAX = 50_000

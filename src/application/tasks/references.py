@@ -96,13 +96,11 @@ async def ownership_after(
     ownership: Ownership | None = None
     if new.project_id:
         ownership = await _project_ownership(work, actor, new.project_id, is_move=before is not None)
-    violations: list[Violation] = []
-    if new.project_id and ownership is None:
-        violations += await missing_violations(
-            work.projects, {"/projectId": new.project_id}, "is not one of your projects"
-        )
-    violations += await _label_violations(work, new.labels)
-    violations += await _link_violations(work, actor, new.links)
+    violations = [
+        *(await _project_violations(work, new.project_id) if new.project_id and ownership is None else ()),
+        *await _label_violations(work, new.labels),
+        *await _link_violations(work, actor, new.links),
+    ]
     if new.parent_id is not None:
         violations += await _parent_violations(
             work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
@@ -115,6 +113,10 @@ async def ownership_after(
         return Ownership(actor.id)
     stays = "project_id" not in changes or changes["project_id"] == before.project_id
     return before.ownership if stays else Ownership(before.owner_id)
+
+
+async def _project_violations(work: UnitOfWork, project_id: str) -> list[Violation]:
+    return await missing_violations(work.projects, {"/projectId": project_id}, "is not one of your projects")
 
 
 async def _project_ownership(

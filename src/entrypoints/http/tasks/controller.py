@@ -20,7 +20,8 @@ from application.tasks.commands import (
 from application.tasks.details import TaskDetails
 from application.tasks.reading import GetTask, ListTasks
 from domain.assignment import Assignee
-from domain.task import Priority, TaskChanges, TaskLink, TaskStatus
+from domain.task import Priority, TaskChanges, TaskStatus
+from domain.task_changes import TaskLink
 from entrypoints.http.history import HistoryController
 from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
 from entrypoints.http.protocol.operation import operation

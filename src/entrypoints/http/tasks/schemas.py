@@ -7,9 +7,10 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.tasks.details import Expansion, NamedAssignee, TaskDetails
-from domain import task
+from domain import task_changes
 from domain.assignment import AssigneeType
-from domain.task import LinkKind, Task, TaskStatus
+from domain.task import Task, TaskStatus
+from domain.task_changes import LinkKind
 from entrypoints.http.protocol.answers import view_maker
 from entrypoints.http.protocol.schemas import (
     Body,
@@ -43,13 +44,13 @@ TaskTitle = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=task.TITLE_LENGTH_MAX,
+        max_length=task_changes.TITLE_LENGTH_MAX,
         description="One line without control characters or changes of the writing direction.",
         examples=["Fuel the rocket"],
     ),
 ]
-TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
-LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
+TaskDescription = Annotated[str, Meta(max_length=task_changes.DESCRIPTION_LENGTH_MAX)]
+LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task_changes.LABELS_MAX)]
 ClearableLabelIds = Annotated[LabelIds, Meta(description="Null removes all labels.")]
 DueAt = Annotated[
     Instant, Meta(description="The instant when it is due. A task has `dueAt` or `dueOn`, not both.")
@@ -77,7 +78,7 @@ class LinkBody(Body, rename="camel"):
 Links = Annotated[
     tuple[LinkBody, ...],
     Meta(
-        max_length=task.LINKS_MAX,
+        max_length=task_changes.LINKS_MAX,
         description="Links to other tasks. They stay when the other task is deleted or permanently removed.",
     ),
 ]

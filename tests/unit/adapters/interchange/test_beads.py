@@ -6,7 +6,8 @@ import pytest
 from adapters.interchange.beads import BeadsReader
 from application.ports.interchange import IssueLink, Loss, ReadIssues
 from domain.errors import Invalid, Violation
-from domain.task import LinkKind, Priority, TaskStatus
+from domain.task import Priority, TaskStatus
+from domain.task_changes import LinkKind
 
 PLAIN = {
     "id": "bd-1",

@@ -19,7 +19,8 @@ from application.projects.commands import DeleteProject, EditProject
 from application.tasks.commands import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
 from domain.errors import Conflict, Invalid
-from domain.task import LinkKind, TaskChanges, TaskLink, TaskStatus
+from domain.task import TaskChanges, TaskStatus
+from domain.task_changes import LinkKind, TaskLink
 from tests.real_exports import real_export
 from tests.unit.application.interchange.importing import (
     TOMBSTONE,
