@@ -8,16 +8,29 @@ from application.ports.interchange import ImportedIssue, Loss, UnfitIssue
 from domain.entity import Stamp, derived_id
 from domain.errors import RuleBroken, Violation
 from domain.task import Origin, Ownership, Task, TaskChanges, TaskStatus
-from domain.task_changes import LINKS_MAX, TaskLink, end_of_day
+from domain.task_changes import LINKS_MAX, LinkKind, TaskLink, end_of_day
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An issue and version 1 of its task in the receiving project."""
+    """An issue and version 1 of its task in the receiving project. `in_file` are the ids of all tasks of the file."""
 
     project_id: str
     issue: ImportedIssue
     task: Task
+    in_file: frozenset[str] = frozenset()
+
+    def with_other_links(self, current: Task) -> "Draft":
+        """The draft with the present links to tasks that the file does not contain: a file names a link at the blocked
+        issue.
+        """
+        others = {
+            link
+            for link in current.links
+            if link.kind is LinkKind.BLOCKS and link.task_id not in self.in_file
+        }
+        links = sorted(others.union(self.task.links), key=lambda link: (link.kind, link.task_id))
+        return replace(self, task=replace(self.task, links=tuple(links))) if others else self
 
     def with_ownership(self, ownership: Ownership) -> "Draft":
         """The draft with the present ownership of its project."""
@@ -62,6 +75,7 @@ class Drafting:
         known = (elsewhere | made.keys()) - gone
         links = self._links([issue for issue, _ in made.values()], known)
         parents = self._parents([issue for issue, _ in made.values()], known, gone)
+        in_file = frozenset(task.id for _, task in made.values())
         drafts = [
             Draft(
                 self.project_id,
@@ -71,6 +85,7 @@ class Drafting:
                     parent_id=None if key not in parents else self.task_id(parents[key]),
                     links=tuple(sorted(links.get(key, ()), key=lambda link: (link.kind, link.task_id))),
                 ),
+                in_file,
             )
             for key, (issue, task) in made.items()
         ]

@@ -226,6 +226,7 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
     if current is None:
         fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
         return Revision(draft.task, Outcome(key, fate))
+    draft = draft.with_other_links(current)
     if is_settled(current, draft.task):
         return settled(key, current, draft.task)
     filters = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)

@@ -329,6 +329,13 @@ async def test_dates_and_links_come_over(bring: Import, begin: Begin) -> None:
     assert report.lost == ()
 
 
+async def test_a_file_without_the_blocked_issue_keeps_the_link(bring: Import, begin: Begin) -> None:
+    await bring(beads(DATED, {"id": "bd-2"}))
+    report = await bring(beads({"id": "bd-2"}))
+    assert report.changes_nothing
+    assert len((await task_named(begin, "Title of bd-2")).links) == 1
+
+
 async def test_dates_and_links_follow_the_file_unless_users_changed_them(
     bring: Import, begin: Begin, clock: Clock
 ) -> None:
