@@ -54,6 +54,7 @@ def upgraded_task(record_id: str = str(OLD_ID), **fields: Any) -> Record:
         "ownerId": str(MAKER),
         "isDeleted": False,
         "isAcknowledged": False,
+        "links": [],
         "deferredTill": MADE_AT,
         "deferredDetails": {"deferredTill": "2024-01-23T12:00:00.250Z", "deferredBy": str(MAKER)},
         "board": {"column": "65a000000000000000000009"},
