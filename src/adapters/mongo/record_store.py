@@ -16,7 +16,7 @@ from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fi
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import DOCUMENT_ID, Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
-from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
@@ -38,7 +38,6 @@ APPLY_BATCH_MAX = 200
 RACES_MAX = 4
 """How often a mirrored change set may conflict with others on the same record before it is rejected."""
 PREPARE_SECONDS_MAX = 3_600.0
-TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
 
 
 class MongoRecordStore:
@@ -51,7 +50,6 @@ class MongoRecordStore:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
         self._locks = KeyLocks()
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -59,11 +57,6 @@ class MongoRecordStore:
 
     async def open(self) -> None:
         await self._connection.open()
-        async with self._connection.call() as database:
-            indexed = [
-                spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
-            ]
-        self._reader.text_indexed = frozenset(indexed)
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
@@ -71,12 +64,12 @@ class MongoRecordStore:
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            for spec in ALL_SPECS:
+                await prepare_collection(database, spec)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
-        self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -221,17 +214,6 @@ class MongoRecordStore:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-    def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Notes which collections have a text index, and warns once where a server has none."""
-        self._reader.text_indexed = frozenset(
-            collection for collection, is_indexed in states.items() if is_indexed
-        )
-        if False in states.values() and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "This MongoDB server has no text index: searches for words read whole collections."
-            )
 
 
 async def _rewrite_old(

@@ -14,7 +14,6 @@ from montydb.engine.weighted import Weighted
 from adapters.monty import planning
 from adapters.monty.criteria_sql import Sql, WordAccess, match_expression, searches_of, where_of
 from adapters.monty.document import decoded
-from adapters.monty.document_query import document_query
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.storage import matching
 from adapters.monty.tables import TABLES, Table
@@ -27,8 +26,9 @@ from adapters.records.criteria import (
     Question,
     after_position,
     conjuncts_of,
-    words_of,
+    has_search,
 )
+from adapters.records.document_filter import filter_of
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
 from domain.errors import StoreUnavailable
@@ -127,7 +127,7 @@ class Reader:
 
 
 def _hits(table: Table, searches: list[HasWords], limit: int) -> Sql:
-    match = " AND ".join(f"({match_expression(words_of(one.text), one.lead)})" for one in searches)
+    match = " AND ".join(match_expression(one) for one in searches)
     listed = f"SELECT 1 FROM {table.words} WHERE {table.words} MATCH ? LIMIT {limit}"
     return Sql(f"SELECT count(*) FROM ({listed})", (match,))
 
@@ -185,7 +185,8 @@ def _matches(
     """The documents among the candidates that MontyDB's matcher accepts."""
     cursor = connection.execute(candidates.text, candidates.params)
     try:
-        yield from matching(document_query(where, table.spec.text_fields), cursor)
+        tokens_of = table.spec.tokens if has_search(where) else None
+        yield from matching(filter_of(where), cursor, tokens_of)
     finally:
         cursor.close()  # An unfinished cursor would pin its snapshot, and the WAL with it.
 

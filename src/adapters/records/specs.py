@@ -9,8 +9,16 @@ from typing import Any, Generic, TypeVar
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, fields_of
 from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
-from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
+from adapters.records.record import (
+    IS_DELETED,
+    CorruptRecord,
+    Record,
+    RecordMapping,
+    is_tombstone,
+    mapping_of,
+)
 from adapters.records.record_schema import RecordSchema
+from adapters.records.words import tokens_of
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
@@ -80,7 +88,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSpec(Generic[E]):
-    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored.
+    """How one entity is stored. `text_fields` are searched by word, and `number_field` as #17. Local collections are
+    never mirrored.
 
     `list_orders` are fields by which lists of live records are sorted although no index leads there; only the embedded
     store builds an index for each of them today. `legacy_names` are field names of documents from elsewhere.
@@ -95,6 +104,7 @@ class RecordSpec(Generic[E]):
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
+    number_field: str | None = None
     list_orders: tuple[str, ...] = ()
     legacy_names: tuple[str, ...] = ()
     is_local: bool = False
@@ -113,6 +123,21 @@ class RecordSpec(Generic[E]):
             if upgraded is record:
                 raise
             return self.mapping.from_record(upgraded)
+
+    def texts(self, record: Record) -> list[str]:
+        """The searched texts of a record, the one that leads first."""
+        return [text if isinstance(text := record.get(name), str) else "" for name in self.text_fields]
+
+    def number(self, record: Record) -> int | None:
+        """The display number of a record."""
+        number = record.get(self.number_field) if self.number_field else None
+        return number if type(number) is int else None
+
+    def tokens(self, record: Record) -> list[str]:
+        """The distinct tokens under which a search finds the record; see `words`."""
+        if not self.text_fields or is_tombstone(record):
+            return []
+        return tokens_of(self.texts(record), self.number(record))
 
     def field(self, name: str) -> Field:
         """The field with this record name. Raises KeyError: questions about unknown fields are programming errors."""
@@ -259,6 +284,7 @@ TASKS = _spec(
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
+    number_field="displayId",
     list_orders=("updatedAt", "dueAt", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
 )
