@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from unicodedata import normalize, unidata_version
+from unicodedata import lookup, name, normalize, unidata_version
 
 import regex
 
@@ -20,6 +20,9 @@ LETTERS_MAX = 128
 """Longer words count as equal where they begin with the same letters."""
 SIZE_MAX = 900_000
 """The bytes of one record's tokens: a `tsvector` holds 1 MB. Only texts made for the purpose come near it."""
+
+KNOWN_MAX, KNOWN_LENGTH_MAX = 8_192, 40
+"""How many words outside ASCII are kept with their tokens, and up to which length: they occur again and again."""
 
 LEAD = "«"
 """Precedes a word of the first text field, the title or the name."""
@@ -39,10 +42,10 @@ _WITHOUT_SPACES = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanm
 _SCRIPTS = "".join(rf"\p{{scx={script}}}" for script in _WITHOUT_SPACES)
 _DENSE = rf"[[\p{{L}}\p{{N}}\p{{M}}]&&[{_SCRIPTS}]]"
 """The letters, digits and marks of scripts without spaces, as a set inside a pattern."""
-_IGNORED = regex.compile(
-    rf"(?V1)[\p{{Default_Ignorable_Code_Point}}--\u200b]|(?<={_DENSE})\u200b+(?={_DENSE})"
-)
-"""Joiners, soft hyphens, selectors, fillers; between letters of a script without spaces also U+200B, a line break."""
+_IGNORED = regex.compile(r"(?V1)[\p{Default_Ignorable_Code_Point}--\u200b]")
+"""Joiners, soft hyphens, selectors, fillers. U+200B is none of them: it marks where a word ends."""
+_NO_END = regex.compile(rf"(?V1)(?<={_DENSE})\u200b+(?={_DENSE})")
+"""U+200B in a script without spaces, where texts with and without it must be found alike."""
 _RUN = regex.compile(
     rf"(?V1)(?P<dense>[[\p{{L}}\p{{N}}]&&{_DENSE}][{_DENSE}\p{{M}}]*)"
     rf"|(?P<spaced>[[\p{{L}}\p{{N}}]--{_DENSE}][[\p{{L}}\p{{N}}\p{{M}}]--{_DENSE}]*)"
@@ -50,6 +53,7 @@ _RUN = regex.compile(
 _LETTER = regex.compile(r"\X")
 _ACCENTED = regex.compile(r"(?V1)([\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}\p{N}])\p{M}+")
 """Letters of the scripts whose marks are accents, or points that are often left out. Elsewhere marks are vowels."""
+_WITH_STROKE = regex.compile(r"(?V1)[[\p{Latin}\p{Greek}\p{Cyrillic}]--[a-z]]")
 _NO_PART_OF_A_WORD = regex.compile(r"(?V1)[^\p{L}\p{N}\p{M}]")
 _SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
 
@@ -65,13 +69,8 @@ class Word:
 
 def words_of(text: str) -> list[Word]:
     """The words that a search for this text looks for, in their order."""
-    if text.isascii():
-        return [Word(word, word) for word in _ascii_words(text)]
-    return [
-        _word(part, letters=min(len(parts), 2) if is_dense else None)
-        for parts, is_dense in _parts_of(text)
-        for part in (parts if len(parts) == 1 else parts[:-1])
-    ]
+    runs = (words for part in text.translate(_SPACED).split() for words in _runs_in(part))
+    return [word for words in runs for word in (words if len(words) == 1 else words[:-1])]
 
 
 def tokens_of(texts: Sequence[str], number: int | None = None) -> list[str]:
@@ -90,20 +89,30 @@ def tokens_of(texts: Sequence[str], number: int | None = None) -> list[str]:
 
 
 def _tokens_of(lead: str, others: str) -> Iterator[str]:
-    leading = list(_indexed(lead))
-    words = dict.fromkeys((*leading, *_indexed(others)))
-    as_written = {word.folded for word in words if word.exact == word.folded}
-    folded = dict.fromkeys(word.folded for word in words)
-    yield from folded
-    yield from dict.fromkeys(LEAD + word.folded for word in leading)
-    yield from (EXACT + word.exact for word in words if word.exact != word.folded)
-    yield from (ONLY_FOLDED + form for form in folded if form not in as_written)
+    plain, changed = _split(lead)
+    leading = plain | dict.fromkeys(word.folded for word in changed)
+    more_plain, more_changed = _split(others)
+    plain, changed = plain | more_plain, changed | more_changed
+    folded = dict.fromkeys(word.folded for word in changed)
+    yield from plain | folded
+    yield from [LEAD + word for word in leading]
+    yield from [EXACT + word.exact for word in changed]
+    yield from [ONLY_FOLDED + word for word in folded if word not in plain]
 
 
-def _indexed(text: str) -> Iterable[Word]:
-    if text.isascii():
-        return [Word(word, word) for word in _ascii_words(text)]
-    return [_word(part) for parts, _ in _parts_of(text) for part in parts]
+def _split(text: str) -> tuple[dict[str, None], dict[Word, None]]:
+    """The distinct words that equal their folded form, and the other ones."""
+    plain, changed = dict[str, None](), dict[Word, None]()
+    for part in text.translate(_SPACED).split():
+        if part.isascii():
+            plain[part[:LETTERS_MAX]] = None
+            continue
+        for word in (word for words in _runs_in(part) for word in words):
+            if word.exact == word.folded:
+                plain[word.folded] = None
+            else:
+                changed[word] = None
+    return plain, changed
 
 
 def _ascii_words(text: str) -> list[str]:
@@ -111,31 +120,60 @@ def _ascii_words(text: str) -> list[str]:
     return [word[:LETTERS_MAX] for word in words] if len(text) > LETTERS_MAX else words
 
 
-def _parts_of(text: str) -> Iterator[tuple[list[str], bool]]:
-    """The runs of letters, each with its parts as they are indexed, and whether its script has no spaces.
+def _runs_in(part: str) -> Iterable[Sequence[Word]]:
+    """The runs of letters in a part of a text without white space, each with its words as they are indexed.
 
-    A run of a script with spaces is one part. Other runs are their pairs of letters, then the last letter.
+    A run of a script with spaces is one word. Any other consists of its pairs of letters, and then the last letter.
     """
-    plain = normalize("NFC", normalize("NFD", _IGNORED.sub("", text)).casefold())
+    if part.isascii():
+        return ((Word(part[:LETTERS_MAX], part[:LETTERS_MAX]),),)
+    return _known_runs(part) if len(part) <= KNOWN_LENGTH_MAX else _found_runs(part)
+
+
+@lru_cache(KNOWN_MAX)
+def _known_runs(part: str) -> tuple[Sequence[Word], ...]:
+    return tuple(_found_runs(part))
+
+
+def _found_runs(part: str) -> Iterator[Sequence[Word]]:
+    plain = normalize("NFC", normalize("NFD", _IGNORED.sub("", part)).casefold())
+    if "\u200b" in plain:
+        plain = _NO_END.sub("", plain)
     for run in _RUN.finditer(plain):
         if run["dense"] is None:
-            yield [run[0]], False
-        else:
-            letters = _LETTER.findall(run[0])
-            pairs = [first + second for first, second in pairwise(letters)]
-            yield [*pairs, letters[-1]], True
+            yield (_word(run[0]),)
+            continue
+        letters = _LETTER.findall(run[0])
+        is_plain = len(letters) == len(run[0]) and _folded(run[0]) == run[0]
+        word = _plain_word if is_plain else _word
+        yield (*(word(first + second, 2) for first, second in pairwise(letters)), word(letters[-1], 1))
 
 
-@lru_cache(4_096)
-def _word(text: str, *, letters: int | None = None) -> Word:
-    if text.isascii():
-        return Word(text[:LETTERS_MAX], text[:LETTERS_MAX])
+def _plain_word(text: str, letters: int) -> Word:
+    return Word(text, text, letters)
+
+
+@lru_cache(KNOWN_MAX)
+def _word(text: str, letters: int | None = None) -> Word:
     return Word(_letter_by_letter(text), _letter_by_letter(_folded(text)), letters)
 
 
 def _folded(text: str) -> str:
     bare = _ACCENTED.sub(r"\1", normalize("NFKD", text)).casefold()
+    bare = _WITH_STROKE.sub(lambda found: _without_stroke(found[0]), bare)
     return normalize("NFC", _NO_PART_OF_A_WORD.sub("", bare)) or text
+
+
+@lru_cache(KNOWN_MAX)
+def _without_stroke(letter: str) -> str:
+    """The letter without what its name says it has: ł is LATIN SMALL LETTER L WITH STROKE. Unicode does
+    not decompose such letters.
+    """
+    base = name(letter, "").partition(" WITH ")[0].replace("DOTLESS ", "")
+    try:
+        return lookup(base)
+    except KeyError:
+        return letter
 
 
 def _letter_by_letter(text: str) -> str:
