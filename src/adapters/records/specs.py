@@ -22,6 +22,7 @@ from adapters.records.words import tokens_of
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.role import Role
 from domain.session import Session
@@ -206,6 +207,10 @@ def _till(details: Any) -> Any:
     return details.get("deferredTill") if isinstance(details, dict) else None
 
 
+def _name_key(name: Any) -> Any:
+    return name_key(name) if isinstance(name, str) else None
+
+
 _ACTIVE = (LegacyField("isActive", IS_DELETED, not_), LegacyField("is_active", IS_DELETED, not_))
 """Removed records of services that have no trash are marked as not active."""
 
@@ -319,12 +324,14 @@ WATCHLISTS = _spec(
 LABELS = _spec(
     Label,
     "labels",
-    unique_keys=(UniqueKey("labels_name", ("name",), live_only=True),),
+    unique_keys=(UniqueKey("labels_name", ("nameKey",), live_only=True),),
     indexes=(
         Index("labels_created", ("createdAt",), Scope.LIVE),
         Index("labels_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("name",),
+    # Older labels have no key yet. Two of them with the same one both stay, and the second stays in its old form.
+    legacy_fields=(LegacyField("name", "nameKey", _name_key),),
 )
 
 SESSIONS = _spec(
