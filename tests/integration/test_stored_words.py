@@ -91,7 +91,7 @@ async def test_a_start_rebuilds_once_for_each_rule(postgres: PostgresRecordStore
     assert await found_numbers(postgres, "tasks", HasWords("grosse")) == []
     with psycopg.connect(postgres.url) as connection:
         connection.execute(
-            "UPDATE tandem_control SET value = '{\"revision\": \"an earlier rule\"}'"
+            'UPDATE tandem_control SET value = \'{"revision": "an earlier rule"}\''
             " WHERE mongo_id = 'old-records-rewritten'"
         )
     await rewrite_once(postgres)
