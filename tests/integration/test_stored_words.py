@@ -12,10 +12,11 @@ from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.criteria import HasWords
 from adapters.records.old_records import PAGE, Upgradable, rewritten_in, waiting_in
 from adapters.records.record_store import RecordStore
+from domain.errors import AlreadyExists
 from entrypoints.composition.schema import rewrite_once
 from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
-from tests.unit.contracts.builders import change_set, commit_all, erasure, found_numbers, put, task
+from tests.unit.contracts.builders import change_set, commit_all, erasure, found_numbers, label, put, task
 
 TASKS = PAGE + 20
 
@@ -96,3 +97,18 @@ async def test_a_start_rebuilds_once_for_each_rule(postgres: PostgresRecordStore
         )
     await rewrite_once(postgres)
     assert await found_numbers(postgres, "tasks", HasWords("grosse")) == [1]
+
+
+async def test_labels_of_one_name_from_before_stay_and_are_counted(
+    mongo: MongoRecordStore, mongo_database: MongoDatabase
+) -> None:
+    await commit_all(mongo, "labels", label(1, name="Bug"), label(2, name="roof"))
+    with MongoClient(mongo_database.uri) as client:  # type: ignore[var-annotated]
+        labels = client[mongo_database.name]["labels"]
+        labels.update_many({}, {"$unset": {"nameKey": True}})
+        labels.update_one({"name": "roof"}, {"$set": {"name": "bug", "_words": ["bug", "«bug"]}})
+    done = await rewritten_in(mongo, "labels")
+    assert (done.rewritten, done.waiting) == (1, 1)
+    assert await found_numbers(mongo, "labels", HasWords("bug")) == [1, 2]
+    with pytest.raises(AlreadyExists):
+        await commit_all(mongo, "labels", label(3, name="BUG"))

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from montydb.engine.weighted import Weighted
@@ -104,7 +105,10 @@ class Reader:
         conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
         searches = searches_of(table, conjuncts)
         if searches:
-            hits = await self._counted(_hits(table, searches, listed))
+            # The count of a search is known after its first rank; most have too few hits to count each rank.
+            hits = await self._counted(_hits(table, [replace(one, rank=None) for one in searches], listed))
+            if hits >= few:
+                hits = await self._counted(_hits(table, searches, listed))
             if hits < few:
                 return planning.AccessPath(None, rows=hits)
             access = WordAccess.LIST if hits < listed else WordAccess.PROBE
