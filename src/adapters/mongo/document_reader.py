@@ -7,14 +7,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_query import lasting_filter, question_filter, sort_of
-from adapters.mongo.documents import (
-    DOCUMENT_ID,
-    WITHOUT_HIDDEN,
-    Document,
-    has_todays_words,
-    stored_record,
-    to_record,
-)
+from adapters.mongo.documents import WITHOUT_HIDDEN, Document, has_todays_words, stored_record, to_record
 from adapters.mongo.old_documents import (
     among_object_ids,
     among_texts,
@@ -23,6 +16,7 @@ from adapters.mongo.old_documents import (
     object_ids,
 )
 from adapters.records.criteria import Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.specs import SPECS

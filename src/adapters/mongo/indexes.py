@@ -6,8 +6,9 @@ from pymongo import IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, WORDS, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.validators import ensure_validator
+from adapters.records.document_filter import DOCUMENT_ID, WORDS
 from adapters.records.fields import FieldKind
 from adapters.records.record import ID
 from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey

@@ -14,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
@@ -25,6 +25,7 @@ from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
 from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance

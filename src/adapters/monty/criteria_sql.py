@@ -25,6 +25,8 @@ from adapters.records.search import NOTHING, Condition, Every, Except, Some, Tok
 from adapters.records.specs import Scope
 
 TRUE, FALSE = "1", "0"
+PREFIX = " *"
+"""Follows a token in an FTS5 query that is the beginning of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +197,14 @@ class WordAccess(Enum):
 
 def searches_of(table: Table, conjuncts: list[Criterion]) -> list[HasWords]:
     """The searches among the conjuncts that FTS5 can answer."""
-    return [one for one in conjuncts if table.words and isinstance(one, HasWords) and match_expression(one)]
+    return [one for one in conjuncts if table.words and isinstance(one, HasWords) and _match_of(one)]
 
 
 def words_condition(table: Table, search: HasWords, access: WordAccess = WordAccess.DRIVE) -> Sql:
     """The condition of a search. Stale rows, whose words are not indexed yet, are read; there are few of them."""
     if condition_of(search.text, search.rank) is None:
         return Sql(TRUE)
-    if not table.words or not match_expression(search):
+    if not table.words or not _match_of(search):
         return Sql(FALSE)
     name, params, stale = table.words, word_parameters(table, search), f"SELECT n FROM {table.words}_stale"
     if access is WordAccess.PROBE:
@@ -220,19 +222,22 @@ def word_parameters(table: Table, search: HasWords) -> tuple[str, str, int | Non
     """The FTS5 query, and the arguments of the SQL function `has_words` after the document."""
     # Halves of surrogate pairs separate words as question marks do, and SQLite cannot take them.
     text = search.text.encode("utf-8", "replace").decode()
-    return match_expression(search), f"{table.name}:{text}", search.rank
+    return _match_of(search), f"{table.name}:{text}", search.rank
 
 
-def match_expression(search: HasWords) -> str:
+def _match_of(search: HasWords) -> str:
+    return match_expression(condition_of(search.text, search.rank))
+
+
+def match_expression(condition: Condition | None) -> str:
     """The FTS5 query; "" if everything or nothing matches."""
-    condition = condition_of(search.text, search.rank)
-    return "" if condition in (None, NOTHING) else _match(condition)
+    return "" if condition is None or condition == NOTHING else _match(condition)
 
 
 def _match(condition: Condition) -> str:
     match condition:
         case Token(text, is_prefix):
-            return f'"{text}"{" *" * is_prefix}'
+            return f'"{text}"{PREFIX * is_prefix}'
         case Every(parts):
             return f"({' AND '.join(map(_match, parts))})"
         case Some(parts):

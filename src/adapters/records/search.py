@@ -86,14 +86,6 @@ class Term:
         """The word is in the first text field."""
         return Token(LEAD + self.word.folded, self.is_prefix)
 
-    @property
-    def is_exact(self) -> Condition:
-        """The word is written as it is searched."""
-        exact, folded = self.word.exact, self.word.folded
-        if self.word.letters == 1:
-            return self.found
-        return Token(EXACT + exact) if exact != folded else Except(Token(folded), Token(ONLY_FOLDED + folded))
-
 
 @lru_cache(1_024)
 def terms_of(text: str) -> tuple[Term, ...]:
@@ -139,19 +131,45 @@ def condition_of(text: str, rank: Rank | None) -> Condition | None:
         return found
     if rank is Rank.NUMBER:
         return Every((found, Some(numbers))) if numbers else NOTHING
-    placed = _placed(found, tuple(term.leads for term in terms), rank)
-    exact = Every(tuple(term.is_exact for term in terms))
-    ranked = Every((placed, exact)) if rank % 2 else Except(placed, exact)
+    ranked = _ranked(found, terms, rank)
     return Except(ranked, Some(numbers)) if numbers else ranked
 
 
-def _placed(found: Condition, leads: tuple[Condition, ...], rank: Rank) -> Condition:
-    """All, some or none of the words are in the first text field."""
-    if rank >= Rank.TITLE:
-        return Every((found, *leads))
-    if rank >= Rank.PARTLY:
-        return Except(Every((found, Some(leads))), Every(leads))
-    return Except(found, Some(leads))
+def whole_words_of(text: str) -> Condition | None:
+    """A condition for some of the records that a search finds: those with all words whole. It needs no prefix."""
+    tokens = tuple(Token(term.word.folded, term.word.letters == 1) for term in terms_of(text))
+    return Every(tokens) if tokens else None
+
+
+def _ranked(found: Condition, terms: tuple[Term, ...], rank: Rank) -> Condition:
+    leads = tuple(term.leads for term in terms)
+    match rank:
+        case Rank.TITLE_EXACT:
+            return _exact(terms, in_title=True)
+        case Rank.TITLE:
+            return Except(Every((found, *leads)), _exact(terms, in_title=True))
+        case Rank.PARTLY | Rank.PARTLY_EXACT:
+            placed = Except(Every((found, Some(leads))), Every(leads))
+        case _:
+            placed = Except(found, Some(leads))
+    exact = _exact(terms)
+    is_exact = rank in (Rank.PARTLY_EXACT, Rank.ELSEWHERE_EXACT)
+    return Every((placed, exact)) if is_exact else Except(placed, exact)
+
+
+def _exact(terms: tuple[Term, ...], *, in_title: bool = False) -> Condition:
+    """Every word is written as it is searched, and stands whole in the title where that is asked."""
+    needed: list[Condition] = []
+    others: list[Condition] = []
+    for word in (term.word for term in terms):
+        needed.append(Token((LEAD if in_title else "") + word.folded, word.letters == 1))
+        if word.letters == 1:
+            continue
+        if word.exact != word.folded:
+            needed.append(Token(EXACT + word.exact))
+        else:
+            others.append(Token(ONLY_FOLDED + word.folded))
+    return Except(Every(tuple(needed)), Some(tuple(others))) if others else Every(tuple(needed))
 
 
 def holds(condition: Condition | None, tokens: Set[str]) -> bool:

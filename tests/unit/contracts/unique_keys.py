@@ -130,8 +130,8 @@ class UniqueKeyContract:
     async def test_texts_that_differ_anywhere_never_collide(
         self, store: RecordStore, first: str, second: str
     ) -> None:
-        await commit_all(store, "labels", label(1, name=first), label(2, name=second))
-        stored = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
+        await commit_all(store, "projects", project(1, name=first), project(2, name=second))
+        stored = await store.fetch("projects", [numbered_id(1), numbered_id(2)])
         assert [stored[numbered_id(number)]["name"] for number in (1, 2)] == [first, second]
 
     async def test_a_live_only_value_is_free_while_its_holder_is_in_the_trash(
