@@ -11,6 +11,7 @@ from adapters.records.fields import Field, fields_of
 from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
 from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
 from adapters.records.record_schema import RecordSchema
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
@@ -310,6 +311,16 @@ SESSIONS = _spec(
     ),
 )
 
+API_TOKENS = _spec(
+    ApiToken,
+    "api_tokens",
+    indexes=(
+        Index("api_tokens_user", ("userId", "createdAt"), Scope.LIVE),
+        Index("api_tokens_expires", ("expiresAt",), Scope.LIVE),
+        Index("api_tokens_deleted", ("deletedAt",), Scope.TRASH),
+    ),
+)
+
 AUDIT_LOGS = _spec(
     AuditEntry,
     "audit_logs",
@@ -330,6 +341,7 @@ CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
     USERS,
     SESSIONS,
+    API_TOKENS,
     ROLES,
     TEAMS,
     TEAM_MEMBERS,
