@@ -19,6 +19,7 @@ from adapters.records.record import (
 )
 from adapters.records.record_schema import RecordSchema
 from adapters.records.words import tokens_of
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
@@ -343,6 +344,16 @@ SESSIONS = _spec(
     ),
 )
 
+API_TOKENS = _spec(
+    ApiToken,
+    "api_tokens",
+    indexes=(
+        Index("api_tokens_user", ("userId", "createdAt"), Scope.LIVE),
+        Index("api_tokens_expires", ("expiresAt",), Scope.LIVE),
+        Index("api_tokens_deleted", ("deletedAt",), Scope.TRASH),
+    ),
+)
+
 AUDIT_LOGS = _spec(
     AuditEntry,
     "audit_logs",
@@ -363,6 +374,7 @@ CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
     USERS,
     SESSIONS,
+    API_TOKENS,
     ROLES,
     TEAMS,
     TEAM_MEMBERS,

@@ -32,7 +32,11 @@ STAMPS = (
 )
 COLUMNS = {
     "users": f"{STAMPS}, email text!, name text!, grants array!",
-    "sessions": f"{STAMPS}, user_id text!, token_hash text!, expires_at instant!, ended_because text",
+    "sessions": f"{STAMPS}, user_id text!, tokens array!, expires_at instant!, ended_because text",
+    "api_tokens": (
+        f"{STAMPS}, user_id text!, name text!, scopes array!, token_hash text!, expires_at instant,"
+        " last_used_at instant"
+    ),
     "roles": f"{STAMPS}, name text!, scope text!, permissions array!, description text, is_built_in boolean!",
     "teams": f"{STAMPS}, name text!, owner_id text!, description text, poc_id text, invite_series number!",
     "team_members": f"{STAMPS}, team_id text!, user_id text!, role_ids array!",
@@ -95,6 +99,9 @@ INDEXES = (
     ("users", "created", "created_at", ALL),
     ("sessions", "user", "user_id, created_at", ALL),
     ("sessions", "expires", "expires_at", ALL),
+    ("api_tokens", "user", "user_id, created_at", LIVE),
+    ("api_tokens", "expires", "expires_at", f"{LIVE} AND expires_at IS NOT NULL"),
+    ("api_tokens", "deleted", "deleted_at", TRASH),
     ("roles", "created", "created_at", LIVE),
     ("teams", "created", "created_at", LIVE),
     ("teams", "owner", "owner_id, created_at", LIVE),
