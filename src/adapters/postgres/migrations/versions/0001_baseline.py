@@ -140,8 +140,8 @@ def upgrade() -> None:
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
     for collection in SEARCHED:
         op.execute(f"CREATE INDEX {collection}_words ON {_table(collection)} USING gin (words)")
-        # The planner assumes half the frequency of the rarest word it knows for all others: with the usual statistics of
-        # 1,000 words it reads a whole table in order for a word that occurs once.
+        # The planner assumes half the frequency of the rarest word it knows for all others: with the usual statistics
+        # of 1,000 words it reads a whole table in order for a word that occurs once.
         op.execute(f"ALTER TABLE {_table(collection)} ALTER COLUMN words SET STATISTICS {WORD_STATISTICS}")
     for collection, name, columns, condition in UNIQUE_KEYS:
         where = f" WHERE {condition}" if condition else ""
