@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, DeliveryMark, Put, ReadCheck, Rejection
+from adapters.records.change_set import (
+    ApplyOutcome,
+    ChangeSet,
+    DeliveryMark,
+    Put,
+    ReadCheck,
+    Rejection,
+    superseded,
+    taken_reason,
+)
 from adapters.records.criteria import (
     RELEVANCE,
     AllOf,
@@ -103,7 +112,7 @@ class MemoryRecordStore:
             self._undo(undone)
             raise
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         return [self._apply(change_set) for change_set in change_sets]
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
@@ -138,8 +147,9 @@ class MemoryRecordStore:
             for id_, record in kept.items():
                 self._replace(name, id_, record)
 
-    def _apply(self, change_set: ChangeSet) -> Rejection | None:
+    def _apply(self, change_set: ChangeSet) -> ApplyOutcome:
         undone: list[Written] = []
+        held = {(put.collection, put.record_id): self._version(put) for put in change_set.puts}
         try:
             for put in change_set.puts:
                 if self._version(put) < put.version:
@@ -150,11 +160,11 @@ class MemoryRecordStore:
                     self._write(AUDIT_LOGS.collection, arrived, undone)
         except AlreadyExists as taken:
             self._undo(undone)
-            return Rejection(f"{', '.join(taken.fields)} is taken")
+            return Rejection(taken_reason(taken.fields))
         except RuleBroken as broken:
             self._undo(undone)
             return Rejection(broken.message)
-        return None
+        return superseded(change_set, held)
 
     def _version(self, of: Put | ReadCheck) -> int:
         stored = self._collections[of.collection].get(of.record_id)
