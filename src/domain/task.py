@@ -18,7 +18,6 @@ from domain.task_changes import (
     completed,
     end_of_day,
     require_one_due_date,
-    require_one_line_title,
     require_others,
     started,
 )
@@ -106,7 +105,6 @@ class Task(Entity):
         external_key: str | None = None,
     ) -> Self:
         """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
-        require_one_line_title(changes)
         return cls._made(id, stamp, changes, ownership, display_id=display_id, external_key=external_key)
 
     @classmethod
@@ -130,7 +128,7 @@ class Task(Entity):
         ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
-        """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
+        """Version 1 of a task from another tracker, with its age and trash state.
 
         The stamp says who imports it and when. Its time in the trash begins then, whenever the other tracker deleted
         it. Raises RuleBroken for an invalid field.
@@ -154,11 +152,6 @@ class Task(Entity):
 
     def edit(self, stamp: Stamp, changes: TaskChanges) -> Self:
         """The task with these changes; the same object if nothing differs. Raises RuleBroken for an invalid field."""
-        require_one_line_title(changes)
-        return self.edit_by_import(stamp, changes)
-
-    def edit_by_import(self, stamp: Stamp, changes: TaskChanges) -> Self:
-        """As `edit`, with changes from the tracker that the task came from: its title may have several lines."""
         self.require_live()
         fields = checked(changes)
         require_others(fields, self.id)

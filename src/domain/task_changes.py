@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from domain.entity import Stamp
 from domain.errors import RuleBroken, Violation
-from domain.name import require_one_line
+from domain.name import require_name
 from domain.storable import require_text
 
 TITLE_LENGTH_MAX = 500
@@ -79,12 +79,6 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day, _LAST_MILLISECOND)
 
 
-def require_one_line_title(changes: TaskChanges) -> None:
-    """Raises RuleBroken for a new title that is not one visible line."""
-    if "title" in changes:
-        require_one_line(changes["title"], "/title")
-
-
 def started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
     """The changes with a start time if they put a task IN_PROGRESS and do not set one themselves."""
     if fields.get("status") is TaskStatus.IN_PROGRESS and "started_at" not in fields:
@@ -122,7 +116,8 @@ def require_one_due_date(sent: TaskChanges, merged: TaskChanges) -> None:
 def checked(changes: TaskChanges) -> TaskChanges:
     """The changes with sorted labels and links. Raises RuleBroken for a text or a list that does not fit."""
     if "title" in changes:
-        require_text(changes["title"], "/title", shortest=1, longest=TITLE_LENGTH_MAX)
+        title = require_name(changes["title"], "/title", longest=TITLE_LENGTH_MAX)
+        changes = {**changes, "title": title}
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
     if "links" in changes:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Self, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from domain.entity import Entity, Stamp
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
@@ -18,6 +18,8 @@ TIMEZONE_LENGTH_MAX = 64
 TIMEZONE_DEFAULT = "UTC"
 ZONES_MAX = 1_024
 """More than there are time zones."""
+FIRST_USER_ID = derived_id("users", "first")
+"""The id of the first account of an installation, so that of several at once only one is the first."""
 
 
 class UserChanges(TypedDict, total=False):
@@ -79,6 +81,11 @@ def _timezone(name: str) -> str:
     return name
 
 
+def name_in(address: str) -> str:
+    """A name for a user without one: the address before the @, shortened to the length of a name."""
+    return address.partition("@")[0][:NAME_LENGTH_MAX]
+
+
 def _malformed(message: str) -> RuleBroken:
     return RuleBroken("This is not an e-mail address.", violations=[Violation("/email", message)])
 
@@ -104,6 +111,11 @@ class User(Entity):
             name=require_name(name, "/name", longest=NAME_LENGTH_MAX),
             grants=tuple(sorted(grants)),
         )
+
+    @property
+    def present_grants(self) -> frozenset[str]:
+        """The grants that apply now: none for a deleted account."""
+        return frozenset() if self.is_deleted else frozenset(self.grants)
 
     def edit(self, stamp: Stamp, changes: UserChanges) -> Self:
         """The profile with these changes; a null time zone becomes UTC. Raises RuleBroken for an invalid name or time

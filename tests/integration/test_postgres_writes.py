@@ -218,7 +218,7 @@ async def test_a_taken_key_is_named_by_its_fields(store: PostgresRecordStore) ->
     ):
         with pytest.raises(AlreadyExists) as refusal:
             await store.commit(change_set(*puts))
-        assert refusal.value.fields == ("name",)
+        assert refusal.value.fields == ("nameKey",)
     assert len(await store.scan("labels", after=None, limit=10)) == 1
 
 

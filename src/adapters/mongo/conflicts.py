@@ -4,11 +4,12 @@ from collections.abc import Container, Sequence
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.mirroring import stored_versions
 from adapters.mongo.writes import VersionCheck, Write
 from adapters.records.change_set import ChangeSet, taken_reason
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import AUDIT_LOGS

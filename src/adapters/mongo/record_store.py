@@ -15,9 +15,9 @@ from adapters.mongo.classification import PartRejected, outcome_of
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, Refused, StaleVersion, ValidationFailed
-from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
@@ -26,6 +26,7 @@ from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection, superseded
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
@@ -41,7 +42,6 @@ RACES_MAX = 4
 APPLY_ATTEMPTS_MAX = 6
 """How often a mirrored transaction is tried while others hold its documents: about a tenth of a second."""
 PREPARE_SECONDS_MAX = 3_600.0
-TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
 
 
 class MongoRecordStore:
@@ -54,7 +54,6 @@ class MongoRecordStore:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
         self._locks = KeyLocks()
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -62,11 +61,6 @@ class MongoRecordStore:
 
     async def open(self) -> None:
         await self._connection.open()
-        async with self._connection.call() as database:
-            indexed = [
-                spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
-            ]
-        self._reader.text_indexed = frozenset(indexed)
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
@@ -74,12 +68,12 @@ class MongoRecordStore:
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            for spec in ALL_SPECS:
+                await prepare_collection(database, spec)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
-        self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -243,17 +237,6 @@ class MongoRecordStore:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-    def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Notes which collections have a text index, and warns once where a server has none."""
-        self._reader.text_indexed = frozenset(
-            collection for collection, is_indexed in states.items() if is_indexed
-        )
-        if False in states.values() and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "This MongoDB server has no text index: searches for words read whole collections."
-            )
 
 
 async def _rewrite_old(

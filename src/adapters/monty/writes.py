@@ -123,9 +123,9 @@ def index_words(transaction: Transaction) -> None:
                 continue
             # FTS5 must get exactly the text that it indexed: any other text would silently corrupt the index.
             if earlier is not None:
-                transaction.execute(table.remove_words, (number, *earlier))
+                transaction.execute(table.remove_words, (number, earlier))
             if later is not None:
-                transaction.execute(table.add_words, (number, *later))
+                transaction.execute(table.add_words, (number, later))
             transaction.execute(f"DELETE FROM {table.words}_stale WHERE n = ?", (number,))
 
 

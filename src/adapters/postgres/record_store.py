@@ -19,6 +19,7 @@ from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
 from adapters.records.relevance import found_by_relevance
@@ -135,6 +136,22 @@ class PostgresRecordStore:
         bounded = min(limit, SCAN_MAX)
         rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
         return list(map(FORMS[collection].record, rows))
+
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
+        """See Upgradable: a row is old if its search tokens follow an earlier rule."""
+        from adapters.postgres.stored_words import formats_of  # noqa: PLC0415 - as above
+
+        return await formats_of(
+            self._connections, collection, await self.scan(collection, after=after, limit=limit)
+        )
+
+    async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
+        """See Upgradable."""
+        from adapters.postgres.stored_words import rewrite_words  # noqa: PLC0415 - as above
+
+        return await rewrite_words(
+            self._connections, collection, (await self.fetch(collection, ids)).values()
+        )
 
     async def commit(self, change_set: ChangeSet) -> None:
         await self._source.commit(change_set)

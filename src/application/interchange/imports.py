@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
+from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting, ImportLabels
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
@@ -124,7 +125,7 @@ class ImportIssues(TimedUseCase):
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
         read = reader.read(request.content)
         _require_all_fit(request, read.unfit)
-        return replace(read, issues=[_with_normalized_labels(issue) for issue in read.issues])
+        return cleaned(read)
 
     @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
@@ -213,12 +214,6 @@ def _unfit_labels(labels: ImportLabels) -> Iterator[UnfitIssue]:
 
 def _skipped(unfit: UnfitIssue) -> Outcome:
     return Outcome(unfit.key, Fate.SKIPPED, "; ".join(violation.message for violation in unfit.violations))
-
-
-def _with_normalized_labels(issue: ImportedIssue) -> ImportedIssue:
-    """The issue with normalized label names: two spellings of one name are one label."""
-    names = tuple(dict.fromkeys(map(normalized, issue.label_names)))
-    return issue if names == issue.label_names else replace(issue, label_names=names)
 
 
 async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:

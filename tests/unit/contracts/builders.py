@@ -22,6 +22,7 @@ from adapters.records.specs import (
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.entity import Stamp
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.task import Task
 from domain.timeline import Dependency, Plan, Timeline, TimelineItem
@@ -52,8 +53,9 @@ def task(number: int, *, version: int = 1, **fields: Any) -> Record:
 
 def label(number: int, *, version: int = 1, **fields: Any) -> Record:
     """A label's record."""
+    name = fields.setdefault("name", f"Label {number}")
     entity = Label.create(numbered_id(number), STAMP, {"name": f"Label {number}"})
-    return {**LABELS.mapping.to_record(entity), VERSION: version, **fields}
+    return {**LABELS.mapping.to_record(entity), VERSION: version, "nameKey": name_key(name), **fields}
 
 
 def project(number: int, *, version: int = 1, **fields: Any) -> Record:
