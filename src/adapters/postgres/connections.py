@@ -132,9 +132,8 @@ class Connections:
             async with (
                 asyncio.timeout(self._answer_seconds),
                 self._held() as connection,
-                _begun(connection),
+                self._execution.transaction(connection),
             ):
-                await self._execution.begun(connection)
                 yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
@@ -185,14 +184,3 @@ class Transaction:
         cursor = self.connection.cursor(binary=True)
         await self.execution.run(self.connection, cursor, statement, parameters)
         return cursor
-
-
-@contextlib.asynccontextmanager
-async def _begun(connection: FailFastConnection) -> AsyncIterator[None]:
-    """A transaction. When it is rolled back, the driver forgets its prepared statements."""
-    try:
-        async with connection.transaction():
-            yield
-    except BaseException:
-        connection.known.clear()
-        raise

@@ -41,6 +41,10 @@ _CONSTANT = {
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
 }
+_MARK = "tandem.server_process"
+_MARKED = f"set_config('{_MARK}', pg_backend_pid()::text, false)"
+IS_KEPT = f"SELECT current_setting('{_MARK}', true) IS NOT DISTINCT FROM pg_backend_pid()::text"  # noqa: S608 - constant
+"""Whether a session that was set before is the same one, with its settings."""
 _UNBOUNDED = ("transaction_timeout", "idle_session_timeout")
 """Timeouts that nothing here needs. PostgreSQL 17 brought the first, 14 the second."""
 _OVERRIDABLE_SOURCES = ("global", "database", "user", "database user", "client", "override", "session")
