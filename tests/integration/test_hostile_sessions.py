@@ -220,6 +220,7 @@ IN_FORCE = {
     "statement_timeout": "5s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
+    "idle_session_timeout": "0",
 }
 
 
@@ -387,7 +388,7 @@ async def test_the_address_names_the_schema_of_the_tables(postgres_url: str, opt
     async with _opened(url) as store:
         await _write_in_every_way(store)
     with psycopg.connect(friendly(postgres_url)) as connection:
-        assert connection.execute("SELECT count(*) FROM tandem.postgres_tasks").fetchone() == (16,)
+        assert connection.execute("SELECT count(*) FROM tandem.postgres_tasks").fetchone() == (24,)
 
 
 async def test_a_missing_schema_is_refused_with_what_to_do(postgres_url: str) -> None:

@@ -26,7 +26,7 @@ HOSTILE: Mapping[str, str] = {
     "statement_timeout": "60s",
     "lock_timeout": "1ms",
     "idle_in_transaction_session_timeout": "250ms",
-    "idle_session_timeout": "300ms",
+    "idle_session_timeout": "1h",
 }
 
 
@@ -65,7 +65,7 @@ def friendly(url: str) -> str:
         "timezone": "UTC",
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return make_conninfo(url, options=options, client_encoding="UTF8")
+    return make_conninfo(url, options=options, client_encoding="UTF8", target_session_attrs="any")
 
 
 def _set_all(url: str, alter: sql.Composed) -> None:
