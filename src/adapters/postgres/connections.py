@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncCursor, AsyncRawCursor
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.errors import ConnectionBroken, translated
+from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
@@ -17,6 +18,7 @@ from domain.errors import StoreUnavailable
 PING_TIMEOUT_MS = 1_000
 ANSWER_MARGIN_MS = 500
 """How much longer than the server's own time limit the client waits for an answer."""
+LOCK_TIMEOUT_MS = 2_000
 RECONNECT_SECONDS = 0.5
 """How long the pool tries to replace a lost connection; afterwards the next request does."""
 IDLE_SECONDS_MAX = 300.0
@@ -32,6 +34,9 @@ class Bounds:
     pool_max: int
     connect_timeout_ms: int
     statement_timeout_ms: int
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS
+    is_opened_early: bool = True
+    """Whether a connection is made when the pool opens, and kept; otherwise only when one is needed."""
 
 
 class Connections:
@@ -39,7 +44,9 @@ class Connections:
 
     def __init__(self, url: str, bounds: Bounds) -> None:
         self._conninfo = conninfo_of(url, connect_timeout_ms=bounds.connect_timeout_ms)
-        self._execution = Execution(Session.of(url, TimeLimits.of_statements(bounds.statement_timeout_ms)))
+        lock_ms = min(bounds.lock_timeout_ms, bounds.statement_timeout_ms)
+        limits = TimeLimits(statement_ms=bounds.statement_timeout_ms, lock_ms=lock_ms)
+        self._execution = Execution(Session.of(url, limits))
         self._bounds = bounds
         self._pool: AsyncConnectionPool[FailFastConnection] | None = None
         self._running = 0
@@ -56,16 +63,17 @@ class Connections:
         """Makes the first connection, so that a wrong address fails at once. Harmless when open already."""
         if self._pool is not None:
             return
-        with translated():
-            async with asyncio.timeout(self._connect_seconds):
-                async with await FailFastConnection.connect(self._conninfo, autocommit=True) as first:
-                    await self._execution.set_up(first)
+        if self._bounds.is_opened_early:
+            with translated():
+                async with asyncio.timeout(self._connect_seconds):
+                    async with await FailFastConnection.connect(self._conninfo, autocommit=True) as first:
+                        await self._execution.set_up(first)
         self._pool = AsyncConnectionPool(
             self._conninfo,
             connection_class=FailFastConnection,
             kwargs={"autocommit": True},
             configure=self._execution.set_up,
-            min_size=1,
+            min_size=1 if self._bounds.is_opened_early else 0,
             max_size=self._bounds.pool_max,
             timeout=self._connect_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
@@ -126,19 +134,29 @@ class Connections:
                 return cursor.rowcount
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Transaction"]:
-        """A transaction for several statements."""
+    async def transaction(self, *, is_rehearsal: bool = False) -> AsyncIterator["Transaction"]:
+        """A transaction for several statements; a rehearsal is rolled back at the end."""
         with translated():
             async with (
                 asyncio.timeout(self._answer_seconds),
                 self._held() as connection,
-                self._execution.transaction(connection),
+                self._execution.transaction(connection, is_rehearsal=is_rehearsal),
             ):
                 yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
         """Returns if the server answers now."""
         await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+
+    async def ping_anew(self) -> None:
+        """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
+        with translated():
+            async with asyncio.timeout(PING_TIMEOUT_MS / 1_000):
+                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
+                try:
+                    await connection.execute("SELECT 1")
+                finally:
+                    await connection.close()
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[FailFastConnection]:
@@ -150,6 +168,11 @@ class Connections:
             connection = await self._live_connection(pool)
             try:
                 yield connection
+            except (ReadOnlySqlTransaction, ServerReadOnly):
+                # A session keeps its settings: a new one finds out whether the server is still read-only.
+                await connection.close()
+                await pool.putconn(connection)
+                raise
             except BaseException:
                 # The caller may be cancelled again while the connection returns to the pool.
                 await asyncio.shield(pool.putconn(connection))

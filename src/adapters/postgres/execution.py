@@ -97,20 +97,24 @@ class Execution:
                 raise
 
     @contextlib.asynccontextmanager
-    async def transaction(self, connection: FailFastConnection) -> AsyncIterator[None]:
-        """A transaction in which the settings are in force from the beginning."""
+    async def transaction(
+        self, connection: FailFastConnection, *, is_rehearsal: bool = False
+    ) -> AsyncIterator[None]:
+        """A transaction in which the settings are in force from the beginning; a rehearsal is rolled back."""
         await self._keep_encoding(connection)
         begin = f"{self._begin}; {self._session.for_transaction}" if self.is_pooled else self._begin
         try:
             await connection.execute(begin, prepare=False)
             yield
-            await connection.commit()
+            if not is_rehearsal:
+                await connection.commit()
+                return
         except BaseException:
-            # The driver forgets what it prepared; where the connection broke, nothing is left to be rolled back.
-            connection.known.clear()
+            # Where the connection broke, nothing is left to be rolled back.
             with contextlib.suppress(driver.Error):
-                await connection.rollback()
+                await self._roll_back(connection)
             raise
+        await self._roll_back(connection)
 
     async def _run_prepared(
         self, connection: FailFastConnection, cursor: AsyncCursor[Row], statement: str, parameters: Parameters
@@ -148,6 +152,12 @@ class Execution:
         if isinstance(error, driver.ReadOnlySqlTransaction):
             return self._begin == _BEGIN_TO_WRITE
         return isinstance(error, _FORGOTTEN)
+
+    @staticmethod
+    async def _roll_back(connection: FailFastConnection) -> None:
+        # The driver forgets what it prepared.
+        connection.known.clear()
+        await connection.rollback()
 
     async def _forget(self, connection: FailFastConnection, *, is_alone: bool) -> None:
         connection.known.clear()

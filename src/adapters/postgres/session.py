@@ -16,7 +16,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
-LOCK_TIMEOUT_MS = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 KEEPALIVE_IDLE_SECONDS = 10
 KEEPALIVE_INTERVAL_SECONDS = 5
@@ -58,11 +57,6 @@ class TimeLimits:
     statement_ms: int
     lock_ms: int
     idle_in_transaction_ms: int = IDLE_IN_TRANSACTION_TIMEOUT_MS
-
-    @classmethod
-    def of_statements(cls, statement_ms: int) -> "TimeLimits":
-        """The limits of a session whose statements are short."""
-        return cls(statement_ms=statement_ms, lock_ms=min(LOCK_TIMEOUT_MS, statement_ms))
 
     def by_name(self) -> dict[str, int]:
         """The limits by the name of their setting."""
