@@ -6,12 +6,12 @@ from typing import Any
 
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler, route
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from application.actor import Actor
 from application.paging import Page
 from domain.entity import is_id
-from domain.errors import Invalid, NotFound, VersionConflict, Violation
+from domain.errors import AlreadyExists, Invalid, NotFound, TandemError, VersionConflict, Violation
 from entrypoints.http.protocol.answers import NO_STORE, Answer, Views, Volatile, encoded
 from entrypoints.http.protocol.cursors import Pages
 from entrypoints.http.protocol.input import (
@@ -25,6 +25,7 @@ from entrypoints.http.protocol.input import (
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
 from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
 from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
+from entrypoints.http.protocol.schemas import set_fields
 from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
@@ -81,8 +82,8 @@ class Endpoint:
                 result = await self._guarded(request, arguments)
             else:
                 result = await self._handler(**arguments)
-        except VersionConflict as conflict:
-            if (shown := self._as_addressed(request, conflict)) is conflict:
+        except (VersionConflict, AlreadyExists) as conflict:
+            if (shown := self._shown(request, conflict, arguments.get("body"))) is conflict:
                 raise
             raise shown from conflict
         return self._answer(request, result, headers)
@@ -166,6 +167,14 @@ class Endpoint:
     def _record_id(self, request: Request) -> str | None:
         return self._controller.record_id(request.path_parameters)
 
+    def _shown(
+        self, request: Request, conflict: VersionConflict | AlreadyExists, body: object
+    ) -> TandemError:
+        """The error for this caller; the same object if it needs no change."""
+        if isinstance(conflict, AlreadyExists):
+            return _blaming_sent(conflict, body)
+        return self._as_addressed(request, conflict)
+
     def _as_addressed(self, request: Request, conflict: VersionConflict) -> VersionConflict | Stale:
         """The error for this caller: Stale if the request named a version, VersionConflict otherwise."""
         collection, id = self._controller.collection, self._record_id(request)
@@ -199,6 +208,24 @@ class Endpoint:
                 address = f"{declared.location or request.path}/{entity.id}"
                 headers = ((b"location", address.encode()), *headers)
         return Answer(encoded(view), status=declared.status, headers=headers)
+
+
+def _blaming_sent(taken: AlreadyExists, body: object) -> AlreadyExists:
+    """The error with the fields that the caller sent: a unique value may also consist of fields that follow from the
+    caller or from the record. A request without a body, such as a restoration, is about the record's own value: the
+    last field of the key, within the scope of the fields before it.
+    """
+    if body is None:
+        return AlreadyExists(taken.message, fields=taken.fields[-1:])
+    names: set[str] = set()
+    if isinstance(body, Struct):
+        given = set_fields(body)
+        names = {field.encode_name for field in structs.fields(body) if field.name in given}
+    sent = [name for name in taken.fields if name in names]
+    if sent or not taken.fields:
+        return AlreadyExists(taken.message, fields=sent)
+    unique = " and ".join(taken.fields)
+    return AlreadyExists(f"Another record already has this {unique}; change that one first.")
 
 
 def routes_of(
