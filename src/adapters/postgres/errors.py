@@ -24,6 +24,8 @@ from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemErr
 class Contention(StoreUnavailable):
     """Other transactions hold the rows that this one needs; try again in a moment."""
 
+    is_of_the_store = False
+
 
 class AnswerLost(StoreUnavailable):
     """PostgreSQL did not answer in time."""
@@ -39,6 +41,8 @@ class SchemaMissing(StoreUnavailable):
 
 class TookTooLong(StoreUnavailable):
     """The store ended a statement that took too long; nothing was changed."""
+
+    is_of_the_store = False
 
 
 _UNIQUE_KEYS = unique_keys_by_constraint()

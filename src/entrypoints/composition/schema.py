@@ -40,7 +40,11 @@ class StoreSchema:
         ]
 
     async def rewrite(self) -> Sequence[OldRecords]:
-        return [one for store in await self._readable() for one in await rewrite_all(store)]
+        rewritten: list[OldRecords] = []
+        for store in await self._readable():
+            rewritten += await rewrite_all(store)
+            await _record_rewriting(store)
+        return rewritten
 
     async def _readable(self) -> list[RecordStore]:
         """The stores whose records can be read: with migrations, only at the current revision."""
@@ -74,7 +78,23 @@ async def rewrite_once(store: RecordStore) -> None:
     """`rewrite_all`, unless a control record says that it was done for these specs. Raises StoreUnavailable."""
     if isinstance(store, Upgradable) and await _recorded(store, REWRITTEN_ID) != expected_digest():
         await rewrite_all(store)
+        await _record_rewriting(store)
+
+
+async def _record_rewriting(store: RecordStore) -> None:
+    if isinstance(store, Upgradable) and await _recorded(store, REWRITTEN_ID) != expected_digest():
         await _record(store, REWRITTEN_ID)
+
+
+async def require_rewritten(store: RecordStore) -> None:
+    """Raises UnmigratedStore where an operator must have the old records rewritten first: some lists and look-ups, for
+    example by e-mail address, miss them until then.
+    """
+    if isinstance(store, Upgradable) and await _recorded(store, REWRITTEN_ID) != expected_digest():
+        raise UnmigratedStore(
+            f"The records of the {store.name} store may still be in an old format, and some look-ups would miss them."
+            " Type: tandem migrate up (or set AUTO_MIGRATE=true)."
+        )
 
 
 async def state_of(store: RecordStore) -> SchemaState:

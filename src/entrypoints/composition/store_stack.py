@@ -15,12 +15,14 @@ from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
+from adapters.observability.recent_errors import WatchedStore
 from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
+from entrypoints.composition.health import StackHealth
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
@@ -48,10 +50,14 @@ class StoreStack:
         self.source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [self.source]
         self.store: RecordStore = self.source
+        self.is_preparing = False
+        """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
+        self._watched = WatchedStore(self.source)
+        self.store = self._watched
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
-            self.source, mirror, settings=self._dual_write, clock=clock
+            self._watched, mirror, settings=self._dual_write, clock=clock
         )
         self._target = None if mirror is None else mirror.target
         self._cache = build_cache(settings.cache_url)
@@ -60,6 +66,13 @@ class StoreStack:
             self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
         )
         self.store = self._observed
+        self._health = StackHealth(
+            source=self._watched,
+            target=self._target,
+            cached=self._cached,
+            synchronisation=self.synchronisation,
+            is_preparing=lambda: self.is_preparing,
+        )
         self._relaying: asyncio.Task[None] | None = None
         self.is_open = False
 
@@ -70,8 +83,8 @@ class StoreStack:
         guarded = GuardedTarget(raw_target, source=self.source, migrates=self._auto_migrate)
         target = MirrorTarget(guarded, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
+        mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies)
 
@@ -100,15 +113,7 @@ class StoreStack:
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
-        parts = {"db": await self._health(self.source)}
-        if self._target is not None:
-            parts["target"] = await self._health(self._target)
-        if self._cached is not None:
-            # A bypassed cache only costs time, so it is reported and changes no status.
-            in_use = self._cached.statistics.in_use
-            detail = None if in_use else "bypassed; reads go to the store"
-            parts["cache"] = ComponentHealth(up=in_use, detail=detail)
-        return parts
+        return await self._health.components()
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, as Prometheus text."""
@@ -159,11 +164,3 @@ class StoreStack:
                 epoch=topology.epoch,
             )
             self._cache.use_namespace(namespace)
-
-    async def _health(self, store: RecordStore | MirrorTarget) -> ComponentHealth:
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                await store.ping()
-        except (StoreUnavailable, TimeoutError):
-            return ComponentHealth(up=False, detail=f"{store.name} does not answer")
-        return ComponentHealth(up=True)
