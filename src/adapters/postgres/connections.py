@@ -19,6 +19,8 @@ from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 1_000
+NEW_CONNECTION_MS = 800
+"""How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
 """How much longer than the server's own time limit the client waits for an answer."""
 LOCK_TIMEOUT_MS = 2_000
@@ -177,8 +179,20 @@ class Connections:
                 yield Transaction(connection)
 
     async def ping(self) -> None:
-        """Returns if the server answers now."""
-        await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+        """Returns if the server answers now. Raises StoreUnavailable with the cause that a new connection meets."""
+        try:
+            await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+        except StoreUnavailable:
+            if self._pool is None:
+                raise
+            # The pool only reports that no connection became free, and may not know yet that the server is back.
+            await self._ping_anew()
+
+    async def _ping_anew(self) -> None:
+        with translated():
+            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
+                async with await FailFastConnection.connect(self._conninfo, autocommit=True) as connection:
+                    await connection.execute("SELECT 1")
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[FailFastConnection]:

@@ -14,6 +14,7 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from adapters.postgres.causes import cause_of
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
 from adapters.records.record import ID
@@ -108,13 +109,13 @@ def translation_of(error: Exception) -> TandemError:
         if isinstance(error, kind):
             return meaning()
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
-    return StoreUnavailable()
+    return StoreUnavailable(cause_of(error) if isinstance(error, psycopg.Error) else None)
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return StoreUnavailable("No connection to PostgreSQL became free in time.")
-    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken()
+    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken(cause_of(error))
 
 
 def _taken(error: driver.UniqueViolation) -> TandemError:

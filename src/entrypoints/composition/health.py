@@ -15,11 +15,12 @@ from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.health import ComponentHealth
 from application.ports.synchronisation import SyncMetrics
-from domain.errors import TandemError
+from domain.errors import StoreUnavailable, TandemError
 
 CHECK_SECONDS_MAX = 2.0
 DETAIL_LENGTH_MAX = 300
 STARTING = "It is starting; old records are being read or rewritten."
+UNKNOWN_CAUSE = StoreUnavailable().message
 LATE = f"It does not answer within {CHECK_SECONDS_MAX:.0f} s."
 
 _PLACES = re.compile(r"\w+://\S+|(?<![\w.])/[^\s,:;)]+")
@@ -55,7 +56,8 @@ class StackHealth:
         try:
             await self.source.ping()
         except TandemError as error:
-            return down(self.source.trouble or error.message)
+            is_known = error.message != UNKNOWN_CAUSE
+            return down(error.message if is_known else self.source.trouble or error.message)
         await self.source.check()
         if (reason := self.source.trouble) is not None:
             return down(reason)
