@@ -92,6 +92,7 @@ class Delivery:
         now = self._clock.now()
         entries = [entry for change_set in change_sets for entry in change_set.entries]
         await self._write([self._marks.synced(entry, now) for entry in entries])
+        self._target.rate.note(len(entries))
 
     async def _park(self, lost: Entries) -> None:
         now = self._clock.now()

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
 from adapters.dual_write.isolation import apply_each, bisected
+from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
@@ -30,6 +32,8 @@ class MirrorTarget:
         self.breaker = CircuitBreaker(
             timeouts_max=settings.breaker_timeouts_max, errors_max=settings.breaker_errors_max
         )
+        self.blockages = Blockages()
+        self.rate = DeliveryRate()
 
     @property
     def name(self) -> str:

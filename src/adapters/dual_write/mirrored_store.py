@@ -99,6 +99,8 @@ class MirroredStore(WrappedStore):
 
     def _mark(self, change_set: ChangeSet, rejection: Rejection | None, elapsed_ms: float) -> None:
         now = self._clock.now()
+        if rejection is None:
+            self._target.rate.note(len(change_set.entries))
         for entry in change_set.entries:
             if rejection is None:
                 self.latencies.note(entry["collection"], elapsed_ms)

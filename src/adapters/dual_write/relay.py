@@ -147,6 +147,7 @@ class Relay:
     def _pause_after_failure(self, reason: str) -> float:
         self._failures += 1
         pause = self._back_off.seconds_after(self._failures)
+        self._target.breaker.probes_at = asyncio.get_running_loop().time() + pause
         logger.info("The relay tries again in {:.1f} s: {}", pause, reason)
         return pause
 

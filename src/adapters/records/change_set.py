@@ -91,6 +91,28 @@ class DeliveryMark:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a store that answers rejects a change set because of its records, in words that are safe to show."""
+    """Why a store that answers rejects a change set because of its records, in words that are safe to show.
+
+    The other fields are the server's own words for it, as far as it names them: never values.
+    """
 
     reason: str
+    sqlstate: str | None = None
+    constraint: str | None = None
+    table: str | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a store that answers accepts nothing for a table at present, or for one record whose row is locked.
+
+    Nothing is wrong with the data, so the same change set is accepted once the obstacle is gone. `place` is the table
+    in the store's own terms.
+    """
+
+    collection: str
+    place: str
+    cause: str
+    sqlstate: str | None = None
+    record_id: str | None = None

@@ -194,7 +194,8 @@ async def test_a_command_waits_for_a_store_for_a_bounded_time(
 
 def test_the_mirror_is_a_table_for_people(mirrored_nowhere: None, tandem: Tandem) -> None:
     tandem("demo")
-    _, headings, *rows = tandem("sync", "status").out.splitlines()
+    _, breaker, headings, *rows = tandem("sync", "status").out.splitlines()
+    assert breaker.startswith("The target is not called since 20")
     tasks = next(row.split() for row in rows if row.startswith("tasks"))
     assert headings.split()[:5] == ["collection", "synced", "pending", "failed", "parked"]
     assert tasks[:3] == ["tasks", "0", "12"]
