@@ -16,8 +16,12 @@ NO_ROLE = "PostgreSQL does not know this account. Create it, or correct the addr
 WRONG_PASSWORD = "PostgreSQL rejects the password of this account. Correct it."  # noqa: S105 - a message
 NO_DATABASE = "The database does not exist in PostgreSQL. Create it, or correct the address."
 CLOSED_DATABASE = "The database accepts no connections: ALTER DATABASE … ALLOW_CONNECTIONS true."
-NO_ACCESS = "PostgreSQL does not let this account use the database from here. Grant CONNECT, or correct pg_hba.conf."
-NO_SLOTS = "PostgreSQL has too many connections. Close some, or raise max_connections or the limit of the account."
+NO_ACCESS = (
+    "PostgreSQL does not let this account use the database from here. Grant CONNECT, or correct pg_hba.conf."
+)
+NO_SLOTS = (
+    "PostgreSQL has too many connections. Close some, or raise max_connections or the limit of the account."
+)
 STARTING = "PostgreSQL is starting."
 STOPPING = "PostgreSQL is shutting down."
 NO_TLS = "PostgreSQL and this program do not agree on TLS. Correct sslmode and the certificates."

@@ -9,13 +9,15 @@ from application.accounts.sessions import IssueAccessToken
 from application.accounts.users import GrantAdministration
 from application.demonstration import SeedDemonstration
 from application.history.retention import PurgeExpired
-from application.ports.tokens import AccessToken, Identity
+from application.ports.tokens import AccessToken
+from domain.user import User
 from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_holding_stores, token_issuer
-from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
+from entrypoints.cli.running_service import LONG_SECONDS_MAX
+from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 from entrypoints.http.admin import run_view
+from entrypoints.http.operator import NO_DEMO_IN_PRODUCTION, IssuedView, account_view
 
 
 @click.group(cls=TandemGroup)
@@ -27,19 +29,15 @@ def admin() -> None:
 @click.argument("email")
 async def token(console: Console, email: str) -> ExitCode:
     """Print a short-lived access token for the existing account with this address, without any proof of identity."""
-    settings = current_settings()
-    service = await service_holding_stores(settings)
-    if service is not None:
-        user = await ServiceClient(service, settings).account(email)
-        issued = token_issuer(settings).issue(Identity(str(user["id"]), frozenset(_grants(user))))
-        view = _view(user, issued)
+    client = await service_client()
+    view: View
+    if client is not None:
+        view = await client.ask("POST", "/v1/operator/token", {"email": email})
     else:
-        async with opened(settings) as container:
-            found, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
-        view = _view(
-            {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
-        )
-    console.show(view, lambda: console.line(issued.access_token))
+        async with opened(current_settings()) as container:
+            user, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
+        view = _view(user, issued)
+    console.show(view, lambda: console.line(str(view["accessToken"])))
     return ExitCode.SUCCESS
 
 
@@ -47,12 +45,16 @@ async def token(console: Console, email: str) -> ExitCode:
 @click.argument("email")
 async def grant(console: Console, email: str) -> ExitCode:
     """Make the user with this address an administrator of the installation."""
-    settings = current_settings()
-    await require_stores_free(settings, purpose="grant administration")
-    async with opened(settings) as container:
-        user = await container.builder().build(GrantAdministration)(operator(container), email)
-    view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
-    console.show(view, lambda: console.line(f"{user.email} is now an administrator of this installation."))
+    client = await service_client()
+    account: View
+    if client is not None:
+        account = await client.ask("POST", "/v1/operator/grant", {"email": email})
+    else:
+        async with opened(current_settings()) as container:
+            user = await container.builder().build(GrantAdministration)(operator(container), email)
+        account = document(account_view(user))
+    view = {name: account[name] for name in ("id", "email", "grants")}
+    console.show(view, lambda: console.line(f"{view['email']} is now an administrator of this installation."))
     return ExitCode.SUCCESS
 
 
@@ -63,14 +65,13 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 
     The service does so every hour.
     """
-    settings = current_settings()
-    service = await service_holding_stores(settings)
+    client = await service_client()
     view: View
-    if service is not None:
+    if client is not None:
         path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
-        view = await ServiceClient(service, settings).ask("POST", path)
+        view = await client.ask("POST", path, timeout_seconds=LONG_SECONDS_MAX)
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = document(run_view(run))
     console.show(view, lambda: _print_run(console, view))
@@ -80,31 +81,25 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 @click.command(cls=TandemCommand)
 async def demo(console: Console) -> ExitCode:
     """Add demo data, unless it was added before."""
-    settings = current_settings()
-    if settings.is_production:
-        raise click.UsageError("Demo data cannot be added in production (APP_ENV=production).")
-    await require_stores_free(settings, purpose="add the demo data")
-    async with opened(settings) as container:
-        report = await container.builder().build(SeedDemonstration)(operator(container))
-    outcome = "was added" if report.is_new else "exists already; nothing was added"
-    view = {"email": report.email, "isNew": report.is_new}
-    console.show(view, lambda: console.line(f"The demo data of {report.email} {outcome}."))
+    client = await service_client()
+    view: View
+    if client is not None:
+        view = await client.ask("POST", "/v1/operator/demo", timeout_seconds=LONG_SECONDS_MAX)
+    else:
+        settings = current_settings()
+        if settings.is_production:
+            raise click.UsageError(NO_DEMO_IN_PRODUCTION)
+        async with opened(settings) as container:
+            report = await container.builder().build(SeedDemonstration)(operator(container))
+        view = {"email": report.email, "isNew": report.is_new}
+    outcome = "was added" if view["isNew"] else "exists already; nothing was added"
+    console.show(view, lambda: console.line(f"The demo data of {view['email']} {outcome}."))
     return ExitCode.SUCCESS
 
 
-def _grants(user: Mapping[str, object]) -> list[str]:
-    grants = user.get("grants")
-    return [str(grant) for grant in grants] if isinstance(grants, list) else []
-
-
-def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
+def _view(user: User, issued: AccessToken) -> View:
     """The same keys as the response to a sign-in, without a refresh token, and the main fields of the user."""
-    return {
-        "accessToken": issued.access_token,
-        "tokenType": "Bearer",
-        "expiresInSeconds": issued.expires_in_seconds,
-        "user": {name: user[name] for name in ("id", "email", "name", "grants")},
-    }
+    return document(IssuedView(issued.access_token, "Bearer", issued.expires_in_seconds, account_view(user)))
 
 
 def _print_run(console: Console, view: View) -> None:

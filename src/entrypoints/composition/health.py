@@ -1,4 +1,4 @@
-"""The state of the stores, the mirror and the cache: the one source of every probe, page and command that reports it."""
+"""The state of the stores, the mirror and the cache: every probe, page and command that reports it reads this."""
 
 import asyncio
 import re
@@ -14,7 +14,6 @@ from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.health import ComponentHealth
-from application.ports.synchronisation import SyncMetrics
 from domain.errors import StoreUnavailable, TandemError
 
 CHECK_SECONDS_MAX = 2.0
@@ -70,19 +69,25 @@ class StackHealth:
             await target.ping()
         except TandemError as error:
             return down(error.message)
-        return UP
+        blocked = [one.blocked for one in target.blockages.tables()]
+        if not blocked:
+            return UP
+        cause = "; ".join(f"{one.place} is blocked: {one.cause}" for one in blocked)
+        return ComponentHealth(up=True, is_degraded=True, detail=without_places(cause), cause=cause)
 
     async def _mirror_health(self) -> ComponentHealth:
         """Degraded while changes are rejected: everything else is mirrored."""
         try:
             metrics = await self.synchronisation.metrics()
-            failed, parked = _rejected(metrics)
+            failed, parked = metrics.failed, metrics.parked
             if not failed + parked:
                 return UP
             reason = await self._newest_reason()
         except TandemError as error:
             return down(f"Its state cannot be read. {error.message}")
-        counts = f"{failed} changes failed and {parked} are parked. For the reasons, type: tandem sync failures"
+        counts = (
+            f"{failed} changes failed and {parked} are parked. For the reasons, type: tandem sync failures"
+        )
         cause = counts if reason is None else f"{counts}\nThe newest reason: {reason}"
         return ComponentHealth(up=True, is_degraded=True, detail=counts, cause=cause)
 
@@ -113,10 +118,6 @@ async def _cache_health(cached: CachedStore) -> ComponentHealth:
     """A cache that cannot be used only costs time, because reads go to the store."""
     reason = await cached.trouble()
     return UP if reason is None else down(f"Reads go to the store. {reason}")
-
-
-def _rejected(metrics: SyncMetrics) -> tuple[int, int]:
-    return sum(row.failed for row in metrics.collections), sum(row.parked for row in metrics.collections)
 
 
 async def _bounded(check: Awaitable[ComponentHealth]) -> ComponentHealth:

@@ -132,6 +132,15 @@ def expected_digest() -> str:
     return hashlib.sha256(repr(relevant).encode()).hexdigest()[:12]
 
 
+def expected_of(name: str) -> str:
+    """The revision that this program needs of the store of this name."""
+    if name != "postgres":
+        return expected_digest()
+    from adapters.postgres.record_store import HEAD  # noqa: PLC0415 - its driver is slow to load
+
+    return HEAD
+
+
 async def _recorded(store: RecordStore, id: str) -> str | None:
     """The digest in a control record; None where there is no such record."""
     record = (await store.fetch(CONTROL.collection, [id])).get(id)

@@ -32,7 +32,9 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
         )
     else:
         await until_available(
-            lambda: require_rewritten(stack.source), store_name=stack.source.name, within_seconds=within_seconds
+            lambda: require_rewritten(stack.source),
+            store_name=stack.source.name,
+            within_seconds=within_seconds,
         )
     stack.is_preparing = False
 

@@ -107,9 +107,7 @@ class HealthController(Controller):
     )
     async def health(self) -> Answer:
         components = await self.health_probe.components()
-        views = {
-            name: ComponentView(part.status, part.detail) for name, part in components.items()
-        }
+        views = {name: ComponentView(part.status, part.detail) for name, part in components.items()}
         is_up = _is_up(components)
         return _answer(HealthView(UP if is_up else DOWN, views), is_up=is_up)
 

@@ -218,7 +218,7 @@ def _steps(request: Request, settings: Settings, *, email: str) -> str:
         return "<p>Sign in, then send <code>Authorization: Bearer &lt;access token&gt;</code> with every request.</p>"
     steps = (
         f"TOKEN=$(curl -s -X POST {address}/v1/auth/dev/token -H 'Content-Type: application/json' \\\n"
-        f"  -d '{{\"email\": \"{escape(email)}\"}}' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')\n"
+        f'  -d \'{{"email": "{escape(email)}"}}\' | sed \'s/.*"accessToken":"\\([^"]*\\)".*/\\1/\')\n'
         f'curl -s {address}/v1/tasks -H "Authorization: Bearer $TOKEN"'
     )
     return (

@@ -7,7 +7,7 @@ from entrypoints.composition.health import DETAIL_LENGTH_MAX, down, without_plac
     ("reason", "shown"),
     [
         ("The disk is full.", "The disk is full."),
-        ("PostgreSQL cannot be started in /var/lib/tandem/postgres: no room.", "PostgreSQL cannot be started in …: no room."),
+        ("It cannot be started in /var/lib/tandem: no room.", "It cannot be started in …: no room."),
         ("No answer from postgresql://anna:secret@db/tandem today", "No answer from … today"),
         ("It failed.\nFATAL: at /x/y", "It failed."),
         ("1/2 of them; and/or more", "1/2 of them; and/or more"),
