@@ -32,7 +32,7 @@ async def token(console: Console, email: str) -> ExitCode:
     client = await service_client()
     view: View
     if client is not None:
-        view = await client.ask("POST", "/v1/operator/token", {"email": email})
+        view = await client.ask("POST", "/operator/token", {"email": email})
     else:
         async with opened(current_settings()) as container:
             user, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
@@ -48,7 +48,7 @@ async def grant(console: Console, email: str) -> ExitCode:
     client = await service_client()
     account: View
     if client is not None:
-        account = await client.ask("POST", "/v1/operator/grant", {"email": email})
+        account = await client.ask("POST", "/operator/grant", {"email": email})
     else:
         async with opened(current_settings()) as container:
             user = await container.builder().build(GrantAdministration)(operator(container), email)
@@ -84,7 +84,7 @@ async def demo(console: Console) -> ExitCode:
     client = await service_client()
     view: View
     if client is not None:
-        view = await client.ask("POST", "/v1/operator/demo", timeout_seconds=LONG_SECONDS_MAX)
+        view = await client.ask("POST", "/operator/demo", timeout_seconds=LONG_SECONDS_MAX)
     else:
         settings = current_settings()
         if settings.is_production:

@@ -104,7 +104,7 @@ async def _import_request(client: ServiceClient, query: str, content: bytes) -> 
 
 async def _client_of(client: ServiceClient, email: str) -> ServiceClient:
     """A client that acts as the account with this address."""
-    issued = await client.ask("POST", "/v1/operator/token", {"email": email})
+    issued = await client.ask("POST", "/operator/token", {"email": email})
     return client.acting_with(str(issued["accessToken"]))
 
 

@@ -103,7 +103,7 @@ def _with_unreadable(console: Console, code: ExitCode, reasons: Sequence[str]) -
 
 async def _reported_by(client: ServiceClient) -> SchemaView:
     """What the running service says of its stores."""
-    return msgspec.json.decode(await client.fetch("GET", "/v1/operator/schema"), type=SchemaView)
+    return msgspec.json.decode(await client.fetch("GET", "/operator/schema"), type=SchemaView)
 
 
 def _shown(

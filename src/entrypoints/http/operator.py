@@ -1,4 +1,4 @@
-"""/v1/operator: what commands on the machine of a running service ask of it; no part of the documented interface.
+"""/operator: what commands on the machine of a running service ask of it; no part of the documented interface.
 
 Commands sign in as Tandem itself, with a token that only the owner of the data directory can read. Nobody else can have
 such a token, whatever their grants.
@@ -62,7 +62,7 @@ class SchemaView(Struct):
     unreadable: dict[str, str]
 
 
-class OperatorController(Controller, path="/v1/operator", stored=False, also=(403,)):
+class OperatorController(Controller, path="/operator", stored=False, also=(403,)):
     """Operations for commands on this machine."""
 
     issue_token: IssueAccessToken

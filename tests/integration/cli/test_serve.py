@@ -188,7 +188,7 @@ def test_only_commands_on_the_machine_may_use_what_is_for_them(service: Process,
     token = beside("admin", "token", "demo@example.com").out.strip()
     body = {"email": "demo@example.com"}
     for headers, status in (({}, 401), ({"Authorization": f"Bearer {token}"}, 403)):
-        answer = httpx.post(f"{service.url}/v1/operator/token", json=body, headers=headers, trust_env=False)
+        answer = httpx.post(f"{service.url}/operator/token", json=body, headers=headers, trust_env=False)
         assert answer.status_code == status
 
 
