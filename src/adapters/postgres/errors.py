@@ -2,8 +2,11 @@
 
 caused by the record ..... AlreadyExists (with the fields), RuleBroken
 concurrent writers ....... Contention: try again; nothing was changed
+the database as it is .... Refused: it answers, and does not do this
 everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
                                ConnectionBroken where that is known at once
+
+What an error means for a mirrored change set is decided in `classification`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from adapters.postgres.causes import cause_of
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
 from adapters.records.record import ID
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
 
@@ -36,6 +39,10 @@ class ConnectionBroken(AnswerLost):
     """PostgreSQL cannot be reached, or the connection to it broke."""
 
 
+class Refused(StoreUnavailable):
+    """PostgreSQL answers, but something in the database does not allow this; its log says what."""
+
+
 class SchemaMissing(StoreUnavailable):
     """The tables are missing or older than this program; run `tandem migrate up`."""
 
@@ -46,10 +53,14 @@ class TookTooLong(StoreUnavailable):
     is_of_the_store = False
 
 
+OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
+"""How the SQLSTATE begins with which a server says that it takes no connections, or no writes at all."""
+
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
 NUL_MESSAGE = "A text contains the NUL character."
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
+_RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.SerializationFailure, Contention),
@@ -108,8 +119,14 @@ def translation_of(error: Exception) -> TandemError:
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return meaning()
+    return _refused(error)
+
+
+def _refused(error: Exception) -> StoreUnavailable:
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
-    return StoreUnavailable(cause_of(error) if isinstance(error, psycopg.Error) else None)
+    state = getattr(error, "sqlstate", None) or ""
+    cause = cause_of(error) if isinstance(error, psycopg.Error) else None
+    return StoreUnavailable(cause) if state.startswith(OUTAGE_STATES) else Refused(cause)
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
@@ -124,8 +141,10 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
         return AlreadyExists(fields=_UNIQUE_KEYS[constraint].fields)
     if constraint == _ENTRY_ID:
         return AlreadyExists(fields=(ID,))
-    # Another writer created the record after its version was read; the next attempt reads it.
-    return Contention()
+    if constraint in _RECORD_IDS:
+        # Another writer created the record after its version was read; the next attempt reads it.
+        return Contention()
+    return AlreadyExists(f"Another record holds a value that must be unique in the database ({constraint}).")
 
 
 def _unfit(error: driver.CheckViolation) -> RuleBroken:

@@ -249,7 +249,7 @@ class Labels(Repository[Label], Protocol):
         """A page of labels; sorts by createdAt, updatedAt or name."""
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        """The live labels with these names, by name."""
+        """The live labels with these names, by these names; case makes no difference."""
 
 
 class Assignments(Repository[TaskAssignment], Protocol):

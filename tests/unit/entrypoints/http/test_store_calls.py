@@ -106,7 +106,7 @@ async def test_one_task_with_all_its_parts_takes_three_calls(counted: Counted, c
         ("", 3, 3),
         ("&expand=labels,assignee", 3, 6),
         ("&expand=labels,assignee&count=exact", 4, 7),
-        (f"&projectId={PROJECT}&teamId={TEAM}&status=TODO&q=bed&expand=labels,assignee", 3, 7),
+        (f"&projectId={PROJECT}&teamId={TEAM}&status=TODO&q=bed&expand=labels,assignee", 3, 9),
     ],
 )
 async def test_a_list_of_twenty_takes_few_calls(
@@ -120,7 +120,7 @@ async def test_a_list_of_twenty_takes_few_calls(
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize(("text", "groups"), [("bed", 2), ("bed%204", 3)])
+@pytest.mark.parametrize(("text", "groups"), [("bed", 4), ("bed%204", 6)])
 async def test_a_search_asks_once_for_each_group_of_its_order(
     counted: Counted, caller: str, text: str, groups: int
 ) -> None:

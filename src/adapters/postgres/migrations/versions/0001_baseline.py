@@ -40,7 +40,7 @@ COLUMNS = {
         f"{STAMPS}, name text!, owner_id text!, description text, status text!, team_id text, color text"
     ),
     "timelines": f"{STAMPS}, calendar object!, items array!, dependencies array!, message text",
-    "labels": f"{STAMPS}, name text!, color text!",
+    "labels": f"{STAMPS}, name text!, color text!, name_key text",
     "tasks": (
         f"{STAMPS}, title text!, description text, status text!, priority number!, project_id text,"
         " parent_id text, label_ids array!, started_at instant, due_at instant, is_acknowledged boolean!,"
@@ -82,7 +82,7 @@ UNIQUE_KEYS = (
     ("users", "email", "email", LIVE),
     ("roles", "name", "scope, name", LIVE),
     ("projects", "owner_name", "owner_id, name", LIVE),
-    ("labels", "name", "name", LIVE),
+    ("labels", "name", "name_key", f"{LIVE} AND name_key IS NOT NULL"),
     ("tasks", "external_key", "external_key", "external_key IS NOT NULL"),
     ("tasks", "display_id", "display_id", "display_id IS NOT NULL"),
     ("task_assignments", "task", "task_id", LIVE),
