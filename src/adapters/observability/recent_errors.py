@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Put
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import ID, VERSION, CorruptRecord, Record
 from adapters.records.record_store import RecordStore
@@ -91,7 +91,7 @@ class WatchedStore(WrappedStore):
     def commit(self, change_set: ChangeSet) -> Answer[None]:
         return self._write(self._inner.commit(change_set))
 
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Rejection | None]]:
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:
         return self._write(self._inner.apply(change_sets))
 
     def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
