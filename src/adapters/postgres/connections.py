@@ -18,8 +18,8 @@ from adapters.postgres.errors import ConnectionBroken, translated
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from domain.errors import StoreUnavailable
 
-PING_TIMEOUT_MS = 1_000
-NEW_CONNECTION_MS = 800
+PING_TIMEOUT_MS = 700
+NEW_CONNECTION_MS = 500
 """How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
 """How much longer than the server's own time limit the client waits for an answer."""
