@@ -47,6 +47,10 @@ class SchemaMissing(StoreUnavailable):
     """The tables are missing or older than this program; run `tandem migrate up`."""
 
 
+class ServerReadOnly(StoreUnavailable):
+    """The server takes no writes at present; the message says why."""
+
+
 class TookTooLong(StoreUnavailable):
     """The store ended a statement that took too long; nothing was changed."""
 

@@ -19,6 +19,7 @@ from adapters.records.record import (
 )
 from adapters.records.record_schema import RecordSchema
 from adapters.records.words import tokens_of
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
@@ -179,6 +180,7 @@ def _spec(
     collection: str,
     *,
     legacy_fields: Sequence[LegacyField] = (),
+    copies: Sequence[tuple[str, str]] = (),
     **facts: Any,
 ) -> RecordSpec[E]:
     mapping, fields = mapping_of(entity), fields_of(entity)
@@ -190,6 +192,7 @@ def _spec(
         defaults=defaults_of(mapping.struct),
         legacy_fields=(*columns, *legacy_fields),
         stand_ins=STAND_INS,
+        copies=copies,
     )
     return RecordSpec(
         collection=collection,
@@ -283,15 +286,17 @@ TASKS = _spec(
         Index("tasks_assignee_created", ("assigneeId", "createdAt"), Scope.LIVE),
         Index("tasks_executor_created", ("executorId", "createdAt"), Scope.LIVE),
         Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
-        Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
+        Index("tasks_project_due", ("projectId", "dueBy"), Scope.LIVE),
+        Index("tasks_parent_created", ("parentId", "createdAt"), Scope.LIVE),
         Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
         Index("tasks_created", ("createdAt",), Scope.LIVE),
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
     number_field="displayId",
-    list_orders=("updatedAt", "dueAt", "priority", "displayId"),
+    list_orders=("updatedAt", "dueBy", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
+    copies=(("dueBy", "dueAt"),),
 )
 
 TASK_ASSIGNMENTS = _spec(
@@ -343,6 +348,16 @@ SESSIONS = _spec(
     ),
 )
 
+API_TOKENS = _spec(
+    ApiToken,
+    "api_tokens",
+    indexes=(
+        Index("api_tokens_user", ("userId", "createdAt"), Scope.LIVE),
+        Index("api_tokens_expires", ("expiresAt",), Scope.LIVE),
+        Index("api_tokens_deleted", ("deletedAt",), Scope.TRASH),
+    ),
+)
+
 AUDIT_LOGS = _spec(
     AuditEntry,
     "audit_logs",
@@ -363,6 +378,7 @@ CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
     USERS,
     SESSIONS,
+    API_TOKENS,
     ROLES,
     TEAMS,
     TEAM_MEMBERS,

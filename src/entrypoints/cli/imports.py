@@ -47,22 +47,28 @@ REQUEST_PAUSE_SECONDS = 1.0
     metavar="EMAIL",
     help="The owner of a new project; without one, only administrators see it.",
 )
+@click.option("--strict", "is_strict", is_flag=True, help="Reject the file if one issue does not fit.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the outcome; change nothing.")
-async def import_issues(
+async def import_issues(  # noqa: PLR0913 - one name for each option
     console: Console,
     file: Path,
     format_: str,
     *,
     project_name: str | None,
     owner: str | None,
+    is_strict: bool,
     is_dry_run: bool,
 ) -> ExitCode:
-    """Import FILE. Repeating it imports only the differences, and leaves tasks in the trash there."""
+    """Import FILE. Repeating it imports only the differences, and leaves tasks in the trash there.
+
+    An issue that does not fit is skipped and named with the reason.
+    """
     request = ImportRequest(
         content=await asyncio.to_thread(_content, file),
         format=format_,
         project_name=project_name or format_.capitalize(),
         is_dry_run=is_dry_run,
+        is_strict=is_strict,
     )
     client = await service_client(timeout_seconds=LONG_SECONDS_MAX)
     if client is not None:
@@ -79,12 +85,13 @@ async def import_issues(
 
 async def _imported_by(client: ServiceClient, request: ImportRequest, owner: str | None) -> ImportReportView:
     """The report of the running service. It imports what is missing, so a request that takes too long is repeated."""
-    importer = client if owner is None else await _client_of(client, owner)
+    importer = client if owner is None else await client.acting_as(str((await client.account(owner))["id"]))
     query = urlencode(
         {
             "format": request.format,
             "project": request.project_name,
             "dryRun": str(request.is_dry_run).lower(),
+            "strict": str(request.is_strict).lower(),
         }
     )
     for _ in range(REQUESTS_MAX - 1):
@@ -100,12 +107,6 @@ async def _imported_by(client: ServiceClient, request: ImportRequest, owner: str
 async def _import_request(client: ServiceClient, query: str, content: bytes) -> ImportReportView:
     answer = await client.fetch("POST", f"/v1/imports?{query}", content=content, kind=LINES_TYPE)
     return msgspec.json.decode(answer, type=ImportReportView)
-
-
-async def _client_of(client: ServiceClient, email: str) -> ServiceClient:
-    """A client that acts as the account with this address."""
-    issued = await client.ask("POST", "/operator/token", {"email": email})
-    return client.acting_with(str(issued["accessToken"]))
 
 
 def _content(file: Path) -> bytes:

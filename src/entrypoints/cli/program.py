@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "entrypoints.cli.exports:export_tasks",
     "doctor": "entrypoints.cli.doctor:doctor",
     "import": "entrypoints.cli.imports:import_issues",
+    "keys": "entrypoints.cli.keys:keys",
     "migrate": "entrypoints.cli.schema:migrate",
     "serve": "entrypoints.cli.serve:serve",
     "sync": "entrypoints.cli.mirror:sync",

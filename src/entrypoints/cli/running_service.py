@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from loguru import logger
@@ -31,6 +31,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from domain.user import normal_email
 from entrypoints.composition.installation import OWNER_ONLY, write_privately
 
 SERVICE_FILE = "service.json"
@@ -164,9 +165,20 @@ class ServiceClient:
         self._token = token
         self._timeout_seconds = timeout_seconds
 
-    def acting_with(self, token: str) -> "ServiceClient":
-        """A client of the same service with another token."""
+    async def acting_as(self, user_id: str) -> "ServiceClient":
+        """A client of the same service that acts as this user."""
+        issued = await self.ask("POST", "/operator/access-token", {"userId": user_id})
+        token = str(issued["accessToken"])
         return ServiceClient(self.service, token=token, timeout_seconds=self._timeout_seconds)
+
+    async def account(self, email: str) -> dict[str, object]:
+        """The account with exactly this address. Raises NotFound without one."""
+        address = normal_email(email)
+        found = (await self.ask("GET", f"/v1/users?search={quote(address, safe='')}")).get("items")
+        for user in found if isinstance(found, list) else ():
+            if isinstance(user, dict) and user.get("email") == address:
+                return user
+        raise NotFound(f"There is no account with the address {address}.")
 
     async def ask(
         self,

@@ -8,43 +8,29 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from application.accounts.sessions import IssueAccessToken
-from application.accounts.users import GrantAdministration
 from application.actor import SYSTEM_ID, Actor
 from application.demonstration import SeedDemonstration
 from application.ports.schema import OldRecords, SchemaReport, SchemaState
+from application.ports.tokens import Identity, TokenIssuer
 from domain.errors import Forbidden, RuleBroken
-from domain.user import User
 from entrypoints.composition.settings import Settings
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource
-from entrypoints.http.protocol.schemas import Body
+from entrypoints.http.protocol.schemas import Body, Id
 
 NO_DEMO_IN_PRODUCTION = "Demo data cannot be added in production (APP_ENV=production)."
 
 
-class AccountBody(Body):
-    """The address of an existing account."""
+class UserBody(Body, rename="camel"):
+    """An existing user."""
 
-    email: str
-
-
-class AccountView(Struct):
-    """An account, as commands show it."""
-
-    id: str
-    email: str
-    name: str
-    grants: tuple[str, ...]
+    user_id: Id
 
 
-class IssuedView(Struct, rename="camel"):
-    """An access token and the account that it is for."""
+class AccessTokenView(Struct, rename="camel"):
+    """A token with which a command acts as a user for some minutes."""
 
     access_token: str
-    token_type: str
-    expires_in_seconds: int
-    user: AccountView
 
 
 class DemonstrationView(Struct, rename="camel"):
@@ -65,8 +51,7 @@ class SchemaView(Struct):
 class OperatorController(Controller, path="/operator", stored=False, also=(403,)):
     """Operations for commands on this machine."""
 
-    issue_token: IssueAccessToken
-    grant_administration: GrantAdministration
+    tokens: TokenIssuer
     seed: SeedDemonstration
     settings: Settings
     schema_report: Callable[[], Awaitable[SchemaReport]]
@@ -77,16 +62,10 @@ class OperatorController(Controller, path="/operator", stored=False, also=(403,)
         report = await self.schema_report()
         return SchemaView(tuple(report.states), tuple(report.waiting), dict(report.unreadable))
 
-    @operation("POST", "/token", view=IssuedView)
-    async def token(self, actor: Actor, body: AccountBody) -> IssuedView:
+    @operation("POST", "/access-token", view=AccessTokenView)
+    async def access_token(self, actor: Actor, body: UserBody) -> AccessTokenView:
         _require_operator(actor)
-        user, issued = await self.issue_token(actor, body.email)
-        return IssuedView(issued.access_token, "Bearer", issued.expires_in_seconds, account_view(user))
-
-    @operation("POST", "/grant", view=AccountView)
-    async def grant(self, actor: Actor, body: AccountBody) -> AccountView:
-        _require_operator(actor)
-        return account_view(await self.grant_administration(actor, body.email))
+        return AccessTokenView(self.tokens.issue(Identity(body.user_id, frozenset())).access_token)
 
     @operation("POST", "/demo", view=DemonstrationView)
     async def demo(self, actor: Actor) -> DemonstrationView:
@@ -95,11 +74,6 @@ class OperatorController(Controller, path="/operator", stored=False, also=(403,)
             raise RuleBroken(NO_DEMO_IN_PRODUCTION)
         report = await self.seed(actor)
         return DemonstrationView(report.email, report.is_new)
-
-
-def account_view(user: User) -> AccountView:
-    """The view of an account for operators."""
-    return AccountView(user.id, user.email, user.name, tuple(user.grants))
 
 
 def _require_operator(actor: Actor) -> None:
