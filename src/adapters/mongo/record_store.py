@@ -9,10 +9,9 @@ from loguru import logger
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.classification import PartRejected, outcome_of
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.client import MAJORITY, SNAPSHOT, UNREAD, MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import Document
@@ -115,7 +114,7 @@ class MongoRecordStore:
         """See Upgradable."""
         async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
             try:
-                return await Transaction(database.client, ReadConcern("snapshot")).run(
+                return await Transaction(database.client, SNAPSHOT).run(
                     lambda session: rewrite_documents(database, collection, ids, session)
                 )
             finally:
@@ -131,8 +130,7 @@ class MongoRecordStore:
             self._locks.holding(change_set.read_checks, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
-            # A state without a majority cannot be overwritten, because the commit itself waits for a majority.
-            transaction = Transaction(database.client, ReadConcern())
+            transaction = Transaction(database.client, MAJORITY if self._reader.with_object_ids else UNREAD)
             try:
                 await transaction.run(lambda session: self._write(database, writes, session))
             except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
@@ -196,7 +194,7 @@ class MongoRecordStore:
             for race in range(1, RACES_MAX + 1):
                 try:
                     return await Transaction(
-                        database.client, ReadConcern("snapshot"), attempts_max=APPLY_ATTEMPTS_MAX
+                        database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
                     ).run(bring_in)
                 except (DuplicateKey, StaleVersion) as failure:
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
@@ -223,7 +221,7 @@ class MongoRecordStore:
             await self._write(database, writes, session)
 
         try:
-            await Transaction(database.client, ReadConcern()).run(write_after)
+            await Transaction(database.client, MAJORITY).run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
             return False
         return True

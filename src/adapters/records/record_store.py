@@ -100,3 +100,7 @@ class RecordStore(Protocol):
 
 class StoreRefused(Exception):
     """The store answers but must not be used in its present state; the message says what to do."""
+
+
+class NothingStored(StoreRefused):
+    """There is no store at the place that the settings name, and nobody has asked to create one."""

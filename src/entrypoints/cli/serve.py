@@ -14,16 +14,20 @@ import click
 import uvicorn
 from loguru import logger
 
+from application.actor import SYSTEM_ID
 from application.demonstration import SeedDemonstration
+from application.ports.tokens import Identity
 from domain.errors import Unavailable
+from domain.permissions import Grant
 from entrypoints.cli.collector import collect_as_usual
 from entrypoints.cli.configuration import location_of
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import announced
+from entrypoints.cli.running_service import RunningService, announced
 from entrypoints.cli.session import current_settings, operator
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.installation import remember
 from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
 from entrypoints.composition.start import start
@@ -33,6 +37,8 @@ from entrypoints.worker.main import run_jobs
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
 RETENTION_DRAIN_SECONDS_MAX = 2.0
+TOKEN_RENEWAL_SECONDS = 300.0
+"""A third of the time that the token of commands is valid."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not listened on
 
@@ -134,9 +140,35 @@ class _Service:
         settings = self.container.settings()
         demo_email = await self._seed() if self.with_demo else None
         await is_serving.wait()
-        announcement.enter_context(announced(settings.stores.data_dir, self.url))
+        self._remember(settings)
+        announce = announcement.enter_context(announced(settings.stores.data_dir))
+        self._announce(announce)
+        renewal = asyncio.create_task(self._keep_announced(announce), name="renewing the token of commands")
+        announcement.callback(renewal.cancel)
         collect_as_usual()
         self._print_ready(settings, demo_email)
+
+    async def _keep_announced(self, announce: Callable[[RunningService], None]) -> None:
+        """Until it is cancelled, when the service ends."""
+        while True:
+            await asyncio.sleep(TOKEN_RENEWAL_SECONDS)
+            self._announce(announce)
+
+    def _announce(self, announce: Callable[[RunningService], None]) -> None:
+        """Writes where commands find this service, with a token that expires soon after the service has ended."""
+        issued = self.container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
+        try:
+            announce(RunningService(self.url, os.getpid(), issued.access_token))
+        except OSError as error:
+            logger.warning(
+                "DATA_DIR cannot be written ({}), so commands may not find this service.", error.strerror
+            )
+
+    def _remember(self, settings: Settings) -> None:
+        try:
+            remember(settings)
+        except OSError as error:
+            logger.warning("DATA_DIR cannot be written ({}), so commands need all settings.", error.strerror)
 
     async def _remove_expired(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
         """Runs the retention job while the stores are open, until the service stops."""

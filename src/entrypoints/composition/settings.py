@@ -1,15 +1,16 @@
 """One frozen settings tree, read from the environment and `.env`; every violation is reported at once, by variable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import InvalidSettings, Variables
+from entrypoints.composition.variables import InvalidSettings, SettingViolation, Variables
 
 EMBEDDED = "embedded"
+DATA_DIR = ".tandem"
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
@@ -117,13 +118,39 @@ class Settings:
         return self.stores.target is not None and self.dual_write.mode is MirrorMode.STRICT
 
 
-def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
-    """The settings; the environment takes precedence over the file. Raises InvalidSettings with every violation."""
-    variables = Variables({**_from_file(env_file), **environment})
+Recall = Callable[[Path, Mapping[str, str]], Mapping[str, str]]
+"""What a data directory remembers, next to the variables that are given."""
+
+
+def read_settings(
+    environment: Mapping[str, str], *, env_file: Path | None = None, recall: Recall | None = None
+) -> Settings:
+    """The settings: the environment takes precedence over the file, and the file over what the directory remembers.
+
+    Raises InvalidSettings with every violation.
+    """
+    variables = Variables(read_variables(environment, env_file=env_file, recall=recall))
     settings = _settings(variables)
     if variables.violations:
         raise InvalidSettings(variables.violations)
     return settings
+
+
+def read_variables(
+    environment: Mapping[str, str], *, env_file: Path | None = None, recall: Recall | None = None
+) -> dict[str, str]:
+    """The variables behind the settings, in the same order of precedence. Raises InvalidSettings for the file."""
+    given = {**_from_file(env_file), **environment}
+    if recall is None:
+        return given
+    remembered = recall(data_dir_of(given), {name: value for name, value in given.items() if value.strip()})
+    # An empty variable counts as unset.
+    return {**given, **{name: value for name, value in remembered.items() if not given.get(name, "").strip()}}
+
+
+def data_dir_of(variables: Mapping[str, str]) -> Path:
+    """The data directory that the variables name."""
+    return Path(variables.get("DATA_DIR", "").strip() or DATA_DIR)
 
 
 def _from_file(file: Path | None) -> dict[str, str]:
@@ -131,7 +158,16 @@ def _from_file(file: Path | None) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
 
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    except UnicodeDecodeError as error:
+        violation = SettingViolation(str(file), f"is not UTF-8 text (byte {error.start}). Save it as UTF-8")
+        raise InvalidSettings([violation]) from error
+    except OSError as error:
+        violation = SettingViolation(
+            str(file), f"cannot be read ({error.strerror}). Give this user access to it"
+        )
+        raise InvalidSettings([violation]) from error
 
 
 def _settings(variables: Variables) -> Settings:
@@ -165,7 +201,7 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
     mongodb_uri = _mongodb_uri(variables)
     source, target = _topology(variables, kind, mongodb_uri)
-    data_dir = Path(variables.text("DATA_DIR") or ".tandem")
+    data_dir = data_dir_of(variables.values)
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
     postgres_url = _postgres_url(variables)
     if "mongo" in (source, target) and mongodb_uri is None:

@@ -17,6 +17,7 @@ from entrypoints.http.files import FILES, FileSlots
 from entrypoints.http.health import HEALTH
 from entrypoints.http.history import AUDIT, AuditViews
 from entrypoints.http.labels import LABELS
+from entrypoints.http.operator import OPERATOR
 from entrypoints.http.projects.controller import PROJECTS
 from entrypoints.http.projects.timelines import TIMELINES
 from entrypoints.http.protocol.answers import answer_error
@@ -63,6 +64,7 @@ RESOURCES: tuple[Resource, ...] = (
     SYNC,
     ADMIN,
     HEALTH,
+    OPERATOR,
     SITE,
 )
 
