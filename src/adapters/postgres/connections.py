@@ -147,14 +147,16 @@ class Connections:
                 yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
-        """Returns if the server answers now. Raises StoreUnavailable with the cause that a new connection meets."""
-        try:
-            await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
-        except StoreUnavailable:
-            if self._pool is None:
-                raise
-            # The pool only reports that no connection became free, and may not know yet that the server is back.
-            await self.ping_anew()
+        """Returns if the server answers now. Raises StoreUnavailable with the reason that a new connection meets."""
+        pool = self._pool
+        if pool is None:
+            raise StoreUnavailable("PostgreSQL is not open.")
+        # Waiting for the pool would hide why it has no connection.
+        if pool.get_stats().get("pool_available", 0):
+            with contextlib.suppress(ConnectionBroken):
+                await self.run_once("SELECT 1", (), seconds_max=PING_TIMEOUT_MS / 1_000)
+                return
+        await self.ping_anew()
 
     async def ping_anew(self) -> None:
         """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
