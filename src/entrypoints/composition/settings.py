@@ -7,9 +7,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import InvalidSettings, Variables
+from entrypoints.composition.misspellings import misspelt
+from entrypoints.composition.names import SETTINGS
+from entrypoints.composition.secret_settings import read_keys, reject_development_passwords
+from entrypoints.composition.variables import InvalidSettings, Network, SettingViolation, Variables
 
 EMBEDDED = "embedded"
+RATE_MAX = 1_000_000
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
@@ -70,6 +74,7 @@ class HttpSettings:
     sign_in_rate_limit: RateLimit | None
     public_url: str | None
     ui_url: str | None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def address(self) -> str:
@@ -119,10 +124,12 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
     """The settings; the environment takes precedence over the file. Raises InvalidSettings with every violation."""
-    variables = Variables({**_from_file(env_file), **environment})
+    file = _from_file(env_file)
+    variables = Variables({**file, **environment}, SETTINGS)
     settings = _settings(variables)
-    if variables.violations:
-        raise InvalidSettings(variables.violations)
+    violations = [*variables.violations, *misspelt(SETTINGS, file=file, environment=environment)]
+    if violations:
+        raise InvalidSettings(violations)
     return settings
 
 
@@ -131,17 +138,20 @@ def _from_file(file: Path | None) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
 
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    try:
+        values = dotenv_values(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(
+            [SettingViolation(str(file), f"cannot be read as UTF-8 text: {error}")]
+        ) from error
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _settings(variables: Variables) -> Settings:
     environment = Environment(variables.choice("APP_ENV", tuple(Environment), default="development"))
     is_production = environment is Environment.PRODUCTION
-    private_key = variables.text("PRIVATE_KEY")
-    public_key = variables.text("PUBLIC_KEY")
-    if is_production and (private_key is None or public_key is None):
-        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must be an RS256 key pair (PEM) in production")
     stores = _stores(variables, is_production=is_production)
+    private_key, public_key = read_keys(variables, stores.data_dir, is_production=is_production)
     return Settings(
         environment=environment,
         stores=stores,
@@ -167,7 +177,13 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     source, target = _topology(variables, kind, mongodb_uri)
     data_dir = Path(variables.text("DATA_DIR") or ".tandem")
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
+    if is_production and storage == "memory":
+        variables.violation(
+            "MONTY_STORAGE", "cannot be memory in production: all data would end with the process"
+        )
     postgres_url = _postgres_url(variables)
+    if is_production:
+        reject_development_passwords(variables)
     if "mongo" in (source, target) and mongodb_uri is None:
         variables.violation(
             "MONGODB_URI",
@@ -264,6 +280,7 @@ def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
         ),
         public_url=variables.web_address("PUBLIC_URL"),
         ui_url=variables.web_address("UI_URL"),
+        trusted_proxies=variables.networks("TRUSTED_PROXIES"),
     )
 
 
@@ -273,8 +290,11 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
         return None
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
-    if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.violation(variable, "must be `off`, or a rate per second, minute or hour: `600/minute`")
+    is_count = count.isascii() and count.isdecimal() and len(count) <= len(str(RATE_MAX))
+    if seconds is None or not is_count or not 1 <= int(count) <= RATE_MAX:
+        variables.violation(
+            variable, f"must be `off`, or 1 to {RATE_MAX} per second, minute or hour: `600/minute`"
+        )
         return None
     return RateLimit(int(count), seconds)
 
