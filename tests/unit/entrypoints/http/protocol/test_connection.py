@@ -17,6 +17,7 @@ from tests.unit.entrypoints.http.service import Service
 
 HEAD_SECONDS, BODY_SECONDS, IDLE_SECONDS = 0.4, 0.7, 0.3
 SECONDS_MAX = 10.0
+CLOSE_SECONDS = 0.05
 SHORT = Bounds(
     head_seconds_max=HEAD_SECONDS,
     body_seconds_max=BODY_SECONDS,
@@ -58,8 +59,7 @@ async def serving(app: Any, bounds: Bounds = SHORT) -> AsyncIterator[tuple[Conne
         finally:
             for writer in opened:
                 writer.transport.abort()
-            while len(register):
-                await asyncio.sleep(0.01)
+            await asyncio.sleep(CLOSE_SECONDS)
             listening.close()
             await asyncio.sleep(0)
 
