@@ -9,22 +9,23 @@ from loguru import logger
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.classification import PartRejected, outcome_of
+from adapters.mongo.client import MAJORITY, SNAPSHOT, UNREAD, MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
-from adapters.mongo.documents import DOCUMENT_ID, Document
-from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
-from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.documents import Document
+from adapters.mongo.errors import DuplicateKey, Refused, StaleVersion, ValidationFailed
+from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection, superseded
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
@@ -37,8 +38,9 @@ APPLY_BATCH_MAX = 200
 """Change sets that share a transaction as long as none fails."""
 RACES_MAX = 4
 """How often a mirrored change set may conflict with others on the same record before it is rejected."""
+APPLY_ATTEMPTS_MAX = 6
+"""How often a mirrored transaction is tried while others hold its documents: about a tenth of a second."""
 PREPARE_SECONDS_MAX = 3_600.0
-TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
 
 
 class MongoRecordStore:
@@ -51,7 +53,6 @@ class MongoRecordStore:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
         self._locks = KeyLocks()
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -59,11 +60,6 @@ class MongoRecordStore:
 
     async def open(self) -> None:
         await self._connection.open()
-        async with self._connection.call() as database:
-            indexed = [
-                spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
-            ]
-        self._reader.text_indexed = frozenset(indexed)
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
@@ -71,12 +67,12 @@ class MongoRecordStore:
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            for spec in ALL_SPECS:
+                await prepare_collection(database, spec)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
-        self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -118,7 +114,7 @@ class MongoRecordStore:
         """See Upgradable."""
         async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
             try:
-                return await Transaction(database.client, ReadConcern("snapshot")).run(
+                return await Transaction(database.client, SNAPSHOT).run(
                     lambda session: rewrite_documents(database, collection, ids, session)
                 )
             finally:
@@ -134,8 +130,7 @@ class MongoRecordStore:
             self._locks.holding(change_set.read_checks, wait_seconds=seconds),
             self._connection.call(seconds=seconds) as database,
         ):
-            # A state without a majority cannot be overwritten, because the commit itself waits for a majority.
-            transaction = Transaction(database.client, ReadConcern())
+            transaction = Transaction(database.client, MAJORITY if self._reader.with_object_ids else UNREAD)
             try:
                 await transaction.run(lambda session: self._write(database, writes, session))
             except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
@@ -148,17 +143,22 @@ class MongoRecordStore:
                 ):
                     raise rejection from failure
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        """See RecordStore.apply. Raises PartRejected, AlreadyExists or RuleBroken for one of several, without saying
+        which.
+        """
         if len(change_sets) == 1:
-            try:
-                await self._mirror(change_sets)
-            except (AlreadyExists, RuleBroken) as error:
-                return [Rejection(reason_of(error))]
-            return [None]
+            return [await self._mirror_alone(change_sets[0])]
+        outcomes: list[ApplyOutcome] = []
         for start in range(0, len(change_sets), APPLY_BATCH_MAX):
-            await self._mirror(change_sets[start : start + APPLY_BATCH_MAX])
-        return [None] * len(change_sets)
+            part = change_sets[start : start + APPLY_BATCH_MAX]
+            try:
+                held = await self._mirror(part)
+            except Refused as error:
+                await self.ping()
+                raise PartRejected from error
+            outcomes += [superseded(change_set, held) for change_set in part]
+        return outcomes
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:
@@ -166,23 +166,36 @@ class MongoRecordStore:
         async with self._connection.call() as database:
             await database[AUDIT_LOGS.collection].bulk_write([_mark_update(one) for one in marks])
 
-    async def _mirror(self, change_sets: Sequence[ChangeSet]) -> None:
+    async def _mirror_alone(self, change_set: ChangeSet) -> ApplyOutcome:
+        try:
+            held = await self._mirror([change_set])
+        except (AlreadyExists, RuleBroken) as error:
+            return Rejection(reason_of(error))
+        except Refused as error:
+            await self.ping()
+            return outcome_of(error, change_set)
+        return superseded(change_set, held)
+
+    async def _mirror(self, change_sets: Sequence[ChangeSet]) -> dict[tuple[str, str], int]:
+        """Stores what is newer; returns the versions that were stored before, by (collection, id)."""
         old_first = False
         async with self._connection.call() as database:
 
-            async def bring_in(session: AsyncClientSession) -> None:
+            async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
                 if old_first:
                     await _rewrite_old(database, change_sets, session)
-                writes = await mirror_writes(
+                writes, held = await mirror_writes(
                     database, change_sets, session, with_object_ids=self._reader.with_object_ids
                 )
                 if writes:
                     await self._write(database, writes, session)
+                return held
 
             for race in range(1, RACES_MAX + 1):
                 try:
-                    await Transaction(database.client, ReadConcern("snapshot")).run(bring_in)
-                    return
+                    return await Transaction(
+                        database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
+                    ).run(bring_in)
                 except (DuplicateKey, StaleVersion) as failure:
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
@@ -192,6 +205,7 @@ class MongoRecordStore:
                         raise AlreadyExists(fields=fields) from failure
                 except ValidationFailed as failure:
                     raise unfit(failure) from failure
+        raise PartRejected
 
     async def _stored_after_rewrite(
         self,
@@ -207,7 +221,7 @@ class MongoRecordStore:
             await self._write(database, writes, session)
 
         try:
-            await Transaction(database.client, ReadConcern()).run(write_after)
+            await Transaction(database.client, MAJORITY).run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
             return False
         return True
@@ -221,17 +235,6 @@ class MongoRecordStore:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-    def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Notes which collections have a text index, and warns once where a server has none."""
-        self._reader.text_indexed = frozenset(
-            collection for collection, is_indexed in states.items() if is_indexed
-        )
-        if False in states.values() and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "This MongoDB server has no text index: searches for words read whole collections."
-            )
 
 
 async def _rewrite_old(

@@ -9,6 +9,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from adapters.mongo.client import DURABLE
 from adapters.mongo.documents import Document
@@ -30,14 +31,21 @@ class Transaction:
     transaction.
     """
 
-    def __init__(self, client: AsyncMongoClient[Document], read_concern: ReadConcern) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        read_concern: ReadConcern,
+        *,
+        attempts_max: int = ATTEMPTS_MAX,
+    ) -> None:
         self._client = client
         self._read_concern = read_concern
+        self._attempts_max = attempts_max
         self.is_answer_lost = False
 
     async def run(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         """Returns the result of `work` once it is committed. `work` may run several times, on current data."""
-        for attempt in range(ATTEMPTS_MAX - 1):
+        for attempt in range(self._attempts_max - 1):
             try:
                 return await self._attempt(work)
             except PyMongoError as error:
@@ -49,7 +57,12 @@ class Transaction:
     async def _attempt(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         # Leaving the session aborts an unfinished transaction.
         async with self._client.start_session(causal_consistency=False) as session:
-            await session.start_transaction(read_concern=self._read_concern, write_concern=DURABLE)
+            await session.start_transaction(
+                read_concern=self._read_concern,
+                write_concern=DURABLE,
+                # Not the preference of the URI, which may name secondaries.
+                read_preference=ReadPreference.PRIMARY,
+            )
             answer = await work(session)
             await self._commit(session)
             return answer

@@ -39,17 +39,22 @@ _WORDS = {
     metavar="EMAIL",
     help="The owner of a new project; without one, only administrators see it.",
 )
+@click.option("--strict", "is_strict", is_flag=True, help="Reject the file if one issue does not fit.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the outcome; change nothing.")
-async def import_issues(
+async def import_issues(  # noqa: PLR0913 - one name for each option
     console: Console,
     file: Path,
     format_: str,
     *,
     project_name: str | None,
     owner: str | None,
+    is_strict: bool,
     is_dry_run: bool,
 ) -> ExitCode:
-    """Import FILE. Repeating it imports only the differences, and leaves tasks in the trash there."""
+    """Import FILE. Repeating it imports only the differences, and leaves tasks in the trash there.
+
+    An issue that does not fit is skipped and named with the reason.
+    """
     settings = current_settings()
     await require_stores_free(settings, purpose="import")
     request = ImportRequest(
@@ -57,6 +62,7 @@ async def import_issues(
         format=format_,
         project_name=project_name or format_.capitalize(),
         is_dry_run=is_dry_run,
+        is_strict=is_strict,
     )
     async with opened(settings) as container:
         actor = await _importer(container, owner)

@@ -16,7 +16,7 @@ from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.specs import CONTROL
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable, VersionConflict
-from entrypoints.composition.schema import bring_up, require_current
+from entrypoints.composition.schema import bring_up, require_current, rewrite_once
 
 TOPOLOGY_ID = "topology"
 FIRST_EPOCH = 1
@@ -113,6 +113,7 @@ class GuardedTarget(WrappedStore):
     async def prepare(self) -> None:
         await bring_up(self._inner)
         await enter_as_target(self._inner, self._source)
+        await rewrite_once(self._inner)
 
 
 async def _read(store: RecordStore) -> Record | None:

@@ -45,8 +45,14 @@ class BodyReader(Generic[S]):
         self._instants = _fields_holding(kind, datetime, hints)
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         self._quoted_names = tuple(f'"{name}"'.encode() for name in names)
-        # A struct without nested objects: a name that occurs twice in the bytes may be a duplicate key.
-        self._is_flat = not any(map(_holds_struct, hints.values()))
+        # Without nested objects a name that occurs twice in the bytes may be a duplicate key; a field that holds
+        # objects is searched if it occurs at all.
+        nested = {name for name, hint in hints.items() if _holds_struct(hint)}
+        self._nested_names = tuple(
+            f'"{field.encode_name}"'.encode()
+            for field in msgspec.structs.fields(kind)
+            if field.name in nested
+        )
 
     def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> S:
         """The body. Raises Invalid with all violations, `violations_max` at most."""
@@ -65,7 +71,7 @@ class BodyReader(Generic[S]):
 
     def _is_suspect(self, raw: bytes) -> bool:
         """Whether the body may have violations that the decoder ignores."""
-        if not self._is_flat or _SUSPECT_ESCAPE.search(raw):
+        if _SUSPECT_ESCAPE.search(raw) or any(name in raw for name in self._nested_names):
             return True
         # A duplicate key occurs twice literally, or contains an escape.
         return b"\\u" in raw or any(raw.count(name) > 1 for name in self._quoted_names)

@@ -117,7 +117,7 @@ def _operation(path: str, method: str, operation: Operation, collections: frozen
         "responses": _responses(path, method, operation),
         "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
     }
-    if words := _unsupported_headers(method, operation):
+    if words := " ".join(filter(None, (operation.description, _unsupported_headers(method, operation)))):
         described["description"] = words
     if operation.body is not None or operation.file_types:
         described["requestBody"] = {
