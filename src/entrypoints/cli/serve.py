@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import click
 import uvicorn
@@ -115,8 +114,8 @@ class _Service:
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
             retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
             try:
-                create_app = await asyncio.to_thread(_load_framework)
-                server = _Server(_configuration(self.container, create_app), is_serving)
+                create_configuration = await asyncio.to_thread(_load_framework)
+                server = _Server(create_configuration(self.container), is_serving)
                 _stop_on_signals(server)
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -216,24 +215,26 @@ def _with_address(settings: Settings, host: str | None, port: int | None) -> Set
     return replace(settings, http=asked)
 
 
-def _load_framework() -> Callable[..., Any]:
-    from entrypoints.http.app import create_app  # noqa: PLC0415 - in a thread, while the stores are opened
+def _load_framework() -> Callable[[Container], uvicorn.Config]:
+    # In a thread, while the stores are opened.
+    from entrypoints.http.app import create_app, create_connections  # noqa: PLC0415
 
-    return create_app
+    def create_configuration(container: Container) -> uvicorn.Config:
+        stack = container.stack()
+        return uvicorn.Config(
+            create_app(container, is_started=lambda: stack.is_open),
+            http=create_connections(container),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Only TRUSTED_PROXIES decides whose word about clients counts.
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
+        )
 
-
-def _configuration(container: Container, create_app: Callable[..., Any]) -> uvicorn.Config:
-    stack = container.stack()
-    return uvicorn.Config(
-        create_app(container, is_started=lambda: stack.is_open),
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
-    )
+    return create_configuration
 
 
 def _stop_on_signals(server: _Server) -> None:

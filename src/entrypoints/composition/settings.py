@@ -7,10 +7,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import InvalidSettings, SettingViolation, Variables
+from entrypoints.composition.misspellings import misspelt
+from entrypoints.composition.names import SETTINGS
+from entrypoints.composition.secret_settings import read_keys, reject_development_passwords
+from entrypoints.composition.variables import InvalidSettings, Network, SettingViolation, Variables
 
 EMBEDDED = "embedded"
 DATA_DIR = ".tandem"
+RATE_MAX = 1_000_000
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
@@ -71,6 +75,7 @@ class HttpSettings:
     sign_in_rate_limit: RateLimit | None
     public_url: str | None
     ui_url: str | None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def address(self) -> str:
@@ -129,10 +134,11 @@ def read_settings(
 
     Raises InvalidSettings with every violation.
     """
-    variables = Variables(read_variables(environment, env_file=env_file, recall=recall))
+    variables = Variables(read_variables(environment, env_file=env_file, recall=recall), SETTINGS)
     settings = _settings(variables)
-    if variables.violations:
-        raise InvalidSettings(variables.violations)
+    violations = [*variables.violations, *misspelt(SETTINGS, file=_from_file(env_file), environment=environment)]
+    if violations:
+        raise InvalidSettings(violations)
     return settings
 
 
@@ -173,11 +179,8 @@ def _from_file(file: Path | None) -> dict[str, str]:
 def _settings(variables: Variables) -> Settings:
     environment = Environment(variables.choice("APP_ENV", tuple(Environment), default="development"))
     is_production = environment is Environment.PRODUCTION
-    private_key = variables.text("PRIVATE_KEY")
-    public_key = variables.text("PUBLIC_KEY")
-    if is_production and (private_key is None or public_key is None):
-        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must be an RS256 key pair (PEM) in production")
     stores = _stores(variables, is_production=is_production)
+    private_key, public_key = read_keys(variables, stores.data_dir, is_production=is_production)
     return Settings(
         environment=environment,
         stores=stores,
@@ -203,7 +206,13 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     source, target = _topology(variables, kind, mongodb_uri)
     data_dir = data_dir_of(variables.values)
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
+    if is_production and storage == "memory":
+        variables.violation(
+            "MONTY_STORAGE", "cannot be memory in production: all data would end with the process"
+        )
     postgres_url = _postgres_url(variables)
+    if is_production:
+        reject_development_passwords(variables)
     if "mongo" in (source, target) and mongodb_uri is None:
         variables.violation(
             "MONGODB_URI",
@@ -300,6 +309,7 @@ def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
         ),
         public_url=variables.web_address("PUBLIC_URL"),
         ui_url=variables.web_address("UI_URL"),
+        trusted_proxies=variables.networks("TRUSTED_PROXIES"),
     )
 
 
@@ -309,8 +319,11 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
         return None
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
-    if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.violation(variable, "must be `off`, or a rate per second, minute or hour: `600/minute`")
+    is_count = count.isascii() and count.isdecimal() and len(count) <= len(str(RATE_MAX))
+    if seconds is None or not is_count or not 1 <= int(count) <= RATE_MAX:
+        variables.violation(
+            variable, f"must be `off`, or 1 to {RATE_MAX} per second, minute or hour: `600/minute`"
+        )
         return None
     return RateLimit(int(count), seconds)
 

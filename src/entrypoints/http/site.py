@@ -17,6 +17,7 @@ from entrypoints.composition.settings import Settings
 from entrypoints.http.health import UP, MirrorReader
 from entrypoints.http.protocol.answers import NO_STORE, Answer, encoded
 from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.preconditions import seen_tag
 from entrypoints.http.protocol.problems import KINDS, outcome_of
 from entrypoints.http.protocol.request import RawHeaders, Request, header
 from entrypoints.http.protocol.resource import Resource
@@ -72,10 +73,11 @@ class Assets:
 
 
 def _kept_answer(request: Request, content: bytes, *, media_type: bytes) -> Answer:
-    tag = b'"' + hashlib.sha256(content).hexdigest()[:16].encode() + b'"'
-    headers = ((b"etag", tag), *_KEPT)
-    if header(request.scope, b"if-none-match") == tag:
-        return Answer(status=304, headers=headers)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    seen = seen_tag(request.scope, digest)
+    if seen is not None:
+        return Answer(status=304, headers=((b"etag", seen), *_KEPT))
+    headers = ((b"etag", f'"{digest}"'.encode()), *_KEPT)
     return Answer(content, headers=headers, media_type=media_type)
 
 

@@ -21,17 +21,24 @@ from entrypoints.http.protocol.input import (
     query_reader,
     read_body,
     require_media_type,
+    require_plain_body,
 )
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
+from entrypoints.http.protocol.preconditions import entity_tag, require_match, seen_tag
 from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
 from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
 from entrypoints.http.protocol.schemas import set_fields
-from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
+from entrypoints.http.protocol.writes import Writes
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
 """Methods for which Idempotency-Key matters; the others are idempotent."""
 _VERSION_DIGITS_MAX = 18
-_CONDITION = Violation("/If-Match", "is not supported here: the operation does not target a single version")
+_CONDITIONS = {
+    name.lower().encode(): Violation(
+        f"/{name}", "is not supported here: the operation does not target a single version"
+    )
+    for name in ("If-Match", "If-None-Match")
+}
 _KEY = Violation("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
 
 
@@ -69,6 +76,7 @@ class Endpoint:
         arguments: dict[str, Any] = {}
         if not self.declared.is_public:
             arguments["actor"] = await request.actor()
+        require_plain_body(request)
         self._add_inputs(request, arguments)
         if self.declared.file_types:
             require_media_type(request, self.declared.file_types)
@@ -119,7 +127,7 @@ class Endpoint:
         return await self._conventions.writes.once(request, actor, run=run, replay=repeat)
 
     async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
-        """The handler's result for a request that may have If-Match."""
+        """The handler's result for a request that may have preconditions."""
         actor = arguments["actor"]
         arguments["expected"] = await self._conventions.writes.expected_version(
             request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
@@ -135,7 +143,7 @@ class Endpoint:
         arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
     async def _require_supported_headers(self, request: Request) -> None:
-        """Raises Invalid for If-Match or Idempotency-Key where the operation would ignore it, because the caller relies
+        """Raises Invalid for conditions or Idempotency-Key where the operation would ignore them, because callers rely
         on their effect. Authentication comes first, and raises its own errors.
         """
         violations = list(self._unsupported(request))
@@ -146,8 +154,10 @@ class Endpoint:
             raise Invalid(f"Leave out the header {names}.", violations=violations)
 
     def _unsupported(self, request: Request) -> Iterator[Violation]:
-        if not self.declared.is_guarded and request.header(b"if-match") is not None:
-            yield _CONDITION
+        if not self.declared.is_guarded:
+            for name, violation in _CONDITIONS.items():
+                if request.header(name) is not None:
+                    yield violation
         is_keyless = request.method in KEYED_METHODS and not self.declared.is_repeatable
         if is_keyless and request.header(b"idempotency-key") is not None:
             yield _KEY
@@ -202,8 +212,11 @@ class Endpoint:
         view = views.of(entity)
         if declared.is_tagged and view is not entity:
             headers = ((b"etag", entity_tag(entity.version)), *headers)
-            if request.method == "GET" and not is_volatile and has_seen(request.scope, entity.version):
-                return Answer(status=304, headers=headers)
+            if request.method == "GET":
+                require_match(request.scope, entity.version)
+                seen = None if is_volatile else seen_tag(request.scope, str(entity.version))
+                if seen is not None:
+                    return Answer(status=304, headers=((b"etag", seen), *headers[1:]))
             if declared.status == 201:
                 address = f"{declared.location or request.path}/{entity.id}"
                 headers = ((b"location", address.encode()), *headers)

@@ -15,7 +15,7 @@ from domain.errors import VIOLATIONS_MAX, Violation
 from domain.storable import violations_in
 from entrypoints.http.protocol.input_errors import instant_violations, invalid, parse, violations_against
 from entrypoints.http.protocol.problems import UnsupportedMediaType
-from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.request import Request, joined_header
 from entrypoints.http.protocol.schemas import Query
 
 LOOP_BYTES_MAX = 32 * 1024
@@ -197,3 +197,10 @@ def require_media_type(request: Request, accepted: tuple[str, ...]) -> None:
     charsets = [part for part in parameters if part.startswith("charset=")]
     if media_type not in accepted or any(charset not in _UTF_8 for charset in charsets):
         raise UnsupportedMediaType(f"Send the body as {' or '.join(accepted)}, in UTF-8.")
+
+
+def require_plain_body(request: Request) -> None:
+    """Raises UnsupportedMediaType for a body that is encoded, for example compressed, even if there is no body."""
+    given = joined_header(request.scope, b"content-encoding")
+    if given is not None and {coding.strip().lower() for coding in given.split(",")} != {"identity"}:
+        raise UnsupportedMediaType("Send the body as it is, and leave out the header Content-Encoding.")

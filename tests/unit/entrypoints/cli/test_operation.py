@@ -223,7 +223,7 @@ def test_doctor_shows_a_key_that_cannot_sign(tandem: Tandem, monkeypatch: pytest
     monkeypatch.setenv("PRIVATE_KEY", "no key")
     ended = tandem("doctor", "--json")
     failed = [check["subject"] for check in ended.view["checks"] if not check["isFine"]]
-    assert (ended.code, failed) == (1, ["keys"])
+    assert (ended.code, failed) == (1, ["settings"])
     assert tandem("admin", "token", "anna@example.com").code == 2
 
 
