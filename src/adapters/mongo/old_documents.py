@@ -22,7 +22,7 @@ from adapters.mongo.documents import (
     to_document,
 )
 from adapters.mongo.errors import StaleVersion
-from adapters.mongo.writes import VersionCheck, Write
+from adapters.mongo.writes import AnyWrite, Write
 from adapters.records.criteria import Question
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import ENTITY_SPECS, SPECS
@@ -50,7 +50,7 @@ def object_ids(ids: Iterable[str]) -> list[ObjectId]:
 
 async def require_new(
     database: AsyncDatabase[Document],
-    writes: Sequence[Write | VersionCheck],
+    writes: Sequence[AnyWrite],
     session: AsyncClientSession,
     *,
     with_object_ids: Container[str],

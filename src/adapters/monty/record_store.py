@@ -3,19 +3,29 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
+from adapters.monty.lane_rows import (
+    beat_write,
+    close_write,
+    cut_write,
+    lower_write,
+    positions,
+    register_write,
+)
+from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
 from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection, stamped
+from adapters.records.lanes import Admission, Applied, LaneLost, Positions
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -47,6 +57,7 @@ class MontyRecordStore(Reader):
         self._lock = None if directory is None else DirectoryLock(directory)
         self._writer: Writer | None = None
         self._next_trial = 0.0
+        self._lane = OwnLane(lambda lane, admission: self._submit(register_write(lane, admission)))
         self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:
@@ -126,11 +137,49 @@ class MontyRecordStore(Reader):
         await self.ping()
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        await self._submit(commit_write(change_set))
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+        stamp = await self._lane.next()
+        # Numbers are queued in their order: nothing is awaited in between.
+        await self._submit(commit_write(stamped(change_set, stamp)), stamp)
+        return stamp
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        return list(await asyncio.gather(*(self._applied(change_set) for change_set in change_sets)))
+        return (await self.apply_by_lane(change_sets)).outcomes
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore."""
+        outcomes = await asyncio.gather(*(self._applied(change_set) for change_set in change_sets))
+        return Applied(list(outcomes), self._lane.last)
+
+    def admit(self, admission: Admission | None) -> None:
+        """See LanedStore."""
+        self._lane.admit(admission)
+
+    async def register(self) -> None:
+        """See LanedStore."""
+        await self._lane.register()
+
+    async def close_lane(self, lane: int) -> int:
+        """See LanedStore."""
+        await self._submit(close_write(lane))
+        return (await self.positions()).number_of(lane)
+
+    async def beat(self) -> None:
+        """See LanedStore."""
+        if self._lane.admission is not None:
+            await self._submit(beat_write(self._lane.admission.by.process))
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        return await self._reads.soon(positions)
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._submit(cut_write(numbers))
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._submit(lower_write(numbers))
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:
@@ -138,7 +187,8 @@ class MontyRecordStore(Reader):
 
     async def _applied(self, change_set: ChangeSet) -> Rejection | None:
         try:
-            await self._submit(apply_write(change_set))
+            stamp = await self._lane.next()
+            await self._submit(apply_write(change_set), stamp)
         except StoreUnavailable:
             raise
         except TandemError as error:
@@ -146,7 +196,11 @@ class MontyRecordStore(Reader):
             return Rejection(f"{error.message} {violations}".strip()[:REASON_LENGTH_MAX])
         return None
 
-    async def _submit(self, write: Write) -> None:
+    async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         if self._commits is None:
             raise StoreUnavailable("MontyDB is not open.")
-        await self._commits.submit(write)
+        try:
+            await self._commits.submit(write, stamp)
+        except LaneLost:
+            self._lane.admit(None)
+            raise

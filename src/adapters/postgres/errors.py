@@ -16,7 +16,9 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
+from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
+from adapters.records.record_store import SchemaMissing
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
@@ -33,10 +35,6 @@ class ConnectionBroken(AnswerLost):
     """PostgreSQL cannot be reached, or the connection to it broke."""
 
 
-class SchemaMissing(StoreUnavailable):
-    """The tables are missing or older than this program; run `tandem migrate up`."""
-
-
 class TookTooLong(StoreUnavailable):
     """The store ended a statement that took too long; nothing was changed."""
 
@@ -44,6 +42,7 @@ class TookTooLong(StoreUnavailable):
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
 NUL_MESSAGE = "A text contains the NUL character."
+LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
@@ -92,10 +91,8 @@ def translated() -> Iterator[None]:
 
 def translation_of(error: Exception) -> TandemError:
     """Our error for an error of the driver, or of a value that the driver cannot encode."""
-    if isinstance(error, driver.UniqueViolation):
-        return _taken(error)
-    if isinstance(error, driver.CheckViolation):
-        return _unfit(error)
+    if isinstance(error, driver.IntegrityError) and (violated := _violated(error)):
+        return violated
     if isinstance(error, _RECORD_FAULTS):
         return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -105,6 +102,15 @@ def translation_of(error: Exception) -> TandemError:
             return meaning()
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
     return StoreUnavailable()
+
+
+def _violated(error: driver.IntegrityError) -> TandemError | None:
+    """Our error for a constraint; None for one that no record should ever violate."""
+    if error.diag.table_name == LANES_TABLE:
+        return LaneLost()
+    if isinstance(error, driver.UniqueViolation):
+        return _taken(error)
+    return _unfit(error) if isinstance(error, driver.CheckViolation) else None
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
