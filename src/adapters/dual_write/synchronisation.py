@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from adapters.dual_write.backlog import TROUBLED, Backlog, unmirrored
+from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog, unmirrored
 from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -50,7 +50,7 @@ class StoredSynchronisation:
         self._settings = settings
         self._clock = clock
         self._backlog = Backlog(source, settings=settings)
-        self._counts = EntryCounts(source)
+        self._counts = EntryCounts(source, has_mirror=mirror is not None)
         self._metrics = SharedAnswer(self._measure, seconds=METRICS_AGE_SECONDS_MAX)
 
     async def metrics(self) -> SyncMetrics:
@@ -62,12 +62,12 @@ class StoredSynchronisation:
         record = (await self._source.fetch(collection, (id,))).get(id)
         if record is None:
             raise NotFound
-        entries = await self._newest(unmirrored(collection, id))
+        entries = await self._newest(unmirrored(collection, id)) if self._mirror else []
         target_version, error = await self._version_in_target(collection, id)
         status, attempts, next_attempt_at = SyncStatus.SYNCED, 0, None
         if entries:
-            worst = min(entries, key=lambda entry: _WORST_FIRST.index(entry["syncStatus"]))
-            status, error = SyncStatus(worst["syncStatus"]), worst["syncError"] or error
+            worst = min(entries, key=lambda entry: _WORST_FIRST.index(_status_of(entry)))
+            status, error = _status_of(worst), worst["syncError"] or error
             attempts, next_attempt_at = worst["syncAttempts"], worst["syncNextAt"]
         elif self._mirror and error is None and target_version != record[VERSION]:
             status, error = SyncStatus.PENDING, _NEVER_MIRRORED
@@ -147,11 +147,14 @@ class StoredSynchronisation:
         )
 
     async def _oldest_age_ms(self, collection: str) -> int | None:
-        where = AllOf((Equals("collection", collection), Equals("syncStatus", SyncStatus.PENDING.value)))
-        found = await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
+        found: list[Record] = []
+        # Two questions, each of which an index answers.
+        for pending in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
+            where = AllOf((Equals("collection", collection), pending))
+            found += await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
         if not found:
             return None
-        age: timedelta = self._clock.now() - found[0]["at"]
+        age: timedelta = self._clock.now() - min(entry["at"] for entry in found)
         return max(0, round(age / timedelta(milliseconds=1)))
 
     async def _newest(self, where: Criterion) -> list[Record]:
@@ -180,3 +183,8 @@ class StoredSynchronisation:
             return frozenset(await self._mirror.target.fetch(AUDIT_LOGS.collection, ids))
         except StoreUnavailable:
             return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
+
+
+def _status_of(entry: Record) -> SyncStatus:
+    """The delivery state of an entry of a mirrored source: without a mark it is PENDING."""
+    return SyncStatus(entry["syncStatus"] or SyncStatus.PENDING)

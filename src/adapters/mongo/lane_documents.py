@@ -128,14 +128,14 @@ async def accepted(
     cuts: dict[int, int] = {}
     for lane, number in sorted(numbers.items()):
         # Written in any case, so that it conflicts with a cut under way.
-        found: Document = await database[SEEN].find_one_and_update(
+        found: Document | None = await database[SEEN].find_one_and_update(
             {DOCUMENT_ID: lane},
             {"$max": {"number": number}},
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
         )
-        cut = found.get("cut")
+        cut = (found or {}).get("cut")
         if cut is not None:
             cuts[lane] = cut
             await database[SEEN].update_one({DOCUMENT_ID: lane}, {"$min": {"number": cut}}, session=session)

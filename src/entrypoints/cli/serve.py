@@ -45,13 +45,19 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, no
     type=click.IntRange(0, 65_535),
     help="The port, instead of PORT; 0 chooses a free one.",
 )
-async def serve(console: Console, *, demo: bool, host: str | None, port: int | None) -> ExitCode:
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="Take writes although the target cannot be reached and the source is older than when it was last used here.",
+)
+async def serve(console: Console, *, demo: bool, alone: bool, host: str | None, port: int | None) -> ExitCode:
     """Run the service.
 
     It listens at once. While the source does not answer, it logs that, tries again, and responds with status 503.
     On SIGTERM or Ctrl-C it finishes running requests and stops.
     """
     settings = _with_address(current_settings(), host, port)
+    settings = replace(settings, stores=replace(settings.stores, is_alone=alone))
     if demo and settings.is_production:
         raise click.UsageError(
             "Demo data cannot be added in production (APP_ENV=production). Leave out --demo."

@@ -44,6 +44,8 @@ class StoreSettings:
     postgres_url: str | None
     auto_migrate: bool
     slow_query_ms: int
+    is_alone: bool = False
+    """The operator vouches that the source is the newest copy, although its target cannot be reached."""
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -15,8 +15,15 @@ from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
+from adapters.ownership.control import Ownership
+from adapters.ownership.last_seen import LastSeen
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.source_side import SourceSettings, SourceSide
+from adapters.ownership.stamps import AppliedStamps
+from adapters.ownership.target_side import TargetSide
 from adapters.records.described import Described
-from adapters.records.record_store import RecordStore
+from adapters.records.lanes import LanedStore
+from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
@@ -24,7 +31,6 @@ from domain.errors import StoreUnavailable
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
-from entrypoints.composition.topology import GuardedTarget, enter_as_source
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -45,8 +51,20 @@ class StoreStack:
             # The server may have to be created first, which takes longer than connecting to one that runs.
             self._dual_write = replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
         self._auto_migrate = settings.stores.auto_migrate
-        self.source = build_store(settings.stores.source, settings.stores)
-        self.raw_stores: list[RecordStore] = [self.source]
+        raw_source = build_store(settings.stores.source, settings.stores)
+        self.raw_stores: list[RecordStore] = [raw_source]
+        self._stamps = AppliedStamps()
+        self.ownership = SourceSide(
+            raw_source,
+            SourceSettings(
+                target=settings.stores.target,
+                last_seen=LastSeen(settings.stores.data_dir),
+                is_alone=settings.stores.is_alone,
+            ),
+        )
+        self._raw_target: LanedStore | None = None
+        self._target_side: TargetSide | None = None
+        self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
         self.store: RecordStore = self.source
         self.relay: Relay | None = None
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
@@ -67,8 +85,16 @@ class StoreStack:
         settings = self._dual_write
         raw_target = build_store(target_name, self._settings.stores)
         self.raw_stores.append(raw_target)
-        guarded = GuardedTarget(raw_target, source=self.source, migrates=self._auto_migrate)
-        target = MirrorTarget(guarded, settings=settings)
+        self._raw_target = raw_target
+        self._target_side = TargetSide(raw_target, self.ownership)
+        owned = OwnedTarget(
+            raw_target,
+            self._target_side,
+            self._stamps,
+            bring_up=bring_up if self._auto_migrate else None,
+            require_current=require_current,
+        )
+        target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
         mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
@@ -96,6 +122,8 @@ class StoreStack:
             self.relay.stop()
             await self._relaying
             self._relaying = None
+        if self._target_side is not None:
+            await self._leave(self._target_side)
         await self.store.close()
 
     async def components(self) -> Mapping[str, ComponentHealth]:
@@ -141,24 +169,43 @@ class StoreStack:
         return StoreSchema(self.raw_stores)
 
     async def _open_once(self) -> None:
-        await self.source.open()
+        raw_source = self.ownership.store
+        await raw_source.open()
         if self._auto_migrate:
-            await bring_up(self.source)
+            await bring_up(raw_source)
         else:
-            await require_current(self.source)
-        topology = await enter_as_source(self.source, target=self._settings.stores.target)
+            await require_current(raw_source)
+        ownership = await self.ownership.enter(self._look_at_target)
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
-        # The target is compared with the source's topology, so it follows.
+        # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
+        await self.ownership.settle()
         if self._cache is not None:
             namespace = CacheNamespace(
                 store=self.source.name,
                 database=self._settings.stores.database,
-                identity=topology.identity,
-                epoch=topology.epoch,
+                identity=ownership.installation,
+                epoch=ownership.epoch,
             )
             self._cache.use_namespace(namespace)
+
+    async def _leave(self, target_side: TargetSide) -> None:
+        """Bounded, because a store may hang; a successor waits a little then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                await target_side.leave()
+
+    async def _look_at_target(self) -> Ownership | None:
+        """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
+        if self._raw_target is None or self._target_side is None:
+            return None
+        try:
+            async with asyncio.timeout(self._dual_write.connect_timeout_ms / 1000):
+                await self._raw_target.open()
+                return await self._target_side.ownership()
+        except (StoreUnavailable, StoreRefused, TimeoutError):
+            return None
 
     async def _health(self, store: RecordStore | MirrorTarget) -> ComponentHealth:
         try:
