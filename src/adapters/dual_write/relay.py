@@ -95,10 +95,9 @@ class Relay:
         try:
             if self._target.breaker.is_open:
                 await self._probe()
-            elif self._settings.enabled:
-                await self._compare()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
+                await self._compare()
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror

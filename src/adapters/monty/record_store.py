@@ -132,6 +132,15 @@ class MontyRecordStore(Reader):
         await self._submit(free_room)
         self._writer.is_failing = False
 
+    def require_files(self) -> None:
+        """See OnDisk."""
+        if self._commits is None:
+            return
+        try:
+            self._file.require_in_place()
+        except OSError as error:
+            raise StoreRefused(str(error)) from error
+
     async def facts(self) -> StoreFacts:
         """The versions of the libraries, since there is no server."""
         await self.ping()

@@ -24,6 +24,10 @@ class SourceGuard(Protocol):
         """Looks at the control record and compares, after the source took a lane away. Raises StoreUnavailable."""
         ...
 
+    async def leave(self) -> None:
+        """Closes the lanes of this process, so that its successor need not wait until they are silent."""
+        ...
+
 
 class TargetGuard(Protocol):
     """What a target asks before it is used."""
@@ -38,6 +42,10 @@ class TargetGuard(Protocol):
 
     async def compare(self) -> None:
         """Compares the stores under way. Raises as `admit` does."""
+        ...
+
+    async def leave(self) -> None:
+        """Closes the lanes of this process, so that its successor need not wait until they are silent."""
         ...
 
 
@@ -59,6 +67,10 @@ class OwnedSource(WrappedStore):
             await self._guard.enter_again()
             self._guard.require_open()
             return await self._inner.commit(change_set)
+
+    async def close(self) -> None:
+        await self._guard.leave()
+        await super().close()
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         await self._inner.mark(self._stamps.on(marks))
@@ -110,6 +122,11 @@ class OwnedTarget(WrappedStore):
             await self._guard.compare()
         elif self._is_ready:
             await self._admit()
+
+    async def close(self) -> None:
+        if self._is_admitted:
+            await self._guard.leave()
+        await super().close()
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
         if not self._is_admitted:

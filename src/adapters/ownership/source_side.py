@@ -116,6 +116,10 @@ class SourceSide:
                 # Read once more, because a comparison may have changed it.
                 self.open_gate(await self.required())
 
+    async def leave(self) -> None:
+        """See SourceGuard."""
+        await leave(self.store, self.me)
+
     def open_gate(self, held: Held) -> None:
         """Takes writes from now on, each by a lane of this admission, unless the record closes the gate."""
         if held.ownership.gate is not Gate.OPEN:
@@ -174,3 +178,13 @@ class SourceSide:
             return False
         installation = held.ownership.installation
         return self.settings.last_seen.is_ahead_of(await self.store.positions(), installation=installation)
+
+
+async def leave(store: LanedStore, me: ProcessIdentity) -> None:
+    """Closes the lanes of a process that ends in order. Does not raise where the store does not answer."""
+    try:
+        for lane in (await store.positions()).lanes.values():
+            if lane.is_open and lane.by.process == me.process:
+                await store.close_lane(lane.lane)
+    except StoreUnavailable as error:
+        logger.debug("The lanes in {} were not closed: {}", store.name, error.message)

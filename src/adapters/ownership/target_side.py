@@ -19,7 +19,7 @@ from adapters.ownership.comparison import (
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.repair import reopen_lost
-from adapters.ownership.source_side import SourceSide
+from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import LanedStore, Positions
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
@@ -68,12 +68,8 @@ class TargetSide:
         await self._beat()
 
     async def leave(self) -> None:
-        """Closes the lanes of this process in both stores, so that its successor need not wait. Never raises."""
-        for store in (self._store, self._source.store):
-            with suppress(StoreUnavailable):
-                for lane in (await store.positions()).lanes.values():
-                    if lane.is_open and lane.by.process == self._me.process:
-                        await store.close_lane(lane.lane)
+        """See TargetGuard."""
+        await leave(self._store, self._me)
 
     async def _compare_if_reachable(self) -> None:
         """A source that lost its lanes may be another copy; without the target nothing tells."""

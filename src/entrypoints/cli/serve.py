@@ -114,6 +114,7 @@ class _Service:
             # First, so that an embedded PostgreSQL starts while this process loads the web framework.
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
             retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
+            watching = asyncio.create_task(stack.until_files_are_gone(), name="watching the files")
             try:
                 create_app = await asyncio.to_thread(_load_framework)
                 server = _Server(_configuration(self.container, create_app), is_serving)
@@ -122,14 +123,18 @@ class _Service:
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if opening.done() and opening.exception() is not None:
                     server.should_exit = True
+                await asyncio.wait({watching, serving}, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
                 await serving
             finally:
+                watching.cancel()
                 opening.cancel()
                 stopping.set()
-                await asyncio.wait({opening, retention})
+                await asyncio.wait({opening, retention, watching})
                 await stack.close()
-        if not opening.cancelled():
-            opening.result()
+        for task in (opening, watching):
+            if not task.cancelled():
+                task.result()
         if server.lifespan.should_exit:
             raise RuntimeError("The web framework did not start; the log says why.")
 

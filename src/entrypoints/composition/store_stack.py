@@ -23,6 +23,7 @@ from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
 from adapters.records.described import Described
 from adapters.records.lanes import LanedStore
+from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
@@ -34,6 +35,7 @@ from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
+FILES_INTERVAL_SECONDS = 1.0
 EMBEDDED_START_MS_MAX = 60_000
 
 
@@ -115,6 +117,14 @@ class StoreStack:
         if self.relay is not None and self._relaying is None:
             self._relaying = asyncio.create_task(self.relay.run(), name="relay")
 
+    async def until_files_are_gone(self) -> None:
+        """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
+        on_disk = [store for store in self.raw_stores if isinstance(store, OnDisk)]
+        while True:
+            for store in on_disk:
+                store.require_files()
+            await asyncio.sleep(FILES_INTERVAL_SECONDS)
+
     async def close(self) -> None:
         """Finishes running work, the relay first and the stores last. Harmless when closed already."""
         self.is_open = False
@@ -122,8 +132,6 @@ class StoreStack:
             self.relay.stop()
             await self._relaying
             self._relaying = None
-        if self._target_side is not None:
-            await self._leave(self._target_side)
         await self.store.close()
 
     async def components(self) -> Mapping[str, ComponentHealth]:
@@ -189,12 +197,6 @@ class StoreStack:
                 epoch=ownership.epoch,
             )
             self._cache.use_namespace(namespace)
-
-    async def _leave(self, target_side: TargetSide) -> None:
-        """Bounded, because a store may hang; a successor waits a little then."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                await target_side.leave()
 
     async def _look_at_target(self) -> Ownership | None:
         """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
