@@ -8,7 +8,7 @@ from enum import StrEnum
 # The entry itself holds what the stamps say.
 _STAMPS = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 # Entries are kept and read by more people than the entity: they never hold a secret, not even its hash.
-_SECRET = frozenset({"tokenHash"})
+_SECRET = frozenset({"tokenHash", "tokens"})
 _LEFT_OUT = _STAMPS | _SECRET
 
 

@@ -8,7 +8,7 @@ from typing import Self, TypedDict
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Entity, Stamp
 from domain.errors import Conflict, RuleBroken, Violation
-from domain.name import require_one_line
+from domain.name import require_name
 from domain.project import Project
 from domain.storable import require_text
 
@@ -115,7 +115,6 @@ class Task(Entity):
         external_key: str | None = None,
     ) -> Self:
         """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
-        _require_one_line_title(changes)
         return cls._made(id, stamp, changes, ownership, display_id=display_id, external_key=external_key)
 
     @classmethod
@@ -137,7 +136,7 @@ class Task(Entity):
         ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
-        """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
+        """Version 1 of a task from another tracker, with its age and trash state.
 
         The stamp says who imports it and when. Raises RuleBroken for an invalid field.
         """
@@ -160,11 +159,6 @@ class Task(Entity):
 
     def edit(self, stamp: Stamp, changes: TaskChanges) -> Self:
         """The task with these changes; the same object if nothing differs. Raises RuleBroken for an invalid field."""
-        _require_one_line_title(changes)
-        return self.edit_by_import(stamp, changes)
-
-    def edit_by_import(self, stamp: Stamp, changes: TaskChanges) -> Self:
-        """As `edit`, with changes from the tracker that the task came from: its title may have several lines."""
         self.require_live()
         fields = _checked(changes)
         if fields.get("parent_id") == self.id:
@@ -297,11 +291,6 @@ _NOT_ROLLED_BACK = (
 )
 
 
-def _require_one_line_title(changes: TaskChanges) -> None:
-    if "title" in changes:
-        require_one_line(changes["title"], "/title")
-
-
 def _started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
     """The changes with a start time if they put a task IN_PROGRESS and do not set one themselves."""
     if fields.get("status") is TaskStatus.IN_PROGRESS and "started_at" not in fields:
@@ -311,7 +300,8 @@ def _started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
 
 def _checked(changes: TaskChanges) -> TaskChanges:
     if "title" in changes:
-        require_text(changes["title"], "/title", shortest=1, longest=TITLE_LENGTH_MAX)
+        title = require_name(changes["title"], "/title", longest=TITLE_LENGTH_MAX)
+        changes = {**changes, "title": title}
     if (description := changes.get("description")) is not None:
         require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
     if "label_ids" not in changes:

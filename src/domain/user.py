@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from domain.entity import Entity, Stamp
+from domain.entity import Entity, Stamp, derived_id
 from domain.errors import RuleBroken, Violation
 from domain.name import require_name
 from domain.storable import require_text
 
 NAME_LENGTH_MAX = 200
 EMAIL_LENGTH_MAX = 254
+FIRST_USER_ID = derived_id("users", "first")
+"""The id of the first account of an installation, so that of several at once only one is the first."""
 
 
 class UserChanges(TypedDict, total=False):
@@ -32,6 +34,11 @@ def normal_email(email: str) -> str:
     if not (name and at and host) or "@" in host or not address.isprintable() or " " in address:
         raise _malformed("is not an e-mail address")
     return address
+
+
+def name_in(address: str) -> str:
+    """A name for a user without one: the address before the @, shortened to the length of a name."""
+    return address.partition("@")[0][:NAME_LENGTH_MAX]
 
 
 def _malformed(message: str) -> RuleBroken:
@@ -56,6 +63,11 @@ class User(Entity):
             name=require_name(name, "/name", longest=NAME_LENGTH_MAX),
             grants=tuple(sorted(grants)),
         )
+
+    @property
+    def present_grants(self) -> frozenset[str]:
+        """The grants that apply now: none for a deleted account."""
+        return frozenset() if self.is_deleted else frozenset(self.grants)
 
     def edit(self, stamp: Stamp, changes: UserChanges) -> Self:
         """The profile with these changes. Raises RuleBroken for an invalid name."""

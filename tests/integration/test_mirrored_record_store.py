@@ -88,7 +88,7 @@ async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason
     entries = await _marks(source, change_sets)
     poison = entries.pop(17)
     assert (poison["syncStatus"], poison["syncAttempts"]) == ("FAILED", 1)
-    assert poison["syncError"] == "A value is longer than PostgreSQL can index."
+    assert poison["syncError"] == "A value is longer than PostgreSQL can index. (SQLSTATE 54000)"
     assert [entry["syncStatus"] for entry in entries] == ["SYNCED"] * 39
     arrived = await target.scan("tasks", after=None, limit=100)
     assert [record["id"] for record in arrived] == [

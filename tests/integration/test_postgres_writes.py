@@ -183,7 +183,7 @@ async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_re
         outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
-    slow = Rejection("It takes longer than 400 ms to store.")
+    slow = Rejection("It takes longer than 400 ms to store.", sqlstate="57014")
     assert outcomes == [slow if title == "slow" else None for title in titles]
     assert len(await store.scan("tasks", after=None, limit=100)) == 39
     assert len(await store.scan("audit_logs", after=None, limit=100)) == 39
@@ -218,7 +218,7 @@ async def test_a_taken_key_is_named_by_its_fields(store: PostgresRecordStore) ->
     ):
         with pytest.raises(AlreadyExists) as refusal:
             await store.commit(change_set(*puts))
-        assert refusal.value.fields == ("name",)
+        assert refusal.value.fields == ("nameKey",)
     assert len(await store.scan("labels", after=None, limit=10)) == 1
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -160,14 +160,14 @@ class FaultyStore:
     async def commit(self, change_set: ChangeSet) -> None:
         await self._pass("commit", lambda: self._store.commit(change_set))
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         return await self._pass("apply", lambda: self._apply(change_sets))
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         await self._pass("mark", lambda: self._store.mark(marks))
 
-    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        outcomes: list[Rejection | None] = []
+    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        outcomes: list[ApplyOutcome] = []
         for change_set in change_sets:
             reason = self.dislike(change_set)
             outcomes += [Rejection(reason)] if reason else await self._store.apply((change_set,))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adapters.cache.bypass_notice import LOOK_SECONDS, BypassNotice
 from adapters.cache.record_cache import LookUp, RecordCache, RecordKey
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import ENTITY_SPECS
@@ -94,7 +94,7 @@ class CachedStore(WrappedStore):
             raise
         await self._invalidate(keys, lease)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         keys = _cached(key for change_set in change_sets for key in change_set.touched())
         if not keys:
             return await self._inner.apply(change_sets)

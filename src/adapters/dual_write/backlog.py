@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
+from adapters.dual_write.outbox import waits_for_table
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.criteria import AllOf, AnyOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
-from adapters.records.record import ID, Record
+from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, UNDELIVERED
 from domain.audit import SyncStatus
@@ -103,11 +104,42 @@ class Backlog:
     async def of_record(self, collection: str, entity_id: str) -> list[Record]:
         """The undelivered entries of one record, and those that were committed together with them."""
         entries = await self._find(unmirrored(collection, entity_id), _BY_ID, limit=self._page_max)
-        sets = tuple(sorted({entry["changeSetId"] for entry in entries}))
-        if not sets:
-            return []
-        together = AllOf((_UNDELIVERED, OneOf("changeSetId", sets)))
-        return await self._find(together, _BY_ID, limit=_CARRIED_MAX)
+        sets = [entry["changeSetId"] for entry in entries]
+        return await self._together(sets) if sets else []
+
+    async def newest_of(self, collection: str, entity_id: str) -> list[Record]:
+        """The newest entry of one record, delivered or not; empty for a record without any."""
+        where = AllOf((Equals("collection", collection), Equals("entityId", entity_id)))
+        return await self._find(where, Order(VERSION, descending=True), limit=1)
+
+    async def first_waiting(self, collection: str) -> list[Record]:
+        """The oldest change set that waits for a blocked table, to find out whether it is still blocked; empty without
+        one.
+        """
+        found = await self._find(_undelivered_of(collection, UNDELIVERED), _BY_ID, limit=self._page_max)
+        waiting = (
+            entry for entry in found if entry["syncStatus"] == SyncStatus.PENDING or waits_for_table(entry)
+        )
+        first = next(waiting, None)
+        return [] if first is None else await self._together([first["changeSetId"]])
+
+    async def waiting(self, collection: str) -> AsyncGenerator[list[Record], None]:
+        """The entries that were put off because a table was blocked, with their whole change sets, page by page."""
+        after: tuple[str, str] | None = None
+        while True:
+            where = _undelivered_of(collection, (SyncStatus.FAILED.value,))
+            found = await self._find(where, _BY_ID, limit=self._page_max, after=after)
+            if not found:
+                return
+            after = (found[-1][ID], found[-1][ID])
+            sets = dict.fromkeys(entry["changeSetId"] for entry in found if waits_for_table(entry))
+            if sets:
+                yield await self._together(list(sets))
+
+    async def _together(self, change_set_ids: Sequence[str]) -> list[Record]:
+        """The undelivered entries of these change sets."""
+        where = AllOf((_UNDELIVERED, OneOf("changeSetId", tuple(sorted(set(change_set_ids))))))
+        return await self._find(where, _BY_ID, limit=_CARRIED_MAX)
 
     async def _pages(self, where: Criterion, order: Order) -> AsyncGenerator[list[Record], None]:
         after: tuple[str | datetime, str] | None = None
@@ -134,6 +166,13 @@ class Backlog:
         return await self._source.find(
             Question(collection=collection, where=where, order=order, after=after, limit=limit)
         )
+
+
+def _undelivered_of(collection: str, statuses: Sequence[str]) -> Criterion:
+    """Entries in these states that a blocked table keeps waiting; the table of entries keeps all."""
+    of_status = OneOf("syncStatus", tuple(statuses))
+    is_entries = collection == AUDIT_LOGS.collection
+    return of_status if is_entries else AllOf((of_status, Equals("collection", collection)))
 
 
 def _whole_change_sets(entries: list[Record], *, is_last: bool) -> tuple[list[Record], list[Record]]:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from loguru import logger
 
+from adapters.dual_write.differences import DeliveryOutcome
 from adapters.dual_write.grouping import bounded_batches
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet
 from domain.errors import StoreUnavailable
 
-OnOutcome = Callable[[ChangeSet, Rejection | None, float], None]
+Judge = Callable[[ApplyOutcome], Awaitable[DeliveryOutcome]]
+"""Returns an outcome in view of the source."""
+OnOutcome = Callable[[ChangeSet, DeliveryOutcome, float], None]
 """Called with each change set that has an outcome, and the milliseconds since it was submitted."""
 
 
@@ -34,8 +37,11 @@ class MirrorBatcher:
     Every waiter has its own answer and time-out. When the breaker opens, all waiters are released at once.
     """
 
-    def __init__(self, target: MirrorTarget, *, settings: DualWriteSettings, on_outcome: OnOutcome) -> None:
+    def __init__(
+        self, target: MirrorTarget, *, settings: DualWriteSettings, judge: Judge, on_outcome: OnOutcome
+    ) -> None:
         self._target = target
+        self._judge = judge
         self._settings = settings
         self._timeout_ms = settings.timeout_ms
         self._on_outcome = on_outcome
@@ -48,7 +54,8 @@ class MirrorBatcher:
     async def mirror(self, change_set: ChangeSet) -> bool:
         """Sends a change set to the target. Returns within the time-out whether the target confirmed it.
 
-        An unconfirmed one was rejected or is left to the relay. Cancelling the caller does not cancel the mirroring.
+        An unconfirmed one was rejected, waits for a blocked table, or is left to the relay. Cancelling the caller does
+        not cancel the mirroring.
         Does not raise errors of the target.
         """
         if self._is_closed or self._target.breaker.is_open or len(self._queue) >= self._settings.queue_max:
@@ -89,9 +96,10 @@ class MirrorBatcher:
         try:
             outcomes = await self._target.apply(change_sets, timeout_ms=self._timeout_ms)
             now = asyncio.get_running_loop().time()
-            for each, rejection in zip(batch, outcomes, strict=True):
-                self._on_outcome(each.change_set, rejection, (now - each.since) * 1000)
-                each.resolve(is_confirmed=rejection is None)
+            for each, outcome in zip(batch, outcomes, strict=True):
+                seen = outcome if outcome is None else await self._judge(outcome)
+                self._on_outcome(each.change_set, seen, (now - each.since) * 1000)
+                each.resolve(is_confirmed=seen is None)
         except StoreUnavailable as error:
             # The breaker already knows, and the entries are PENDING.
             logger.debug("{} change sets are left to the relay: {}", len(batch), error.message)

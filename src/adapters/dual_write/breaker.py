@@ -1,5 +1,6 @@
 """Stops requests from calling a target that does not answer."""
 
+import asyncio
 from collections.abc import Callable
 
 from loguru import logger
@@ -19,6 +20,10 @@ class CircuitBreaker:
         self._listeners: list[Callable[[], None]] = []
         self.reason: str | None = None
         """Why it is open, without secrets; None while it is closed."""
+        self.opened_at: float | None = None
+        """When it opened, by the loop's clock; None while it is closed."""
+        self.probes_at: float | None = None
+        """When the relay of this process probes again, by the loop's clock; None if it probes now or not at all."""
 
     @property
     def is_open(self) -> bool:
@@ -51,6 +56,7 @@ class CircuitBreaker:
         self.reason = reason
         if was_open:
             return
+        self.opened_at = asyncio.get_running_loop().time()
         logger.warning("The target is not called until it answers again: {}", reason)
         for listener in self._listeners:
             listener()
@@ -60,4 +66,4 @@ class CircuitBreaker:
         self.succeeded()
         if self.is_open:
             logger.info("The target answers again.")
-        self.reason = None
+        self.reason = self.opened_at = self.probes_at = None

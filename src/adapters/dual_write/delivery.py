@@ -1,7 +1,9 @@
 """Delivers entries and the current states of their records to the target, and marks the outcomes in the source."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
+from adapters.dual_write.differences import DeliveryOutcome, judged
 from adapters.dual_write.grouping import (
     Entries,
     RecordKey,
@@ -15,13 +17,18 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target
 from adapters.dual_write.replay import as_committed, put_of
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, Rejection
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from application.ports.clock import Clock
 
 # Each round may free a unique value for the next one; longer chains continue with the next attempt.
 _ROUNDS_MAX = 3
+BLOCKED_PAUSE_SECONDS = 30.0
+"""When entries that wait for a blocked table are due again. They are delivered before, once the table accepts one."""
+
+Outcomes = dict[str, DeliveryOutcome]
+"""What became of entries, by id."""
 
 
 class Delivery:
@@ -36,24 +43,42 @@ class Delivery:
         self._clock = clock
         self._marks = DeliveryMarks(settings)
 
-    async def deliver(self, entries: Sequence[Record]) -> None:
-        """Applies connected entries as one change set, with each record in its current state.
+    async def deliver(self, entries: Sequence[Record]) -> Outcomes:
+        """Applies connected entries as one change set, with each record in its current state; returns what became of
+        each entry.
 
         If the target rejects them, the change sets are applied one by one, as committed and in that order; a change set
-        that is still rejected counts an attempt. Raises StoreUnavailable for an outage of either store, which counts no
-        attempt; entries that were confirmed before are marked.
+        that is still rejected counts an attempt, one that waits for a blocked table does not. Raises StoreUnavailable
+        for an outage of either store, which counts no attempt; entries that were confirmed before are marked.
         """
         current = await self._load(entries)
-        await self._park([entry for entry in entries if key_of(entry) not in current])
+        lost = [entry for entry in entries if key_of(entry) not in current]
+        outcomes = await self._park(lost)
         groups = connected(entry for entry in entries if key_of(entry) in current)
         rejected: list[Record] = []
         for batch in bounded_batches((_latest(group, current) for group in groups), self._settings):
-            outcomes = list(zip(batch, await self._apply(batch), strict=True))
-            await self._mark_synced([change_set for change_set, rejection in outcomes if rejection is None])
-            rejected += [
-                entry for change_set, rejection in outcomes if rejection for entry in change_set.entries
-            ]
-        await self._deliver_in_steps(rejected, current)
+            settled = list(zip(batch, await self._apply(batch), strict=True))
+            accepted = [pair for pair in settled if not isinstance(pair[1], Rejection)]
+            outcomes |= await self._mark(accepted)
+            for change_set, outcome in settled:
+                if isinstance(outcome, Rejection):
+                    rejected += change_set.entries
+        return outcomes | await self._deliver_in_steps(rejected, current)
+
+    async def try_once(self, entries: Sequence[Record]) -> None:
+        """Applies the entries of one change set within the time limit of a probe, to find out whether writes work.
+
+        Leaves a rejected one to `deliver`. Raises StoreUnavailable for an outage; TimedOut also if it takes long.
+        """
+        current = await self._load(entries)
+        groups = connected(entry for entry in entries if key_of(entry) in current)
+        now = self._clock.now()
+        for change_set in (_latest(group, current) for group in groups):
+            arriving = [for_target(change_set, now)]
+            (applied,) = await self._target.apply(arriving, timeout_ms=self._settings.probe_timeout_ms)
+            outcome = await judged(self._source, applied)
+            if not isinstance(outcome, Rejection):
+                await self._mark([(change_set, outcome)])
 
     async def _load(self, entries: Sequence[Record]) -> dict[RecordKey, Record]:
         current: dict[RecordKey, Record] = {}
@@ -63,40 +88,57 @@ class Delivery:
                 current.update({(collection, id_): record for id_, record in found.items()})
         return current
 
-    async def _deliver_in_steps(self, entries: Entries, current: Mapping[RecordKey, Record]) -> None:
+    async def _deliver_in_steps(self, entries: Entries, current: Mapping[RecordKey, Record]) -> Outcomes:
         steps = sorted(by_change_set(entries), key=lambda step: str(step[0][ID]))
-        rejections: list[tuple[Entries, Rejection]] = []
+        outcomes: Outcomes = {}
+        rejected: list[tuple[ChangeSet, DeliveryOutcome]] = []
         for _ in range(_ROUNDS_MAX):
-            rejections = []
+            rejected = []
             for step in steps:
                 change_set = await as_committed(self._source, step, current)
-                (rejection,) = await self._apply([change_set])
-                if rejection is None:
-                    await self._mark_synced([change_set])
+                (outcome,) = await self._apply([change_set])
+                if isinstance(outcome, Rejection):
+                    rejected.append((change_set, outcome))
                 else:
-                    rejections.append((step, rejection))
-            if len(rejections) in (0, len(steps)):
+                    outcomes |= await self._mark([(change_set, outcome)])
+            if len(rejected) in (0, len(steps)):
                 break
-            steps = [step for step, _rejection in rejections]
-        now = self._clock.now()
-        await self._write(
-            [self._marks.rejected(entry, rejection, now) for step, rejection in rejections for entry in step]
-        )
+            steps = [list(change_set.entries) for change_set, _rejection in rejected]
+        return outcomes | await self._mark(rejected)
 
-    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[DeliveryOutcome]:
         now = self._clock.now()
         arriving = [for_target(change_set, now) for change_set in change_sets]
-        return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
+        applied = await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
+        return [await judged(self._source, outcome) for outcome in applied]
 
-    async def _mark_synced(self, change_sets: Sequence[ChangeSet]) -> None:
+    async def _mark(self, settled: Sequence[tuple[ChangeSet, DeliveryOutcome]]) -> Outcomes:
         now = self._clock.now()
-        entries = [entry for change_set in change_sets for entry in change_set.entries]
-        await self._write([self._marks.synced(entry, now) for entry in entries])
+        marks: list[DeliveryMark] = []
+        for change_set, outcome in settled:
+            marks += [self._mark_of(entry, outcome, now) for entry in change_set.entries]
+            if outcome is None:
+                self._target.rate.note(len(change_set.entries))
+        await self._write(marks)
+        return {entry[ID]: outcome for change_set, outcome in settled for entry in change_set.entries}
 
-    async def _park(self, lost: Entries) -> None:
+    def _mark_of(self, entry: Record, outcome: DeliveryOutcome, now: datetime) -> DeliveryMark:
+        match outcome:
+            case None:
+                return self._marks.synced(entry, now)
+            case Rejection():
+                return self._marks.rejected(entry, outcome, now)
+            case Blocked(record_id=None):
+                return self._marks.blocked(entry, outcome, now, pause_seconds=BLOCKED_PAUSE_SECONDS)
+            case Blocked():
+                pause = self._target.blockages.seconds_until_retry(outcome)
+                return self._marks.blocked(entry, outcome, now, pause_seconds=pause)
+
+    async def _park(self, lost: Entries) -> Outcomes:
         now = self._clock.now()
         reason = f"The record is missing in {self._source.name}."
         await self._write([self._marks.parked(entry, reason, now) for entry in lost])
+        return {entry[ID]: Rejection(reason) for entry in lost}
 
     async def _write(self, marks: Sequence[DeliveryMark]) -> None:
         limit = self._settings.mark_batch_max

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from loguru import logger
 
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection, taken_reason
 from adapters.records.record_store import REASON_LENGTH_MAX
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
-Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[Rejection | None]]]
+Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]]
 
 
-async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     """The outcome of each change set, as `bisected` finds it; rejected ones get a second attempt at the end.
 
     A unique value may be free only after a later change set of the batch has given it up. Raises StoreUnavailable.
@@ -19,12 +19,12 @@ async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rej
     outcomes = await bisected(apply, change_sets)
     if None in outcomes:
         for place, outcome in enumerate(outcomes):
-            if outcome is not None:
+            if isinstance(outcome, Rejection):
                 (outcomes[place],) = await bisected(apply, [change_sets[place]])
     return outcomes
 
 
-async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     """The outcome of each change set: a batch that fails is applied in halves, in its order, down to single ones.
 
     A failure of any kind except StoreUnavailable, which it raises, is the rejection of a change set that is alone.
@@ -44,7 +44,7 @@ async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[Rejec
 
 def _rejection(error: Exception, change_set: ChangeSet) -> Rejection:
     if isinstance(error, AlreadyExists) and error.fields:
-        return Rejection(f"{error.message} ({', '.join(error.fields)})"[:REASON_LENGTH_MAX])
+        return Rejection(taken_reason(error.fields)[:REASON_LENGTH_MAX])
     if isinstance(error, AlreadyExists | RuleBroken):
         return Rejection(error.message[:REASON_LENGTH_MAX])
     logger.opt(exception=error).error("The target failed on change set {}", change_set.entry_ids[:1])

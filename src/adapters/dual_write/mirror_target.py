@@ -1,14 +1,16 @@
 """The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
 from adapters.dual_write.isolation import apply_each, bisected
+from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable
@@ -30,6 +32,8 @@ class MirrorTarget:
         self.breaker = CircuitBreaker(
             timeouts_max=settings.breaker_timeouts_max, errors_max=settings.breaker_errors_max
         )
+        self.blockages = Blockages()
+        self.rate = DeliveryRate()
 
     @property
     def name(self) -> str:
@@ -71,23 +75,28 @@ class MirrorTarget:
         """Returns if the store answers. Raises StoreUnavailable, without reporting it to the breaker."""
         await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
 
-    async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[Rejection | None]:
-        """The outcome of each change set, with one time limit for all. Raises StoreUnavailable for an outage or a
-        time-out, and reports it to the breaker.
+    async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
+        """The outcome of each change set, with one time limit for all; blocked ones are not sent.
+
+        Raises StoreUnavailable for an outage or a time-out, and reports it to the breaker.
         """
-        with self._reported():
-            return await self._calls.within(timeout_ms, apply_each(self._store.apply, change_sets))
+
+        async def apply_together(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            with self._reported():
+                return await self._calls.within(timeout_ms, apply_each(self._store.apply, sent))
+
+        return await self._unless_blocked(apply_together, change_sets)
 
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
-    ) -> list[Rejection | None]:
+    ) -> list[ApplyOutcome]:
         """Like `apply`, but slower: distinguishes an outage from change sets that take long.
 
         Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected, and a single
         change set is rejected; it may have been stored nevertheless.
         """
 
-        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[Rejection | None]:
+        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
                 try:
                     return await self._calls.within(timeout_ms, self._store.apply(part))
@@ -96,7 +105,10 @@ class MirrorTarget:
                         raise
                     raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
 
-        return await bisected(apply_or_reject, change_sets)
+        async def apply_in_parts(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            return await bisected(apply_or_reject, sent)
+
+        return await self._unless_blocked(apply_in_parts, change_sets)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
@@ -113,6 +125,21 @@ class MirrorTarget:
     async def is_reachable(self) -> bool:
         """Whether the breaker is closed and the store answers a ping."""
         return not self.breaker.is_open and await self._answers()
+
+    async def _unless_blocked(
+        self,
+        apply: Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]],
+        change_sets: Sequence[ChangeSet],
+    ) -> list[ApplyOutcome]:
+        """Applies the change sets that nothing blocks, as far as this process knows, and learns from the outcomes."""
+        outcomes: list[ApplyOutcome] = [self.blockages.blocking(change_set) for change_set in change_sets]
+        places = [place for place, blocked in enumerate(outcomes) if blocked is None]
+        if places:
+            applied = await apply([change_sets[place] for place in places])
+            for place, outcome in zip(places, applied, strict=True):
+                outcomes[place] = outcome
+                self.blockages.learn(change_sets[place], outcome)
+        return outcomes
 
     async def _answers(self) -> bool:
         try:

@@ -1,15 +1,17 @@
 """A record store that mirrors every commit to a second store."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from adapters.dual_write.batcher import MirrorBatcher
+from adapters.dual_write.differences import DeliveryOutcome, judged
 from adapters.dual_write.isolation import apply_each
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, pending
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from adapters.records.change_set import ChangeSet, LaneStamp, Rejection, stamped
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, LaneStamp, Rejection, stamped
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
 from application.ports.clock import Clock
@@ -40,7 +42,9 @@ class MirroredStore(WrappedStore):
         self._wake_relay = wake_relay
         self._marks = DeliveryMarks(settings)
         self._marker = Marker(source, settings=settings)
-        self._batcher = MirrorBatcher(target, settings=settings, on_outcome=self._mark)
+        self._batcher = MirrorBatcher(
+            target, settings=settings, judge=partial(judged, source), on_outcome=self._mark
+        )
         self.latencies = MirrorLatencies()
 
     async def open(self) -> None:
@@ -74,18 +78,20 @@ class MirroredStore(WrappedStore):
             raise MirrorPending
         return stamp
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Applies to both stores, the source first. Raises if the target does not answer; repeating is harmless.
 
         A change set that only the target rejects stays in the source, and has the target's rejection as its outcome.
         """
         outcomes = await apply_each(self._inner.apply, change_sets)
-        stored = [place for place, rejection in enumerate(outcomes) if rejection is None]
+        stored = [
+            place for place, outcome in enumerate(outcomes) if not isinstance(outcome, Rejection | Blocked)
+        ]
         now = self._clock.now()
         mirrored = [for_target(change_sets[place], now) for place in stored]
         answers = await self._target.apply(mirrored, timeout_ms=self._settings.relay_timeout_ms)
         for place, answer in zip(stored, answers, strict=True):
-            outcomes[place] = answer
+            outcomes[place] = answer or outcomes[place]
         return outcomes
 
     async def _mirror(self, change_set: ChangeSet) -> bool:
@@ -97,14 +103,20 @@ class MirroredStore(WrappedStore):
             return False
         return await self._batcher.mirror(for_target(change_set, self._clock.now()))
 
-    def _mark(self, change_set: ChangeSet, rejection: Rejection | None, elapsed_ms: float) -> None:
+    def _mark(self, change_set: ChangeSet, outcome: DeliveryOutcome, elapsed_ms: float) -> None:
         now = self._clock.now()
+        if outcome is None:
+            self._target.rate.note(len(change_set.entries))
         for entry in change_set.entries:
-            if rejection is None:
-                self.latencies.note(entry["collection"], elapsed_ms)
-                self._marker.mark(self._marks.synced(entry, now))
-            else:
-                self._marker.mark(self._marks.rejected(entry, rejection, now))
+            match outcome:
+                case None:
+                    self.latencies.note(entry["collection"], elapsed_ms)
+                    self._marker.mark(self._marks.synced(entry, now))
+                case Blocked():
+                    pause = self._target.blockages.seconds_until_retry(outcome)
+                    self._marker.mark(self._marks.blocked(entry, outcome, now, pause_seconds=pause))
+                case Rejection():
+                    self._marker.mark(self._marks.rejected(entry, outcome, now))
 
     async def _reach_target(self) -> None:
         try:

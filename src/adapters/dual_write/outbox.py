@@ -2,14 +2,18 @@
 
 from datetime import datetime, timedelta
 
+from loguru import logger
+
 from adapters.dual_write.backoff import BackOff
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, Rejection
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import SPECS
 from domain.audit import SyncStatus
 
+BLOCKED_WORDS = " is blocked: "
+"""What marks the reason of an entry that waits for a blocked table."""
 _PENDING = {"syncStatus": SyncStatus.PENDING.value}
 
 
@@ -71,6 +75,7 @@ class DeliveryMarks:
         # The same jitter for all entries of a change set, so that they are delivered together.
         jitter = int(entry["changeSetId"], 16)
         pause_ms = round(self._back_off.seconds_after(attempts, jitter=jitter) * 1000)
+        _log(SyncStatus.FAILED, entry, rejection.reason, attempts)
         return DeliveryMark(
             entry_id=entry[ID],
             status=SyncStatus.FAILED,
@@ -80,15 +85,30 @@ class DeliveryMarks:
             error=rejection.reason[:REASON_LENGTH_MAX],
         )
 
+    def blocked(self, entry: Record, blocked: Blocked, at: datetime, *, pause_seconds: float) -> DeliveryMark:
+        """The mark of an entry that waits for a blocked table, or for a locked row. It counts no attempt."""
+        is_row = blocked.record_id is not None
+        reason = blocked.cause if is_row else f"{blocked.place}{BLOCKED_WORDS}{blocked.cause}"
+        return DeliveryMark(
+            entry_id=entry[ID],
+            status=SyncStatus.FAILED,
+            at=at,
+            attempts=_attempts(entry),
+            next_at=at + timedelta(milliseconds=round(pause_seconds * 1000)),
+            error=reason[:REASON_LENGTH_MAX],
+        )
+
     def parked(
         self, entry: Record, reason: str, at: datetime, *, attempts: int | None = None
     ) -> DeliveryMark:
         """The mark of an entry that waits for an operator, or for a later version of the record."""
+        attempts = _attempts(entry) if attempts is None else attempts
+        _log(SyncStatus.PARKED, entry, reason, attempts)
         return DeliveryMark(
             entry_id=entry[ID],
             status=SyncStatus.PARKED,
             at=at,
-            attempts=_attempts(entry) if attempts is None else attempts,
+            attempts=attempts,
             error=reason[:REASON_LENGTH_MAX],
         )
 
@@ -96,6 +116,23 @@ class DeliveryMarks:
 def requeued(entry: Record, at: datetime) -> DeliveryMark:
     """The mark of an entry that is due again, as if it had never been attempted."""
     return DeliveryMark(entry_id=entry[ID], status=SyncStatus.PENDING, at=at)
+
+
+def waits_for_table(entry: Record) -> bool:
+    """Whether the entry was not sent, or not accepted, because a table is blocked."""
+    return BLOCKED_WORDS in (entry.get("syncError") or "")
+
+
+def _log(status: SyncStatus, entry: Record, reason: str, attempts: int) -> None:
+    logger.warning(
+        "{} {}, version {}: {} after attempt {}. {}",
+        entry["collection"],
+        entry["entityId"],
+        entry[VERSION],
+        status.value,
+        attempts,
+        reason,
+    )
 
 
 def _attempts(entry: Record) -> int:

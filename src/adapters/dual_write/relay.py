@@ -8,7 +8,8 @@ from loguru import logger
 
 from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.backoff import BackOff
-from adapters.dual_write.delivery import Delivery
+from adapters.dual_write.bounded_calls import TimedOut
+from adapters.dual_write.delivery import Delivery, Outcomes
 from adapters.dual_write.grouping import ids_by_collection
 from adapters.dual_write.lease import RelayLease
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -36,6 +37,7 @@ class Relay:
         clock: Clock,
         holder: str,
     ) -> None:
+        self._source = source
         self._target = target
         self._settings = settings
         self._clock = clock
@@ -75,9 +77,14 @@ class Relay:
         """
         await self._drain(up_to=None, is_leased=False)
 
-    async def deliver_record(self, collection: str, entity_id: str) -> None:
-        """Delivers one record's entries now, whatever their state. Raises StoreUnavailable."""
-        await self._delivery.deliver(await self._backlog.of_record(collection, entity_id))
+    async def deliver_record(self, collection: str, entity_id: str) -> Outcomes:
+        """Delivers one record's entries now, whatever their state, and returns what became of them.
+
+        Without undelivered entries it delivers the record's current state with its newest entry, in case the target has
+        lost it. Raises StoreUnavailable.
+        """
+        entries = await self._backlog.of_record(collection, entity_id)
+        return await self._delivery.deliver(entries or await self._backlog.newest_of(collection, entity_id))
 
     async def revisit_parked(self) -> None:
         """Delivers parked entries of records whose later version is already in the target.
@@ -110,6 +117,7 @@ class Relay:
         if not await self._lease.hold():
             return
         up_to = None if is_hurried else await self._backlog.horizon()
+        await self._serve_blocked()
         await self._drain(up_to=up_to, is_leased=True)
         now = asyncio.get_running_loop().time()
         if now >= self._revisit_at:
@@ -122,7 +130,12 @@ class Relay:
         """
         await self._target.connect()
         if self._settings.enabled:
-            await self._delivery.deliver(await self._backlog.first_due(now=self._clock.now()))
+            first = await self._backlog.first_due(now=self._clock.now())
+            try:
+                await self._delivery.try_once(first)
+            except TimedOut:
+                # A change set may take long by itself, while the target answers everybody else.
+                await self._target.ping()
         self._target.breaker.close()
 
     async def _compare(self) -> None:
@@ -136,26 +149,45 @@ class Relay:
         async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
             async for page in due:
                 await self._delivery.deliver(page)
+                await self._serve_blocked()
                 if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                     break
 
+    async def _serve_blocked(self) -> None:
+        """Tries each blocked table with one change set when its pause is over; delivers what waited for a free one."""
+        blockages = self._target.blockages
+        for blockage in filter(blockages.is_due, blockages.tables()):
+            collection = blockage.blocked.collection
+            canary = await self._backlog.first_waiting(collection)
+            if canary:
+                await self._delivery.deliver(canary)
+            else:
+                blockages.forget(collection)
+        while blockages.freed:
+            async with aclosing(self._backlog.waiting(blockages.freed.pop())) as pages:
+                async for page in pages:
+                    await self._delivery.deliver(page)
+
     async def _superseded(self, entries: Sequence[Record]) -> list[Record]:
-        """The entries of records whose later version is in the target."""
+        """The entries of records whose later version is in the target, unless it is not the source's."""
         superseded: list[Record] = []
         for collection, ids in ids_by_collection(entries).items():
             held = await self._target.fetch(collection, ids)
+            own = await self._source.fetch(collection, list(held))
+            versions = {id_: record[VERSION] for id_, record in own.items()}
             superseded += [
                 entry
                 for entry in entries
                 if entry["collection"] == collection
                 and (record := held.get(entry["entityId"]))
-                and record[VERSION] > entry[VERSION]
+                and entry[VERSION] < record[VERSION] <= versions.get(entry["entityId"], 0)
             ]
         return superseded
 
     def _pause_after_failure(self, reason: str) -> float:
         self._failures += 1
         pause = self._back_off.seconds_after(self._failures)
+        self._target.breaker.probes_at = asyncio.get_running_loop().time() + pause
         logger.info("The relay tries again in {:.1f} s: {}", pause, reason)
         return pause
 

@@ -1,8 +1,10 @@
 """The state of the mirror for operators, from the entries in the source and the versions in the target."""
 
-from collections.abc import Sequence
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog, unmirrored
 from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
@@ -16,7 +18,15 @@ from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from application.ports.clock import Clock
-from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
+from application.ports.synchronisation import (
+    BlockedTableSync,
+    BreakerState,
+    BreakerSync,
+    CollectionSync,
+    RecordSync,
+    SyncMetrics,
+    VersionStatus,
+)
 from domain.audit import AuditEntry, SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 
@@ -123,17 +133,62 @@ class StoredSynchronisation:
     async def _measure(self) -> SyncMetrics:
         target = None if self._mirror is None else self._mirror.target
         counts = await self._counts.read()
+        rate = 0 if target is None else target.rate.per_second()
+        waiting = _waiting_of(counts)
+        collections = [await self._collection(name, counts[name]) for name in counts]
         return SyncMetrics(
             source=self._source.name,
             target=None if target is None else target.name,
             mode="single" if target is None else self._settings.mode.value,
             paused=target is not None and not self._settings.enabled,
             target_reachable=target is not None and await target.is_reachable(),
-            collections=[await self._collection(name, counts[name]) for name in counts],
+            collections=collections,
+            breaker=BreakerSync() if target is None else self._breaker(target),
+            blocked_tables=[] if target is None else self._blocked_tables(target, counts),
+            lag_ms=await self._lag_ms(collections),
+            rate_per_second=rate,
+            eta_seconds=math.ceil(waiting / rate) if waiting and rate else None,
         )
+
+    def _breaker(self, target: MirrorTarget) -> BreakerSync:
+        breaker = target.breaker
+        return BreakerSync(
+            state=BreakerState.OPEN if breaker.is_open else BreakerState.CLOSED,
+            reason=breaker.reason,
+            since=self._instant(breaker.opened_at),
+            retry_at=self._instant(breaker.probes_at) if breaker.is_open else None,
+        )
+
+    def _blocked_tables(self, target: MirrorTarget, counts: Mapping[str, Counts]) -> list[BlockedTableSync]:
+        now = self._clock.now()
+        return [
+            BlockedTableSync(
+                table=blockage.blocked.place,
+                cause=blockage.blocked.cause,
+                since=self._instant(blockage.since) or now,
+                # Every change set has entries, so all wait for the table of entries.
+                waiting=_waiting_of(
+                    {name: counts[name]} if (name := blockage.blocked.collection) in counts else counts
+                ),
+            )
+            for blockage in target.blockages.tables()
+        ]
+
+    def _instant(self, at: float | None) -> datetime | None:
+        """The clock's time of a moment that was noted by the loop's clock."""
+        if at is None:
+            return None
+        return self._clock.now() + timedelta(seconds=at - asyncio.get_running_loop().time())
 
     async def _collection(self, collection: str, counts: Counts) -> CollectionSync:
         pending = counts[SyncStatus.PENDING]
+        of_collection = Equals("collection", collection)
+        ages = []
+        if pending:
+            # Two questions, each of which an index answers.
+            for where in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
+                age_ms = await self._age_ms(AllOf((of_collection, where)))
+                ages += [] if age_ms is None else [age_ms]
         quantile = self._mirror.latencies.quantile if self._mirror else None
         return CollectionSync(
             collection=collection,
@@ -141,20 +196,24 @@ class StoredSynchronisation:
             pending=pending,
             failed=counts[SyncStatus.FAILED],
             parked=counts[SyncStatus.PARKED],
-            oldest_pending_age_ms=await self._oldest_age_ms(collection) if pending else None,
+            oldest_pending_age_ms=max(ages, default=None),
             mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
             mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
         )
 
-    async def _oldest_age_ms(self, collection: str) -> int | None:
-        found: list[Record] = []
-        # Two questions, each of which an index answers.
-        for pending in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
-            where = AllOf((Equals("collection", collection), pending))
-            found += await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
+    async def _lag_ms(self, collections: Sequence[CollectionSync]) -> int:
+        """The age of the oldest entry that is PENDING or FAILED; 0 if there is none."""
+        ages = [row.oldest_pending_age_ms for row in collections if row.oldest_pending_age_ms is not None]
+        if any(row.failed for row in collections):
+            ages.append(await self._age_ms(Equals("syncStatus", SyncStatus.FAILED.value)) or 0)
+        return max(ages, default=0)
+
+    async def _age_ms(self, where: Criterion) -> int | None:
+        """The age of the oldest entry that matches; None if there is none."""
+        found = await self._source.find(Question(collection=AUDIT_LOGS.collection, where=where, limit=1))
         if not found:
             return None
-        age: timedelta = self._clock.now() - min(entry["at"] for entry in found)
+        age: timedelta = self._clock.now() - found[0]["at"]
         return max(0, round(age / timedelta(milliseconds=1)))
 
     async def _newest(self, where: Criterion) -> list[Record]:
@@ -188,3 +247,8 @@ class StoredSynchronisation:
 def _status_of(entry: Record) -> SyncStatus:
     """The delivery state of an entry of a mirrored source: without a mark it is PENDING."""
     return SyncStatus(entry["syncStatus"] or SyncStatus.PENDING)
+
+
+def _waiting_of(counts: Mapping[str, Counts]) -> int:
+    """The number of entries that the mirror will deliver by itself."""
+    return sum(one[SyncStatus.PENDING] + one[SyncStatus.FAILED] for one in counts.values())

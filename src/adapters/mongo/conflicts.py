@@ -4,11 +4,12 @@ from collections.abc import Container, Sequence
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.mirroring import stored_versions
 from adapters.mongo.writes import AnyWrite, Write
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ChangeSet, taken_reason
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID
 from adapters.records.record_store import REASON_LENGTH_MAX
 from adapters.records.specs import AUDIT_LOGS
@@ -74,8 +75,7 @@ def record_fields(failure: DuplicateKey) -> tuple[str, ...]:
 def reason_of(error: AlreadyExists | RuleBroken) -> str:
     """The reason for a Rejection."""
     if isinstance(error, AlreadyExists):
-        taken = ", ".join(error.fields) or "an id"
-        return f"Another record holds the same value of {taken}."[:REASON_LENGTH_MAX]
+        return taken_reason(error.fields)[:REASON_LENGTH_MAX]
     return error.message[:REASON_LENGTH_MAX]
 
 

@@ -21,10 +21,23 @@ WRITE_CONFLICT = 112
 INVALID_DOCUMENT = 121
 NOT_SUPPORTED = frozenset({59, 67, 115, 238})
 """Codes by which servers that only resemble MongoDB reject a command or a kind of index."""
-_CREDENTIALS_REFUSED = frozenset({13, 18, 8000})
+NOT_NOW = "MongoDB cannot do this right now; try again in a moment."
+UNAUTHORIZED = 13
+_CREDENTIALS_REFUSED = frozenset({18, 8000})
+_OUTAGES = frozenset({6, 7, 89, 91, 189, 9001, 10_107, 11_600, 11_602, 13_435, 13_436})
+"""Codes by which a server says that it is stopping, not the primary, or cut off from the others."""
 _TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
 _RECORD_REJECTED = frozenset({2, 9, 15, 17, 22, 34, 52, 57})
 """Codes for a document that the server cannot hold: too deep, or with invalid field names."""
+
+
+class Refused(StoreUnavailable):
+    """MongoDB answers, but does not do this; `code` is the server's, `name` its name."""
+
+    def __init__(self, code: int | None, name: str | None) -> None:
+        super().__init__(NOT_NOW)
+        self.error_code = code
+        self.error_name = name
 
 
 class DuplicateKey(Exception):
@@ -109,15 +122,19 @@ def _server_error(error: OperationFailure) -> Exception:
     if code == DUPLICATE_KEY:
         return AlreadyExists(fields=duplicate_fields(first_write_error(error) or dict(error.details or {})))
     if code in _CREDENTIALS_REFUSED:
-        return StoreUnavailable(
-            "MongoDB rejected the credentials, or they lack a privilege; check MONGODB_URI."
-        )
+        return StoreUnavailable("MongoDB rejected the credentials; check MONGODB_URI.")
+    if reason := _rejection(error, code):
+        return RuleBroken(reason)
+    first = first_write_error(error) or dict(error.details or {})
+    return StoreUnavailable(NOT_NOW) if code in _OUTAGES else Refused(code, first.get("codeName"))
+
+
+def _rejection(error: OperationFailure, code: int | None) -> str | None:
+    """Why the server cannot hold a document; None if it is not about the document."""
     if code == INVALID_DOCUMENT:
-        return RuleBroken("MongoDB rejected this record: it does not pass the validator of its collection.")
+        return "MongoDB rejected this record: it does not pass the validator of its collection."
     if code in _TOO_LARGE:
-        return RuleBroken("MongoDB cannot hold this record: it is larger than 16 MB.")
+        return "MongoDB cannot hold this record: it is larger than 16 MB."
     if code in _RECORD_REJECTED and first_write_error(error):
-        return RuleBroken(
-            "MongoDB cannot hold this record: it is nested too deeply or has an invalid field name."
-        )
-    return StoreUnavailable("MongoDB cannot do this right now; try again in a moment.")
+        return "MongoDB cannot hold this record: it is nested too deeply or has an invalid field name."
+    return None

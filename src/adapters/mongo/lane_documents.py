@@ -13,10 +13,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.client import MongoConnection
-from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document
+from adapters.mongo.documents import GUARDED, Document
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import LANES
 from adapters.records.change_set import DeliveryMark
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, Positions, ProcessIdentity, Seen
 from adapters.records.record import VERSION
 from adapters.records.specs import CONTROL

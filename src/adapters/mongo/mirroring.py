@@ -5,10 +5,11 @@ from collections.abc import Container, Iterable, Sequence
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.old_documents import object_ids
 from adapters.mongo.writes import Write, document_write
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.legacy_fields import FIRST_VERSION
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS
@@ -23,8 +24,10 @@ async def mirror_writes(
     session: AsyncClientSession,
     *,
     with_object_ids: Container[str] = (),
-) -> list[Write]:
-    """The writes for the states that are new here, read in the transaction that will write them.
+) -> tuple[list[Write], dict[tuple[str, str], int]]:
+    """The writes for the states that are new here, and the versions that are stored, by (collection, id).
+
+    They are read in the transaction that will write.
 
     The server rejects that transaction if one of these documents changes in the meantime. `with_object_ids` are the
     collections that hold ObjectIds. Raises RuleBroken for a record that does not fit.
@@ -47,7 +50,12 @@ async def mirror_writes(
         for put in newest.values()
         if put.version > stored[put.collection].get(put.record_id, 0)
     ]
-    return puts + [_entry_write(entry) for entry_id, entry in entries.items() if entry_id not in known]
+    held = {
+        (collection, id_): version
+        for collection, versions in stored.items()
+        for id_, version in versions.items()
+    }
+    return puts + [_entry_write(entry) for entry_id, entry in entries.items() if entry_id not in known], held
 
 
 async def stored_versions(

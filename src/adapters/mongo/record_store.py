@@ -12,12 +12,13 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
+from adapters.mongo.classification import PartRejected, outcome_of
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
-from adapters.mongo.documents import DOCUMENT_ID, Document
-from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
-from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.documents import Document
+from adapters.mongo.errors import DuplicateKey, Refused, StaleVersion, ValidationFailed
+from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.lane_documents import MongoLanes, accepted, raise_seen
 from adapters.mongo.mirroring import mirror_writes
@@ -28,13 +29,17 @@ from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, write_al
 from adapters.records.change_set import (
     SYNC_LANE,
     SYNC_NUMBER,
+    ApplyOutcome,
     ChangeSet,
     DeliveryMark,
     LaneStamp,
     Rejection,
+    Superseded,
     stamped,
+    superseded,
 )
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
@@ -49,8 +54,9 @@ APPLY_BATCH_MAX = 200
 """Change sets that share a transaction as long as none fails."""
 RACES_MAX = 4
 """How often a mirrored change set may conflict with others on the same record before it is rejected."""
+APPLY_ATTEMPTS_MAX = 6
+"""How often a mirrored transaction is tried while others hold its documents: about a tenth of a second."""
 PREPARE_SECONDS_MAX = 3_600.0
-TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,8 @@ class MongoRecordStore:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
         self._lanes = MongoLanes(self._connection)
-        self._slots = LaneSlots(self._lanes, slots_max=pool_max)
+        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._locks = KeyLocks()
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -82,11 +87,6 @@ class MongoRecordStore:
 
     async def open(self) -> None:
         await self._connection.open()
-        async with self._connection.call() as database:
-            indexed = [
-                spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
-            ]
-        self._reader.text_indexed = frozenset(indexed)
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
@@ -95,12 +95,12 @@ class MongoRecordStore:
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            for spec in ALL_SPECS:
+                await prepare_collection(database, spec)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
-        self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -207,23 +207,31 @@ class MongoRecordStore:
             raise LaneLost
         return False
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
-        """See RecordStore.apply. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        """See RecordStore.apply. Raises PartRejected, AlreadyExists or RuleBroken for one of several, without saying
+        which.
+        """
         return (await self.apply_by_lane(change_sets)).outcomes
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
-        outcomes: list[Rejection | None] = [None] * len(change_sets)
+        outcomes: list[ApplyOutcome] = []
         async with self._slots.held() as slot:
             if len(change_sets) == 1:
-                try:
-                    await self._mirror(change_sets, slot)
-                except (AlreadyExists, RuleBroken) as error:
-                    outcomes = [Rejection(reason_of(error))]
+                outcomes = [await self._mirror_alone(change_sets[0], slot)]
             else:
                 for start in range(0, len(change_sets), APPLY_BATCH_MAX):
-                    await self._mirror(change_sets[start : start + APPLY_BATCH_MAX], slot)
+                    part = change_sets[start : start + APPLY_BATCH_MAX]
+                    outcomes += await self._mirror_together(part, slot)
             return Applied(outcomes, None if slot is None else slot.stamp)
+
+    async def _mirror_together(self, part: Sequence[ChangeSet], slot: Slot | None) -> list[Superseded | None]:
+        try:
+            held = await self._mirror(part, slot)
+        except Refused as error:
+            await self.ping()
+            raise PartRejected from error
+        return [superseded(change_set, held) for change_set in part]
 
     def admit(self, admission: Admission | None) -> None:
         """See LanedStore."""
@@ -268,15 +276,28 @@ class MongoRecordStore:
         async with self._connection.call() as database:
             await Transaction(database.client, ReadConcern()).run(note)
 
-    async def _mirror(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> None:
+    async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
+        try:
+            held = await self._mirror([change_set], slot)
+        except (AlreadyExists, RuleBroken) as error:
+            return Rejection(reason_of(error))
+        except Refused as error:
+            await self.ping()
+            return outcome_of(error, change_set)
+        return superseded(change_set, held)
+
+    async def _mirror(
+        self, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> dict[tuple[str, str], int]:
+        """Stores what is newer; returns the versions that were stored before, by (collection, id)."""
         old_first = False
         seen = seen_in(change_sets)
         async with self._connection.call() as database:
 
-            async def bring_in(session: AsyncClientSession) -> None:
+            async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
                 if old_first:
                     await _rewrite_old(database, change_sets, session)
-                writes = await mirror_writes(
+                writes, held = await mirror_writes(
                     database, change_sets, session, with_object_ids=self._reader.with_object_ids
                 )
                 await raise_seen(database, seen, session)
@@ -284,17 +305,21 @@ class MongoRecordStore:
                 all_writes: list[AnyWrite] = [*writes, *_advance(slot)]
                 if all_writes:
                     await self._write(database, all_writes, session)
+                return held
 
             for race in range(1, RACES_MAX + 1):
-                transaction = Transaction(database.client, ReadConcern("snapshot"))
+                transaction = Transaction(
+                    database.client, ReadConcern("snapshot"), attempts_max=APPLY_ATTEMPTS_MAX
+                )
                 try:
-                    await transaction.run(bring_in)
+                    held = await transaction.run(bring_in)
                     if slot is not None:
                         slot.advance()
-                    return
+                    return held
                 except (DuplicateKey, StaleVersion) as failure:
-                    if slot is not None and await self._is_advanced(slot, transaction):
-                        return
+                    if slot is not None:
+                        # Raises LaneLost. Where the reply was lost, the next attempt finds everything there.
+                        await self._is_advanced(slot, transaction)
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
@@ -303,6 +328,7 @@ class MongoRecordStore:
                         raise AlreadyExists(fields=fields) from failure
                 except ValidationFailed as failure:
                     raise unfit(failure) from failure
+        raise PartRejected
 
     async def _stored_after_rewrite(
         self,
@@ -332,17 +358,6 @@ class MongoRecordStore:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-    def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Notes which collections have a text index, and warns once where a server has none."""
-        self._reader.text_indexed = frozenset(
-            collection for collection, is_indexed in states.items() if is_indexed
-        )
-        if False in states.values() and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "This MongoDB server has no text index: searches for words read whole collections."
-            )
 
 
 async def _rewrite_old(

@@ -30,14 +30,21 @@ class Transaction:
     transaction.
     """
 
-    def __init__(self, client: AsyncMongoClient[Document], read_concern: ReadConcern) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        read_concern: ReadConcern,
+        *,
+        attempts_max: int = ATTEMPTS_MAX,
+    ) -> None:
         self._client = client
         self._read_concern = read_concern
+        self._attempts_max = attempts_max
         self.is_answer_lost = False
 
     async def run(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         """Returns the result of `work` once it is committed. `work` may run several times, on current data."""
-        for attempt in range(ATTEMPTS_MAX - 1):
+        for attempt in range(self._attempts_max - 1):
             try:
                 return await self._attempt(work)
             except PyMongoError as error:

@@ -9,8 +9,9 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
-from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document
+from adapters.mongo.documents import GUARDED, Document
 from adapters.mongo.errors import NOT_SUPPORTED
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.fields import Field, FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
 from adapters.records.specs import RecordSpec

@@ -9,7 +9,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, ClientBulkWriteException
 
-from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document, to_document
+from adapters.mongo.documents import GUARDED, Document, to_document
 from adapters.mongo.errors import (
     DUPLICATE_KEY,
     INVALID_DOCUMENT,
@@ -20,6 +20,7 @@ from adapters.mongo.errors import (
     first_write_error,
 )
 from adapters.records.change_set import ChangeSet
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 

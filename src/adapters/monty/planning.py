@@ -42,7 +42,7 @@ class AccessPath:
 
 def bounds_of(limit: int, size: int) -> tuple[int, int]:
     """Two bounds. Up to this many matches, gathering costs less than reading in order until the page is full. Up to
-    this many rows with a word, listing them costs less than letting FTS5 check each candidate.
+    this many rows with a word, listing them costs less than reading each candidate.
     """
     return max(200, math.isqrt(2 * limit * size)), max(1_000, math.isqrt(200 * limit * size))
 

@@ -12,9 +12,8 @@ from itertools import islice
 from montydb.engine.weighted import Weighted
 
 from adapters.monty import planning
-from adapters.monty.criteria_sql import Sql, WordAccess, match_expression, searches_of, where_of
+from adapters.monty.criteria_sql import PREFIX, Sql, WordAccess, match_expression, searches_of, where_of
 from adapters.monty.document import decoded
-from adapters.monty.document_query import document_query
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.storage import matching
 from adapters.monty.tables import TABLES, Table
@@ -27,10 +26,12 @@ from adapters.records.criteria import (
     Question,
     after_position,
     conjuncts_of,
-    words_of,
+    has_search,
 )
+from adapters.records.document_filter import filter_of
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
+from adapters.records.search import condition_of, whole_words_of
 from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
@@ -104,7 +105,7 @@ class Reader:
         conjuncts, access = conjuncts_of(question.where), WordAccess.DRIVE
         searches = searches_of(table, conjuncts)
         if searches:
-            hits = await self._counted(_hits(table, searches, listed))
+            hits = await self._hits(table, searches, few=few, listed=listed)
             if hits < few:
                 return planning.AccessPath(None, rows=hits)
             access = WordAccess.LIST if hits < listed else WordAccess.PROBE
@@ -114,6 +115,23 @@ class Reader:
             if matches < few:
                 return planning.AccessPath(None, access, rows=matches)
         return planning.AccessPath(index, access)
+
+    async def _hits(self, table: Table, searches: list[HasWords], *, few: int, listed: int) -> int:
+        """The number of rows with the words, as exactly as the choice of a path needs it.
+
+        The list of a prefix takes time, so it is avoided where other counts decide.
+        """
+        if all(one.rank is None for one in searches):
+            whole = [match_expression(whole_words_of(one.text)) for one in searches]
+            if (hits := await self._counted(_counted_hits(table, whole, listed))) >= listed:
+                return hits
+        given = [match_expression(condition_of(one.text, one.rank)) for one in searches]
+        if all(PREFIX in match for match in given):
+            # The count for one rank is at most that for all, which is known from the rank before.
+            any_rank = [match_expression(condition_of(one.text, None)) for one in searches]
+            if (hits := await self._counted(_counted_hits(table, any_rank, listed))) < few:
+                return hits
+        return await self._counted(_counted_hits(table, given, listed))
 
     async def _counted(self, counted: Sql) -> int:
         """A count that may be a few seconds old: an outdated one costs time, but never changes a result."""
@@ -126,10 +144,9 @@ class Reader:
         return count
 
 
-def _hits(table: Table, searches: list[HasWords], limit: int) -> Sql:
-    match = " AND ".join(f"({match_expression(words_of(one.text), one.lead)})" for one in searches)
+def _counted_hits(table: Table, matches: list[str], limit: int) -> Sql:
     listed = f"SELECT 1 FROM {table.words} WHERE {table.words} MATCH ? LIMIT {limit}"
-    return Sql(f"SELECT count(*) FROM ({listed})", (match,))
+    return Sql(f"SELECT count(*) FROM ({listed})", (" AND ".join(matches),))
 
 
 def _number(connection: sqlite3.Connection, counted: Sql) -> int:
@@ -185,7 +202,8 @@ def _matches(
     """The documents among the candidates that MontyDB's matcher accepts."""
     cursor = connection.execute(candidates.text, candidates.params)
     try:
-        yield from matching(document_query(where, table.spec.text_fields), cursor)
+        tokens_of = table.spec.tokens if has_search(where) else None
+        yield from matching(filter_of(where), cursor, tokens_of)
     finally:
         cursor.close()  # An unfinished cursor would pin its snapshot, and the WAL with it.
 

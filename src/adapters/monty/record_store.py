@@ -24,12 +24,21 @@ from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
 from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection, stamped
+from adapters.records.change_set import (
+    ApplyOutcome,
+    ChangeSet,
+    DeliveryMark,
+    LaneStamp,
+    Rejection,
+    stamped,
+    superseded,
+    taken_reason,
+)
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
-from domain.errors import StoreUnavailable, TandemError
+from domain.errors import AlreadyExists, StoreUnavailable, TandemError
 
 TRIAL_SECONDS = 2.0
 """While writes fail, how often a ping tries to write: every probe of a service pings."""
@@ -152,7 +161,7 @@ class MontyRecordStore(Reader):
         await self._submit(commit_write(stamped(change_set, stamp)), stamp)
         return stamp
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         return (await self.apply_by_lane(change_sets)).outcomes
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
@@ -194,16 +203,19 @@ class MontyRecordStore(Reader):
         if marks:
             await self._submit(mark_write(marks))
 
-    async def _applied(self, change_set: ChangeSet) -> Rejection | None:
+    async def _applied(self, change_set: ChangeSet) -> ApplyOutcome:
+        held: dict[tuple[str, str], int] = {}
         try:
             stamp = await self._lane.next()
-            await self._submit(apply_write(change_set), stamp)
+            await self._submit(apply_write(change_set, held), stamp)
         except StoreUnavailable:
             raise
+        except AlreadyExists as error:
+            return Rejection(taken_reason(error.fields)[:REASON_LENGTH_MAX])
         except TandemError as error:
             violations = "; ".join(f"{each.pointer} {each.message}" for each in error.violations)
             return Rejection(f"{error.message} {violations}".strip()[:REASON_LENGTH_MAX])
-        return None
+        return superseded(change_set, held)
 
     async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         if self._commits is None:

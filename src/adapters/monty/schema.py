@@ -109,6 +109,6 @@ def _fill(connection: sqlite3.Connection, table: Table, earlier: str) -> None:
             )
             connection.execute(table.insert_numbered, (*table.without_keys(values), record[ID], number))
         if table.words and not is_tombstone(record):
-            connection.execute(table.add_words, (number, *table.tokens(record)))
+            connection.execute(table.add_words, (number, table.tokens(record)))
         if done % PROGRESS_ROWS == 0:
             logger.info("{}: {} of {} documents rebuilt.", table.name, done, total)

@@ -201,10 +201,10 @@ def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
     return str(stored)
 
 
-def _has_words(data: bytes, search: str, lead: int | None) -> bool:
+def _has_words(data: bytes, search: str, rank: int | None) -> bool:
     name, _, text = search.partition(":")
     with suppress(CorruptRecord):
-        return TABLES[name].has_words(decoded(data), text, lead)
+        return TABLES[name].has_words(decoded(data), text, rank)
     return False
 
 

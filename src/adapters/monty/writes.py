@@ -16,7 +16,7 @@ from adapters.records.lanes import Seen, seen_in
 from adapters.records.record import ID, CorruptRecord, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS, SYNC_FIELDS
 from domain.audit import SyncStatus
-from domain.errors import AlreadyExists, VersionConflict
+from domain.errors import AlreadyExists, RuleBroken, VersionConflict
 
 ENTRIES = TABLES[AUDIT_LOGS.collection]
 Write = Callable[["Transaction"], None]
@@ -83,19 +83,24 @@ class Transaction:
                 self.execute(f"UPDATE {row.table.name} SET {nulls} WHERE n=?", stored[:1])
 
     def put(self, row: Row, stored: StoredRow | None) -> None:
-        """Inserts or updates a row. Raises AlreadyExists if another record has a unique value."""
+        """Inserts or updates a row.
+
+        Raises AlreadyExists if another record has a unique value, RuleBroken if something else in the file rejects or
+        drops the row: a trigger, or an index that somebody added.
+        """
         table, text_hash = row.table, row.values[2]
         try:
             if stored is not None:
                 if table.words and stored[3] != text_hash:
                     self.stale += self.execute(table.note_changed, stored[:1]).rowcount
-                self.execute(*table.update(stored, row.values))
+                _require_written(self.execute(*table.update(stored, row.values)), table)
                 return
-            number = self.execute(table.insert, (*row.values, row.record_id)).lastrowid
+            inserted = self.execute(table.insert, (*row.values, row.record_id))
+            _require_written(inserted, table)
             if text_hash is not None:
-                self.stale += self.execute(table.note_added, (number,)).rowcount
+                self.stale += self.execute(table.note_added, (inserted.lastrowid,)).rowcount
         except sqlite3.IntegrityError as error:
-            raise AlreadyExists(fields=_fields_of(error)) from error
+            raise _rejection_of(error) from error
 
 
 def note_seen(transaction: Transaction, seen: Mapping[int, int]) -> None:
@@ -138,9 +143,9 @@ def index_words(transaction: Transaction) -> None:
                 continue
             # FTS5 must get exactly the text that it indexed: any other text would silently corrupt the index.
             if earlier is not None:
-                transaction.execute(table.remove_words, (number, *earlier))
+                transaction.execute(table.remove_words, (number, earlier))
             if later is not None:
-                transaction.execute(table.add_words, (number, *later))
+                transaction.execute(table.add_words, (number, later))
             transaction.execute(f"DELETE FROM {table.words}_stale WHERE n = ?", (number,))
 
 
@@ -162,10 +167,11 @@ def commit_write(change_set: ChangeSet) -> Write:
     return run
 
 
-def apply_write(change_set: ChangeSet) -> Write:
+def apply_write(change_set: ChangeSet, held: dict[tuple[str, str], int]) -> Write:
     """The write of a mirrored change set: it skips older versions than the stored ones, and never replaces entries.
 
-    What it has seen of the lanes in the entries is noted with it.
+    `held` receives the versions that were stored before, by (collection, id). What is seen of the lanes in the entries
+    is noted with them.
     """
     puts = [Row.of(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [Row.of(ENTRIES.name, {**entry, **_ARRIVED}) for entry in change_set.entries]
@@ -176,6 +182,7 @@ def apply_write(change_set: ChangeSet) -> Write:
         transaction.give_up_keys(puts)
         for put in puts:
             stored = transaction.stored(put.table, put.record_id)
+            held[put.table.name, put.record_id] = 0 if stored is None else stored[1]
             if stored is None or stored[1] < put.values[0]:
                 transaction.put(put, stored)
         for entry in entries:
@@ -226,9 +233,15 @@ def _noted(mark: DeliveryMark) -> Record:
     }
 
 
-def _fields_of(error: sqlite3.IntegrityError) -> tuple[str, ...]:
-    """The fields in SQLite's message, such as "UNIQUE constraint failed: tasks.externalKey"."""
+def _require_written(cursor: sqlite3.Cursor, table: Table) -> None:
+    if cursor.rowcount == 0:
+        raise RuleBroken(f"The file dropped the record without an error: look for a trigger on {table.name}.")
+
+
+def _rejection_of(error: sqlite3.IntegrityError) -> AlreadyExists | RuleBroken:
+    """The error for SQLite's message, such as "UNIQUE constraint failed: tasks.externalKey". It names no values."""
     _, found, columns = str(error).partition("UNIQUE constraint failed: ")
-    if not found:
-        raise error
-    return tuple(column.partition(".")[2] for column in columns.split(", "))
+    fields = tuple(column.partition(".")[2] for column in columns.split(", "))
+    if found and all(fields):
+        return AlreadyExists(fields=fields)
+    return RuleBroken(f"The file rejects the record: {error} ({error.sqlite_errorname}).")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Put, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -57,7 +57,7 @@ class ObservedStore(WrappedStore):
     def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
 
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Rejection | None]]:
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:
         collection = _collection_of(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
         return self._timed("apply", collection, self._inner.apply(change_sets))
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from adapters.ownership.stamps import AppliedStamps
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
@@ -128,7 +128,7 @@ class OwnedTarget(WrappedStore):
             await self._guard.leave()
         await super().close()
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         if not self._is_admitted:
             raise StoreUnavailable("The target was not compared with the source yet.")
         try:

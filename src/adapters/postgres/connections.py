@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import FeatureNotSupported
+from psycopg.errors import FeatureNotSupported, ReadOnlySqlTransaction
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
@@ -45,6 +45,9 @@ class Bounds:
     pool_max: int
     connect_timeout_ms: int
     statement_timeout_ms: int
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS
+    is_opened_early: bool = True
+    """Whether a connection is made when the pool opens, and kept; otherwise only when one is needed."""
 
 
 def conninfo_of(url: str, bounds: Bounds) -> str:
@@ -52,7 +55,7 @@ def conninfo_of(url: str, bounds: Bounds) -> str:
     given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
     settings = {
         "statement_timeout": bounds.statement_timeout_ms,
-        "lock_timeout": min(LOCK_TIMEOUT_MS, bounds.statement_timeout_ms),
+        "lock_timeout": min(bounds.lock_timeout_ms, bounds.statement_timeout_ms),
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
         "timezone": "UTC",
     }
@@ -98,16 +101,17 @@ class Connections:
         """Makes the first connection, so that a wrong address fails at once. Harmless when open already."""
         if self._pool is not None:
             return
-        with translated():
-            async with asyncio.timeout(self._connect_seconds):
-                first = await FailFastConnection.connect(self._conninfo, autocommit=True)
-        await first.close()
+        if self._bounds.is_opened_early:
+            with translated():
+                async with asyncio.timeout(self._connect_seconds):
+                    first = await FailFastConnection.connect(self._conninfo, autocommit=True)
+            await first.close()
         self._pool = AsyncConnectionPool(
             self._conninfo,
             connection_class=FailFastConnection,
             kwargs={"autocommit": True},
             configure=_configure,
-            min_size=1,
+            min_size=1 if self._bounds.is_opened_early else 0,
             max_size=self._bounds.pool_max,
             timeout=self._connect_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
@@ -166,19 +170,29 @@ class Connections:
                 return cursor.rowcount
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Transaction"]:
-        """A transaction for several statements."""
+    async def transaction(self, *, is_rehearsal: bool = False) -> AsyncIterator["Transaction"]:
+        """A transaction for several statements; a rehearsal is rolled back at the end."""
         with translated():
             async with (
                 asyncio.timeout(self._answer_seconds),
                 self._held() as connection,
-                connection.transaction(),
+                connection.transaction(force_rollback=is_rehearsal),
             ):
                 yield Transaction(connection)
 
     async def ping(self) -> None:
         """Returns if the server answers now."""
         await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+
+    async def ping_anew(self) -> None:
+        """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
+        with translated():
+            async with asyncio.timeout(PING_TIMEOUT_MS / 1_000):
+                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
+                try:
+                    await connection.execute("SELECT 1")
+                finally:
+                    await connection.close()
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[FailFastConnection]:
@@ -190,6 +204,11 @@ class Connections:
             connection = await self._live_connection(pool)
             try:
                 yield connection
+            except ReadOnlySqlTransaction:
+                # A session keeps its settings: a new one finds out whether the server is still read-only.
+                await connection.close()
+                await pool.putconn(connection)
+                raise
             except BaseException:
                 # The caller may be cancelled again while the connection returns to the pool.
                 await asyncio.shield(pool.putconn(connection))

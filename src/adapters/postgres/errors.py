@@ -2,10 +2,14 @@
 
 caused by the record ..... AlreadyExists (with the fields), RuleBroken
 concurrent writers ....... Contention: try again; nothing was changed
+the database as it is .... Refused: it answers, and does not do this
 everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
                                ConnectionBroken where that is known at once
+
+What an error means for a mirrored change set is decided in `classification`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +23,7 @@ from adapters.postgres.rows import Unstorable
 from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
 from adapters.records.record_store import SchemaMissing
-from adapters.records.specs import AUDIT_LOGS
+from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
 
@@ -35,15 +39,44 @@ class ConnectionBroken(AnswerLost):
     """PostgreSQL cannot be reached, or the connection to it broke."""
 
 
+class Refused(StoreUnavailable):
+    """PostgreSQL answers, but something in the database does not allow this; its log says what."""
+
+
 class TookTooLong(StoreUnavailable):
     """The store ended a statement that took too long; nothing was changed."""
 
+
+OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
+"""How the SQLSTATE begins with which a server says that it takes no connections, or no writes at all."""
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
 NUL_MESSAGE = "A text contains the NUL character."
 LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
+_RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
+
+_NO_CONNECTION: tuple[tuple[str, str], ...] = (
+    ("not permitted to log in", "The role may not log in; allow it: ALTER ROLE … LOGIN."),
+    ("password authentication failed", "The server rejects the role or its password; correct POSTGRES_URL."),
+    ("no password supplied", "The server requires a password; add it to POSTGRES_URL."),
+    ("pg_hba.conf", "The server does not accept this role from this host; see its pg_hba.conf."),
+    ("role .* does not exist", "The role does not exist; correct POSTGRES_URL or create the role."),
+    ("permission denied for database", "The role may not connect to the database; grant it CONNECT."),
+    (
+        "database .* does not exist",
+        "The database does not exist; correct POSTGRES_URL or create the database.",
+    ),
+    (
+        "not currently accepting connections",
+        "The database accepts no connections (ALLOW_CONNECTIONS is false).",
+    ),
+    ("too many connections|too many clients|reserved for", "The server or the role has no connections left."),
+    ("starting up|not yet accepting|recovery mode", "The server is starting."),
+    ("shutting down", "The server is shutting down."),
+)
+"""Why no connection can be made: what the server says (PostgreSQL gives no SQLSTATE here), and what we say."""
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.SerializationFailure, Contention),
@@ -100,8 +133,15 @@ def translation_of(error: Exception) -> TandemError:
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return meaning()
+    return _refused(error)
+
+
+def _refused(error: Exception) -> StoreUnavailable:
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
-    return StoreUnavailable()
+    state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, driver.ReadOnlySqlTransaction):
+        return StoreUnavailable("PostgreSQL is read-only; set default_transaction_read_only to off.")
+    return StoreUnavailable() if state.startswith(OUTAGE_STATES) else Refused()
 
 
 def _violated(error: driver.IntegrityError) -> TandemError | None:
@@ -114,6 +154,10 @@ def _violated(error: driver.IntegrityError) -> TandemError | None:
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
+    words = str(error)
+    for pattern, meaning in _NO_CONNECTION:
+        if re.search(pattern, words):
+            return ConnectionBroken(meaning)
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return StoreUnavailable("No connection to PostgreSQL became free in time.")
     return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken()
@@ -125,8 +169,10 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
         return AlreadyExists(fields=_UNIQUE_KEYS[constraint].fields)
     if constraint == _ENTRY_ID:
         return AlreadyExists(fields=(ID,))
-    # Another writer created the record after its version was read; the next attempt reads it.
-    return Contention()
+    if constraint in _RECORD_IDS:
+        # Another writer created the record after its version was read; the next attempt reads it.
+        return Contention()
+    return AlreadyExists(f"Another record holds a value that must be unique in the database ({constraint}).")
 
 
 def _unfit(error: driver.CheckViolation) -> RuleBroken:

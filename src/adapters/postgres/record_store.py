@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.lane_rows import PostgresLanes
@@ -16,10 +18,11 @@ from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Admission, Applied, Positions
+from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
 from adapters.records.relevance import found_by_relevance
@@ -32,6 +35,8 @@ HEAD = max(path.name.partition("_")[0] for path in MIGRATIONS.glob("[0-9]*.py"))
 """The revision that this program needs: the number of the newest migration, with which its file name begins. Alembic
 takes half a second to load, so only a test asks it for this number.
 """
+APPLY_LOCK_TIMEOUT_MS = 100
+"""How long a mirrored change set waits for a lock. Other appliers hold theirs for some milliseconds."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
@@ -56,17 +61,22 @@ class PostgresRecordStore:
         )
         self.url = url
         self._connections = Connections(url, bounds)
+        # Mirrored change sets must not wait for a lock on one record while others could be stored.
+        impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
+        self._applying = Connections(url, impatient)
         self._lanes = PostgresLanes(self._connections)
-        self._slots = LaneSlots(self._lanes, slots_max=pool_max)
+        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._source = SourceWrites(self._connections, self._slots)
-        self._target = TargetWrites(self._connections, self._slots)
+        self._target = TargetWrites(self._applying, self._slots)
 
     async def open(self) -> None:
         await self._connections.open()
         await require_usable(self._connections)
+        await self._applying.open()
 
     async def close(self) -> None:
         await self._slots.close()
+        await self._applying.close()
         await self._connections.close()
 
     async def prepare(self) -> None:
@@ -133,10 +143,26 @@ class PostgresRecordStore:
         rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
         return list(map(FORMS[collection].record, rows))
 
+    async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
+        """See Upgradable: a row is old if its search tokens follow an earlier rule."""
+        from adapters.postgres.stored_words import formats_of  # noqa: PLC0415 - as above
+
+        return await formats_of(
+            self._connections, collection, await self.scan(collection, after=after, limit=limit)
+        )
+
+    async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
+        """See Upgradable."""
+        from adapters.postgres.stored_words import rewrite_words  # noqa: PLC0415 - as above
+
+        return await rewrite_words(
+            self._connections, collection, (await self.fetch(collection, ids)).values()
+        )
+
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         return await self._source.commit(change_set)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         return (await self._target.apply(change_sets)).outcomes
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:

@@ -154,15 +154,17 @@ def mirror_one(collection: str, *, has_lane: bool, has_seen: bool) -> str:
     """One put where it is newer and one entry where it is new, in one statement.
 
     Parameters: the lane and its number, the lane and number that were seen; then both rows.
+    Its row count is the number of rows that were written, so that no outcome has to be assumed.
     """
     form = FORMS[collection]
     put = (
         f"{_insert_into(form)} VALUES ({_parameters(form, NOW)})"
         f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+        " RETURNING 1"
     )
     values = _list(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
-    entry = f"{_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
-    statement = f"WITH put AS ({put}) {entry}"
+    entry = f"{_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING RETURNING 1"
+    statement = f"WITH put AS ({put}), entry AS ({entry}) SELECT 1 FROM put UNION ALL SELECT 1 FROM entry"
     return numbered(laned(statement, arrival_parts(has_lane=has_lane, has_seen=has_seen)))
 
 
@@ -179,17 +181,16 @@ def mirror_many(collections: tuple[str, ...], *, has_lane: bool, has_seen: bool)
     """The newest given state of every record where it is newer, and every new entry, in one statement.
 
     One JSON parameter for each collection, by its name, and one for the entries; those of `arrival_parameters`.
+    Returns how many rows were written.
     """
-    parts = [f"{_quoted(f'put_{name}')} AS ({_mirror_rows(FORMS[name], named=name)})" for name in collections]
-    identity = f'given."{ID}"'
-    values = _list(map(_mirrored_value, _ENTRIES.columns))
-    entries = (
-        f"{_insert_into(_ENTRIES)} SELECT DISTINCT ON ({identity}) {values}"
-        f" FROM {_given(_ENTRIES, named=ENTRIES_PARAMETER)} ORDER BY {identity}"
-        f" ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    parts = {f"put_{name}": _mirror_rows(FORMS[name], named=name) for name in collections}
+    parts["entry"] = _mirror_entries(named=ENTRIES_PARAMETER)
+    written = " + ".join(f"(SELECT count(*) FROM {_quoted(name)})" for name in parts)
+    named = _list(f"{_quoted(name)} AS ({part} RETURNING 1)" for name, part in parts.items())
+    return laned(
+        f"WITH {named} SELECT {written}",
+        arrival_parts(has_lane=has_lane, has_seen=has_seen, is_named=True),
     )
-    statement = f"WITH {_list(parts)} {entries}" if parts else entries
-    return laned(statement, arrival_parts(has_lane=has_lane, has_seen=has_seen, is_named=True))
 
 
 def _mirror_rows(form: RowForm, *, named: str) -> str:
@@ -201,9 +202,54 @@ def _mirror_rows(form: RowForm, *, named: str) -> str:
     )
 
 
+def _mirror_entries(*, named: str) -> str:
+    identity = f'given."{ID}"'
+    values = _list(map(_mirrored_value, _ENTRIES.columns))
+    return (
+        f"{_insert_into(_ENTRIES)} SELECT DISTINCT ON ({identity}) {values} FROM {_given(_ENTRIES, named=named)}"
+        f" ORDER BY {identity} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    )
+
+
 def _mirrored_value(column: RowColumn) -> str:
     return _ARRIVED.get(column.key, f"given.{_quoted(column.key)}")
 
+
+VERSIONS_OF = {
+    name: f"SELECT {KEY_COLUMN}, version FROM {form.table} WHERE {KEY_COLUMN} = ANY(%(ids)s)"
+    for name, form in FORMS.items()
+}
+"""The versions that are stored, to read back what became of puts and entries that a statement did not write."""
+
+UNLOCKED_ROWS = {
+    name: f"SELECT {KEY_COLUMN} FROM {form.table} WHERE {KEY_COLUMN} = ANY(%(ids)s) FOR UPDATE SKIP LOCKED"
+    for name, form in FORMS.items()
+}
+"""Those of the rows that no other session has locked."""
+
+MIRROR_ROWS = {
+    name: _mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows")
+    for name, form in FORMS.items()
+}
+"""The part of `mirror_many` for one table. Without rows it shows whether the table can be written to at all."""
+
+REWRITE_ONE = {
+    name: f"{_insert_into(form)} SELECT {_list(map(_quoted, _written(form)))} FROM (SELECT * FROM {form.table}"
+    f" ORDER BY {KEY_COLUMN} DESC LIMIT 1 FOR UPDATE SKIP LOCKED) AS kept ON CONFLICT ({KEY_COLUMN}) DO "
+    + ("NOTHING" if form is _ENTRIES else f"UPDATE SET {_assignments(form)}")
+    for name, form in FORMS.items()
+}
+"""Writes a row that the table holds once more, as it is. Rolled back; it shows whether the table rejects any row."""
+
+TABLE_OF_FILE = """
+    SELECT coalesce(toasted.relname, indexed.relname, named.relname)
+    FROM pg_class AS named
+    LEFT JOIN pg_index ON pg_index.indexrelid = named.oid
+    LEFT JOIN pg_class AS indexed ON indexed.oid = pg_index.indrelid
+    LEFT JOIN pg_class AS toasted ON toasted.reltoastrelid = coalesce(indexed.oid, named.oid)
+    WHERE named.relfilenode = %s
+"""
+"""The table to which a file belongs, also the file of an index or of long values."""
 
 MARK = f"""
     WITH given AS MATERIALIZED (

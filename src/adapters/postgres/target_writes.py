@@ -1,37 +1,41 @@
 """Applying change sets where this store is the target: idempotent, in any order, one statement for many."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
 from adapters.postgres.connections import Connections
-from adapters.postgres.contention import retried
-from adapters.postgres.errors import AnswerLost, ConnectionBroken, TookTooLong, translated
+from adapters.postgres.contention import ATTEMPTS_MAX
+from adapters.postgres.errors import translated
 from adapters.postgres.lane_rows import lane_values
 from adapters.postgres.lane_statements import arrival_parameters
+from adapters.postgres.obstacles import ObstacleSearch, locked_row
 from adapters.postgres.rows import FORMS, encoded_rows
 from adapters.postgres.statements import (
     ENTRIES_PARAMETER,
     MIRRORED_ENTRY_AT,
     RELEASE,
+    VERSIONS_OF,
     mirror_many,
     mirror_one,
 )
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection, superseded
 from adapters.records.lane_slots import LaneSlots, Slot
-from adapters.records.lanes import Applied, seen_in
+from adapters.records.lanes import Applied, LaneLost, seen_in
 from adapters.records.record import Record
-from adapters.records.record_store import REASON_LENGTH_MAX
-from adapters.records.specs import AUDIT_LOGS
-from domain.errors import AlreadyExists, RuleBroken
+from adapters.records.specs import AUDIT_LOGS, SPECS
+from domain.errors import AlreadyExists, RuleBroken, TandemError
 
 STATEMENT_ROWS_MAX = 1_000
 """Rows in one statement, unless a single change set has more."""
 STATEMENT_BYTES_MAX = 1_048_576
 """About how many bytes are in one statement, unless a single change set has more: building search vectors is slow."""
 
+LOST_REASON = "The server closed the connection on it, twice, and answers other requests."
+
 Statement = tuple[str, dict[str, Any]]
-Write = Callable[[Sequence[ChangeSet], Slot | None], Awaitable[None]]
+Versions = dict[tuple[str, str], int]
 
 
 class TargetWrites:
@@ -40,67 +44,126 @@ class TargetWrites:
     def __init__(self, connections: Connections, slots: LaneSlots) -> None:
         self._connections = connections
         self._slots = slots
+        self._search = ObstacleSearch(connections)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
-        """See LanedStore.apply_by_lane. Raises AlreadyExists or RuleBroken for one of several, without saying which."""
+        """See LanedStore.apply_by_lane. Raises PartRejected for one of several, without saying which."""
+        outcomes: list[ApplyOutcome] = []
         async with self._slots.held() as slot:
             if len(change_sets) == 1:
-                outcomes: list[Rejection | None] = [await self._apply_alone(change_sets[0], slot)]
+                outcomes = [await self._apply_alone(change_sets[0], slot)]
             else:
-                outcomes = [None] * len(change_sets)
                 for part in _parts(change_sets):
-                    await self._in_time(self._write, part, slot)
+                    outcomes += await self._apply_together(part, slot)
             return Applied(outcomes, None if slot is None else slot.stamp)
 
-    async def _apply_alone(self, change_set: ChangeSet, slot: Slot | None) -> Rejection | None:
-        try:
+    async def _apply_together(self, part: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
+        """One statement for all that no obstacle blocks."""
+        outcomes: list[ApplyOutcome] = [None] * len(part)
+        places = list(range(len(part)))
+        for _ in range(ATTEMPTS_MAX):
+            sent = [part[place] for place in places]
             try:
-                await self._in_time(self._write, [change_set], slot)
-            except AlreadyExists:
-                # Records of one change set may swap their unique values, so replaced rows are deleted first.
-                if len(change_set.puts) == 1:
-                    raise
-                await self._in_time(self._write_released, [change_set], slot)
-        except (AlreadyExists, RuleBroken) as fault:
-            return Rejection(_reason(fault))
-        return None
+                written = await self._write(sent, slot)
+            except TandemError as error:
+                meaning = await self._meaning(error, slot)
+                if _is_certain(error, meaning):
+                    raise PartRejected from error
+                obstacles = await self._search.after(error, sent)
+                blocked = {place: obstacles.before(part[place]) for place in places}
+                outcomes = [blocked.get(place) or outcome for place, outcome in enumerate(outcomes)]
+                places = [place for place in places if blocked[place] is None]
+                if len(places) == len(sent) and meaning is not Meaning.LOCK:
+                    raise PartRejected from error
+            else:
+                for place, outcome in zip(places, written, strict=True):
+                    outcomes[place] = outcome
+                return outcomes
+        raise PartRejected
 
-    async def _in_time(self, write: Write, change_sets: Sequence[ChangeSet], slot: Slot | None) -> None:
-        """Writes. A timeout while the server answers a ping is a rejection and no outage."""
+    async def _apply_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
+        error: TandemError
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await self._write_alone(change_set, slot)
+            except TandemError as failure:
+                error = failure
+            meaning = await self._meaning(error, slot)
+            if _is_certain(error, meaning):
+                break
+            blocked = (await self._search.after(error, [change_set])).before(change_set)
+            if blocked is not None:
+                return blocked
+            if meaning is not Meaning.LOCK:
+                break
+        return self._outcome_of(error, change_set)
+
+    def _outcome_of(self, error: TandemError, change_set: ChangeSet) -> ApplyOutcome:
+        """The outcome of a change set that is alone, and that no obstacle blocks."""
+        match meaning_of(error):
+            case Meaning.LOCK if change_set.puts:
+                put = change_set.puts[0]
+                return locked_row(put.collection, put.record_id)
+            case Meaning.LOST:
+                return Rejection(LOST_REASON)
+            case Meaning.SLOW | Meaning.SILENT:
+                limit_ms = self._connections.statement_timeout_ms
+                return Rejection(f"It takes longer than {limit_ms} ms to store.", sqlstate=state_of(error))
+            case _:
+                return rejection_of(error, change_set)
+
+    async def _meaning(self, error: TandemError, slot: Slot | None) -> Meaning:
+        """What an error means. Raises StoreUnavailable, with the cause that a new connection meets, for an outage."""
+        if isinstance(error, LaneLost):
+            raise error
+        meaning = meaning_of(error)
+        if slot is not None and meaning in (Meaning.LOST, Meaning.SILENT):
+            # The statement may have been executed.
+            self._slots.end(slot)
+        if meaning in (Meaning.LOST, Meaning.SILENT, Meaning.OUTAGE):
+            await self._connections.ping_anew()
+        if meaning is Meaning.OUTAGE:
+            raise error
+        return meaning
+
+    async def _write_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
-            await retried(lambda: write(change_sets, slot))
-            if slot is not None:
-                slot.advance()
-        except ConnectionBroken:
-            raise
-        except (TookTooLong, AnswerLost) as slow:
-            if slot is not None:
-                self._slots.end(slot)
-            await self._connections.ping()
-            limit_ms = self._connections.statement_timeout_ms
-            raise RuleBroken(f"It takes longer than {limit_ms} ms to store.") from slow
+            (outcome,) = await self._write([change_set], slot)
+        except AlreadyExists:
+            # Records of one change set may swap their unique values, so replaced rows are deleted first.
+            if len(change_set.puts) == 1:
+                raise
+            (outcome,) = await self._write_released([change_set], slot)
+        return outcome
 
-    async def _write(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> None:
+    async def _write(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
+        """Stores all in one statement, and reads back what became of them where it did not write every row."""
         if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
-            await self._write_one(change_sets[0], slot)
-            return
-        with translated():
-            statement, parameters = _mirror_statement(change_sets, slot)
-        await self._connections.run(statement, parameters)
+            written, expected = await self._write_one(change_sets[0], slot), 2
+        else:
+            with translated():
+                statement, parameters = _mirror_statement(change_sets, slot)
+            answer = await self._connections.run(statement, parameters)
+            ((written,),) = await answer.fetchall()
+            expected = _rows_in(change_sets)
+        if slot is not None:
+            slot.advance()
+        return [None] * len(change_sets) if written == expected else await self._read_back(change_sets)
 
-    async def _write_one(self, change_set: ChangeSet, slot: Slot | None) -> None:
+    async def _write_one(self, change_set: ChangeSet, slot: Slot | None) -> int:
         (put,), (entry,) = change_set.puts, change_set.entries
         with translated():
             entry_values = FORMS[AUDIT_LOGS.collection].values(entry)
-            values = lane_values(slot)
-            seen = seen_in([change_set])
-            values += [str(value) for lane_and_number in seen.items() for value in lane_and_number]
-            values += FORMS[put.collection].values(put.record)
+            put_values = FORMS[put.collection].values(put.record)
+        seen = seen_in([change_set])
+        values = [*lane_values(slot), *(str(value) for row in seen.items() for value in row), *put_values]
         values += [entry_values[place] for place in MIRRORED_ENTRY_AT]
         statement = mirror_one(put.collection, has_lane=slot is not None, has_seen=bool(seen))
-        await self._connections.change(statement, values)
+        return await self._connections.change(statement, values)
 
-    async def _write_released(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> None:
+    async def _write_released(
+        self, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> list[ApplyOutcome]:
         with translated():
             statement, parameters = _mirror_statement(change_sets, slot)
         async with self._connections.transaction() as transaction:
@@ -108,6 +171,58 @@ class TargetWrites:
                 if collection in RELEASE:
                     await transaction.run(RELEASE[collection], {"rows": rows})
             await transaction.run(statement, parameters)
+        if slot is not None:
+            slot.advance()
+        return await self._read_back(change_sets)
+
+    async def _read_back(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        """The outcome of each change set, from the versions and entries that the store holds now."""
+        ids: dict[str, list[str]] = defaultdict(list)
+        for change_set in change_sets:
+            for collection, record_id in change_set.touched():
+                ids[collection].append(record_id)
+            ids[AUDIT_LOGS.collection] += change_set.entry_ids
+        held: Versions = {}
+        for collection, wanted in ids.items():
+            answer = await self._connections.run(VERSIONS_OF[collection], {"ids": wanted})
+            held.update({(collection, id_): version for id_, version in await answer.fetchall()})
+        return [_outcome_in(held, change_set) for change_set in change_sets]
+
+
+def _outcome_in(held: Versions, change_set: ChangeSet) -> ApplyOutcome:
+    for put in change_set.puts:
+        version = held.get((put.collection, put.record_id), 0)
+        if version < put.version:
+            return _swallowed(put, version)
+    if any((AUDIT_LOGS.collection, entry_id) not in held for entry_id in change_set.entry_ids):
+        reason = "The database dropped its audit entry without an error: look for a trigger."
+        return Rejection(reason, table=AUDIT_LOGS.table)
+    return superseded(change_set, held)
+
+
+def _swallowed(put: Put, version: int) -> Rejection:
+    """The outcome where nothing was stored although nothing newer is there, as a trigger does that returns NULL."""
+    table = SPECS[put.collection].table
+    state = f"still holds version {version}" if version else "does not hold the record"
+    reason = (
+        f"The database dropped version {put.version} without an error and {state}: "
+        f"look for a trigger on {table}."
+    )
+    return Rejection(reason, table=table)
+
+
+def _is_certain(error: TandemError, meaning: Meaning) -> bool:
+    """Whether no obstacle has to be looked for: the connection was lost, no answer came, the value cannot be sent, or
+    the record breaks a rule that the tables of every installation have.
+    """
+    is_own_rule = isinstance(error, AlreadyExists | RuleBroken) and bool(error.violations)
+    return meaning in (Meaning.LOST, Meaning.SILENT) or state_of(error) is None or is_own_rule
+
+
+def _rows_in(change_sets: Sequence[ChangeSet]) -> int:
+    records = {key for change_set in change_sets for key in change_set.touched()}
+    entries = {id_ for change_set in change_sets for id_ in change_set.entry_ids}
+    return len(records) + len(entries)
 
 
 def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
@@ -139,10 +254,4 @@ def _mirror_statement(change_sets: Sequence[ChangeSet], slot: Slot | None) -> St
     parameters[ENTRIES_PARAMETER] = encoded_rows(AUDIT_LOGS.collection, entries)
     seen = seen_in(change_sets)
     parameters |= arrival_parameters(None if slot is None else slot.next, seen)
-    statement = mirror_many(tuple(sorted(groups)), has_lane=slot is not None, has_seen=bool(seen))
-    return statement, parameters
-
-
-def _reason(error: AlreadyExists | RuleBroken) -> str:
-    fields = f" ({', '.join(error.fields)})" if isinstance(error, AlreadyExists) else ""
-    return f"{error.message}{fields}"[:REASON_LENGTH_MAX]
+    return mirror_many(tuple(sorted(groups)), has_lane=slot is not None, has_seen=bool(seen)), parameters

@@ -1,6 +1,6 @@
 """The writes that one use case commits and that the mirror carries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,8 @@ LANE, LANE_NUMBER = "lane", "laneNumber"
 """The fields of an entry that hold the stamp of its commit; mirrored."""
 SYNC_LANE, SYNC_NUMBER = "syncLane", "syncNumber"
 """The fields of an entry that hold the stamp of the apply that brought it to the target."""
+VERSION_KEY = ("collection", "entityId", "version")
+"""The unique key of entries by which a fork is found: one version with two entries."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -119,6 +121,57 @@ class DeliveryMark:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a store that answers rejects a change set because of its records, in words that are safe to show."""
+    """Why a store that answers rejects a change set because of its records, in words that are safe to show.
+
+    The other fields are the server's own words for it, as far as it names them: never values.
+    """
 
     reason: str
+    sqlstate: str | None = None
+    constraint: str | None = None
+    table: str | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a store that answers accepts nothing for a table at present, or for one record whose row is locked.
+
+    Nothing is wrong with the data, so the same change set is accepted once the obstacle is gone. `place` is the table
+    in the store's own terms.
+    """
+
+    collection: str
+    place: str
+    cause: str
+    sqlstate: str | None = None
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The store already held higher versions of these records, so their puts changed nothing; the rest is stored.
+
+    `versions` holds the version that is stored, by (collection, id). That is how a late replay ends; a version above
+    the source's own is a difference, which only somebody who knows the source can tell.
+    """
+
+    versions: tuple[tuple[tuple[str, str], int], ...]
+
+
+ApplyOutcome = Superseded | Rejection | Blocked | None
+"""What became of a change set: None once all of it is durable in the store, also if it was there before."""
+
+
+def taken_reason(fields: Sequence[str]) -> str:
+    """The reason for the rejection of a value that another record has, from the fields of the unique key."""
+    if tuple(fields) == VERSION_KEY:
+        return "Another entry exists for this version of the record: the two stores have diverged (a fork)."
+    return f"Another record holds the same value of {', '.join(fields) or 'an id'}."
+
+
+def superseded(change_set: ChangeSet, held: Mapping[tuple[str, str], int]) -> Superseded | None:
+    """The outcome of a change set that was stored where it is newer; `held` has the versions from before or after."""
+    versions = {(put.collection, put.record_id): put.version for put in change_set.puts}
+    newer = tuple((key, held[key]) for key, version in versions.items() if held.get(key, 0) > version)
+    return Superseded(newer) if newer else None

@@ -52,10 +52,14 @@ class LaneRows(Protocol):
 
 
 class LaneSlots:
-    """Gives each write a lane of its own. A lane is never used again after a doubt about its number."""
+    """Gives each write a lane of its own. A lane is never used again after a doubt about its number.
 
-    def __init__(self, rows: LaneRows, *, slots_max: int) -> None:
+    Errors of the kinds `definite` say that nothing was stored, besides those of the port that say so.
+    """
+
+    def __init__(self, rows: LaneRows, *, slots_max: int, definite: tuple[type[Exception], ...] = ()) -> None:
         self._rows = rows
+        self._definite = definite
         self._free: list[Slot] = []
         self._permits = asyncio.Semaphore(slots_max)
         self._admission: Admission | None = None
@@ -98,7 +102,7 @@ class LaneSlots:
             self._admission = None
             raise
         except BaseException as error:
-            if slot is not None and not _is_definite(error):
+            if slot is not None and not (_is_definite(error) or isinstance(error, self._definite)):
                 self.end(slot)
             raise
         finally:

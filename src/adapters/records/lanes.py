@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adapters.records.change_set import LANE, LANE_NUMBER, ChangeSet, LaneStamp, Rejection
+from adapters.records.change_set import LANE, LANE_NUMBER, ApplyOutcome, ChangeSet, LaneStamp
 from adapters.records.record_store import RecordStore
 from domain.errors import StoreUnavailable
 
@@ -109,7 +109,7 @@ class Applied:
     little earlier than it is.
     """
 
-    outcomes: list[Rejection | None]
+    outcomes: list[ApplyOutcome]
     stamp: LaneStamp | None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from domain.errors import StoreUnavailable
@@ -80,14 +80,19 @@ class RecordStore(Protocol):
         """
         ...
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Mirrors resulting states: each put is stored where the stored version is lower, each entry where it is new.
 
         Idempotent and independent of order; expected versions are ignored. Each change set is atomic, and each has its
-        own outcome: None once it is durable here (or superseded), or a Rejection because of its own records, which does
-        not affect the others. Entries arrive with sync status SYNCED. A store that writes several in one statement may
-        raise AlreadyExists or RuleBroken instead where it rejects one of several; any part of them may be stored then,
-        and the caller isolates the rejected one (adapters.dual_write.isolation).
+        own outcome, read from the store and not assumed: None once it is durable here, Superseded where the store holds
+        higher versions, a Rejection because of its own records (also where another entry exists for the same version,
+        or where the store dropped a write without an error), or Blocked. None of them affects the others. Entries
+        arrive with sync status SYNCED.
+
+        Raises StoreUnavailable only for an outage: the store cannot be reached, also not by a new connection, or says
+        that it takes no writes at all. A store that writes several in one statement may raise any other error where it
+        rejects one of several; any part of them may be stored then, and the caller isolates the rejected one
+        (adapters.dual_write.isolation).
         """
         ...
 

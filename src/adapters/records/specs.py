@@ -9,11 +9,21 @@ from typing import Any, Generic, TypeVar
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, fields_of
 from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
-from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
+from adapters.records.record import (
+    IS_DELETED,
+    CorruptRecord,
+    Record,
+    RecordMapping,
+    is_tombstone,
+    mapping_of,
+)
 from adapters.records.record_schema import RecordSchema
+from adapters.records.words import tokens_of
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import AuditEntry, SyncStatus
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.role import Role
 from domain.session import Session
@@ -82,7 +92,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSpec(Generic[E]):
-    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored.
+    """How one entity is stored. `text_fields` are searched by word, and `number_field` as #17. Local collections are
+    never mirrored.
 
     `list_orders` are fields by which lists of live records are sorted although no index leads there; only the embedded
     store builds an index for each of them today. `legacy_names` are field names of documents from elsewhere.
@@ -97,6 +108,7 @@ class RecordSpec(Generic[E]):
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
+    number_field: str | None = None
     list_orders: tuple[str, ...] = ()
     legacy_names: tuple[str, ...] = ()
     is_local: bool = False
@@ -115,6 +127,21 @@ class RecordSpec(Generic[E]):
             if upgraded is record:
                 raise
             return self.mapping.from_record(upgraded)
+
+    def texts(self, record: Record) -> list[str]:
+        """The searched texts of a record, the one that leads first."""
+        return [text if isinstance(text := record.get(name), str) else "" for name in self.text_fields]
+
+    def number(self, record: Record) -> int | None:
+        """The display number of a record."""
+        number = record.get(self.number_field) if self.number_field else None
+        return number if type(number) is int else None
+
+    def tokens(self, record: Record) -> list[str]:
+        """The distinct tokens under which a search finds the record; see `words`."""
+        if not self.text_fields or is_tombstone(record):
+            return []
+        return tokens_of(self.texts(record), self.number(record))
 
     def field(self, name: str) -> Field:
         """The field with this record name. Raises KeyError: questions about unknown fields are programming errors."""
@@ -181,6 +208,10 @@ def _spec(
 
 def _till(details: Any) -> Any:
     return details.get("deferredTill") if isinstance(details, dict) else None
+
+
+def _name_key(name: Any) -> Any:
+    return name_key(name) if isinstance(name, str) else None
 
 
 _ACTIVE = (LegacyField("isActive", IS_DELETED, not_), LegacyField("is_active", IS_DELETED, not_))
@@ -261,6 +292,7 @@ TASKS = _spec(
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
+    number_field="displayId",
     list_orders=("updatedAt", "dueAt", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
 )
@@ -295,12 +327,14 @@ WATCHLISTS = _spec(
 LABELS = _spec(
     Label,
     "labels",
-    unique_keys=(UniqueKey("labels_name", ("name",), live_only=True),),
+    unique_keys=(UniqueKey("labels_name", ("nameKey",), live_only=True),),
     indexes=(
         Index("labels_created", ("createdAt",), Scope.LIVE),
         Index("labels_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("name",),
+    # Older labels have no key yet. Two of them with the same one both stay, and the second stays in its old form.
+    legacy_fields=(LegacyField("name", "nameKey", _name_key),),
 )
 
 SESSIONS = _spec(
@@ -309,6 +343,16 @@ SESSIONS = _spec(
     indexes=(
         Index("sessions_user", ("userId", "createdAt")),
         Index("sessions_expires", ("expiresAt",)),
+    ),
+)
+
+API_TOKENS = _spec(
+    ApiToken,
+    "api_tokens",
+    indexes=(
+        Index("api_tokens_user", ("userId", "createdAt"), Scope.LIVE),
+        Index("api_tokens_expires", ("expiresAt",), Scope.LIVE),
+        Index("api_tokens_deleted", ("deletedAt",), Scope.TRASH),
     ),
 )
 
@@ -333,6 +377,7 @@ CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
     USERS,
     SESSIONS,
+    API_TOKENS,
     ROLES,
     TEAMS,
     TEAM_MEMBERS,

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -54,7 +54,7 @@ class WrappedStore:
     def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._inner.commit(change_set)
 
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[Rejection | None]]:
+    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:
         return self._inner.apply(change_sets)
 
     def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:

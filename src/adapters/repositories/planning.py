@@ -25,6 +25,7 @@ from application.paging import Page, PageRequest
 from application.ports.repositories import Audience, ProjectFilter, TaskFilter
 from domain.entity import Stamp
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.task import Task
 from domain.timeline import Timeline
@@ -171,6 +172,7 @@ class StoredLabels(StoredRepository[Label]):
         return await self._page([HasWords(text)] if text else [], page, deleted=deleted)
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        distinct = tuple(dict.fromkeys(names))
-        labels = await self._all(OneOf("name", distinct), LIVE) if distinct else []
-        return {label.name: label for label in labels}
+        keys = {name: name_key(name) for name in names}
+        labels = await self._all(OneOf("nameKey", tuple(dict.fromkeys(keys.values()))), LIVE) if keys else []
+        by_key = {label.name_key: label for label in labels}
+        return {name: by_key[key] for name, key in keys.items() if key in by_key}

@@ -84,7 +84,9 @@ class RetentionStatus:
 
 @dataclass(frozen=True, slots=True)
 class PurgeExpired:
-    """Purges entities that were deleted more than `retention_days` ago, and expired sessions."""
+    """Purges entities that were deleted more than `retention_days` ago, API tokens that ended as long ago, and expired
+    sessions.
+    """
 
     begin: Begin
     clock: Clock
@@ -109,6 +111,17 @@ class PurgeExpired:
         await sweep.go_through(
             lambda work, page: work.sessions.over_before(stamp.at, page),
             gather_sessions,
+            together=PAGE_MAX,
+            sort="expiresAt",
+        )
+        await sweep.go_through(
+            lambda work, page: work.api_tokens.trashed_before(cutoff, page),
+            gather_api_tokens,
+            together=PAGE_MAX,
+        )
+        await sweep.go_through(
+            lambda work, page: work.api_tokens.expired_before(cutoff, page),
+            gather_api_tokens,
             together=PAGE_MAX,
             sort="expiresAt",
         )
@@ -273,6 +286,18 @@ async def gather_sessions(removal: Removal, ids: Sequence[str]) -> bool:
     return True
 
 
+async def gather_api_tokens(removal: Removal, ids: Sequence[str]) -> bool:
+    """API tokens that were deleted or expired before the retention period."""
+    found = await removal.work.api_tokens.get_many(ids)
+    over = [
+        token
+        for token in found.values()
+        if removal.has_expired(token) or (token.expires_at is not None and token.expires_at < removal.cutoff)
+    ]
+    removal.erase("api_tokens", removal.work.api_tokens, over)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ReadRetention:
     """The expired entities and the last run."""
@@ -298,8 +323,12 @@ async def expired_counts(work: UnitOfWork, cutoff: datetime, now: datetime) -> d
         collection: (await repository.trashed_before(cutoff, page)).total or 0
         for collection, repository in with_trash(work).items()
     }
-    over = await work.sessions.over_before(now, PageRequest(limit=1, sort=Sort("expiresAt"), with_total=True))
-    return {**counts, "sessions": over.total or 0}
+    by_end = PageRequest(limit=1, sort=Sort("expiresAt"), with_total=True)
+    over = await work.sessions.over_before(now, by_end)
+    deleted = await work.api_tokens.trashed_before(cutoff, page)
+    expired = await work.api_tokens.expired_before(cutoff, by_end)
+    tokens = (deleted.total or 0) + (expired.total or 0)
+    return {**counts, "sessions": over.total or 0, "api_tokens": tokens}
 
 
 def with_trash(work: UnitOfWork) -> dict[str, Repository[Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
+from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
@@ -111,8 +112,7 @@ class ImportIssues(TimedUseCase):
             )
         if len(request.content) > CONTENT_BYTES_MAX:
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
-        read = reader.read(request.content)
-        return replace(read, issues=[_with_normalized_labels(issue) for issue in read.issues])
+        return cleaned(reader.read(request.content))
 
     @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
@@ -181,12 +181,6 @@ class ImportIssues(TimedUseCase):
             await TaskWriter(work, actor, stamp, self.numbers).save_all(changes, action=Action.IMPORTED)
             await work.commit()
         return outcomes
-
-
-def _with_normalized_labels(issue: ImportedIssue) -> ImportedIssue:
-    """The issue with normalized label names: two spellings of one name are one label."""
-    names = tuple(dict.fromkeys(map(normalized, issue.label_names)))
-    return issue if names == issue.label_names else replace(issue, label_names=names)
 
 
 async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:

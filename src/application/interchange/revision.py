@@ -60,7 +60,7 @@ def revision(
         elif _audited(getattr(draft, name)) != imported:
             kept.append(_FIELDS[name])
     fate = Fate.CHANGED if changes else Fate.UNCHANGED
-    revised = current.edit_by_import(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
+    revised = current.edit(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
     return Revision(revised, Outcome(key, fate, kept=tuple(kept)))
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from application.paging import Page, PageRequest
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import Action, AuditEntry
 from domain.entity import Entity, Stamp
@@ -86,6 +87,19 @@ class Sessions(Repository[Session], Protocol):
 
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         """A page of sessions that expired before a time; sorts by expiresAt."""
+
+
+class ApiTokens(Repository[ApiToken], Protocol):
+    """API tokens."""
+
+    async def count_of_user(self, user_id: str) -> int:
+        """The number of live tokens of a user, expired or not."""
+
+    async def page_of_user(self, user_id: str, page: PageRequest) -> Page[ApiToken]:
+        """A page of the live tokens of a user; sorts by createdAt."""
+
+    async def expired_before(self, instant: datetime, page: PageRequest) -> Page[ApiToken]:
+        """A page of live tokens that expired before a time; sorts by expiresAt."""
 
 
 class Roles(Repository[Role], Protocol):
@@ -249,7 +263,7 @@ class Labels(Repository[Label], Protocol):
         """A page of labels; sorts by createdAt, updatedAt or name."""
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        """The live labels with these names, by name."""
+        """The live labels with these names, by these names; case makes no difference."""
 
 
 class Assignments(Repository[TaskAssignment], Protocol):

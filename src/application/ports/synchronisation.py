@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from domain.audit import AuditEntry, SyncStatus
@@ -22,9 +23,41 @@ class CollectionSync:
     mirror_latency_p99_ms: float | None
 
 
+class BreakerState(StrEnum):
+    """Whether requests call the target."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSync:
+    """The circuit breaker before the target: why it is open, since when, and when the relay probes again."""
+
+    state: BreakerState = BreakerState.CLOSED
+    reason: str | None = None
+    since: datetime | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedTableSync:
+    """A table of the target that accepts nothing at present, under its name there; `waiting` counts entries."""
+
+    table: str
+    cause: str
+    since: datetime
+    waiting: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncMetrics:
-    """The whole mirror: source and target, the mode, whether the target answers, and each collection."""
+    """The whole mirror: source and target, the mode, whether the target answers, its obstacles, and each collection.
+
+    `lag_ms` is the age of the oldest entry that the mirror will deliver by itself, 0 if there is none.
+    `rate_per_second` counts the entries that this process has delivered lately; `eta_seconds` says how long the
+    backlog takes at this rate, None without a rate or a backlog.
+    """
 
     source: str
     target: str | None
@@ -32,6 +65,21 @@ class SyncMetrics:
     paused: bool
     target_reachable: bool
     collections: Sequence[CollectionSync]
+    breaker: BreakerSync = BreakerSync()
+    blocked_tables: Sequence[BlockedTableSync] = ()
+    lag_ms: int = 0
+    rate_per_second: int = 0
+    eta_seconds: int | None = None
+
+    @property
+    def failed(self) -> int:
+        """The number of entries that the target did not accept and that are tried again."""
+        return sum(row.failed for row in self.collections)
+
+    @property
+    def parked(self) -> int:
+        """The number of rejected entries that wait for a person."""
+        return sum(row.parked for row in self.collections)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

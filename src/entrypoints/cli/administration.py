@@ -1,21 +1,31 @@
 """`tandem admin` and `tandem demo`: accounts, tokens, expired trash and demo data."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import click
 
-from application.accounts.sessions import IssueAccessToken
-from application.accounts.users import GrantAdministration
+from application.accounts.api_tokens import IssueApiToken
+from application.accounts.users import IS_ADMINISTRATOR, CreateAccount, GrantAdministration
 from application.demonstration import SeedDemonstration
 from application.history.retention import PurgeExpired
-from application.ports.tokens import AccessToken, Identity
+from application.ports.tokens import Identity
+from domain.api_token import Scope
+from domain.errors import Conflict
+from domain.permissions import Grant
+from domain.role import RoleScope, built_in_id
 from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_holding_stores, token_issuer
+from entrypoints.cli.running_service import ServiceClient, service_holding_stores
 from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 from entrypoints.http.admin import run_view
+from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
+from entrypoints.http.users import whole_user_view
+
+ADMINISTRATOR_ROLE_ID = built_in_id(RoleScope.GLOBAL, "admin")
+_TOKEN_KEYS = ("token", "id", "name", "scopes", "expiresAt")
 
 
 @click.group(cls=TandemGroup)
@@ -25,34 +35,90 @@ def admin() -> None:
 
 @admin.command()
 @click.argument("email")
-async def token(console: Console, email: str) -> ExitCode:
-    """Print a short-lived access token for the existing account with this address, without any proof of identity."""
+@click.option("--name", help="The name of the person; otherwise the part of the address before the @.")
+async def create(console: Console, email: str, name: str | None) -> ExitCode:
+    """Create an account with this address that administers the installation."""
     settings = current_settings()
     service = await service_holding_stores(settings)
     if service is not None:
-        user = await ServiceClient(service, settings).account(email)
-        issued = token_issuer(settings).issue(Identity(str(user["id"]), frozenset(_grants(user))))
-        view = _view(user, issued)
+        body = {"email": email, "isAdministrator": True, **({} if name is None else {"name": name})}
+        user = _account_view(await ServiceClient(service, settings).ask("POST", "/v1/users", body))
     else:
         async with opened(settings) as container:
-            found, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
-        view = _view(
-            {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
-        )
-    console.show(view, lambda: console.line(issued.access_token))
+            create_account = container.builder().build(CreateAccount)
+            made = await create_account(operator(container), email, name, is_administrator=True)
+        user = _account_view(document(whole_user_view(made.user)))
+    console.show(user, lambda: console.line(f"{user['email']} is an administrator of this installation."))
+    console.note(f"For a token with which they can begin, type: tandem admin token {user['email']}")
+    return ExitCode.SUCCESS
+
+
+@admin.command()
+@click.argument("email")
+@click.option("--name", default="tandem admin token", show_default=True, help="The name of the token.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([str(scope) for scope in Scope]),
+    multiple=True,
+    help="What the token may be used for; several are possible. Without it: everything that the person may do.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=DAYS_DEFAULT,
+    show_default=True,
+    help="How long it is valid.",
+)
+async def token(console: Console, email: str, *, name: str, scopes: tuple[str, ...], days: int) -> ExitCode:
+    """Print a new API token for the existing account with this address, without any proof of identity.
+
+    Only its hash is stored, so it cannot be printed again.
+    """
+    settings = current_settings()
+    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+    expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    service = await service_holding_stores(settings)
+    user: View
+    issued: View
+    if service is not None:
+        user = await ServiceClient(service, settings).account(email)
+        owner = Identity(str(user["id"]), frozenset())
+        body = {"name": name, "scopes": wanted, "expiresAt": expires_at.isoformat()}
+        client = ServiceClient(service, settings, identity=owner)
+        issued = await client.ask("POST", "/v1/users/me/tokens", body)
+    else:
+        async with opened(settings) as container:
+            account, made = await container.builder().build(IssueApiToken)(
+                operator(container), email, name, wanted, expires_at=expires_at
+            )
+        user, issued = document(whole_user_view(account)), document(issued_view(made))
+    view = {**{key: issued[key] for key in _TOKEN_KEYS}, "user": _account_view(user)}
+    console.show(view, lambda: console.line(str(issued["token"])))
+    console.note(f"It is valid until {issued['expiresAt']}. Send it as `Authorization: Bearer <token>`.")
     return ExitCode.SUCCESS
 
 
 @admin.command()
 @click.argument("email")
 async def grant(console: Console, email: str) -> ExitCode:
-    """Make the user with this address an administrator of the installation."""
+    """Make the user with this address an administrator of the installation, from their next sign-in or refresh on."""
     settings = current_settings()
-    await require_stores_free(settings, purpose="grant administration")
-    async with opened(settings) as container:
-        user = await container.builder().build(GrantAdministration)(operator(container), email)
-    view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
-    console.show(view, lambda: console.line(f"{user.email} is now an administrator of this installation."))
+    service = await service_holding_stores(settings)
+    user: View
+    if service is not None:
+        client = ServiceClient(service, settings)
+        user = await client.account(email)
+        if Grant.ADMIN in _grants(user):
+            raise Conflict(IS_ADMINISTRATOR)
+        await client.ask("PUT", f"/v1/users/{user['id']}/roles/{ADMINISTRATOR_ROLE_ID}")
+        user = await client.account(email)
+    else:
+        async with opened(settings) as container:
+            granted = await container.builder().build(GrantAdministration)(operator(container), email)
+        user = document(whole_user_view(granted))
+    view = {key: user[key] for key in ("id", "email", "grants")}
+    console.show(view, lambda: console.line(f"{user['email']} is now an administrator of this installation."))
     return ExitCode.SUCCESS
 
 
@@ -97,14 +163,8 @@ def _grants(user: Mapping[str, object]) -> list[str]:
     return [str(grant) for grant in grants] if isinstance(grants, list) else []
 
 
-def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
-    """The same keys as the response to a sign-in, without a refresh token, and the main fields of the user."""
-    return {
-        "accessToken": issued.access_token,
-        "tokenType": "Bearer",
-        "expiresInSeconds": issued.expires_in_seconds,
-        "user": {name: user[name] for name in ("id", "email", "name", "grants")},
-    }
+def _account_view(user: Mapping[str, object]) -> View:
+    return {name: user[name] for name in ("id", "email", "name", "grants")}
 
 
 def _print_run(console: Console, view: View) -> None:

@@ -101,6 +101,16 @@ def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     console.line(
         f"{metrics['source']} → {metrics['target']} ({metrics['mode']}{paused}); the target {state}."
     )
+    if metrics["breaker"]["reason"] is not None:
+        console.line(
+            f"The target is not called since {metrics['breaker']['since']}: {metrics['breaker']['reason']}"
+        )
+    for blocked in metrics["blockedTables"]:
+        console.line(f"{blocked['table']} is blocked, {blocked['waiting']} entries wait: {blocked['cause']}")
+    if metrics["etaSeconds"] is not None:
+        console.line(
+            f"The backlog takes about {metrics['etaSeconds']} s at {metrics['ratePerSecond']} entries a second."
+        )
     names = (
         "collection",
         "synced",
@@ -108,6 +118,7 @@ def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
         "failed",
         "parked",
         "oldestPendingAgeMs",
+        "mirrorLatencyP99Ms",
     )
     headings = (
         "collection",
@@ -118,10 +129,7 @@ def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
         "oldest pending (ms)",
         "mirror p99 (ms)",
     )
-    rows = [
-        [*(row[name] for name in names), _milliseconds(row["mirrorLatencyP99Ms"])]
-        for row in metrics["collections"]
-    ]
+    rows = [[row[name] for name in names] for row in metrics["collections"]]
     console.table(headings, rows)
 
 
@@ -161,10 +169,6 @@ def _print_history(console: Console, view: Mapping[str, Any]) -> None:
         for row in view["items"]
     ]
     console.table(headings, rows)
-
-
-def _milliseconds(measured: float | None) -> str | None:
-    return None if measured is None else f"{measured:.1f}"
 
 
 def _shown(version: object) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "entrypoints.cli.administration:demo",
     "doctor": "entrypoints.cli.doctor:doctor",
     "import": "entrypoints.cli.imports:import_issues",
+    "keys": "entrypoints.cli.keys:keys",
     "migrate": "entrypoints.cli.schema:migrate",
     "serve": "entrypoints.cli.serve:serve",
     "sync": "entrypoints.cli.mirror:sync",

@@ -126,13 +126,16 @@ def _read(path: Path) -> RunningService | None:
 
 
 class ServiceClient:
-    """Sends requests to a service as an administrator, with a token from the keys that both processes share."""
+    """Sends requests to a service with a token from the keys that both processes share: as the system, which may do
+    everything, unless another identity is given.
+    """
 
-    def __init__(self, service: RunningService, settings: Settings) -> None:
+    def __init__(
+        self, service: RunningService, settings: Settings, *, identity: Identity | None = None
+    ) -> None:
         self.service = service
-        self._token = (
-            token_issuer(settings).issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))).access_token
-        )
+        caller = identity or Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))
+        self._token = token_issuer(settings).issue(caller).access_token
 
     async def account(self, email: str) -> dict[str, object]:
         """The account with exactly this address. Raises NotFound without one."""

@@ -4,6 +4,7 @@ from functools import partial
 
 from dependency_injector import containers, providers
 
+from adapters.auth.api_token_texts import RandomApiTokens
 from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import load_key_pair
@@ -74,6 +75,7 @@ class Container(containers.DeclarativeContainer):
     )
     tokens = providers.Singleton(JwtTokens, keys, clock=clock)
     refresh_tokens = providers.Singleton(OpaqueRefreshTokens, tokens.provided.derived_secret.call("refresh"))
+    texts = providers.Singleton(RandomApiTokens)
     invitations = providers.Singleton(InviteCodes, tokens.provided.derived_secret.call("invite-codes"))
     provider = providers.Singleton(
         _identity_provider,

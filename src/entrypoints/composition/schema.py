@@ -10,6 +10,7 @@ from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Revisioned
 from adapters.records.specs import ALL_SPECS, CONTROL, ENTITY_SPECS
+from adapters.records.words import RULE
 from application.ports.schema import OldRecords, SchemaState
 from domain.errors import Conflict, VersionConflict
 from entrypoints.composition.failures import UnmigratedStore
@@ -66,15 +67,20 @@ class StoreSchema:
 
 
 async def rewrite_all(store: RecordStore) -> Sequence[OldRecords]:
-    """Rewrites the old records of an opened store with a current schema in today's form. May be repeated."""
+    """Rewrites the old records of an opened store with a current schema in today's form, and their search tokens by
+    today's rule. May be repeated: what an interrupted run has rewritten is not written again.
+    """
     return [await rewritten_in(store, spec.collection) for spec in ENTITY_SPECS]
 
 
 async def rewrite_once(store: RecordStore) -> None:
-    """`rewrite_all`, unless a control record says that it was done for these specs. Raises StoreUnavailable."""
-    if isinstance(store, Upgradable) and await _recorded(store, REWRITTEN_ID) != expected_digest():
+    """`rewrite_all`, unless a control record says that it was done for these specs and this rule for search tokens.
+    Raises StoreUnavailable.
+    """
+    wanted = f"{expected_digest()} {RULE}"
+    if isinstance(store, Upgradable) and await _recorded(store, REWRITTEN_ID) != wanted:
         await rewrite_all(store)
-        await _record(store, REWRITTEN_ID)
+        await _record(store, REWRITTEN_ID, wanted)
 
 
 async def state_of(store: RecordStore) -> SchemaState:
@@ -90,7 +96,7 @@ async def bring_up(store: RecordStore) -> None:
     """Prepares an opened store and records the schema. Harmless when done already. Raises StoreUnavailable."""
     await store.prepare()
     if not isinstance(store, Revisioned) and await _recorded(store, REVISION_ID) != expected_digest():
-        await _record(store, REVISION_ID)
+        await _record(store, REVISION_ID, expected_digest())
 
 
 async def require_current(store: RecordStore) -> None:
@@ -118,11 +124,11 @@ async def _recorded(store: RecordStore, id: str) -> str | None:
     return None if record is None else str(record["value"]["revision"])
 
 
-async def _record(store: RecordStore, id: str) -> None:
-    """Writes the current digest into a control record."""
+async def _record(store: RecordStore, id: str, revision: str) -> None:
+    """Writes the revision into a control record."""
     held = (await store.fetch(CONTROL.collection, [id])).get(id)
     version = 0 if held is None else int(held[VERSION])
-    record: Record = {ID: id, VERSION: version + 1, "value": {"revision": expected_digest()}}
+    record: Record = {ID: id, VERSION: version + 1, "value": {"revision": revision}}
     # Another process of this program may be first, with the same digest.
     with suppress(VersionConflict):
         await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))

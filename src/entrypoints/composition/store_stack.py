@@ -29,7 +29,7 @@ from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from domain.errors import StoreUnavailable
-from entrypoints.composition.schema import StoreSchema, bring_up, require_current
+from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
@@ -93,7 +93,7 @@ class StoreStack:
             raw_target,
             self._target_side,
             self._stamps,
-            bring_up=bring_up if self._auto_migrate else None,
+            bring_up=_bring_up_target if self._auto_migrate else None,
             require_current=require_current,
         )
         target = MirrorTarget(owned, settings=settings)
@@ -216,3 +216,8 @@ class StoreStack:
         except (StoreUnavailable, TimeoutError):
             return ComponentHealth(up=False, detail=f"{store.name} does not answer")
         return ComponentHealth(up=True)
+
+
+async def _bring_up_target(store: RecordStore) -> None:
+    await bring_up(store)
+    await rewrite_once(store)

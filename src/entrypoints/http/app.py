@@ -8,9 +8,11 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from loguru import logger
 
+from application.accounts.callers import Callers
 from application.history.audit import FindAnswer
 from entrypoints.composition.container import Container
 from entrypoints.http.admin import ADMIN
+from entrypoints.http.api_tokens import API_TOKENS
 from entrypoints.http.files import FILES, FileSlots
 from entrypoints.http.health import HEALTH
 from entrypoints.http.history import AUDIT, AuditViews
@@ -55,6 +57,7 @@ RESOURCES: tuple[Resource, ...] = (
     ROLES,
     USERS,
     SESSIONS,
+    API_TOKENS,
     FILES,
     AUDIT,
     SYNC,
@@ -132,7 +135,13 @@ def _authentication(container: Container) -> Authentication:
     is_https = settings.is_production or settings.http.address.startswith("https://")
     pages = (settings.http.address, settings.http.ui_address)
     guard = CrossSiteGuard(tokens.derived_secret("csrf"), addresses=pages)
-    return Authentication(tokens, SessionCookies(always_secure=is_https), guard)
+    return Authentication(
+        tokens,
+        container.builder().build(Callers),
+        cookies=SessionCookies(always_secure=is_https),
+        guard=guard,
+        wrong_tokens=RateLimiter.of(settings.http.sign_in_rate_limit),
+    )
 
 
 def _flushing(access_lines: AccessLines) -> Lifespan:

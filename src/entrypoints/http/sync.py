@@ -7,7 +7,15 @@ from msgspec import Struct
 from application.actor import Actor
 from application.operations import OperateSync
 from application.paging import Page, PageRequest, Position
-from application.ports.synchronisation import RecordSync, SyncMetrics, VersionStatus
+from application.ports.synchronisation import (
+    BlockedTableSync,
+    BreakerState,
+    BreakerSync,
+    CollectionSync,
+    RecordSync,
+    SyncMetrics,
+    VersionStatus,
+)
 from domain.audit import Action, AuditEntry, SyncStatus
 from entrypoints.http.protocol.answers import instant_text, made_view
 from entrypoints.http.protocol.operation import Controller, operation
@@ -30,8 +38,8 @@ class CollectionSyncView(Struct, rename="camel"):
     failed: int
     parked: int
     oldest_pending_age_ms: int | None
-    mirror_latency_p50_ms: float | None
-    mirror_latency_p99_ms: float | None
+    mirror_latency_p50_ms: int | None
+    mirror_latency_p99_ms: int | None
 
 
 class SyncTotalsView(Struct, rename="camel"):
@@ -44,14 +52,37 @@ class SyncTotalsView(Struct, rename="camel"):
     oldest_pending_age_ms: int | None
 
 
+class BreakerView(Struct, rename="camel"):
+    """Whether requests call the target; if not, why, since when, and when it is tried again."""
+
+    state: BreakerState
+    reason: str | None
+    since: InstantText | None
+    retry_at: InstantText | None
+
+
+class BlockedTableView(Struct, rename="camel"):
+    """A table of the target that accepts nothing at present, and the number of entries that wait for it."""
+
+    table: str
+    cause: str
+    since: InstantText
+    waiting: int
+
+
 class SyncMetricsView(Struct, rename="camel"):
-    """The state of the mirror."""
+    """The state of the mirror. `lagMs` is the age of the oldest entry that waits to be delivered."""
 
     source: str
     target: str | None
     mode: str
     paused: bool
     target_reachable: bool
+    lag_ms: int
+    rate_per_second: int
+    eta_seconds: int | None
+    breaker: BreakerView
+    blocked_tables: tuple[BlockedTableView, ...]
     totals: SyncTotalsView
     collections: tuple[CollectionSyncView, ...]
 
@@ -168,7 +199,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
 
 def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
     """The metrics of the mirror with their totals."""
-    rows = tuple(made_view(row, CollectionSyncView) for row in metrics.collections)
+    rows = tuple(map(_collection_view, metrics.collections))
     ages = [row.oldest_pending_age_ms for row in rows if row.oldest_pending_age_ms is not None]
     totals = SyncTotalsView(
         synced=sum(row.synced for row in rows),
@@ -177,7 +208,35 @@ def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
         parked=sum(row.parked for row in rows),
         oldest_pending_age_ms=max(ages, default=None),
     )
-    return made_view(metrics, SyncMetricsView, totals=totals, collections=rows)
+    return made_view(
+        metrics,
+        SyncMetricsView,
+        totals=totals,
+        collections=rows,
+        breaker=_breaker_view(metrics.breaker),
+        blocked_tables=tuple(map(_blocked_table_view, metrics.blocked_tables)),
+    )
+
+
+def _collection_view(row: CollectionSync) -> CollectionSyncView:
+    return made_view(
+        row,
+        CollectionSyncView,
+        mirror_latency_p50_ms=_whole(row.mirror_latency_p50_ms),
+        mirror_latency_p99_ms=_whole(row.mirror_latency_p99_ms),
+    )
+
+
+def _breaker_view(breaker: BreakerSync) -> BreakerView:
+    return made_view(breaker, BreakerView)
+
+
+def _blocked_table_view(blocked: BlockedTableSync) -> BlockedTableView:
+    return made_view(blocked, BlockedTableView)
+
+
+def _whole(milliseconds: float | None) -> int | None:
+    return None if milliseconds is None else round(milliseconds)
 
 
 def record_view(record: RecordSync) -> RecordSyncView:

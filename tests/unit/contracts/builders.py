@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, Put
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Superseded
 from adapters.records.criteria import EVERYTHING, Criterion, Order, Question
 from adapters.records.record import ID, VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
@@ -22,6 +22,7 @@ from adapters.records.specs import (
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.entity import Stamp
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.task import Task
 from domain.timeline import Dependency, Plan, Timeline, TimelineItem
@@ -52,8 +53,9 @@ def task(number: int, *, version: int = 1, **fields: Any) -> Record:
 
 def label(number: int, *, version: int = 1, **fields: Any) -> Record:
     """A label's record."""
+    name = fields.setdefault("name", f"Label {number}")
     entity = Label.create(numbered_id(number), STAMP, {"name": f"Label {number}"})
-    return {**LABELS.mapping.to_record(entity), VERSION: version, **fields}
+    return {**LABELS.mapping.to_record(entity), VERSION: version, "nameKey": name_key(name), **fields}
 
 
 def project(number: int, *, version: int = 1, **fields: Any) -> Record:
@@ -164,6 +166,16 @@ def without_nulls(record: Record | None) -> Record:
     """The fields that are set. A spec's own field that is missing may come back as null; nothing else may."""
     assert record is not None
     return {name: value for name, value in record.items() if value is not None}
+
+
+def arrived(outcomes: Sequence[ApplyOutcome]) -> bool:
+    """Whether the store holds every change set, or a later state of its records."""
+    return all(outcome is None or isinstance(outcome, Superseded) for outcome in outcomes)
+
+
+def superseded_by(version: int, collection: str, number: int) -> Superseded:
+    """The outcome of a change set that found this version of one record."""
+    return Superseded((((collection, numbered_id(number)), version),))
 
 
 def same(left: object, right: object) -> bool:

@@ -11,6 +11,7 @@ from adapters.records.record import Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
 from tests.unit.contracts.builders import (
+    arrived,
     change_set,
     commit_all,
     entry,
@@ -25,6 +26,7 @@ from tests.unit.contracts.builders import (
     numbered_id,
     put,
     same,
+    superseded_by,
     task,
     timeline,
     without_nulls,
@@ -67,14 +69,14 @@ class ApplyContract:
 
     async def test_a_second_apply_changes_nothing(self, store: RecordStore) -> None:
         changes = history(1, 3)
-        assert await store.apply(changes) == [None] * 3
+        assert arrived(await store.apply(changes))
         before = await everything(store, *BOTH)
-        assert await store.apply(changes) == [None] * 3
+        assert await store.apply(changes) == [superseded_by(3, "tasks", 1)] * 2 + [None]
         assert await everything(store, *BOTH) == before
 
     async def test_duplicates_in_one_call_count_once(self, store: RecordStore) -> None:
         first, second = history(1, 2)
-        assert await store.apply([first, second, first, second, second]) == [None] * 5
+        assert arrived(await store.apply([first, second, first, second, second]))
         assert same(await fetched(store, "tasks", 1), second.puts[0].record)
         assert len(await store.scan("audit_logs", after=None, limit=9)) == 2
 
@@ -88,7 +90,8 @@ class ApplyContract:
         outcomes = (
             await store.apply(arriving) if at_once else [(await store.apply([one]))[0] for one in arriving]
         )
-        assert outcomes == [None] * 3
+        assert arrived(outcomes)
+        assert outcomes[order.index(2)] is None
         assert same(await fetched(store, "tasks", 1), changes[2].puts[0].record)
         assert len(await store.scan("audit_logs", after=None, limit=9)) == 3
 
@@ -97,10 +100,24 @@ class ApplyContract:
         assert await store.apply([ChangeSet((put("tasks", task(1, version=2, title="Other")),))]) == [None]
         assert same(await fetched(store, "tasks", 1), task(1, version=2, title="First"))
 
+    async def test_a_row_that_is_ahead_is_reported_with_its_version(self, store: RecordStore) -> None:
+        await store.apply([ChangeSet((put("tasks", task(1, version=1000)),))])
+        for edit in (
+            change_set(put("tasks", task(1, version=4))),
+            ChangeSet((put("tasks", task(1, version=3)),)),
+        ):
+            assert await store.apply([edit]) == [superseded_by(1000, "tasks", 1)]
+        assert same(await fetched(store, "tasks", 1), task(1, version=1000))
+
+    async def test_only_the_change_set_of_a_row_that_is_ahead_is_superseded(self, store: RecordStore) -> None:
+        await store.apply([ChangeSet((put("tasks", task(2, version=1000)),))])
+        changes = [change_set(put("tasks", task(number, version=3))) for number in (1, 2, 3)]
+        assert await store.apply(changes) == [None, superseded_by(1000, "tasks", 2), None]
+
     async def test_a_superseded_put_does_not_hold_back_its_change_set(self, store: RecordStore) -> None:
         await commit_all(store, "tasks", task(1, version=5))
         old, new = put("tasks", task(1, version=4)), put("tasks", task(2, version=4))
-        assert await store.apply([change_set(old, new)]) == [None]
+        assert await store.apply([change_set(old, new)]) == [superseded_by(5, "tasks", 1)]
         assert same(await fetched(store, "tasks", 1), task(1, version=5))
         assert same(await fetched(store, "tasks", 2), task(2, version=4))
         assert await fetched_entry(store, old) is not None
@@ -144,6 +161,7 @@ class ApplyContract:
         other = entry(put("tasks", task(1)), id=numbered_id(77))
         (rejected,) = await store.apply([ChangeSet((put("tasks", task(2)),), (other,))])
         assert isinstance(rejected, Rejection)
+        assert "another entry" in rejected.reason.lower()
         assert await fetched(store, "tasks", 2) is None
 
     async def test_a_rejection_caused_by_order_passes_when_it_is_repeated(self, store: RecordStore) -> None:
@@ -175,7 +193,7 @@ class ApplyContract:
         arriving = [*changes, *changes]
         shuffle.shuffle(arriving)
         for start in range(0, len(arriving), 7):
-            assert set(await store.apply(arriving[start : start + 7])) == {None}
+            assert arrived(await store.apply(arriving[start : start + 7]))
         for number in (1, 2, 3):
             assert same(await fetched(store, "tasks", number), task(number, version=8, title="Version 8"))
         assert len(await store.scan("audit_logs", after=None, limit=99)) == 24
@@ -188,13 +206,13 @@ class LateReplayContract:
         changes = history(1, 3)
         await store.apply([*changes, change_set(erasure("tasks", 1, version=4))])
         for late in (changes, list(reversed(changes)), [changes[1]]):
-            assert await store.apply(late) == [None] * len(late)
+            assert set(await store.apply(late)) == {superseded_by(4, "tasks", 1)}
             assert without_nulls(await fetched(store, "tasks", 1)) == tombstone(numbered_id(1), 4)
         assert await found_numbers(store, "tasks") == []
 
     async def test_a_tombstone_may_arrive_first(self, store: RecordStore) -> None:
         assert await store.apply([change_set(erasure("tasks", 1, version=4))]) == [None]
-        assert await store.apply(history(1, 3)) == [None] * 3
+        assert set(await store.apply(history(1, 3))) == {superseded_by(4, "tasks", 1)}
         assert without_nulls(await fetched(store, "tasks", 1)) == tombstone(numbered_id(1), 4)
 
     async def test_a_recreated_record_survives_the_replay_of_its_removal(self, store: RecordStore) -> None:
@@ -203,7 +221,7 @@ class LateReplayContract:
             change_set(put("tasks", task(1, version=3))),
         )
         for arriving in ([removal, again], [removal], [again, removal], history(1, 1)):
-            assert set(await store.apply(arriving)) == {None}
+            assert arrived(await store.apply(arriving))
         assert same(await fetched(store, "tasks", 1), task(1, version=3))
         assert await found_numbers(store, "tasks") == [1]
 

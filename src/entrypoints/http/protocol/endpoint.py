@@ -64,10 +64,10 @@ class Endpoint:
         if not self._is_available:
             raise NotFound("There is nothing at this address.")
         if request.method not in SAFE_METHODS:
-            self._require_supported_headers(request)
+            await self._require_supported_headers(request)
         arguments: dict[str, Any] = {}
         if not self.declared.is_public:
-            arguments["actor"] = request.actor()
+            arguments["actor"] = await request.actor()
         self._add_inputs(request, arguments)
         if self.declared.file_types:
             require_media_type(request, self.declared.file_types)
@@ -133,14 +133,14 @@ class Endpoint:
         read = self.declared.body_reader or body_reader(kind).read
         arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
-    def _require_supported_headers(self, request: Request) -> None:
+    async def _require_supported_headers(self, request: Request) -> None:
         """Raises Invalid for If-Match or Idempotency-Key where the operation would ignore it, because the caller relies
         on their effect. Authentication comes first, and raises its own errors.
         """
         violations = list(self._unsupported(request))
         if violations:
             if not self.declared.is_public:
-                request.actor()
+                await request.actor()
             names = " and ".join(violation.pointer.removeprefix("/") for violation in violations)
             raise Invalid(f"Leave out the header {names}.", violations=violations)
 

@@ -40,7 +40,9 @@ LOOK_SECONDS = 1.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LIMITED_PREFIX = "/v1/"
 _UNLIMITED = frozenset({"/v1/health"})
-SIGN_IN_PATHS = frozenset({"/v1/auth/dev/token", "/v1/auth/google/login", "/v1/auth/google/callback"})
+SIGN_IN_PATHS = frozenset(
+    {"/v1/auth/dev/token", "/v1/auth/dev/session", "/v1/auth/google/login", "/v1/auth/google/callback"}
+)
 """Sign-in requests, which have a rate limit of their own by client address."""
 
 # Headers that an answer may override.

@@ -21,8 +21,8 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 class CallerReader(Protocol):
     """Identifies the caller of a request."""
 
-    def actor(self, request: "Request") -> Actor:
-        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
+    async def actor(self, request: "Request") -> Actor:
+        """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
         ...
 
     def caller(self, request: "Request") -> str:
@@ -82,9 +82,9 @@ class Request:
         client = self.scope.get("client")
         return f"address {client[0]}" if client else "address unknown"
 
-    def actor(self) -> Actor:
-        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
-        return self._authentication.actor(self)
+    async def actor(self) -> Actor:
+        """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
+        return await self._authentication.actor(self)
 
     def caller(self) -> str:
         """The rate-limit key of this caller."""

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct
 
 from application.paging import LIMIT_DEFAULT, LIMIT_MAX
 from domain.errors import Violation
+from domain.name import has_word
 from domain.storable import INTEGER_MAX
 
 CURSOR_LENGTH_MAX = 4_096
@@ -130,8 +131,10 @@ class SearchQuery(ListQuery, rename="camel"):
             str,
             Meta(
                 max_length=TEXT_LENGTH_MAX,
-                description="Words that must all occur; a word is a run of letters and digits. An empty text finds "
-                "all items; a text without a word is rejected.",
+                description="Words that must all occur, in any case; the last one may be the beginning of a word. "
+                "Accents need not be typed. In scripts without spaces every part of a text is found. `#17` finds the "
+                "task with this display number first. An empty text finds all items; a text without a word is "
+                "rejected.",
             ),
         ]
         | None
@@ -153,12 +156,13 @@ def sort_described(usual: str) -> Meta:
     """The description of the parameter `sort` of a list that can be searched."""
     return Meta(
         description="`relevance` requires `q`: items with all words in the title or name come first, then items with "
-        "some of them there, then all others; each group is sorted newest first. The default is `relevance` with `q`, "
+        "some of them there, then all others. In each group those with every word exactly as it is searched come "
+        "first, and then the newest. The default is `relevance` with `q`, "
         f"and `{usual}` without."
     )
 
 
 def word_violations(name: str, text: str | None) -> Iterator[Violation]:
     """The violation of a search text without words, which would otherwise find all items."""
-    if text and not any(character.isalnum() for character in text):
+    if text and not has_word(text):
         yield Violation(f"/{name}", "contains no word to search for; a word consists of letters and digits")

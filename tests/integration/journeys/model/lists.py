@@ -74,6 +74,8 @@ def _is_due(due: str | None, wanted: View) -> bool:
 
 
 def _has_words(task: View, words: Sequence[str]) -> bool:
-    """Whole words of title and description, in any case, all of them."""
+    """Words of title and description, in any case, all of them; the last one may be the beginning of a word."""
     text = f"{task['title']} {task['description'] or ''}".lower().split()
-    return all(word in text for word in words)
+    *whole, last = words or [""]
+    found = any(word.startswith(last) for word in text)
+    return not words or (found and all(word in text for word in whole))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from adapters.dual_write.outbox import DeliveryMarks
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection
 from adapters.records.criteria import Question
 from adapters.records.record import ID, Record
 from domain.audit import SyncStatus
@@ -39,7 +39,7 @@ class NotingStore(MemoryRecordStore):
         self.limit_max = max(self.limit_max, question.limit)
         return await super().find(question)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         for change_set in change_sets:
             self.together.append(frozenset(put.record_id for put in change_set.puts))
         return await super().apply(change_sets)

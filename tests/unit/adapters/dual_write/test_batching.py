@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from adapters.dual_write.backoff import BackOff
 from adapters.dual_write.batcher import MirrorBatcher
+from adapters.dual_write.differences import judged
 from adapters.dual_write.latency import SAMPLES_MAX, MirrorLatencies
 from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import ChangeSet, DeliveryMark, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
 from domain.audit import SyncStatus
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
@@ -32,7 +34,7 @@ class SlowStore(MemoryRecordStore):
         self.at_once_max = 0
         self.is_down = False
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         self.applied.append(len(change_sets))
         self.at_once += 1
         self.at_once_max = max(self.at_once, self.at_once_max)
@@ -49,7 +51,12 @@ class SlowStore(MemoryRecordStore):
 
 def batcher(store: SlowStore, settings: DualWriteSettings = QUICK) -> MirrorBatcher:
     target = MirrorTarget(store, settings=settings)
-    return MirrorBatcher(target, settings=settings, on_outcome=lambda _change_set, _rejection, _elapsed: None)
+    return MirrorBatcher(
+        target,
+        settings=settings,
+        judge=partial(judged, store),
+        on_outcome=lambda _change_set, _outcome, _elapsed: None,
+    )
 
 
 def mirrored(mirror: MirrorBatcher, *numbers: int) -> list[asyncio.Task[bool]]:

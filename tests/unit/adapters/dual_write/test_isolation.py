@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from adapters.dual_write.isolation import apply_each, bisected
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
@@ -37,12 +37,12 @@ class StatementStore(MemoryRecordStore):
         self.calls = 0
         self.is_down_after_calls = 1_000_000
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         self.calls += 1
         if self.calls > self.is_down_after_calls:
             raise StoreUnavailable
         before = self.snapshot()
-        outcomes: list[Rejection | None] = []
+        outcomes: list[ApplyOutcome] = []
         for change_set in change_sets:
             reason = too_long(change_set)
             outcomes += [Rejection(reason)] if reason else await super().apply([change_set])
@@ -105,11 +105,11 @@ async def test_a_name_moves_between_records_of_one_batch_in_any_order(order: tup
     assert [(await label_in(store, number))["name"] for number in (1, 2, 3)] == ["blue", "red", "green"]
 
 
-async def _crash(change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+async def _crash(change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     raise TypeError("a bug of the driver")
 
 
-async def _taken(change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+async def _taken(change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     raise AlreadyExists(fields=("scope", "name"))
 
 
@@ -119,7 +119,7 @@ async def _taken(change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
     ids=["a bug of the driver", "a taken key"],
 )
 async def test_an_error_for_one_change_set_is_its_rejection(
-    apply: Callable[[Sequence[ChangeSet]], Awaitable[list[Rejection | None]]], words: tuple[str, ...]
+    apply: Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]], words: tuple[str, ...]
 ) -> None:
     outcomes = await bisected(apply, batch_of(2))
     for outcome in outcomes:

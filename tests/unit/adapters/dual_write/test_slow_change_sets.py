@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, ChangeSet
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
@@ -36,7 +36,7 @@ class LaboriousStore(MemoryRecordStore):
     def __init__(self) -> None:
         super().__init__("target")
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[Rejection | None]:
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         names = [put.record["name"] for change_set in change_sets for put in change_set.puts]
         await asyncio.sleep(sum(HOURS if name == "endless" else 1.0 for name in names))
         return await super().apply(change_sets)

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
+from adapters.records.change_set import Blocked
+from application.ports.synchronisation import BlockedTableSync, BreakerState
 from domain.audit import SyncStatus
 from domain.errors import NotFound, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import LoopClock, simulate
@@ -67,6 +69,77 @@ def test_metrics_count_entries_by_state_and_collection() -> None:
         assert {(sync.synced, sync.oldest_pending_age_ms, sync.mirror_latency_p99_ms) for sync in others} == {
             (0, None, None)
         }
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_metrics_show_why_and_since_when_the_breaker_is_open() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        closed = (await office.sync.metrics()).breaker
+        assert (closed.state, closed.reason, closed.since) == (BreakerState.CLOSED, None, None)
+        running = asyncio.ensure_future(office.process.relay.run())
+        office.weather.is_down = True
+        await asyncio.sleep(2)
+        opened_at = LoopClock().now()
+        for number in range(QUICK.breaker_errors_max):
+            await office.process.create(number)
+        await asyncio.sleep(2)
+        breaker = (await office.sync.metrics()).breaker
+        assert (breaker.state, breaker.since) == (BreakerState.OPEN, opened_at)
+        assert breaker.reason == StoreUnavailable().message
+        assert breaker.retry_at is not None
+        assert breaker.retry_at > LoopClock().now()
+        office.process.relay.stop()
+        await running
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_metrics_show_blocked_tables_with_their_cause_and_the_number_of_waiting_entries() -> None:
+    async def check() -> None:
+        office = Office(paused=True)
+        await office.open()
+        await office.process.create(1, 2)
+        blocked_at = LoopClock().now()
+        labels = Blocked(LABEL, "postgres_labels", "It is locked.", "55P03")
+        entries = Blocked("audit_logs", "postgres_audit_logs", "Permission denied.", "42501")
+        office.process.target.blockages.note(labels)
+        office.process.target.blockages.note(entries)
+        await asyncio.sleep(2)
+        metrics = await office.sync.metrics()
+        assert metrics.blocked_tables == [
+            BlockedTableSync(table="postgres_labels", cause="It is locked.", since=blocked_at, waiting=2),
+            BlockedTableSync(
+                table="postgres_audit_logs", cause="Permission denied.", since=blocked_at, waiting=2
+            ),
+        ]
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_metrics_say_how_far_the_mirror_is_behind_and_how_long_it_takes_to_catch_up() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        office.weather.is_down = True
+        await office.process.create(1, 2, 3, 4)
+        metrics = await office.sync.metrics()
+        assert (metrics.rate_per_second, metrics.eta_seconds) == (0, None)
+        office.process.target.rate.note(20)
+        await asyncio.sleep(9)
+        metrics = await office.sync.metrics()
+        assert (metrics.rate_per_second, metrics.eta_seconds) == (2, 2)
+        assert metrics.lag_ms > 0
+        office.weather.is_down = False
+        await office.process.relay.drain()
+        await asyncio.sleep(2)
+        metrics = await office.sync.metrics()
+        assert (metrics.lag_ms, metrics.eta_seconds) == (0, None)
         await office.process.store.close()
 
     simulate(check())

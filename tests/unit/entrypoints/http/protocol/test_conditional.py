@@ -114,6 +114,7 @@ async def test_a_condition_that_would_not_be_heard_is_refused(
     service: Service, method: str, path: str
 ) -> None:
     made = await service.made("/v1/tasks", {"title": "Dig"})
+    await service.give_account(ADMIN, "admin")
     before = await service.stored()
     address = path.replace("{id}", made["id"]).replace("{collection}", "tasks")
 

@@ -1,0 +1,125 @@
+"""Finds what keeps a target from accepting change sets: tables that accept no row, and rows that others have locked."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from adapters.postgres.classification import (
+    FULL_STATES,
+    LOCK_STATES,
+    Meaning,
+    cause_of,
+    meaning_of,
+    state_of,
+)
+from adapters.postgres.connections import Connections
+from adapters.postgres.statements import (
+    MIRROR_ROWS,
+    REWRITE_ONE,
+    TABLE_OF_FILE,
+    UNLOCKED_ROWS,
+    VERSIONS_OF,
+)
+from adapters.records.change_set import Blocked, ChangeSet
+from adapters.records.specs import AUDIT_LOGS, SPECS
+from domain.errors import TandemError
+
+_FILE = re.compile(r'file "[^"]*/(\d+)[^/"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """Blocked tables by collection, and locked rows by (collection, id)."""
+
+    tables: dict[str, Blocked] = field(default_factory=dict)
+    records: dict[tuple[str, str], Blocked] = field(default_factory=dict)
+
+    def before(self, change_set: ChangeSet) -> Blocked | None:
+        """What blocks a change set, if anything: it is applied as a whole, so one obstacle is enough."""
+        if change_set.entries and (blocked := self.tables.get(AUDIT_LOGS.collection)):
+            return blocked
+        for collection, record_id in change_set.touched():
+            if blocked := self.tables.get(collection) or self.records.get((collection, record_id)):
+                return blocked
+        return None
+
+
+class ObstacleSearch:
+    """Looks for obstacles after an error. Everything that it writes is rolled back."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def after(self, error: TandemError, change_sets: Sequence[ChangeSet]) -> Obstacles:
+        """The obstacles between the change sets and their tables. Raises StoreUnavailable for an outage."""
+        ids: dict[str, list[str]] = {}
+        for change_set in change_sets:
+            for collection, record_id in change_set.touched():
+                ids.setdefault(collection, []).append(record_id)
+        obstacles = Obstacles()
+        for collection in (*ids, AUDIT_LOGS.collection):
+            found = await self._refusal(collection, state_of(error))
+            if found is not None:
+                obstacles.tables[collection] = _blocked_table(collection, found, change_sets)
+        if not obstacles.tables and state_of(error) in FULL_STATES:
+            collection = await self._full_table(error) or next(iter(ids), AUDIT_LOGS.collection)
+            obstacles.tables[collection] = _blocked_table(collection, error, change_sets)
+        if meaning_of(error) in (Meaning.LOCK, Meaning.SLOW):
+            for collection in ids.keys() - obstacles.tables.keys():
+                obstacles.records.update(await self._locked(collection, ids[collection]))
+        return obstacles
+
+    async def _refusal(self, collection: str, state: str | None) -> TandemError | None:
+        """The error with which a table rejects every row: one without rows, or one that it already holds.
+
+        An error with another SQLSTATE than the one that is looked into only counts if it is about the table itself.
+        """
+        try:
+            async with self._connections.transaction(is_rehearsal=True) as transaction:
+                await transaction.run(MIRROR_ROWS[collection], {"rows": "[]"})
+                await transaction.run(REWRITE_ONE[collection])
+        except TandemError as error:
+            meaning = meaning_of(error)
+            if meaning in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT):
+                raise
+            is_about_table = meaning in (Meaning.LOCK, Meaning.TABLE)
+            return error if is_about_table or state_of(error) == state else None
+        return None
+
+    async def _full_table(self, error: TandemError) -> str | None:
+        """The collection of the table that cannot grow: the server names its file."""
+        named = _FILE.search(str(error.__cause__))
+        if named is None:
+            return None
+        answer = await self._connections.run(TABLE_OF_FILE, [named.group(1)])
+        tables = {str(name) for (name,) in await answer.fetchall()}
+        return next((spec.collection for spec in SPECS.values() if spec.table in tables), None)
+
+    async def _locked(self, collection: str, ids: list[str]) -> dict[tuple[str, str], Blocked]:
+        present = await self._ids(VERSIONS_OF[collection], ids)
+        locked = present - await self._ids(UNLOCKED_ROWS[collection], ids)
+        return {(collection, record_id): locked_row(collection, record_id) for record_id in locked}
+
+    async def _ids(self, statement: str, ids: list[str]) -> set[str]:
+        answer = await self._connections.run(statement, {"ids": ids})
+        return {str(row[0]) for row in await answer.fetchall()}
+
+
+def locked_row(collection: str, record_id: str) -> Blocked:
+    """The outcome for a record whose row another session has locked."""
+    return Blocked(
+        collection,
+        SPECS[collection].table,
+        "Another session holds a lock on its row (SQLSTATE 55P03).",
+        "55P03",
+        record_id,
+    )
+
+
+def _blocked_table(collection: str, error: TandemError, change_sets: Sequence[ChangeSet]) -> Blocked:
+    state = state_of(error)
+    if state in LOCK_STATES:
+        cause = f"Another session holds a lock on the table (SQLSTATE {state})."
+    else:
+        cause = cause_of(error, change_sets)
+    return Blocked(collection, SPECS[collection].table, cause, state)
