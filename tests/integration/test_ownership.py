@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from pymongo import MongoClient
 
 from adapters.ownership import control
@@ -44,7 +45,11 @@ class World:
 
     @property
     def database(self) -> str:
-        return self.variables["POSTGRES_URL"].rpartition("/")[2].partition("?")[0]
+        return str(conninfo_to_dict(self.variables["POSTGRES_URL"])["dbname"])
+
+    def address_of(self, database: str) -> str:
+        """The address of another database of the server."""
+        return self.variables["POSTGRES_URL"].replace(f"/{self.database}", f"/{database}", 1)
 
     def having(self, **variables: str) -> dict[str, str]:
         return {**self.variables, **variables}
@@ -215,7 +220,7 @@ async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
 async def test_the_database_of_another_installation_is_refused(world: World, *, is_running: bool) -> None:
     other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME="other")
     foreign = world.empty_database()
-    other = {**other_url, "POSTGRES_URL": world.variables["POSTGRES_URL"].replace(world.database, foreign)}
+    other = {**other_url, "POSTGRES_URL": world.address_of(foreign)}
     async with serving(other) as container:
         await write(container, 7)
         await until_equal(container)
