@@ -40,6 +40,8 @@ class StackHealth:
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
     is_preparing: Callable[[], bool]
+    refusal: Callable[[], str | None]
+    """Why this process may not write; None if it may."""
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
@@ -58,7 +60,7 @@ class StackHealth:
             is_known = error.message != UNKNOWN_CAUSE
             return down(error.message if is_known else self.source.trouble or error.message)
         await self.source.check()
-        if (reason := self.source.trouble) is not None:
+        if (reason := self.refusal() or self.source.trouble) is not None:
             return down(reason)
         return down(STARTING) if self.is_preparing() else UP
 

@@ -49,6 +49,8 @@ class StoreSettings:
     postgres_url: str | None
     auto_migrate: bool
     slow_query_ms: int
+    is_alone: bool = False
+    """The operator vouches that the source is the newest copy, although its target cannot be reached."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -136,7 +138,10 @@ def read_settings(
     """
     variables = Variables(read_variables(environment, env_file=env_file, recall=recall), SETTINGS)
     settings = _settings(variables)
-    violations = [*variables.violations, *misspelt(SETTINGS, file=_from_file(env_file), environment=environment)]
+    violations = [
+        *variables.violations,
+        *misspelt(SETTINGS, file=_from_file(env_file), environment=environment),
+    ]
     if violations:
         raise InvalidSettings(violations)
     return settings
