@@ -56,7 +56,7 @@ AT = START + timedelta(microseconds=123_456)
 
 def _records() -> list[tuple[str, Record]]:
     """Every kind of value, in columns and in unknown fields."""
-    texts = {
+    texts: dict[str, Any] = {
         "title": "Größe é 🎉 back\\slash it's 1/2/2025 'x' \\x41",
         "description": "C:\\new\\table\n\t\"quoted\" E'\\n' NULL",
     }
@@ -89,8 +89,8 @@ async def _write_all(url: str, *, as_target: bool) -> None:
         assert await store.apply(changes[:1]) == [None]
         assert await store.apply(changes) == [None] * len(changes)
     else:
-        for changes in _change_sets():
-            await store.commit(changes)
+        for each in _change_sets():
+            await store.commit(each)
     await store.close()
 
 
@@ -267,7 +267,7 @@ POOLERS = {
 }
 
 
-@pytest.fixture(params=POOLERS.values(), ids=POOLERS)
+@pytest.fixture(params=list(POOLERS.values()), ids=list(POOLERS))
 def habits(request: pytest.FixtureRequest) -> Habits:
     """The habits of a pooler."""
     habits: Habits = request.param

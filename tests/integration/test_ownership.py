@@ -79,7 +79,7 @@ class World:
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (without,)
                 )
                 try:
-                    connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+                    connection.execute(sql.SQL(statement))
                 except psycopg.errors.ObjectInUse:
                     continue
                 return
