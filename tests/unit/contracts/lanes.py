@@ -41,7 +41,7 @@ async def stored_entry(store: LanedStore, change: ChangeSet) -> dict[str, object
     return (await store.fetch(AUDIT_LOGS.collection, [entry_id]))[entry_id]
 
 
-def mark_of(change: ChangeSet, *, number: int, **fields: object) -> DeliveryMark:
+def mark_of(change: ChangeSet, *, number: int | None, **fields: object) -> DeliveryMark:
     (entry_id,) = change.entry_ids
     facts = {"status": SyncStatus.SYNCED, "at": NOON, "lane": FOREIGN, "number": number, **fields}
     return DeliveryMark(entry_id=entry_id, **facts)  # type: ignore[arg-type]
