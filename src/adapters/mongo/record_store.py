@@ -10,10 +10,9 @@ from loguru import logger
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.classification import PartRejected, outcome_of
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.client import MAJORITY, SNAPSHOT, UNREAD, MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import Document
@@ -142,7 +141,7 @@ class MongoRecordStore:
         """See Upgradable."""
         async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
             try:
-                return await Transaction(database.client, ReadConcern("snapshot")).run(
+                return await Transaction(database.client, SNAPSHOT).run(
                     lambda session: rewrite_documents(database, collection, ids, session)
                 )
             finally:
@@ -167,8 +166,8 @@ class MongoRecordStore:
         transaction: Transaction | None = None
         try:
             async with self._connection.call(seconds=seconds) as database:
-                # A state without a majority cannot be overwritten, because the commit itself waits for a majority.
-                transaction = Transaction(database.client, ReadConcern())
+                concern = MAJORITY if self._reader.with_object_ids else UNREAD
+                transaction = Transaction(database.client, concern)
                 await self._committed(transaction, change_set, _Commit(database, writes, slot))
         except LaneLost:
             raise
@@ -274,7 +273,7 @@ class MongoRecordStore:
 
         # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
         async with self._connection.call() as database:
-            await Transaction(database.client, ReadConcern()).run(note)
+            await Transaction(database.client, UNREAD).run(note)
 
     async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
@@ -308,9 +307,7 @@ class MongoRecordStore:
                 return held
 
             for race in range(1, RACES_MAX + 1):
-                transaction = Transaction(
-                    database.client, ReadConcern("snapshot"), attempts_max=APPLY_ATTEMPTS_MAX
-                )
+                transaction = Transaction(database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX)
                 try:
                     held = await transaction.run(bring_in)
                     if slot is not None:
@@ -344,7 +341,7 @@ class MongoRecordStore:
             await self._write(database, writes, session)
 
         try:
-            await Transaction(database.client, ReadConcern()).run(write_after)
+            await Transaction(database.client, MAJORITY).run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
             return False
         return True

@@ -66,6 +66,7 @@ class MontyRecordStore(Reader):
         self._lock = None if directory is None else DirectoryLock(directory)
         self._writer: Writer | None = None
         self._next_trial = 0.0
+        self._is_inspected = False
         self._lane = OwnLane(lambda lane, admission: self._submit(register_write(lane, admission)))
         self._commits: ImmediateCommits | GroupCommits | None = None
 
@@ -90,6 +91,31 @@ class MontyRecordStore(Reader):
                 raise refused(error, self._directory) from error
             raise
 
+    async def inspect(self) -> None:
+        """See Inspectable.inspect. Afterwards the store answers reads, and `commit` raises StoreUnavailable."""
+        try:
+            self._require_unused()
+            await asyncio.to_thread(self._file.open_to_read)
+            short, long = self._file.connection("reader"), self._file.connection("long")
+        except DRIVER_ERRORS as error:
+            self._file.close()
+            raise refused(error, self._directory) from error
+        except BaseException:
+            self._file.close()
+            raise
+        self._connections = ReadConnections(short, [long], slots=asyncio.Semaphore(1), tuning=self._tuning)
+        self._is_inspected = True
+
+    def _require_unused(self) -> None:
+        if self._directory is None or self._lock is None:
+            return
+        self._require_current_format(self._directory)
+        if (holder := self._lock.holder()) is not None:
+            raise StoreUnavailable(
+                f"The MontyDB directory is in use by process {holder}, which is no service that commands can ask. Wait "
+                "until it ends, then type the command again."
+            )
+
     def _require_current_format(self, directory: Path) -> None:
         if (directory / f"{self._database}.journal").exists() or (directory / self._database).is_dir():
             raise StoreRefused(
@@ -107,6 +133,12 @@ class MontyRecordStore(Reader):
         self._commits = ImmediateCommits(self._writer, slots) if is_in_memory else GroupCommits(self._writer)
 
     async def close(self) -> None:
+        if self._is_inspected:
+            self._is_inspected = False
+            reads, self._connections = self._reads, None
+            await reads.close()
+            self._file.close()
+            return
         if self._commits is None:
             return
         commits, self._commits = self._commits, None
@@ -128,6 +160,8 @@ class MontyRecordStore(Reader):
     async def ping(self) -> None:
         """Reads and checks the files; after a write has failed, also writes until that succeeds."""
         await self.fetch(CONTROL.collection, ["ping"])
+        if self._is_inspected:
+            return
         try:
             self._file.require_in_place()
         except OSError as error:

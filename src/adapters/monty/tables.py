@@ -28,7 +28,7 @@ LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KE
 StoredRow = tuple[Any, ...]
 """Number, version, whether it is a tombstone, hash of the texts, columns."""
 
-_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, str, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
 

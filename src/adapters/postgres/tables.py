@@ -21,6 +21,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     MetaData,
     Table,
     Text,
@@ -55,6 +56,7 @@ def _type_of(kind: FieldKind) -> TypeEngine[Any]:
         FieldKind.INTEGER: BigInteger(),
         FieldKind.BOOLEAN: Boolean(),
         FieldKind.INSTANT: TIMESTAMP(timezone=True),
+        FieldKind.DAY: Date(),
         FieldKind.JSON: JSONB(),
     }
     return types[kind]

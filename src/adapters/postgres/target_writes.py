@@ -73,6 +73,8 @@ class TargetWrites:
                 blocked = {place: obstacles.before(part[place]) for place in places}
                 outcomes = [blocked.get(place) or outcome for place, outcome in enumerate(outcomes)]
                 places = [place for place in places if blocked[place] is None]
+                if not places:
+                    return outcomes
                 if len(places) == len(sent) and meaning is not Meaning.LOCK:
                     raise PartRejected from error
             else:

@@ -119,3 +119,7 @@ class StoreRefused(Exception):
         super().__init__(f"{cause} {remedy}".strip())
         self.cause = cause
         self.remedy = remedy
+
+
+class NothingStored(StoreRefused):
+    """There is no store at the place that the settings name, and nobody has asked to create one."""

@@ -182,6 +182,7 @@ def _spec(
     collection: str,
     *,
     legacy_fields: Sequence[LegacyField] = (),
+    copies: Sequence[tuple[str, str]] = (),
     **facts: Any,
 ) -> RecordSpec[E]:
     mapping, fields = mapping_of(entity), fields_of(entity)
@@ -193,6 +194,7 @@ def _spec(
         defaults=defaults_of(mapping.struct),
         legacy_fields=(*columns, *legacy_fields),
         stand_ins=STAND_INS,
+        copies=copies,
     )
     return RecordSpec(
         collection=collection,
@@ -286,15 +288,17 @@ TASKS = _spec(
         Index("tasks_assignee_created", ("assigneeId", "createdAt"), Scope.LIVE),
         Index("tasks_executor_created", ("executorId", "createdAt"), Scope.LIVE),
         Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
-        Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
+        Index("tasks_project_due", ("projectId", "dueBy"), Scope.LIVE),
+        Index("tasks_parent_created", ("parentId", "createdAt"), Scope.LIVE),
         Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
         Index("tasks_created", ("createdAt",), Scope.LIVE),
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
     number_field="displayId",
-    list_orders=("updatedAt", "dueAt", "priority", "displayId"),
+    list_orders=("updatedAt", "dueBy", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
+    copies=(("dueBy", "dueAt"),),
 )
 
 TASK_ASSIGNMENTS = _spec(

@@ -10,7 +10,7 @@ from application.teams.roles import SeedRoles
 from domain.errors import MirrorPending
 from entrypoints.composition.container import Container
 from entrypoints.composition.failures import WritesRefused
-from entrypoints.composition.schema import rewrite_once
+from entrypoints.composition.schema import require_rewritten, rewrite_once
 from entrypoints.composition.waiting import until_available
 
 
@@ -21,6 +21,7 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     StoreRefused and UnmigratedStore as opening does.
     """
     stack = container.stack()
+    stack.is_preparing = True
     await stack.open(within_seconds=within_seconds)
     await add_roles(container, within_seconds=within_seconds)
     await _add(container, container.builder().build(SeedLabels), within_seconds)
@@ -30,6 +31,13 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
         await until_available(
             lambda: rewrite_once(source), store_name=source.name, within_seconds=within_seconds
         )
+    else:
+        await until_available(
+            lambda: require_rewritten(stack.source),
+            store_name=stack.source.name,
+            within_seconds=within_seconds,
+        )
+    stack.is_preparing = False
 
 
 async def add_roles(container: Container, *, within_seconds: float | None = None) -> None:

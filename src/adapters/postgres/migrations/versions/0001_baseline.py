@@ -21,6 +21,7 @@ TYPES = {
     "number": "bigint",
     "boolean": "boolean",
     "instant": "timestamptz",
+    "day": "date",
     "array": "jsonb",
     "object": "jsonb",
 }
@@ -31,7 +32,7 @@ STAMPS = (
     " is_deleted boolean!, deleted_at instant, deleted_by text"
 )
 COLUMNS = {
-    "users": f"{STAMPS}, email text!, name text!, grants array!",
+    "users": f"{STAMPS}, email text!, name text!, grants array!, timezone text!",
     "sessions": f"{STAMPS}, user_id text!, tokens array!, expires_at instant!, ended_because text",
     "api_tokens": (
         f"{STAMPS}, user_id text!, name text!, scopes array!, token_hash text!, expires_at instant,"
@@ -47,7 +48,8 @@ COLUMNS = {
     "labels": f"{STAMPS}, name text!, color text!, name_key text",
     "tasks": (
         f"{STAMPS}, title text!, description text, status text!, priority number!, project_id text,"
-        " parent_id text, label_ids array!, started_at instant, due_at instant, is_acknowledged boolean!,"
+        " parent_id text, label_ids array!, started_at instant, due_at instant, due_on day, due_by instant,"
+        " completed_at instant, links array!, is_acknowledged boolean!,"
         " external_key text, deleted_reason text, owner_id text!, team_id text, display_id number,"
         " deferred_till instant, assignee_id text, assignee_type text, executor_id text"
     ),
@@ -125,7 +127,8 @@ INDEXES = (
     ("tasks", "assignee_created", "assignee_id, created_at", f"{LIVE} AND assignee_id IS NOT NULL"),
     ("tasks", "executor_created", "executor_id, created_at", f"{LIVE} AND executor_id IS NOT NULL"),
     ("tasks", "project_created", "project_id, created_at", f"{LIVE} AND project_id IS NOT NULL"),
-    ("tasks", "project_due", "project_id, due_at", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "project_due", "project_id, due_by", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "parent_created", "parent_id, created_at", f"{LIVE} AND parent_id IS NOT NULL"),
     ("tasks", "project_deleted", "project_id, deleted_at", "is_deleted AND project_id IS NOT NULL"),
     ("tasks", "created", "created_at", LIVE),
     ("tasks", "deleted", "deleted_at", TRASH),
