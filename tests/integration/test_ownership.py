@@ -218,7 +218,7 @@ async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
 
 @pytest.mark.parametrize("is_running", [False, True])
 async def test_the_database_of_another_installation_is_refused(world: World, *, is_running: bool) -> None:
-    other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME="other")
+    other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
     foreign = world.empty_database()
     other = {**other_url, "POSTGRES_URL": world.address_of(foreign)}
     async with serving(other) as container:
@@ -273,7 +273,9 @@ async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -
     async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-    empty = world.having(DATA_DIR=str(world.directory.with_name("fresh")), DB_NAME="fresh")
+    empty = world.having(
+        DATA_DIR=str(world.directory.with_name("fresh")), DB_NAME=f"fresh_{secrets.token_hex(4)}"
+    )
     with pytest.raises(StoreRefused, match="is empty, and the target holds the data"):
         async with serving(empty):
             pass
@@ -286,7 +288,9 @@ async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_
         await write(container, 1)
         await until_equal(container)
         await until((mongo_world.directory / "last-seen").exists)
-    empty = mongo_world.having(DB_NAME="fresh_2", POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    empty = mongo_world.having(
+        DB_NAME=f"fresh_{secrets.token_hex(4)}", POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing"
+    )
     with pytest.raises(StoreRefused, match="has served an installation before"):
         async with serving(empty):
             pass

@@ -14,10 +14,10 @@ NAME = "last-seen"
 
 
 class LastSeen:
-    """The file in the data directory; for one installation and its source."""
+    """The file in the data directory; for one installation and its source. None where the source does not last."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / NAME
+    def __init__(self, directory: Path | None) -> None:
+        self.path = None if directory is None else directory / NAME
         self._written: Mapping[int, int] = {}
 
     def installation(self) -> str | None:
@@ -35,7 +35,7 @@ class LastSeen:
 
     def note(self, numbers: Mapping[int, int], *, installation: str) -> None:
         """Replaces the file, unless it says the same. Raises OSError."""
-        if numbers == self._written or not self.path.parent.is_dir():
+        if self.path is None or numbers == self._written or not self.path.parent.is_dir():
             return
         facts = {
             "installation": installation,
@@ -48,6 +48,8 @@ class LastSeen:
         self._written = dict(numbers)
 
     def _read(self) -> dict[str, Any]:
+        if self.path is None:
+            return {}
         try:
             facts = json.loads(self.path.read_text())
         except (OSError, ValueError):

@@ -65,7 +65,7 @@ class StoreStack:
             raw_source,
             SourceSettings(
                 target=settings.stores.target,
-                last_seen=LastSeen(settings.stores.data_dir),
+                last_seen=LastSeen(settings.stores.lasting_directory),
                 is_alone=settings.stores.is_alone,
             ),
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ownership import control
+from adapters.ownership.control import Gate, Role
 from adapters.postgres.record_store import PostgresRecordStore
 from tests.integration.crash.service_client import SHARED_ANSWER_SECONDS
 from tests.integration.crash.tandem_process import ServiceProcess
@@ -95,12 +96,9 @@ async def _make_owner(store: PostgresRecordStore) -> None:
     try:
         held = await control.read(store)
         assert held is not None
+        mirror = held.ownership
         owner = replace(
-            held.ownership,
-            role=control.Role.OWNER,
-            gate=control.Gate.OPEN,
-            owner=store.name,
-            epoch=held.ownership.epoch + 1,
+            mirror, role=Role.OWNER, gate=Gate.OPEN, owner=store.name, epoch=mirror.epoch + 1, peer=None
         )
         await control.write(store, owner, over=held)
     finally:
