@@ -59,6 +59,7 @@ class _Server:
     writer: asyncio.StreamWriter
     process: int
     reported: dict[str, str]
+    in_use: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     async def connected(cls, url: str) -> "_Server":
@@ -113,9 +114,10 @@ class PostgresPooler:
                 server.close()
 
     async def everywhere(self, statement: bytes) -> None:
-        """Executes a statement in every session, while no client asks anything."""
-        for server in self._servers:
-            await server.command(statement)
+        """Executes a statement in every session, between the transactions of its client."""
+        for server in [*self._servers]:
+            async with server.in_use:
+                await server.command(statement)
 
     async def _connected(self) -> _Server:
         server = await _Server.connected(self.server_url)
@@ -162,7 +164,10 @@ class PostgresPooler:
         server = own or await self._free.get()
         self.transactions += 1
         try:
-            await self._relay(kind, message, server, reader, writer)
+            async with server.in_use:
+                await self._relay(kind, message, server, reader, writer)
+                if self.habits.resets:
+                    await server.command(b"DISCARD ALL")
         except BaseException:
             # The client left in the middle, so the state of this session is unknown.
             self._servers.remove(server)
@@ -170,8 +175,6 @@ class PostgresPooler:
             if not own:
                 self._free.put_nowait(await self._connected())
             raise
-        if self.habits.resets:
-            await server.command(b"DISCARD ALL")
         if not own:
             self._free.put_nowait(server)
 

@@ -193,9 +193,9 @@ class MongoRecordStore:
 
             for race in range(1, RACES_MAX + 1):
                 try:
-                    return await Transaction(
-                        database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
-                    ).run(bring_in)
+                    return await Transaction(database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX).run(
+                        bring_in
+                    )
                 except (DuplicateKey, StaleVersion) as failure:
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
