@@ -53,10 +53,7 @@ class Execution:
         await cursor.set_result(-1)
         row = await cursor.fetchone()
         facts = self._session.read_back(row or ())
-        if connection.info.encoding != "utf-8":
-            raise StoreUnavailable(
-                f"The connection to PostgreSQL keeps the encoding {connection.info.encoding}."
-            )
+        await _keep_encoding(connection)
         if facts.was_read_only:
             self._begin = _BEGIN_TO_WRITE
         if facts.server_process != connection.info.backend_pid or not await _is_kept(connection):
