@@ -365,6 +365,18 @@ async def test_statements_forgotten_at_any_time_are_sent_again(
     _require_settings(prepared_url)
 
 
+async def test_a_direct_connection_prepares_its_statements(prepared_url: str) -> None:
+    """Only what stands behind a pooler sends its settings with each transaction."""
+    pooler = PostgresPooler(prepared_url, Habits(names_process=True))
+    async with pooler.serving(), _opened(pooler.url) as store:
+        for number in range(1, 4):
+            await commit_all(store, "tasks", task(number))
+            assert same(await fetched(store, "tasks", number), task(number))
+        before = pooler.messages
+        await commit_all(store, "tasks", task(4))
+        assert pooler.messages - before == 4, "bind, describe, execute and sync"
+
+
 async def test_connections_never_share_the_name_of_a_statement(postgres_url: str) -> None:
     upgrade(postgres_url)
     pooler = PostgresPooler(postgres_url, Habits(server_count=1, names_process=True))

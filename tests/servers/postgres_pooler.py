@@ -83,12 +83,12 @@ class _Server:
 
 @dataclass(slots=True)
 class PostgresPooler:
-    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `transactions` counts them."""
+    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts those of clients."""
 
     server_url: str
     habits: Habits
     url: str = ""
-    transactions: int = 0
+    messages: int = 0
     _free: "asyncio.Queue[_Server]" = field(default_factory=asyncio.Queue)
     _servers: list[_Server] = field(default_factory=list)
     _clients: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -162,7 +162,6 @@ class PostgresPooler:
         if kind == b"H":
             return  # a flush with nothing to flush
         server = own or await self._free.get()
-        self.transactions += 1
         try:
             async with server.in_use:
                 await self._relay(kind, message, server, reader, writer)
@@ -191,6 +190,7 @@ class PostgresPooler:
             if kind == b"X":
                 raise _Gone
             server.writer.write(message)
+            self.messages += 1
             if kind in b"QS":
                 status = await _relay_answer(server, writer)
                 if status == IDLE:

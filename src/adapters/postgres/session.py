@@ -87,7 +87,7 @@ class Session:
         # On its own and first: the settings of the role may leave no time for more.
         first = f"SET statement_timeout = {self.limits.statement_ms}"
         return (
-            f"{first}; SELECT pg_backend_pid(), {_read_only()}, {', '.join(self._settings(is_local=False))}"
+            f"{first}; SELECT {_MARKED}::integer, {_read_only()}, {', '.join(self._settings(is_local=False))}"
         )
 
     @cached_property
