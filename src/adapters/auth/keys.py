@@ -66,7 +66,7 @@ def load_key_pair(
         private = _fresh_key()
     _require_strong(private, "PRIVATE_KEY")
     own = private.public_key()
-    accepted = {_key_id(own): own} if public_keys is None else _public_keys(public_keys)
+    accepted = {_key_id(own): own} if public_keys is None else public_keys_of(public_keys)
     if _key_id(own) not in accepted:
         raise UnusableKey("PUBLIC_KEY does not belong to PRIVATE_KEY.")
     numbers = private.private_numbers()
@@ -93,7 +93,8 @@ def new_key_texts() -> KeyTexts:
     return KeyTexts(_private_pem(key).decode(), spki, _key_id(public))
 
 
-def _public_keys(text: str) -> dict[str, RSAPublicKey]:
+def public_keys_of(text: str) -> dict[str, RSAPublicKey]:
+    """The public keys of a PEM text by id. Raises UnusableKey for malformed or weak ones, or too many."""
     pems = _PUBLIC_PEM.findall(_pem(text))
     if not 1 <= len(pems) <= PUBLIC_KEYS_MAX or _PUBLIC_PEM.sub(b"", _pem(text)).strip():
         raise UnusableKey(

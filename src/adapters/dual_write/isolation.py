@@ -8,6 +8,9 @@ from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection, take
 from adapters.records.record_store import REASON_LENGTH_MAX
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
+_MAY_PASS_LATER = (None, "23505")
+"""The SQLSTATE of a unique value that is taken; None from stores that give no SQLSTATE."""
+
 Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]]
 
 
@@ -19,7 +22,7 @@ async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[App
     outcomes = await bisected(apply, change_sets)
     if None in outcomes:
         for place, outcome in enumerate(outcomes):
-            if isinstance(outcome, Rejection):
+            if isinstance(outcome, Rejection) and outcome.sqlstate in _MAY_PASS_LATER:
                 (outcomes[place],) = await bisected(apply, [change_sets[place]])
     return outcomes
 

@@ -104,6 +104,9 @@ class MirrorTarget:
                     if not await self._answers():
                         raise
                     raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
+                except StoreUnavailable:
+                    await self._trip_unless_it_answers()
+                    raise
 
         async def apply_in_parts(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             return await bisected(apply_or_reject, sent)
@@ -147,6 +150,12 @@ class MirrorTarget:
         except StoreUnavailable:
             return False
         return True
+
+    async def _trip_unless_it_answers(self) -> None:
+        try:
+            await self.ping()
+        except StoreUnavailable as error:
+            self.breaker.trip(error.message)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey
 from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
-_LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.INTEGER: INTEGER_MIN}
+_LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.DAY: "", FieldKind.INTEGER: INTEGER_MIN}
 """The lowest value of each kind, so that `$gte` leaves out nulls.
 
 `$type` would mean the same, but MongoDB does not recognize that a query for one value lies within it, and would not use

@@ -22,6 +22,7 @@ _TYPES: dict[FieldKind, tuple[str, ...]] = {
     FieldKind.INTEGER: ("int", "long"),
     FieldKind.BOOLEAN: ("bool",),
     FieldKind.INSTANT: ("date",),
+    FieldKind.DAY: ("string",),
 }
 _LEVEL = "strict"
 _ACTION = "error"

@@ -94,7 +94,9 @@ def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
 
 
 def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
-    """Whether the criterion restricts the field to these values."""
+    """Whether the criterion restricts the field to these values; None among them is for null."""
+    if isinstance(one, IsNull):
+        return one.field == name and None in held
     if not isinstance(one, Equals | OneOf) or one.field != name:
         return False
     values = [

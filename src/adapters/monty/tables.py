@@ -28,7 +28,7 @@ LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KE
 StoredRow = tuple[Any, ...]
 """Number, version, whether it is a tombstone, hash of the texts, columns."""
 
-_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, str, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -201,9 +201,12 @@ def scope_terms(scope: Scope) -> list[str]:
     """The predicate of a partial index; a question must repeat it literally to use the index."""
     terms = []
     for name, values in scope.held.items():
-        literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
+        literals = [
+            str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values if one is not None
+        ]
         one_of = f"IN ({', '.join(literals)})" if len(literals) > 1 else f"= {literals[0]}"
-        terms.append(f"{quoted(name)} {one_of}")
+        term = f"{quoted(name)} {one_of}"
+        terms.append(f"({quoted(name)} IS NULL OR {term})" if None in values else term)
     return terms
 
 

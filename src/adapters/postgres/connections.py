@@ -15,7 +15,9 @@ from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from domain.errors import StoreUnavailable
 
-PING_TIMEOUT_MS = 1_000
+PING_TIMEOUT_MS = 700
+NEW_CONNECTION_MS = 500
+"""How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
 """How much longer than the server's own time limit the client waits for an answer."""
 LOCK_TIMEOUT_MS = 2_000
@@ -145,13 +147,21 @@ class Connections:
                 yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
-        """Returns if the server answers now."""
-        await self.run("SELECT 1", seconds_max=PING_TIMEOUT_MS / 1_000)
+        """Returns if the server answers now. Raises StoreUnavailable with the reason that a new connection meets."""
+        pool = self._pool
+        if pool is None:
+            raise StoreUnavailable("PostgreSQL is not open.")
+        # Waiting for the pool would hide why it has no connection.
+        if pool.get_stats().get("pool_available", 0):
+            with contextlib.suppress(ConnectionBroken):
+                await self.run_once("SELECT 1", (), seconds_max=PING_TIMEOUT_MS / 1_000)
+                return
+        await self.ping_anew()
 
     async def ping_anew(self) -> None:
         """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
         with translated():
-            async with asyncio.timeout(PING_TIMEOUT_MS / 1_000):
+            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
                 connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
                 try:
                     await connection.execute("SELECT 1")

@@ -1,5 +1,6 @@
 """Finds what keeps a target from accepting change sets: tables that accept no row, and rows that others have locked."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ from adapters.records.change_set import Blocked, ChangeSet
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import TandemError
 
+SOUND_SECONDS = 1.0
+"""How long a table that accepts rows is not looked into again, while one rejected row after another is isolated."""
+SOUND_MAX = 256
+_ABOUT_TABLES = (Meaning.LOCK, Meaning.TABLE)
 _FILE = re.compile(r'file "[^"]*/(\d+)[^/"]*"')
 
 
@@ -49,6 +54,8 @@ class ObstacleSearch:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._sound: dict[tuple[str, str | None], float] = {}
+        """When a table last accepted rows although one was rejected with this SQLSTATE, by the loop's clock."""
 
     async def after(self, error: TandemError, change_sets: Sequence[ChangeSet]) -> Obstacles:
         """The obstacles between the change sets and their tables. Raises StoreUnavailable for an outage."""
@@ -74,16 +81,26 @@ class ObstacleSearch:
 
         An error with another SQLSTATE than the one that is looked into only counts if it is about the table itself.
         """
+        now = asyncio.get_running_loop().time()
+        if now - self._sound.get((collection, state), -SOUND_SECONDS) < SOUND_SECONDS:
+            return None
+        found = await self._error_of(collection)
+        if found is not None and (meaning_of(found) in _ABOUT_TABLES or state_of(found) == state):
+            return found
+        if len(self._sound) >= SOUND_MAX:
+            self._sound.clear()
+        self._sound[collection, state] = now
+        return None
+
+    async def _error_of(self, collection: str) -> TandemError | None:
         try:
             async with self._connections.transaction(is_rehearsal=True) as transaction:
                 await transaction.run(MIRROR_ROWS[collection], {"rows": "[]"})
                 await transaction.run(REWRITE_ONE[collection])
         except TandemError as error:
-            meaning = meaning_of(error)
-            if meaning in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT):
+            if meaning_of(error) in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT):
                 raise
-            is_about_table = meaning in (Meaning.LOCK, Meaning.TABLE)
-            return error if is_about_table or state_of(error) == state else None
+            return error
         return None
 
     async def _full_table(self, error: TandemError) -> str | None:

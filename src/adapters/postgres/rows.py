@@ -25,12 +25,14 @@ _TYPES: dict[FieldKind, type[object]] = {
     FieldKind.INTEGER: int,
     FieldKind.BOOLEAN: bool,
     FieldKind.INSTANT: datetime,
+    FieldKind.DAY: str,
 }
 _SQL_TYPES = {
     FieldKind.TEXT: "text",
     FieldKind.INTEGER: "bigint",
     FieldKind.BOOLEAN: "boolean",
     FieldKind.INSTANT: "timestamptz",
+    FieldKind.DAY: "date",
     FieldKind.JSON: "jsonb",
 }
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +67,7 @@ class RowForm:
         self._names = tuple(field.name for field in spec.fields)
         self._known = frozenset(self._names)
         self._trees = tuple(field.name for field in spec.fields if field.kind is FieldKind.JSON)
+        self._days = tuple(field.name for field in spec.fields if field.kind is FieldKind.DAY)
         self._texts = spec.text_fields
         self._written = tuple((column.key, _WRITTEN[column.sql_type]) for column in self.columns)
         self._id_at, self._version_at = self._names.index(ID), self._names.index(VERSION)
@@ -97,6 +100,9 @@ class RowForm:
         if is_erased:
             return tombstone(row[self._id_at], row[self._version_at])
         record = dict(zip(self._names, row, strict=False))
+        for name in self._days:
+            if record[name] is not None:
+                record[name] = record[name].isoformat()
         if extra is not None:
             record.update(extra["values"])
             record.update({name: datetime.fromisoformat(text) for name, text in extra["instants"].items()})
@@ -121,6 +127,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "bigint": str,
     "boolean": lambda value: "t" if value else "f",
     "timestamptz": datetime.isoformat,
+    "date": str,
     "jsonb": lambda value: _encode(value).decode(),
     "tsvector": str,
 }

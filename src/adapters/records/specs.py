@@ -38,7 +38,7 @@ E = TypeVar("E")
 UNDELIVERED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 """The sync statuses of entries that are still to be mirrored."""
 
-Held = dict[str, tuple[Scalar, ...]]
+Held = dict[str, tuple[Scalar | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,13 @@ class Scope(Enum):
     """Records outside the trash; nearly all questions exclude the trash."""
     TRASH = "trash"
     UNDELIVERED = "undelivered"
-    """Entries that are still to be mirrored: few, and normally none."""
+    """Entries that are still to be mirrored, those without a mark included: with a mirror few, and normally none."""
 
     @property
     def held(self) -> Held:
-        """The fields that decide whether a record is in the scope, each with the values it may have there."""
+        """The fields that decide whether a record is in the scope, each with the values it may have there; None is for
+        null.
+        """
         return _HELD[self]
 
 
@@ -72,7 +74,7 @@ _HELD: dict[Scope, Held] = {
     Scope.ALL: {},
     Scope.LIVE: {IS_DELETED: (False,)},
     Scope.TRASH: {IS_DELETED: (True,)},
-    Scope.UNDELIVERED: {"syncStatus": UNDELIVERED},
+    Scope.UNDELIVERED: {"syncStatus": (None, *UNDELIVERED)},
 }
 
 
@@ -158,7 +160,7 @@ class RecordSpec(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRecord:
-    """A fact about the store itself: a lease, the topology of stores. `value` holds JSON values."""
+    """A fact about the store itself: a lease, who owns it. `value` holds JSON values."""
 
     id: str
     version: int
@@ -180,6 +182,7 @@ def _spec(
     collection: str,
     *,
     legacy_fields: Sequence[LegacyField] = (),
+    copies: Sequence[tuple[str, str]] = (),
     **facts: Any,
 ) -> RecordSpec[E]:
     mapping, fields = mapping_of(entity), fields_of(entity)
@@ -191,6 +194,7 @@ def _spec(
         defaults=defaults_of(mapping.struct),
         legacy_fields=(*columns, *legacy_fields),
         stand_ins=STAND_INS,
+        copies=copies,
     )
     return RecordSpec(
         collection=collection,
@@ -284,15 +288,17 @@ TASKS = _spec(
         Index("tasks_assignee_created", ("assigneeId", "createdAt"), Scope.LIVE),
         Index("tasks_executor_created", ("executorId", "createdAt"), Scope.LIVE),
         Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
-        Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
+        Index("tasks_project_due", ("projectId", "dueBy"), Scope.LIVE),
+        Index("tasks_parent_created", ("parentId", "createdAt"), Scope.LIVE),
         Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
         Index("tasks_created", ("createdAt",), Scope.LIVE),
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
     number_field="displayId",
-    list_orders=("updatedAt", "dueAt", "priority", "displayId"),
+    list_orders=("updatedAt", "dueBy", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
+    copies=(("dueBy", "dueAt"),),
 )
 
 TASK_ASSIGNMENTS = _spec(
@@ -366,6 +372,7 @@ AUDIT_LOGS = _spec(
         Index("audit_logs_at", ("at",)),
         Index("audit_logs_undelivered", ("syncStatus", "id"), Scope.UNDELIVERED),
         Index("audit_logs_undelivered_in", ("syncStatus", "collection"), Scope.UNDELIVERED),
+        Index("audit_logs_sync_lane", ("syncLane", "syncNumber")),
     ),
 )
 
@@ -391,5 +398,7 @@ ALL_SPECS: tuple[RecordSpec[Any], ...] = (*ENTITY_SPECS, AUDIT_LOGS, CONTROL)
 
 SPECS: dict[str, RecordSpec[Any]] = {spec.collection: spec for spec in ALL_SPECS}
 
-SYNC_FIELDS = frozenset({"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt"})
+SYNC_FIELDS = frozenset(
+    {"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt", "syncLane", "syncNumber"}
+)
 """Fields that describe a store's own copy of an entry; never mirrored and never compared."""

@@ -26,7 +26,7 @@ def cleaned(read: ReadIssues) -> ReadIssues:
         # Spellings of one name that differ in case are one label.
         kept = tuple(dict.fromkeys(spellings.setdefault(name_key(name), name) for name in names))
         issues.append(issue if kept == issue.label_names else replace(issue, label_names=kept))
-    return ReadIssues(issues, losses)
+    return replace(read, issues=issues, losses=losses)
 
 
 def _with_title(issue: ImportedIssue, losses: list[Loss]) -> ImportedIssue:

@@ -10,18 +10,18 @@ from application.accounts.api_tokens import IssueApiToken
 from application.accounts.users import IS_ADMINISTRATOR, CreateAccount, GrantAdministration
 from application.demonstration import SeedDemonstration
 from application.history.retention import PurgeExpired
-from application.ports.tokens import Identity
 from domain.api_token import Scope
 from domain.errors import Conflict
 from domain.permissions import Grant
 from domain.role import RoleScope, built_in_id
 from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_holding_stores
-from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
+from entrypoints.cli.running_service import LONG_SECONDS_MAX
+from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 from entrypoints.http.admin import run_view
 from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
+from entrypoints.http.operator import NO_DEMO_IN_PRODUCTION
 from entrypoints.http.users import whole_user_view
 
 ADMINISTRATOR_ROLE_ID = built_in_id(RoleScope.GLOBAL, "admin")
@@ -38,13 +38,12 @@ def admin() -> None:
 @click.option("--name", help="The name of the person; otherwise the part of the address before the @.")
 async def create(console: Console, email: str, name: str | None) -> ExitCode:
     """Create an account with this address that administers the installation."""
-    settings = current_settings()
-    service = await service_holding_stores(settings)
-    if service is not None:
+    client = await service_client()
+    if client is not None:
         body = {"email": email, "isAdministrator": True, **({} if name is None else {"name": name})}
-        user = _account_view(await ServiceClient(service, settings).ask("POST", "/v1/users", body))
+        user = _account_view(await client.ask("POST", "/v1/users", body))
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             create_account = container.builder().build(CreateAccount)
             made = await create_account(operator(container), email, name, is_administrator=True)
         user = _account_view(document(whole_user_view(made.user)))
@@ -75,20 +74,18 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
 
     Only its hash is stored, so it cannot be printed again.
     """
-    settings = current_settings()
     wanted = [Scope(scope) for scope in scopes] or list(Scope)
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
-    service = await service_holding_stores(settings)
+    client = await service_client()
     user: View
     issued: View
-    if service is not None:
-        user = await ServiceClient(service, settings).account(email)
-        owner = Identity(str(user["id"]), frozenset())
+    if client is not None:
+        user = await client.account(email)
+        owner = await client.acting_as(str(user["id"]))
         body = {"name": name, "scopes": wanted, "expiresAt": expires_at.isoformat()}
-        client = ServiceClient(service, settings, identity=owner)
-        issued = await client.ask("POST", "/v1/users/me/tokens", body)
+        issued = await owner.ask("POST", "/v1/users/me/tokens", body)
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             account, made = await container.builder().build(IssueApiToken)(
                 operator(container), email, name, wanted, expires_at=expires_at
             )
@@ -103,18 +100,16 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
 @click.argument("email")
 async def grant(console: Console, email: str) -> ExitCode:
     """Make the user with this address an administrator of the installation, from their next sign-in or refresh on."""
-    settings = current_settings()
-    service = await service_holding_stores(settings)
+    client = await service_client()
     user: View
-    if service is not None:
-        client = ServiceClient(service, settings)
+    if client is not None:
         user = await client.account(email)
         if Grant.ADMIN in _grants(user):
             raise Conflict(IS_ADMINISTRATOR)
         await client.ask("PUT", f"/v1/users/{user['id']}/roles/{ADMINISTRATOR_ROLE_ID}")
         user = await client.account(email)
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             granted = await container.builder().build(GrantAdministration)(operator(container), email)
         user = document(whole_user_view(granted))
     view = {key: user[key] for key in ("id", "email", "grants")}
@@ -129,14 +124,13 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 
     The service does so every hour.
     """
-    settings = current_settings()
-    service = await service_holding_stores(settings)
+    client = await service_client()
     view: View
-    if service is not None:
+    if client is not None:
         path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
-        view = await ServiceClient(service, settings).ask("POST", path)
+        view = await client.ask("POST", path, timeout_seconds=LONG_SECONDS_MAX)
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = document(run_view(run))
     console.show(view, lambda: _print_run(console, view))
@@ -146,15 +140,19 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 @click.command(cls=TandemCommand)
 async def demo(console: Console) -> ExitCode:
     """Add demo data, unless it was added before."""
-    settings = current_settings()
-    if settings.is_production:
-        raise click.UsageError("Demo data cannot be added in production (APP_ENV=production).")
-    await require_stores_free(settings, purpose="add the demo data")
-    async with opened(settings) as container:
-        report = await container.builder().build(SeedDemonstration)(operator(container))
-    outcome = "was added" if report.is_new else "exists already; nothing was added"
-    view = {"email": report.email, "isNew": report.is_new}
-    console.show(view, lambda: console.line(f"The demo data of {report.email} {outcome}."))
+    client = await service_client()
+    view: View
+    if client is not None:
+        view = await client.ask("POST", "/operator/demo", timeout_seconds=LONG_SECONDS_MAX)
+    else:
+        settings = current_settings()
+        if settings.is_production:
+            raise click.UsageError(NO_DEMO_IN_PRODUCTION)
+        async with opened(settings) as container:
+            report = await container.builder().build(SeedDemonstration)(operator(container))
+        view = {"email": report.email, "isNew": report.is_new}
+    outcome = "was added" if view["isNew"] else "exists already; nothing was added"
+    console.show(view, lambda: console.line(f"The demo data of {view['email']} {outcome}."))
     return ExitCode.SUCCESS
 
 

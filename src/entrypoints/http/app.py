@@ -17,9 +17,12 @@ from entrypoints.http.files import FILES, FileSlots
 from entrypoints.http.health import HEALTH
 from entrypoints.http.history import AUDIT, AuditViews
 from entrypoints.http.labels import LABELS
+from entrypoints.http.operator import OPERATOR
 from entrypoints.http.projects.controller import PROJECTS
 from entrypoints.http.projects.timelines import TIMELINES
+from entrypoints.http.protocol.admission import Connections
 from entrypoints.http.protocol.answers import answer_error
+from entrypoints.http.protocol.connection import BoundedConnection, within
 from entrypoints.http.protocol.cursors import Cursors, Pages
 from entrypoints.http.protocol.endpoint import Conventions, routes_of
 from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
@@ -29,6 +32,7 @@ from entrypoints.http.protocol.writes import Writes
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.cookies import SessionCookies
 from entrypoints.http.security.csrf import CrossSiteGuard
+from entrypoints.http.security.proxies import TrustedProxies
 from entrypoints.http.security.rate_limit import RateLimiter
 from entrypoints.http.sessions import SESSIONS
 from entrypoints.http.site import SITE, Assets
@@ -63,6 +67,7 @@ RESOURCES: tuple[Resource, ...] = (
     SYNC,
     ADMIN,
     HEALTH,
+    OPERATOR,
     SITE,
 )
 
@@ -97,9 +102,16 @@ def create_app(
         limits=Limits(
             per_caller=RateLimiter.of(settings.http.rate_limit),
             sign_in=RateLimiter.of(settings.http.sign_in_rate_limit),
+            proxies=TrustedProxies(networks) if (networks := settings.http.trusted_proxies) else None,
         ),
     )
     return app
+
+
+def create_connections(container: Container) -> type[BoundedConnection]:
+    """The kind of connections of the server in front of the application: bounded, except by address for proxies."""
+    proxies = TrustedProxies(container.settings().http.trusted_proxies)
+    return within(Connections(is_exempt=proxies.trusts))
 
 
 def _routes(

@@ -38,6 +38,17 @@ UserName = Annotated[
 ]
 
 
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=user.TIMEZONE_LENGTH_MAX,
+        description="An IANA time zone. It decides which day it is for the user. Null resets it to UTC.",
+        examples=["Europe/Berlin"],
+    ),
+]
+
+
 class UserBody(Body, rename="camel"):
     """A new account. Without a name, it is the part of the address before the @."""
 
@@ -50,6 +61,7 @@ class UserPatch(Body, rename="camel"):
     """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
+    timezone: TimeZone | UnsetType | None = UNSET
 
 
 class UserView(EntityView, rename="camel"):
@@ -58,6 +70,7 @@ class UserView(EntityView, rename="camel"):
     email: str | None
     name: str
     grants: tuple[str, ...] | None
+    timezone: str
 
 
 class UserQuery(ListQuery, rename="camel"):

@@ -10,7 +10,7 @@ import pytest_asyncio
 from entrypoints.http.labels import LabelQuery
 from entrypoints.http.projects.schemas import ProjectQuery
 from entrypoints.http.protocol.schemas import TrashQuery
-from entrypoints.http.tasks.schemas import TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.entrypoints.http.service import Json, pointers
 
@@ -32,7 +32,8 @@ async def project_id(service: JourneyService, anna: Person) -> str:
             "title": f"Task {number}",
             "projectId": project["id"],
             "priority": sorted(RANKS)[number % 3],
-            "dueAt": DUE[number % len(DUE)],
+            "dueAt": DUE[number % len(DUE)] if number % 7 else None,
+            "dueOn": None if number % 7 else ("2026-02-28", "2026-03-01")[number % 2],
             "status": ("TODO", "DONE")[number % 2],
         }
         await service.view(anna, "POST", "/v1/tasks", body)
@@ -52,18 +53,19 @@ def _sorted_by(item: Json, field: str) -> Any:
     """What a field is sorted by, which for some is not what it shows."""
     if field == "priority":
         return RANKS[item[field]]
+    if field == "dueAt" and item["dueOn"] is not None:
+        return f"{item['dueOn']}T23:59:59.999Z"
     return int(item[field].removeprefix("#")) if field == "displayId" else item[field]
 
 
 def in_order(items: Sequence[Json], order: str) -> list[Json]:
-    """The items as the contract orders them: nulls first, text by code point, ties by id; a minus turns it all."""
-    field = order.removeprefix("-")
-
-    def key(item: Json) -> tuple[bool, Any, str]:
-        value = _sorted_by(item, field)
-        return value is not None, value if value is not None else "", item["id"]
-
-    return sorted(items, key=key, reverse=order.startswith("-"))
+    """The items as the contract orders them: nulls last, text by code point, ties by id; a minus turns both parts."""
+    field, is_descending = order.removeprefix("-"), order.startswith("-")
+    absent = [item for item in items if _sorted_by(item, field) is None]
+    present = [item for item in items if item not in absent]
+    present.sort(key=lambda item: (_sorted_by(item, field), item["id"]), reverse=is_descending)
+    absent.sort(key=lambda item: str(item["id"]), reverse=is_descending)
+    return [*present, *absent]
 
 
 async def require_order(
@@ -97,7 +99,9 @@ async def test_projects_come_in_every_order_page_by_page(service: JourneyService
 
 async def test_labels_come_in_every_order_page_by_page(service: JourneyService, anna: Person) -> None:
     # Labels belong to everybody, so those of this journey share a word nobody else uses.
-    made = [await service.view(anna, "POST", "/v1/labels", {"name": f"{name} {anna.id}"}) for name in NAMES]
+    # Names that differ in case only are one name.
+    names = {name.casefold(): name for name in NAMES}.values()
+    made = [await service.view(anna, "POST", "/v1/labels", {"name": f"{name} {anna.id}"}) for name in names]
     for order in orders_of(LabelQuery):
         await require_order(service, anna, path=f"/v1/labels?q={anna.id}&", order=order, items=made)
 
@@ -135,9 +139,29 @@ FILTERS: list[tuple[str, Callable[[Json], bool]]] = [
     ("status=TODO&priority=HIGH", lambda task: (task["status"], task["priority"]) == ("TODO", "HIGH")),
     (
         "dueBefore=2026-03-01T00:00:00.001Z",
-        lambda task: task["dueAt"] in ("2026-03-01T00:00:00.000Z", "2026-02-28T23:59:59.999Z"),
+        lambda task: task["dueAt"] in DUE[4:] + DUE[1:2] or task["dueOn"] == "2026-02-28",
     ),
-    ("dueAfter=2026-03-01T01:00:00%2B01:00", lambda task: task["dueAt"] == "2026-03-01T00:00:00.001Z"),
+    (
+        "dueAfter=2026-03-01T01:00:00%2B01:00",
+        lambda task: task["dueAt"] in DUE[1:3] or task["dueOn"] == "2026-03-01",
+    ),
+    (
+        "dueAfter=2026-02-28&dueBefore=2026-03-01",
+        lambda task: task["dueAt"] in DUE[4:] or task["dueOn"] == "2026-02-28",
+    ),
+    ("dueAfter=2026-03-02", lambda task: False),
+    ("dueBefore=2026-02-28", lambda task: False),
+    ("updatedAfter=2000-01-01", lambda task: True),
+    ("updatedAfter=2999-01-01T00:00:00Z", lambda task: False),
+    ("status=TODO,DONE", lambda task: True),
+    ("status=DEFERRED,DONE", lambda task: task["status"] == "DONE"),
+    ("priority=HIGH,LOW", lambda task: task["priority"] != "MEDIUM"),
+    ("assigneeId=none", lambda task: True),
+    ("assigneeId=me", lambda task: False),
+    ("createdBy=me", lambda task: True),
+    ("parentId=none", lambda task: True),
+    ("displayId=999999999,%23999999998", lambda task: False),
+    ("q=task%207&displayId=999999999", lambda task: False),
     ("q=task%2012", lambda task: task["title"] == "Task 12"),
     ("q=TASK", lambda task: True),
     ("q=tas", lambda task: True),

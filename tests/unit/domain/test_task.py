@@ -4,7 +4,8 @@ import pytest
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.errors import Conflict, RuleBroken
-from domain.task import LABELS_MAX, Origin, Priority, Task, TaskStatus
+from domain.task import Origin, Priority, Task, TaskStatus
+from domain.task_changes import LABELS_MAX
 from tests.unit.builders import ANNA, BEN, NOON, numbered_id, stamp, task
 
 TOMORROW = NOON + timedelta(days=1)

@@ -340,7 +340,7 @@ async def test_assignments_hide_with_their_task_and_come_back_with_it(use_cases:
         (MEMBER, TaskFilter(), [CLEOS, TEAMS]),
         (ASSIGNEE, TaskFilter(), [CLEOS]),
         (STRANGER, TaskFilter(), []),
-        (ANNA, TaskFilter(assignee_id=TEAM), [TEAMS]),
+        (ANNA, TaskFilter(assignee_ids=(TEAM,)), [TEAMS]),
         (ANNA, TaskFilter(executor_id=MEMBER), [TEAMS]),
         (ANNA, TaskFilter(ids=(CLEOS, FREE)), [CLEOS]),
         (STRANGER, TaskFilter(ids=(CLEOS,)), []),

@@ -34,6 +34,7 @@ from entrypoints.composition.settings import Settings, read_settings
 from entrypoints.http.app import create_app
 from tests.unit.builders import ANNA, BEN, NOON
 from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.signing_pems import pem_pair
 
 ADMIN = "d" * 24
 T = TypeVar("T")
@@ -233,10 +234,10 @@ class Service:
         self.accounts: Any = accounts or self.store
         self.clock = clock or TickingClock()
         self.is_started = True
-        production = {"PRIVATE_KEY": "unused", "PUBLIC_KEY": "unused", "STORE": "monty"}
+        is_production = variables.get("APP_ENV") == "production"
         given = {
             "APP_ENV": "test",
-            **(production if variables.get("APP_ENV") == "production" else {}),
+            **({**pem_pair(), "STORE": "monty"} if is_production else {}),
             **variables,
         }
         self.parts = Parts(self.store, read_settings(given), self.clock, provider)

@@ -21,6 +21,7 @@ TYPES = {
     "number": "bigint",
     "boolean": "boolean",
     "instant": "timestamptz",
+    "day": "date",
     "array": "jsonb",
     "object": "jsonb",
 }
@@ -31,7 +32,7 @@ STAMPS = (
     " is_deleted boolean!, deleted_at instant, deleted_by text"
 )
 COLUMNS = {
-    "users": f"{STAMPS}, email text!, name text!, grants array!",
+    "users": f"{STAMPS}, email text!, name text!, grants array!, timezone text!",
     "sessions": f"{STAMPS}, user_id text!, tokens array!, expires_at instant!, ended_because text",
     "api_tokens": (
         f"{STAMPS}, user_id text!, name text!, scopes array!, token_hash text!, expires_at instant,"
@@ -47,7 +48,8 @@ COLUMNS = {
     "labels": f"{STAMPS}, name text!, color text!, name_key text",
     "tasks": (
         f"{STAMPS}, title text!, description text, status text!, priority number!, project_id text,"
-        " parent_id text, label_ids array!, started_at instant, due_at instant, is_acknowledged boolean!,"
+        " parent_id text, label_ids array!, started_at instant, due_at instant, due_on day, due_by instant,"
+        " completed_at instant, links array!, is_acknowledged boolean!,"
         " external_key text, deleted_reason text, owner_id text!, team_id text, display_id number,"
         " deferred_till instant, assignee_id text, assignee_type text, executor_id text"
     ),
@@ -56,7 +58,8 @@ COLUMNS = {
     "audit_logs": (
         "collection text!, entity_id text!, action text!, actor_id text!, at instant!, request_id text!,"
         " change_set_id text!, changes object!, idempotency_key text, request_hash text, sync_status text,"
-        " sync_attempts number!, sync_next_at instant, sync_error text"
+        " sync_attempts number!, sync_next_at instant, sync_error text, lane number, lane_number number,"
+        " sync_lane number, sync_number number"
     ),
     "control": "value object!",
 }
@@ -83,7 +86,7 @@ WORD_STATISTICS = 1_000
 """PostgreSQL notes the frequencies of ten times as many words."""
 
 ALL, LIVE, TRASH = "", "NOT is_deleted", "is_deleted AND deleted_at IS NOT NULL"
-UNDELIVERED = "sync_status IN ('PENDING', 'FAILED', 'PARKED')"
+UNDELIVERED = "(sync_status IS NULL OR sync_status IN ('PENDING', 'FAILED', 'PARKED'))"
 
 UNIQUE_KEYS = (
     ("users", "email", "email", LIVE),
@@ -124,7 +127,8 @@ INDEXES = (
     ("tasks", "assignee_created", "assignee_id, created_at", f"{LIVE} AND assignee_id IS NOT NULL"),
     ("tasks", "executor_created", "executor_id, created_at", f"{LIVE} AND executor_id IS NOT NULL"),
     ("tasks", "project_created", "project_id, created_at", f"{LIVE} AND project_id IS NOT NULL"),
-    ("tasks", "project_due", "project_id, due_at", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "project_due", "project_id, due_by", f"{LIVE} AND project_id IS NOT NULL"),
+    ("tasks", "parent_created", "parent_id, created_at", f"{LIVE} AND parent_id IS NOT NULL"),
     ("tasks", "project_deleted", "project_id, deleted_at", "is_deleted AND project_id IS NOT NULL"),
     ("tasks", "created", "created_at", LIVE),
     ("tasks", "deleted", "deleted_at", TRASH),
@@ -138,11 +142,22 @@ INDEXES = (
     ("audit_logs", "at", "at", ALL),
     ("audit_logs", "undelivered", "sync_status", UNDELIVERED),
     ("audit_logs", "undelivered_in", "sync_status, collection", UNDELIVERED),
+    ("audit_logs", "sync_lane", "sync_lane, sync_number", "sync_lane IS NOT NULL"),
 )
 """As unique keys. Ascending, nulls first, then by id."""
 
+LANES = (
+    "CREATE TABLE tandem_lanes (lane bigint PRIMARY KEY, number bigint NOT NULL, epoch bigint NOT NULL,"
+    " pid bigint NOT NULL, opening text NOT NULL, process text NOT NULL, host text NOT NULL, boot text NOT NULL,"
+    " is_open boolean NOT NULL, beaten_at timestamptz NOT NULL) WITH (fillfactor = 50)"
+)
+"""Every write updates one row: with free space on its page an update needs no new index entry."""
+SEEN = "CREATE TABLE tandem_seen (lane bigint PRIMARY KEY, number bigint NOT NULL, cut bigint) WITH (fillfactor = 50)"
+
 
 def upgrade() -> None:
+    op.execute(LANES)
+    op.execute(SEEN)
     for collection, columns in COLUMNS.items():
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
     for collection in SEARCHED:
@@ -160,6 +175,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TABLE tandem_lanes")
+    op.execute("DROP TABLE tandem_seen")
     for collection in COLUMNS:
         op.execute(f"DROP TABLE {_table(collection)}")
 

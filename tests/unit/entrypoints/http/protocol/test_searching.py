@@ -2,7 +2,7 @@ import pytest
 
 from application.paging import Position
 from entrypoints.http.protocol.cursors import Cursors
-from entrypoints.http.tasks.schemas import TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
 from tests.unit.builders import NOON
 from tests.unit.entrypoints.http.service import Service, pointers
 

@@ -1,0 +1,182 @@
+"""The failures of docs/reference/failures.md: how each is brought about, and put right, on a real PostgreSQL."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from adapters.records.record import Record
+from tests.unit.contracts.builders import label, task
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "failures.md"
+POISON = "poison"
+KNOWN = 1
+"""The number of the label and the task that are in both stores before the failure."""
+CONCERNED = 2
+
+Statements = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One failure of the table."""
+
+    failure: str
+    concerns: str
+    shown_as: str
+    reason: str
+
+
+def documented_rows() -> list[Row]:
+    """The rows of the first table of the page."""
+    lines = DOCUMENT.read_text().split("\n\n")[2].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [Row(*row[:4]) for row in cells]
+
+
+def _trigger(condition: str, action: str, *, table: str = "postgres_labels") -> Statements:
+    body = f"BEGIN IF {condition} THEN {action}; END IF; RETURN NEW; END"
+    language = "LANGUAGE plpgsql SECURITY DEFINER"
+    return (
+        f"CREATE FUNCTION trouble() RETURNS trigger {language} AS $${body}$$",
+        f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()",
+    )
+
+
+_NO_TRIGGER = ("DROP FUNCTION trouble CASCADE",)
+_IS_POISON = f"NEW.name = '{POISON}'"
+_FULL = (
+    """RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'"""
+)
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+
+
+def _poison() -> Record:
+    return label(CONCERNED, name=POISON)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Statements of a superuser, with {role} and {database} filled in; `holding` stays open until it is put right."""
+
+    record: Callable[[], Record] = _poison
+    collection: str = "labels"
+    before: Statements = ()
+    holding: str | None = None
+    after: Statements = ()
+    elsewhere: bool = False
+    """Whether the statements run in another database, because nobody can connect to this one."""
+
+
+FAILURES: dict[str, Failure] = {
+    "a trigger that raises an error": Failure(
+        before=_trigger(_IS_POISON, "RAISE EXCEPTION 'We do not want %', NEW.name"), after=_NO_TRIGGER
+    ),
+    "a unique index made by hand": Failure(
+        record=lambda: label(CONCERNED, color=label(KNOWN)["color"]),
+        before=(
+            f"CREATE UNIQUE INDEX by_color ON postgres_labels (color) WHERE name ~ '^Label [{KNOWN}{CONCERNED}]$'",
+        ),
+        after=("DROP INDEX by_color",),
+    ),
+    "a CHECK made by hand": Failure(
+        before=(f"ALTER TABLE postgres_labels ADD CONSTRAINT short_names CHECK (name <> '{POISON}')",),
+        after=("ALTER TABLE postgres_labels DROP CONSTRAINT short_names",),
+    ),
+    "a column made NOT NULL by hand": Failure(
+        record=lambda: task(CONCERNED),
+        collection="tasks",
+        before=("ALTER TABLE postgres_tasks ALTER description SET NOT NULL",),
+        after=("ALTER TABLE postgres_tasks ALTER description DROP NOT NULL",),
+    ),
+    "a trigger that drops the row": Failure(before=_trigger(_IS_POISON, "RETURN NULL"), after=_NO_TRIGGER),
+    "a version raised by hand": Failure(
+        record=lambda: label(KNOWN, version=2, name="Edited"),
+        before=(f"UPDATE postgres_labels SET version = 1000 WHERE name = 'Label {KNOWN}'",),
+        after=(f"UPDATE postgres_labels SET version = 1 WHERE name = 'Label {KNOWN}'",),
+    ),
+    "a record that closes the connection": Failure(
+        before=_trigger(_IS_POISON, "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1)"),
+        after=_NO_TRIGGER,
+    ),
+    "a locked row": Failure(
+        record=lambda: label(KNOWN, version=2, name="Edited"),
+        holding=f"SELECT 1 FROM postgres_labels WHERE name = 'Label {KNOWN}' FOR UPDATE",
+    ),
+    "a locked table": Failure(holding="LOCK TABLE postgres_labels IN SHARE MODE"),
+    "a dropped column": Failure(
+        before=("ALTER TABLE postgres_labels RENAME color TO colour",),
+        after=("ALTER TABLE postgres_labels RENAME colour TO color",),
+    ),
+    "a revoked privilege": Failure(
+        before=("REVOKE INSERT ON postgres_labels FROM {role}",),
+        after=("GRANT INSERT ON postgres_labels TO {role}",),
+    ),
+    "a full tablespace": Failure(before=_trigger("true", _FULL), after=_NO_TRIGGER),
+    "a trigger that raises an error for every row": Failure(
+        before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
+    ),
+    "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
+    "a read-only database": Failure(
+        before=("ALTER DATABASE {database} SET default_transaction_read_only = on", _END_SESSIONS),
+        after=("ALTER DATABASE {database} SET default_transaction_read_only = off",),
+        elsewhere=True,
+    ),
+    "a role without LOGIN": Failure(
+        before=("ALTER ROLE {role} NOLOGIN", _END_SESSIONS), after=("ALTER ROLE {role} LOGIN",)
+    ),
+    "a connection limit of 0": Failure(
+        before=("ALTER DATABASE {database} CONNECTION LIMIT 0", _END_SESSIONS),
+        after=("ALTER DATABASE {database} CONNECTION LIMIT -1",),
+    ),
+    "a database that is gone": Failure(
+        before=(
+            "ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+            _END_SESSIONS,
+            "ALTER DATABASE {database} RENAME TO {database}_gone",
+        ),
+        after=(
+            "ALTER DATABASE {database}_gone RENAME TO {database}",
+            "ALTER DATABASE {database} ALLOW_CONNECTIONS true",
+        ),
+        elsewhere=True,
+    ),
+}
+"""How each failure is made in one database. A frozen and a stopped server need a server of their own."""
+
+OF_SERVERS = ("a frozen server", "a stopped server")
+Act = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database of one test, its role that is no superuser, and the address of both for a superuser."""
+
+    superuser_url: str
+    elsewhere_url: str
+    database: str
+    role: str
+
+
+@contextmanager
+def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]]:
+    """Brings a failure about; the function that it yields puts it right."""
+    url = place.elsewhere_url if failure.elsewhere else place.superuser_url
+    names = {"role": place.role, "database": place.database}
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in failure.before:
+            connection.execute(statement.format(**names) if "{" in statement else statement)  # type: ignore[arg-type]
+        holder = None
+        if failure.holding is not None:
+            holder = psycopg.connect(place.superuser_url)
+            holder.execute(failure.holding)  # type: ignore[arg-type]
+
+        def put_right() -> None:
+            if holder is not None:
+                holder.close()
+            for statement in failure.after:
+                connection.execute(statement.format(**names))  # type: ignore[arg-type]
+
+        yield put_right
