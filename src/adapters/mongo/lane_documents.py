@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.client import MAJORITY, MongoConnection
 from adapters.mongo.documents import GUARDED, Document
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import LANES
@@ -55,7 +54,7 @@ class MongoLanes:
             return bool(found.matched_count)
 
         async with self._connection.call() as database:
-            return await Transaction(database.client, ReadConcern()).run(work)
+            return await Transaction(database.client, MAJORITY).run(work)
 
     async def close(self, lane: int) -> int:
         """See LaneRows. It waits for, or ends, a transaction that holds the lane."""

@@ -273,7 +273,7 @@ class MongoRecordStore:
 
         # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
         async with self._connection.call() as database:
-            await Transaction(database.client, UNREAD).run(note)
+            await Transaction(database.client, MAJORITY).run(note)
 
     async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
