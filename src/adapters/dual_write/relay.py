@@ -152,6 +152,9 @@ class Relay:
                 await self._serve_blocked()
                 if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                     break
+                if is_leased:
+                    # A long drain must not make this process look dead, nor hide another copy.
+                    await self._compare()
 
     async def _serve_blocked(self) -> None:
         """Tries each blocked table with one change set when its pause is over; delivers what waited for a free one."""
