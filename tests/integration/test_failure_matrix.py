@@ -186,11 +186,11 @@ def _new_database(server: OwnPostgresServer) -> Place:
     migrated = urlsplit(server.url).path.removeprefix("/")
     elsewhere = _at(server.url, "template1")
     with psycopg.connect(elsewhere, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")  # type: ignore[arg-type]
-        connection.execute(f"CREATE ROLE {name} LOGIN")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+        connection.execute(f"CREATE ROLE {name} LOGIN")
     place = Place(_at(server.url, name), elsewhere, name)
     with psycopg.connect(place.superuser_url, autocommit=True) as connection:
-        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")  # type: ignore[arg-type]
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
     return place
 
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from adapters.dual_write.outbox import waits_for_table
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.criteria import AllOf, AnyOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
+from adapters.records.indexes import UNDELIVERED
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, UNDELIVERED
+from adapters.records.specs import AUDIT_LOGS
 from domain.audit import SyncStatus
 
 TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)

@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 
 from adapters.dual_write.backlog import UNMARKED
 from adapters.records.criteria import AllOf, Criterion, Equals
+from adapters.records.indexes import UNDELIVERED
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNDELIVERED
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from domain.audit import SyncStatus
 
 TOTALS_AGE_SECONDS_MAX = 60.0

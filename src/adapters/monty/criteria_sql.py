@@ -20,9 +20,9 @@ from adapters.records.criteria import (
     Range,
 )
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Scope
 from adapters.records.record import ID, IS_ERASED
 from adapters.records.search import NOTHING, Condition, Every, Except, Some, Token, condition_of
-from adapters.records.specs import Scope
 
 TRUE, FALSE = "1", "0"
 PREFIX = " *"

@@ -25,8 +25,8 @@ from adapters.records.criteria import (
     Range,
     conjuncts_of,
 )
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import ID, IS_DELETED
-from adapters.records.specs import Index, Scope
 
 LIVE = Equals(IS_DELETED, value=False)
 

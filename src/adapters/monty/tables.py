@@ -14,9 +14,10 @@ import bson
 import msgspec
 
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
 from adapters.records.search import Rank, condition_of, holds
-from adapters.records.specs import SPECS, Index, RecordSpec, Scope
+from adapters.records.specs import SPECS, RecordSpec
 from adapters.records.words import RULE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

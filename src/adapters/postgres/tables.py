@@ -44,8 +44,9 @@ from adapters.postgres.columns import (
 )
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, FieldKind
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.record import ID, IS_DELETED
-from adapters.records.specs import ALL_SPECS, Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import ALL_SPECS, RecordSpec
 
 metadata = MetaData()
 

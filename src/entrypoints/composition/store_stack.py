@@ -13,6 +13,7 @@ from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
 from adapters.observability.recent_errors import WatchedStore
@@ -53,10 +54,7 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._dual_write = settings.dual_write
-        if settings.stores.postgres_url == EMBEDDED:
-            # The server may have to be created first, which takes longer than connecting to one that runs.
-            self._dual_write = replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
+        self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
         raw_source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [raw_source]
@@ -72,12 +70,11 @@ class StoreStack:
         self._raw_target: LanedStore | None = None
         self._target_side: TargetSide | None = None
         self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
-        self.store: RecordStore = self.source
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
         self._watched = WatchedStore(self.source)
-        self.store = self._watched
+        self.store: RecordStore = self._watched
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
             self._watched, mirror, settings=self._dual_write, clock=clock
@@ -89,14 +86,6 @@ class StoreStack:
             self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
         )
         self.store = self._observed
-        self._health = StackHealth(
-            source=self._watched,
-            target=self._target,
-            cached=self._cached,
-            synchronisation=self.synchronisation,
-            is_preparing=lambda: self.is_preparing,
-            refusal=self._refusal,
-        )
         self._relaying: asyncio.Task[None] | None = None
         self.is_open = False
 
@@ -176,7 +165,15 @@ class StoreStack:
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
-        return await self._health.components()
+        health = StackHealth(
+            source=self._watched,
+            target=self._target,
+            cached=self._cached,
+            synchronisation=self.synchronisation,
+            is_preparing=self.is_preparing,
+            refusal=self._refusal(),
+        )
+        return await health.components()
 
     def _refusal(self) -> str | None:
         refusal = self.ownership.refusal
@@ -264,6 +261,13 @@ class StoreStack:
                 return await self._target_side.ownership()
         except (StoreUnavailable, StoreRefused, TimeoutError):
             return None
+
+
+def _patient(settings: Settings) -> DualWriteSettings:
+    """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
+    if settings.stores.postgres_url != EMBEDDED:
+        return settings.dual_write
+    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
 
 
 async def _inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | None:
