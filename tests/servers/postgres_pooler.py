@@ -83,7 +83,7 @@ class _Server:
 
 @dataclass(slots=True)
 class PostgresPooler:
-    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts those of clients."""
+    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts the clients'."""
 
     server_url: str
     habits: Habits
