@@ -63,7 +63,7 @@ class _Server:
 
     @classmethod
     async def connected(cls, url: str) -> "_Server":
-        driver = await asyncio.to_thread(psycopg.connect, url, autocommit=True)
+        driver = await asyncio.to_thread(lambda: psycopg.connect(url, autocommit=True))
         own = socket.socket(fileno=os.dup(driver.pgconn.socket))
         own.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=own)
