@@ -63,7 +63,7 @@ class _Server:
 
     @classmethod
     async def connected(cls, url: str) -> "_Server":
-        driver = await asyncio.to_thread(lambda: psycopg.connect(url, autocommit=True))
+        driver = await asyncio.to_thread(psycopg.connect, url, autocommit=True)
         own = socket.socket(fileno=os.dup(driver.pgconn.socket))
         own.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=own)
@@ -83,9 +83,7 @@ class _Server:
 
 @dataclass(slots=True)
 class PostgresPooler:
-    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts those
-    of clients.
-    """
+    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts the clients'."""
 
     server_url: str
     habits: Habits

@@ -80,8 +80,8 @@ class TestInOrderAndProbedAndIndexedAfterTwoChanges(ReadingContract):
     tuning = Tuning(stale_max=2, strategy=Strategy.ORDER_AND_PROBE)
 
 
-class TestInOrderAndListedAndIndexedAfterThreeChanges(ReadingContract):
-    tuning = Tuning(stale_max=3, strategy=Strategy.ORDER_AND_LIST)
+class TestInOrderAndSiftedAndIndexedAfterThreeChanges(ReadingContract):
+    tuning = Tuning(stale_max=3, strategy=Strategy.ORDER_AND_SIFT)
 
 
 class TestEverythingInThreads(ReadingContract):
