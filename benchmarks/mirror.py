@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from adapters.dual_write.batcher import MirrorBatcher
+from adapters.dual_write.differences import judged
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.settings import DualWriteSettings
@@ -124,6 +126,7 @@ def _batcher(target: EmbeddedPostgresRecordStore) -> MirrorBatcher:
     return MirrorBatcher(
         MirrorTarget(target, settings=settings),
         settings=settings,
+        judge=partial(judged, target),
         on_outcome=lambda _change, _rejection, _ms: None,
     )
 

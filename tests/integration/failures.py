@@ -180,6 +180,6 @@ def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]
             if holder is not None:
                 holder.close()
             for statement in failure.after:
-                connection.execute(statement.format(**names))  # type: ignore[arg-type]
+                connection.execute(statement.format(**names))
 
         yield put_right

@@ -138,7 +138,9 @@ async def test_rejected_change_sets_do_not_affect_the_others_of_a_large_batch(
     changes[120] = change_set(put("labels", label(120, name="taken")))
     changes[199] = change_set(put("tasks", task(199, priority="high")))
     outcomes = await apply_each(store.apply, changes)
-    refused = {place: outcome.reason for place, outcome in enumerate(outcomes) if outcome is not None}
+    refused = {
+        place: outcome.reason for place, outcome in enumerate(outcomes) if isinstance(outcome, Rejection)
+    }
     assert refused.keys() == {17, 120, 199}
     assert "NUL" in refused[17]
     assert "name" in refused[120]

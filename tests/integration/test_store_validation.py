@@ -15,6 +15,7 @@ from adapters.mongo.errors import INVALID_DOCUMENT
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.mongo.validators import validator_of
 from adapters.postgres.migrate import upgrade
+from adapters.records.change_set import Rejection
 from adapters.records.record import tombstone
 from adapters.records.specs import ALL_SPECS, TASKS
 from domain.errors import RuleBroken
@@ -112,7 +113,7 @@ async def test_an_older_validator_is_replaced_and_documents_stay(
         with pytest.raises(RuleBroken, match="validator of tasks"):
             await mongo_store.commit(change_set(put("labels", label(1)), put("tasks", task(2))))
         (refusal,) = await mongo_store.apply([change_set(put("tasks", task(2)))])
-        assert refusal is not None
+        assert isinstance(refusal, Rejection)
         assert "validator of tasks" in refusal.reason
         assert await fetched(mongo_store, "labels", 1) is None
         await mongo_store.prepare()

@@ -15,6 +15,7 @@ from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
+from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
@@ -73,7 +74,11 @@ class StoreStack:
         relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
         mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
-        return Mirror(target, relay, mirrored.latencies)
+        return Mirror(target, relay, mirrored.latencies, self._commit)
+
+    async def _commit(self, change_set: ChangeSet) -> None:
+        """Commits through the outermost store, so that caches forget what changes."""
+        await self.store.commit(change_set)
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.

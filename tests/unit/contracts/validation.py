@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.dual_write.isolation import apply_each
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import IS_DELETED, IS_ERASED, Record
 from adapters.records.record_store import RecordStore
 from domain.errors import RuleBroken
@@ -91,7 +91,7 @@ class ValidationContract:
         good, more = change_set(put("labels", label(8))), change_set(put("labels", label(9)))
         first, outcome, last = await apply_each(store.apply, [good, bad, more])
         assert (first, last) == (None, None)
-        assert outcome is not None
+        assert isinstance(outcome, Rejection)
         assert all(name in outcome.reason for name in fields)
         assert SECRET not in outcome.reason
         assert await fetched(store, "labels", 2) is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.dual_write.isolation import apply_each
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.criteria import Equals, Question
 from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
@@ -302,6 +302,7 @@ class LimitContract:
         if outcome is None:
             assert same(await fetched(store, "tasks", 1), record)
         else:
+            assert isinstance(outcome, Rejection)
             assert outcome.reason.isprintable()
             assert await fetched(store, "tasks", 1) is None
             assert await fetched(store, "labels", 2) is None

@@ -46,10 +46,10 @@ class StatementStore(MemoryRecordStore):
         for change_set in change_sets:
             reason = too_long(change_set)
             outcomes += [Rejection(reason)] if reason else await super().apply([change_set])
-        rejections = [outcome for outcome in outcomes if outcome is not None]
+        rejections = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
         if rejections and len(change_sets) > 1:
             self.put_back(before)
-            raise AlreadyExists if "taken" in rejections[0].reason else RuleBroken(rejections[0].reason)
+            raise AlreadyExists if "same value" in rejections[0].reason else RuleBroken(rejections[0].reason)
         return outcomes
 
 
@@ -68,7 +68,8 @@ async def held(store: MemoryRecordStore) -> int:
 async def test_rejected_change_sets_are_isolated_and_all_others_arrive(poisons: tuple[int, ...]) -> None:
     store = StatementStore()
     outcomes = await bisected(store.apply, batch_of(64, *poisons))
-    assert {place: one.reason for place, one in enumerate(outcomes) if one} == dict.fromkeys(poisons, REASON)
+    rejected = {place: one for place, one in enumerate(outcomes) if one is not None}
+    assert rejected == dict.fromkeys(poisons, Rejection(REASON))
     assert await held(store) == 64 - len(poisons)
     # Two calls a level for each poison: the halves of 64 are halved five times more.
     assert store.calls <= 1 + 12 * len(poisons)
@@ -123,7 +124,7 @@ async def test_an_error_for_one_change_set_is_its_rejection(
 ) -> None:
     outcomes = await bisected(apply, batch_of(2))
     for outcome in outcomes:
-        assert outcome is not None
+        assert isinstance(outcome, Rejection)
         assert all(word in outcome.reason for word in words)
 
 
@@ -153,7 +154,5 @@ async def test_outcomes_that_a_target_gives_for_each_change_set_are_kept() -> No
     store = MemoryRecordStore("target")
     target = FaultyStore(store, dislike=too_long)
     outcomes = await apply_each(target.apply, batch_of(8, 3))
-    assert [None if outcome is None else outcome.reason for outcome in outcomes] == [
-        REASON if number == 3 else None for number in range(8)
-    ]
+    assert outcomes == [Rejection(REASON) if number == 3 else None for number in range(8)]
     assert await held(store) == 7
