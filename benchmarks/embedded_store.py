@@ -158,8 +158,8 @@ def _everybodys() -> dict[str, Question]:
 
 def _members() -> dict[str, Question]:
     return {
-        name: Question(collection="tasks", where=SEEN, order=order, limit=LIMIT)
-        for name, order in MEMBER_LISTS.items()
+        name: Question(collection="tasks", where=where, order=order, limit=LIMIT)
+        for name, (where, order) in MEMBER_LISTS.items()
     }
 
 

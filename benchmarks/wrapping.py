@@ -12,8 +12,11 @@ from adapters.auth.keys import load_key_pair
 from adapters.observability.access_log import AccessLog
 from adapters.observability.request_metrics import RequestMetrics
 from adapters.system.clock import SystemClock
+from application.accounts.callers import Callers
 from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import read_settings
 from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.middleware import Limits, RequestLayer
 from entrypoints.http.protocol.request import required_request
@@ -30,7 +33,8 @@ async def measure(report: Report) -> None:
     """The same handler bare and wrapped, called in turn in this process: CPU time of the thread."""
     tokens = JwtTokens(load_key_pair(None, None), clock=SystemClock())
     token = tokens.issue(Identity("a" * 24, frozenset())).access_token
-    authentication = Authentication(tokens)
+    container = build_container(read_settings({"APP_ENV": "test", "MONTY_STORAGE": "memory"}))
+    authentication = Authentication(tokens, container.builder().build(Callers))
 
     @get("/thing")
     async def bare(request: Request[Any, Any, Any]) -> dict[str, str]:  # noqa: ARG001 - both get the same
@@ -38,7 +42,7 @@ async def measure(report: Report) -> None:
 
     @get("/thing")
     async def signed_in(request: Request[Any, Any, Any]) -> dict[str, str]:  # noqa: ARG001 - both get the same
-        authentication.actor(required_request())
+        await authentication.actor(required_request())
         return {"id": "65f1c0ffee65f1c0ffee65f1", "title": "Dig the pond, line it, fill it"}
 
     plain = Litestar([bare], openapi_config=None, logging_config=None)

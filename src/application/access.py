@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from application.actor import SYSTEM_ID, Actor
-from application.ports.repositories import Audience
+from application.ports.repositories import Audience, Users
 from application.ports.unit_of_work import UnitOfWork
 from domain.errors import Forbidden, NotFound
 from domain.permissions import Held, Principal, is_admin, sees_everything
@@ -18,6 +18,8 @@ _BUILT_IN: dict[str, Held] = {
 }
 
 _ADMINS_ONLY = "Only an administrator can do this."
+_ADMIN_TOKENS_ONLY = "Only an administrator can do this, with an API token that has the scope `admin`."
+_REVOKED = "Your role in this installation was revoked, so nothing was changed."
 
 
 def require(allowed: bool, message: str | None = None) -> None:  # noqa: FBT001 - reads as a sentence
@@ -34,21 +36,26 @@ def require_visible(visible: bool) -> None:  # noqa: FBT001 - reads as a sentenc
 
 def require_admin(actor: Actor) -> None:
     """Raises Forbidden unless the actor is an administrator."""
-    require(is_admin(actor.grants), _ADMINS_ONLY)
+    message = _ADMINS_ONLY if actor.api_token_id is None else _ADMIN_TOKENS_ONLY
+    require(is_admin(actor.grants), message)
 
 
 async def require_present_admin(work: UnitOfWork, actor: Actor) -> None:
-    """Raises Forbidden unless the actor's account, and not only their token, has the grant now and at the commit.
-
-    For operations with which a former administrator could restore their own rights.
-    """
+    """Raises Forbidden unless the actor is an administrator and their account has the grant now."""
     require_admin(actor)
-    if actor.id == SYSTEM_ID:
+    await require_present_grants(work.users, actor)
+
+
+async def require_present_grants(users: Users, actor: Actor) -> None:
+    """Raises Forbidden if a decision of the actor rested on a grant that their account no longer has, now or at the
+    commit. Every commit calls this; the system has no account.
+    """
+    if not actor.used_grants or actor.id == SYSTEM_ID:
         return
-    user = (await work.users.get_many([actor.id])).get(actor.id)
-    require(user is not None and not user.is_deleted and is_admin(frozenset(user.grants)), _ADMINS_ONLY)
-    if user is not None:
-        work.users.require_unchanged(user)
+    user = (await users.get_many([actor.id])).get(actor.id)
+    if user is None or not actor.used_grants.issubset(user.present_grants):
+        raise Forbidden(_REVOKED)
+    users.require_unchanged(user)
 
 
 def without_teams(actor: Actor) -> Principal:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from domain.permissions import Grants
+from domain.permissions import Grants, NotedGrants
 
 SYSTEM_ID = "000000000000000000000000"
 
@@ -20,12 +20,24 @@ class IdempotencyClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The caller of a use case; `claim` is set if the request has an idempotency key."""
+    """The caller of a use case; `claim` is set if the request has an idempotency key, `api_token_id` if an API token
+    authenticates the request.
+    """
 
     id: str
     grants: Grants
     request_id: str
     claim: IdempotencyClaim | None = None
+    api_token_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.grants and not isinstance(self.grants, NotedGrants):
+            object.__setattr__(self, "grants", NotedGrants(self.grants))
+
+    @property
+    def used_grants(self) -> frozenset[object]:
+        """The grants of the account on which decisions of this request have rested so far."""
+        return frozenset(self.grants.used) if isinstance(self.grants, NotedGrants) else frozenset()
 
 
 def system_actor(request_id: str) -> Actor:

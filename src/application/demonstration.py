@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
 
-from application.actor import Actor
+from application.actor import Actor, system_actor
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import UnitOfWork
-from application.use_case import TimedUseCase
+from application.use_case import TimedUseCase, UseCase
 from domain.entity import Stamp, derived_id
 from domain.errors import Conflict, NotFound, Purged
 from domain.label import Label
@@ -71,6 +71,14 @@ class SeedReport:
 
     email: str
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HasDemonstration(UseCase):
+    """Whether demo data was added."""
+
+    async def __call__(self) -> bool:
+        return await _was_seeded(self.begin(system_actor("demonstration")))
 
 
 @dataclass(frozen=True, slots=True)

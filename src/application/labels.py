@@ -1,5 +1,7 @@
 """Labels: everybody uses them, their creators change them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from application.access import require, without_teams
@@ -9,9 +11,22 @@ from application.ports.identifiers import Identifiers
 from application.ports.unit_of_work import UnitOfWork
 from application.trash import Delete, ResourceType, Restore
 from application.use_case import TimedUseCase, UseCase
-from domain.errors import Conflict
+from domain.errors import AlreadyExists, Conflict
 from domain.label import FIRST_LABELS, Label, LabelChanges, first_label_id
 from domain.permissions import may_change_label
+
+
+@contextmanager
+def _naming_the_field() -> Iterator[None]:
+    """Blames the name where its key is taken: callers send only the name."""
+    try:
+        yield
+    except AlreadyExists as taken:
+        if "nameKey" not in taken.fields:
+            raise
+        raise AlreadyExists(
+            "There is already a label of this name; case makes no difference.", fields=("name",)
+        ) from taken
 
 
 async def _changeable_label(work: UnitOfWork, actor: Actor, id: str) -> Label:
@@ -30,7 +45,8 @@ class CreateLabel(TimedUseCase):
         work = self.begin(actor)
         label = Label.create(self.identifiers.fresh(), self.stamp(actor), changes)
         work.labels.save(label)
-        await work.commit()
+        with _naming_the_field():
+            await work.commit()
         return label
 
 
@@ -62,7 +78,8 @@ class EditLabel(TimedUseCase):
         label.require_version(expected_version)
         edited = label.edit(self.stamp(actor), changes)
         work.labels.save(edited)
-        await work.commit()
+        with _naming_the_field():
+            await work.commit()
         return edited
 
 
@@ -81,6 +98,10 @@ class RestoreLabel(Restore[Label]):
     """Restores a label. Raises AlreadyExists if another label has taken its name."""
 
     resource = LABELS
+
+    async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Label:
+        with _naming_the_field():
+            return await super().__call__(actor, id, expected_version=expected_version)
 
 
 class SeedLabels(TimedUseCase):

@@ -8,7 +8,7 @@ from enum import StrEnum
 # The entry itself holds what the stamps say.
 _STAMPS = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 # Entries are kept and read by more people than the entity: they never hold a secret, not even its hash.
-_SECRET = frozenset({"tokenHash"})
+_SECRET = frozenset({"tokenHash", "tokens"})
 _LEFT_OUT = _STAMPS | _SECRET
 ABANDONED = "abandoned"
 """A note among the changes of an ABANDONED entry, no field: the version that was given up, and the reason."""
@@ -43,7 +43,8 @@ class AuditEntry:
 
     Entries of one commit share their `change_set_id`. `idempotency_key` and `request_hash` let a repeated request find
     the version that it made. The `sync_*` fields belong to the store that holds the entry: `sync_status` is None when
-    there is no mirror.
+    there is no mirror. `lane` and `lane_number` identify the transaction that committed the entry, `sync_lane` and
+    `sync_number` the one that brought it to the target.
     """
 
     id: str
@@ -63,6 +64,10 @@ class AuditEntry:
     sync_next_at: datetime | None = None
     sync_error: str | None = None
     synced_at: datetime | None = None
+    lane: int | None = None
+    lane_number: int | None = None
+    sync_lane: int | None = None
+    sync_number: int | None = None
 
     def without_content(self) -> "AuditEntry":
         """The entry without the changed fields: actor, time and version remain."""

@@ -75,6 +75,10 @@ class Entity:
             raise Conflict("This is already in the trash.")
         return self._next(stamp, is_deleted=True, deleted_at=stamp.at, deleted_by=stamp.by)
 
+    def begin_time_in_trash(self, stamp: Stamp) -> Self:
+        """The entity in the trash from now on: another service deleted it before this installation had it."""
+        return self._next(stamp, deleted_at=stamp.at)
+
     def restore(self, stamp: Stamp) -> Self:
         """The entity restored from the trash. Raises Conflict if it is not there."""
         if not self.is_deleted:

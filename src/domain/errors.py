@@ -137,6 +137,8 @@ class StoreUnavailable(Unavailable):
     """The store does not answer; try again in a moment."""
 
     code = "store_unavailable"
+    is_of_the_store: ClassVar[bool] = True
+    """Whether the store itself is in trouble. False where one request waited for another, or asked for too much."""
 
 
 class MirrorPending(Unavailable):

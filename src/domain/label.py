@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self, TypedDict
 
 from domain.entity import Entity, Stamp, derived_id
-from domain.name import require_name
+from domain.name import name_key, require_name
 from domain.project import require_color
 
 NAME_LENGTH_MAX = 100
@@ -29,10 +29,11 @@ class LabelChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label(Entity):
-    """Names are unique among live labels."""
+    """Names are unique among live labels without regard to case: no two have the same `name_key`."""
 
     name: str
     color: str = DEFAULT_COLOR
+    name_key: str | None = None
 
     @classmethod
     def create(cls, id: str, stamp: Stamp, changes: LabelChanges) -> Self:
@@ -50,9 +51,10 @@ def first_label_id(name: str) -> str:
     return derived_id("labels", name)
 
 
-def _checked(changes: LabelChanges) -> LabelChanges:
+def _checked(changes: LabelChanges) -> dict[str, object]:
     if "color" in changes:
         require_color(changes["color"])
     if "name" not in changes:
-        return changes
-    return {**changes, "name": require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)}
+        return {**changes}
+    name = require_name(changes["name"], "/name", longest=NAME_LENGTH_MAX)
+    return {**changes, "name": name, "name_key": name_key(name)}

@@ -44,28 +44,35 @@ _JOINERS, _STYLES, _DIRECTIONS = (
 _STYLED_BESIDE_SYMBOLS = frozenset("\u203c\u2049\u2139\u3030")
 """Characters that take a style selector, as emoji do, although their category is letter or punctuation."""
 
-_HIDDEN = "The name contains invisible or bidirectional control characters."
-
 
 def require_name(text: str, pointer: str, *, longest: int) -> str:
     """The name as it is stored, which is also what its length counts. Raises RuleBroken with the pointer and the first
     character that is not allowed.
     """
     name = require_text(normalized(text), pointer, shortest=1, longest=longest)
-    require_one_line(name, pointer)
-    if not _is_visible(name):
+    if violations := list(name_violations(name, pointer)):
         raise RuleBroken(
-            "The name contains only invisible characters.",
-            violations=[
-                Violation(pointer, "contains only invisible characters; use at least one visible character")
-            ],
+            "Names and titles must be one visible line without control characters.", violations=violations
         )
-    for character in _misplaced(name):
-        message = (
-            f"must not contain invisible or bidirectional control characters; remove {_shown(character)}"
-        )
-        raise RuleBroken(_HIDDEN, violations=[Violation(pointer, message)])
     return name
+
+
+def name_violations(name: str, pointer: str) -> Iterator[Violation]:
+    """The violations of a name that is not empty, each kind with the first character that is not allowed."""
+    breaking, directing = _LINE_BREAKING.search(name), _DIRECTING.search(name)
+    if breaking:
+        yield Violation(pointer, f"must be one line without control characters; remove {_shown(breaking[0])}")
+    if directing:
+        yield Violation(pointer, f"must not change the direction of writing; remove {_shown(directing[0])}")
+    if breaking or directing:
+        return
+    if not _is_visible(name):
+        yield Violation(pointer, "contains only invisible characters; use at least one visible character")
+    elif character := next(_misplaced(name), ""):
+        yield Violation(
+            pointer,
+            f"must not contain invisible or bidirectional control characters; remove {_shown(character)}",
+        )
 
 
 def normalized(name: str) -> str:
@@ -73,13 +80,14 @@ def normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def require_one_line(text: str, pointer: str) -> str:
-    """The text. Raises RuleBroken with the pointer unless it is one line that keeps the direction of writing."""
-    if violations := list(_one_line_violations(text, pointer)):
-        raise RuleBroken(
-            "Names and titles must be one line without control characters.", violations=violations
-        )
-    return text
+def name_key(name: str) -> str:
+    """What two names have in common that count as the same: they differ in case or spelling (NFC, NFD) at most."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold()).strip()
+
+
+def has_word(text: str) -> bool:
+    """Whether a text contains a visible letter or digit, so that there is something to search for."""
+    return any(unicodedata.category(each)[0] in "LN" and not _is_hidden(each) for each in text)
 
 
 def valid_name(text: str, *, longest: int) -> str:
@@ -93,13 +101,6 @@ def valid_name(text: str, *, longest: int) -> str:
         if _is_visible(name) and not any(_misplaced(name)):
             return name
     return ""
-
-
-def _one_line_violations(text: str, pointer: str) -> Iterator[Violation]:
-    if found := _LINE_BREAKING.search(text):
-        yield Violation(pointer, f"must be one line without control characters; remove {_shown(found[0])}")
-    if found := _DIRECTING.search(text):
-        yield Violation(pointer, f"must not change the direction of writing; remove {_shown(found[0])}")
 
 
 def _shown(character: str) -> str:

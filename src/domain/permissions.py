@@ -23,6 +23,24 @@ class Grant(StrEnum):
 Grants = frozenset[str]
 Held = frozenset[Permission]
 
+
+class NotedGrants(Grants):
+    """Grants that note on which of them decisions rested, so that the commit can check these again.
+
+    A decision that the user's own rights allow never looks for a grant.
+    """
+
+    def __init__(self, _grants: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.used: set[object] = set()
+
+    def __contains__(self, grant: object) -> bool:
+        is_held = super().__contains__(grant)
+        if is_held:
+            self.used.add(grant)
+        return is_held
+
+
 GRANT_OF = {Permission.ADMINISTER: Grant.ADMIN, Permission.MODERATE: Grant.MODERATOR}
 """The grant that each permission of a GLOBAL role gives."""
 

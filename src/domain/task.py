@@ -1,54 +1,31 @@
 """A task: a piece of work with an owner, and possibly a project and an assignee."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import IntEnum, StrEnum
-from typing import Self, TypedDict
+from datetime import date, datetime
+from typing import Self
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Entity, Stamp
 from domain.errors import Conflict, RuleBroken, Violation
-from domain.name import require_one_line
 from domain.project import Project
 from domain.storable import require_text
+from domain.task_changes import (
+    Priority,
+    TaskChanges,
+    TaskLink,
+    TaskStatus,
+    checked,
+    completed,
+    end_of_day,
+    require_one_due_date,
+    require_others,
+    started,
+)
 
-TITLE_LENGTH_MAX = 500
-DESCRIPTION_LENGTH_MAX = 50_000
+__all__ = ["Origin", "Ownership", "Priority", "Task", "TaskChanges", "TaskStatus", "ownership_in"]
+
 REASON_LENGTH_MAX = 1_000
 EXTERNAL_KEY_LENGTH_MAX = 300
-LABELS_MAX = 50
-
-
-class TaskStatus(StrEnum):
-    """The progress of a task."""
-
-    TODO = "TODO"
-    IN_PROGRESS = "IN_PROGRESS"
-    BLOCKED = "BLOCKED"
-    DONE = "DONE"
-
-
-class Priority(IntEnum):
-    """Stored as its rank, so that every store sorts it the same way; shown by name."""
-
-    HIGH = 1
-    MEDIUM = 2
-    LOW = 3
-
-
-class TaskChanges(TypedDict, total=False):
-    """Changes of a task; an absent field is unchanged, None clears it."""
-
-    title: str
-    description: str | None
-    status: TaskStatus
-    priority: Priority
-    project_id: str | None
-    parent_id: str | None
-    label_ids: tuple[str, ...]
-    started_at: datetime | None
-    due_at: datetime | None
-    is_acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +43,11 @@ def ownership_in(project: Project) -> Ownership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A task's data in the tracker that it comes from. `deleted_at` is set if it was in the trash there."""
+    """A task's data in the tracker that it comes from. `is_deleted`: it was in the trash there."""
 
     external_key: str
     created_at: datetime
-    deleted_at: datetime | None = None
+    is_deleted: bool = False
     deleted_reason: str | None = None
 
 
@@ -81,6 +58,10 @@ class Task(Entity):
     `display_id` is its short number, unique in the installation and never reused. `owner_id` and `team_id` are copies
     from its project, `assignee_id` to `executor_id` copies from its live assignment, so that listing tasks and checking
     access reads nothing else. The copies are written in the same change set as their originals.
+
+    A task is due at an instant (`due_at`) or on a day (`due_on`), never both. `due_by` follows from them, so that lists
+    sort both kinds together: the instant, or the last millisecond of the day in UTC. `completed_at` is the time when
+    the task became DONE, None for a task that is not, or whose time is unknown.
     """
 
     title: str
@@ -92,6 +73,10 @@ class Task(Entity):
     label_ids: tuple[str, ...] = ()
     started_at: datetime | None = None
     due_at: datetime | None = None
+    due_on: date | None = None
+    due_by: datetime | None = None
+    completed_at: datetime | None = None
+    links: tuple[TaskLink, ...] = ()
     is_acknowledged: bool = False
     external_key: str | None = None
     deleted_reason: str | None = None
@@ -102,6 +87,11 @@ class Task(Entity):
     assignee_id: str | None = None
     assignee_type: AssigneeType | None = None
     executor_id: str | None = None
+
+    def __post_init__(self) -> None:
+        due_by = self.due_at if self.due_on is None else end_of_day(self.due_on)
+        if due_by != self.due_by:
+            object.__setattr__(self, "due_by", due_by)
 
     @classmethod
     def create(
@@ -115,14 +105,15 @@ class Task(Entity):
         external_key: str | None = None,
     ) -> Self:
         """Version 1 of a task, owned by its creator unless `ownership` says otherwise. Raises RuleBroken."""
-        _require_one_line_title(changes)
         return cls._made(id, stamp, changes, ownership, display_id=display_id, external_key=external_key)
 
     @classmethod
     def _made(
         cls, id: str, stamp: Stamp, changes: TaskChanges, ownership: Ownership | None, **others: object
     ) -> Self:
-        fields = _started(_checked(changes), stamp)
+        fields = started(checked(changes), stamp)
+        require_one_due_date(fields, fields)
+        fields = completed(fields, stamp, before=None)
         owner = ownership or Ownership(stamp.by)
         return cls._first(id, stamp, owner_id=owner.owner_id, team_id=owner.team_id, **fields, **others)
 
@@ -137,46 +128,43 @@ class Task(Entity):
         ownership: Ownership | None = None,
         display_id: int | None = None,
     ) -> Self:
-        """Version 1 of a task from another tracker, with its age and trash state. Its title may have several lines.
+        """Version 1 of a task from another tracker, with its age and trash state.
 
-        The stamp says who imports it and when. Raises RuleBroken for an invalid field.
+        The stamp says who imports it and when. Its time in the trash begins then, whenever the other tracker deleted
+        it. Raises RuleBroken for an invalid field.
         """
         require_text(origin.external_key, "/externalKey", shortest=1, longest=EXTERNAL_KEY_LENGTH_MAX)
         made = cls._made(
             id, stamp, changes, ownership, display_id=display_id, external_key=origin.external_key
         )
         task = replace(made, created_at=origin.created_at)
-        if origin.deleted_at is None:
+        if not origin.is_deleted:
             return task
         if origin.deleted_reason is not None:
             require_text(origin.deleted_reason, "/reason", longest=REASON_LENGTH_MAX)
         return replace(
             task,
             is_deleted=True,
-            deleted_at=origin.deleted_at,
+            deleted_at=stamp.at,
             deleted_by=stamp.by,
             deleted_reason=origin.deleted_reason,
         )
 
     def edit(self, stamp: Stamp, changes: TaskChanges) -> Self:
         """The task with these changes; the same object if nothing differs. Raises RuleBroken for an invalid field."""
-        _require_one_line_title(changes)
-        return self.edit_by_import(stamp, changes)
-
-    def edit_by_import(self, stamp: Stamp, changes: TaskChanges) -> Self:
-        """As `edit`, with changes from the tracker that the task came from: its title may have several lines."""
         self.require_live()
-        fields = _checked(changes)
-        if fields.get("parent_id") == self.id:
-            raise RuleBroken(
-                "A task cannot be its own parent.", violations=[Violation("/parentId", "is the task itself")]
-            )
+        fields = checked(changes)
+        require_others(fields, self.id)
+        require_one_due_date(fields, {"due_at": self.due_at, "due_on": self.due_on, **fields})
         if self.started_at is None:
-            fields = _started(fields, stamp)
+            fields = started(fields, stamp)
+        fields = completed(fields, stamp, before=self.status)
         if fields.get("status") is TaskStatus.DONE and self.deferred_till is not None:
-            return self._next(stamp, **fields, deferred_till=None)
-        self._require_deferral_before(fields.get("due_at"), stamp.at)
-        return self._next(stamp, **fields)
+            fields = {**fields, "deferred_till": None}
+        edited = self._next(stamp, **fields)
+        if (edited.due_by, edited.deferred_till) != (self.due_by, self.deferred_till):
+            edited._require_deferral_before_due(stamp.at)
+        return edited
 
     def numbered(self, display_id: int) -> Self:
         """The task with this number, unless it has one already. The number is part of the pending change and makes no
@@ -228,20 +216,24 @@ class Task(Entity):
             raise RuleBroken(
                 "Choose a time in the future.", violations=[Violation("/deferredTill", "is in the past")]
             )
-        if self.due_at is not None and until > self.due_at:
+        if self.due_by is not None and until > self.due_by:
             raise RuleBroken(
                 "A task cannot be deferred past its due date.",
-                violations=[Violation("/deferredTill", "is later than dueAt")],
+                violations=[Violation("/deferredTill", f"is later than {self._due_name}")],
             )
         return self._next(stamp, deferred_till=until)
 
-    def _require_deferral_before(self, due_at: datetime | None, now: datetime) -> None:
-        if due_at is None or self.deferred_till is None:
+    @property
+    def _due_name(self) -> str:
+        return "dueAt" if self.due_on is None else "dueOn"
+
+    def _require_deferral_before_due(self, now: datetime) -> None:
+        if self.due_by is None or self.deferred_till is None:
             return
-        if due_at < self.deferred_till > now:
+        if self.due_by < self.deferred_till > now:
             raise RuleBroken(
                 "A task cannot be due before the time it is deferred to.",
-                violations=[Violation("/dueAt", "is earlier than deferredTill")],
+                violations=[Violation(f"/{self._due_name}", "is earlier than deferredTill")],
             )
 
     def is_deferred(self, now: datetime) -> bool:
@@ -295,31 +287,3 @@ _NOT_ROLLED_BACK = (
     "executor_id",
     "is_acknowledged",
 )
-
-
-def _require_one_line_title(changes: TaskChanges) -> None:
-    if "title" in changes:
-        require_one_line(changes["title"], "/title")
-
-
-def _started(fields: TaskChanges, stamp: Stamp) -> TaskChanges:
-    """The changes with a start time if they put a task IN_PROGRESS and do not set one themselves."""
-    if fields.get("status") is TaskStatus.IN_PROGRESS and "started_at" not in fields:
-        return {**fields, "started_at": stamp.at}
-    return fields
-
-
-def _checked(changes: TaskChanges) -> TaskChanges:
-    if "title" in changes:
-        require_text(changes["title"], "/title", shortest=1, longest=TITLE_LENGTH_MAX)
-    if (description := changes.get("description")) is not None:
-        require_text(description, "/description", longest=DESCRIPTION_LENGTH_MAX)
-    if "label_ids" not in changes:
-        return changes
-    label_ids = tuple(sorted(set(changes["label_ids"])))
-    if len(label_ids) > LABELS_MAX:
-        raise RuleBroken(
-            "The task has too many labels.",
-            violations=[Violation("/labelIds", f"must have at most {LABELS_MAX} labels")],
-        )
-    return {**changes, "label_ids": label_ids}

@@ -10,6 +10,7 @@ from typing import Self
 
 from domain.entity import Entity, Stamp
 from domain.errors import VIOLATIONS_MAX, RuleBroken, Violation
+from domain.name import name_violations
 from domain.storable import require_text, text_violations
 
 ITEMS_MAX = 5_000
@@ -184,6 +185,8 @@ def _value_violations(item: TimelineItem, pointer: str) -> Iterator[Violation]:
     yield from text_violations(item.id, f"{pointer}/id", shortest=1, longest=ITEM_ID_LENGTH_MAX)
     if item.title is not None:
         yield from text_violations(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
+        if item.title.strip():
+            yield from name_violations(item.title, f"{pointer}/title")
     if item.duration is not None and not 0 <= item.duration <= DURATION_MAX:
         yield Violation(f"{pointer}/duration", f"must be from 0 to {DURATION_MAX} working days")
 

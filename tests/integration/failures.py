@@ -170,11 +170,11 @@ def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]
     names = {"role": place.name, "database": place.name}
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in failure.before:
-            connection.execute(statement.format(**names) if "{" in statement else statement)  # type: ignore[arg-type]
+            connection.execute(statement.format(**names) if "{" in statement else statement)
         holder = None
         if failure.holding is not None:
             holder = psycopg.connect(place.superuser_url)
-            holder.execute(failure.holding)  # type: ignore[arg-type]
+            holder.execute(failure.holding)
 
         def put_right() -> None:
             if holder is not None:

@@ -1,21 +1,32 @@
-"""A TCP proxy before a MongoDB server that can lose the answer to one command, as a broken network does."""
+"""A TCP proxy before a MongoDB server that keeps the commands it saw, and can lose the answer to one of them."""
 
 import asyncio
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+
+import bson
 
 _LENGTH = struct.Struct("<i")
+_OPCODE_AT = 12
+_OP_MSG = 2_013
+_BODY_AT = 21
+"""After the header, the flags and the kind of the first section, which is the command itself."""
 
 
 class MongoProxy:
-    """Forwards the wire protocol message by message; `lost` counts the answers it kept back."""
+    """Forwards the wire protocol message by message; `lost` counts the answers it kept back.
+
+    `commands` are those of clients, without the documents that a command carries beside itself.
+    """
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self._command: bytes | None = None
         self._then: Callable[[], None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self.commands: list[dict[str, Any]] = []
         self.lost = 0
         self.port = 0
 
@@ -54,12 +65,19 @@ class MongoProxy:
         try:
             while True:
                 request = await _message(reader)
+                self._keep(request)
                 to_server.write(request)
                 if await self._answered(request, from_server, writer):
                     continue
                 return
         finally:
             to_server.close()
+
+    def _keep(self, request: bytes) -> None:
+        opcode = _LENGTH.unpack_from(request, _OPCODE_AT)[0]
+        if opcode == _OP_MSG:
+            (length,) = _LENGTH.unpack_from(request, _BODY_AT)
+            self.commands.append(bson.decode(request[_BODY_AT : _BODY_AT + length]))
 
     async def _answered(
         self, request: bytes, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter

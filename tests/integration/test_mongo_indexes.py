@@ -1,4 +1,4 @@
-"""Collections and indexes follow the specs, and a text index serves the search where the server has one."""
+"""Collections and indexes follow the specs."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,14 +7,9 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.document_query import filter_of
-from adapters.mongo.documents import to_document
-from adapters.mongo.indexes import ensure_text_index, has_text_index, prepare_collection
-from adapters.records.criteria import AllOf, AnyOf, Equals, HasWords
+from adapters.mongo.indexes import prepare_collection
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS, SPECS, TASKS, TIMELINES
 from tests.servers.mongo import MongoDatabase
-from tests.unit.contracts.builders import label, task
-from tests.unit.contracts.searching import WORDS
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -28,13 +23,6 @@ async def _open(database: MongoDatabase) -> AsyncIterator[Database]:
 async def database(mongo_database: MongoDatabase) -> AsyncIterator[Database]:
     """An empty database of the server with transactions."""
     async for opened in _open(mongo_database):
-        yield opened
-
-
-@pytest.fixture
-async def text_database(text_mongo_database: MongoDatabase) -> AsyncIterator[Database]:
-    """An empty database of the server with text indexes."""
-    async for opened in _open(text_mongo_database):
         yield opened
 
 
@@ -62,7 +50,11 @@ async def test_every_index_of_the_specs_is_made(database: Database) -> None:
         ("tasks", "tasks_project_due", {"projectId": {"$gte": ""}, "isDeleted": False}),
         ("tasks", "tasks_project_deleted", {"projectId": {"$gte": ""}, "isDeleted": True}),
         ("audit_logs", "audit_logs_at", None),
-        ("audit_logs", "audit_logs_undelivered", {"syncStatus": {"$in": ["PENDING", "FAILED", "PARKED"]}}),
+        (
+            "audit_logs",
+            "audit_logs_undelivered",
+            {"syncStatus": {"$in": [None, "PENDING", "FAILED", "PARKED"]}},
+        ),
     ],
 )
 async def test_an_index_holds_the_records_of_its_scope(
@@ -101,45 +93,7 @@ async def test_indexes_of_other_programs_are_left_alone(database: Database) -> N
     assert "somebody_elses" in await _indexes(database, "tasks")
 
 
-async def test_whether_there_is_a_text_index_is_known_afterwards(database: Database) -> None:
-    assert await has_text_index(database, "tasks") is None
-    is_made = await prepare_collection(database, TASKS)
-    assert await has_text_index(database, "tasks") is is_made
-
-
-async def test_a_text_index_is_made_where_the_server_has_them(text_database: Database) -> None:
-    assert await ensure_text_index(text_database.tasks) is True
-    assert await ensure_text_index(text_database.tasks) is True
-
-
-async def test_a_text_index_answers_like_a_plain_search(text_database: Database) -> None:
-    await ensure_text_index(text_database.tasks)
-    records = [
-        task(1, title="Fix the ROOF", description="new tiles"),
-        task(2, title="roof", description=None),
-        task(3, title="Roofs"),
-        task(4, title="Über Наш Haus"),
-        task(5, title="Café 日本語"),
-        task(6, title="v2-2 don't is", description="snake_case a.b(c) [x] 100% $5 \\d+ 🙂smile"),
-        task(7, title="THE", description="a\nroof\twith\r\nlines"),
-        task(8, description=None),
-    ]
-    await text_database.tasks.insert_many([to_document("tasks", record) for record in records])
-    answers = {}
-    for text, _ in WORDS:
-        query = filter_of(HasWords(text), has_text_index=True)
-        assert ("$text" in query) == any(char.isalnum() for char in text)
-        cursor = text_database.tasks.find(query).sort("_id", 1)
-        answers[text] = [int(document["_id"], 16) async for document in cursor]
-    assert answers == dict(WORDS)
-
-
-async def test_a_text_index_joins_other_criteria(text_database: Database) -> None:
-    await ensure_text_index(text_database.labels)
-    records = [label(1, name="red roof"), label(2, name="red wall"), label(3, name="blue")]
-    await text_database.labels.insert_many([to_document("labels", record) for record in records])
-    both = filter_of(AllOf((HasWords("red"), HasWords("roof"))), has_text_index=True)
-    either = filter_of(AnyOf((HasWords("roof"), Equals("name", "blue"))), has_text_index=True)
-    assert "$text" not in either
-    assert [one["name"] async for one in text_database.labels.find(both)] == ["red roof"]
-    assert {one["name"] async for one in text_database.labels.find(either)} == {"red roof", "blue"}
+async def test_the_index_of_words_replaces_an_earlier_one(database: Database) -> None:
+    await database.tasks.create_index([("_words", -1)], name="tasks_words")
+    await prepare_collection(database, TASKS)
+    assert (await _indexes(database, "tasks"))["tasks_words"]["key"] == {"_words": 1}

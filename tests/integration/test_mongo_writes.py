@@ -23,7 +23,7 @@ async def database(mongo_database: MongoDatabase) -> AsyncIterator[Database]:
     """A database with a unique name for labels."""
     async with AsyncMongoClient[dict[str, Any]](mongo_database.uri) as client:
         database = client[mongo_database.name]
-        await database.labels.create_index([("name", 1)], unique=True)
+        await database.labels.create_index([("nameKey", 1)], unique=True)
         yield database
 
 
@@ -75,7 +75,7 @@ async def test_a_taken_value_is_reported_with_its_fields(database: Database, wri
     clash = change_set(put("tasks", task(1)), put("labels", label(2, name="bug")))
     with pytest.raises(DuplicateKey) as refused:
         await written(commit_writes(clash))
-    assert (refused.value.collection, refused.value.fields) == ("labels", ("name",))
+    assert (refused.value.collection, refused.value.fields) == ("labels", ("nameKey",))
     assert await _stored(database) == {"tasks": [], "labels": [1], "audit_logs": [1]}
 
 

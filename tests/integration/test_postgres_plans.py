@@ -7,13 +7,14 @@ import pytest
 
 from adapters.postgres.criteria_sql import question_sql
 from adapters.postgres.migrate import upgrade
-from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
-from adapters.records.specs import UNDELIVERED
+from adapters.records.criteria import AllOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
+from adapters.records.indexes import UNDELIVERED
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import minutes
 
 PROJECT = "a" * 24
 LIVE, TRASHED = Equals("isDeleted", False), Equals("isDeleted", True)
+DATED = Range(field="dueBy", at_least=minutes(-(10**6)))
 IN_PROJECT = Equals("projectId", PROJECT)
 
 
@@ -32,7 +33,10 @@ def connection(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[
     ("collection", "where", "order", "index"),
     [
         ("tasks", AllOf((IN_PROJECT, LIVE)), "createdAt", "tasks_project_created"),
-        ("tasks", AllOf((IN_PROJECT, LIVE)), "dueAt", "tasks_project_due"),
+        ("tasks", AllOf((IN_PROJECT, LIVE)), "dueBy", "tasks_project_due"),
+        ("tasks", AllOf((IN_PROJECT, LIVE, DATED)), "dueBy", "tasks_project_due"),
+        ("tasks", AllOf((IN_PROJECT, LIVE, IsNull("dueBy"))), "dueBy", "tasks_project_due"),
+        ("tasks", AllOf((Equals("parentId", PROJECT), LIVE)), "createdAt", "tasks_parent_created"),
         ("tasks", AllOf((IN_PROJECT, TRASHED)), "deletedAt", "tasks_project_deleted"),
         ("tasks", Equals("externalKey", "bd-1"), "externalKey", "tasks_external_key"),
         ("projects", AllOf((Equals("teamId", PROJECT), LIVE)), "createdAt", "projects_team"),

@@ -18,7 +18,17 @@ from adapters.records.record import Record
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
 from tests.unit.builders import numbered_id
-from tests.unit.contracts.builders import change_set, entry, erasure, label, project, put, task, user
+from tests.unit.contracts.builders import (
+    change_set,
+    entry,
+    erasure,
+    label,
+    project,
+    put,
+    reason_of,
+    task,
+    user,
+)
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +148,7 @@ async def test_rejected_change_sets_do_not_affect_the_others_of_a_large_batch(
     changes[120] = change_set(put("labels", label(120, name="taken")))
     changes[199] = change_set(put("tasks", task(199, priority="high")))
     outcomes = await apply_each(store.apply, changes)
-    refused = {
-        place: outcome.reason for place, outcome in enumerate(outcomes) if isinstance(outcome, Rejection)
-    }
+    refused = {place: reason_of(outcome) for place, outcome in enumerate(outcomes) if outcome is not None}
     assert refused.keys() == {17, 120, 199}
     assert "NUL" in refused[17]
     assert "name" in refused[120]
@@ -220,7 +228,7 @@ async def test_a_taken_key_is_named_by_its_fields(store: PostgresRecordStore) ->
     ):
         with pytest.raises(AlreadyExists) as refusal:
             await store.commit(change_set(*puts))
-        assert refusal.value.fields == ("name",)
+        assert refusal.value.fields == ("nameKey",)
     assert len(await store.scan("labels", after=None, limit=10)) == 1
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from application.actor import Actor
+from application.actor import SYSTEM_ID, Actor
 from domain.entity import Stamp
 from domain.label import Label
 from domain.project import Project
@@ -55,6 +55,9 @@ def label(number: int = 1, *, name: str = "urgent", by: str = ANNA) -> Label:
     return Label.create(numbered_id(number), stamp(by=by), {"name": name})
 
 
-def actor(id: str = ANNA, *, admin: bool = False, request_id: str = "request-1") -> Actor:
+def actor(id: str | None = None, *, admin: bool = False, request_id: str = "request-1") -> Actor:
+    """Anna, or somebody else. An administrator without an id is the system, which has no account: rights that rest on a
+    grant need an account that has it.
+    """
     grants = frozenset({"admin"}) if admin else frozenset[str]()
-    return Actor(id=id, grants=grants, request_id=request_id)
+    return Actor(id=id or (SYSTEM_ID if admin else ANNA), grants=grants, request_id=request_id)

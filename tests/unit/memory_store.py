@@ -3,7 +3,7 @@
 It is what decorators are tested over; it passes the contract suite like the real ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,17 +26,17 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
-    Lead,
     NotNull,
     OneOf,
     Question,
     Range,
     after_position,
-    words_of,
 )
+from adapters.records.indexes import UniqueKey
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
 from adapters.records.relevance import found_by_relevance
-from adapters.records.specs import AUDIT_LOGS, SPECS, UniqueKey
+from adapters.records.search import condition_of, holds
+from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken, VersionConflict
 
@@ -211,8 +211,8 @@ class MemoryRecordStore:
 
     def _matching(self, collection: str, where: Criterion) -> list[Record]:
         kept = self._collections[collection].values()
-        words = SPECS[collection].text_fields
-        return [record for record in kept if not is_tombstone(record) and matches(where, record, words)]
+        tokens_of = SPECS[collection].tokens
+        return [record for record in kept if not is_tombstone(record) and matches(where, record, tokens_of)]
 
 
 def _held(key: UniqueKey, record: Record) -> tuple[Any, ...]:
@@ -236,26 +236,19 @@ def _sort_key(value: Any) -> tuple[bool, Any]:
     return (value is not None, value if value is not None else 0)
 
 
-def matches(where: Criterion, record: Record, text_fields: Sequence[str] = ()) -> bool:
+def matches(where: Criterion, record: Record, tokens_of: Callable[[Record], list[str]]) -> bool:
     """Whether the record satisfies the criterion."""
     match where:
         case AllOf(criteria):
-            return all(matches(criterion, record, text_fields) for criterion in criteria)
+            return all(matches(criterion, record, tokens_of) for criterion in criteria)
         case AnyOf(criteria):
-            return any(matches(criterion, record, text_fields) for criterion in criteria)
-        case HasWords(text, lead):
-            written = {word for field in text_fields for word in words_of(record.get(field) or "")}
-            words = set(words_of(text))
-            return words <= written and lead in (None, _lead(words, record, text_fields))
+            return any(matches(criterion, record, tokens_of) for criterion in criteria)
+        case HasWords(text, rank):
+            return holds(condition_of(text, rank), set(tokens_of(record)))
         case Range():
             return _within(where, record.get(where.field))
         case _:
             return _value_matches(where, record.get(where.field))
-
-
-def _lead(words: set[str], record: Record, text_fields: Sequence[str]) -> Lead:
-    leading = words.intersection(words_of(record.get(text_fields[0]) or "")) if text_fields else set()
-    return Lead.ALL if leading == words else Lead.SOME if leading else Lead.NONE
 
 
 def _value_matches(where: Equals | OneOf | IsNull | NotNull | Holds, value: Any) -> bool:

@@ -13,7 +13,7 @@ from entrypoints.http.protocol.problems import KINDS
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
-COMMAND = re.compile(r"^tandem ([a-z][a-z ]*[a-z])", re.MULTILINE)
+COMMAND = re.compile(r"^(?:\.venv/bin/)?tandem ([a-z][a-z ]*[a-z])", re.MULTILINE)
 
 
 def commands(group: click.Group, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -41,6 +41,11 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
     for shown in COMMAND.findall(blocks(page)):
         words = tuple(shown.split())
         assert any(words[: len(name)] == name for name in known), f"tandem {shown}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_can_be_typed_after_make_run(page: Path) -> None:
+    assert re.findall(r"^tandem .*", blocks(page), re.MULTILINE) == []
 
 
 def test_every_error_is_explained_with_its_code() -> None:

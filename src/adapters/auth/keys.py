@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -66,7 +66,7 @@ def load_key_pair(
         private = _fresh_key()
     _require_strong(private, "PRIVATE_KEY")
     own = private.public_key()
-    accepted = {_key_id(own): own} if public_keys is None else _public_keys(public_keys)
+    accepted = {_key_id(own): own} if public_keys is None else public_keys_of(public_keys)
     if _key_id(own) not in accepted:
         raise UnusableKey("PUBLIC_KEY does not belong to PRIVATE_KEY.")
     numbers = private.private_numbers()
@@ -74,7 +74,27 @@ def load_key_pair(
     return KeyPair(private, _key_id(own), accepted, seed)
 
 
-def _public_keys(text: str) -> dict[str, RSAPublicKey]:
+@dataclass(frozen=True, slots=True)
+class KeyTexts:
+    """A new key pair in PEM, as the settings take it."""
+
+    private: str = field(repr=False)
+    public: str
+    key_id: str
+
+
+def new_key_texts() -> KeyTexts:
+    """A new RS256 key pair of KEY_BITS_MIN bits."""
+    key = _fresh_key()
+    public = key.public_key()
+    spki = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+    return KeyTexts(_private_pem(key).decode(), spki, _key_id(public))
+
+
+def public_keys_of(text: str) -> dict[str, RSAPublicKey]:
+    """The public keys of a PEM text by id. Raises UnusableKey for malformed or weak ones, or too many."""
     pems = _PUBLIC_PEM.findall(_pem(text))
     if not 1 <= len(pems) <= PUBLIC_KEYS_MAX or _PUBLIC_PEM.sub(b"", _pem(text)).strip():
         raise UnusableKey(
@@ -156,6 +176,11 @@ def _fresh_key() -> RSAPrivateKey:
     return generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=KEY_BITS_MIN)
 
 
+def _private_pem(key: RSAPrivateKey) -> bytes:
+    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+
+
 def _kept_pem(directory: Path) -> bytes:
     path = directory / KEY_FILE
     if not path.exists():
@@ -166,9 +191,7 @@ def _kept_pem(directory: Path) -> bytes:
 
 def _keep(path: Path) -> None:
     """Writes a fresh key that only its owner can read; where two processes start at once, both use the first one."""
-    pem = _fresh_key().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = _private_pem(_fresh_key())
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -48,6 +48,15 @@ class CachedStore(WrappedStore):
         is_suspended = self._notice is not None and self._notice.is_suspended
         return CacheStatistics(self._hits, self._misses, self._cache.in_use and not is_suspended)
 
+    async def trouble(self) -> str | None:
+        """Asks the cache now: why reads bypass it; None if they use it."""
+        reason = await self._cache.check()
+        if reason is None and self._notice is not None and self._notice.is_suspended:
+            return "Another process could not reach it, so its copies are left to expire."
+        if reason is None and not self._cache.in_use:
+            return "It answers and is not in use yet."
+        return reason
+
     async def close(self) -> None:
         if self._notice is not None:
             await self._notice.close()

@@ -39,6 +39,10 @@ class MemoryCache:
     def in_use(self) -> bool:
         return self._has_namespace
 
+    async def check(self) -> str | None:
+        """It is part of this process, so it always answers."""
+        return None
+
     def use_namespace(self, namespace: CacheNamespace) -> None:  # noqa: ARG002 - it has one namespace at a time
         self._clear()
         self._has_namespace = True

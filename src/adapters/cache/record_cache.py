@@ -82,6 +82,9 @@ class RecordCache(Protocol):
     def shared_seconds(self) -> float | None:
         """How long other processes may find a copy that was not invalidated; None if no other process can."""
 
+    async def check(self) -> str | None:
+        """Asks the cache now. None if it answers and takes writes, otherwise why not, without any address."""
+
     def use_namespace(self, namespace: CacheNamespace) -> None:
         """Caches the records of this namespace from now on. Before the first call nothing is cached."""
 

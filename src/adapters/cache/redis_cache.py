@@ -24,6 +24,9 @@ KEYS_MAX = 1_000
 FILL_BYTES_MAX = 1024 * 1024
 """How many bytes of copies one call carries; further records are not cached."""
 
+PROBE_KEY = "tandem:probe"
+"""Never set."""
+
 PENDING_MAX = 10_000
 """How many pending invalidations are kept. With more, the bypass lasts until all copies have expired."""
 
@@ -70,6 +73,14 @@ class RedisCache:
     @property
     def shared_seconds(self) -> float:
         return self._settings.read_lease_seconds + self._settings.record_seconds
+
+    async def check(self) -> str | None:
+        try:
+            # A write command that changes nothing: a server that accepts no writes is of no use.
+            await self._connection.call(INVALIDATE, [PROBE_KEY], "", self._lease_ms)
+        except CacheUnavailable as error:
+            return str(error)
+        return None
 
     def use_namespace(self, namespace: CacheNamespace) -> None:
         is_first = self._prefix is None

@@ -9,9 +9,31 @@ from typing import Any
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeout
 
 BATCH_MAX = 128
+
+_REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((AuthenticationError, AuthorizationError), "It rejects the credentials; correct CACHE_URL."),
+    (NoPermissionError, "The account in CACHE_URL may not use it."),
+    (ReadOnlyError, "It is read-only."),
+    (OutOfMemoryError, "Its memory is full."),
+    (BusyLoadingError, "It is still starting."),
+    (MaxConnectionsError, "It has no connection left."),
+    ((TimeoutError, RedisTimeout), "It did not answer in time."),
+    (ResponseError, "It rejects what is asked of it: version 6.0 or newer is needed."),
+)
 Argument = str | bytes | int
 
 
@@ -55,7 +77,7 @@ class RedisConnection:
             self._sender = loop.create_task(self._send())
         answer = await call.answer
         if isinstance(answer, Exception):
-            raise CacheUnavailable(str(answer) or "no answer in time") from answer
+            raise CacheUnavailable(_reason_of(answer)) from answer
         return answer
 
     async def close(self) -> None:
@@ -108,3 +130,11 @@ class RedisConnection:
             return await self._connection.read_response()
         except ResponseError as error:
             return error
+
+
+def _reason_of(error: Exception) -> str:
+    """Why there is no answer. The driver's own text contains the address."""
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return "It cannot be reached; start it, or correct CACHE_URL."

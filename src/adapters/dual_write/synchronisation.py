@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adapters.dual_write.backlog import TROUBLED, Backlog, unmirrored
+from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog, unmirrored
 from adapters.dual_write.delivery import Outcomes
 from adapters.dual_write.differences import ahead
 from adapters.dual_write.discarding import abandonment
@@ -55,7 +55,7 @@ class Mirror:
     target: MirrorTarget
     relay: Relay
     latencies: MirrorLatencies
-    commit: Callable[[ChangeSet], Awaitable[None]]
+    commit: Callable[[ChangeSet], Awaitable[object]]
     """Commits to the source, through everything that has to know of it."""
 
 
@@ -70,7 +70,7 @@ class StoredSynchronisation:
         self._settings = settings
         self._clock = clock
         self._backlog = Backlog(source, settings=settings)
-        self._counts = EntryCounts(source)
+        self._counts = EntryCounts(source, has_mirror=mirror is not None)
         self._metrics = SharedAnswer(self._measure, seconds=METRICS_AGE_SECONDS_MAX)
 
     async def metrics(self) -> SyncMetrics:
@@ -82,12 +82,12 @@ class StoredSynchronisation:
         record = (await self._source.fetch(collection, (id,))).get(id)
         if record is None:
             raise NotFound
-        entries = await self._newest(unmirrored(collection, id))
+        entries = await self._newest(unmirrored(collection, id)) if self._mirror else []
         target_version, error = await self._version_in_target(collection, id)
         status, attempts, next_attempt_at = SyncStatus.SYNCED, 0, None
         if entries:
-            worst = min(entries, key=lambda entry: _WORST_FIRST.index(entry["syncStatus"]))
-            status, error = SyncStatus(worst["syncStatus"]), worst["syncError"] or error
+            worst = min(entries, key=lambda entry: _WORST_FIRST.index(_status_of(entry)))
+            status, error = _status_of(worst), worst["syncError"] or error
             attempts, next_attempt_at = worst["syncAttempts"], worst["syncNextAt"]
         elif self._mirror and error is None and target_version != record[VERSION]:
             status, error = SyncStatus.PENDING, _NEVER_MIRRORED
@@ -213,7 +213,13 @@ class StoredSynchronisation:
 
     async def _collection(self, collection: str, counts: Counts) -> CollectionSync:
         pending = counts[SyncStatus.PENDING]
-        where = AllOf((Equals("collection", collection), Equals("syncStatus", SyncStatus.PENDING.value)))
+        of_collection = Equals("collection", collection)
+        ages = []
+        if pending:
+            # Two questions, each of which an index answers.
+            for where in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
+                age_ms = await self._age_ms(AllOf((of_collection, where)))
+                ages += [] if age_ms is None else [age_ms]
         quantile = self._mirror.latencies.quantile if self._mirror else None
         return CollectionSync(
             collection=collection,
@@ -221,7 +227,7 @@ class StoredSynchronisation:
             pending=pending,
             failed=counts[SyncStatus.FAILED],
             parked=counts[SyncStatus.PARKED],
-            oldest_pending_age_ms=await self._age_ms(where) if pending else None,
+            oldest_pending_age_ms=max(ages, default=None),
             mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
             mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
         )
@@ -267,6 +273,11 @@ class StoredSynchronisation:
             return frozenset(await self._mirror.target.fetch(AUDIT_LOGS.collection, ids))
         except StoreUnavailable:
             return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
+
+
+def _status_of(entry: Record) -> SyncStatus:
+    """The delivery state of an entry of a mirrored source: without a mark it is PENDING."""
+    return SyncStatus(entry["syncStatus"] or SyncStatus.PENDING)
 
 
 def _waiting_of(counts: Mapping[str, Counts]) -> int:

@@ -26,6 +26,15 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
         self._is_started = True
         await super().open()
 
+    async def inspect(self) -> None:
+        """Raises NothingStored where there is no database yet; otherwise StoreUnavailable: only the process that starts
+        the server can use it.
+        """
+        self._server.require_database()
+        raise StoreUnavailable(
+            "The embedded PostgreSQL runs only while the service does. To start it, type: tandem serve"
+        )
+
     async def ping(self) -> None:
         """Raises StoreUnavailable; a server that has died is started again for the next request."""
         try:
@@ -35,6 +44,14 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
             if self._is_started and not self._server.is_busy:
                 await self._restart()
             raise
+
+    def require_files(self) -> None:
+        """See OnDisk."""
+        if self._is_started and not self._server.has_files:
+            raise StoreRefused(
+                f"The files of PostgreSQL in {self._server.directory} were removed while in use.",
+                remedy="Restore them from a copy, then start Tandem again.",
+            )
 
     async def close(self) -> None:
         self._is_started = False

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from adapters.embedded_postgres.cluster import DATABASE, USER, Cluster
 from adapters.embedded_postgres.processes import POLL_SECONDS, end_server_processes
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import NothingStored, StoreRefused
 
 PORT = 5432
 """Never opened: it is part of the socket's name."""
@@ -70,9 +70,32 @@ class EmbeddedPostgres:
         return self._server.pid if self._server is not None and self._server.poll() is None else None
 
     @property
+    def directory(self) -> Path:
+        """The directory of the server."""
+        return self._directory
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the files of the databases are in their place."""
+        return (self._directory / "data" / "PG_VERSION").exists()
+
+    @property
     def is_busy(self) -> bool:
         """Whether a start or a stop is going on."""
         return self._busy.locked()
+
+    def require_database(self) -> None:
+        """Changes nothing. Raises NothingStored if there never was a database, StoreRefused if it is gone."""
+        if (self._directory / "data" / "PG_VERSION").exists():
+            return
+        if (self._directory / "created").exists():
+            raise StoreRefused(
+                f"The database in {self._directory} is missing or empty. Restore it from a copy."
+            )
+        raise NothingStored(
+            f"There is no embedded PostgreSQL in {self._directory}. To create it, type: tandem serve (in production "
+            "first: tandem migrate up)"
+        )
 
     def start(self) -> None:
         """Starts the server unless it runs, and returns once it takes connections.

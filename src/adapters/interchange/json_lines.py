@@ -1,26 +1,30 @@
 """Files with one JSON object per line: violations are collected with their lines and do not stop the reading."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import NoReturn
 
-from domain.errors import Violation
+from domain.errors import Invalid, Violation
+from domain.storable import pointer_token
 
-VIOLATIONS_MAX = 200
-"""Reading stops after this many violations, because the file probably has another format."""
+REPEATED_MAX = 20
+"""How many repeated names of one line are reported."""
 
+DAY_LENGTH = len("2026-01-31")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Replaces an invalid instant, so that reading continues; an issue with a violation is never imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One object, and the number of its line, counted from 1."""
+    """One line with its number, counted from 1: the fields of its object, or the violations that make it none."""
 
     number: int
-    fields: Mapping[str, object]
+    fields: Mapping[str, object] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
 
     @property
     def place(self) -> str:
@@ -33,36 +37,48 @@ class Line:
         return f"/lines/{self.number}"
 
 
-def read_lines(content: bytes, violations: list[Violation], *, lines_max: int) -> Iterator[Line]:
-    """The lines with objects, without blank ones; any other line is a violation."""
+def read_lines(content: bytes, *, lines_max: int) -> Iterator[Line]:
+    """The lines of a file without blank ones. Raises Invalid for more than `lines_max`."""
     count = 0
     for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not raw.strip():
             continue
         count += 1
         if count > lines_max:
-            violations.append(
-                Violation(
-                    f"/lines/{number}", f"line {number}: the file contains more than {lines_max} objects"
-                )
-            )
-            return
-        if len(violations) >= VIOLATIONS_MAX:
-            violations.append(
-                Violation(f"/lines/{number}", f"line {number}: too many violations; reading stopped here")
-            )
-            return
-        try:
-            fields = json.loads(raw.decode("utf-8"), parse_constant=_reject_constant)
-        except UnicodeDecodeError:
-            violations.append(Violation(f"/lines/{number}", f"line {number}: is not UTF-8"))
-        except (ValueError, RecursionError):
-            violations.append(Violation(f"/lines/{number}", f"line {number}: is not JSON"))
-        else:
-            if isinstance(fields, dict):
-                yield Line(number, fields)
-            else:
-                violations.append(Violation(f"/lines/{number}", f"line {number}: is not a JSON object"))
+            message = f"line {number}: the file contains more than {lines_max} objects"
+            raise Invalid("The file is too long.", violations=[Violation(f"/lines/{number}", message)])
+        yield _line(number, raw)
+
+
+def _line(number: int, raw: bytes) -> Line:
+    repeated: list[str] = []
+
+    def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            names = Counter(name for name, _ in pairs)
+            repeated.extend(name for name, times in names.items() if times > 1)
+        return values
+
+    try:
+        fields = json.loads(raw.decode("utf-8"), parse_constant=_reject_constant, object_pairs_hook=object_of)
+    except UnicodeDecodeError:
+        return _broken(number, "is not UTF-8")
+    except (ValueError, RecursionError):
+        return _broken(number, "is not JSON")
+    if not isinstance(fields, dict):
+        return _broken(number, "is not a JSON object")
+    violations = [
+        Violation(
+            f"/lines/{number}/{pointer_token(name)}", f"line {number}, {name[:40]}: is given more than once"
+        )
+        for name in repeated[:REPEATED_MAX]
+    ]
+    return Line(number, fields, tuple(violations))
+
+
+def _broken(number: int, message: str) -> Line:
+    return Line(number, violations=(Violation(f"/lines/{number}", f"line {number}: {message}"),))
 
 
 def _reject_constant(name: str) -> NoReturn:
@@ -148,6 +164,14 @@ class LineReader:
         if instant is None:
             self.violation(name, "must be an instant with its offset from UTC, such as 2025-12-24T09:30:00Z")
         return instant
+
+    def day(self, name: str) -> date | None:
+        """The day, if the field holds a plain one."""
+        value = self.line.fields.get(name)
+        try:
+            return date.fromisoformat(value) if isinstance(value, str) and len(value) == DAY_LENGTH else None
+        except ValueError:
+            return None
 
     def texts(self, name: str) -> Sequence[str]:
         """The list of texts; empty where it is absent."""

@@ -34,6 +34,17 @@ BULK_WRITE_WIRE_VERSION = 25
 """MongoDB 8.0, since which one command can write to several collections."""
 
 DURABLE = WriteConcern(w="majority", j=True)
+"""Every write: no failover and no power cut takes back what was acknowledged."""
+MAJORITY = ReadConcern("majority")
+"""Every read, also of lists: what the service shows and decides on is never rolled back. It costs nothing on the
+primary, whose acknowledged writes have a majority already.
+"""
+SNAPSHOT = ReadConcern("snapshot")
+"""A transaction that reads several documents and decides on all of them."""
+UNREAD = ReadConcern()
+"""A transaction that only writes. A state without a majority cannot be overwritten, because the commit itself waits for
+a majority, and `bulkWrite` takes no read concern on every server.
+"""
 
 STANDALONE = (
     "This MongoDB server is standalone, and a change set needs a transaction, which only a replica set has. One node "
@@ -169,7 +180,7 @@ def _database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Do
         name,
         codec_options=CODEC,
         read_preference=ReadPreference.PRIMARY,
-        read_concern=ReadConcern("majority"),
+        read_concern=MAJORITY,
         write_concern=DURABLE,
     )
 

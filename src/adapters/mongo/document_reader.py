@@ -6,15 +6,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.client import MongoConnection
-from adapters.mongo.document_query import filter_of, question_filter, sort_of
-from adapters.mongo.documents import (
-    DOCUMENT_ID,
-    WITHOUT_HIDDEN,
-    Document,
-    has_todays_words,
-    stored_record,
-    to_record,
-)
+from adapters.mongo.document_query import lasting_filter, question_filter, sort_of
+from adapters.mongo.documents import WITHOUT_HIDDEN, Document, has_todays_words, stored_record, to_record
 from adapters.mongo.old_documents import (
     among_object_ids,
     among_texts,
@@ -23,19 +16,17 @@ from adapters.mongo.old_documents import (
     object_ids,
 )
 from adapters.records.criteria import Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.specs import SPECS
 
 
 class DocumentReader:
-    """The reading half of the record store. `text_indexed` are the collections with a text index, `with_object_ids`
-    those that hold documents under ObjectIds.
-    """
+    """The reading half of the record store. `with_object_ids` are the collections with documents under ObjectIds."""
 
     def __init__(self, connection: MongoConnection) -> None:
         self._connection = connection
-        self.text_indexed: frozenset[str] = frozenset()
         self.with_object_ids: frozenset[str] = frozenset()
 
     async def look_for_object_ids(self) -> None:
@@ -58,7 +49,7 @@ class DocumentReader:
         """See RecordStore.find."""
         if question.limit < 1:
             return []
-        query = question_filter(question, has_text_index=question.collection in self.text_indexed)
+        query = question_filter(question)
         async with self._connection.call() as database:
             if question.collection not in self.with_object_ids:
                 return await _page(database, question, query)
@@ -67,7 +58,7 @@ class DocumentReader:
 
     async def count(self, collection: str, where: Criterion) -> int:
         """See RecordStore.count. A record stored under both kinds of id counts twice until it is rewritten."""
-        query = filter_of(where, has_text_index=collection in self.text_indexed)
+        query = lasting_filter(where)
         async with self._connection.call() as database:
             documents = database[collection]
             if collection not in self.with_object_ids:

@@ -5,18 +5,18 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
 
-from adapters.mongo.documents import DOCUMENT_ID, WORDS, Document
-from adapters.mongo.errors import NOT_SUPPORTED
+from adapters.mongo.documents import Document
 from adapters.mongo.validators import ensure_validator
+from adapters.records.document_filter import DOCUMENT_ID, WORDS
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.record import ID
-from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import RecordSpec
 from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")
-_LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.INTEGER: INTEGER_MIN}
+_LOWEST: dict[FieldKind, Any] = {FieldKind.TEXT: "", FieldKind.DAY: "", FieldKind.INTEGER: INTEGER_MIN}
 """The lowest value of each kind, so that `$gte` leaves out nulls.
 
 `$type` would mean the same, but MongoDB does not recognize that a query for one value lies within it, and would not use
@@ -24,8 +24,8 @@ the index.
 """
 
 
-async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
-    """Makes the collection match its spec, validator included. Returns whether it has a text index on its words.
+async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> None:
+    """Makes the collection match its spec, validator included.
 
     Indexes that no spec names are left alone: they belong to other programs.
     """
@@ -35,27 +35,10 @@ async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec
     collection = database[spec.collection]
     existing = {index["name"]: _definition(index) async for index in await collection.list_indexes()}
     indexes = [_index(spec, index) for index in spec.indexes]
+    if spec.text_fields:
+        indexes.append(IndexModel([(WORDS, 1)], name=f"{spec.collection}_words"))
     for model in [*indexes, *(_unique(spec, key) for key in spec.unique_keys)]:
         await _ensure(collection, model, existing)
-    return bool(spec.text_fields) and await ensure_text_index(collection)
-
-
-async def has_text_index(database: AsyncDatabase[Document], collection: str) -> bool | None:
-    """Whether the collection has the text index of its words; None where the collection does not exist yet."""
-    names = [index["name"] async for index in await database[collection].list_indexes()]
-    return _text_name(collection) in names if names else None
-
-
-async def ensure_text_index(collection: AsyncCollection[Document]) -> bool:
-    """Creates the text index of the collection's words; false where the server does not support text indexes."""
-    model = IndexModel([(WORDS, "text")], name=_text_name(collection.name), default_language="none")
-    try:
-        await collection.create_indexes([model])
-    except OperationFailure as error:
-        if error.code not in NOT_SUPPORTED:
-            raise
-        return False
-    return True
 
 
 async def _ensure(
@@ -67,10 +50,6 @@ async def _ensure(
     if name in existing:
         await collection.drop_index(name)
     await collection.create_indexes([model])
-
-
-def _text_name(collection: str) -> str:
-    return f"{collection}_words"
 
 
 def _index(spec: RecordSpec[Any], index: Index) -> IndexModel:

@@ -5,10 +5,11 @@ from collections.abc import Container, Iterable, Sequence
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.old_documents import object_ids
 from adapters.mongo.writes import Write, document_write
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.legacy_fields import FIRST_VERSION
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -9,30 +10,44 @@ from loguru import logger
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.classification import PartRejected, outcome_of
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.client import MAJORITY, SNAPSHOT, UNREAD, MongoConnection
 from adapters.mongo.conflicts import is_stored, may_be_old, reason_of, record_fields, rejection_of, unfit
 from adapters.mongo.document_reader import DocumentReader
-from adapters.mongo.documents import DOCUMENT_ID, Document
+from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, Refused, StaleVersion, ValidationFailed
-from adapters.mongo.indexes import has_text_index, prepare_collection
+from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
+from adapters.mongo.lane_documents import MongoLanes, accepted, raise_seen
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
-from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection, superseded
+from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, write_all
+from adapters.records.change_set import (
+    SYNC_LANE,
+    SYNC_NUMBER,
+    ApplyOutcome,
+    ChangeSet,
+    DeliveryMark,
+    LaneStamp,
+    Rejection,
+    Superseded,
+    stamped,
+    superseded,
+)
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.document_filter import DOCUMENT_ID
+from adapters.records.lane_slots import LaneSlots, Slot
+from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
-from domain.errors import AlreadyExists, RuleBroken
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 APPLY_BATCH_MAX = 200
 """Change sets that share a transaction as long as none fails."""
@@ -41,7 +56,15 @@ RACES_MAX = 4
 APPLY_ATTEMPTS_MAX = 6
 """How often a mirrored transaction is tried while others hold its documents: about a tenth of a second."""
 PREPARE_SECONDS_MAX = 3_600.0
-TEXT_SPECS = tuple(spec for spec in ALL_SPECS if spec.text_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one commit writes, and where."""
+
+    database: AsyncDatabase[Document]
+    writes: Sequence[AnyWrite]
+    slot: Slot | None
 
 
 class MongoRecordStore:
@@ -53,8 +76,9 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        self._lanes = MongoLanes(self._connection)
+        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._locks = KeyLocks()
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -62,24 +86,20 @@ class MongoRecordStore:
 
     async def open(self) -> None:
         await self._connection.open()
-        async with self._connection.call() as database:
-            indexed = [
-                spec.collection for spec in TEXT_SPECS if await has_text_index(database, spec.collection)
-            ]
-        self._reader.text_indexed = frozenset(indexed)
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
+        await self._slots.close()
         await self._connection.close()
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            indexed = {spec.collection: await prepare_collection(database, spec) for spec in ALL_SPECS}
+            for spec in ALL_SPECS:
+                await prepare_collection(database, spec)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
-        self._note_text_indexes({spec.collection: indexed[spec.collection] for spec in TEXT_SPECS})
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -121,62 +141,143 @@ class MongoRecordStore:
         """See Upgradable."""
         async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
             try:
-                return await Transaction(database.client, ReadConcern("snapshot")).run(
+                return await Transaction(database.client, SNAPSHOT).run(
                     lambda session: rewrite_documents(database, collection, ids, session)
                 )
             finally:
                 await self._reader.look_for_object_ids()
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        writes = commit_writes(change_set)
-        if not writes:
-            return
-        seconds = self._connection.seconds_for(len(writes))
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+        seconds = self._connection.seconds_for(len(change_set.puts) + len(change_set.entries))
         # Waiting for the locks does not count against the server's time limit.
         async with (
             self._locks.holding(change_set.read_checks, wait_seconds=seconds),
-            self._connection.call(seconds=seconds) as database,
+            self._slots.held() as slot,
         ):
-            # A state without a majority cannot be overwritten, because the commit itself waits for a majority.
-            transaction = Transaction(database.client, ReadConcern())
-            try:
-                await transaction.run(lambda session: self._write(database, writes, session))
-            except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
-                if transaction.is_answer_lost and await is_stored(database, writes):
-                    return
-                with_object_ids = self._reader.with_object_ids
-                rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
-                if not may_be_old(rejection) or not await self._stored_after_rewrite(
-                    database, change_set, writes
-                ):
-                    raise rejection from failure
+            stamp = None if slot is None else slot.next
+            writes: list[AnyWrite] = [*commit_writes(stamped(change_set, stamp)), *_advance(slot)]
+            if writes:
+                await self._commit(change_set, writes, slot, seconds)
+            return stamp
+
+    async def _commit(
+        self, change_set: ChangeSet, writes: Sequence[AnyWrite], slot: Slot | None, seconds: float
+    ) -> None:
+        transaction: Transaction | None = None
+        try:
+            async with self._connection.call(seconds=seconds) as database:
+                concern = MAJORITY if self._reader.with_object_ids else UNREAD
+                transaction = Transaction(database.client, concern)
+                await self._committed(transaction, change_set, _Commit(database, writes, slot))
+        except LaneLost:
+            raise
+        except StoreUnavailable:
+            is_open = transaction is not None and transaction.is_answer_lost and slot is not None
+            if not is_open or slot is None or not await self._slots.is_stored(slot):
+                raise
+
+    async def _committed(self, transaction: Transaction, change_set: ChangeSet, commit: _Commit) -> None:
+        database, writes, slot = commit.database, commit.writes, commit.slot
+        try:
+            await transaction.run(lambda session: self._write(database, writes, session))
+        except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
+            if slot is not None and await self._is_advanced(slot, transaction):
+                return
+            if slot is None and transaction.is_answer_lost and await is_stored(database, writes):
+                return
+            with_object_ids = self._reader.with_object_ids
+            rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
+            if not may_be_old(rejection) or not await self._stored_after_rewrite(
+                database, change_set, writes
+            ):
+                raise rejection from failure
+        if slot is not None:
+            slot.advance()
+
+    async def _is_advanced(self, slot: Slot, transaction: Transaction) -> bool:
+        """Whether the rejected transaction was stored before, its reply being lost. Raises LaneLost if its lane was
+        taken away.
+        """
+        number = await self._lanes.number_of(slot.lane)
+        if number == slot.number + 1 and transaction.is_answer_lost:
+            slot.advance()
+            return True
+        if number != slot.number:
+            raise LaneLost
+        return False
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """See RecordStore.apply. Raises PartRejected, AlreadyExists or RuleBroken for one of several, without saying
         which.
         """
-        if len(change_sets) == 1:
-            return [await self._mirror_alone(change_sets[0])]
+        return (await self.apply_by_lane(change_sets)).outcomes
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore."""
         outcomes: list[ApplyOutcome] = []
-        for start in range(0, len(change_sets), APPLY_BATCH_MAX):
-            part = change_sets[start : start + APPLY_BATCH_MAX]
-            try:
-                held = await self._mirror(part)
-            except Refused as error:
-                await self.ping()
-                raise PartRejected from error
-            outcomes += [superseded(change_set, held) for change_set in part]
-        return outcomes
+        async with self._slots.held() as slot:
+            if len(change_sets) == 1:
+                outcomes = [await self._mirror_alone(change_sets[0], slot)]
+            else:
+                for start in range(0, len(change_sets), APPLY_BATCH_MAX):
+                    part = change_sets[start : start + APPLY_BATCH_MAX]
+                    outcomes += await self._mirror_together(part, slot)
+            return Applied(outcomes, None if slot is None else slot.stamp)
+
+    async def _mirror_together(self, part: Sequence[ChangeSet], slot: Slot | None) -> list[Superseded | None]:
+        try:
+            held = await self._mirror(part, slot)
+        except Refused as error:
+            await self.ping()
+            raise PartRejected from error
+        return [superseded(change_set, held) for change_set in part]
+
+    def admit(self, admission: Admission | None) -> None:
+        """See LanedStore."""
+        self._slots.admit(admission)
+
+    async def register(self) -> None:
+        """See LanedStore."""
+        await self._slots.register()
+
+    async def close_lane(self, lane: int) -> int:
+        """See LanedStore."""
+        return await self._lanes.close(lane)
+
+    async def beat(self) -> None:
+        """See LanedStore."""
+        if self._slots.admission is not None:
+            await self._lanes.beat(self._slots.admission.by.process)
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        return await self._lanes.positions()
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.cut(numbers)
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.lower(numbers)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:
             return
-        async with self._connection.call() as database:
-            await database[AUDIT_LOGS.collection].bulk_write([_mark_update(one) for one in marks])
 
-    async def _mirror_alone(self, change_set: ChangeSet) -> ApplyOutcome:
+        async def note(session: AsyncClientSession) -> None:
+            truthful = await accepted(database, marks, session)
+            if truthful:
+                updates = [_mark_update(one) for one in truthful]
+                await database[AUDIT_LOGS.collection].bulk_write(updates, session=session)
+
+        # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
+        async with self._connection.call() as database:
+            await Transaction(database.client, MAJORITY).run(note)
+
+    async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
-            held = await self._mirror([change_set])
+            held = await self._mirror([change_set], slot)
         except (AlreadyExists, RuleBroken) as error:
             return Rejection(reason_of(error))
         except Refused as error:
@@ -184,9 +285,12 @@ class MongoRecordStore:
             return outcome_of(error, change_set)
         return superseded(change_set, held)
 
-    async def _mirror(self, change_sets: Sequence[ChangeSet]) -> dict[tuple[str, str], int]:
+    async def _mirror(
+        self, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> dict[tuple[str, str], int]:
         """Stores what is newer; returns the versions that were stored before, by (collection, id)."""
         old_first = False
+        seen = seen_in(change_sets)
         async with self._connection.call() as database:
 
             async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
@@ -195,16 +299,24 @@ class MongoRecordStore:
                 writes, held = await mirror_writes(
                     database, change_sets, session, with_object_ids=self._reader.with_object_ids
                 )
-                if writes:
-                    await self._write(database, writes, session)
+                await raise_seen(database, seen, session)
+                # Also where nothing is new: the stamp says that what is there was there at this number.
+                all_writes: list[AnyWrite] = [*writes, *_advance(slot)]
+                if all_writes:
+                    await self._write(database, all_writes, session)
                 return held
 
             for race in range(1, RACES_MAX + 1):
+                transaction = Transaction(database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX)
                 try:
-                    return await Transaction(
-                        database.client, ReadConcern("snapshot"), attempts_max=APPLY_ATTEMPTS_MAX
-                    ).run(bring_in)
+                    held = await transaction.run(bring_in)
+                    if slot is not None:
+                        slot.advance()
+                    return held
                 except (DuplicateKey, StaleVersion) as failure:
+                    if slot is not None:
+                        # Raises LaneLost. Where the reply was lost, the next attempt finds everything there.
+                        await self._is_advanced(slot, transaction)
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
@@ -219,7 +331,7 @@ class MongoRecordStore:
         self,
         database: AsyncDatabase[Document],
         change_set: ChangeSet,
-        writes: Sequence[Write | VersionCheck],
+        writes: Sequence[AnyWrite],
     ) -> bool:
         """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
 
@@ -229,7 +341,7 @@ class MongoRecordStore:
             await self._write(database, writes, session)
 
         try:
-            await Transaction(database.client, ReadConcern()).run(write_after)
+            await Transaction(database.client, MAJORITY).run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
             return False
         return True
@@ -237,23 +349,12 @@ class MongoRecordStore:
     async def _write(
         self,
         database: AsyncDatabase[Document],
-        writes: Sequence[Write | VersionCheck],
+        writes: Sequence[AnyWrite],
         session: AsyncClientSession,
     ) -> None:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-    def _note_text_indexes(self, states: Mapping[str, bool | None]) -> None:
-        """Notes which collections have a text index, and warns once where a server has none."""
-        self._reader.text_indexed = frozenset(
-            collection for collection, is_indexed in states.items() if is_indexed
-        )
-        if False in states.values() and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "This MongoDB server has no text index: searches for words read whole collections."
-            )
 
 
 async def _rewrite_old(
@@ -278,8 +379,16 @@ def _mark_update(mark: DeliveryMark) -> UpdateOne:
         "syncAttempts": mark.attempts,
         "syncNextAt": mark.next_at,
         "syncError": mark.error,
+        SYNC_LANE: mark.lane,
+        SYNC_NUMBER: mark.number,
     }
-    if mark.status is SyncStatus.SYNCED:
-        noted["syncedAt"] = mark.at
-    undelivered = {DOCUMENT_ID: mark.entry_id, "syncStatus": {"$ne": SyncStatus.SYNCED.value}}
-    return UpdateOne(undelivered, {"$set": noted})
+    if mark.status is SyncStatus.SYNCED or mark.reopens:
+        noted["syncedAt"] = None if mark.reopens else mark.at
+    place: Document = {DOCUMENT_ID: mark.entry_id}
+    if not mark.reopens:
+        place["syncStatus"] = {"$ne": SyncStatus.SYNCED.value}
+    return UpdateOne(place, {"$set": noted})
+
+
+def _advance(slot: Slot | None) -> list[LaneAdvance]:
+    return [] if slot is None else [LaneAdvance(slot.lane, slot.number + 1)]

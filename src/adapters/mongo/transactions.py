@@ -9,6 +9,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from adapters.mongo.client import DURABLE
 from adapters.mongo.documents import Document
@@ -56,7 +57,12 @@ class Transaction:
     async def _attempt(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         # Leaving the session aborts an unfinished transaction.
         async with self._client.start_session(causal_consistency=False) as session:
-            await session.start_transaction(read_concern=self._read_concern, write_concern=DURABLE)
+            await session.start_transaction(
+                read_concern=self._read_concern,
+                write_concern=DURABLE,
+                # Not the preference of the URI, which may name secondaries.
+                read_preference=ReadPreference.PRIMARY,
+            )
             answer = await work(session)
             await self._commit(session)
             return answer

@@ -9,8 +9,10 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
-from adapters.mongo.documents import DOCUMENT_ID, GUARDED, Document
+from adapters.mongo.client import DURABLE
+from adapters.mongo.documents import GUARDED, Document
 from adapters.mongo.errors import NOT_SUPPORTED
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.fields import Field, FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
 from adapters.records.specs import RecordSpec
@@ -20,6 +22,7 @@ _TYPES: dict[FieldKind, tuple[str, ...]] = {
     FieldKind.INTEGER: ("int", "long"),
     FieldKind.BOOLEAN: ("bool",),
     FieldKind.INSTANT: ("date",),
+    FieldKind.DAY: ("string",),
 }
 _LEVEL = "strict"
 _ACTION = "error"
@@ -35,7 +38,7 @@ async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[A
     if await has_validator(database, spec):
         return
     try:
-        await database.command("collMod", spec.collection, **_options_of(spec))
+        await database.command("collMod", spec.collection, **_options_of(spec), writeConcern=DURABLE.document)
     except OperationFailure as error:
         if error.code not in NOT_SUPPORTED:
             raise

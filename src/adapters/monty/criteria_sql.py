@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Any
 
 from adapters.monty.tables import NO_VALUE, Table, has_surrogates, quoted, scope_terms
@@ -15,17 +15,27 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
-    Lead,
     NotNull,
     OneOf,
     Range,
-    words_of,
 )
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Scope
 from adapters.records.record import ID, IS_ERASED
-from adapters.records.specs import Scope
+from adapters.records.search import (
+    NOTHING,
+    Condition,
+    Every,
+    Except,
+    Some,
+    Token,
+    condition_of,
+    whole_part_of,
+)
 
 TRUE, FALSE = "1", "0"
+PREFIX = " *"
+"""Follows a token in an FTS5 query that is the beginning of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,9 @@ def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
 
 
 def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
-    """Whether the criterion restricts the field to these values."""
+    """Whether the criterion restricts the field to these values; None among them is for null."""
+    if isinstance(one, IsNull):
+        return one.field == name and None in held
     if not isinstance(one, Equals | OneOf) or one.field != name:
         return False
     values = [
@@ -107,7 +119,7 @@ def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
 def _excludes_tombstones(one: Criterion) -> bool:
     """Whether the criterion never matches tombstones, whose columns are null and which have no words."""
     if isinstance(one, HasWords):
-        return bool(words_of(one.text))
+        return condition_of(one.text, one.rank) is not None
     return isinstance(one, Equals | OneOf | NotNull | Range | Holds) and one.field not in ("id", "version")
 
 
@@ -180,36 +192,42 @@ def _among(table: Table, name: str, options: tuple[Any, ...]) -> Sql:
 
 
 class WordAccess(Enum):
-    """How a statement evaluates a search. FTS5 takes 60 µs to check one row for a word, and 0.3 µs to list one.
-
-    The values are SQL: a plus sign keeps SQLite from starting with the list.
+    """How a statement evaluates a search. FTS5 takes 0.3 µs to list a row, but 60 µs to check whether one is on the
+    list, and milliseconds if the list is that of a prefix; reading the row takes 40 µs.
     """
 
-    DRIVE = "n"
+    DRIVE = auto()
     """The statement starts with the rows that FTS5 finds."""
-    LIST = "+n"
+    LIST = auto()
     """The rows that FTS5 finds are listed once, and each candidate is looked up in the list."""
-    PROBE = ""
-    """FTS5 checks each candidate: for words so frequent that few candidates fill a page."""
+    SIFT = auto()
+    """As LIST for the whole words of the search; a candidate on the list is read: for frequent prefixes."""
+    PROBE = auto()
+    """Each candidate is read: for words so frequent that few candidates fill a page."""
 
 
 def searches_of(table: Table, conjuncts: list[Criterion]) -> list[HasWords]:
     """The searches among the conjuncts that FTS5 can answer."""
-    return [one for one in conjuncts if table.words and isinstance(one, HasWords) and words_of(one.text)]
+    return [one for one in conjuncts if table.words and isinstance(one, HasWords) and _match_of(one)]
 
 
 def words_condition(table: Table, search: HasWords, access: WordAccess = WordAccess.DRIVE) -> Sql:
     """The condition of a search. Stale rows, whose words are not indexed yet, are read; there are few of them."""
-    if not words_of(search.text):
-        return Sql(TRUE if search.lead in (None, Lead.ALL) else FALSE)
-    if not table.words:
+    if condition_of(search.text, search.rank) is None:
+        return Sql(TRUE)
+    if not table.words or not _match_of(search):
         return Sql(FALSE)
     name, params, stale = table.words, word_parameters(table, search), f"SELECT n FROM {table.words}_stale"
     if access is WordAccess.PROBE:
-        indexed = f"EXISTS (SELECT 1 FROM {name} WHERE {name} MATCH ? AND rowid = {table.name}.n)"
-        return Sql(f"(n NOT IN ({stale}) AND {indexed} OR n IN ({stale}) AND has_words(doc, ?, ?))", params)
+        return Sql("has_words(doc, ?, ?)", params[1:])
+    if access is WordAccess.SIFT:
+        listed = f"SELECT rowid FROM {name} WHERE {name} MATCH ? UNION ALL {stale}"
+        part = match_expression(whole_part_of(search.text))
+        return Sql(f"(+n IN ({listed}) AND has_words(doc, ?, ?))", (part, *params[1:]))
+    # A plus sign keeps SQLite from starting with the list.
+    number = "n" if access is WordAccess.DRIVE else "+n"
     indexed = f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid NOT IN ({stale})"
-    return Sql(f"{access.value} IN ({indexed} UNION ALL SELECT s.n {stale_rows(table)})", params)
+    return Sql(f"{number} IN ({indexed} UNION ALL SELECT s.n {stale_rows(table)})", params)
 
 
 def stale_rows(table: Table) -> str:
@@ -219,20 +237,27 @@ def stale_rows(table: Table) -> str:
 
 def word_parameters(table: Table, search: HasWords) -> tuple[str, str, int | None]:
     """The FTS5 query, and the arguments of the SQL function `has_words` after the document."""
-    words = words_of(search.text)
-    return match_expression(words, search.lead), f"{table.name}:{' '.join(words)}", search.lead
+    # Halves of surrogate pairs separate words as question marks do, and SQLite cannot take them.
+    text = search.text.encode("utf-8", "replace").decode()
+    return _match_of(search), f"{table.name}:{text}", search.rank
 
 
-def match_expression(words: tuple[str, ...], lead: Lead | None) -> str:
-    """The FTS5 query. Words are letters and digits, so quotation marks are enough."""
-    marked = [f'"{word}"' for word in words]
-    every, some = " AND ".join(marked), " OR ".join(marked)
-    match lead:
-        case Lead.ALL:
-            return f"lead : ({every})"
-        case Lead.SOME:
-            return f"(({every}) AND lead : ({some})) NOT lead : ({every})"
-        case Lead.NONE:
-            return f"({every}) NOT lead : ({some})"
-        case None:
-            return every
+def _match_of(search: HasWords) -> str:
+    return match_expression(condition_of(search.text, search.rank))
+
+
+def match_expression(condition: Condition | None) -> str:
+    """The FTS5 query; "" if everything or nothing matches."""
+    return "" if condition is None or condition == NOTHING else _match(condition)
+
+
+def _match(condition: Condition) -> str:
+    match condition:
+        case Token(text, is_prefix):
+            return f'"{text}"{PREFIX * is_prefix}'
+        case Every(parts):
+            return f"({' AND '.join(map(_match, parts))})"
+        case Some(parts):
+            return f"({' OR '.join(map(_match, parts))})"
+        case Except(found, left_out):
+            return f"({_match(found)} NOT {_match(left_out)})"

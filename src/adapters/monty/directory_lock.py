@@ -32,6 +32,20 @@ class DirectoryLock:
         os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         self._descriptor = descriptor
 
+    def holder(self) -> str | None:
+        """The process that holds the lock, None if it is free. Changes nothing. Raises OSError."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+        finally:
+            os.close(descriptor)
+        return None
+
     def release(self) -> None:
         """Releases the lock. Harmless when not taken."""
         if self._descriptor is not None:

@@ -10,10 +10,10 @@ from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
+from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID, CorruptRecord, Record
 from domain.errors import RuleBroken, Violation
 
-DOCUMENT_ID = "_id"
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 """MongoDB's limit as well, so that every record can be moved there."""
 

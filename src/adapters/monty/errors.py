@@ -1,5 +1,6 @@
 """The translation of errors that MontyDB, SQLite, BSON and the file system raise."""
 
+import errno
 import sqlite3
 
 from bson.errors import BSONError
@@ -11,6 +12,34 @@ from domain.errors import StoreUnavailable
 
 DRIVER_ERRORS = (sqlite3.Error, MontyError, BSONError, OSError)
 
+_FULL = "The disk of MontyDB is full. Free some space: writes then work again."
+_LOCKED_OUT = "The files of MontyDB cannot be written. Give this user access to them: writes then work again."
+_DAMAGED = "A part of MontyDB's file is damaged. Stop Tandem and restore a copy."
+_GONE = "The files of MontyDB were deleted, replaced or emptied while in use. Stop Tandem and restore a copy."
+_DISK = "The disk of MontyDB reports an error. Check the disk."
+_BUSY = "Another program keeps MontyDB's file locked. End it."
+_CAUSES = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: _LOCKED_OUT,
+    sqlite3.SQLITE_PERM: _LOCKED_OUT,
+    sqlite3.SQLITE_CANTOPEN: _LOCKED_OUT,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_IOERR: _DISK,
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+}
+_SYSTEM_CAUSES: dict[int | None, str] = {
+    None: _GONE,  # an error of our own check
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _LOCKED_OUT,
+    errno.EPERM: _LOCKED_OUT,
+    errno.EROFS: _LOCKED_OUT,
+    errno.EIO: _DISK,
+}
+
 
 def unavailable(error: BaseException) -> StoreUnavailable:
     """The error for callers when an operation fails; raise it `from` the original error."""
@@ -18,12 +47,21 @@ def unavailable(error: BaseException) -> StoreUnavailable:
         return error
     # The driver's message belongs in the operator's log, not in the answer.
     logger.warning("MontyDB does not answer: {}", _reason(error))
-    return StoreUnavailable()
+    return StoreUnavailable(_cause(error))
 
 
 def code_of(error: BaseException) -> int:
     """SQLite's primary result code; 0 if the error is not SQLite's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _cause(error: BaseException) -> str | None:
+    """The cause without values and paths, so that everybody may read it; None if it is not known."""
+    if isinstance(error, BSONError):
+        return _DAMAGED
+    if isinstance(error, OSError):
+        return _SYSTEM_CAUSES.get(error.errno)
+    return _CAUSES.get(code_of(error))
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:

@@ -17,7 +17,7 @@ from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES
 from adapters.monty.tuning import Tuning
 from adapters.records.record import CorruptRecord
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import NothingStored, StoreRefused
 
 APPLICATION_ID = 0x74616E64
 FORMAT = 1
@@ -43,6 +43,7 @@ class SqliteFile:
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._identity_file = None if path is None else IdentityFile(path)
         self._log_bytes_max = tuning.log_bytes_max
+        self._is_read_only = False
         self._writer: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
 
@@ -65,6 +66,27 @@ class SqliteFile:
             self._identity_file.open(store)
         self._writer = writer
 
+    def open_to_read(self) -> None:
+        """Opens a file that no process uses, and changes nothing: neither it nor its log, and no file beside them.
+
+        Raises NothingStored if there is no file, and otherwise as `open` does.
+        """
+        require_features(sqlite3.sqlite_version_info, _modules())
+        if self.path is None or self._identity_file is None:
+            raise NothingStored("MontyDB keeps everything in the memory of the service, which does not run.")
+        known = self._identity_file.known_store()
+        if known is None or not self.path.exists():
+            raise NothingStored(
+                f"There is no MontyDB store in {self.path.parent}. To create one, type: tandem serve (in production "
+                "first: tandem migrate up)"
+            )
+        # Nobody else has the file open. SQLite would create a log, or keep locks and shared memory in files.
+        has_log = self.path.with_name(f"{self.path.name}-wal").exists()
+        how = "vfs=unix-none" if has_log else "immutable=1"
+        self._target = f"{self.path.absolute().as_uri()}?mode=ro&{how}"
+        self._is_read_only = True
+        _identity_of(self.connection("long"), known)
+
     def connection(self, kind: str) -> sqlite3.Connection:
         """A connection in autocommit mode, for one thread at a time."""
         connection = sqlite3.connect(
@@ -80,6 +102,11 @@ class SqliteFile:
         return connection
 
     def _set_up(self, connection: sqlite3.Connection, kind: str) -> None:
+        if self._is_read_only:
+            for pragma in ("locking_mode = EXCLUSIVE", "query_only = ON", "temp_store = MEMORY"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.create_function("has_words", 3, _has_words, deterministic=True)
+            return
         # Some distributions overwrite deleted content with zeros, which writes every page twice.
         pragmas = [f"cache_size = -{PAGE_CACHE_KIB[kind]}", "temp_store = MEMORY", "secure_delete = OFF"]
         if self.path is not None:
@@ -201,10 +228,10 @@ def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
     return str(stored)
 
 
-def _has_words(data: bytes, search: str, lead: int | None) -> bool:
+def _has_words(data: bytes, search: str, rank: int | None) -> bool:
     name, _, text = search.partition(":")
     with suppress(CorruptRecord):
-        return TABLES[name].has_words(decoded(data), text, lead)
+        return TABLES[name].has_words(decoded(data), text, rank)
     return False
 
 

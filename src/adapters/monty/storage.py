@@ -8,7 +8,7 @@ cannot change them, because only change sets check versions and unique keys.
 # ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import sqlite3
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -20,18 +20,28 @@ from montydb.errors import OperationFailure
 from montydb.storage import AbstractStorage
 from montydb.types import bson as montydb_bson
 
-from adapters.monty.document import CODEC, DOCUMENT_ID, decoded
+from adapters.monty.document import CODEC, decoded
 from adapters.monty.tables import quoted
+from adapters.records.document_filter import DOCUMENT_ID, WORDS
 from adapters.records.record import ID, Record
 
 montydb_bson.init(use_bson=True)
 
 
-def matching(query: dict[str, Any], rows: Iterable[tuple[bytes]]) -> Iterator[Record]:
-    """The records of those documents that MontyDB's matcher accepts, in their order."""
+def matching(
+    query: dict[str, Any],
+    rows: Iterable[tuple[bytes]],
+    tokens_of: Callable[[Record], list[str]] | None = None,
+) -> Iterator[Record]:
+    """The records of those documents that MontyDB's matcher accepts, in their order. It sees the tokens of each record
+    as a further field if the filter asks for words.
+    """
     accepts = QueryFilter(query)
-    records = (decoded(data) for (data,) in rows)
-    return (record for record in records if accepts({DOCUMENT_ID: record[ID], **record}))
+    for (data,) in rows:
+        record = decoded(data)
+        words = {} if tokens_of is None else {WORDS: tokens_of(record)}
+        if accepts({DOCUMENT_ID: record[ID], **record, **words}):
+            yield record
 
 
 class SqliteStorage(AbstractStorage):  # type: ignore[misc] # MontyDB is published without types

@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import hashlib
-import unicodedata
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,10 +13,12 @@ from typing import Any
 import bson
 import msgspec
 
-from adapters.records.criteria import Lead, words_of
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
-from adapters.records.specs import SPECS, Index, RecordSpec, Scope
+from adapters.records.search import Rank, condition_of, holds
+from adapters.records.specs import SPECS, RecordSpec
+from adapters.records.words import RULE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -28,10 +29,7 @@ LIVE_COUNTS = "CREATE TABLE IF NOT EXISTS live_counts(collection TEXT PRIMARY KE
 StoredRow = tuple[Any, ...]
 """Number, version, whether it is a tombstone, hash of the texts, columns."""
 
-_SAMPLE = " ".join(map(chr, range(0x20, 0x3100))) + "".join(map(chr, range(0x20, 0x3100)))
-_WORD_RULE = f"{unicodedata.unidata_version} {zlib.crc32(repr(words_of(_SAMPLE)).encode())}"
-"""Identifies the rule for words; it changes with the rule."""
-_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, list), strict=True))
+_TYPES: dict[FieldKind, type[Any]] = dict(zip(FieldKind, (str, int, bool, datetime, str, list), strict=True))
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -78,10 +76,8 @@ class Table:
         noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
         self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
         self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
-        self.add_words = f"INSERT INTO {self.words}(rowid, lead, rest) VALUES (?, ?, ?)"
-        self.remove_words = (
-            f"INSERT INTO {self.words}({self.words}, rowid, lead, rest) VALUES ('delete', ?, ?, ?)"
-        )
+        self.add_words = f"INSERT INTO {self.words}(rowid, tokens) VALUES (?, ?)"
+        self.remove_words = f"INSERT INTO {self.words}({self.words}, rowid, tokens) VALUES ('delete', ?, ?)"
 
     def table_ddl(self) -> Iterator[str]:
         """The table, its unique keys, the full-text index, and the stale rows with their texts as indexed."""
@@ -97,8 +93,8 @@ class Table:
             yield self._index_ddl("UNIQUE INDEX", key.name, key.fields, where)
         if self.words:
             yield f"CREATE TABLE {self.words}_stale(n INTEGER PRIMARY KEY, doc BLOB)"
-            options = "content='', detail=column, columnsize=0, tokenize='ascii'"
-            yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(lead, rest, {options})"
+            options = "content='', detail=none, columnsize=0, tokenize='ascii'"
+            yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(tokens, {options})"
 
     def index_ddl(self) -> Iterator[str]:
         """The other indexes, each of which ends with the id to break ties, and the triggers that count live records."""
@@ -125,7 +121,7 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies columns, indexes, the rule for words and the conversion of old documents."""
-        spec, rule = self.spec, _WORD_RULE if self.words else None
+        spec, rule = self.spec, RULE if self.words else None
         facts = (*self.table_ddl(), *self.index_ddl(), spec.fields, spec.text_fields, spec.legacy_names, rule)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
@@ -170,26 +166,18 @@ class Table:
         """A hash of the texts, so that words are only indexed again if they changed. None without searched texts."""
         if not self.words:
             return None
-        texts = "\0".join(self._texts(record)).encode("utf-8", "surrogatepass")
+        searched = [*self.spec.texts(record), str(self.spec.number(record))]
+        texts = "\0".join(searched).encode("utf-8", "surrogatepass")
         return zlib.crc32(texts) << 31 ^ zlib.adler32(texts)
 
-    def tokens(self, record: Record) -> tuple[str, str]:
-        """The words of the first text field and of the others, in a form that FTS5's ascii tokenizer keeps."""
-        lead, *others = self._texts(record)
-        return " ".join(words_of(lead)), " ".join(words_of(" ".join(others)))
+    def tokens(self, record: Record) -> str:
+        """The tokens of a record as one text. FTS5's ascii tokenizer splits it at the spaces, and only there."""
+        return " ".join(self.spec.tokens(record))
 
-    def has_words(self, record: Record, text: str, lead: int | None) -> bool:
+    def has_words(self, record: Record, text: str, rank: int | None) -> bool:
         """Whether one record matches a HasWords."""
-        if is_tombstone(record):
-            return False
-        words, (first, others) = set(words_of(text)), self.tokens(record)
-        led = words & set(first.split())
-        if not words <= {*led, *others.split()}:
-            return False
-        return lead is None or lead == (Lead.ALL if led == words else Lead.SOME if led else Lead.NONE)
-
-    def _texts(self, record: Record) -> list[str]:
-        return [text if isinstance(text := record.get(name), str) else "" for name in self.spec.text_fields]
+        condition = condition_of(text, None if rank is None else Rank(rank))
+        return not is_tombstone(record) and holds(condition, set(self.spec.tokens(record)))
 
     def sql_value(self, name: str, value: Any) -> Any:
         """The column's value for this value of the field; NO_VALUE if no column can hold it."""
@@ -214,9 +202,12 @@ def scope_terms(scope: Scope) -> list[str]:
     """The predicate of a partial index; a question must repeat it literally to use the index."""
     terms = []
     for name, values in scope.held.items():
-        literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
+        literals = [
+            str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values if one is not None
+        ]
         one_of = f"IN ({', '.join(literals)})" if len(literals) > 1 else f"= {literals[0]}"
-        terms.append(f"{quoted(name)} {one_of}")
+        term = f"{quoted(name)} {one_of}"
+        terms.append(f"({quoted(name)} IS NULL OR {term})" if None in values else term)
     return terms
 
 

@@ -21,6 +21,7 @@ class AccessLine(msgspec.Struct, rename="camel", gc=False):
     duration_ms: float
     request_id: str
     actor_id: str | None = None
+    client_address: str | None = None
     level: str = msgspec.field(default="INFO")
     event: str = "request"
 
@@ -44,8 +45,16 @@ class AccessLog:
         self._second, self._second_text = -1, ""
         self.lost_lines = 0
 
-    def write(
-        self, *, method: str, path: str, status: int, seconds: float, request_id: str, actor_id: str | None
+    def write(  # noqa: PLR0913 - the fields of a line
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        actor_id: str | None,
+        client_address: str | None = None,
     ) -> None:
         """Adds one line. Call it from the event loop's thread."""
         if self._destination is None:
@@ -58,6 +67,7 @@ class AccessLog:
             duration_ms=round(seconds * 1000, 3),
             request_id=request_id,
             actor_id=actor_id,
+            client_address=client_address,
         )
         self._buffer += _text(line) if self._as_text else self._encoder.encode(line)
         self._buffer += b"\n"

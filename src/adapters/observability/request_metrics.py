@@ -1,8 +1,9 @@
 """Counters of HTTP requests, kept in plain dictionaries and rendered when Prometheus asks."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from application.ports.health import ComponentHealth
 from application.ports.synchronisation import CollectionSync, SyncMetrics
 
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -32,9 +33,11 @@ class RequestMetrics:
         series[bisect_left(BUCKETS_SECONDS, seconds)] += 1
         series[-1] += seconds
 
-    def render(self, sync: SyncMetrics | None = None) -> str:
-        """Everything counted so far, and the state of the mirror if there is one, as Prometheus text 0.0.4."""
-        lines = [*self._counters(), *self._histogram()]
+    def render(
+        self, sync: SyncMetrics | None = None, components: Mapping[str, ComponentHealth] | None = None
+    ) -> str:
+        """Everything counted so far, and the state of the components and of the mirror, as Prometheus text 0.0.4."""
+        lines = [*self._counters(), *self._histogram(), *_component_gauges(components or {})]
         if sync is not None and sync.target is not None:
             lines += _sync_gauges(sync)
         return "\n".join(lines) + "\n" + self._beside()
@@ -78,6 +81,16 @@ def _escaped(value: str) -> str:
 
 def _header(name: str, kind: str, meaning: str) -> tuple[str, str]:
     return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"
+
+
+def _component_gauges(components: Mapping[str, ComponentHealth]) -> Iterator[str]:
+    """The detail is a label: there are few components, and each has one detail at a time."""
+    if components:
+        yield from _header("tandem_component_up", "gauge", "1 up, 0.5 degraded, 0 down; the label says why.")
+    for name, part in sorted(components.items()):
+        value = {"UP": "1", "DEGRADED": "0.5"}.get(part.status, "0")
+        labels = f'component="{_escaped(name)}",detail="{_escaped(part.detail or "")}"'
+        yield f"tandem_component_up{{{labels}}} {value}"
 
 
 def _sync_gauges(sync: SyncMetrics) -> Iterator[str]:

@@ -2,38 +2,29 @@
 
 import asyncio
 import contextlib
-import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import FeatureNotSupported, ReadOnlySqlTransaction
-from psycopg.types.json import set_json_loads
+from psycopg import AsyncCursor, AsyncRawCursor
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.errors import ConnectionBroken, translated
+from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translated
+from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
+from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from domain.errors import StoreUnavailable
 
-PING_TIMEOUT_MS = 1_000
+PING_TIMEOUT_MS = 700
+NEW_CONNECTION_MS = 500
+"""How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
 """How much longer than the server's own time limit the client waits for an answer."""
 LOCK_TIMEOUT_MS = 2_000
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 RECONNECT_SECONDS = 0.5
 """How long the pool tries to replace a lost connection; afterwards the next request does."""
 IDLE_SECONDS_MAX = 300.0
 LIFETIME_SECONDS_MAX = 3_600.0
-PREPARED_MAX = 200
-"""Prepared statements per connection; enough for every statement and the usual questions."""
-KEEPALIVE_IDLE_SECONDS = 10
-KEEPALIVE_INTERVAL_SECONDS = 5
-KEEPALIVES_MAX = 3
-
-Parameters = Sequence[Any] | Mapping[str, Any]
 Texts = Sequence[str | None]
 """Values in PostgreSQL's own text notation."""
 
@@ -50,41 +41,14 @@ class Bounds:
     """Whether a connection is made when the pool opens, and kept; otherwise only when one is needed."""
 
 
-def conninfo_of(url: str, bounds: Bounds) -> str:
-    """The address with every timeout spelled out; `options` in the address itself stay."""
-    given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
-    settings = {
-        "statement_timeout": bounds.statement_timeout_ms,
-        "lock_timeout": min(bounds.lock_timeout_ms, bounds.statement_timeout_ms),
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
-        "timezone": "UTC",
-    }
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    silence_ms = (KEEPALIVE_IDLE_SECONDS + KEEPALIVES_MAX * KEEPALIVE_INTERVAL_SECONDS) * 1_000
-    parts: dict[str, str | int | None] = {
-        "application_name": "tandem",
-        **given,
-        "options": f"{given.get('options') or ''} {options}".strip(),
-        "connect_timeout": math.ceil(bounds.connect_timeout_ms / 1_000),
-        "keepalives": 1,
-        "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
-        "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
-        "keepalives_count": KEEPALIVES_MAX,
-        "tcp_user_timeout": silence_ms,
-    }
-    return make_conninfo("", **parts)
-
-
-async def _configure(connection: AsyncConnection[Any]) -> None:
-    connection.prepared_max = PREPARED_MAX
-    set_json_loads(msgspec.json.decode, connection)
-
-
 class Connections:
     """A pool of autocommit connections. Every method raises StoreUnavailable where no answer arrives in time."""
 
     def __init__(self, url: str, bounds: Bounds) -> None:
-        self._conninfo = conninfo_of(url, bounds)
+        self._conninfo = conninfo_of(url, connect_timeout_ms=bounds.connect_timeout_ms)
+        lock_ms = min(bounds.lock_timeout_ms, bounds.statement_timeout_ms)
+        limits = TimeLimits(statement_ms=bounds.statement_timeout_ms, lock_ms=lock_ms)
+        self._execution = Execution(Session.of(url, limits))
         self._bounds = bounds
         self._pool: AsyncConnectionPool[FailFastConnection] | None = None
         self._running = 0
@@ -104,13 +68,13 @@ class Connections:
         if self._bounds.is_opened_early:
             with translated():
                 async with asyncio.timeout(self._connect_seconds):
-                    first = await FailFastConnection.connect(self._conninfo, autocommit=True)
-            await first.close()
+                    async with await FailFastConnection.connect(self._conninfo, autocommit=True) as first:
+                        await self._execution.set_up(first)
         self._pool = AsyncConnectionPool(
             self._conninfo,
             connection_class=FailFastConnection,
             kwargs={"autocommit": True},
-            configure=_configure,
+            configure=self._execution.set_up,
             min_size=1 if self._bounds.is_opened_early else 0,
             max_size=self._bounds.pool_max,
             timeout=self._connect_seconds,
@@ -148,7 +112,9 @@ class Connections:
         """The result of one statement in its own transaction: one round trip. AnswerLost leaves the outcome open."""
         with translated():
             async with asyncio.timeout(seconds_max or self._answer_seconds), self._held() as connection:
-                return await _execute(connection, statement, parameters)
+                cursor = connection.cursor(binary=True)
+                await self._execution.run(connection, cursor, statement, parameters)
+                return cursor
 
     async def change(self, statement: str, values: Texts) -> int:
         """`change_once` for a statement that is harmless to repeat: done once more where the connection broke."""
@@ -166,7 +132,7 @@ class Connections:
             async with asyncio.timeout(self._answer_seconds), self._held() as connection:
                 # A raw cursor, because the others parse long statements on every call.
                 cursor = AsyncRawCursor(connection)
-                await cursor.execute(statement, values, prepare=True)
+                await self._execution.run(connection, cursor, statement, values)
                 return cursor.rowcount
 
     @contextlib.asynccontextmanager
@@ -176,9 +142,9 @@ class Connections:
             async with (
                 asyncio.timeout(self._answer_seconds),
                 self._held() as connection,
-                connection.transaction(force_rollback=is_rehearsal),
+                self._execution.transaction(connection, is_rehearsal=is_rehearsal),
             ):
-                yield Transaction(connection)
+                yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
         """Returns if the server answers now. Raises StoreUnavailable with the reason that a new connection meets."""
@@ -195,7 +161,7 @@ class Connections:
     async def ping_anew(self) -> None:
         """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
         with translated():
-            async with asyncio.timeout(PING_TIMEOUT_MS / 1_000):
+            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
                 connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
                 try:
                     await connection.execute("SELECT 1")
@@ -212,7 +178,7 @@ class Connections:
             connection = await self._live_connection(pool)
             try:
                 yield connection
-            except ReadOnlySqlTransaction:
+            except (ReadOnlySqlTransaction, ServerReadOnly):
                 # A session keeps its settings: a new one finds out whether the server is still read-only.
                 await connection.close()
                 await pool.putconn(connection)
@@ -244,22 +210,10 @@ class Transaction:
     """An open transaction on one connection."""
 
     connection: FailFastConnection
+    execution: Execution
 
     async def run(self, statement: str, parameters: Parameters = ()) -> AsyncCursor[Row]:
         """The result of one statement of the transaction."""
-        return await _execute(self.connection, statement, parameters)
-
-
-async def _execute(
-    connection: FailFastConnection, statement: str, parameters: Parameters
-) -> AsyncCursor[Row]:
-    cursor = connection.cursor(binary=True)
-    try:
-        return await cursor.execute(statement, parameters, prepare=True)
-    except FeatureNotSupported:
-        # The statement was prepared before a migration changed the columns; it would fail on this connection forever.
-        if connection.info.transaction_status is not pq.TransactionStatus.IDLE:
-            await connection.close()
-            raise
-        await connection.execute("DEALLOCATE ALL")
-        return await cursor.execute(statement, parameters, prepare=True)
+        cursor = self.connection.cursor(binary=True)
+        await self.execution.run(self.connection, cursor, statement, parameters)
+        return cursor

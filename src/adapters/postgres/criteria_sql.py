@@ -6,7 +6,7 @@ constants.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
@@ -21,7 +21,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.types import Text
 
 from adapters.postgres.columns import IS_ERASED_COLUMN, KEY_COLUMN, NEVER_NULL, WORDS
-from adapters.postgres.rows import FORMS, lead_word, lexemes
+from adapters.postgres.rows import FORMS
 from adapters.postgres.tables import TABLES
 from adapters.records.criteria import (
     AllOf,
@@ -31,7 +31,6 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
-    Lead,
     NotNull,
     OneOf,
     Question,
@@ -40,6 +39,8 @@ from adapters.records.criteria import (
     after_position,
 )
 from adapters.records.record import ID
+from adapters.records.search import NOTHING as NO_RECORD
+from adapters.records.search import Condition, Every, Except, Some, Token, condition_of
 from adapters.records.specs import SPECS
 from domain.audit import SyncStatus
 from domain.storable import INTEGER_MAX, INTEGER_MIN
@@ -101,8 +102,8 @@ class _Abstraction:
                 template = self._choice(field, options)
             case Holds(field, value):
                 template = Holds(field, self.name(value)) if _is_storable(value) else NOTHING
-            case HasWords(text, lead):
-                template = self._search(lexemes(text), lead)
+            case HasWords(text, rank):
+                template = self._search(condition_of(text, rank))
             case Range():
                 template = self._range(criterion)
         return template
@@ -125,10 +126,10 @@ class _Abstraction:
             return OneOf(field, fitting)
         return OneOf(field, (self.name(list(fitting)),))
 
-    def _search(self, words: Collection[str], lead: Lead | None) -> Criterion:
-        if not words:
-            return NOTHING if lead in (Lead.NONE, Lead.SOME) else HasWords("")
-        return HasWords(self.name(_text_query(words, lead)))
+    def _search(self, condition: Condition | None) -> Criterion:
+        if condition is None:
+            return HasWords("")
+        return NOTHING if condition == NO_RECORD else HasWords(self.name(_text_query(condition)))
 
     def _range(self, criterion: Range) -> Criterion:
         bounds = {bound: getattr(criterion, bound) for bound in _RANGE_BOUNDS}
@@ -142,18 +143,17 @@ class _Abstraction:
         return isinstance(value, kind) and (kind is bool) is isinstance(value, bool) and _is_storable(value)
 
 
-def _text_query(words: Collection[str], lead: Lead | None) -> str:
-    """The words as a `tsquery`."""
-    found, leading = " & ".join(words), [lead_word(word) for word in words]
-    match lead:
-        case Lead.ALL:
-            return " & ".join(leading)
-        case Lead.SOME:
-            return f"{found} & ({' | '.join(leading)}) & !({' & '.join(leading)})"
-        case Lead.NONE:
-            return f"{found} & !({' | '.join(leading)})"
-        case None:
-            return found
+def _text_query(condition: Condition) -> str:
+    """The condition as a `tsquery`. Tokens are letters, digits and our own marks: none contains a quote."""
+    match condition:
+        case Token(text, is_prefix):
+            return f"'{text}'{':*' * is_prefix}"
+        case Every(parts):
+            return f"({' & '.join(map(_text_query, parts))})"
+        case Some(parts):
+            return f"({' | '.join(map(_text_query, parts))})"
+        case Except(found, left_out):
+            return f"({_text_query(found)} & !{_text_query(left_out)})"
 
 
 def _plain(value: Scalar) -> Scalar:

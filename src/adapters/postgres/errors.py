@@ -9,7 +9,6 @@ everything else .......... StoreUnavailable; AnswerLost where the statement may 
 What an error means for a mirrored change set is decided in `classification`.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,15 +17,20 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from adapters.postgres.causes import cause_of
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
+from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
+from adapters.records.record_store import SchemaMissing
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
 
 class Contention(StoreUnavailable):
     """Other transactions hold the rows that this one needs; try again in a moment."""
+
+    is_of_the_store = False
 
 
 class AnswerLost(StoreUnavailable):
@@ -41,12 +45,14 @@ class Refused(StoreUnavailable):
     """PostgreSQL answers, but something in the database does not allow this; its log says what."""
 
 
-class SchemaMissing(StoreUnavailable):
-    """The tables are missing or older than this program; run `tandem migrate up`."""
+class ServerReadOnly(StoreUnavailable):
+    """The server takes no writes at present; the message says why."""
 
 
 class TookTooLong(StoreUnavailable):
     """The store ended a statement that took too long; nothing was changed."""
+
+    is_of_the_store = False
 
 
 OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
@@ -55,29 +61,9 @@ OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
 NUL_MESSAGE = "A text contains the NUL character."
+LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 _RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
-
-_NO_CONNECTION: tuple[tuple[str, str], ...] = (
-    ("not permitted to log in", "The role may not log in; allow it: ALTER ROLE … LOGIN."),
-    ("password authentication failed", "The server rejects the role or its password; correct POSTGRES_URL."),
-    ("no password supplied", "The server requires a password; add it to POSTGRES_URL."),
-    ("pg_hba.conf", "The server does not accept this role from this host; see its pg_hba.conf."),
-    ("role .* does not exist", "The role does not exist; correct POSTGRES_URL or create the role."),
-    ("permission denied for database", "The role may not connect to the database; grant it CONNECT."),
-    (
-        "database .* does not exist",
-        "The database does not exist; correct POSTGRES_URL or create the database.",
-    ),
-    (
-        "not currently accepting connections",
-        "The database accepts no connections (ALLOW_CONNECTIONS is false).",
-    ),
-    ("too many connections|too many clients|reserved for", "The server or the role has no connections left."),
-    ("starting up|not yet accepting|recovery mode", "The server is starting."),
-    ("shutting down", "The server is shutting down."),
-)
-"""Why no connection can be made: what the server says (PostgreSQL gives no SQLSTATE here), and what we say."""
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.SerializationFailure, Contention),
@@ -125,10 +111,8 @@ def translated() -> Iterator[None]:
 
 def translation_of(error: Exception) -> TandemError:
     """Our error for an error of the driver, or of a value that the driver cannot encode."""
-    if isinstance(error, driver.UniqueViolation):
-        return _taken(error)
-    if isinstance(error, driver.CheckViolation):
-        return _unfit(error)
+    if isinstance(error, driver.IntegrityError) and (violated := _violated(error)):
+        return violated
     if isinstance(error, _RECORD_FAULTS):
         return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -142,19 +126,23 @@ def translation_of(error: Exception) -> TandemError:
 def _refused(error: Exception) -> StoreUnavailable:
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
     state = getattr(error, "sqlstate", None) or ""
-    if isinstance(error, driver.ReadOnlySqlTransaction):
-        return StoreUnavailable("PostgreSQL is read-only; set default_transaction_read_only to off.")
-    return StoreUnavailable() if state.startswith(OUTAGE_STATES) else Refused()
+    cause = cause_of(error) if isinstance(error, psycopg.Error) else None
+    return StoreUnavailable(cause) if state.startswith(OUTAGE_STATES) else Refused(cause)
+
+
+def _violated(error: driver.IntegrityError) -> TandemError | None:
+    """Our error for a constraint; None for one that no record should ever violate."""
+    if error.diag.table_name == LANES_TABLE:
+        return LaneLost()
+    if isinstance(error, driver.UniqueViolation):
+        return _taken(error)
+    return _unfit(error) if isinstance(error, driver.CheckViolation) else None
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
-    words = str(error)
-    for pattern, meaning in _NO_CONNECTION:
-        if re.search(pattern, words):
-            return ConnectionBroken(meaning)
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return StoreUnavailable("No connection to PostgreSQL became free in time.")
-    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken()
+    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken(cause_of(error))
 
 
 def _taken(error: driver.UniqueViolation) -> TandemError:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
+from psycopg.pq.abc import PGconn
 from psycopg.waiting import wait_async
 
 R = TypeVar("R")
@@ -18,6 +19,11 @@ class FailFastConnection(AsyncConnection[Row]):
     psycopg asks the server to cancel and waits for its answer, up to ten seconds when the server is frozen. Here the
     connection is dropped instead: the server notices, or ends the statement by its own time-out.
     """
+
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self.known: set[str] = set()
+        """The statements that this connection prepared together with the settings of its session."""
 
     async def wait(
         self,

@@ -3,14 +3,17 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from psycopg import errors as driver
 
 from adapters.postgres.errors import translation_of
+from adapters.postgres.session import Session, TimeLimits, conninfo_of, refused_schema
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
@@ -19,7 +22,7 @@ LOCK_TIMEOUT_MS = 5_000
 """How long a migration waits for tables in use before it gives up."""
 TURN_TIMEOUT_MS = 60_000
 """How long a process waits for another one that migrates."""
-CONNECT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_MS = 5_000
 MIGRATION_LOCK = 8_390_817_265_034_711
 """The advisory lock of migrations; an arbitrary number that no other program uses."""
 
@@ -48,22 +51,37 @@ def _config(connection: sqlalchemy.Connection) -> Config:
 
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[sqlalchemy.Connection]:
-    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    session = Session.of(url, TimeLimits(statement_ms=0, lock_ms=TURN_TIMEOUT_MS, idle_in_transaction_ms=0))
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(address, connect_timeout=CONNECT_TIMEOUT_SECONDS),
-        poolclass=sqlalchemy.NullPool,
+        "postgresql+psycopg://", creator=lambda: _opened(url, session), poolclass=sqlalchemy.NullPool
     )
     try:
-        with engine.connect() as connection:
+        with engine.connect() as connection, connection.begin():
+            # Once more in the transaction, as a pooler may have changed the server process meanwhile.
+            connection.exec_driver_sql(session.for_transaction)
             yield connection
     except sqlalchemy.exc.DBAPIError as error:
+        if isinstance(error.orig, driver.InsufficientPrivilege | driver.InvalidSchemaName):
+            raise refused_schema(session.search_path) from error
         cause = error.orig if isinstance(error.orig, psycopg.Error) else None
         raise _unavailable(cause) from error
     except psycopg.Error as error:
         raise _unavailable(error) from error
     finally:
         engine.dispose()
+
+
+def _opened(url: str, session: Session) -> "psycopg.Connection[tuple[Any, ...]]":
+    """A connection that begins transactions by itself, with the session set."""
+    address = conninfo_of(url, connect_timeout_ms=CONNECT_TIMEOUT_MS)
+    connection = psycopg.connect(address, autocommit=True, prepare_threshold=None)
+    cursor = connection.execute(session.setting)
+    cursor.set_result(-1)
+    facts = session.read_back(cursor.fetchone() or ())
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    connection.read_only = False if facts.was_read_only else None
+    connection.autocommit = False
+    return connection
 
 
 def _unavailable(error: psycopg.Error | None) -> StoreUnavailable:
@@ -84,10 +102,11 @@ def _known_revision() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
-    """A connection that holds the migration lock; the lock ends with the connection in every case."""
+    """A connection whose transaction holds the migration lock: all migrations take effect together, or none does.
+
+    The lock belongs to the transaction, because a pooler would leave that of a session with whoever comes next.
+    """
     with _connected(url) as connection:
-        connection.execute(sqlalchemy.text(f"SET lock_timeout = {TURN_TIMEOUT_MS}"))
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(sqlalchemy.text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
-        connection.commit()
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         yield connection

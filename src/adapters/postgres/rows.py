@@ -4,7 +4,6 @@ Values travel as text or inside one JSON parameter, so every statement has the s
 once. PostgreSQL would silently turn `5` into the text "5" and 3.0 into 3; the record schema rejects such values first.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,9 @@ from typing import Any
 import msgspec
 
 from adapters.postgres.columns import EXTRA, IS_ERASED_COLUMN, SYNCED_AT, WORDS, column_of
-from adapters.records.criteria import words_of
 from adapters.records.fields import FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone, tombstone
 from adapters.records.specs import ALL_SPECS, RecordSpec
-
-WORD_LENGTH_MAX = 256
-"""Longer words are indexed by their digest: a lexeme holds at most 2 KB."""
 
 EXACT_FLOAT_MAX = 1e16
 """From here on Python writes exponents, and jsonb returns digits that would read as an integer."""
@@ -30,12 +25,14 @@ _TYPES: dict[FieldKind, type[object]] = {
     FieldKind.INTEGER: int,
     FieldKind.BOOLEAN: bool,
     FieldKind.INSTANT: datetime,
+    FieldKind.DAY: str,
 }
 _SQL_TYPES = {
     FieldKind.TEXT: "text",
     FieldKind.INTEGER: "bigint",
     FieldKind.BOOLEAN: "boolean",
     FieldKind.INSTANT: "timestamptz",
+    FieldKind.DAY: "date",
     FieldKind.JSON: "jsonb",
 }
 _encode = msgspec.json.Encoder().encode
@@ -70,6 +67,7 @@ class RowForm:
         self._names = tuple(field.name for field in spec.fields)
         self._known = frozenset(self._names)
         self._trees = tuple(field.name for field in spec.fields if field.kind is FieldKind.JSON)
+        self._days = tuple(field.name for field in spec.fields if field.kind is FieldKind.DAY)
         self._texts = spec.text_fields
         self._written = tuple((column.key, _WRITTEN[column.sql_type]) for column in self.columns)
         self._id_at, self._version_at = self._names.index(ID), self._names.index(VERSION)
@@ -88,8 +86,7 @@ class RowForm:
             if type(row.get(name)) in _NESTED:
                 row[name] = storable_tree(row[name], name)
         if self._texts:
-            lead, *others = map(record.get, self._texts)
-            row[WORDS] = search_words(lead, filter(None, others))
+            row[WORDS] = search_words(self.spec.tokens(record))
         return row
 
     def values(self, record: Record) -> list[str | None]:
@@ -103,6 +100,9 @@ class RowForm:
         if is_erased:
             return tombstone(row[self._id_at], row[self._version_at])
         record = dict(zip(self._names, row, strict=False))
+        for name in self._days:
+            if record[name] is not None:
+                record[name] = record[name].isoformat()
         if extra is not None:
             record.update(extra["values"])
             record.update({name: datetime.fromisoformat(text) for name, text in extra["instants"].items()})
@@ -127,6 +127,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "bigint": str,
     "boolean": lambda value: "t" if value else "f",
     "timestamptz": datetime.isoformat,
+    "date": str,
     "jsonb": lambda value: _encode(value).decode(),
     "tsvector": str,
 }
@@ -143,34 +144,9 @@ def _extra(record: Record, names: Iterable[str]) -> dict[str, Any] | None:
     return {"values": plain, "instants": instants}
 
 
-def search_words(lead: str | None, texts: Iterable[str]) -> str:
-    """The distinct words of the texts as the literal of a `tsvector`; the words of the first text are repeated as lead
-    words. Letters and digits need no quotes there.
-    """
-    leading = lexemes(lead) if lead else set()
-    return " ".join((*leading.union(lexemes(" ".join(texts))), *map(lead_word, leading)))
-
-
-def lead_word(lexeme: str) -> str:
-    """The lexeme that marks a word of the first text field, in a `tsvector` and in a `tsquery`.
-
-    The weights of `tsvector` would mean the same, but neither an index nor the planner uses them.
-    """
-    return f"'^{lexeme}'"
-
-
-def lexemes(text: str) -> set[str]:
-    """The words that `criteria.words_of` finds, as they are indexed. PostgreSQL's own parser would recognize addresses
-    and numbers instead, and its letters depend on the database's locale.
-    """
-    words = set(words_of(text))
-    if len(text) > WORD_LENGTH_MAX and any(len(word) > WORD_LENGTH_MAX for word in words):
-        return {word if len(word) <= WORD_LENGTH_MAX else _digest(word) for word in words}
-    return words
-
-
-def _digest(word: str) -> str:
-    return hashlib.sha256(word.encode()).hexdigest()
+def search_words(tokens: Iterable[str]) -> str:
+    """The tokens as the literal of a `tsvector`. ASCII tokens are letters and digits, and need no quotes."""
+    return " ".join([token if token.isascii() else f"'{token}'" for token in tokens])
 
 
 _NESTED = frozenset((dict, list, tuple, float))

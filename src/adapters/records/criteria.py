@@ -4,10 +4,10 @@ Null and missing are the same thing in a question. Text compares by code point, 
 ascending and last in descending order. Fields are record names.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
+
+from adapters.records.search import Rank
 
 Scalar = str | int | bool | datetime
 
@@ -61,25 +61,14 @@ class Holds:
     value: str
 
 
-class Lead(IntEnum):
-    """How many words of a search occur in the first text field, the title or the name."""
-
-    NONE = 0
-    SOME = 1
-    """At least one, but not all."""
-    ALL = 2
-
-
 @dataclass(frozen=True, slots=True)
 class HasWords:
-    """Each word (a run of letters and digits, in any case) occurs as a whole word in one of the spec's text fields.
-
-    A text without words matches everything. `lead` also requires how many of them occur in the first text field;
-    without words that is ALL of them.
+    """Each word of the text occurs in one of the spec's text fields; see `search`. A text without words matches
+    everything. `rank` leaves only the records of that rank.
     """
 
     text: str
-    lead: Lead | None = None
+    rank: Rank | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +97,15 @@ def conjuncts_of(where: Criterion) -> list[Criterion]:
     return [where]
 
 
+def has_search(where: Criterion) -> bool:
+    """Whether words decide, at any place."""
+    if isinstance(where, AllOf | AnyOf):
+        return any(map(has_search, where.criteria))
+    return isinstance(where, HasWords)
+
+
 RELEVANCE = "$relevance"
-"""The order of a search instead of a field: see `relevance`. Records found in this order carry their group under this
+"""The order of a search instead of a field: see `relevance`. Records found in this order carry their rank under this
 name, which no field can have."""
 
 
@@ -145,14 +141,3 @@ def after_position(order: Order, after: tuple[Scalar | None, str]) -> Criterion:
     if order.descending:
         return AnyOf((Range(field=order.field, below=value), IsNull(order.field), tie))
     return AnyOf((Range(field=order.field, above=value), tie))
-
-
-_WORD = re.compile(r"[^\W_]+")
-_SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """The distinct words of a text, lower case: runs of letters and digits."""
-    # Most texts are ASCII, for which a table finds the same words in a quarter of the time.
-    found = text.translate(_SPACED).split() if text.isascii() else _WORD.findall(text.lower())
-    return tuple(dict.fromkeys(found))

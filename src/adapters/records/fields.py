@@ -1,7 +1,7 @@
 """The fields of an entity as stores see them: names, kinds and allowed values. Derived from the entity by rule."""
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, get_origin, get_type_hints
 
@@ -15,6 +15,8 @@ class FieldKind(Enum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     INSTANT = "instant"
+    DAY = "day"
+    """A plain date; records hold it as text, YYYY-MM-DD."""
     JSON = "json"
 
 
@@ -64,4 +66,6 @@ def _kind_of(kind: Any) -> FieldKind:
         return FieldKind.INTEGER
     if issubclass(kind, StrEnum | str):
         return FieldKind.TEXT
-    return FieldKind.INSTANT if issubclass(kind, datetime) else FieldKind.JSON
+    if issubclass(kind, datetime):
+        return FieldKind.INSTANT
+    return FieldKind.DAY if issubclass(kind, date) else FieldKind.JSON

@@ -40,7 +40,8 @@ class LegacyField:
 class LegacyFields:
     """The conversion of one collection's old records to today's form.
 
-    `stand_ins` are pairs of a required field and the field whose value replaces it where it is missing.
+    `stand_ins` are pairs of a required field and the field whose value replaces it where it is missing; `copies` are
+    pairs of an instant that records of other services never have, and the instant that it follows from.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LegacyFields:
         defaults: Mapping[str, Any],
         legacy_fields: Sequence[LegacyField] = (),
         stand_ins: Sequence[tuple[str, str]] = (),
+        copies: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._schema = schema
         self._fields = {field.name: field for field in fields}
@@ -59,6 +61,7 @@ class LegacyFields:
         self._legacy_fields = tuple(legacy_fields)
         self._legacy_names = frozenset(legacy.name for legacy in legacy_fields)
         self._stand_ins = tuple(stand_ins)
+        self._copies = tuple(copies)
 
     def upgraded(self, record: Record) -> Record:
         """The record in today's form; the same object where it has that form already.
@@ -110,6 +113,10 @@ class LegacyFields:
             self._fill(record, name, record.get(stand_in))
         for name, value in self._defaults.items():
             self._fill(record, name, deepcopy(value))
+
+        for name, original in self._copies:
+            if record.get(name) is None and isinstance(record.get(original), datetime):
+                record[name] = record[original]
 
     def _fill(self, record: Record, name: str, value: Any) -> None:
         if value is not None and name in self._required and record.get(name) is None:

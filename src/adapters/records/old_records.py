@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from loguru import logger
+
 from adapters.records.record import ID
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
@@ -12,6 +14,8 @@ from domain.errors import AlreadyExists, RuleBroken
 
 PAGE = 500
 """Records read, and at most rewritten, in one call: short enough for other writes in between."""
+PROGRESS_RECORDS = 20_000
+"""Rewritten records between progress messages in the log."""
 LOOKED_AT_MAX = 20_000
 """Records of a collection that are counted; the count of a larger collection says that there are more."""
 
@@ -66,6 +70,8 @@ async def _walked(store: RecordStore, collection: str, *, is_rewriting: bool) ->
         old += len(waiting)
         if is_rewriting and waiting and isinstance(store, Upgradable):
             rewritten += await _rewritten(store, collection, waiting)
+            if rewritten // PROGRESS_RECORDS > (rewritten - len(waiting)) // PROGRESS_RECORDS:
+                logger.info("{}: {} records of {} rewritten.", store.name, rewritten, collection)
         if len(formats) < PAGE:
             break
         after = formats[-1].record_id

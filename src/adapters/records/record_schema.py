@@ -5,7 +5,7 @@ by checks. The schema bounds no lengths: the domain does, and an old text that i
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,12 +19,14 @@ _TYPES: dict[FieldKind, Any] = {
     FieldKind.INTEGER: int,
     FieldKind.BOOLEAN: bool,
     FieldKind.INSTANT: Annotated[datetime, msgspec.Meta(tz=True)],
+    FieldKind.DAY: date,
 }
 _WORDS = {
     FieldKind.TEXT: "must be text",
     FieldKind.INTEGER: "must be a whole number",
     FieldKind.BOOLEAN: "must be true or false",
     FieldKind.INSTANT: "must be an instant with its zone",
+    FieldKind.DAY: "must be a day such as 2026-01-31",
 }
 
 

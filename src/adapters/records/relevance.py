@@ -1,9 +1,8 @@
 """The order of a search: best first where it is descending, the same in every store.
 
-Records with all words in their first text field (a title, a name) come before records with some of them there, and
-those before records with words in other fields only. Within a group the id decides, so the newest comes first. Each
-group is a plain question that every store answers from its own index of words: no store ranks by itself, and a
-position is a group and an id.
+Records are in the order of their ranks, which `search` defines. Within a rank the id decides, so the newest comes
+first. Each rank is a plain question that every store answers from its own index of tokens: no store ranks by itself,
+and a position is a rank and an id.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,59 +13,51 @@ from adapters.records.criteria import (
     AllOf,
     Criterion,
     HasWords,
-    Lead,
     Order,
     Question,
     conjuncts_of,
-    words_of,
 )
 from adapters.records.record import ID, Record
+from adapters.records.search import Rank, ranks_of
 
 Find = Callable[[Question], Awaitable[list[Record]]]
 
 
 async def found_by_relevance(find: Find, question: Question) -> list[Record]:
-    """The records of a question in the order of RELEVANCE, each with its group under that name.
+    """The records of a question in the order of RELEVANCE, each with its rank under that name.
 
-    `find` answers questions in other orders. A record that changes its group meanwhile appears once.
+    `find` answers questions in other orders. A record that changes its rank meanwhile appears once.
     """
     found: dict[str, Record] = {}
-    for lead, part in _groups(question):
+    for rank, part in _ranked(question):
         rest = replace(part, limit=question.limit - len(found))
         if rest.limit < 1:
             break
         for record in await find(rest):
-            found.setdefault(record[ID], {**record, RELEVANCE: lead.value})
+            found.setdefault(record[ID], {**record, RELEVANCE: rank.value})
     return list(found.values())
 
 
-def _groups(question: Question) -> Iterator[tuple[Lead, Question]]:
+def _ranked(question: Question) -> Iterator[tuple[Rank, Question]]:
     """The questions that follow each other, from the position on."""
     is_descending = question.order.descending
     order = Order(ID, descending=is_descending)
     position, last_id = question.after if question.after is not None else (None, "")
-    for lead in sorted(_possible(question.where), reverse=is_descending):
-        if position is not None and (lead > position if is_descending else lead < position):  # type: ignore[operator]
+    search = _search(question.where)
+    for rank in sorted(ranks_of("" if search is None else search.text), reverse=is_descending):
+        if position is not None and (rank > position if is_descending else rank < position):  # type: ignore[operator]
             continue
-        after = (last_id, last_id) if lead == position else None
-        yield lead, replace(question, where=_led(question.where, lead), order=order, after=after)
+        after = (last_id, last_id) if rank == position else None
+        where = question.where if search is None else _with_rank(question.where, search, rank)
+        yield rank, replace(question, where=where, order=order, after=after)
 
 
-def _possible(where: Criterion) -> tuple[Lead, ...]:
-    """The groups that can hold records: a single word cannot occur in the first field only in part."""
-    words = words_of(" ".join(criterion.text for criterion in _searches(where)))
-    if not words:
-        return (Lead.ALL,)
-    return (Lead.NONE, Lead.ALL) if len(words) == 1 else tuple(Lead)
+def _search(where: Criterion) -> HasWords | None:
+    """The first search that every match fulfils; further ones only filter."""
+    searches = (one for one in conjuncts_of(where) if isinstance(one, HasWords) and one.rank is None)
+    return next(searches, None)
 
 
-def _searches(where: Criterion) -> list[HasWords]:
-    """The searches that every match fulfils."""
-    return [one for one in conjuncts_of(where) if isinstance(one, HasWords) and one.lead is None]
-
-
-def _led(where: Criterion, lead: Lead) -> Criterion:
-    """The criterion narrowed to one group. Several searches count as one for all their words."""
-    searches = _searches(where)
-    others = [criterion for criterion in conjuncts_of(where) if criterion not in searches]
-    return AllOf((*others, HasWords(" ".join(search.text for search in searches), lead)))
+def _with_rank(where: Criterion, search: HasWords, rank: Rank) -> Criterion:
+    others = [one for one in conjuncts_of(where) if one is not search]
+    return AllOf((*others, HasWords(search.text, rank)))

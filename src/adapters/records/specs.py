@@ -2,18 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from operator import not_
 from typing import Any, Generic, TypeVar
 
-from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, fields_of
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
-from adapters.records.record import IS_DELETED, CorruptRecord, Record, RecordMapping, mapping_of
+from adapters.records.record import (
+    IS_DELETED,
+    CorruptRecord,
+    Record,
+    RecordMapping,
+    is_tombstone,
+    mapping_of,
+)
 from adapters.records.record_schema import RecordSchema
+from adapters.records.words import tokens_of
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
-from domain.audit import AuditEntry, SyncStatus
+from domain.audit import AuditEntry
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.role import Role
 from domain.session import Session
@@ -25,62 +34,11 @@ from domain.watch import Watch
 
 E = TypeVar("E")
 
-UNDELIVERED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
-"""The sync statuses of entries that are still to be mirrored."""
-
-Held = dict[str, tuple[Scalar, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class UniqueKey:
-    """Values that only one record may hold. Records where one of the fields is null never collide;
-    `live_only` keys ignore the trash.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    live_only: bool = False
-
-
-class Scope(Enum):
-    """Which records an index holds. Every index costs every write, so an index holds only records that are queried."""
-
-    ALL = "all"
-    LIVE = "live"
-    """Records outside the trash; nearly all questions exclude the trash."""
-    TRASH = "trash"
-    UNDELIVERED = "undelivered"
-    """Entries that are still to be mirrored: few, and normally none."""
-
-    @property
-    def held(self) -> Held:
-        """The fields that decide whether a record is in the scope, each with the values it may have there."""
-        return _HELD[self]
-
-
-_HELD: dict[Scope, Held] = {
-    Scope.ALL: {},
-    Scope.LIVE: {IS_DELETED: (False,)},
-    Scope.TRASH: {IS_DELETED: (True,)},
-    Scope.UNDELIVERED: {"syncStatus": UNDELIVERED},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Fields that questions filter or order by, in this order; each question also breaks ties by id.
-
-    The index leaves out records outside its scope, and records whose first field is null: no question looks for those.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    scope: Scope = Scope.ALL
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSpec(Generic[E]):
-    """How one entity is stored. `text_fields` are searched by word. Local collections are never mirrored.
+    """How one entity is stored. `text_fields` are searched by word, and `number_field` as #17. Local collections are
+    never mirrored.
 
     `list_orders` are fields by which lists of live records are sorted although no index leads there; only the embedded
     store builds an index for each of them today. `legacy_names` are field names of documents from elsewhere.
@@ -95,6 +53,7 @@ class RecordSpec(Generic[E]):
     unique_keys: tuple[UniqueKey, ...] = ()
     indexes: tuple[Index, ...] = ()
     text_fields: tuple[str, ...] = ()
+    number_field: str | None = None
     list_orders: tuple[str, ...] = ()
     legacy_names: tuple[str, ...] = ()
     is_local: bool = False
@@ -114,6 +73,21 @@ class RecordSpec(Generic[E]):
                 raise
             return self.mapping.from_record(upgraded)
 
+    def texts(self, record: Record) -> list[str]:
+        """The searched texts of a record, the one that leads first."""
+        return [text if isinstance(text := record.get(name), str) else "" for name in self.text_fields]
+
+    def number(self, record: Record) -> int | None:
+        """The display number of a record."""
+        number = record.get(self.number_field) if self.number_field else None
+        return number if type(number) is int else None
+
+    def tokens(self, record: Record) -> list[str]:
+        """The distinct tokens under which a search finds the record; see `words`."""
+        if not self.text_fields or is_tombstone(record):
+            return []
+        return tokens_of(self.texts(record), self.number(record))
+
     def field(self, name: str) -> Field:
         """The field with this record name. Raises KeyError: questions about unknown fields are programming errors."""
         for field in self.fields:
@@ -131,7 +105,7 @@ class RecordSpec(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRecord:
-    """A fact about the store itself: a lease, the topology of stores. `value` holds JSON values."""
+    """A fact about the store itself: a lease, who owns it. `value` holds JSON values."""
 
     id: str
     version: int
@@ -153,6 +127,7 @@ def _spec(
     collection: str,
     *,
     legacy_fields: Sequence[LegacyField] = (),
+    copies: Sequence[tuple[str, str]] = (),
     **facts: Any,
 ) -> RecordSpec[E]:
     mapping, fields = mapping_of(entity), fields_of(entity)
@@ -164,6 +139,7 @@ def _spec(
         defaults=defaults_of(mapping.struct),
         legacy_fields=(*columns, *legacy_fields),
         stand_ins=STAND_INS,
+        copies=copies,
     )
     return RecordSpec(
         collection=collection,
@@ -179,6 +155,10 @@ def _spec(
 
 def _till(details: Any) -> Any:
     return details.get("deferredTill") if isinstance(details, dict) else None
+
+
+def _name_key(name: Any) -> Any:
+    return name_key(name) if isinstance(name, str) else None
 
 
 _ACTIVE = (LegacyField("isActive", IS_DELETED, not_), LegacyField("is_active", IS_DELETED, not_))
@@ -253,14 +233,17 @@ TASKS = _spec(
         Index("tasks_assignee_created", ("assigneeId", "createdAt"), Scope.LIVE),
         Index("tasks_executor_created", ("executorId", "createdAt"), Scope.LIVE),
         Index("tasks_project_created", ("projectId", "createdAt"), Scope.LIVE),
-        Index("tasks_project_due", ("projectId", "dueAt"), Scope.LIVE),
+        Index("tasks_project_due", ("projectId", "dueBy"), Scope.LIVE),
+        Index("tasks_parent_created", ("parentId", "createdAt"), Scope.LIVE),
         Index("tasks_project_deleted", ("projectId", "deletedAt"), Scope.TRASH),
         Index("tasks_created", ("createdAt",), Scope.LIVE),
         Index("tasks_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("title", "description"),
-    list_orders=("updatedAt", "dueAt", "priority", "displayId"),
+    number_field="displayId",
+    list_orders=("updatedAt", "dueBy", "priority", "displayId"),
     legacy_fields=(LegacyField("labels", "labelIds"), LegacyField("deferredDetails", "deferredTill", _till)),
+    copies=(("dueBy", "dueAt"),),
 )
 
 TASK_ASSIGNMENTS = _spec(
@@ -293,12 +276,14 @@ WATCHLISTS = _spec(
 LABELS = _spec(
     Label,
     "labels",
-    unique_keys=(UniqueKey("labels_name", ("name",), live_only=True),),
+    unique_keys=(UniqueKey("labels_name", ("nameKey",), live_only=True),),
     indexes=(
         Index("labels_created", ("createdAt",), Scope.LIVE),
         Index("labels_deleted", ("deletedAt",), Scope.TRASH),
     ),
     text_fields=("name",),
+    # Older labels have no key yet. Two of them with the same one both stay, and the second stays in its old form.
+    legacy_fields=(LegacyField("name", "nameKey", _name_key),),
 )
 
 SESSIONS = _spec(
@@ -307,6 +292,16 @@ SESSIONS = _spec(
     indexes=(
         Index("sessions_user", ("userId", "createdAt")),
         Index("sessions_expires", ("expiresAt",)),
+    ),
+)
+
+API_TOKENS = _spec(
+    ApiToken,
+    "api_tokens",
+    indexes=(
+        Index("api_tokens_user", ("userId", "createdAt"), Scope.LIVE),
+        Index("api_tokens_expires", ("expiresAt",), Scope.LIVE),
+        Index("api_tokens_deleted", ("deletedAt",), Scope.TRASH),
     ),
 )
 
@@ -322,6 +317,7 @@ AUDIT_LOGS = _spec(
         Index("audit_logs_at", ("at",)),
         Index("audit_logs_undelivered", ("syncStatus", "id"), Scope.UNDELIVERED),
         Index("audit_logs_undelivered_in", ("syncStatus", "collection"), Scope.UNDELIVERED),
+        Index("audit_logs_sync_lane", ("syncLane", "syncNumber")),
     ),
 )
 
@@ -330,6 +326,7 @@ CONTROL = _spec(ControlRecord, "control", table="tandem_control", is_local=True)
 ENTITY_SPECS: tuple[RecordSpec[Any], ...] = (
     USERS,
     SESSIONS,
+    API_TOKENS,
     ROLES,
     TEAMS,
     TEAM_MEMBERS,
@@ -346,5 +343,7 @@ ALL_SPECS: tuple[RecordSpec[Any], ...] = (*ENTITY_SPECS, AUDIT_LOGS, CONTROL)
 
 SPECS: dict[str, RecordSpec[Any]] = {spec.collection: spec for spec in ALL_SPECS}
 
-SYNC_FIELDS = frozenset({"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt"})
+SYNC_FIELDS = frozenset(
+    {"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt", "syncLane", "syncNumber"}
+)
 """Fields that describe a store's own copy of an entry; never mirrored and never compared."""

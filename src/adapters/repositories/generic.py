@@ -1,10 +1,24 @@
 """The common part of all typed repositories: read by id, page, reconstruct earlier versions, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Generic, TypeVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, TypeVar
 
-from adapters.records.criteria import RELEVANCE, AllOf, Criterion, Equals, IsNull, Order, Question, Range
+from adapters.records.criteria import (
+    RELEVANCE,
+    AllOf,
+    Criterion,
+    Equals,
+    IsNull,
+    NotNull,
+    Order,
+    Question,
+    Range,
+    Scalar,
+    conjuncts_of,
+)
+from adapters.records.fields import FieldKind
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, RecordSpec
@@ -13,6 +27,7 @@ from application.paging import BY_RELEVANCE, Page, PageRequest, Position, Sort
 from domain.audit import Action, undo
 from domain.entity import Entity, Stamp
 from domain.errors import Conflict, NotFound, Purged
+from domain.storable import INTEGER_MIN
 
 E = TypeVar("E", bound=Entity)
 
@@ -20,6 +35,13 @@ UNDO_PAGE = 200
 """Entries read at once to reconstruct an earlier version; repositories with large entries read fewer."""
 ALL_MAX = 20_000
 """The most records that a question without a page may return."""
+_LOWEST: dict[FieldKind, Scalar] = {
+    FieldKind.TEXT: "",
+    FieldKind.INTEGER: INTEGER_MIN,
+    FieldKind.INSTANT: datetime.min.replace(tzinfo=UTC),
+    FieldKind.DAY: "",
+}
+"""The lowest value of each kind. A range from there on is every value, and a part of an index on every store."""
 
 
 class StoredRepository(Generic[E]):
@@ -27,6 +49,8 @@ class StoredRepository(Generic[E]):
 
     spec: RecordSpec[E]
     undo_page = UNDO_PAGE
+    sorted_by: ClassVar[Mapping[str, str]] = {}
+    """The stored field for each name in a sort that is not a field itself."""
 
     def __init__(self, store: RecordStore, pending: Pending) -> None:
         self._store = store
@@ -132,14 +156,39 @@ class StoredRepository(Generic[E]):
         self, where: Criterion, page: PageRequest
     ) -> tuple[list[Record], list[Position], bool]:
         """The records of a page, their positions, and whether nothing follows."""
-        records = await self._store.find(page_question(self.spec.collection, where, page))
-        by = _ordering(page.sort)
+        by = self.sorted_by.get(page.sort.field, _ordering(page.sort))
+        records = await self._found(where, page, by)
         positions = [Position(record[by], record[ID]) for record in records[: page.limit]]
         for record in records:
             # The group in a search belongs to the position and not to the record.
             record.pop(RELEVANCE, None)
         shown = [self._pending.remember(self.spec.collection, record) for record in records[: page.limit]]
         return shown, positions, len(records) <= page.limit
+
+    async def _found(self, where: Criterion, page: PageRequest, by: str) -> list[Record]:
+        """The records of a page and the first one after it. Records without a value come last, as readers expect, also
+        in ascending order, in which stores would put them first: they are asked for after the others.
+        """
+        question = page_question(self.spec.collection, where, page, by=by)
+        if page.sort.descending or not self._may_be_null(by, where):
+            return await self._store.find(question)
+        found: list[Record] = []
+        after = question.after
+        if after is None:
+            present = Range(field=by, at_least=_LOWEST[self.spec.field(by).kind])
+            found = await self._store.find(replace(question, where=AllOf((where, present))))
+        elif after[0] is not None:
+            # After a value there are no nulls. A second lower bound might be the one that an index starts from.
+            found, after = await self._store.find(question), None
+        if (left := question.limit - len(found)) > 0:
+            absent = AllOf((where, IsNull(by)))
+            found += await self._store.find(replace(question, where=absent, after=after, limit=left))
+        return found
+
+    def _may_be_null(self, by: str, where: Criterion) -> bool:
+        if by in (ID, RELEVANCE) or not self.spec.field(by).nullable:
+            return False
+        return not any(isinstance(one, Range | NotNull) and one.field == by for one in conjuncts_of(where))
 
     async def _all(self, *where: Criterion) -> list[E]:
         found = await self._some(*where, limit=ALL_MAX + 1)
@@ -172,10 +221,12 @@ def trashed_under(stamp: Stamp) -> tuple[Criterion, ...]:
     return (Equals("deletedAt", stamp.at), Equals("deletedBy", stamp.by), *trash_scope())
 
 
-def page_question(collection: str, where: Criterion, page: PageRequest) -> Question:
-    """The question for one page and the first record after it, which shows whether there is more."""
+def page_question(collection: str, where: Criterion, page: PageRequest, *, by: str | None = None) -> Question:
+    """The question for one page and the first record after it, which shows whether there is more. `by` replaces the
+    name in the sort.
+    """
     after = None if page.after is None else (page.after.value, page.after.id)
-    order = Order(_ordering(page.sort), page.sort.descending)
+    order = Order(by or _ordering(page.sort), page.sort.descending)
     return Question(collection=collection, where=where, order=order, after=after, limit=page.limit + 1)
 
 

@@ -3,11 +3,22 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from adapters.records.criteria import EVERYTHING, Criterion, Equals, HasWords, Holds, IsNull, Question, Range
+from adapters.records.criteria import (
+    EVERYTHING,
+    AllOf,
+    Criterion,
+    Equals,
+    HasWords,
+    Holds,
+    IsNull,
+    Question,
+    Range,
+)
 from adapters.records.record import IS_DELETED
-from adapters.records.specs import SESSIONS, USERS
+from adapters.records.specs import API_TOKENS, SESSIONS, USERS
 from adapters.repositories.generic import StoredRepository
 from application.paging import Page, PageRequest
+from domain.api_token import ApiToken
 from domain.session import Session
 from domain.user import User
 
@@ -51,4 +62,20 @@ class StoredSessions(StoredRepository[Session]):
         return await self._all(Equals("userId", user_id), IsNull("endedBecause"))
 
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
+        return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)
+
+
+class StoredApiTokens(StoredRepository[ApiToken]):
+    """The port ApiTokens."""
+
+    spec = API_TOKENS
+
+    async def count_of_user(self, user_id: str) -> int:
+        where = AllOf((Equals("userId", user_id), Equals(IS_DELETED, False)))  # noqa: FBT003 - a value
+        return await self._store.count(self.spec.collection, where)
+
+    async def page_of_user(self, user_id: str, page: PageRequest) -> Page[ApiToken]:
+        return await self._page([Equals("userId", user_id)], page, deleted=False)
+
+    async def expired_before(self, instant: datetime, page: PageRequest) -> Page[ApiToken]:
         return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)

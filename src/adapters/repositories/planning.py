@@ -1,7 +1,8 @@
 """Repositories of projects, timelines, tasks and labels: their questions as criteria."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
 
 from adapters.records.criteria import (
     AllOf,
@@ -16,18 +17,21 @@ from adapters.records.criteria import (
     Order,
     Question,
     Range,
+    Scalar,
 )
 from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
 from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES
 from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
 from adapters.repositories.generic import StoredRepository, trashed_under
 from application.paging import Page, PageRequest
-from application.ports.repositories import Audience, ProjectFilter, TaskFilter
+from application.ports.repositories import Audience, Moment, ProjectFilter, TaskFilter
 from domain.entity import Stamp
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
-from domain.task import Task
+from domain.task import Task, TaskStatus
 from domain.timeline import Timeline
+from domain.user import start_of_day
 
 LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
@@ -91,6 +95,7 @@ class StoredTasks(StoredRepository[Task]):
     """The port Tasks."""
 
     spec = TASKS
+    sorted_by: ClassVar[Mapping[str, str]] = {"dueAt": "dueBy"}
 
     async def matching(self, filter_: TaskFilter, page: PageRequest) -> Page[Task]:
         return await self._page(list(_task_criteria(filter_)), page, deleted=filter_.deleted)
@@ -129,37 +134,102 @@ class StoredTasks(StoredRepository[Task]):
         return await self._all(Equals("projectId", project_id), *trashed_under(stamp))
 
 
+_OPEN = tuple(status for status in TaskStatus if status is not TaskStatus.DONE)
+
+
 def _task_criteria(filter_: TaskFilter) -> Iterator[Criterion]:
-    yield from _pinned(
-        createdBy=filter_.created_by,
-        projectId=filter_.project_id,
-        assigneeId=filter_.assignee_id,
-        executorId=filter_.executor_id,
-        status=filter_.status,
-        priority=filter_.priority,
-    )
+    for name, values in (
+        ("createdBy", filter_.created_by),
+        ("projectId", filter_.project_ids),
+        ("parentId", filter_.parent_ids),
+        ("assigneeId", filter_.assignee_ids),
+        ("displayId", filter_.display_ids),
+        ("priority", filter_.priorities),
+    ):
+        if values is not None:
+            yield _among(name, values)
+    yield from _pinned(executorId=filter_.executor_id)
     if filter_.ids is not None:
         yield OneOf(ID, filter_.ids)
     if filter_.visible_to is not None:
         yield _seen_by(filter_.visible_to)
-    if filter_.team_id is not None:
-        yield AnyOf((Equals("teamId", filter_.team_id), Equals("assigneeId", filter_.team_id)))
+    if filter_.team_ids is not None:
+        yield AnyOf(tuple(_among(name, filter_.team_ids) for name in ("teamId", "assigneeId")))
     if filter_.is_assigned:
         yield NotNull("assigneeId")
-    if filter_.deferred is not None:
-        yield _deferred(filter_.deferred, filter_.now)
-    if filter_.label_id is not None:
-        yield Holds("labelIds", filter_.label_id)
-    if filter_.due_before is not None or filter_.due_after is not None:
-        yield Range(field="dueAt", below=filter_.due_before, above=filter_.due_after)
+    if filter_.label_ids is not None:
+        yield _any_of(Holds("labelIds", label_id) for label_id in filter_.label_ids)
+    yield from _progress(filter_)
+    yield from _times(filter_)
     if filter_.text:
         yield HasWords(filter_.text)
 
 
-def _deferred(is_deferred: bool, now: datetime | None) -> Criterion:  # noqa: FBT001 - a value
+def _among(name: str, values: Sequence[Scalar | None]) -> Criterion:
+    """The field has one of these values; None among them accepts records without a value."""
+    given = tuple(value for value in values if value is not None)
+    # An equality pins an index.
+    held = [Equals(name, given[0])] if len(given) == 1 else [OneOf(name, given)] if given else []
+    return _any_of([*held, IsNull(name)] if len(given) < len(values) else held)
+
+
+def _any_of(criteria: Iterable[Criterion]) -> Criterion:
+    alternatives = tuple(criteria)
+    return alternatives[0] if len(alternatives) == 1 else AnyOf(alternatives)
+
+
+def _progress(filter_: TaskFilter) -> Iterator[Criterion]:
+    """The conditions on status and deferral."""
+    has_status = None if filter_.statuses is None else _among("status", filter_.statuses)
+    if filter_.deferred and has_status is not None:
+        both = (has_status, _deferred(filter_.now, is_deferred=False))
+        yield AnyOf((_deferred(filter_.now, is_deferred=True), AllOf(both)))
+        return
+    if has_status is not None:
+        yield has_status
+    if filter_.deferred is not None:
+        yield _deferred(filter_.now, is_deferred=filter_.deferred)
+
+
+def _deferred(now: datetime | None, *, is_deferred: bool) -> Criterion:
     if is_deferred:
         return Range(field="deferredTill", above=now)
     return AnyOf((IsNull("deferredTill"), Range(field="deferredTill", at_most=now)))
+
+
+def _times(filter_: TaskFilter) -> Iterator[Criterion]:
+    """The conditions on due dates and on the time of the last change."""
+    bounds = {"at_least": filter_.due_after, "below": filter_.due_before}
+    instants = {side: bound for side, bound in bounds.items() if isinstance(bound, datetime)}
+    days = {side: bound for side, bound in bounds.items() if bound is not None and side not in instants}
+    if instants:
+        yield Range(field="dueBy", **instants)
+    if days:
+        midnights = {side: _instant(day, filter_) for side, day in days.items()}
+        dates = {side: day.isoformat() for side, day in days.items()}
+        yield AnyOf((Range(field="dueAt", **midnights), Range(field="dueOn", **dates)))
+    if filter_.is_overdue is not None:
+        yield _overdue(filter_, is_overdue=filter_.is_overdue)
+    if filter_.updated_after is not None:
+        yield Range(field="updatedAt", at_least=_instant(filter_.updated_after, filter_))
+
+
+def _instant(moment: Moment, filter_: TaskFilter) -> datetime:
+    return moment if isinstance(moment, datetime) else start_of_day(moment, filter_.zone)
+
+
+def _overdue(filter_: TaskFilter, *, is_overdue: bool) -> Criterion:
+    """Tasks that are not done although their instant or, for the reader, their day has passed; or all others."""
+    now = filter_.now or datetime.min.replace(tzinfo=UTC)
+    today = now.astimezone(filter_.zone).date().isoformat()
+    if is_overdue:
+        late = AnyOf((Range(field="dueAt", below=now), Range(field="dueOn", below=today)))
+        return AllOf((OneOf("status", _OPEN), late))
+    in_time = (
+        AnyOf((IsNull("dueAt"), Range(field="dueAt", at_least=now))),
+        AnyOf((IsNull("dueOn"), Range(field="dueOn", at_least=today))),
+    )
+    return AnyOf((Equals("status", TaskStatus.DONE), AllOf(in_time)))
 
 
 class StoredLabels(StoredRepository[Label]):
@@ -171,6 +241,7 @@ class StoredLabels(StoredRepository[Label]):
         return await self._page([HasWords(text)] if text else [], page, deleted=deleted)
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        distinct = tuple(dict.fromkeys(names))
-        labels = await self._all(OneOf("name", distinct), LIVE) if distinct else []
-        return {label.name: label for label in labels}
+        keys = {name: name_key(name) for name in names}
+        labels = await self._all(OneOf("nameKey", tuple(dict.fromkeys(keys.values()))), LIVE) if keys else []
+        by_key = {label.name_key: label for label in labels}
+        return {name: by_key[key] for name, key in keys.items() if key in by_key}

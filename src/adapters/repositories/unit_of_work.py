@@ -12,9 +12,10 @@ from adapters.repositories.assignments import StoredAssignments, StoredWatches
 from adapters.repositories.audit_entries import StoredAuditTrail
 from adapters.repositories.generic import StoredRepository
 from adapters.repositories.pending import Pending, PendingChange
-from adapters.repositories.people import StoredSessions, StoredUsers
+from adapters.repositories.people import StoredApiTokens, StoredSessions, StoredUsers
 from adapters.repositories.planning import StoredLabels, StoredProjects, StoredTasks, StoredTimelines
 from adapters.repositories.teams import StoredMemberships, StoredRoles, StoredTeams
+from application.access import require_present_grants
 from application.actor import Actor
 from application.ports.identifiers import Identifiers
 from domain.audit import Action, AuditEntry, changes_between
@@ -43,6 +44,7 @@ class StoredUnitOfWork:
 
     users = _Repository(StoredUsers)
     sessions = _Repository(StoredSessions)
+    api_tokens = _Repository(StoredApiTokens)
     roles = _Repository(StoredRoles)
     teams = _Repository(StoredTeams)
     memberships = _Repository(StoredMemberships)
@@ -79,6 +81,7 @@ class StoredUnitOfWork:
         changes = list(self._pending)
         if not changes:
             return
+        await require_present_grants(self.users, self._actor)
         change_set_id = self._identifiers.fresh()
         entries = tuple(self._entry(change, change_set_id, index) for index, change in enumerate(changes))
         puts = tuple(change.put for change in changes)

@@ -7,27 +7,27 @@ from application.actor import Actor
 from application.ports.identifiers import Identifiers
 from application.ports.sign_in import IdentityProvider, SignInFailed, SignInFailure
 from application.ports.tokens import (
-    AccessToken,
     AccessTokens,
     Identity,
     RefreshToken,
     RefreshTokens,
+    ShownRefreshToken,
     TokenIssuer,
     TokenPair,
 )
 from application.ports.unit_of_work import UnitOfWork
 from application.retrying import retry_conflicts
-from application.use_case import TimedUseCase, UseCase
-from domain.entity import Stamp, derived_id
-from domain.errors import AlreadyExists, Conflict, NotFound, RuleBroken, Unauthenticated, VersionConflict
+from application.use_case import TimedUseCase
+from domain.entity import Stamp
+from domain.errors import AlreadyExists, Conflict, RuleBroken, Unauthenticated, VersionConflict
 from domain.name import valid_name
 from domain.permissions import Grant
-from domain.session import REUSED, SIGNED_OUT, USER_GONE, Session
-from domain.user import NAME_LENGTH_MAX, User, normal_email
+from domain.session import ENDINGS, REUSED, SIGNED_OUT, USER_GONE, Session
+from domain.user import FIRST_USER_ID, NAME_LENGTH_MAX, User, name_in, normal_email
 
-FIRST_USER_ID = derived_id("users", "first")
 SESSION_LIFETIME = timedelta(days=7)
 RACES_MAX = 5
+EXPIRED = f"This session has expired: it lasts {SESSION_LIFETIME.days} days from the sign-in. Sign in again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class SignInByEmail(_SignIn):
 
     async def __call__(self, actor: Actor, email: str, name: str | None = None) -> tuple[User, TokenPair]:
         address = normal_email(email)
-        return await self._signed_in(actor, address, name or _name_in(address))
+        return await self._signed_in(actor, address, name or name_in(address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class SignInWithProvider(_SignIn):
         person = await self.provider.finish(ticket=ticket, state=state, code=code)
         try:
             address = normal_email(person.email)
-            name = valid_name(person.name or "", longest=NAME_LENGTH_MAX) or _name_in(address)
+            name = valid_name(person.name or "", longest=NAME_LENGTH_MAX) or name_in(address)
             return await self._signed_in(actor, address, name)
         except RuleBroken as error:
             raise SignInFailed(SignInFailure.IDENTITY, error.message) from error
@@ -100,10 +100,10 @@ class SignInWithProvider(_SignIn):
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession(TimedUseCase):
-    """Exchanges the current refresh token of a session for new tokens, with the user's present grants.
+    """Exchanges a current refresh token of a session for new tokens, with the user's present grants.
 
-    An older token ends the session, because it may have been stolen: its owner and a thief cannot be told apart. Of two
-    concurrent requests with the current token, one counts as the older one.
+    A token that was replaced within GRACE yields another successor. An older one ends the session, because it may have
+    been stolen: its owner and a thief cannot be told apart.
     """
 
     tokens: AccessTokens
@@ -111,27 +111,27 @@ class RefreshSession(TimedUseCase):
 
     @retry_conflicts()
     async def __call__(self, actor: Actor, refresh_token: str) -> tuple[User, TokenPair]:
-        shown = self.refresh_tokens.read(refresh_token)
+        shown, now = self.refresh_tokens.read(refresh_token), self.clock.now()
         work = self.begin(actor)
-        session = await _open_session(work, shown.session_id, self.clock.now())
-        if not session.is_current(shown.hash):
-            if shown.is_genuine:
-                await self._end(work, session, because=REUSED)
-            raise Unauthenticated("This refresh token has been revoked; sign in again.")
+        session = await _open_session(work, shown, now)
+        if not session.accepts(shown.hash, now):
+            raise await self._end(work, session, because=REUSED)
         user = (await work.users.get_many([session.user_id])).get(session.user_id)
         if user is None or user.is_deleted:
-            await self._end(work, session, because=USER_GONE)
-            raise Unauthenticated("This account no longer exists.")
+            raise await self._end(work, session, because=USER_GONE)
         token = self.refresh_tokens.fresh(session.id)
-        renewed = session.refresh(Stamp(self.clock.now(), user.id), token_hash=token.hash)
+        stamp = Stamp(now, user.id)
+        renewed = session.refresh(stamp, shown_hash=shown.hash, token_hash=token.hash)
         work.sessions.save(renewed)
         await work.commit()
         return user, _pair(self.tokens, user, renewed, token)
 
-    async def _end(self, work: UnitOfWork, session: Session, *, because: str) -> None:
+    async def _end(self, work: UnitOfWork, session: Session, *, because: str) -> Unauthenticated:
+        """Ends the session. Returns the error that says why."""
         self.tokens.refuse_session(session.id)
         work.sessions.save(session.end(Stamp(self.clock.now(), session.user_id), because=because))
         await work.commit()
+        return Unauthenticated(ENDINGS[because])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,8 @@ class EndSession(TimedUseCase):
         if refresh_token is not None:
             shown = self.refresh_tokens.read(refresh_token)
             session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
-            if session is None or not (shown.is_genuine or session.is_current(shown.hash)):
-                raise Unauthenticated("This refresh token was not issued here.")
+            if session is None or not _was_issued(shown, session):
+                raise _foreign()
             return session
         if access_token is None:
             raise Unauthenticated
@@ -168,30 +168,29 @@ class EndSession(TimedUseCase):
         return None if id is None else (await work.sessions.get_many([id])).get(id)
 
 
-@dataclass(frozen=True, slots=True)
-class IssueAccessToken(UseCase):
-    """Issues an access token to an existing user, without a session; only on the machine that holds the keys."""
-
-    tokens: TokenIssuer
-
-    async def __call__(self, actor: Actor, email: str) -> tuple[User, AccessToken]:
-        """The user and the token. Raises NotFound if no user has the address."""
-        user = await self.begin(actor).users.with_email(normal_email(email))
-        if user is None:
-            raise NotFound("No user has this e-mail address.")
-        return user, self.tokens.issue(Identity(user.id, frozenset(user.grants)))
-
-
-def _name_in(address: str) -> str:
-    """A name for a user without one: the address before the @, shortened to the length of a name."""
-    return address.partition("@")[0][:NAME_LENGTH_MAX]
-
-
-async def _open_session(work: UnitOfWork, id: str, now: datetime) -> Session:
-    session = (await work.sessions.get_many([id])).get(id)
-    if session is None or not session.is_open(now):
-        raise Unauthenticated("This session has ended; sign in again.")
+async def _open_session(work: UnitOfWork, shown: ShownRefreshToken, now: datetime) -> Session:
+    """The open session of a token. Raises Unauthenticated, with the reason only for a token that was issued here: it
+    must not tell anybody else about the sessions of other people.
+    """
+    session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
+    if session is None:
+        raise Unauthenticated(EXPIRED) if shown.is_genuine else _foreign()
+    if not _was_issued(shown, session):
+        raise _foreign()
+    if not session.is_open(now):
+        raise Unauthenticated(ENDINGS.get(session.ended_because or "", EXPIRED))
     return session
+
+
+def _was_issued(shown: ShownRefreshToken, session: Session) -> bool:
+    """Whether the token belongs to the session. Only the session knows one that was made with an earlier key."""
+    return shown.is_genuine or session.knows(shown.hash)
+
+
+def _foreign() -> Unauthenticated:
+    return Unauthenticated(
+        "This refresh token was not issued here, or was issued with an earlier key; sign in again."
+    )
 
 
 def _pair(tokens: TokenIssuer, user: User, session: Session, token: RefreshToken) -> TokenPair:

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from application.access import require, without_teams
+from application.access import require, require_admin, without_teams
 from application.actor import Actor
 from application.paging import Page, PageRequest
+from application.ports.identifiers import Identifiers
 from application.use_case import TimedUseCase, UseCase
-from domain.errors import Conflict, NotFound
+from domain.errors import AlreadyExists, Conflict, NotFound
 from domain.permissions import Grant, may_change_user, may_see_contact
-from domain.user import User, UserChanges, normal_email
+from domain.user import FIRST_USER_ID, User, UserChanges, name_in, normal_email
+
+IS_ADMINISTRATOR = "This user is already an administrator."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,29 @@ class EditUser(TimedUseCase):
         return details_of_user(actor, edited)
 
 
+@dataclass(frozen=True, slots=True)
+class CreateAccount(TimedUseCase):
+    """Creates an account without a sign-in; administrators only. Raises AlreadyExists if the address has one."""
+
+    identifiers: Identifiers
+
+    async def __call__(
+        self, actor: Actor, email: str, name: str | None = None, *, is_administrator: bool = False
+    ) -> UserDetails:
+        require_admin(actor)
+        work = self.begin(actor)
+        address = normal_email(email)
+        if await work.users.with_email(address) is not None:
+            raise AlreadyExists(f"The account {address} exists already.", fields=["email"])
+        # The first user's id is taken once, so whoever signs in at the same time does not become the administrator.
+        id = FIRST_USER_ID if await work.users.is_empty() else self.identifiers.fresh()
+        grants = (str(Grant.ADMIN),) if is_administrator else ()
+        user = User.create(id, self.stamp(actor), email=address, name=name or name_in(address), grants=grants)
+        work.users.save(user)
+        await work.commit()
+        return details_of_user(actor, user)
+
+
 class GrantAdministration(TimedUseCase):
     """Makes the user with this address an administrator; on the command line only."""
 
@@ -77,7 +103,7 @@ class GrantAdministration(TimedUseCase):
         if user is None:
             raise NotFound("No user has this e-mail address.")
         if Grant.ADMIN in user.grants:
-            raise Conflict("This user is already an administrator.")
+            raise Conflict(IS_ADMINISTRATOR)
         granted = user.grant(self.stamp(actor), Grant.ADMIN)
         work.users.save(granted)
         await work.commit()

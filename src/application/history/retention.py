@@ -56,10 +56,30 @@ class Removal:
             repository.save(thing)
             self.detached += 1
 
-    async def expired(self, repository: Repository[Any], ids: Sequence[str]) -> list[Any]:
-        """The entities that are still in the trash and have expired."""
+    async def expired(self, collection: str, ids: Sequence[str]) -> list[Any]:
+        """The entities that are still in the trash and have expired.
+
+        The time in the trash of another service does not count: an entity that came from there in the trash begins its
+        time here with this change set.
+        """
+        repository = with_trash(self.work)[collection]
         found = await repository.get_many(ids)
-        return [thing for thing in found.values() if self.has_expired(thing)]
+        expired = []
+        for thing in found.values():
+            if not self.has_expired(thing):
+                continue
+            if await self._was_trashed_here(collection, thing):
+                expired.append(thing)
+            else:
+                repository.save(thing.begin_time_in_trash(self.stamp))
+                self.kept += 1
+        return expired
+
+    async def _was_trashed_here(self, collection: str, thing: Entity) -> bool:
+        """Whether the audit trail knows the deletion. Here it makes a later version than the first, except in an
+        import, which leaves an entry.
+        """
+        return thing.version > 1 or await self.work.audit.of_version(collection, thing.id, 1) is not None
 
     def has_expired(self, thing: Entity) -> bool:
         """Whether an entity has been in the trash for the retention period."""
@@ -84,7 +104,9 @@ class RetentionStatus:
 
 @dataclass(frozen=True, slots=True)
 class PurgeExpired:
-    """Purges entities that were deleted more than `retention_days` ago, and expired sessions."""
+    """Purges entities that were deleted more than `retention_days` ago, API tokens that ended as long ago, and expired
+    sessions.
+    """
 
     begin: Begin
     clock: Clock
@@ -109,6 +131,17 @@ class PurgeExpired:
         await sweep.go_through(
             lambda work, page: work.sessions.over_before(stamp.at, page),
             gather_sessions,
+            together=PAGE_MAX,
+            sort="expiresAt",
+        )
+        await sweep.go_through(
+            lambda work, page: work.api_tokens.trashed_before(cutoff, page),
+            gather_api_tokens,
+            together=PAGE_MAX,
+        )
+        await sweep.go_through(
+            lambda work, page: work.api_tokens.expired_before(cutoff, page),
+            gather_api_tokens,
             together=PAGE_MAX,
             sort="expiresAt",
         )
@@ -185,7 +218,7 @@ async def gather_tasks(removal: Removal, ids: Sequence[str]) -> bool:
 
     Tasks of a deleted project wait for the project, so that a restored project is complete.
     """
-    tasks: list[Task] = await removal.expired(removal.work.tasks, ids)
+    tasks: list[Task] = await removal.expired("tasks", ids)
     projects = await removal.work.projects.get_many(task.project_id for task in tasks if task.project_id)
     waiting = {project.id for project in projects.values() if project.is_deleted}
     await _take_tasks(removal, [task for task in tasks if task.project_id not in waiting])
@@ -208,7 +241,7 @@ async def _take_tasks(removal: Removal, tasks: Sequence[Task]) -> None:
 async def gather_project(removal: Removal, ids: Sequence[str]) -> bool:
     """A project with its timeline and tasks; tasks beyond PARTS_MAX are purged as expired tasks."""
     work = removal.work
-    for project in await removal.expired(work.projects, ids):
+    for project in await removal.expired("projects", ids):
         lasting = await work.tasks.of_project_since(project.id, removal.cutoff, limit=PARTS_MAX)
         if lasting:
             # A crash while the project was deleted left them live: they get their own time in the trash.
@@ -227,7 +260,7 @@ async def gather_project(removal: Removal, ids: Sequence[str]) -> bool:
 async def gather_label(removal: Removal, ids: Sequence[str]) -> bool:
     """A label; its tasks lose it."""
     work = removal.work
-    for label in await removal.expired(work.labels, ids):
+    for label in await removal.expired("labels", ids):
         tasks = await work.tasks.carrying(label.id, limit=PARTS_MAX + 1)
         removal.detach(work.tasks, [task.lose_label(removal.stamp, label.id) for task in tasks[:PARTS_MAX]])
         if len(tasks) > PARTS_MAX:
@@ -240,7 +273,7 @@ async def gather_label(removal: Removal, ids: Sequence[str]) -> bool:
 async def gather_team(removal: Removal, ids: Sequence[str]) -> bool:
     """A team with its memberships; its projects and tasks lose the team, and its assignments end."""
     work, stamp = removal.work, removal.stamp
-    for team in await removal.expired(work.teams, ids):
+    for team in await removal.expired("teams", ids):
         memberships = await work.memberships.ever_of_team(team.id)
         if memberships:
             # The memberships first, because a team without its owner cannot be restored.
@@ -273,6 +306,18 @@ async def gather_sessions(removal: Removal, ids: Sequence[str]) -> bool:
     return True
 
 
+async def gather_api_tokens(removal: Removal, ids: Sequence[str]) -> bool:
+    """API tokens that were deleted or expired before the retention period."""
+    found = await removal.work.api_tokens.get_many(ids)
+    over = [
+        token
+        for token in found.values()
+        if removal.has_expired(token) or (token.expires_at is not None and token.expires_at < removal.cutoff)
+    ]
+    removal.erase("api_tokens", removal.work.api_tokens, over)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ReadRetention:
     """The expired entities and the last run."""
@@ -298,8 +343,12 @@ async def expired_counts(work: UnitOfWork, cutoff: datetime, now: datetime) -> d
         collection: (await repository.trashed_before(cutoff, page)).total or 0
         for collection, repository in with_trash(work).items()
     }
-    over = await work.sessions.over_before(now, PageRequest(limit=1, sort=Sort("expiresAt"), with_total=True))
-    return {**counts, "sessions": over.total or 0}
+    by_end = PageRequest(limit=1, sort=Sort("expiresAt"), with_total=True)
+    over = await work.sessions.over_before(now, by_end)
+    deleted = await work.api_tokens.trashed_before(cutoff, page)
+    expired = await work.api_tokens.expired_before(cutoff, by_end)
+    tokens = (deleted.total or 0) + (expired.total or 0)
+    return {**counts, "sessions": over.total or 0, "api_tokens": tokens}
 
 
 def with_trash(work: UnitOfWork) -> dict[str, Repository[Any]]:

@@ -2,21 +2,35 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from application.ports.interchange import ImportedIssue, Loss
+from application.ports.interchange import ImportedIssue, Loss, UnfitIssue
 from domain.entity import Stamp, derived_id
-from domain.errors import Invalid, RuleBroken, Violation
-from domain.task import Origin, Ownership, Task, TaskChanges
-from domain.timeline import first_cycle
+from domain.errors import RuleBroken, Violation
+from domain.task import Origin, Ownership, Task, TaskChanges, TaskStatus
+from domain.task_changes import LINKS_MAX, LinkKind, TaskLink, end_of_day
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An issue and version 1 of its task in the receiving project."""
+    """An issue and version 1 of its task in the receiving project. `in_file` are the ids of all tasks of the file."""
 
     project_id: str
     issue: ImportedIssue
     task: Task
+    in_file: frozenset[str] = frozenset()
+
+    def with_other_links(self, current: Task) -> "Draft":
+        """The draft with the present links to tasks that the file does not contain: a file names a link at the blocked
+        issue.
+        """
+        others = {
+            link
+            for link in current.links
+            if link.kind is LinkKind.BLOCKS and link.task_id not in self.in_file
+        }
+        links = sorted(others.union(self.task.links), key=lambda link: (link.kind, link.task_id))
+        return replace(self, task=replace(self.task, links=tuple(links))) if others else self
 
     def with_ownership(self, ownership: Ownership) -> "Draft":
         """The draft with the present ownership of its project."""
@@ -27,68 +41,155 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Drafting:
-    """Makes drafts for one project; `losses` collects the data that a task cannot hold."""
+    """Makes drafts for one project. `losses` collects the data that a task cannot hold, `unfit` the issues that cannot
+    become tasks.
+    """
 
     format: str
     project_id: str
-    label_ids: Mapping[str, str]
+    labels: "ImportLabels"
     stamp: Stamp
     ownership: Ownership
     losses: list[Loss] = field(default_factory=list)
+    unfit: list[UnfitIssue] = field(default_factory=list)
 
     def task_id(self, key: str) -> str:
         """The id of the task of an issue, the same in every import."""
         return derived_id(self.format, self.project_id, key)
 
     def drafts(
-        self, issues: Sequence[ImportedIssue], parents_elsewhere: frozenset[str], gone: frozenset[str]
+        self, issues: Sequence[ImportedIssue], elsewhere: frozenset[str], gone: frozenset[str]
     ) -> list[Draft]:
-        """A draft for every issue, parents before children, except for permanently removed tasks (`gone`). Raises
-        Invalid with every violation of every issue.
+        """A draft for every issue that fits, parents before children, except for permanently removed tasks (`gone`).
+        `elsewhere` are the keys of issues that an earlier file brought.
         """
-        violations = list(_cycle_violations(issues))
-        known = (parents_elsewhere | {issue.key for issue in issues}) - gone
-        drafts: list[Draft] = []
+        made: dict[str, tuple[ImportedIssue, Task]] = {}
         for issue in issues:
             if issue.key in gone:
                 continue
-            self.losses.extend(_losses(issue, known, gone))
-            self.losses.extend(self._label_losses(issue))
             try:
-                drafts.append(Draft(self.project_id, issue, self._task(issue, known)))
+                made[issue.key] = (issue, self._task(issue))
             except RuleBroken as error:
-                violations += [_placed(issue, violation) for violation in error.violations]
-        if violations:
-            raise Invalid(
-                "The file contains issues that cannot be stored; nothing was imported.", violations=violations
+                placed = [_placed(issue, violation) for violation in error.violations]
+                self.unfit.append(UnfitIssue(issue.key, placed))
+        known = (elsewhere | made.keys()) - gone
+        links = self._links([issue for issue, _ in made.values()], known)
+        parents = self._parents([issue for issue, _ in made.values()], known, gone)
+        in_file = frozenset(task.id for _, task in made.values())
+        drafts = [
+            Draft(
+                self.project_id,
+                replace(issue, parent_key=parents.get(key)),
+                replace(
+                    task,
+                    parent_id=None if key not in parents else self.task_id(parents[key]),
+                    links=tuple(sorted(links.get(key, ()), key=lambda link: (link.kind, link.task_id))),
+                ),
+                in_file,
             )
+            for key, (issue, task) in made.items()
+        ]
+        for issue, _ in made.values():
+            self.losses.extend(_time_losses(issue))
+            self.losses.extend(self.labels.losses(issue))
         return _parents_first(drafts)
 
-    def _label_losses(self, issue: ImportedIssue) -> Iterator[Loss]:
-        if not all(name in self.label_ids for name in issue.label_names):
-            yield Loss(issue.key, "labelIds", "the label was permanently removed here")
+    def _parents(
+        self, issues: Sequence[ImportedIssue], known: frozenset[str], gone: frozenset[str]
+    ) -> dict[str, str]:
+        """The parent of each issue that has one; a parent that cannot be kept is a loss."""
+        parents: dict[str, str] = {}
+        for issue in issues:
+            if issue.parent_key is None:
+                continue
+            if issue.parent_key in known:
+                parents[issue.key] = issue.parent_key
+            elif issue.parent_key in gone:
+                self.losses.append(Loss(issue.key, "parentId", "the parent was permanently removed here"))
+            else:
+                self.losses.append(Loss(issue.key, "parentId", "the parent is neither in the file nor here"))
+        for key in _closing_cycles(parents):
+            del parents[key]
+            self.losses.append(
+                Loss(key, "parentId", "issues contain each other; this one is left at the top")
+            )
+        return parents
 
-    def _task(self, issue: ImportedIssue, known: frozenset[str]) -> Task:
-        parent_key = issue.parent_key if issue.parent_key in known else None
+    def _links(self, issues: Sequence[ImportedIssue], known: frozenset[str]) -> dict[str, set[TaskLink]]:
+        """The links of each issue's task. A blocked issue names the one that blocks it; here it is reversed."""
+        present = {issue.key for issue in issues}
+        links: dict[str, set[TaskLink]] = {}
+        for issue in issues:
+            for link in issue.links:
+                start, end = (link.key, issue.key) if link.is_reversed else (issue.key, link.key)
+                if start == end:
+                    why = "a task cannot be linked to itself"
+                elif link.key not in known:
+                    why = "the other issue is neither in the file nor here"
+                elif start not in present:
+                    why = (
+                        "the other issue, which has the link here, is not in this file; import both together"
+                    )
+                elif len(links.setdefault(start, set())) >= LINKS_MAX:
+                    why = f"a task has at most {LINKS_MAX} links"
+                else:
+                    links[start].add(TaskLink(link.kind, self.task_id(end)))
+                    continue
+                self.losses.append(Loss(issue.key, f"links.{link.kind.value}", why))
+        return links
+
+    def _task(self, issue: ImportedIssue) -> Task:
+        """The task, without parent and links."""
         changes = TaskChanges(
             title=issue.title,
             description=issue.description,
             status=issue.status,
             priority=issue.priority,
             project_id=self.project_id,
-            parent_id=None if parent_key is None else self.task_id(parent_key),
-            label_ids=tuple(self.label_ids[name] for name in issue.label_names if name in self.label_ids),
+            label_ids=self.labels.of(issue),
             started_at=issue.started_at,
+            due_at=issue.due_at,
+            due_on=issue.due_on,
+            completed_at=issue.closed_at,
         )
         origin = Origin(
             external_key=f"{self.format}:{self.project_id}:{issue.key}",
             created_at=issue.created_at,
-            deleted_at=issue.deleted_at,
+            is_deleted=issue.deleted_at is not None,
             deleted_reason=issue.deleted_reason,
         )
-        return Task.imported(
+        task = Task.imported(
             self.task_id(issue.key), self.stamp, changes, origin=origin, ownership=self.ownership
         )
+        if task.status is TaskStatus.DONE or is_beyond_due(issue.deferred_till, task):
+            return task
+        return replace(task, deferred_till=issue.deferred_till)
+
+
+def is_beyond_due(deferred_till: datetime | None, task: Task) -> bool:
+    """Whether the task would be deferred past its due date."""
+    return deferred_till is not None and task.due_by is not None and deferred_till > task.due_by
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLabels:
+    """The labels of a file: ids by name, the names of new ones, and the names that no label can have."""
+
+    ids: Mapping[str, str]
+    new: tuple[str, ...] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, issue: ImportedIssue) -> tuple[str, ...]:
+        """The ids of the issue's labels."""
+        return tuple(self.ids[name] for name in issue.label_names if name in self.ids)
+
+    def losses(self, issue: ImportedIssue) -> Iterator[Loss]:
+        """The labels that the task cannot have."""
+        for name in issue.label_names:
+            if name in self.unfit:
+                yield Loss(issue.key, "labelIds", f"label “{name[:40]}”: {self.unfit[name]}")
+            elif name not in self.ids:
+                yield Loss(issue.key, "labelIds", "the label was permanently removed here")
 
 
 def _placed(issue: ImportedIssue, violation: Violation) -> Violation:
@@ -97,24 +198,35 @@ def _placed(issue: ImportedIssue, violation: Violation) -> Violation:
     return Violation(f"{issue.pointer}{violation.pointer}", f"{issue.place}, {name}: {violation.message}")
 
 
-def _losses(issue: ImportedIssue, known: frozenset[str], gone: frozenset[str]) -> Iterator[Loss]:
-    if issue.parent_key in gone:
-        yield Loss(issue.key, "parentId", "the parent was permanently removed here")
-    elif issue.parent_key is not None and issue.parent_key not in known:
-        yield Loss(issue.key, "parentId", "the parent is neither in the file nor here")
-    if issue.closed_at is not None:
-        yield Loss(issue.key, "closedAt", "a task has no time of completion")
+def _time_losses(issue: ImportedIssue) -> Iterator[Loss]:
     if issue.updated_at is not None:
         yield Loss(issue.key, "updatedAt", "the version made by an import has the time of the import")
+    if issue.deleted_at is not None:
+        yield Loss(issue.key, "deletedAt", "the time in the trash here begins with the import")
+    if issue.deferred_till is None:
+        return
+    if issue.status is TaskStatus.DONE:
+        yield Loss(issue.key, "deferredTill", "a task that is done is not deferred")
+        return
+    ends = [issue.due_at] if issue.due_at else [end_of_day(issue.due_on)] if issue.due_on else []
+    if any(issue.deferred_till > end for end in ends):
+        yield Loss(issue.key, "deferredTill", "is later than the due date")
 
 
-def _cycle_violations(issues: Sequence[ImportedIssue]) -> Iterator[Violation]:
-    by_key = {issue.key: issue for issue in issues}
-    parents = {issue.key: [issue.parent_key] for issue in issues if issue.parent_key is not None}
-    if cycle := first_cycle(parents):
-        issue = by_key[cycle[0]]
-        names = " → ".join(cycle)
-        yield Violation(f"{issue.pointer}/parentId", f"{issue.place}: issues contain each other: {names}")
+def _closing_cycles(parents: Mapping[str, str]) -> list[str]:
+    """One issue of every cycle of parents."""
+    closing: list[str] = []
+    seen: set[str] = set()
+    for start in parents:
+        path: set[str] = set()
+        key: str | None = start
+        while key is not None and key not in seen:
+            seen.add(key)
+            path.add(key)
+            key = parents.get(key)
+            if key in path:
+                closing.append(str(key))
+    return closing
 
 
 def _parents_first(drafts: Sequence[Draft]) -> list[Draft]:

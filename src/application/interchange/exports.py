@@ -4,13 +4,13 @@ A task that was imported from the same format keeps its key, so that an import o
 it. The key of any other task is its id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.access import visible_to
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.interchange import CONTENT_BYTES_MAX, ISSUES_MAX, ExportedIssue, IssueWriter
+from application.ports.interchange import CONTENT_BYTES_MAX, ISSUES_MAX, ExportedIssue, IssueLink, IssueWriter
 from application.ports.repositories import TaskFilter
 from application.ports.thread_executor import ThreadExecutor
 from application.projects.access import visible_project
@@ -18,6 +18,7 @@ from application.use_case import UseCase
 from domain.errors import Invalid, RuleBroken, Violation
 from domain.label import Label
 from domain.task import Task
+from domain.task_changes import LinkKind
 
 TASKS_MAX = ISSUES_MAX
 """How many tasks one file contains at most: as many as an import reads."""
@@ -43,7 +44,10 @@ class ExportTasks(UseCase):
         work = self.begin(actor)
         if project_id is not None:
             await visible_project(work, actor, project_id)
-        filters = TaskFilter(project_id=project_id, visible_to=await visible_to(work, actor))
+        filters = TaskFilter(
+            project_ids=None if project_id is None else (project_id,),
+            visible_to=await visible_to(work, actor),
+        )
         tasks = await self._tasks(actor, filters)
         labels = await work.labels.get_many({id_ for task in tasks for id_ in task.label_ids})
         content = await self.executor.run(lambda: writer.write(exported(tasks, labels, format_name)))
@@ -80,15 +84,33 @@ def exported(tasks: Sequence[Task], labels: Mapping[str, Label], format_name: st
         key = _former_key(task, format_name)
         keys[task.id] = task.id if key is None or key in taken else key
         taken.add(keys[task.id])
+    links = _links(by_id.values(), keys)
     return [
         ExportedIssue(
             key=keys[task.id],
             task=task,
             parent_key=None if task.parent_id is None else keys.get(task.parent_id),
             label_names=tuple(sorted({labels[id_].name for id_ in task.label_ids if id_ in labels})),
+            links=tuple(links.get(task.id, ())),
         )
         for task in by_id.values()
     ]
+
+
+def _links(tasks: Iterable[Task], keys: Mapping[str, str]) -> dict[str, list[IssueLink]]:
+    """The links between these tasks. A file names a blocking task at the one that it blocks."""
+    links: dict[str, list[IssueLink]] = {}
+    for task in tasks:
+        for link in task.links:
+            if link.task_id not in keys:
+                continue
+            if link.kind is LinkKind.BLOCKS:
+                links.setdefault(link.task_id, []).append(
+                    IssueLink(link.kind, keys[task.id], is_reversed=True)
+                )
+            else:
+                links.setdefault(task.id, []).append(IssueLink(link.kind, keys[link.task_id]))
+    return links
 
 
 def _former_key(task: Task, format_name: str) -> str | None:

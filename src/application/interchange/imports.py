@@ -4,17 +4,24 @@ Ids follow from format, project and key: an interrupted import continues where i
 nothing. A field that users have changed here since keeps their value, and a task in the trash stays there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.actor import Actor
-from application.interchange.drafts import Draft, Drafting
+from application.interchange.cleaning import cleaned
+from application.interchange.drafts import Draft, Drafting, ImportLabels
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
 from application.interchange.revision import Revision, is_settled, revision, settled
 from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.display_numbers import DisplayNumbers
-from application.ports.interchange import CONTENT_BYTES_MAX, ImportedIssue, IssueReader, ReadIssues
+from application.ports.interchange import (
+    CONTENT_BYTES_MAX,
+    ImportedIssue,
+    IssueReader,
+    ReadIssues,
+    UnfitIssue,
+)
 from application.ports.repositories import AuditFilter
 from application.ports.thread_executor import ThreadExecutor
 from application.ports.unit_of_work import UnitOfWork
@@ -39,12 +46,16 @@ CHANGING = "it or its project is being changed here; import again"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """A file, its format, and the name of the actor's project that receives it; a missing project is created."""
+    """A file, its format, and the name of the actor's project that receives it; a missing project is created.
+
+    An issue that does not fit is skipped and reported; with `is_strict` it prevents the whole import.
+    """
 
     content: bytes
     format: str
     project_name: str
     is_dry_run: bool = False
+    is_strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,8 @@ def _concerns_tasks(conflict: VersionConflict, *_args: object, **_kwargs: object
 
 @dataclass(frozen=True, slots=True)
 class ImportIssues(TimedUseCase):
-    """Imports a file. Raises Invalid with every violation of the file; then nothing has been imported.
+    """Imports a file. Raises Invalid with every violation of a file that contains no issue, or in a strict import one
+    that does not fit; then nothing has been imported.
 
     The first change set stores project and labels, each further one at most TASKS_PER_CHANGE_SET_MAX tasks, parents
     before children. Raises Conflict if the project is in the trash.
@@ -112,7 +124,8 @@ class ImportIssues(TimedUseCase):
         if len(request.content) > CONTENT_BYTES_MAX:
             raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
         read = reader.read(request.content)
-        return replace(read, issues=[_with_normalized_labels(issue) for issue in read.issues])
+        _require_all_fit(request, read.unfit)
+        return cleaned(read)
 
     @retry_conflicts()
     async def _start(self, actor: Actor, request: ImportRequest, read: ReadIssues, stamp: Stamp) -> _Begun:
@@ -121,19 +134,21 @@ class ImportIssues(TimedUseCase):
         project, is_new_project = await receiving_project(
             work, actor, stamp, format_name=request.format, name=request.project_name
         )
-        labels, new_labels = await _labels(work, read.issues, project.id, stamp)
+        labels = await _labels(work, read.issues, project.id, stamp)
         tally = Tally()
         tally.lose(read.losses)
         drafting = Drafting(request.format, project.id, labels, stamp, ownership_in(project))
         gone = await _removed_keys(work, drafting, read.issues)
-        elsewhere = await _parents_elsewhere(work, drafting, read.issues)
+        elsewhere = await _issues_elsewhere(work, drafting, read.issues)
         drafts = await self.executor.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
+        _require_all_fit(request, [*drafting.unfit, *_unfit_labels(labels)])
         tally.lose(drafting.losses)
+        tally.count(_skipped(unfit) for unfit in (*read.unfit, *drafting.unfit))
         left_out = [issue.key for issue in read.issues if issue.key in gone]
         tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
         if not request.is_dry_run:
             await work.commit()
-        return _Begun(project, is_new_project, new_labels, drafts, tally)
+        return _Begun(project, is_new_project, labels.new, drafts, tally)
 
     async def _bring(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
@@ -183,10 +198,22 @@ class ImportIssues(TimedUseCase):
         return outcomes
 
 
-def _with_normalized_labels(issue: ImportedIssue) -> ImportedIssue:
-    """The issue with normalized label names: two spellings of one name are one label."""
-    names = tuple(dict.fromkeys(map(normalized, issue.label_names)))
-    return issue if names == issue.label_names else replace(issue, label_names=names)
+def _require_all_fit(request: ImportRequest, unfit: Iterable[UnfitIssue]) -> None:
+    """Raises Invalid in a strict import if something does not fit."""
+    violations = [violation for each in unfit for violation in each.violations]
+    if request.is_strict and violations:
+        raise Invalid(
+            "The file contains data that cannot be stored; nothing was imported.", violations=violations
+        )
+
+
+def _unfit_labels(labels: ImportLabels) -> Iterator[UnfitIssue]:
+    for name, why in labels.unfit.items():
+        yield UnfitIssue(name, [Violation("/labels", f"label “{name[:40]}”: {why}")])
+
+
+def _skipped(unfit: UnfitIssue) -> Outcome:
+    return Outcome(unfit.key, Fate.SKIPPED, "; ".join(violation.message for violation in unfit.violations))
 
 
 async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:
@@ -194,6 +221,7 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
     if current is None:
         fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
         return Revision(draft.task, Outcome(key, fate))
+    draft = draft.with_other_links(current)
     if is_settled(current, draft.task):
         return settled(key, current, draft.task)
     filters = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
@@ -215,27 +243,33 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
 async def _removed_keys(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
-    """The keys of issues and parents whose tasks were permanently removed; they are not created again."""
-    keys = {key for issue in issues for key in (issue.key, issue.parent_key) if key is not None}
+    """The keys of issues, parents and linked issues whose tasks were permanently removed; none is created again."""
+    keys = {issue.key for issue in issues} | _foreign(issues)
     ids = {key: drafting.task_id(key) for key in sorted(keys)}
     gone = await work.tasks.purged(ids.values())
     return frozenset(key for key, id_ in ids.items() if id_ in gone)
 
 
-async def _parents_elsewhere(
+def _foreign(issues: Sequence[ImportedIssue]) -> set[str]:
+    """The keys of parents and linked issues that are not in the file."""
+    named = {link.key for issue in issues for link in issue.links}
+    named |= {issue.parent_key for issue in issues if issue.parent_key}
+    return named - {issue.key for issue in issues}
+
+
+async def _issues_elsewhere(
     work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
 ) -> frozenset[str]:
-    """The keys of parents that an earlier file contained and this one does not."""
-    foreign = {issue.parent_key for issue in issues if issue.parent_key} - {issue.key for issue in issues}
-    ids = {key: drafting.task_id(key) for key in foreign}
+    """The keys of parents and linked issues that an earlier file contained and this one does not."""
+    ids = {key: drafting.task_id(key) for key in _foreign(issues)}
     present = await work.tasks.get_many(ids.values()) if ids else {}
     return frozenset(key for key, id_ in ids.items() if id_ in present)
 
 
 async def _labels(
     work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The id of each label by name, and the names of the new ones.
+) -> ImportLabels:
+    """The labels of these issues.
 
     A label from an earlier import is used even if it was renamed or deleted here since. A permanently removed label has
     no id.
@@ -246,18 +280,12 @@ async def _labels(
     gone = await work.labels.purged(derived.values()) if derived else ()
     derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
     known = await work.labels.get_many(derived.values()) if derived else {}
-    new = tuple(name for name, id_ in derived.items() if id_ not in known)
-    violations: list[Violation] = []
-    for name in new:
+    unfit: dict[str, str] = {}
+    for name in [name for name, id_ in derived.items() if id_ not in known]:
         try:
             work.labels.save(Label.create(derived[name], stamp, {"name": name}), action=Action.IMPORTED)
         except RuleBroken as error:
-            violations += [
-                Violation("/labels", f"label “{name[:40]}”: {violation.message}")
-                for violation in error.violations
-            ]
-    if violations:
-        raise Invalid(
-            "The file contains labels that cannot be stored; nothing was imported.", violations=violations
-        )
-    return {**ids, **derived}, new
+            unfit[name] = "; ".join(violation.message for violation in error.violations)
+    new = tuple(name for name, id_ in derived.items() if id_ not in known and name not in unfit)
+    fitting = {name: id_ for name, id_ in {**ids, **derived}.items() if name not in unfit}
+    return ImportLabels(fitting, new, unfit)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from application.ports.interchange import Loss
 
 EXAMPLES_MAX = 5
+SKIPS_MAX = 1_000
+"""How many skipped issues a report names; it counts all of them."""
 
 
 class Fate(StrEnum):
@@ -87,7 +89,7 @@ class Tally:
         """Counts outcomes."""
         for outcome in outcomes:
             self.fates[outcome.fate] += 1
-            if outcome.why is not None:
+            if outcome.why is not None and len(self.skipped) < SKIPS_MAX:
                 self.skipped.append(Skip(outcome.key, outcome.why))
             why = "was also changed here; the value here was kept"
             self.lose(Loss(outcome.key, name, why) for name in outcome.kept)

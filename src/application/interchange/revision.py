@@ -1,13 +1,15 @@
 """The revision of an existing task by an import: fields that changed in the file and not here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
+from application.interchange.drafts import is_beyond_due
 from application.interchange.report import Fate, Outcome
 from domain.audit import AuditEntry
 from domain.entity import Stamp
-from domain.task import Task, TaskChanges
+from domain.task import Task, TaskChanges, TaskStatus
+from domain.task_changes import TaskLink
 
 # The fields of an import, and their names in audit entries.
 _FIELDS = {
@@ -18,6 +20,11 @@ _FIELDS = {
     "parent_id": "parentId",
     "label_ids": "labelIds",
     "started_at": "startedAt",
+    "due_at": "dueAt",
+    "due_on": "dueOn",
+    "deferred_till": "deferredTill",
+    "completed_at": "completedAt",
+    "links": "links",
 }
 
 
@@ -59,9 +66,31 @@ def revision(
             changes[name] = getattr(draft, name)
         elif _audited(getattr(draft, name)) != imported:
             kept.append(_FIELDS[name])
+    for name in _unfitting(current, changes):
+        del changes[name]
+        kept.append(_FIELDS[name])
     fate = Fate.CHANGED if changes else Fate.UNCHANGED
-    revised = current.edit_by_import(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
+    revised = current.edit(stamp, TaskChanges(**changes))  # type: ignore[typeddict-item]
     return Revision(revised, Outcome(key, fate, kept=tuple(kept)))
+
+
+def _unfitting(current: Task, changes: Mapping[str, object]) -> list[str]:
+    """Changes of the file that contradict what users changed here: the other kind of due date, a deferral past it."""
+    after = {name: getattr(current, name) for name in _FIELDS} | dict(changes)
+    unfitting = []
+    if after["due_at"] is not None and after["due_on"] is not None:
+        unfitting += [name for name in ("due_at", "due_on") if name in changes]
+        after |= {name: getattr(current, name) for name in unfitting}
+    due = replace(current, due_at=after["due_at"], due_on=after["due_on"])
+    if is_beyond_due(after["deferred_till"], due):
+        unfitting += [
+            name
+            for name in ("due_at", "due_on", "deferred_till")
+            if name in changes and name not in unfitting
+        ]
+    if after["status"] is not TaskStatus.DONE and changes.get("completed_at") is not None:
+        unfitting.append("completed_at")
+    return unfitting
 
 
 def _differing(current: Task, draft: Task) -> list[str]:
@@ -76,7 +105,9 @@ def _imported_value(imports: Sequence[AuditEntry], name: str) -> object:
 def _audited(value: object) -> object:
     """A field's value in the form of audit entries."""
     if isinstance(value, tuple):
-        return list(value)
+        return [_audited(item) for item in value]
+    if isinstance(value, TaskLink):
+        return {"kind": value.kind.value, "taskId": value.task_id}
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value
+    return value.isoformat() if isinstance(value, date) else value

@@ -8,10 +8,27 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """Whether one component is up. `detail` may be shown to everybody."""
+    """Whether one component works: down (`up` is false), degraded (it works for part of the records), or up.
+
+    `detail` says why and may be shown to everybody. `cause` is the same for operators, with addresses and paths.
+    """
 
     up: bool
     detail: str | None = None
+    is_degraded: bool = False
+    cause: str | None = None
+
+    @property
+    def status(self) -> str:
+        """UP, DEGRADED or DOWN."""
+        if not self.up:
+            return "DOWN"
+        return "DEGRADED" if self.is_degraded else "UP"
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not work as it should, for operators; None if it does."""
+        return self.cause or self.detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +41,7 @@ class StoreFacts:
 
 
 class HealthProbe(Protocol):
-    """Asks every component within a deadline."""
+    """Asks every component within a deadline. Every report of the service's state is made from this answer."""
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db` is the store that requests need; `target` and `cache` are present if they exist. Never raises."""

@@ -6,10 +6,11 @@ All reading methods raise StoreUnavailable if the store does not answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Protocol, TypeVar
 
 from application.paging import Page, PageRequest
+from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
 from domain.audit import Action, AuditEntry
 from domain.entity import Entity, Stamp
@@ -24,6 +25,9 @@ from domain.user import User
 from domain.watch import Watch
 
 E = TypeVar("E", bound=Entity)
+
+Moment = datetime | date
+"""An instant, or a plain day."""
 
 
 class Repository(Protocol[E]):
@@ -86,6 +90,19 @@ class Sessions(Repository[Session], Protocol):
 
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         """A page of sessions that expired before a time; sorts by expiresAt."""
+
+
+class ApiTokens(Repository[ApiToken], Protocol):
+    """API tokens."""
+
+    async def count_of_user(self, user_id: str) -> int:
+        """The number of live tokens of a user, expired or not."""
+
+    async def page_of_user(self, user_id: str, page: PageRequest) -> Page[ApiToken]:
+        """A page of the live tokens of a user; sorts by createdAt."""
+
+    async def expired_before(self, instant: datetime, page: PageRequest) -> Page[ApiToken]:
+        """A page of live tokens that expired before a time; sorts by expiresAt."""
 
 
 class Roles(Repository[Role], Protocol):
@@ -179,37 +196,56 @@ class Timelines(Repository[Timeline], Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """A filter of tasks; None accepts any value.
+    """A filter of tasks; None accepts any value. A task matches a tuple if it has one of its values; None in a tuple
+    stands for tasks without a value.
 
-    `visible_to` keeps tasks owned by, assigned to or executed by the audience or its teams. `ids` restricts it to these
-    tasks. `team_id` finds tasks owned by or assigned to a team. `deferred` keeps tasks that are deferred at `now`, or
-    those that are not. `is_assigned` keeps tasks with an assignee.
+    `visible_to` keeps tasks owned by, assigned to or executed by the audience or its teams. `team_ids` finds tasks
+    owned by or assigned to a team. `is_assigned` keeps tasks with an assignee.
+
+    `deferred` keeps tasks that are deferred at `now`, or those that are not; True together with `statuses` keeps
+    both the deferred tasks and those with one of the statuses. `due_after` and `updated_after` are inclusive,
+    `due_before` is exclusive; a plain day begins at its midnight in `zone`, which also decides what `is_overdue` at
+    `now`.
     """
 
     visible_to: Audience | None = None
     ids: tuple[str, ...] | None = None
-    team_id: str | None = None
-    assignee_id: str | None = None
+    display_ids: tuple[int, ...] | None = None
+    team_ids: tuple[str, ...] | None = None
+    assignee_ids: tuple[str | None, ...] | None = None
     executor_id: str | None = None
     is_assigned: bool = False
     deferred: bool | None = None
     now: datetime | None = None
-    created_by: str | None = None
-    project_id: str | None = None
-    status: TaskStatus | None = None
-    priority: Priority | None = None
-    label_id: str | None = None
-    due_before: datetime | None = None
-    due_after: datetime | None = None
+    zone: tzinfo = UTC
+    created_by: tuple[str | None, ...] | None = None
+    project_ids: tuple[str | None, ...] | None = None
+    parent_ids: tuple[str | None, ...] | None = None
+    statuses: tuple[TaskStatus, ...] | None = None
+    priorities: tuple[Priority, ...] | None = None
+    label_ids: tuple[str, ...] | None = None
+    due_before: Moment | None = None
+    due_after: Moment | None = None
+    is_overdue: bool | None = None
+    updated_after: Moment | None = None
     text: str | None = None
     deleted: bool = False
+
+    @property
+    def needs_zone(self) -> bool:
+        """Whether `zone` matters."""
+        moments = (self.due_after, self.due_before, self.updated_after)
+        has_day = any(moment is not None and not isinstance(moment, datetime) for moment in moments)
+        return has_day or self.is_overdue is not None
 
 
 class Tasks(Repository[Task], Protocol):
     """Tasks."""
 
     async def matching(self, filters: TaskFilter, page: PageRequest) -> Page[Task]:
-        """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId."""
+        """A page of tasks; sorts by createdAt, updatedAt, dueAt, priority or displayId. Tasks without a due date or
+        number come last in both directions.
+        """
 
     async def count(self, filters: TaskFilter) -> int:
         """The number of tasks that match."""
@@ -249,7 +285,7 @@ class Labels(Repository[Label], Protocol):
         """A page of labels; sorts by createdAt, updatedAt or name."""
 
     async def named(self, names: Iterable[str]) -> dict[str, Label]:
-        """The live labels with these names, by name."""
+        """The live labels with these names, by these names; case makes no difference."""
 
 
 class Assignments(Repository[TaskAssignment], Protocol):

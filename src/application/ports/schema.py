@@ -1,6 +1,6 @@
 """The shape of what is stored, and how it moves from version to version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,15 @@ class OldRecords:
     unfit: int
     rewritten: int
     is_complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaReport:
+    """The stores that can be read, with their old records, and why the others cannot, by name."""
+
+    states: Sequence[SchemaState]
+    waiting: Sequence[OldRecords]
+    unreadable: Mapping[str, str]
 
 
 class Schema(Protocol):

@@ -42,7 +42,7 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class ShownRefreshToken:
-    """A refresh token from a request. `is_genuine`: it was made here, so if it is not current it is an older one."""
+    """A refresh token from a request. `is_genuine`: it was made here with the present key, for this session."""
 
     session_id: str
     hash: str

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from application.actor import Actor
 from application.ports.repositories import (
+    ApiTokens,
     Assignments,
     AuditTrail,
     Labels,
@@ -28,6 +29,9 @@ class UnitOfWork(Protocol):
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def api_tokens(self) -> ApiTokens: ...
 
     @property
     def roles(self) -> Roles: ...
@@ -81,8 +85,9 @@ class UnitOfWork(Protocol):
 
         Returns when the change set is durable; does nothing if nothing was saved. Raises VersionConflict, with the
         entity, if a saved or required entity has changed since it was read; AlreadyExists if a unique value is taken;
-        StoreUnavailable if the store does not answer; MirrorPending if success requires the second store, which has not
-        confirmed (the change set is durable).
+        Forbidden if a decision of the actor rested on a global role that their account no longer has; StoreUnavailable
+        if the store does not answer; MirrorPending if success requires the second store, which has not confirmed (the
+        change set is durable).
         """
 
 

@@ -1,15 +1,16 @@
 """Timelines: read, save and roll back."""
 
 from datetime import datetime
+from itertools import islice
 
 from application.actor import Actor
 from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import changeable_project, visible_project
 from application.retrying import retry_conflicts
-from application.rollback import RollBack
+from application.rollback import RollBack, missing_violations
 from application.trash import ResourceType
 from application.use_case import TimedUseCase, UseCase
-from domain.errors import NotFound, RuleBroken, VersionConflict, Violation
+from domain.errors import VIOLATIONS_MAX, NotFound, RuleBroken, VersionConflict, Violation
 from domain.project import Project
 from domain.timeline import Plan, Timeline
 
@@ -58,7 +59,10 @@ class GetTimeline(UseCase):
 
 
 class SaveTimeline(TimedUseCase):
-    """Saves a whole plan. An unchanged plan makes no version; a dry run saves nothing."""
+    """Saves a whole plan. An unchanged plan makes no version; a dry run saves nothing.
+
+    Raises RuleBroken with every new item whose task is no live task of the project.
+    """
 
     @retry_conflicts(unless="timelines")
     async def __call__(
@@ -84,10 +88,36 @@ class SaveTimeline(TimedUseCase):
         else:
             timeline.require_version(expected_version)
             saved = timeline.save(stamp, plan)
+        await _require_project_tasks(work, project, saved, before=timeline)
         if not dry_run:
             work.timelines.save(saved)
             await work.commit()
         return saved
+
+
+async def _require_project_tasks(
+    work: UnitOfWork, project: Project, after: Timeline, *, before: Timeline | None
+) -> None:
+    """Raises RuleBroken with every item whose task, unless the timeline had it before, is no live task of the
+    project. Who may change the plan sees all tasks of the project.
+    """
+    present = {item.task_id for item in before.items} if before is not None else set[str | None]()
+    planned = {
+        f"/items/{index}/taskId": item.task_id
+        for index, item in enumerate(after.items)
+        if item.task_id is not None and item.task_id not in present
+    }
+    tasks = await work.tasks.get_many(planned.values()) if planned else {}
+    missing = {
+        pointer: task_id
+        for pointer, task_id in planned.items()
+        if task_id not in tasks or tasks[task_id].project_id != project.id or tasks[task_id].is_deleted
+    }
+    if missing:
+        violations = await missing_violations(
+            work.tasks, dict(islice(missing.items(), VIOLATIONS_MAX)), "is not a task of this project"
+        )
+        raise RuleBroken("The plan refers to tasks that the project does not have.", violations=violations)
 
 
 async def _changeable_timeline(work: UnitOfWork, actor: Actor, project_id: str) -> Timeline:

@@ -102,9 +102,11 @@ async def load_for(work: UnitOfWork, actor: Actor, operations: Sequence[TaskOper
     parents = _set(changes.get("parent_id") for changes in writes)
     projects = _set(changes.get("project_id") for changes in writes)
     labels = _set(label_id for changes in writes for label_id in changes.get("label_ids", ()))
-    await _load_in_rounds(work, actor, tasks=_set([*changed, *parents]), projects=projects, labels=labels)
+    linked = _set(link.task_id for changes in writes for link in changes.get("links", ()))
+    tasks = _set([*changed, *parents, *linked])
+    await _load_in_rounds(work, actor, tasks=tasks, projects=projects, labels=labels)
     await load_ancestors(work, parents)
-    found = await work.tasks.get_many([*changed, *parents])
+    found = await work.tasks.get_many(tasks)
     owning = await work.projects.get_many(projects)
     await _load_memberships(work, actor, [*found.values(), *owning.values()])
 

@@ -95,6 +95,7 @@ class RollBackTask(TaskUseCase):
             project_id=rolled_back.project_id,
             parent_id=rolled_back.parent_id,
             label_ids=rolled_back.label_ids,
+            links=rolled_back.links,
         )
         change = await writer.moved(task, rolled_back, references)
         return await _commit(writer, change, action=Action.ROLLED_BACK)

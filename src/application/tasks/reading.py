@@ -1,11 +1,13 @@
 """Reading tasks: one, at present or at an earlier version, and pages of them."""
 
 from dataclasses import replace
+from datetime import UTC, tzinfo
 
 from application.access import visible_to
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.repositories import TaskFilter
+from application.ports.unit_of_work import UnitOfWork
 from application.tasks.access import visible_task
 from application.tasks.details import (
     NO_EXPANSIONS,
@@ -16,6 +18,12 @@ from application.tasks.details import (
     details_of_all,
 )
 from application.use_case import TimedUseCase
+
+
+async def zone_of(work: UnitOfWork, actor: Actor) -> tzinfo:
+    """The time zone of the actor's profile; UTC without one."""
+    user = (await work.users.get_many([actor.id])).get(actor.id)
+    return UTC if user is None else user.zone
 
 
 class GetTask(TimedUseCase):
@@ -34,7 +42,7 @@ class GetTask(TimedUseCase):
 class ListTasks(TimedUseCase):
     """The tasks that the actor may see; with `watching` only those that they watch.
 
-    This sets `now` and `visible_to` of the filters.
+    This sets `now`, `zone` (the actor's time zone) and `visible_to` of the filters.
     """
 
     async def __call__(
@@ -48,8 +56,12 @@ class ListTasks(TimedUseCase):
     ) -> Page[TaskDetails]:
         work, now = self.begin(actor), self.clock.now()
         filters = replace(filters, now=now, visible_to=await visible_to(work, actor))
+        if filters.needs_zone:
+            filters = replace(filters, zone=await zone_of(work, actor))
         if watching:
-            filters = replace(filters, ids=await work.watches.task_ids_of_user(actor.id))
+            watched = await work.watches.task_ids_of_user(actor.id)
+            wanted = watched if filters.ids is None else set(filters.ids).intersection(watched)
+            filters = replace(filters, ids=tuple(wanted))
         found = await work.tasks.matching(filters, page)
         details = {
             one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)

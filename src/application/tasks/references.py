@@ -51,16 +51,24 @@ class NewReferences:
     parent_id: str | None
     labels: Mapping[int, str]
     """Each new label by its place in the request's list."""
+    links: Mapping[int, str]
+    """Each new linked task by its place in the request's list."""
 
 
 def new_references(changes: TaskChanges, before: Task | None) -> NewReferences:
-    """References (project, parent, labels) that the changes add compared to `before` (None for a new task)."""
+    """References (project, parent, labels, links) that the changes add compared to `before` (None for a new task)."""
     known = frozenset(before.label_ids) if before is not None else frozenset[str]()
+    linked = frozenset(link.task_id for link in before.links) if before is not None else frozenset[str]()
     label_ids = enumerate(changes.get("label_ids", ()))
     project_id, parent_id = changes.get("project_id"), changes.get("parent_id")
     return NewReferences(
         project_id=None if before is not None and before.project_id == project_id else project_id,
         parent_id=None if before is not None and before.parent_id == parent_id else parent_id,
+        links={
+            place: link.task_id
+            for place, link in enumerate(changes.get("links", ()))
+            if link.task_id not in linked
+        },
         labels={place: label_id for place, label_id in label_ids if label_id not in known},
     )
 
@@ -79,21 +87,20 @@ async def ownership_after(
     The commit checks again: a new project (a task must not stay live in a deleted project) and, if the task moves
     there, the memberships that permit it; a new parent and, for an existing task, all ancestors (two tasks that are
     moved under each other at once must not become each other's ancestors). Raises RuleBroken with every new label,
-    project and parent that does not exist or that the actor may not use.
+    linked task, project and parent that does not exist or that the actor may not use.
     """
     new = new_references(changes, before)
-    parents = [new.parent_id] if new.parent_id else []
+    tasks = [*([new.parent_id] if new.parent_id else []), *new.links.values()]
     projects = [new.project_id] if new.project_id else []
-    await work.load(projects=projects, tasks=parents, labels=new.labels.values())
+    await work.load(projects=projects, tasks=tasks, labels=new.labels.values())
     ownership: Ownership | None = None
     if new.project_id:
         ownership = await _project_ownership(work, actor, new.project_id, is_move=before is not None)
-    violations: list[Violation] = []
-    if new.project_id and ownership is None:
-        violations += await missing_violations(
-            work.projects, {"/projectId": new.project_id}, "is not one of your projects"
-        )
-    violations += await _label_violations(work, new.labels)
+    violations = [
+        *(await _project_violations(work, new.project_id) if new.project_id and ownership is None else ()),
+        *await _label_violations(work, new.labels),
+        *await _link_violations(work, actor, new.links),
+    ]
     if new.parent_id is not None:
         violations += await _parent_violations(
             work, actor, new.parent_id, before=before, lineages=lineages or Lineages()
@@ -106,6 +113,10 @@ async def ownership_after(
         return Ownership(actor.id)
     stays = "project_id" not in changes or changes["project_id"] == before.project_id
     return before.ownership if stays else Ownership(before.owner_id)
+
+
+async def _project_violations(work: UnitOfWork, project_id: str) -> list[Violation]:
+    return await missing_violations(work.projects, {"/projectId": project_id}, "is not one of your projects")
 
 
 async def _project_ownership(
@@ -135,6 +146,19 @@ async def _label_violations(work: UnitOfWork, label_ids: Mapping[int, str]) -> l
         if label_id not in labels or labels[label_id].is_deleted
     }
     return await missing_violations(work.labels, missing, "is not a label")
+
+
+async def _link_violations(work: UnitOfWork, actor: Actor, task_ids: Mapping[int, str]) -> list[Violation]:
+    tasks = await work.tasks.get_many(task_ids.values()) if task_ids else {}
+    missing: dict[str, str] = {}
+    hidden: list[Violation] = []
+    for place, task_id in task_ids.items():
+        task, pointer = tasks.get(task_id), f"/links/{place}/taskId"
+        if task is None or task.is_deleted:
+            missing[pointer] = task_id
+        elif not may_see_task(await principal_for(work, actor, task), task):
+            hidden.append(Violation(pointer, "is not a task"))
+    return [*await missing_violations(work.tasks, missing, "is not a task"), *hidden]
 
 
 async def _parent_violations(

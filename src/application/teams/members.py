@@ -213,8 +213,11 @@ class RevokeInvitations(TimedUseCase):
 
 @dataclass(frozen=True, slots=True)
 class JoinTeam(TimedUseCase):
-    """Makes the actor a member of the team of an invitation code. Every invalid code gets the same error, and so does a
-    user who was removed from the team: only its owner or managers can add them again.
+    """Makes the actor a member of the team of an invitation code. Who left a team may return with a code; who was
+    removed must be added by its owner or managers.
+
+    The error gives the true reason. It tells nothing to people who guess: a code that was not made here has one error
+    only, and nobody can make the others.
     """
 
     invitations: Invitations
@@ -223,27 +226,31 @@ class JoinTeam(TimedUseCase):
     async def __call__(self, actor: Actor, code: str) -> Team:
         invitation = self.invitations.read(code)
         now = self.clock.now()
-        if invitation is None or invitation.expires_at <= now:
-            raise _invalid_code()
+        if invitation is None:
+            raise _rejected_code("is not a code of this installation; check that it was copied completely")
+        if invitation.expires_at <= now:
+            raise _rejected_code(f"expired on {invitation.expires_at:%Y-%m-%d}; ask for a new one")
         work = self.begin(actor)
         id = invitation.team_id
         await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
         team = (await work.teams.get_many([id])).get(id)
-        if team is None or team.is_deleted or team.invite_series != invitation.series:
-            raise _invalid_code()
+        if team is None or team.is_deleted:
+            raise _rejected_code("belongs to a team that was deleted")
+        if team.invite_series != invitation.series:
+            raise _rejected_code("was revoked by the team; ask for a new one")
         memberships = await work.memberships.get_many([membership_id(id, actor.id)])
         if any(membership.was_removed for membership in memberships.values()):
-            raise _invalid_code()
+            raise _rejected_code(
+                "is valid, but you were removed from this team; ask its owner, or a member who may change members,"
+                " to add you again"
+            )
         await _add(work, team, [actor.id], stamp=Stamp(now, actor.id))
         await work.commit()
         return team
 
 
-def _invalid_code() -> RuleBroken:
-    return RuleBroken(
-        "This invitation code is not valid; ask for a new one.",
-        violations=[Violation("/code", "is wrong, expired or revoked")],
-    )
+def _rejected_code(reason: str) -> RuleBroken:
+    return RuleBroken(f"This invitation code {reason}.", violations=[Violation("/code", reason)])
 
 
 class GetJoinedTeam(UseCase):

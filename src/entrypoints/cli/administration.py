@@ -1,21 +1,31 @@
 """`tandem admin` and `tandem demo`: accounts, tokens, expired trash and demo data."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import click
 
-from application.accounts.sessions import IssueAccessToken
-from application.accounts.users import GrantAdministration
+from application.accounts.api_tokens import IssueApiToken
+from application.accounts.users import IS_ADMINISTRATOR, CreateAccount, GrantAdministration
 from application.demonstration import SeedDemonstration
 from application.history.retention import PurgeExpired
-from application.ports.tokens import AccessToken, Identity
+from domain.api_token import Scope
+from domain.errors import Conflict
+from domain.permissions import Grant
+from domain.role import RoleScope, built_in_id
 from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import ServiceClient, service_holding_stores, token_issuer
-from entrypoints.cli.session import current_settings, opened, operator, require_stores_free
+from entrypoints.cli.running_service import LONG_SECONDS_MAX
+from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 from entrypoints.http.admin import run_view
+from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
+from entrypoints.http.operator import NO_DEMO_IN_PRODUCTION
+from entrypoints.http.users import whole_user_view
+
+ADMINISTRATOR_ROLE_ID = built_in_id(RoleScope.GLOBAL, "admin")
+_TOKEN_KEYS = ("token", "id", "name", "scopes", "expiresAt")
 
 
 @click.group(cls=TandemGroup)
@@ -25,34 +35,85 @@ def admin() -> None:
 
 @admin.command()
 @click.argument("email")
-async def token(console: Console, email: str) -> ExitCode:
-    """Print a short-lived access token for the existing account with this address, without any proof of identity."""
-    settings = current_settings()
-    service = await service_holding_stores(settings)
-    if service is not None:
-        user = await ServiceClient(service, settings).account(email)
-        issued = token_issuer(settings).issue(Identity(str(user["id"]), frozenset(_grants(user))))
-        view = _view(user, issued)
+@click.option("--name", help="The name of the person; otherwise the part of the address before the @.")
+async def create(console: Console, email: str, name: str | None) -> ExitCode:
+    """Create an account with this address that administers the installation."""
+    client = await service_client()
+    if client is not None:
+        body = {"email": email, "isAdministrator": True, **({} if name is None else {"name": name})}
+        user = _account_view(await client.ask("POST", "/v1/users", body))
     else:
-        async with opened(settings) as container:
-            found, issued = await container.builder().build(IssueAccessToken)(operator(container), email)
-        view = _view(
-            {"id": found.id, "email": found.email, "name": found.name, "grants": list(found.grants)}, issued
-        )
-    console.show(view, lambda: console.line(issued.access_token))
+        async with opened(current_settings()) as container:
+            create_account = container.builder().build(CreateAccount)
+            made = await create_account(operator(container), email, name, is_administrator=True)
+        user = _account_view(document(whole_user_view(made.user)))
+    console.show(user, lambda: console.line(f"{user['email']} is an administrator of this installation."))
+    console.note(f"For a token with which they can begin, type: tandem admin token {user['email']}")
+    return ExitCode.SUCCESS
+
+
+@admin.command()
+@click.argument("email")
+@click.option("--name", default="tandem admin token", show_default=True, help="The name of the token.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([str(scope) for scope in Scope]),
+    multiple=True,
+    help="What the token may be used for; several are possible. Without it: everything that the person may do.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=DAYS_DEFAULT,
+    show_default=True,
+    help="How long it is valid.",
+)
+async def token(console: Console, email: str, *, name: str, scopes: tuple[str, ...], days: int) -> ExitCode:
+    """Print a new API token for the existing account with this address, without any proof of identity.
+
+    Only its hash is stored, so it cannot be printed again.
+    """
+    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+    expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    client = await service_client()
+    user: View
+    issued: View
+    if client is not None:
+        user = await client.account(email)
+        owner = await client.acting_as(str(user["id"]))
+        body = {"name": name, "scopes": wanted, "expiresAt": expires_at.isoformat()}
+        issued = await owner.ask("POST", "/v1/users/me/tokens", body)
+    else:
+        async with opened(current_settings()) as container:
+            account, made = await container.builder().build(IssueApiToken)(
+                operator(container), email, name, wanted, expires_at=expires_at
+            )
+        user, issued = document(whole_user_view(account)), document(issued_view(made))
+    view = {**{key: issued[key] for key in _TOKEN_KEYS}, "user": _account_view(user)}
+    console.show(view, lambda: console.line(str(issued["token"])))
+    console.note(f"It is valid until {issued['expiresAt']}. Send it as `Authorization: Bearer <token>`.")
     return ExitCode.SUCCESS
 
 
 @admin.command()
 @click.argument("email")
 async def grant(console: Console, email: str) -> ExitCode:
-    """Make the user with this address an administrator of the installation."""
-    settings = current_settings()
-    await require_stores_free(settings, purpose="grant administration")
-    async with opened(settings) as container:
-        user = await container.builder().build(GrantAdministration)(operator(container), email)
-    view = {"id": user.id, "email": user.email, "grants": list(user.grants)}
-    console.show(view, lambda: console.line(f"{user.email} is now an administrator of this installation."))
+    """Make the user with this address an administrator of the installation, from their next sign-in or refresh on."""
+    client = await service_client()
+    user: View
+    if client is not None:
+        user = await client.account(email)
+        if Grant.ADMIN in _grants(user):
+            raise Conflict(IS_ADMINISTRATOR)
+        await client.ask("PUT", f"/v1/users/{user['id']}/roles/{ADMINISTRATOR_ROLE_ID}")
+        user = await client.account(email)
+    else:
+        async with opened(current_settings()) as container:
+            granted = await container.builder().build(GrantAdministration)(operator(container), email)
+        user = document(whole_user_view(granted))
+    view = {key: user[key] for key in ("id", "email", "grants")}
+    console.show(view, lambda: console.line(f"{user['email']} is now an administrator of this installation."))
     return ExitCode.SUCCESS
 
 
@@ -63,14 +124,13 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 
     The service does so every hour.
     """
-    settings = current_settings()
-    service = await service_holding_stores(settings)
+    client = await service_client()
     view: View
-    if service is not None:
+    if client is not None:
         path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
-        view = await ServiceClient(service, settings).ask("POST", path)
+        view = await client.ask("POST", path, timeout_seconds=LONG_SECONDS_MAX)
     else:
-        async with opened(settings) as container:
+        async with opened(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = document(run_view(run))
     console.show(view, lambda: _print_run(console, view))
@@ -80,15 +140,19 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
 @click.command(cls=TandemCommand)
 async def demo(console: Console) -> ExitCode:
     """Add demo data, unless it was added before."""
-    settings = current_settings()
-    if settings.is_production:
-        raise click.UsageError("Demo data cannot be added in production (APP_ENV=production).")
-    await require_stores_free(settings, purpose="add the demo data")
-    async with opened(settings) as container:
-        report = await container.builder().build(SeedDemonstration)(operator(container))
-    outcome = "was added" if report.is_new else "exists already; nothing was added"
-    view = {"email": report.email, "isNew": report.is_new}
-    console.show(view, lambda: console.line(f"The demo data of {report.email} {outcome}."))
+    client = await service_client()
+    view: View
+    if client is not None:
+        view = await client.ask("POST", "/operator/demo", timeout_seconds=LONG_SECONDS_MAX)
+    else:
+        settings = current_settings()
+        if settings.is_production:
+            raise click.UsageError(NO_DEMO_IN_PRODUCTION)
+        async with opened(settings) as container:
+            report = await container.builder().build(SeedDemonstration)(operator(container))
+        view = {"email": report.email, "isNew": report.is_new}
+    outcome = "was added" if view["isNew"] else "exists already; nothing was added"
+    console.show(view, lambda: console.line(f"The demo data of {view['email']} {outcome}."))
     return ExitCode.SUCCESS
 
 
@@ -97,14 +161,8 @@ def _grants(user: Mapping[str, object]) -> list[str]:
     return [str(grant) for grant in grants] if isinstance(grants, list) else []
 
 
-def _view(user: Mapping[str, object], issued: AccessToken) -> dict[str, object]:
-    """The same keys as the response to a sign-in, without a refresh token, and the main fields of the user."""
-    return {
-        "accessToken": issued.access_token,
-        "tokenType": "Bearer",
-        "expiresInSeconds": issued.expires_in_seconds,
-        "user": {name: user[name] for name in ("id", "email", "name", "grants")},
-    }
+def _account_view(user: Mapping[str, object]) -> View:
+    return {name: user[name] for name in ("id", "email", "name", "grants")}
 
 
 def _print_run(console: Console, view: View) -> None:

@@ -6,12 +6,16 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: its subject, whether it passed, a message, and what to do or type if it failed."""
+    """One check: its subject, whether it passed, a message, and what to do and type if it failed.
+
+    `is_unreachable`: nothing can be said or done until the store, or the service, can be used again.
+    """
 
     subject: str
     is_fine: bool
     message: str
     remedy: str | None = None
+    is_unreachable: bool = False
 
     @classmethod
     def passed(cls, subject: str, message: str) -> Self:
@@ -19,6 +23,6 @@ class CheckResult:
         return cls(subject, is_fine=True, message=message)
 
     @classmethod
-    def failed(cls, subject: str, message: str, remedy: str | None) -> Self:
+    def failed(cls, subject: str, message: str, remedy: str, *, is_unreachable: bool = False) -> Self:
         """Something to repair."""
-        return cls(subject, is_fine=False, message=message, remedy=remedy)
+        return cls(subject, is_fine=False, message=message, remedy=remedy, is_unreachable=is_unreachable)

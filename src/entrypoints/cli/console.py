@@ -3,9 +3,13 @@
 Rich is loaded for tables and progress bars only, because a service that starts prints nothing but lines.
 """
 
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 
 import click
 import msgspec
@@ -14,9 +18,30 @@ from entrypoints.cli.exits import Failure
 
 View = Mapping[str, object]
 
+_COMMAND = re.compile(
+    r"\btandem (?=(?:admin|config|demo|doctor|export|import|keys|migrate|move|recover|serve|sync|worker)\b)"
+)
+
 PLAIN_WIDTH = 200
 """The width of tables without a terminal, where lines need not be short."""
 PLAIN_STEPS_MAX = 10
+
+
+@cache
+def program_name() -> str:
+    """What to type to run this program: `tandem` where the shell finds it, otherwise its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("tandem")
+    if program.name != "tandem" or (found is not None and Path(found).resolve() == program.resolve()):
+        return "tandem"
+    with suppress(ValueError):
+        return str(program.absolute().relative_to(Path.cwd()))
+    return str(program.absolute())
+
+
+def typeable(text: str) -> str:
+    """The text with every command of this program written as it can be typed here."""
+    return _COMMAND.sub(lambda _: f"{program_name()} ", text)
 
 
 def document(view: msgspec.Struct) -> View:
@@ -40,7 +65,7 @@ class Console:
 
     def line(self, text: str, *, bold: bool = False) -> None:
         """One line for people."""
-        click.secho(text, bold=bold or None)
+        click.secho(typeable(text), bold=bold or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for people; None is shown as a dash."""
@@ -56,7 +81,7 @@ class Console:
     def note(self, text: str) -> None:
         """A remark on standard error; nothing for scripts."""
         if not self.as_json:
-            click.echo(text, err=True)
+            click.echo(typeable(text), err=True)
 
     def fail(self, failure: Failure) -> None:
         """Prints why the command failed."""
@@ -64,9 +89,9 @@ class Console:
             error = {"code": failure.code, "message": failure.message, "details": list(failure.details)}
             click.echo(msgspec.json.encode({"error": error}))
             return
-        click.secho(failure.message, err=True, fg=None if failure.code == "usage" else "red")
+        click.secho(typeable(failure.message), err=True, fg=None if failure.code == "usage" else "red")
         for detail in failure.details:
-            click.echo(f"  {detail}", err=True)
+            click.echo(f"  {typeable(detail)}", err=True)
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[int, int], None]]:

@@ -1,5 +1,7 @@
 """How every command ends: exit codes, and the one place where errors become messages."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,6 +11,19 @@ import click
 from domain.errors import Conflict, TandemError, Unavailable
 from entrypoints.composition.failures import StoreRefused, UnmigratedStore, UnusableKey
 from entrypoints.composition.variables import InvalidSettings
+
+_ACCESS = "Give this user access to it, or name another place with DATA_DIR."
+_SYSTEM_REMEDIES = {
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.EROFS: _ACCESS,
+    errno.ENOSPC: "Free some space on this disk.",
+    errno.EDQUOT: "Free some space on this disk.",
+    errno.EFBIG: "Free some space on this disk.",
+    errno.ENOTDIR: "A file stands where a directory is needed: move it away, or name another place with DATA_DIR.",
+    errno.EEXIST: "A file stands where a directory is needed: move it away, or name another place with DATA_DIR.",
+    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+}
 
 
 class ExitCode(IntEnum):
@@ -59,6 +74,13 @@ def failure_of(error: Exception) -> Failure:
         violations = [violation.message for violation in error.violations]
         return Failure(_exit_code(error), error.code, error.message, violations)
     return Failure(ExitCode.UNREACHABLE, "store_refused", str(error))
+
+
+def failure_of_system(error: OSError) -> Failure:
+    """The failure that an error of the operating system stands for: a file or a directory that cannot be used."""
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    remedy = _SYSTEM_REMEDIES.get(error.errno or 0, "Put that right, and type the command again.")
+    return Failure(ExitCode.UNREACHABLE, "system", f"{place}{error.strerror or error}. {remedy}")
 
 
 def _usage_hint(error: click.ClickException) -> list[str]:

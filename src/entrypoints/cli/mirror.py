@@ -66,7 +66,7 @@ async def retry(
     """Mirror one record now, or queue all failures again."""
     if everything == (collection is not None) or (collection is None) != (id is None):
         raise click.UsageError("Give COLLECTION and ID of one record, or --all.")
-    async with mirror_client(url) as client:
+    async with mirror_client(url, changes=True) as client:
         if collection is not None and id is not None:
             record: Mapping[str, Any] = await client.retry(collection, id)
             console.show(record, lambda: _print_retried(console, record))

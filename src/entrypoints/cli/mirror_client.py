@@ -12,8 +12,16 @@ from urllib.parse import quote
 from application.actor import Actor
 from application.operations import OperateSync
 from entrypoints.cli.console import View, document
-from entrypoints.cli.running_service import RunningService, ServiceClient, service_holding_stores
-from entrypoints.cli.session import current_settings, opened, operator
+from entrypoints.cli.running_service import ServiceClient
+from entrypoints.cli.session import (
+    READ_SECONDS_MAX,
+    client_at,
+    current_settings,
+    inspected,
+    opened,
+    operator,
+    service_client,
+)
 from entrypoints.http import sync
 
 
@@ -36,14 +44,17 @@ class MirrorClient(Protocol):
 
 
 @asynccontextmanager
-async def mirror_client(url: str | None) -> AsyncIterator[MirrorClient]:
-    """A client of the service at this address, of the running service that holds the stores, or of this process."""
-    settings = current_settings()
-    service = RunningService(url) if url else await service_holding_stores(settings)
-    if service is not None:
-        yield RemoteMirrorClient(ServiceClient(service, settings))
+async def mirror_client(url: str | None, *, changes: bool = False) -> AsyncIterator[MirrorClient]:
+    """A client of the service at this address, of the running service, or of this process.
+
+    Unless the command `changes` something, the stores are opened only to be read, and nothing is waited for.
+    """
+    client = client_at(url) if url else await service_client(timeout_seconds=READ_SECONDS_MAX)
+    if client is not None:
+        yield RemoteMirrorClient(client)
         return
-    async with opened(settings) as container:
+    opening = opened if changes else inspected
+    async with opening(current_settings()) as container:
         yield LocalMirrorClient(container.builder().build(OperateSync), operator(container))
 
 

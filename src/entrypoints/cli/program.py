@@ -1,25 +1,32 @@
 """The program `tandem`: its commands, one event loop, and one place where every run ends."""
 
 import asyncio
+import os
+import sys
 import traceback
 from collections.abc import Coroutine
+from contextlib import suppress
 from importlib.util import find_spec
 
 import click
 
-from entrypoints.cli.console import Console
-from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, failure_of
+from entrypoints.cli.console import Console, program_name
+from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, failure_of, failure_of_system
 from entrypoints.cli.tree import ProgramGroup
 
 INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""What a shell reports for a program that SIGPIPE ended, such as the first one of `tandem sync status | head -1`."""
 INTERNAL_ERROR = 70
 """For a bug in Tandem, whose traceback is printed."""
 COMMANDS = {
     "admin": "entrypoints.cli.administration:admin",
     "config": "entrypoints.cli.configuration:config",
     "demo": "entrypoints.cli.administration:demo",
+    "export": "entrypoints.cli.exports:export_tasks",
     "doctor": "entrypoints.cli.doctor:doctor",
     "import": "entrypoints.cli.imports:import_issues",
+    "keys": "entrypoints.cli.keys:keys",
     "migrate": "entrypoints.cli.schema:migrate",
     "serve": "entrypoints.cli.serve:serve",
     "sync": "entrypoints.cli.mirror:sync",
@@ -59,10 +66,18 @@ def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     console = Console(as_json="--json" in arguments)
     try:
-        result = tandem.main(arguments, prog_name="tandem", standalone_mode=False)
-        return int(_run_in_loop(result) if asyncio.iscoroutine(result) else result or ExitCode.SUCCESS)
+        result = tandem.main(arguments, prog_name=program_name(), standalone_mode=False)
+        code = int(_run_in_loop(result) if asyncio.iscoroutine(result) else result or ExitCode.SUCCESS)
+        sys.stdout.flush()
     except EXPECTED_ERRORS as error:
         failure = failure_of(error)
+        console.fail(failure)
+        return failure.exit_code
+    except BrokenPipeError:
+        _close_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        failure = failure_of_system(error)
         console.fail(failure)
         return failure.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -70,6 +85,13 @@ def run(arguments: list[str]) -> int:
     except Exception:  # noqa: BLE001 - a bug must not end like a difference, whose exit code is also Python's for errors
         traceback.print_exc()
         return INTERNAL_ERROR
+    return code
+
+
+def _close_output() -> None:
+    """Nobody reads what is still to be printed, and the interpreter would complain about it at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_in_loop(command: Coroutine[object, object, object]) -> ExitCode:

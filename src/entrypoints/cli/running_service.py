@@ -1,14 +1,17 @@
 """The service that runs on the same DATA_DIR: its address, and a client for commands.
 
-MontyDB and the embedded PostgreSQL serve one process at a time. While the service runs, commands therefore send
-requests to it instead of opening the stores.
+While the service runs, commands send requests to it instead of opening the stores: MontyDB and the embedded PostgreSQL
+serve one process at a time, and only the service knows its breaker and its recent errors. They sign in with a token
+that the service renews in a file that only its owner can read, so they need neither its settings nor its keys.
 """
 
 import asyncio
+import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -17,8 +20,6 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from loguru import logger
 
-from application.actor import SYSTEM_ID
-from application.ports.tokens import Identity, TokenIssuer
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -30,14 +31,15 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from domain.permissions import Grant
 from domain.user import normal_email
-from entrypoints.composition.container import build_container
-from entrypoints.composition.settings import EMBEDDED, Settings
+from entrypoints.composition.installation import OWNER_ONLY, write_privately
 
 SERVICE_FILE = "service.json"
-MONTY, POSTGRES = "monty", "postgres"
+SERVICE_LOCK = "service.lock"
+LOCK_ATTEMPTS_MAX, LOCK_PAUSE_SECONDS = 10, 0.05
 TIMEOUT_SECONDS = 10.0
+LONG_SECONDS_MAX = 60.0
+"""For imports and the like; the service itself ends a request after 30 s."""
 PROBE_TIMEOUT_SECONDS = 1.0
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 
@@ -54,68 +56,96 @@ _ERRORS: dict[int, type[TandemError]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """The address of a service and its process; None if only the address is known."""
+    """The address of a service, its process, and a token with which commands of its owner sign in.
+
+    Process and token are None if only the address is known.
+    """
 
     url: str
     pid: int | None = None
+    token: str | None = None
 
 
 @contextmanager
-def announced(data_dir: Path, url: str) -> Iterator[None]:
-    """Keeps a file with the address of this process in the data directory while the block runs.
+def announced(data_dir: Path) -> Iterator[Callable[[RunningService], None]]:
+    """Lets commands find this service: yields a function that writes its address and token for the owner alone.
 
-    Only commands need the file, so a directory that cannot be written is logged and the service goes on.
+    The lock says that the service runs, and ends with the process, however that ends. Only commands need the files, so
+    a directory that cannot be written is logged and the service goes on.
     """
     path = data_dir / SERVICE_FILE
-    service = RunningService(url, os.getpid())
+    lock: int | None = None
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{SERVICE_FILE}.{service.pid}")
-        draft.write_bytes(msgspec.json.encode(service))
-        draft.replace(path)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _locked(data_dir / SERVICE_LOCK)
     except OSError as error:
         logger.warning(
             "DATA_DIR cannot be written ({}), so commands will not find this service. Give this user access to it.",
             error.strerror,
         )
+
+    def announce(service: RunningService) -> None:
+        if lock is not None:
+            write_privately(path, msgspec.json.encode(service))
+
     try:
-        yield
+        yield announce
     finally:
-        if _read(path) == service:
+        if lock is not None:
             path.unlink(missing_ok=True)
+            os.close(lock)
 
 
-async def find_running(data_dir: Path) -> RunningService | None:
-    """The service that the file in this directory names, if it still answers.
-
-    A killed process leaves its file behind, and any program may use its port since. Only a live process is contacted.
-    """
-    service = _read(data_dir / SERVICE_FILE)
-    if service is None or service.pid is None or not _is_alive(service.pid):
-        return None
-    with suppress(OSError, HTTPException):
-        status, _ = await asyncio.to_thread(
-            _exchange, service.url, "GET", "/livez", headers={}, timeout_seconds=PROBE_TIMEOUT_SECONDS
-        )
-        return service if status == 200 else None
+def _locked(path: Path) -> int | None:
+    """The lock; None if another service on the same directory has it, and so is the one that commands find."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+    for _ in range(LOCK_ATTEMPTS_MAX):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_SECONDS)  # a command may be looking
+        else:
+            return lock
+    os.close(lock)
     return None
 
 
-async def service_holding_stores(settings: Settings) -> RunningService | None:
-    """The running service if a store of these settings is embedded, and so serves that process alone."""
-    stores = settings.stores
-    is_embedded = MONTY in stores.named or (POSTGRES in stores.named and stores.postgres_url == EMBEDDED)
-    return await find_running(stores.data_dir) if is_embedded else None
+async def find_running(data_dir: Path) -> RunningService | None:
+    """The service that runs on this directory. Changes nothing. Raises ServiceHangs if it does not answer.
 
-
-def _is_alive(pid: int) -> bool:
+    A killed process leaves its file behind and no lock.
+    """
+    service = _read(data_dir / SERVICE_FILE)
+    if service is None or service.pid is None or not _is_locked(data_dir / SERVICE_LOCK):
+        return None
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        await asyncio.to_thread(
+            _exchange, service.url, "GET", "/livez", headers={}, timeout_seconds=PROBE_TIMEOUT_SECONDS
+        )
+    except (OSError, HTTPException) as error:
+        raise ServiceHangs(
+            f"The service (process {service.pid}) runs and does not answer at {service.url}. Read its log. If it is"
+            f" stopped, type: kill -CONT {service.pid}; to end it, type: kill {service.pid}"
+        ) from error
+    return service
+
+
+class ServiceHangs(StoreUnavailable):
+    """The service runs and does not answer."""
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return False
-    except PermissionError:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _read(path: Path) -> RunningService | None:
@@ -126,13 +156,20 @@ def _read(path: Path) -> RunningService | None:
 
 
 class ServiceClient:
-    """Sends requests to a service as an administrator, with a token from the keys that both processes share."""
+    """Sends requests to a service as an administrator, each within `timeout_seconds`."""
 
-    def __init__(self, service: RunningService, settings: Settings) -> None:
+    def __init__(
+        self, service: RunningService, *, token: str, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self.service = service
-        self._token = (
-            token_issuer(settings).issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)}))).access_token
-        )
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+
+    async def acting_as(self, user_id: str) -> "ServiceClient":
+        """A client of the same service that acts as this user."""
+        issued = await self.ask("POST", "/operator/access-token", {"userId": user_id})
+        token = str(issued["accessToken"])
+        return ServiceClient(self.service, token=token, timeout_seconds=self._timeout_seconds)
 
     async def account(self, email: str) -> dict[str, object]:
         """The account with exactly this address. Raises NotFound without one."""
@@ -143,31 +180,71 @@ class ServiceClient:
                 return user
         raise NotFound(f"There is no account with the address {address}.")
 
-    async def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content: bytes | None = None,
+        kind: str = "application/json",
+        timeout_seconds: float | None = None,
+    ) -> dict[str, object]:
         """The JSON answer. Raises the domain error of an error response, and StoreUnavailable without a response."""
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        content = None if body is None else json.dumps(body).encode()
+        if body is not None:
+            content = json.dumps(body).encode()
+        return decoded(
+            await self.fetch(method, path, content=content, kind=kind, timeout_seconds=timeout_seconds)
+        )
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        kind: str = "application/json",
+        timeout_seconds: float | None = None,
+    ) -> bytes:
+        """The bytes of the answer. Raises as `ask` does."""
+        headers = {"Authorization": f"Bearer {self._token}"}
         if content is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = kind
         try:
             status, answer = await asyncio.to_thread(
-                _exchange, self.service.url, method, path, headers=headers, content=content
+                _exchange,
+                self.service.url,
+                method,
+                path,
+                headers=headers,
+                content=content,
+                timeout_seconds=timeout_seconds or self._timeout_seconds,
             )
         except (OSError, HTTPException) as error:
             message = f"The service at {self.service.url} does not answer. Start it, or correct the address."
             raise StoreUnavailable(message) from error
-        view = _decoded(answer)
         if status >= 400:
             detail = str(
-                view.get("detail") or f"The service responded with status {status}. Its log has the cause."
+                decoded(answer).get("detail")
+                or f"The service responded with status {status}. Its log has the cause."
             )
             raise _ERRORS.get(status, Unavailable)(detail)
-        return view
+        return answer
 
-
-def token_issuer(settings: Settings) -> TokenIssuer:
-    """Issues tokens that every process with the same keys accepts."""
-    return build_container(settings).tokens()
+    async def health(self) -> dict[str, object]:
+        """The components, also while the service is down. Raises StoreUnavailable without a response."""
+        try:
+            _, answer = await asyncio.to_thread(
+                _exchange,
+                self.service.url,
+                "GET",
+                "/v1/health",
+                headers={},
+                timeout_seconds=self._timeout_seconds,
+            )
+        except (OSError, HTTPException) as error:
+            raise StoreUnavailable(f"The service at {self.service.url} does not answer.") from error
+        return decoded(answer)
 
 
 def _exchange(
@@ -191,7 +268,8 @@ def _exchange(
         connection.close()
 
 
-def _decoded(answer: bytes) -> dict[str, object]:
+def decoded(answer: bytes) -> dict[str, object]:
+    """The JSON object of an answer; an empty one if it is anything else."""
     try:
         view = json.loads(answer or b"{}")
     except ValueError:

@@ -3,13 +3,27 @@
 from collections.abc import Sequence
 
 import click
+import msgspec
+from loguru import logger
 
 from application.ports.schema import OldRecords, SchemaState
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.session import STORE_WAIT_SECONDS_MAX, current_settings, opened, schema_of
+from entrypoints.cli.running_service import ServiceClient
+from entrypoints.cli.session import (
+    READ_SECONDS_MAX,
+    STORE_WAIT_SECONDS_MAX,
+    current_settings,
+    opened,
+    schema_of,
+    service_client,
+)
 from entrypoints.cli.tree import TandemGroup
+from entrypoints.composition.container import build_container
+from entrypoints.composition.failures import NothingStored
+from entrypoints.composition.schema import expected_of
 from entrypoints.composition.start import add_roles
+from entrypoints.http.operator import SchemaView
 
 
 @click.group(cls=TandemGroup)
@@ -23,6 +37,12 @@ async def up(console: Console) -> ExitCode:
 
     It may run beside the service: old records are rewritten in small batches and keep their versions.
     """
+    client = await service_client()
+    if client is not None:
+        reported = await _reported_by(client)
+        if not reported.unreadable and all(state.is_current for state in reported.stores):
+            # The service holds the stores, and has nothing left to upgrade.
+            return _shown(console, reported.stores, reported.records)
     settings = current_settings()
     async with schema_of(settings) as schema:
         states = await schema.upgrade()
@@ -50,8 +70,40 @@ async def status(console: Console) -> ExitCode:
     Old records are readable, but some lists and searches miss them until `migrate up` has rewritten them. In large
     collections only the first part is counted, which the output says.
     """
-    async with schema_of(current_settings()) as schema:
-        return _shown(console, await schema.states(), await schema.waiting())
+    client = await service_client(timeout_seconds=READ_SECONDS_MAX)
+    if client is not None:
+        reported = await _reported_by(client)
+        code = _shown(console, reported.stores, reported.records)
+        return _with_unreadable(console, code, [*reported.unreadable.values()])
+    logger.remove()  # the command itself says what it found
+    stack = build_container(current_settings()).stack()
+    try:
+        problems = await stack.inspect()
+        unknown = [problem for problem in problems.values() if not isinstance(problem, NothingStored)]
+        if stack.source.name in problems and unknown:
+            raise unknown[0]
+        schema = stack.schema_without(problems)
+        missing = [
+            SchemaState(store=name, revision=None, expected=expected_of(name))
+            for name, problem in problems.items()
+            if isinstance(problem, NothingStored)
+        ]
+        code = _shown(console, [*await schema.states(), *missing], await schema.waiting())
+        return _with_unreadable(console, code, list(map(str, unknown)))
+    finally:
+        await stack.close()
+
+
+def _with_unreadable(console: Console, code: ExitCode, reasons: Sequence[str]) -> ExitCode:
+    """Says why stores could not be read, and the code for that."""
+    for reason in reasons:
+        console.note(reason)
+    return ExitCode.UNREACHABLE if reasons else code
+
+
+async def _reported_by(client: ServiceClient) -> SchemaView:
+    """What the running service says of its stores."""
+    return msgspec.json.decode(await client.fetch("GET", "/operator/schema"), type=SchemaView)
 
 
 def _shown(

@@ -8,22 +8,25 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import click
 import uvicorn
 from loguru import logger
 
+from application.actor import SYSTEM_ID
 from application.demonstration import SeedDemonstration
+from application.ports.tokens import Identity
 from domain.errors import Unavailable
+from domain.permissions import Grant
 from entrypoints.cli.collector import collect_as_usual
 from entrypoints.cli.configuration import location_of
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import announced
+from entrypoints.cli.running_service import RunningService, announced
 from entrypoints.cli.session import current_settings, operator
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.installation import remember
 from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
 from entrypoints.composition.start import start
@@ -33,6 +36,8 @@ from entrypoints.worker.main import run_jobs
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
 RETENTION_DRAIN_SECONDS_MAX = 2.0
+TOKEN_RENEWAL_SECONDS = 300.0
+"""A third of the time that the token of commands is valid."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not listened on
 
@@ -45,13 +50,19 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, no
     type=click.IntRange(0, 65_535),
     help="The port, instead of PORT; 0 chooses a free one.",
 )
-async def serve(console: Console, *, demo: bool, host: str | None, port: int | None) -> ExitCode:
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="Take writes although the target cannot be reached and the source is older than when it was last used here.",
+)
+async def serve(console: Console, *, demo: bool, alone: bool, host: str | None, port: int | None) -> ExitCode:
     """Run the service.
 
     It listens at once. While the source does not answer, it logs that, tries again, and responds with status 503.
     On SIGTERM or Ctrl-C it finishes running requests and stops.
     """
     settings = _with_address(current_settings(), host, port)
+    settings = replace(settings, stores=replace(settings.stores, is_alone=alone))
     if demo and settings.is_production:
         raise click.UsageError(
             "Demo data cannot be added in production (APP_ENV=production). Leave out --demo."
@@ -108,22 +119,27 @@ class _Service:
             # First, so that an embedded PostgreSQL starts while this process loads the web framework.
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
             retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
+            watching = asyncio.create_task(stack.until_files_are_gone(), name="watching the files")
             try:
-                create_app = await asyncio.to_thread(_load_framework)
-                server = _Server(_configuration(self.container, create_app), is_serving)
+                create_configuration = await asyncio.to_thread(_load_framework)
+                server = _Server(create_configuration(self.container), is_serving)
                 _stop_on_signals(server)
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if opening.done() and opening.exception() is not None:
                     server.should_exit = True
+                await asyncio.wait({watching, serving}, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
                 await serving
             finally:
+                watching.cancel()
                 opening.cancel()
                 stopping.set()
-                await asyncio.wait({opening, retention})
+                await asyncio.wait({opening, retention, watching})
                 await stack.close()
-        if not opening.cancelled():
-            opening.result()
+        for task in (opening, watching):
+            if not task.cancelled():
+                task.result()
         if server.lifespan.should_exit:
             raise RuntimeError("The web framework did not start; the log says why.")
 
@@ -134,9 +150,35 @@ class _Service:
         settings = self.container.settings()
         demo_email = await self._seed() if self.with_demo else None
         await is_serving.wait()
-        announcement.enter_context(announced(settings.stores.data_dir, self.url))
+        self._remember(settings)
+        announce = announcement.enter_context(announced(settings.stores.data_dir))
+        self._announce(announce)
+        renewal = asyncio.create_task(self._keep_announced(announce), name="renewing the token of commands")
+        announcement.callback(renewal.cancel)
         collect_as_usual()
         self._print_ready(settings, demo_email)
+
+    async def _keep_announced(self, announce: Callable[[RunningService], None]) -> None:
+        """Until it is cancelled, when the service ends."""
+        while True:
+            await asyncio.sleep(TOKEN_RENEWAL_SECONDS)
+            self._announce(announce)
+
+    def _announce(self, announce: Callable[[RunningService], None]) -> None:
+        """Writes where commands find this service, with a token that expires soon after the service has ended."""
+        issued = self.container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
+        try:
+            announce(RunningService(self.url, os.getpid(), issued.access_token))
+        except OSError as error:
+            logger.warning(
+                "DATA_DIR cannot be written ({}), so commands may not find this service.", error.strerror
+            )
+
+    def _remember(self, settings: Settings) -> None:
+        try:
+            remember(settings)
+        except OSError as error:
+            logger.warning("DATA_DIR cannot be written ({}), so commands need all settings.", error.strerror)
 
     async def _remove_expired(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
         """Runs the retention job while the stores are open, until the service stops."""
@@ -184,24 +226,26 @@ def _with_address(settings: Settings, host: str | None, port: int | None) -> Set
     return replace(settings, http=asked)
 
 
-def _load_framework() -> Callable[..., Any]:
-    from entrypoints.http.app import create_app  # noqa: PLC0415 - in a thread, while the stores are opened
+def _load_framework() -> Callable[[Container], uvicorn.Config]:
+    # In a thread, while the stores are opened.
+    from entrypoints.http.app import create_app, create_connections  # noqa: PLC0415
 
-    return create_app
+    def create_configuration(container: Container) -> uvicorn.Config:
+        stack = container.stack()
+        return uvicorn.Config(
+            create_app(container, is_started=lambda: stack.is_open),
+            http=create_connections(container),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Only TRUSTED_PROXIES decides whose word about clients counts.
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
+        )
 
-
-def _configuration(container: Container, create_app: Callable[..., Any]) -> uvicorn.Config:
-    stack = container.stack()
-    return uvicorn.Config(
-        create_app(container, is_started=lambda: stack.is_open),
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
-    )
+    return create_configuration
 
 
 def _stop_on_signals(server: _Server) -> None:

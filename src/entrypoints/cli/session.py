@@ -8,22 +8,62 @@ from pathlib import Path
 
 from loguru import logger
 
-from application.actor import Actor, system_actor
+from application.actor import SYSTEM_ID, Actor, system_actor
 from application.ports.schema import Schema
+from application.ports.tokens import Identity
 from domain.errors import StoreUnavailable
-from entrypoints.cli.running_service import service_holding_stores
+from domain.permissions import Grant
+from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, ServiceClient, find_running
 from entrypoints.composition.container import Container, build_container
-from entrypoints.composition.settings import Settings, read_settings
+from entrypoints.composition.installation import is_remembered, recalled
+from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
+from entrypoints.composition.variables import InvalidSettings
 from entrypoints.composition.waiting import until_available
 
 ENV_FILE = Path(".env")
+READ_SECONDS_MAX = 3.0
+"""How long a command that only reads may take to reach the service or the stores."""
 STORE_WAIT_SECONDS_MAX = 15.0
 """How long a command waits for a store. The service waits for ever."""
 
 
 def current_settings() -> Settings:
-    """The settings of this process. Raises InvalidSettings with every violation."""
-    return read_settings(os.environ, env_file=ENV_FILE)
+    """The settings of this process, and for what they do not say those of the service that used the data directory.
+
+    Raises InvalidSettings with every violation.
+    """
+    return read_settings(os.environ, env_file=ENV_FILE, recall=recalled)
+
+
+def current_data_dir() -> Path:
+    """The data directory. Raises InvalidSettings if .env cannot be read."""
+    return data_dir_of(read_variables(os.environ, env_file=ENV_FILE))
+
+
+async def running_service() -> RunningService | None:
+    """The service on the data directory, unless the settings name other stores. Raises ServiceHangs."""
+    service = await find_running(current_data_dir())
+    if service is None:
+        return None
+    try:
+        return service if is_remembered(current_settings()) else None
+    except InvalidSettings:
+        return service  # it has settings, such as keys, that this shell lacks
+
+
+async def service_client(*, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient | None:
+    """A client of the running service; None if there is none. Raises ServiceHangs."""
+    service = await running_service()
+    if service is None or service.token is None:
+        return None
+    return ServiceClient(service, token=service.token, timeout_seconds=timeout_seconds)
+
+
+def client_at(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient:
+    """A client of the service at an address, with the keys of these settings, which that service must share."""
+    issuer = build_container(current_settings()).tokens()
+    issued = issuer.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
+    return ServiceClient(RunningService(url), token=issued.access_token, timeout_seconds=timeout_seconds)
 
 
 @asynccontextmanager
@@ -42,12 +82,31 @@ async def opened(
 
 
 @asynccontextmanager
+async def inspected(settings: Settings) -> AsyncIterator[Container]:
+    """The application with its stores open only to be read: nothing is created, migrated or claimed.
+
+    Raises StoreUnavailable and StoreRefused within READ_SECONDS_MAX.
+    """
+    logger.remove()  # the command itself says what it found
+    container = build_container(settings)
+    stack = container.stack()
+    try:
+        problems = await stack.inspect()
+        if (problem := problems.get(stack.source.name)) is not None:
+            raise problem
+        await stack.require_current_source()
+        yield container
+    finally:
+        await stack.close()
+
+
+@asynccontextmanager
 async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
     """The schema of every store in use. The stores are opened at whatever schema they have; nothing is migrated.
 
     Raises StoreUnavailable after a bounded time, StoreRefused at once.
     """
-    await require_stores_free(settings, purpose="migrate")
+    await require_stores_free(purpose="migrate")
     _only_warnings()
     stack = build_container(settings).stack()
     async with AsyncExitStack() as opened_stores:
@@ -57,14 +116,20 @@ async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
         yield stack.schema()
 
 
-async def require_stores_free(settings: Settings, *, purpose: str) -> None:
-    """Raises StoreUnavailable, whose message says what to do, while the running service holds the stores."""
-    service = await service_holding_stores(settings)
-    if service is not None:
+async def require_stores_free(*, purpose: str) -> None:
+    """Raises StoreUnavailable, whose message says what to do, while the running service holds embedded stores."""
+    service = await running_service()
+    if service is not None and has_embedded_store(current_settings()):
         raise StoreUnavailable(
             f"Tandem runs at {service.url} (process {service.pid}), and embedded stores serve one process at a time. "
-            f"Stop it to {purpose}, then start it again."
+            f"To stop it, type: kill {service.pid}. Then {purpose}, and start it again: tandem serve"
         )
+
+
+def has_embedded_store(settings: Settings) -> bool:
+    """Whether a store of these settings serves one process alone."""
+    stores = settings.stores
+    return "monty" in stores.named or ("postgres" in stores.named and stores.postgres_url == EMBEDDED)
 
 
 def operator(container: Container) -> Actor:

@@ -4,7 +4,6 @@ import click
 
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import MONTY
 from entrypoints.cli.session import current_settings
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.logs import start_logging
@@ -18,7 +17,7 @@ async def worker(console: Console) -> ExitCode:
     The service runs the same jobs. A worker adds capacity on another machine or process.
     """
     settings = current_settings()
-    if settings.stores.named == (MONTY,):
+    if settings.stores.named == ("monty",):
         raise click.UsageError(
             "MontyDB serves one process at a time, and the service runs these jobs itself. Start: tandem serve"
         )

@@ -4,6 +4,7 @@ from functools import partial
 
 from dependency_injector import containers, providers
 
+from adapters.auth.api_token_texts import RandomApiTokens
 from adapters.auth.invite_codes import InviteCodes
 from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import load_key_pair
@@ -62,6 +63,7 @@ class Container(containers.DeclarativeContainer):
     synchronisation = stack.provided.synchronisation
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
+    schema_report = providers.Callable(lambda stack: stack.schema_report, stack)
     begin = providers.Singleton(partial, StoredUnitOfWork, store, identifiers)
     numbers = providers.Singleton(StoredDisplayNumbers, store)
     runs = providers.Singleton(StoredRetentionRuns, store)
@@ -74,6 +76,7 @@ class Container(containers.DeclarativeContainer):
     )
     tokens = providers.Singleton(JwtTokens, keys, clock=clock)
     refresh_tokens = providers.Singleton(OpaqueRefreshTokens, tokens.provided.derived_secret.call("refresh"))
+    texts = providers.Singleton(RandomApiTokens)
     invitations = providers.Singleton(InviteCodes, tokens.provided.derived_secret.call("invite-codes"))
     provider = providers.Singleton(
         _identity_provider,

@@ -1,15 +1,20 @@
 """One frozen settings tree, read from the environment and `.env`; every violation is reported at once, by variable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from entrypoints.composition.variables import InvalidSettings, Variables
+from entrypoints.composition.misspellings import misspelt
+from entrypoints.composition.names import SETTINGS
+from entrypoints.composition.secret_settings import read_keys, reject_development_passwords
+from entrypoints.composition.variables import InvalidSettings, Network, SettingViolation, Variables
 
 EMBEDDED = "embedded"
+DATA_DIR = ".tandem"
+RATE_MAX = 1_000_000
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
@@ -44,6 +49,14 @@ class StoreSettings:
     postgres_url: str | None
     auto_migrate: bool
     slow_query_ms: int
+    is_alone: bool = False
+    """The operator vouches that the source is the newest copy, although its target cannot be reached."""
+
+    @property
+    def lasting_directory(self) -> Path | None:
+        """The data directory; None where the source is in memory, so that each start is a first one."""
+        is_in_memory = self.source == StoreKind.MONTY and self.monty_directory is None
+        return None if is_in_memory else self.data_dir
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -70,6 +83,7 @@ class HttpSettings:
     sign_in_rate_limit: RateLimit | None
     public_url: str | None
     ui_url: str | None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def address(self) -> str:
@@ -117,13 +131,43 @@ class Settings:
         return self.stores.target is not None and self.dual_write.mode is MirrorMode.STRICT
 
 
-def read_settings(environment: Mapping[str, str], *, env_file: Path | None = None) -> Settings:
-    """The settings; the environment takes precedence over the file. Raises InvalidSettings with every violation."""
-    variables = Variables({**_from_file(env_file), **environment})
+Recall = Callable[[Path, Mapping[str, str]], Mapping[str, str]]
+"""What a data directory remembers, next to the variables that are given."""
+
+
+def read_settings(
+    environment: Mapping[str, str], *, env_file: Path | None = None, recall: Recall | None = None
+) -> Settings:
+    """The settings: the environment takes precedence over the file, and the file over what the directory remembers.
+
+    Raises InvalidSettings with every violation.
+    """
+    variables = Variables(read_variables(environment, env_file=env_file, recall=recall), SETTINGS)
     settings = _settings(variables)
-    if variables.violations:
-        raise InvalidSettings(variables.violations)
+    violations = [
+        *variables.violations,
+        *misspelt(SETTINGS, file=_from_file(env_file), environment=environment),
+    ]
+    if violations:
+        raise InvalidSettings(violations)
     return settings
+
+
+def read_variables(
+    environment: Mapping[str, str], *, env_file: Path | None = None, recall: Recall | None = None
+) -> dict[str, str]:
+    """The variables behind the settings, in the same order of precedence. Raises InvalidSettings for the file."""
+    given = {**_from_file(env_file), **environment}
+    if recall is None:
+        return given
+    remembered = recall(data_dir_of(given), {name: value for name, value in given.items() if value.strip()})
+    # An empty variable counts as unset.
+    return {**given, **{name: value for name, value in remembered.items() if not given.get(name, "").strip()}}
+
+
+def data_dir_of(variables: Mapping[str, str]) -> Path:
+    """The data directory that the variables name."""
+    return Path(variables.get("DATA_DIR", "").strip() or DATA_DIR)
 
 
 def _from_file(file: Path | None) -> dict[str, str]:
@@ -131,17 +175,23 @@ def _from_file(file: Path | None) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
 
-    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    except UnicodeDecodeError as error:
+        violation = SettingViolation(str(file), f"is not UTF-8 text (byte {error.start}). Save it as UTF-8")
+        raise InvalidSettings([violation]) from error
+    except OSError as error:
+        violation = SettingViolation(
+            str(file), f"cannot be read ({error.strerror}). Give this user access to it"
+        )
+        raise InvalidSettings([violation]) from error
 
 
 def _settings(variables: Variables) -> Settings:
     environment = Environment(variables.choice("APP_ENV", tuple(Environment), default="development"))
     is_production = environment is Environment.PRODUCTION
-    private_key = variables.text("PRIVATE_KEY")
-    public_key = variables.text("PUBLIC_KEY")
-    if is_production and (private_key is None or public_key is None):
-        variables.violation("PRIVATE_KEY, PUBLIC_KEY", "must be an RS256 key pair (PEM) in production")
     stores = _stores(variables, is_production=is_production)
+    private_key, public_key = read_keys(variables, stores.data_dir, is_production=is_production)
     return Settings(
         environment=environment,
         stores=stores,
@@ -165,9 +215,15 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
     mongodb_uri = _mongodb_uri(variables)
     source, target = _topology(variables, kind, mongodb_uri)
-    data_dir = Path(variables.text("DATA_DIR") or ".tandem")
+    data_dir = data_dir_of(variables.values)
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
+    if is_production and storage == "memory":
+        variables.violation(
+            "MONTY_STORAGE", "cannot be memory in production: all data would end with the process"
+        )
     postgres_url = _postgres_url(variables)
+    if is_production:
+        reject_development_passwords(variables)
     if "mongo" in (source, target) and mongodb_uri is None:
         variables.violation(
             "MONGODB_URI",
@@ -264,6 +320,7 @@ def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
         ),
         public_url=variables.web_address("PUBLIC_URL"),
         ui_url=variables.web_address("UI_URL"),
+        trusted_proxies=variables.networks("TRUSTED_PROXIES"),
     )
 
 
@@ -273,8 +330,11 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
         return None
     count, _, period = text.partition("/")
     seconds = {"second": 1, "minute": 60, "hour": 3_600}.get(period)
-    if seconds is None or not count.isdecimal() or not 1 <= int(count) <= 1_000_000:
-        variables.violation(variable, "must be `off`, or a rate per second, minute or hour: `600/minute`")
+    is_count = count.isascii() and count.isdecimal() and len(count) <= len(str(RATE_MAX))
+    if seconds is None or not is_count or not 1 <= int(count) <= RATE_MAX:
+        variables.violation(
+            variable, f"must be `off`, or 1 to {RATE_MAX} per second, minute or hour: `600/minute`"
+        )
         return None
     return RateLimit(int(count), seconds)
 

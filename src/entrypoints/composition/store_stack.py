@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,23 +13,37 @@ from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
+from adapters.observability.recent_errors import WatchedStore
+from adapters.ownership.control import Ownership
+from adapters.ownership.last_seen import LastSeen
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.source_side import SourceSettings, SourceSide
+from adapters.ownership.stamps import AppliedStamps
+from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
-from adapters.records.record_store import RecordStore
+from adapters.records.inspectable import inspect
+from adapters.records.lanes import LanedStore
+from adapters.records.on_disk import OnDisk
+from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
+from application.ports.schema import SchemaReport
 from domain.errors import StoreUnavailable
-from entrypoints.composition.schema import StoreSchema, bring_up, require_current
+from entrypoints.composition.health import StackHealth
+from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
-from entrypoints.composition.topology import GuardedTarget, enter_as_source
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
+FILES_INTERVAL_SECONDS = 1.0
 EMBEDDED_START_MS_MAX = 60_000
+INSPECT_SECONDS_MAX = 2.0
 
 
 class StoreStack:
@@ -41,18 +55,30 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._dual_write = settings.dual_write
-        if settings.stores.postgres_url == EMBEDDED:
-            # The server may have to be created first, which takes longer than connecting to one that runs.
-            self._dual_write = replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
+        self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
-        self.source = build_store(settings.stores.source, settings.stores)
-        self.raw_stores: list[RecordStore] = [self.source]
-        self.store: RecordStore = self.source
+        raw_source = build_store(settings.stores.source, settings.stores)
+        self.raw_stores: list[RecordStore] = [raw_source]
+        self._stamps = AppliedStamps()
+        self.ownership = SourceSide(
+            raw_source,
+            SourceSettings(
+                target=settings.stores.target,
+                last_seen=LastSeen(settings.stores.lasting_directory),
+                is_alone=settings.stores.is_alone,
+            ),
+        )
+        self._raw_target: LanedStore | None = None
+        self._target_side: TargetSide | None = None
+        self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
+        self.is_preparing = False
+        """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
+        self._watched = WatchedStore(self.source)
+        self.store: RecordStore = self._watched
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
-            self.source, mirror, settings=self._dual_write, clock=clock
+            self._watched, mirror, settings=self._dual_write, clock=clock
         )
         self._target = None if mirror is None else mirror.target
         self._cache = build_cache(settings.cache_url)
@@ -68,11 +94,19 @@ class StoreStack:
         settings = self._dual_write
         raw_target = build_store(target_name, self._settings.stores)
         self.raw_stores.append(raw_target)
-        guarded = GuardedTarget(raw_target, source=self.source, migrates=self._auto_migrate)
-        target = MirrorTarget(guarded, settings=settings)
+        self._raw_target = raw_target
+        self._target_side = TargetSide(raw_target, self.ownership)
+        owned = OwnedTarget(
+            raw_target,
+            self._target_side,
+            self._stamps,
+            bring_up=_bring_up_target if self._auto_migrate else None,
+            require_current=require_current,
+        )
+        target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        relay = Relay(self.source, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
+        mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies, self._commit)
 
@@ -89,10 +123,41 @@ class StoreStack:
         await until_available(self._open_once, store_name=self.source.name, within_seconds=within_seconds)
         self.is_open = True
 
+    async def inspect(self) -> Mapping[str, StoreUnavailable | StoreRefused]:
+        """Opens the stores only to be read: creates, migrates, starts and claims nothing, and waits for nothing.
+
+        Returns why stores cannot be read, by name. Such a target opens the breaker, whose reason is the same.
+        """
+        outcomes = await asyncio.gather(*map(_inspected, self.raw_stores))
+        problems = {
+            store.name: problem
+            for store, problem in zip(self.raw_stores, outcomes, strict=True)
+            if problem is not None
+        }
+        if self._target is not None and self._target.name in problems:
+            self._target.breaker.trip(str(problems[self._target.name]))
+        return problems
+
+    async def require_current_source(self) -> None:
+        """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
+        await require_current(self.source)
+
+    async def cache_trouble(self) -> str | None:
+        """Asks the cache now: why it cannot be used; None if it answers, or if there is none."""
+        return None if self._cache is None else await self._cache.check()
+
     def start_relay(self) -> None:
         """Delivers pending entries in this process, until `close`."""
         if self.relay is not None and self._relaying is None:
             self._relaying = asyncio.create_task(self.relay.run(), name="relay")
+
+    async def until_files_are_gone(self) -> None:
+        """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
+        on_disk = [store for store in self.raw_stores if isinstance(store, OnDisk)]
+        while True:
+            for store in on_disk:
+                store.require_files()
+            await asyncio.sleep(FILES_INTERVAL_SECONDS)
 
     async def close(self) -> None:
         """Finishes running work, the relay first and the stores last. Harmless when closed already."""
@@ -105,15 +170,19 @@ class StoreStack:
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
-        parts = {"db": await self._health(self.source)}
-        if self._target is not None:
-            parts["target"] = await self._health(self._target)
-        if self._cached is not None:
-            # A bypassed cache only costs time, so it is reported and changes no status.
-            in_use = self._cached.statistics.in_use
-            detail = None if in_use else "bypassed; reads go to the store"
-            parts["cache"] = ComponentHealth(up=in_use, detail=detail)
-        return parts
+        health = StackHealth(
+            source=self._watched,
+            target=self._target,
+            cached=self._cached,
+            synchronisation=self.synchronisation,
+            is_preparing=self.is_preparing,
+            refusal=self._refusal(),
+        )
+        return await health.components()
+
+    def _refusal(self) -> str | None:
+        refusal = self.ownership.refusal
+        return None if refusal is None else str(refusal)
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, as Prometheus text."""
@@ -145,30 +214,81 @@ class StoreStack:
         """The schema of the stores in use; they must be open."""
         return StoreSchema(self.raw_stores)
 
+    def schema_without(self, unreadable: Collection[str]) -> StoreSchema:
+        """The schema of the stores that are open, without those that cannot be read."""
+        return StoreSchema([store for store in self.raw_stores if store.name not in unreadable])
+
+    async def schema_report(self) -> SchemaReport:
+        """The schema of the stores that answer; changes nothing."""
+        unreadable: dict[str, str] = {}
+        for store in self.raw_stores:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                    await store.ping()
+            except StoreUnavailable as error:
+                unreadable[store.name] = error.message
+            except TimeoutError:
+                unreadable[store.name] = f"{store.name} does not answer."
+        schema = self.schema_without(unreadable)
+        return SchemaReport(
+            states=await schema.states(), waiting=await schema.waiting(), unreadable=unreadable
+        )
+
     async def _open_once(self) -> None:
-        await self.source.open()
+        raw_source = self.ownership.store
+        await raw_source.open()
         if self._auto_migrate:
-            await bring_up(self.source)
+            await bring_up(raw_source)
         else:
-            await require_current(self.source)
-        topology = await enter_as_source(self.source, target=self._settings.stores.target)
+            await require_current(raw_source)
+        ownership = await self.ownership.enter(self._look_at_target)
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
-        # The target is compared with the source's topology, so it follows.
+        # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
+        await self.ownership.settle()
         if self._cache is not None:
             namespace = CacheNamespace(
                 store=self.source.name,
                 database=self._settings.stores.database,
-                identity=topology.identity,
-                epoch=topology.epoch,
+                identity=ownership.installation,
+                epoch=ownership.epoch,
             )
             self._cache.use_namespace(namespace)
 
-    async def _health(self, store: RecordStore | MirrorTarget) -> ComponentHealth:
+    async def _look_at_target(self) -> Ownership | None:
+        """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
+        if self._raw_target is None or self._target_side is None:
+            return None
         try:
-            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                await store.ping()
-        except (StoreUnavailable, TimeoutError):
-            return ComponentHealth(up=False, detail=f"{store.name} does not answer")
-        return ComponentHealth(up=True)
+            async with asyncio.timeout(self._dual_write.connect_timeout_ms / 1000):
+                await self._raw_target.open()
+                return await self._target_side.ownership()
+        except (StoreUnavailable, StoreRefused, TimeoutError):
+            return None
+
+
+def _patient(settings: Settings) -> DualWriteSettings:
+    """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
+    if settings.stores.postgres_url != EMBEDDED:
+        return settings.dual_write
+    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
+
+
+async def _inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | None:
+    """Why the store cannot be read; None once it is open."""
+    opening = asyncio.ensure_future(inspect(store))
+    done, _ = await asyncio.wait({opening}, timeout=INSPECT_SECONDS_MAX)
+    if not done:
+        opening.cancel()
+        return StoreUnavailable(f"{store.name} does not answer within {INSPECT_SECONDS_MAX:.0f} s.")
+    try:
+        opening.result()
+    except (StoreUnavailable, StoreRefused) as error:
+        return error
+    return None
+
+
+async def _bring_up_target(store: RecordStore) -> None:
+    await bring_up(store)
+    await rewrite_once(store)

@@ -3,10 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 # The characters that RFC 3986 allows, none of which can end a header line.
 _ADDRESS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2000}")
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+NETWORKS_MAX = 64
+
+Network = IPv4Network | IPv6Network
 
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})
@@ -33,9 +39,13 @@ class InvalidSettings(Exception):
 
 @dataclass(slots=True)
 class Variables:
-    """Reads one variable at a time. An empty one counts as unset, an invalid one is recorded."""
+    """Reads one variable at a time. An empty one counts as unset, an invalid one is recorded.
+
+    `known` has the names of all settings; reading another one raises KeyError, so that no setting is left out there.
+    """
 
     values: Mapping[str, str]
+    known: frozenset[str]
     violations: list[SettingViolation] = field(default_factory=list)
 
     def violation(self, variable: str, message: str) -> None:
@@ -44,6 +54,8 @@ class Variables:
 
     def text(self, variable: str) -> str | None:
         """The trimmed text; None if unset."""
+        if variable not in self.known:
+            raise KeyError(variable)
         return self.values.get(variable, "").strip() or None
 
     def web_address(self, variable: str) -> str | None:
@@ -80,7 +92,7 @@ class Variables:
         text = self.text(variable)
         if text is None:
             return default
-        number = int(text) if text.removeprefix("-").isdecimal() else None
+        number = int(text) if _WHOLE_NUMBER.fullmatch(text) else None
         if number is None or not least <= number <= most:
             self.violation(variable, f"must be a whole number from {least} to {most}")
             return default
@@ -99,6 +111,32 @@ class Variables:
             self.violation(variable, f"must be a number from {least:g} to {most:g}")
             return default
         return number
+
+    def networks(self, variable: str) -> tuple[Network, ...]:
+        """Addresses and networks, separated by commas; none if unset."""
+        texts = [part.strip() for part in (self.text(variable) or "").split(",") if part.strip()]
+        found = [_network(text) for text in texts[:NETWORKS_MAX]]
+        wrong = [text for text, network in zip(texts, found, strict=False) if network is None]
+        if wrong:
+            self.violation(
+                variable,
+                f"must have addresses or networks such as 10.0.0.0/8, separated by commas, not {wrong[0][:100]!r}",
+            )
+        if len(texts) > NETWORKS_MAX:
+            self.violation(variable, f"must have at most {NETWORKS_MAX} addresses and networks")
+        networks = tuple(network for network in found if network is not None)
+        if any(network.prefixlen == 0 for network in networks):
+            self.violation(
+                variable, "must not contain all addresses: every client could then claim any address"
+            )
+        return networks
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _is_web_address(text: str) -> bool:

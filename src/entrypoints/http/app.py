@@ -8,16 +8,21 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from loguru import logger
 
+from application.accounts.callers import Callers
 from application.history.audit import FindAnswer
 from entrypoints.composition.container import Container
 from entrypoints.http.admin import ADMIN
+from entrypoints.http.api_tokens import API_TOKENS
 from entrypoints.http.files import FILES, FileSlots
 from entrypoints.http.health import HEALTH
 from entrypoints.http.history import AUDIT, AuditViews
 from entrypoints.http.labels import LABELS
+from entrypoints.http.operator import OPERATOR
 from entrypoints.http.projects.controller import PROJECTS
 from entrypoints.http.projects.timelines import TIMELINES
+from entrypoints.http.protocol.admission import Connections
 from entrypoints.http.protocol.answers import answer_error
+from entrypoints.http.protocol.connection import BoundedConnection, within
 from entrypoints.http.protocol.cursors import Cursors, Pages
 from entrypoints.http.protocol.endpoint import Conventions, routes_of
 from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
@@ -27,6 +32,7 @@ from entrypoints.http.protocol.writes import Writes
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.cookies import SessionCookies
 from entrypoints.http.security.csrf import CrossSiteGuard
+from entrypoints.http.security.proxies import TrustedProxies
 from entrypoints.http.security.rate_limit import RateLimiter
 from entrypoints.http.sessions import SESSIONS
 from entrypoints.http.site import SITE, Assets
@@ -55,11 +61,13 @@ RESOURCES: tuple[Resource, ...] = (
     ROLES,
     USERS,
     SESSIONS,
+    API_TOKENS,
     FILES,
     AUDIT,
     SYNC,
     ADMIN,
     HEALTH,
+    OPERATOR,
     SITE,
 )
 
@@ -94,9 +102,16 @@ def create_app(
         limits=Limits(
             per_caller=RateLimiter.of(settings.http.rate_limit),
             sign_in=RateLimiter.of(settings.http.sign_in_rate_limit),
+            proxies=TrustedProxies(networks) if (networks := settings.http.trusted_proxies) else None,
         ),
     )
     return app
+
+
+def create_connections(container: Container) -> type[BoundedConnection]:
+    """The kind of connections of the server in front of the application: bounded, except by address for proxies."""
+    proxies = TrustedProxies(container.settings().http.trusted_proxies)
+    return within(Connections(is_exempt=proxies.trusts))
 
 
 def _routes(
@@ -132,7 +147,13 @@ def _authentication(container: Container) -> Authentication:
     is_https = settings.is_production or settings.http.address.startswith("https://")
     pages = (settings.http.address, settings.http.ui_address)
     guard = CrossSiteGuard(tokens.derived_secret("csrf"), addresses=pages)
-    return Authentication(tokens, SessionCookies(always_secure=is_https), guard)
+    return Authentication(
+        tokens,
+        container.builder().build(Callers),
+        cookies=SessionCookies(always_secure=is_https),
+        guard=guard,
+        wrong_tokens=RateLimiter.of(settings.http.sign_in_rate_limit),
+    )
 
 
 def _flushing(access_lines: AccessLines) -> Lifespan:

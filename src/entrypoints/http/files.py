@@ -41,6 +41,13 @@ class ImportQuery(Query, rename="camel"):
     format: Format
     project: ReceivingProject | None = None
     dry_run: bool = False
+    strict: Annotated[
+        bool,
+        Meta(
+            description="Reject the whole file if one issue does not fit. Otherwise it is skipped, and named in the "
+            "report with the reason."
+        ),
+    ] = False
 
 
 class ExportQuery(Query, rename="camel"):
@@ -115,6 +122,7 @@ class ImportController(Controller, path="/v1/imports"):
                 format=query.format,
                 project_name=query.project or query.format.capitalize(),
                 is_dry_run=query.dry_run,
+                is_strict=query.strict,
             )
             return report_view(await self.import_issues(actor, import_request))
 

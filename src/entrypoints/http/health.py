@@ -22,10 +22,11 @@ UP, DOWN = "UP", "DOWN"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 SYNC_SECONDS_MAX = 2.0
 STORE = "db"
+OPENING = "The stores are being opened."
 
 
 class ComponentView(Struct, omit_defaults=True):
-    """The status of one component."""
+    """The status of one component: UP, DEGRADED (it works for part of the records) or DOWN, and why."""
 
     status: str
     detail: str | None = None
@@ -38,17 +39,20 @@ class HealthView(Struct):
     components: dict[str, ComponentView]
 
 
-class StatusView(Struct):
-    """UP or DOWN."""
+class StatusView(Struct, omit_defaults=True):
+    """UP or DOWN, and why it is down."""
 
     status: str
+    detail: str | None = None
 
 
 class RequestMetrics(Protocol):
     """Request counters that can be rendered."""
 
-    def render(self, sync: SyncMetrics | None = None) -> str:
-        """All counters, and the state of the mirror if it is given, as Prometheus text."""
+    def render(
+        self, sync: SyncMetrics | None = None, components: Mapping[str, ComponentHealth] | None = None
+    ) -> str:
+        """All counters, and the state of the mirror and of each component if given, as Prometheus text."""
         ...
 
 
@@ -82,8 +86,8 @@ def _answer(view: Struct, *, is_up: bool) -> Answer:
     return Answer(encoded(view), status=200 if is_up else 503, headers=NO_STORE)
 
 
-def _status_answer(*, is_up: bool) -> Answer:
-    return _answer(StatusView(UP if is_up else DOWN), is_up=is_up)
+def _status_answer(*, is_up: bool, detail: str | None = None) -> Answer:
+    return _answer(StatusView(UP if is_up else DOWN, None if is_up else detail), is_up=is_up)
 
 
 class HealthController(Controller):
@@ -103,9 +107,7 @@ class HealthController(Controller):
     )
     async def health(self) -> Answer:
         components = await self.health_probe.components()
-        views = {
-            name: ComponentView(UP if part.up else DOWN, part.detail) for name, part in components.items()
-        }
+        views = {name: ComponentView(part.status, part.detail) for name, part in components.items()}
         is_up = _is_up(components)
         return _answer(HealthView(UP if is_up else DOWN, views), is_up=is_up)
 
@@ -129,7 +131,12 @@ class HealthController(Controller):
         free_query=True,
     )
     async def ready(self) -> Answer:
-        return _status_answer(is_up=self.is_started() and _is_up(await self.health_probe.components()))
+        components = await self.health_probe.components()
+        is_started, store = self.is_started(), components.get(STORE)
+        detail = None if store is None else store.detail
+        return _status_answer(
+            is_up=is_started and _is_up(components), detail=detail or (None if is_started else OPENING)
+        )
 
     @operation(
         "GET",
@@ -140,7 +147,7 @@ class HealthController(Controller):
         free_query=True,
     )
     async def started(self) -> Answer:
-        return _status_answer(is_up=self.is_started())
+        return _status_answer(is_up=self.is_started(), detail=OPENING)
 
     @operation(
         "GET",
@@ -151,7 +158,10 @@ class HealthController(Controller):
         media_type="text/plain",
     )
     async def metrics(self, request: Request) -> Answer:
-        text = self.request_metrics.render(await self.mirror.metrics(request.request_id))
+        sync, components = await asyncio.gather(
+            self.mirror.metrics(request.request_id), self.health_probe.components()
+        )
+        text = self.request_metrics.render(sync, components)
         return Answer(text.encode(), headers=NO_STORE, media_type=PROMETHEUS)
 
 

@@ -13,7 +13,6 @@ from application.accounts.sessions import EndSession, RefreshSession, SignInByEm
 from application.actor import Actor, system_actor
 from application.ports.sign_in import IdentityProvider, SignInFailed, SignInFailure
 from application.ports.tokens import TokenPair
-from domain import user
 from domain.errors import NotFound, TandemError, Unauthenticated
 from domain.user import User, normal_email
 from entrypoints.composition.settings import Settings
@@ -25,7 +24,7 @@ from entrypoints.http.protocol.schemas import Id, InstantText
 from entrypoints.http.security.authentication import Authentication, PresentedTokens
 from entrypoints.http.security.cookies import TICKET
 from entrypoints.http.security.rate_limit import RateLimiter
-from entrypoints.http.users import UserName, UserView, whole_user_view
+from entrypoints.http.users import Email, UserName, UserView, whole_user_view
 
 BEARER = "Bearer"
 BODY_BYTES_MAX = 16 * 1024
@@ -37,15 +36,6 @@ NOT_SET_UP = (
     "Sign-in with Google is not configured: set GOOGLE_OAUTH_CLIENT_ID and GOOGLE_OAUTH_CLIENT_SECRET."
 )
 
-Email = Annotated[
-    str,
-    Meta(
-        min_length=3,
-        max_length=user.EMAIL_LENGTH_MAX,
-        examples=["ada@example.org"],
-        extra_json_schema={"format": "email"},
-    ),
-]
 RefreshTokenText = Annotated[str, Meta(max_length=200)]
 
 
@@ -80,6 +70,14 @@ class RefreshedView(Struct, rename="camel"):
     user: UserView
     access_token: str | UnsetType = UNSET
     refresh_token: str | UnsetType = UNSET
+
+
+class SignInMethodsView(Struct):
+    """The methods that a sign-in page may offer. `token`: API tokens, as every installation accepts them."""
+
+    google: bool
+    dev: bool
+    token: bool
 
 
 class SessionEntryView(Struct, rename="camel"):
@@ -128,8 +126,40 @@ class SessionController(Controller, path="/v1/auth"):
 
     @operation(
         "POST",
+        "/dev/session",
+        summary="Sign in a browser with an e-mail address alone; only in development and test, 404 otherwise",
+        status=204,
+        body_bytes_max=BODY_BYTES_MAX,
+        public=True,
+        only_if=lambda controller: not controller.settings.is_production,
+        also=(403, 404, 409),
+    )
+    async def dev_session(self, request: Request, body: DevTokenBody) -> Answer:
+        self.authentication.guard.require_no_foreign_page(request.scope)
+        if self.sign_in_limiter is not None:
+            self.sign_in_limiter.require(f"e-mail {normal_email(body.email)}")
+        _, tokens = await self.sign_in(_unknown_actor(request), body.email, body.name)
+        cookies = self.authentication.session_cookies(request.scope, tokens)
+        return Answer(status=204, headers=(*NO_STORE, *cookies))
+
+    @operation(
+        "GET",
+        "/methods",
+        summary="Say which sign-in methods this installation offers",
+        view=SignInMethodsView,
+        public=True,
+        stored=False,
+    )
+    async def methods(self) -> SignInMethodsView:
+        return SignInMethodsView(
+            google=self.settings.google is not None, dev=not self.settings.is_production, token=True
+        )
+
+    @operation(
+        "POST",
         "/refresh",
-        summary="Exchange the current refresh token (body or cookie) for new tokens; an older one ends the session",
+        summary="Exchange a current refresh token (body or cookie) for new tokens. A token replaced within the last ten"
+        " seconds yields another successor; an older one ends the session",
         view=RefreshedView,
         body_bytes_max=BODY_BYTES_MAX,
         public=True,

@@ -1,19 +1,23 @@
 """HTML pages: the front page, the API documentation, and an explanation of each problem."""
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from application.demonstration import DEMO_EMAIL, HasDemonstration
+from application.ports.health import ComponentHealth, HealthProbe
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import NotFound, TandemError
 from entrypoints.composition.settings import Settings
-from entrypoints.http.health import MirrorReader
-from entrypoints.http.protocol.answers import Answer, encoded
+from entrypoints.http.health import UP, MirrorReader
+from entrypoints.http.protocol.answers import NO_STORE, Answer, encoded
 from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.preconditions import seen_tag
 from entrypoints.http.protocol.problems import KINDS, outcome_of
 from entrypoints.http.protocol.request import RawHeaders, Request, header
 from entrypoints.http.protocol.resource import Resource
@@ -21,6 +25,10 @@ from entrypoints.http.sync import metrics_view
 
 ASSETS = Path(__file__).parent / "assets"
 HTML = b"text/html; charset=utf-8"
+EXAMPLE_EMAIL = "ada@example.org"
+DEMO_SECONDS_MAX = 1.0
+
+_COMPONENTS = {"db": "Source", "target": "Target", "mirror": "Delivery", "cache": "Cache"}
 
 _MEDIA_TYPES = {
     "style.css": b"text/css; charset=utf-8",
@@ -65,10 +73,11 @@ class Assets:
 
 
 def _kept_answer(request: Request, content: bytes, *, media_type: bytes) -> Answer:
-    tag = b'"' + hashlib.sha256(content).hexdigest()[:16].encode() + b'"'
-    headers = ((b"etag", tag), *_KEPT)
-    if header(request.scope, b"if-none-match") == tag:
-        return Answer(status=304, headers=headers)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    seen = seen_tag(request.scope, digest)
+    if seen is not None:
+        return Answer(status=304, headers=((b"etag", seen), *_KEPT))
+    headers = ((b"etag", f'"{digest}"'.encode()), *_KEPT)
     return Answer(content, headers=headers, media_type=media_type)
 
 
@@ -84,19 +93,32 @@ class SiteController(Controller):
 
     settings: Settings
     mirror: MirrorReader
+    health_probe: HealthProbe
+    has_demonstration: HasDemonstration
     assets: Assets
 
     @_page("/")
     async def home(self, request: Request) -> Answer:
-        sync = await self.mirror.metrics(request.request_id)
+        sync, components, email = await asyncio.gather(
+            self.mirror.metrics(request.request_id), self.health_probe.components(), self._first_email()
+        )
         page = self.assets.page(
             "home",
+            components="\n".join(_component_rows(components)),
             stores=_stores(self.settings, sync),
             mirror=_mirror(self.settings, sync),
             rows="\n".join(_sync_rows(sync)),
-            steps=_steps(request, self.settings),
+            steps=_steps(request, self.settings, email=email),
         )
-        return _html(page)
+        return Answer(page, headers=((b"content-security-policy", _PLAIN_PAGE), *NO_STORE), media_type=HTML)
+
+    async def _first_email(self) -> str:
+        """Whose data a visitor can look at: the demo user's, if there is demo data."""
+        try:
+            async with asyncio.timeout(DEMO_SECONDS_MAX):
+                return DEMO_EMAIL if await self.has_demonstration() else EXAMPLE_EMAIL
+        except (TandemError, TimeoutError):
+            return EXAMPLE_EMAIL  # the page shows that the store does not answer
 
     @_page("/docs")
     async def docs(self) -> Answer:
@@ -169,9 +191,16 @@ def _mirror(settings: Settings, sync: SyncMetrics | None) -> str:
         return "none"
     if sync is None:
         return '<span class="bad">currently unknown</span>'
-    state = "paused" if sync.paused else "reachable" if sync.target_reachable else "unreachable"
-    css = "good" if sync.target_reachable and not sync.paused else "bad"
-    return f'mode <code>{escape(sync.mode)}</code>, target <span class="{css}">{state}</span>'
+    paused = ', <span class="bad">paused</span>' if sync.paused else ""
+    return f"mode <code>{escape(sync.mode)}</code>{paused}"
+
+
+def _component_rows(components: Mapping[str, ComponentHealth]) -> Iterator[str]:
+    """What /v1/health says, in words."""
+    for name, part in components.items():
+        css = "good" if part.status == UP else "bad"
+        detail = "" if part.detail is None else f": {escape(part.detail)}"
+        yield f'<dt>{_COMPONENTS.get(name, escape(name))}</dt><dd><span class="{css}">{part.status}</span>{detail}</dd>'
 
 
 def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
@@ -183,18 +212,18 @@ def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
     yield f"<dt>Not yet mirrored</dt><dd>{waiting}</dd>"
 
 
-def _steps(request: Request, settings: Settings) -> str:
+def _steps(request: Request, settings: Settings, *, email: str) -> str:
     host = escape((header(request.scope, b"host") or b"127.0.0.1").decode("latin-1"))
     scheme = escape(str(request.scope.get("scheme", "http")))
     address = f"{scheme}://{host}"
     if settings.is_production:
         return "<p>Sign in, then send <code>Authorization: Bearer &lt;access token&gt;</code> with every request.</p>"
-    sign_in = (
-        f"curl -s -X POST {address}/v1/auth/dev/token -H 'Content-Type: application/json' \\\n"
-        '  -d \'{"email": "ada@example.org"}\''
+    steps = (
+        f"TOKEN=$(curl -s -X POST {address}/v1/auth/dev/token -H 'Content-Type: application/json' \\\n"
+        f'  -d \'{{"email": "{escape(email)}"}}\' | sed \'s/.*"accessToken":"\\([^"]*\\)".*/\\1/\')\n'
+        f'curl -s {address}/v1/tasks -H "Authorization: Bearer $TOKEN"'
     )
-    use = f'curl -s {address}/v1/projects -H "Authorization: Bearer $TOKEN"'
     return (
-        f"<p>Get a token; the first user becomes the administrator:</p><pre><code>{sign_in}</code></pre>"
-        f"<p>Store its <code>accessToken</code> in <code>TOKEN</code> and use it:</p><pre><code>{use}</code></pre>"
+        "<p>Get a token and use it; in an empty installation the first user becomes the administrator:</p>"
+        f"<pre><code>{steps}</code></pre>"
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from application.accounts.users import EditUser, GetUser, SearchUsers, UserDetails
+from application.accounts.users import CreateAccount, EditUser, GetUser, SearchUsers, UserDetails
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from domain import user
@@ -24,15 +24,44 @@ from entrypoints.http.protocol.schemas import (
     word_violations,
 )
 
+Email = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=user.EMAIL_LENGTH_MAX,
+        examples=["ada@example.org"],
+        extra_json_schema={"format": "email"},
+    ),
+]
 UserName = Annotated[
     str, Meta(min_length=1, max_length=user.NAME_LENGTH_MAX, description=NAMING, examples=["Ada"])
 ]
+
+
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=user.TIMEZONE_LENGTH_MAX,
+        description="An IANA time zone. It decides which day it is for the user. Null resets it to UTC.",
+        examples=["Europe/Berlin"],
+    ),
+]
+
+
+class UserBody(Body, rename="camel"):
+    """A new account. Without a name, it is the part of the address before the @."""
+
+    email: Email
+    name: UserName | UnsetType = UNSET
+    is_administrator: bool = False
 
 
 class UserPatch(Body, rename="camel"):
     """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
+    timezone: TimeZone | UnsetType | None = UNSET
 
 
 class UserView(EntityView, rename="camel"):
@@ -41,6 +70,7 @@ class UserView(EntityView, rename="camel"):
     email: str | None
     name: str
     grants: tuple[str, ...] | None
+    timezone: str
 
 
 class UserQuery(ListQuery, rename="camel"):
@@ -81,6 +111,20 @@ class UserController(Controller, path="/v1/users", collection="users"):
     get: GetUser
     search_users: SearchUsers
     edit_user: EditUser
+    create_account: CreateAccount
+
+    @operation(
+        "POST",
+        summary="Create an account, for administrators of installations without an identity provider",
+        status=201,
+        view=UserView,
+        repeatable=True,
+        stored=False,
+        also=(403, 409),
+    )
+    async def create(self, actor: Actor, body: UserBody) -> UserDetails:
+        name = None if isinstance(body.name, UnsetType) else body.name
+        return await self.create_account(actor, body.email, name, is_administrator=body.is_administrator)
 
     @operation(
         "GET",

@@ -1,5 +1,6 @@
 """The examples of the documentation, run as they stand."""
 
+import html
 import json
 import re
 import subprocess
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.crash.tandem_process import TandemProcess
@@ -69,6 +71,13 @@ def test_two_people_work_in_a_team_as_the_guide_says(service: TandemProcess) -> 
     assert task["title"] == "Dig the pond"
     assert (task["assigneeType"], task["inWatchlist"]) == ("TEAM", True)
     assert task["executorId"] is not None
+
+
+def test_the_first_steps_of_the_home_page_show_the_demo_data(service: TandemProcess) -> None:
+    page = httpx.get(service.wait_ready()["url"], trust_env=False).text
+    script = html.unescape(re.findall(r"<pre><code>(.*?)</code></pre>", page, re.DOTALL)[0])
+    (tasks,) = documents_of(service, script)
+    assert "Dig the basin" in {task["title"] for task in tasks["items"]}
 
 
 def _documents(text: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +13,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from entrypoints.cli.running_service import SERVICE_FILE
+from entrypoints.cli.running_service import SERVICE_FILE, SERVICE_LOCK
+from entrypoints.composition.installation import INSTALLATION_FILE
 from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, VARIABLES, Tandem
 
 SECONDS_MAX = 60.0
@@ -138,25 +141,110 @@ def test_the_doctor_asks_the_service_and_names_what_is_down(service: Process, be
     checks = {check["subject"]: check for check in ended.view["checks"]}
     assert ended.code == 1
     assert service.url in checks["service"]["message"]
-    assert not checks["postgres"]["isFine"]
+    assert not checks["target"]["isFine"]
+    assert "nothing listens at its address" in checks["target"]["message"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("import", "--format", "beads", "issues.jsonl"),
-        ("admin", "grant", "demo@example.com"),
-        ("demo",),
-        ("migrate", "up"),
-    ],
-    ids=" ".join,
-)
-def test_what_needs_the_files_says_to_stop_the_service(
-    service: Process, beside: Tandem, beads_file: Path, words: tuple[str, ...]
+@pytest.fixture
+def without_settings(service: Process, tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> Tandem:
+    """Commands in another terminal, which know the data directory and nothing else."""
+    for name in ("APP_ENV", "STORE"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATA_DIR", str(service.directory / "data"))
+    return tandem
+
+
+def test_commands_need_no_setting_beside_the_service(
+    without_settings: Tandem, beads_file: Path, tmp_path: Path
 ) -> None:
-    ended = beside(*words)
-    assert ended.code == 3
-    assert f"Tandem runs at {service.url} (process {service.process.pid})" in ended.err
+    command = without_settings
+    imported = command("import", "--format", "beads", str(beads_file), "--project", "Bees", "--json")
+    assert (imported.code, imported.view["counts"]["created"]) == (0, 1)
+    owned = command(
+        "import", "--format", "beads", str(beads_file), "--owner", "demo@example.com", "--dry-run"
+    )
+    assert (owned.code, "Dry run" in owned.out) == (0, True)
+    exported = command("export", "--format", "beads", str(tmp_path / "out.jsonl"), "--json")
+    assert (exported.code, exported.view["tasks"]) == (
+        0,
+        len((tmp_path / "out.jsonl").read_text().splitlines()),
+    )
+    assert command("admin", "token", "demo@example.com").out.startswith("tnd_")
+    assert command("admin", "grant", "demo@example.com").code == 1
+    assert command("admin", "grant", "nobody@example.com").code == 2
+    assert command("admin", "purge", "--dry-run").code == 0
+    assert command("demo", "--json").view == {"email": "demo@example.com", "isNew": False}
+    assert command("sync", "status", "--json").view["target"] == "postgres"
+    assert command("migrate", "status", "--json").view["stores"][0]["isCurrent"]
+
+
+def test_the_files_of_the_service_are_for_its_owner_alone(service: Process) -> None:
+    data = service.directory / "data"
+    for name in (SERVICE_FILE, SERVICE_LOCK, INSTALLATION_FILE):
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+    assert "nobody" in (data / INSTALLATION_FILE).read_text()
+
+
+def test_only_commands_on_the_machine_may_use_what_is_for_them(service: Process, beside: Tandem) -> None:
+    token = beside("admin", "token", "demo@example.com").out.strip()
+    body = {"userId": "f" * 24}
+    for headers, status in (({}, 401), ({"Authorization": f"Bearer {token}"}, 403)):
+        answer = httpx.post(
+            f"{service.url}/operator/access-token", json=body, headers=headers, trust_env=False
+        )
+        assert answer.status_code == status
+
+
+def test_commands_need_no_setting_after_the_service_has_stopped(
+    start: Start, tandem: Tandem, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start("serve", "--demo", "--port", "0", "--json", **MIRRORED)
+    assert process.url
+    assert process.end() == 0
+    for name in ("APP_ENV", "STORE"):
+        monkeypatch.delenv(name)
+    before = contents_of(data_dir)
+    status = tandem("sync", "status", "--json")
+    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert "nothing listens" in status.view["breaker"]["reason"]
+    doctor = tandem("doctor", "--json")
+    assert doctor.code == 1
+    assert {check["subject"] for check in doctor.view["checks"] if not check["isFine"]} >= {
+        "postgres",
+        "mirror",
+    }
+    assert all(check["isFine"] or "ype: tandem" in check["remedy"] for check in doctor.view["checks"])
+    assert tandem("config", "check", "--json").view["stores"] == "dual"
+    assert contents_of(data_dir) == before
+    assert tandem("admin", "token", "demo@example.com").code == 0
+
+
+def contents_of(directory: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below a directory with its time of change and its bytes."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_service_that_is_frozen_is_named_within_five_seconds(
+    start: Start, tandem: Tandem, data_dir: Path
+) -> None:
+    process = start("serve", "--port", "0", "--json")
+    assert process.url
+    process.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        ended = tandem("doctor", "--json")
+        status = tandem("sync", "status")
+        assert time.monotonic() - began < 5
+    finally:
+        process.process.send_signal(signal.SIGCONT)
+    (check,) = ended.view["checks"]
+    assert (ended.code, status.code, check["subject"]) == (3, 3, "service")
+    assert f"kill -CONT {process.process.pid}" in check["message"]
+    assert len(status.err.splitlines()) == 1
 
 
 def test_a_second_service_on_the_same_directory_is_refused(service: Process, beside: Tandem) -> None:
@@ -164,7 +252,7 @@ def test_a_second_service_on_the_same_directory_is_refused(service: Process, bes
     noted = json.loads((service.directory / "data" / SERVICE_FILE).read_text())
     assert ended.code == 3
     assert f"in use by process {service.process.pid}" in ended.err
-    assert noted == {"url": service.url, "pid": service.process.pid}
+    assert (noted["url"], noted["pid"]) == (service.url, service.process.pid)
 
 
 def test_a_worker_beside_a_service_on_montydb_is_not_needed(service: Process, beside: Tandem) -> None:
@@ -192,7 +280,7 @@ def test_the_note_of_a_service_that_was_killed_is_not_believed(
     data_dir.mkdir()
     (data_dir / SERVICE_FILE).write_text(json.dumps({"url": service.url, "pid": dead.pid}))
     status = tandem("sync", "status", "--json")
-    assert (status.code, status.view["target"]) == (0, None)
+    assert (status.code, "no MontyDB store" in status.view["error"]["message"]) == (3, True)
 
 
 def test_a_port_that_is_taken_is_wrong_use(tandem: Tandem) -> None:
@@ -232,3 +320,12 @@ def test_an_import_killed_half_way_ends_like_one_that_was_not(
     assert counts["created"] > 0
     assert counts["created"] + counts["unchanged"] == count
     assert once_more.view["counts"]["unchanged"] == count
+
+
+def test_a_service_whose_data_directory_is_removed_stops_and_says_why(start: Start) -> None:
+    service = start("serve", "--port", "0", "--json")
+    assert service.url
+    shutil.rmtree(service.directory / "data")
+    assert service.process.wait(SECONDS_MAX) == 3
+    assert "was deleted, replaced or emptied while in use" in service.err
+    assert "Traceback" not in service.err

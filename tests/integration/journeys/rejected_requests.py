@@ -126,7 +126,7 @@ REJECTED_REQUESTS: Final = (
         "POST",
         "/v1/projects",
         409,
-        at=["/ownerId", "/name"],
+        at=["/name"],
         given={"body": {"name": "Garden"}},
     ),
     RejectedRequest(

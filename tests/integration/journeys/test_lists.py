@@ -10,7 +10,7 @@ import pytest_asyncio
 from entrypoints.http.labels import LabelQuery
 from entrypoints.http.projects.schemas import ProjectQuery
 from entrypoints.http.protocol.schemas import TrashQuery
-from entrypoints.http.tasks.schemas import TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
 from tests.integration.journeys.service import JourneyService, Person
 from tests.unit.entrypoints.http.service import Json, pointers
 
@@ -32,7 +32,8 @@ async def project_id(service: JourneyService, anna: Person) -> str:
             "title": f"Task {number}",
             "projectId": project["id"],
             "priority": sorted(RANKS)[number % 3],
-            "dueAt": DUE[number % len(DUE)],
+            "dueAt": DUE[number % len(DUE)] if number % 7 else None,
+            "dueOn": None if number % 7 else ("2026-02-28", "2026-03-01")[number % 2],
             "status": ("TODO", "DONE")[number % 2],
         }
         await service.view(anna, "POST", "/v1/tasks", body)
@@ -52,18 +53,19 @@ def _sorted_by(item: Json, field: str) -> Any:
     """What a field is sorted by, which for some is not what it shows."""
     if field == "priority":
         return RANKS[item[field]]
+    if field == "dueAt" and item["dueOn"] is not None:
+        return f"{item['dueOn']}T23:59:59.999Z"
     return int(item[field].removeprefix("#")) if field == "displayId" else item[field]
 
 
 def in_order(items: Sequence[Json], order: str) -> list[Json]:
-    """The items as the contract orders them: nulls first, text by code point, ties by id; a minus turns it all."""
-    field = order.removeprefix("-")
-
-    def key(item: Json) -> tuple[bool, Any, str]:
-        value = _sorted_by(item, field)
-        return value is not None, value if value is not None else "", item["id"]
-
-    return sorted(items, key=key, reverse=order.startswith("-"))
+    """The items as the contract orders them: nulls last, text by code point, ties by id; a minus turns both parts."""
+    field, is_descending = order.removeprefix("-"), order.startswith("-")
+    absent = [item for item in items if _sorted_by(item, field) is None]
+    present = [item for item in items if item not in absent]
+    present.sort(key=lambda item: (_sorted_by(item, field), item["id"]), reverse=is_descending)
+    absent.sort(key=lambda item: str(item["id"]), reverse=is_descending)
+    return [*present, *absent]
 
 
 async def require_order(
@@ -97,7 +99,9 @@ async def test_projects_come_in_every_order_page_by_page(service: JourneyService
 
 async def test_labels_come_in_every_order_page_by_page(service: JourneyService, anna: Person) -> None:
     # Labels belong to everybody, so those of this journey share a word nobody else uses.
-    made = [await service.view(anna, "POST", "/v1/labels", {"name": f"{name} {anna.id}"}) for name in NAMES]
+    # Names that differ in case only are one name.
+    names = {name.casefold(): name for name in NAMES}.values()
+    made = [await service.view(anna, "POST", "/v1/labels", {"name": f"{name} {anna.id}"}) for name in names]
     for order in orders_of(LabelQuery):
         await require_order(service, anna, path=f"/v1/labels?q={anna.id}&", order=order, items=made)
 
@@ -135,12 +139,34 @@ FILTERS: list[tuple[str, Callable[[Json], bool]]] = [
     ("status=TODO&priority=HIGH", lambda task: (task["status"], task["priority"]) == ("TODO", "HIGH")),
     (
         "dueBefore=2026-03-01T00:00:00.001Z",
-        lambda task: task["dueAt"] in ("2026-03-01T00:00:00.000Z", "2026-02-28T23:59:59.999Z"),
+        lambda task: task["dueAt"] in DUE[4:] + DUE[1:2] or task["dueOn"] == "2026-02-28",
     ),
-    ("dueAfter=2026-03-01T01:00:00%2B01:00", lambda task: task["dueAt"] == "2026-03-01T00:00:00.001Z"),
+    (
+        "dueAfter=2026-03-01T01:00:00%2B01:00",
+        lambda task: task["dueAt"] in DUE[1:3] or task["dueOn"] == "2026-03-01",
+    ),
+    (
+        "dueAfter=2026-02-28&dueBefore=2026-03-01",
+        lambda task: task["dueAt"] in DUE[4:] or task["dueOn"] == "2026-02-28",
+    ),
+    ("dueAfter=2026-03-02", lambda task: False),
+    ("dueBefore=2026-02-28", lambda task: False),
+    ("updatedAfter=2000-01-01", lambda task: True),
+    ("updatedAfter=2999-01-01T00:00:00Z", lambda task: False),
+    ("status=TODO,DONE", lambda task: True),
+    ("status=DEFERRED,DONE", lambda task: task["status"] == "DONE"),
+    ("priority=HIGH,LOW", lambda task: task["priority"] != "MEDIUM"),
+    ("assigneeId=none", lambda task: True),
+    ("assigneeId=me", lambda task: False),
+    ("createdBy=me", lambda task: True),
+    ("parentId=none", lambda task: True),
+    ("displayId=999999999,%23999999998", lambda task: False),
+    ("q=task%207&displayId=999999999", lambda task: False),
     ("q=task%2012", lambda task: task["title"] == "Task 12"),
     ("q=TASK", lambda task: True),
-    ("q=tas", lambda task: False),
+    ("q=tas", lambda task: True),
+    ("q=ask", lambda task: False),
+    ("q=tas%2012", lambda task: False),
     ("status=BLOCKED", lambda task: False),
     ("status=DEFERRED", lambda task: False),
     ("watching=true", lambda task: False),
@@ -158,9 +184,7 @@ async def test_filters_keep_what_fits_and_nothing_else(
     assert await service.items(anna, f"/v1/tasks?createdBy={service.admin.id}") == []
 
 
-async def test_words_are_found_whole_in_any_case_and_all_of_them(
-    service: JourneyService, anna: Person
-) -> None:
+async def test_words_are_found_in_any_case_and_all_of_them(service: JourneyService, anna: Person) -> None:
     for title, description in (
         ("Paint the FENCE", None),
         ("Mend it", "the fence, again"),
@@ -172,12 +196,14 @@ async def test_words_are_found_whole_in_any_case_and_all_of_them(
     async def found(words: str) -> set[str]:
         return {task["title"] for task in await service.items(anna, f"/v1/tasks?q={words}&limit=1")}
 
-    assert await found("fence") == {"Paint the FENCE", "Mend it"}
+    assert await found("fence") == {"Paint the FENCE", "Mend it", "fences"}
     assert await found("the%20fence%20paint") == {"Paint the FENCE"}
+    assert await found("paint%20the%20fen") == {"Paint the FENCE"}
+    assert await found("fenc%20the") == set()
     assert await found("g%C3%84RTEN") == {"Gärten gießen"}
-    assert await found("garten") == set()
+    assert await found("garten%20GIESSEN") == {"Gärten gießen"}
     assert await found("case") == {"Gärten gießen"}
-    assert await found("%22fence%22%20-") == {"Paint the FENCE", "Mend it"}
+    assert await found("%22fence%22%20-") == {"Paint the FENCE", "Mend it", "fences"}
     assert await found("") == {"Paint the FENCE", "Mend it", "Gärten gießen", "fences"}
     refused = await service.call(anna, "GET", "/v1/tasks?q=%25", expect=400)
     assert pointers(refused) == ["/q"]

@@ -32,6 +32,7 @@ from tests.unit.application.team_fixture import CARL, EVE, Interruption, TeamFix
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor
 
 LEADER = built_in_id(RoleScope.TEAM, "admin")
+ADMINISTRATOR = built_in_id(RoleScope.GLOBAL, "admin")
 PLAN, OTHER_PLAN = Plan(items=(TimelineItem(id="a"),)), Plan(items=(TimelineItem(id="b"),))
 
 
@@ -283,6 +284,7 @@ FREE: dict[str, Operation] = {
 async def test_rights_without_a_team_do_not_depend_on_memberships(
     shared: SharedProject, operation: Operation
 ) -> None:
+    await shared.now.teams.grant_global(admin(), ANNA, ADMINISTRATOR, expected_version=None)
     await _commits_at_once(shared, operation, by=ANNA, meanwhile=_turn(shared, ANNA))
 
 

@@ -8,10 +8,11 @@ import pytest
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.actor import SYSTEM_ID, system_actor
-from application.labels import DeleteLabel, EditLabel, ListLabels, SeedLabels
+from application.labels import CreateLabel, DeleteLabel, EditLabel, ListLabels, RestoreLabel, SeedLabels
 from application.paging import PageRequest, Sort
 from application.ports.unit_of_work import Begin
 from domain.entity import Stamp
+from domain.errors import AlreadyExists
 from domain.label import FIRST_LABELS, Label, first_label_id
 from domain.user import User
 from tests.unit.application.conftest import SteppingClock
@@ -92,3 +93,32 @@ async def test_an_installation_with_people_is_given_no_labels(begin: Begin, seed
     await seed(START)
 
     assert await labels_in(begin) == {}
+
+
+@pytest.mark.parametrize("other", ["Bug", "BUG", " bug ", "bug"])
+async def test_a_label_name_is_taken_in_every_case(
+    begin: Begin, seed: SeedLabels, clock: SteppingClock, other: str
+) -> None:
+    await seed(START)
+    creates = CreateLabel(begin, clock, SortableIdentifiers())
+    with pytest.raises(AlreadyExists) as created:
+        await creates(ADMIN, {"name": other})
+    with pytest.raises(AlreadyExists) as renamed:
+        await EditLabel(begin, clock)(ADMIN, CHORE, {"name": other}, expected_version=None)
+    assert [fault.pointer for fault in (*created.value.violations, *renamed.value.violations)] == [
+        "/name"
+    ] * 2
+    assert sorted(await labels_in(begin)) == sorted(FIRST_LABELS)
+    await EditLabel(begin, clock)(ADMIN, BUG, {"name": "Bug"}, expected_version=None)
+    assert "Bug" in await labels_in(begin)
+
+
+async def test_a_deleted_label_is_not_restored_beside_another_of_its_name(
+    begin: Begin, seed: SeedLabels, clock: SteppingClock
+) -> None:
+    await seed(START)
+    await DeleteLabel(begin, clock)(ADMIN, BUG, expected_version=None)
+    await CreateLabel(begin, clock, SortableIdentifiers())(ADMIN, {"name": "BUG"})
+    with pytest.raises(AlreadyExists) as refusal:
+        await RestoreLabel(begin, clock)(ADMIN, BUG, expected_version=None)
+    assert [fault.pointer for fault in refusal.value.violations] == ["/name"]

@@ -13,8 +13,9 @@ from application.tasks.commands import DeleteTask
 from application.trash import INSTANTS_MAX, NEXT_INSTANT
 from domain.entity import Stamp
 from domain.errors import Conflict
+from domain.user import User
 from tests.unit.application.team_fixture import SettableClock, TeamFixture, TeamUseCases
-from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id, project, task
+from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, numbered_id, project, stamp, task
 from tests.unit.memory_store import MemoryRecordStore
 
 PROJECT, GONE, LIVE = numbered_id(1), numbered_id(2), numbered_id(3)
@@ -54,6 +55,7 @@ async def test_a_task_deleted_in_that_instant_does_not_come_back_with_the_projec
     begin: Begin, clock: StandingClock, by: str
 ) -> None:
     work = begin(actor())
+    work.users.save(User.create(by, stamp(by=by), email="a@example.org", name="A", grants=("admin",)))
     work.projects.save(project())
     for number in (2, 3):
         work.tasks.save(task(number, changes={"project_id": PROJECT}))

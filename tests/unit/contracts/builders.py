@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Superseded
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection, Superseded
 from adapters.records.criteria import EVERYTHING, Criterion, Order, Question
 from adapters.records.record import ID, VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
@@ -22,6 +22,7 @@ from adapters.records.specs import (
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.entity import Stamp
 from domain.label import Label
+from domain.name import name_key
 from domain.project import Project
 from domain.task import Task
 from domain.timeline import Dependency, Plan, Timeline, TimelineItem
@@ -52,8 +53,9 @@ def task(number: int, *, version: int = 1, **fields: Any) -> Record:
 
 def label(number: int, *, version: int = 1, **fields: Any) -> Record:
     """A label's record."""
+    name = fields.setdefault("name", f"Label {number}")
     entity = Label.create(numbered_id(number), STAMP, {"name": f"Label {number}"})
-    return {**LABELS.mapping.to_record(entity), VERSION: version, **fields}
+    return {**LABELS.mapping.to_record(entity), VERSION: version, "nameKey": name_key(name), **fields}
 
 
 def project(number: int, *, version: int = 1, **fields: Any) -> Record:
@@ -186,3 +188,9 @@ def same(left: object, right: object) -> bool:
         return len(left) == len(right) and all(map(same, left, right))
     both_nan = left != left and right != right  # noqa: PLR0124 - only a NaN differs from itself
     return both_nan or left == right
+
+
+def reason_of(outcome: ApplyOutcome) -> str:
+    """The reason of a rejection; any other outcome fails the test."""
+    assert isinstance(outcome, Rejection), outcome
+    return outcome.reason

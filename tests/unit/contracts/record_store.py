@@ -9,6 +9,7 @@ from tests.unit.contracts.concurrency import ConcurrencyContract, OwnershipContr
 from tests.unit.contracts.mirroring import ApplyContract, LateReplayContract, MarkContract
 from tests.unit.contracts.ordering import OrderContract, PageContract, ScanContract
 from tests.unit.contracts.questions import CriteriaContract, FetchContract
+from tests.unit.contracts.search_table import SearchTableContract
 from tests.unit.contracts.searching import HasWordsContract, RelevanceContract, ScriptContract
 from tests.unit.contracts.unique_keys import UniqueKeyContract
 from tests.unit.contracts.validation import ValidationContract
@@ -28,6 +29,7 @@ class RecordStoreContract(
     HasWordsContract,
     ScriptContract,
     RelevanceContract,
+    SearchTableContract,
     OrderContract,
     PageContract,
     ScanContract,

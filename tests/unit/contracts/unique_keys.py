@@ -41,7 +41,7 @@ class UniqueKeyContract:
     @pytest.mark.parametrize(
         ("collection", "first", "second", "fields"),
         [
-            ("labels", label(1, name="bug"), label(2, name="bug"), {"name"}),
+            ("labels", label(1, name="bug"), label(2, name="BUG"), {"nameKey"}),
             ("users", user(1, email="a@b.c"), user(2, email="a@b.c"), {"email"}),
             ("projects", project(1, name="Roof"), project(2, name="Roof"), {"ownerId", "name"}),
             ("tasks", task(1, externalKey="bd-1"), task(2, externalKey="bd-1"), {"externalKey"}),
@@ -65,7 +65,7 @@ class UniqueKeyContract:
         before = await everything(store, "labels", "audit_logs")
         with pytest.raises(AlreadyExists) as refused:
             await store.commit(change_set(put("labels", label(2, version=2, name="bug"))))
-        assert refused.value.fields == ("name",)
+        assert refused.value.fields == ("nameKey",)
         assert await everything(store, "labels", "audit_logs") == before
 
     async def test_a_taken_value_in_the_second_put_leaves_nothing_of_the_first(
@@ -80,7 +80,7 @@ class UniqueKeyContract:
     async def test_two_equal_values_in_one_change_set_leave_nothing(self, store: RecordStore) -> None:
         with pytest.raises(AlreadyExists) as refused:
             await commit_all(store, "labels", label(1, name="bug"), label(2, name="bug"))
-        assert refused.value.fields == ("name",)
+        assert refused.value.fields == ("nameKey",)
         assert await everything(store, "labels", "audit_logs") == {"labels": [], "audit_logs": []}
 
     async def test_a_record_keeps_its_own_value(self, store: RecordStore) -> None:
@@ -130,8 +130,8 @@ class UniqueKeyContract:
     async def test_texts_that_differ_anywhere_never_collide(
         self, store: RecordStore, first: str, second: str
     ) -> None:
-        await commit_all(store, "labels", label(1, name=first), label(2, name=second))
-        stored = await store.fetch("labels", [numbered_id(1), numbered_id(2)])
+        await commit_all(store, "projects", project(1, name=first), project(2, name=second))
+        stored = await store.fetch("projects", [numbered_id(1), numbered_id(2)])
         assert [stored[numbered_id(number)]["name"] for number in (1, 2)] == [first, second]
 
     async def test_a_live_only_value_is_free_while_its_holder_is_in_the_trash(
@@ -146,7 +146,7 @@ class UniqueKeyContract:
         await commit_all(store, "labels", trashed(label, 1, name="bug"), label(2, name="bug"))
         with pytest.raises(AlreadyExists) as refused:
             await store.commit(change_set(put("labels", label(1, version=3, name="bug"))))
-        assert refused.value.fields == ("name",)
+        assert refused.value.fields == ("nameKey",)
         assert same(await fetched(store, "labels", 1), trashed(label, 1, name="bug"))
 
     async def test_other_keys_stay_taken_in_the_trash(self, store: RecordStore) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.errors import RuleBroken
 from domain.label import Label
-from domain.name import require_name, require_one_line, valid_name
+from domain.name import has_word, name_key, require_name, valid_name
 from domain.project import Project
 from domain.role import Role, RoleScope
 from domain.team import Team
@@ -105,14 +105,6 @@ def test_everything_with_a_name_keeps_the_one_rule(
         assert [fault.pointer for fault in faults] == ["/name", "/name"]
 
 
-def test_titles_keep_to_their_line_and_may_be_spelt_either_way() -> None:
-    assert require_one_line(DECOMPOSED, "/title") == DECOMPOSED
-    for title in ("a\nb", "a\u202eb"):
-        with pytest.raises(RuleBroken) as refusal:
-            require_one_line(title, "/title")
-        assert [fault.pointer for fault in refusal.value.violations] == ["/title"]
-
-
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -148,3 +140,18 @@ def test_every_name_from_a_provider_gives_a_valid_name_or_none(text: str) -> Non
     for longest in (3, LENGTH_MAX):
         name = valid_name(text, longest=longest)
         assert name == "" or require_name(name, "/name", longest=longest) == name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Bug", "bug"), ("STRASSE", "straße"), ("Café", "CAFE\u0301"), ("ΟΔΟΣ", "οδος")]
+)
+def test_names_that_differ_in_case_or_spelling_have_one_key(one: str, other: str) -> None:
+    assert name_key(one) == name_key(other)
+    assert name_key(one) != name_key(f"{other}s")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_expected"), [("a", True), ("#1", True), ("搬", True), ("—", False), ("\u3164", False)]
+)
+def test_a_search_needs_a_visible_letter_or_digit(text: str, is_expected: bool) -> None:
+    assert has_word(text) is is_expected

@@ -4,7 +4,8 @@ import pytest
 
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.errors import Conflict, RuleBroken
-from domain.task import LABELS_MAX, Origin, Priority, Task, TaskStatus
+from domain.task import Origin, Priority, Task, TaskStatus
+from domain.task_changes import LABELS_MAX
 from tests.unit.builders import ANNA, BEN, NOON, numbered_id, stamp, task
 
 TOMORROW = NOON + timedelta(days=1)
@@ -14,19 +15,25 @@ def given(assignee: Assignee, number: int = 50) -> TaskAssignment:
     return TaskAssignment.create(numbered_id(number), stamp(), task_id=numbered_id(1), assignee=assignee)
 
 
-@pytest.mark.parametrize("title", ["a\nb", "a\u2028b", "a\u202eb", "a\x1bb"])
-def test_a_title_of_several_lines_is_refused_unless_an_import_brings_it(title: str) -> None:
+@pytest.mark.parametrize(
+    "title",
+    ["a\nb", "a\u2028b", "a\u202eb", "a\x1bb", "\u200b", "\u3164", "\u2800", " ", "a\u200bb", "\ud800"],
+)
+def test_a_title_is_one_visible_line_wherever_it_comes_from(title: str) -> None:
+    origin = Origin(external_key="beads:p:bd-1", created_at=NOON)
     with pytest.raises(RuleBroken) as created:
         task(changes={"title": title})
     with pytest.raises(RuleBroken) as edited:
         task().edit(stamp(1), {"title": title})
-    faults = (*created.value.violations, *edited.value.violations)
-    assert [fault.pointer for fault in faults] == ["/title", "/title"]
-    origin = Origin(external_key="beads:p:bd-1", created_at=NOON)
-    imported = Task.imported(numbered_id(1), stamp(), {"title": title}, origin=origin)
-    assert imported.title == title
-    assert task().edit_by_import(stamp(1), {"title": title}).title == title
-    assert imported.edit(stamp(1), {"status": TaskStatus.DONE}).title == title
+    with pytest.raises(RuleBroken) as imported:
+        Task.imported(numbered_id(1), stamp(), {"title": title}, origin=origin)
+    for refusal in (created, edited, imported):
+        assert [fault.pointer for fault in refusal.value.violations] == ["/title"]
+
+
+def test_a_title_is_trimmed_and_has_one_spelling() -> None:
+    assert task(changes={"title": " Cafe\u0301 \t"}).title == "Café"
+    assert task(changes={"title": "👩\u200d💻 at work"}).title == "👩\u200d💻 at work"
 
 
 def test_labels_are_kept_as_a_sorted_set() -> None:

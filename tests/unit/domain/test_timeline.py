@@ -44,6 +44,12 @@ FAULTY = {
         Plan(items=(TimelineItem(id="a", title="x" * (TITLE_LENGTH_MAX + 1)),)),
         "/items/0/title",
     ),
+    "item title of two lines": (Plan(items=(TimelineItem(id="a", title="a\nb"),)), "/items/0/title"),
+    "item title that turns the direction": (
+        Plan(items=(TimelineItem(id="a", title="a\u202eb"),)),
+        "/items/0/title",
+    ),
+    "invisible item title": (Plan(items=(TimelineItem(id="a", title="\u200b"),)), "/items/0/title"),
     "item title that no store can hold": (
         Plan(items=(TimelineItem(id="a", title="a\x00b"),)),
         "/items/0/title",

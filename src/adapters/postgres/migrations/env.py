@@ -1,4 +1,4 @@
-"""How Alembic runs a revision: over the connection that `adapters.postgres.migrate` opened, in one transaction."""
+"""How Alembic runs a revision: over the connection and in the transaction that `adapters.postgres.migrate` opened."""
 
 from alembic import context
 
@@ -7,7 +7,5 @@ from adapters.postgres.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    transaction_per_migration=True,
 )
-with context.begin_transaction():
-    context.run_migrations()
+context.run_migrations()

@@ -6,12 +6,12 @@ from typing import Any
 
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler, route
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from application.actor import Actor
 from application.paging import Page
 from domain.entity import is_id
-from domain.errors import Invalid, NotFound, VersionConflict, Violation
+from domain.errors import AlreadyExists, Invalid, NotFound, TandemError, VersionConflict, Violation
 from entrypoints.http.protocol.answers import NO_STORE, Answer, Views, Volatile, encoded
 from entrypoints.http.protocol.cursors import Pages
 from entrypoints.http.protocol.input import (
@@ -21,16 +21,24 @@ from entrypoints.http.protocol.input import (
     query_reader,
     read_body,
     require_media_type,
+    require_plain_body,
 )
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
+from entrypoints.http.protocol.preconditions import entity_tag, require_match, seen_tag
 from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
 from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
-from entrypoints.http.protocol.writes import Writes, entity_tag, has_seen
+from entrypoints.http.protocol.schemas import set_fields
+from entrypoints.http.protocol.writes import Writes
 
 KEYED_METHODS = frozenset({"POST", "PATCH"})
 """Methods for which Idempotency-Key matters; the others are idempotent."""
 _VERSION_DIGITS_MAX = 18
-_CONDITION = Violation("/If-Match", "is not supported here: the operation does not target a single version")
+_CONDITIONS = {
+    name.lower().encode(): Violation(
+        f"/{name}", "is not supported here: the operation does not target a single version"
+    )
+    for name in ("If-Match", "If-None-Match")
+}
 _KEY = Violation("/Idempotency-Key", "is not supported here: a repeated request is carried out again")
 
 
@@ -64,10 +72,11 @@ class Endpoint:
         if not self._is_available:
             raise NotFound("There is nothing at this address.")
         if request.method not in SAFE_METHODS:
-            self._require_supported_headers(request)
+            await self._require_supported_headers(request)
         arguments: dict[str, Any] = {}
         if not self.declared.is_public:
-            arguments["actor"] = request.actor()
+            arguments["actor"] = await request.actor()
+        require_plain_body(request)
         self._add_inputs(request, arguments)
         if self.declared.file_types:
             require_media_type(request, self.declared.file_types)
@@ -81,8 +90,8 @@ class Endpoint:
                 result = await self._guarded(request, arguments)
             else:
                 result = await self._handler(**arguments)
-        except VersionConflict as conflict:
-            if (shown := self._as_addressed(request, conflict)) is conflict:
+        except (VersionConflict, AlreadyExists) as conflict:
+            if (shown := self._shown(request, conflict, arguments.get("body"))) is conflict:
                 raise
             raise shown from conflict
         return self._answer(request, result, headers)
@@ -118,7 +127,7 @@ class Endpoint:
         return await self._conventions.writes.once(request, actor, run=run, replay=repeat)
 
     async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
-        """The handler's result for a request that may have If-Match."""
+        """The handler's result for a request that may have preconditions."""
         actor = arguments["actor"]
         arguments["expected"] = await self._conventions.writes.expected_version(
             request.scope, lambda: self._controller.load(actor, self._record_id(request) or "")
@@ -133,20 +142,22 @@ class Endpoint:
         read = self.declared.body_reader or body_reader(kind).read
         arguments["body"] = await read_body(request, read, accepted=self._accepted, bytes_max=bytes_max)
 
-    def _require_supported_headers(self, request: Request) -> None:
-        """Raises Invalid for If-Match or Idempotency-Key where the operation would ignore it, because the caller relies
+    async def _require_supported_headers(self, request: Request) -> None:
+        """Raises Invalid for conditions or Idempotency-Key where the operation would ignore them, because callers rely
         on their effect. Authentication comes first, and raises its own errors.
         """
         violations = list(self._unsupported(request))
         if violations:
             if not self.declared.is_public:
-                request.actor()
+                await request.actor()
             names = " and ".join(violation.pointer.removeprefix("/") for violation in violations)
             raise Invalid(f"Leave out the header {names}.", violations=violations)
 
     def _unsupported(self, request: Request) -> Iterator[Violation]:
-        if not self.declared.is_guarded and request.header(b"if-match") is not None:
-            yield _CONDITION
+        if not self.declared.is_guarded:
+            for name, violation in _CONDITIONS.items():
+                if request.header(name) is not None:
+                    yield violation
         is_keyless = request.method in KEYED_METHODS and not self.declared.is_repeatable
         if is_keyless and request.header(b"idempotency-key") is not None:
             yield _KEY
@@ -165,6 +176,14 @@ class Endpoint:
 
     def _record_id(self, request: Request) -> str | None:
         return self._controller.record_id(request.path_parameters)
+
+    def _shown(
+        self, request: Request, conflict: VersionConflict | AlreadyExists, body: object
+    ) -> TandemError:
+        """The error for this caller; the same object if it needs no change."""
+        if isinstance(conflict, AlreadyExists):
+            return _blaming_sent(conflict, body)
+        return self._as_addressed(request, conflict)
 
     def _as_addressed(self, request: Request, conflict: VersionConflict) -> VersionConflict | Stale:
         """The error for this caller: Stale if the request named a version, VersionConflict otherwise."""
@@ -193,12 +212,33 @@ class Endpoint:
         view = views.of(entity)
         if declared.is_tagged and view is not entity:
             headers = ((b"etag", entity_tag(entity.version)), *headers)
-            if request.method == "GET" and not is_volatile and has_seen(request.scope, entity.version):
-                return Answer(status=304, headers=headers)
+            if request.method == "GET":
+                require_match(request.scope, entity.version)
+                seen = None if is_volatile else seen_tag(request.scope, str(entity.version))
+                if seen is not None:
+                    return Answer(status=304, headers=((b"etag", seen), *headers[1:]))
             if declared.status == 201:
                 address = f"{declared.location or request.path}/{entity.id}"
                 headers = ((b"location", address.encode()), *headers)
         return Answer(encoded(view), status=declared.status, headers=headers)
+
+
+def _blaming_sent(taken: AlreadyExists, body: object) -> AlreadyExists:
+    """The error with the fields that the caller sent: a unique value may also consist of fields that follow from the
+    caller or from the record. A request without a body, such as a restoration, is about the record's own value: the
+    last field of the key, within the scope of the fields before it.
+    """
+    if body is None:
+        return AlreadyExists(taken.message, fields=taken.fields[-1:])
+    names: set[str] = set()
+    if isinstance(body, Struct):
+        given = set_fields(body)
+        names = {field.encode_name for field in structs.fields(body) if field.name in given}
+    sent = [name for name in taken.fields if name in names]
+    if sent or not taken.fields:
+        return AlreadyExists(taken.message, fields=sent)
+    unique = " and ".join(taken.fields)
+    return AlreadyExists(f"Another record already has this {unique}; change that one first.")
 
 
 def routes_of(

@@ -15,7 +15,7 @@ from domain.errors import VIOLATIONS_MAX, Violation
 from domain.storable import violations_in
 from entrypoints.http.protocol.input_errors import instant_violations, invalid, parse, violations_against
 from entrypoints.http.protocol.problems import UnsupportedMediaType
-from entrypoints.http.protocol.request import Request
+from entrypoints.http.protocol.request import Request, joined_header
 from entrypoints.http.protocol.schemas import Query
 
 LOOP_BYTES_MAX = 32 * 1024
@@ -45,8 +45,14 @@ class BodyReader(Generic[S]):
         self._instants = _fields_holding(kind, datetime, hints)
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         self._quoted_names = tuple(f'"{name}"'.encode() for name in names)
-        # A struct without nested objects: a name that occurs twice in the bytes may be a duplicate key.
-        self._is_flat = not any(map(_holds_struct, hints.values()))
+        # Without nested objects a name that occurs twice in the bytes may be a duplicate key; a field that holds
+        # objects is searched if it occurs at all.
+        nested = {name for name, hint in hints.items() if _holds_struct(hint)}
+        self._nested_names = tuple(
+            f'"{field.encode_name}"'.encode()
+            for field in msgspec.structs.fields(kind)
+            if field.name in nested
+        )
 
     def read(self, raw: bytes, *, violations_max: int = VIOLATIONS_MAX) -> S:
         """The body. Raises Invalid with all violations, `violations_max` at most."""
@@ -65,7 +71,7 @@ class BodyReader(Generic[S]):
 
     def _is_suspect(self, raw: bytes) -> bool:
         """Whether the body may have violations that the decoder ignores."""
-        if not self._is_flat or _SUSPECT_ESCAPE.search(raw):
+        if _SUSPECT_ESCAPE.search(raw) or any(name in raw for name in self._nested_names):
             return True
         # A duplicate key occurs twice literally, or contains an escape.
         return b"\\u" in raw or any(raw.count(name) > 1 for name in self._quoted_names)
@@ -191,3 +197,10 @@ def require_media_type(request: Request, accepted: tuple[str, ...]) -> None:
     charsets = [part for part in parameters if part.startswith("charset=")]
     if media_type not in accepted or any(charset not in _UTF_8 for charset in charsets):
         raise UnsupportedMediaType(f"Send the body as {' or '.join(accepted)}, in UTF-8.")
+
+
+def require_plain_body(request: Request) -> None:
+    """Raises UnsupportedMediaType for a body that is encoded, for example compressed, even if there is no body."""
+    given = joined_header(request.scope, b"content-encoding")
+    if given is not None and {coding.strip().lower() for coding in given.split(",")} != {"identity"}:
+        raise UnsupportedMediaType("Send the body as it is, and leave out the header Content-Encoding.")

@@ -18,13 +18,10 @@ from msgspec import inspect
 
 from domain.errors import VIOLATIONS_MAX, Invalid, Violation
 from domain.storable import pointer_token, violations_in
+from entrypoints.http.protocol.patterns import MESSAGES
 
-_PATTERNS = {
-    "^[0-9a-f]{24}$": "must be an id: 24 lower-case hexadecimal digits",
-    "^#[0-9a-f]{6}$": "must be a colour written #rrggbb, lower case",
-    "^(labels|assignee)(,(labels|assignee))*$": "must be one or more of labels, assignee, separated by commas",
-}
-"""Messages for patterns, also used for texts that are only too short or too long."""
+_DAY_FIELDS = {"dueAt": "dueOn"}
+"""Fields for instants, each with the field that holds a day instead."""
 _NAMES: dict[type, str] = {
     inspect.StrType: "text",
     inspect.IntType: "a whole number",
@@ -134,7 +131,11 @@ def _violations(value: object, options: list[inspect.Type], pointer: str) -> Ite
             return
     message = _misfit(value, options)
     if message is not None:
-        yield Violation(pointer, message)
+        day_field = _DAY_FIELDS.get(pointer.rpartition("/")[2])
+        is_day = isinstance(value, str) and _day_message(value, options[0]) is None
+        yield Violation(
+            pointer, f"{message}; a day without a time is {day_field}" if day_field and is_day else message
+        )
         return
     for violation in violations_in(value):
         yield Violation(pointer + violation.pointer, violation.message)
@@ -210,8 +211,8 @@ def _by_name(value: object) -> tuple[str, bool]:
 def _text_message(text: str, kind: inspect.StrType) -> str | None:
     length = _length_message(len(text), kind, "characters")
     is_unmatched = kind.pattern is not None and re.search(kind.pattern, text) is None
-    if (length or is_unmatched) and kind.pattern in _PATTERNS:
-        return _PATTERNS[kind.pattern]
+    if (length or is_unmatched) and kind.pattern in MESSAGES:
+        return MESSAGES[kind.pattern]
     return length or (f"must match {kind.pattern}" if is_unmatched else None)
 
 

@@ -4,25 +4,20 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from litestar.types import ASGIApp, Message, Receive, Send
+from litestar.types import ASGIApp, Receive, Send
 from loguru import logger
 
 from domain.errors import NotFound, TandemError
-from entrypoints.http.protocol.problems import (
-    PROBLEM_TYPE,
-    DeadlinePassed,
-    InternalError,
-    TooManyRequests,
-    problem,
-    problem_headers,
-)
+from entrypoints.http.protocol.answering import Answering
+from entrypoints.http.protocol.problems import DeadlinePassed, InternalError, TooManyRequests
 from entrypoints.http.protocol.request import (
+    REJECTION,
     CallerReader,
     RawHeaders,
     Request,
@@ -40,19 +35,10 @@ LOOK_SECONDS = 1.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LIMITED_PREFIX = "/v1/"
 _UNLIMITED = frozenset({"/v1/health"})
-SIGN_IN_PATHS = frozenset({"/v1/auth/dev/token", "/v1/auth/google/login", "/v1/auth/google/callback"})
-"""Sign-in requests, which have a rate limit of their own by client address."""
-
-# Headers that an answer may override.
-_DEFAULT_HEADERS = (
-    (b"cache-control", b"private, no-cache"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-_FIXED_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_SIGN_IN_PREFIX = "/v1/auth/"
+_UNCOUNTED_SIGN_INS = frozenset({"/v1/auth/methods"})
+"""Addresses below the prefix that tell the same to everybody."""
+_JOINING = "/v1/teams/join"
 
 
 def name_request(record: "Record") -> None:
@@ -73,8 +59,16 @@ class RequestCounters(Protocol):
 class AccessLines(Protocol):
     """The access log: one line per request."""
 
-    def write(
-        self, *, method: str, path: str, status: int, seconds: float, request_id: str, actor_id: str | None
+    def write(  # noqa: PLR0913 - the fields of a line
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        actor_id: str | None,
+        client_address: str | None,
     ) -> None:
         """Adds one line. Does not block for long and never raises."""
         ...
@@ -100,6 +94,14 @@ class Limiter(Protocol):
 
     def take(self, caller: str, now_seconds: float) -> Allowance:
         """Takes one request from the caller's allowance."""
+        ...
+
+
+class ProxyReader(Protocol):
+    """Knows which proxies are trusted."""
+
+    def apply(self, scope: MutableMapping[str, Any]) -> None:
+        """Replaces the proxy in the scope by its client, if it is trusted."""
         ...
 
 
@@ -147,10 +149,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Rate limits, and the time limit of a request."""
+    """Rate limits, the proxies whose word about clients counts, and the time limit of a request."""
 
     per_caller: Limiter | None = None
     sign_in: Limiter | None = None
+    proxies: ProxyReader | None = None
     deadlines: Deadlines = field(default_factory=partial(Deadlines, REQUEST_SECONDS_MAX))
 
 
@@ -180,6 +183,8 @@ class RequestLayer:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
+        if self._limits.proxies is not None:
+            self._limits.proxies.apply(scope)
         method: str = scope["method"]
         path: str = scope["path"]
         # The handler of GET also answers HEAD. The server keeps using its scope, so this is a copy.
@@ -187,7 +192,7 @@ class RequestLayer:
         request = Request(
             inner, receive, request_id=self._request_id(scope), authentication=self._authentication
         )
-        answering = Answering(send, request, is_head=method == "HEAD")
+        answering = Answering(send, request, scope=scope)
         entered = enter(request)
         try:
             await self._answer(request, receive, answering, started)
@@ -203,6 +208,7 @@ class RequestLayer:
                 seconds=seconds,
                 request_id=request.request_id,
                 actor_id=None if identity is None else identity.user_id,
+                client_address=request.network_address,
             )
 
     async def _answer(
@@ -214,11 +220,12 @@ class RequestLayer:
         self._limits.deadlines.enter(task, started)
         is_overdue = False
         try:
+            _require_readable(request)
+            _require_one_spelling(request.path)
             if self._is_limited:
                 self._take(request)
-            _require_one_spelling(request.path)
             await self._app(request.scope, receive, answering.send)
-        except (TooManyRequests, NotFound) as error:
+        except TandemError as error:
             await answering.reject(error)
         except asyncio.CancelledError:
             is_overdue = self._limits.deadlines.leave(task)
@@ -236,7 +243,7 @@ class RequestLayer:
     def _take(self, request: Request) -> None:
         """Counts the request. Raises TooManyRequests."""
         path, limits = request.path, self._limits
-        if path in SIGN_IN_PATHS and limits.sign_in is not None:
+        if _is_sign_in(path) and limits.sign_in is not None:
             # The user is not known before the sign-in, whichever token the request has.
             allowance = limits.sign_in.take(request.client_address, monotonic())
         elif limits.per_caller is not None and path.startswith(_LIMITED_PREFIX) and path not in _UNLIMITED:
@@ -254,45 +261,22 @@ class RequestLayer:
         return f"{self._prefix}-{next(self._numbers):x}"
 
 
+def _require_readable(request: Request) -> None:
+    """Raises the error that the connection found in the request."""
+    rejection: TandemError | None = request.scope.get(REJECTION)
+    if rejection is not None:
+        raise rejection
+
+
+def _is_sign_in(path: str) -> bool:
+    """Whether requests to this address can try out secrets, so that they are limited by the client's address."""
+    is_sign_in = path.startswith(_SIGN_IN_PREFIX) and path not in _UNCOUNTED_SIGN_INS
+    return is_sign_in or path == _JOINING
+
+
 def _require_one_spelling(path: str) -> None:
     """Raises NotFound for an address that the router would normalise: rate limits, idempotency keys and cursors use the
     path as it was sent.
     """
     if "//" in path or (path.endswith("/") and len(path) > 1):
         raise NotFound("There is nothing at this address; remove the extra slash.")
-
-
-class Answering:
-    """Sends the answer with the headers that all answers have, and records its status."""
-
-    __slots__ = ("_is_head", "_request", "_send", "status")
-
-    def __init__(self, send: Send, request: Request, *, is_head: bool) -> None:
-        self._send = send
-        self._is_head = is_head
-        self._request = request
-        # The status of nginx for a client that disconnected; replaced once the answer starts.
-        self.status = 499
-
-    async def send(self, message: Message) -> None:
-        """Replaces the server's send."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = [*message["headers"], *_FIXED_HEADERS, *self._request.rate_headers]
-            headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
-            own = {name for name, _ in message["headers"]}
-            headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
-            message["headers"] = headers
-        elif self._is_head and message["type"] == "http.response.body":
-            message["body"] = b""
-        await self._send(message)
-
-    async def reject(self, error: TandemError) -> None:
-        """Answers with a problem, unless another answer has already started."""
-        if self.status != 499:
-            return
-        status, body = problem(error, path=self._request.path, request_id=self._request.request_id)
-        fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **problem_headers(error)}
-        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})

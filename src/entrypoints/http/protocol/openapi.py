@@ -25,8 +25,8 @@ _COOKIE_WORDS = (
     " plain HTTP, in development, the names have no prefix `__Host-`. A header Authorization takes precedence."
 )
 _UNGUARDED_WORDS = (
-    "The operation does not target a single version: If-Match is rejected with 400, even if `REQUIRE_IF_MATCH` is"
-    " set."
+    "The operation does not target a single version: If-Match and If-None-Match are rejected with 400, even if"
+    " `REQUIRE_IF_MATCH` is set."
 )
 _UNREPEATABLE_WORDS = "A repeated request is carried out again: Idempotency-Key is rejected with 400."
 
@@ -117,7 +117,7 @@ def _operation(path: str, method: str, operation: Operation, collections: frozen
         "responses": _responses(path, method, operation),
         "security": [] if operation.is_public else [{_BEARER: []}, {_COOKIE: []}],
     }
-    if words := _unsupported_headers(method, operation):
+    if words := " ".join(filter(None, (operation.description, _unsupported_headers(method, operation)))):
         described["description"] = words
     if operation.body is not None or operation.file_types:
         described["requestBody"] = {
@@ -185,10 +185,8 @@ def _header_parameters(operation: Operation, method: str) -> Iterator[Json]:
     names = []
     if operation.is_repeatable:
         names.append("Idempotency-Key")
-    if operation.is_guarded:
-        names.append("If-Match")
-    if operation.is_tagged and method == "get":
-        names.append("If-None-Match")
+    if operation.is_guarded or (operation.is_tagged and method == "get"):
+        names += ["If-Match", "If-None-Match"]
     for name in names:
         yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
 
@@ -219,16 +217,18 @@ def _answer_schema(operation: Operation) -> Json:
 def _problem_statuses(path: str, method: str, operation: Operation) -> set[int]:
     if not path.startswith("/v1/"):
         return {500, 503}
-    statuses = {400, 429, 500, 503, *operation.also}
+    statuses = {400, 408, 414, 415, 429, 431, 500, 503, *operation.also}
     if not operation.is_public:
         # A change that is authenticated by a cookie is rejected if it comes from another site.
         statuses |= {401} if method == "get" else {401, 403}
     if "{" in path:
         statuses |= {404, 410}
     if operation.body is not None or operation.file_types:
-        statuses |= {413, 415, 422}
+        statuses |= {413, 422}
     if operation.is_repeatable:
         statuses |= {409, 422}
+    if operation.is_tagged and method == "get":
+        statuses.add(412)
     if operation.is_guarded:
         statuses |= {409, 412, 422, 428}
     return statuses
@@ -276,7 +276,9 @@ def _text_header(description: str, **schema: Any) -> Json:
 
 
 _HEADERS: Json = {
-    "ETag": _text_header("The version as a strong entity tag.", examples=['"3"']),
+    "ETag": _text_header(
+        "The version as a strong entity tag; that of a compressed response ends in `-gz`.", examples=['"3"']
+    ),
     "Idempotency-Replayed": _text_header(
         "`true` if this repeats the answer to an earlier request.", enum=["true"]
     ),
@@ -296,10 +298,12 @@ _REQUEST_HEADERS: dict[str, Json] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     },
     "If-Match": _text_header('The ETag of the version to change, such as `"3"`; `*` allows any version.'),
-    "If-None-Match": _text_header("The ETag of the version you have; answered with 304 if it is current."),
+    "If-None-Match": _text_header(
+        "The ETag of the version you have: if it is current, a GET is answered with 304, a change with 412."
+    ),
 }
 
-_PROBLEM_STATUSES = (400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503)
+_PROBLEM_STATUSES = (400, 401, 403, 404, 408, 409, 410, 412, 413, 414, 415, 422, 428, 429, 431, 500, 503)
 
 _SECURITY_SCHEMES: Json = {
     _BEARER: {

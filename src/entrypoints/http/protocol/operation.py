@@ -86,6 +86,7 @@ class Operation:
     """A declared operation.
 
     summary: The summary in the OpenAPI document; an operation without one is not in the document.
+    description: What the document says about it besides the summary.
     status: The status of success. 201 adds Location.
     location: The address below which Location names the new entity; the default is the address of the request.
     view, page_of: The view of the result, or of each item of a page. EntityView means the view of the controller.
@@ -108,6 +109,7 @@ class Operation:
     handler: str
     parameters: frozenset[str]
     summary: str | None
+    description: str = ""
     status: int = 200
     location: str | None = None
     view: type[Struct] | None = None

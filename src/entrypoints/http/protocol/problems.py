@@ -29,6 +29,8 @@ from domain.errors import (
 PROBLEM_TYPE = "application/problem+json"
 PROBLEMS_PATH = "/problems/"
 RETRY_SECONDS = 1
+CLIENT_DISCONNECTED = 499
+"""The status that nginx uses for a client that disconnected before its response; it is never sent."""
 VIOLATIONS_BYTES_MAX = 32 * 1024
 TEXT_LENGTH_MAX = 500
 """The largest length of a pointer or message; longer ones contain input of the request and are cut."""
@@ -54,6 +56,30 @@ class BodyTooLarge(TandemError):
     """The body is larger than this operation accepts; send a smaller one."""
 
     code = "body_too_large"
+
+
+class HeadersTooLarge(TandemError):
+    """The headers of this request are too large; send fewer or shorter ones (64 KiB and 256 headers at most)."""
+
+    code = "headers_too_large"
+
+
+class AddressTooLong(TandemError):
+    """The request line is too long; send a shorter address (8 KiB at most)."""
+
+    code = "address_too_long"
+
+
+class RequestOverdue(TandemError):
+    """The request did not arrive in time; send its headers within 10 seconds and its body within 25."""
+
+    code = "request_overdue"
+
+
+class ClientDisconnected(TandemError):
+    """The client closed the connection before the response; only logs and metrics show this."""
+
+    code = "client_disconnected"
 
 
 class UnsupportedMediaType(TandemError):
@@ -88,6 +114,12 @@ class TooManyRequests(TandemError):
     def __init__(self, message: str | None = None, *, retry_after_seconds: int = RETRY_SECONDS) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyConnections(Unavailable):
+    """Too many connections have requests in progress; close some, or try again later."""
+
+    code = "too_many_connections"
 
 
 class CrossSiteRejected(Forbidden):
@@ -136,6 +168,11 @@ _OUTCOMES: dict[type[TandemError], Outcome] = {
     Stale: Outcome(412, "Changed in the meantime"),
     PreconditionMissing: Outcome(428, "If-Match required"),
     BodyTooLarge: Outcome(413, "Body too large"),
+    HeadersTooLarge: Outcome(431, "Headers too large"),
+    AddressTooLong: Outcome(414, "Address too long"),
+    RequestOverdue: Outcome(408, "Request not complete in time"),
+    ClientDisconnected: Outcome(CLIENT_DISCONNECTED, "Client disconnected"),
+    TooManyConnections: Outcome(503, "Too many connections"),
     UnsupportedMediaType: Outcome(415, "Media type not supported"),
     MethodNotAllowed: Outcome(405, "Method not allowed"),
     TooManyRequests: Outcome(429, "Too many requests"),

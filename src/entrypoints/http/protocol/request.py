@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
 
 from application.actor import Actor
 from application.ports.tokens import Identity
-from domain.errors import Invalid
-from entrypoints.http.protocol.problems import BodyTooLarge
+from domain.errors import TandemError
+from entrypoints.http.protocol.problems import BodyTooLarge, ClientDisconnected
 
 BODY_BYTES_MAX = 1024 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNMATCHED = "unmatched"
+REJECTION = "tandem.rejection"
+"""The key in a scope of the error that the connection found, such as headers that are too large."""
+DISCONNECTED = "tandem.disconnected"
+"""The key in a scope that is set once the client has closed the connection."""
+KEYS_MAX = 4_096
+_IPV6_SUBSCRIBER_BITS = 64
 _CURRENT: ContextVar["Request"] = ContextVar("request")
 
 Scope = Mapping[str, Any]
@@ -21,8 +29,8 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 class CallerReader(Protocol):
     """Identifies the caller of a request."""
 
-    def actor(self, request: "Request") -> Actor:
-        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
+    async def actor(self, request: "Request") -> Actor:
+        """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
         ...
 
     def caller(self, request: "Request") -> str:
@@ -78,13 +86,19 @@ class Request:
 
     @property
     def client_address(self) -> str:
-        """The client's network address as a rate-limit key."""
+        """The client's network address as a rate-limit key: of an IPv6 address its network of 64 bits."""
         client = self.scope.get("client")
-        return f"address {client[0]}" if client else "address unknown"
+        return f"address {limit_key(client[0])}" if client else "address unknown"
 
-    def actor(self) -> Actor:
-        """The signed-in caller. Raises Unauthenticated, CrossSiteRejected."""
-        return self._authentication.actor(self)
+    @property
+    def network_address(self) -> str | None:
+        """The client's network address; None for a local socket."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else None
+
+    async def actor(self) -> Actor:
+        """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
+        return await self._authentication.actor(self)
 
     def caller(self) -> str:
         """The rate-limit key of this caller."""
@@ -95,7 +109,9 @@ class Request:
         return header(self.scope, name)
 
     async def body(self, bytes_max: int = BODY_BYTES_MAX) -> bytes:
-        """The whole body, read once. Raises BodyTooLarge, or Invalid if the client disconnects before its end."""
+        """The whole body, read once. Raises BodyTooLarge, ClientDisconnected before its end, or the error that the
+        connection found in it.
+        """
         if self._body is None:
             self._body = await self._read(bytes_max)
         return self._body
@@ -108,7 +124,10 @@ class Request:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise Invalid("The connection was closed before the body was complete.")
+                raise ClientDisconnected
+            rejection: TandemError | None = self.scope.get(REJECTION)
+            if rejection is not None:
+                raise rejection
             part = message.get("body", b"")
             size += len(part)
             if size > bytes_max:
@@ -116,6 +135,25 @@ class Request:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address in the text, an IPv4 address also where it is mapped into IPv6; None for anything else."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(maxsize=KEYS_MAX)
+def limit_key(address: str) -> str:
+    """The address by which a client is limited: subscribers get whole IPv6 networks, not single addresses."""
+    plain = plain_address(address)
+    if isinstance(plain, IPv6Address):
+        return str(ip_network((plain, _IPV6_SUBSCRIBER_BITS), strict=False))
+    return address if plain is None else str(plain)
 
 
 def enter(request: Request) -> Token[Request]:

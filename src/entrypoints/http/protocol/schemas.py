@@ -1,21 +1,24 @@
 """Types of fields and queries that several resources share. Each type validates input and appears in OpenAPI."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from application.paging import LIMIT_DEFAULT, LIMIT_MAX
 from domain.errors import Violation
+from domain.name import has_word
 from domain.storable import INTEGER_MAX
+from entrypoints.http.protocol import patterns
 
 CURSOR_LENGTH_MAX = 4_096
 TEXT_LENGTH_MAX = 500
 RELEVANCE = "relevance"
 
 Id = Annotated[
-    str, Meta(pattern="^[0-9a-f]{24}$", min_length=24, max_length=24, examples=["018f3c2ab4d700000001e240"])
+    str, Meta(pattern=patterns.ID, min_length=24, max_length=24, examples=["018f3c2ab4d700000001e240"])
 ]
 InstantText = Annotated[
     str,
@@ -25,17 +28,61 @@ InstantText = Annotated[
         examples=["2026-01-31T12:00:00.000Z"],
     ),
 ]
-# Without a zone an instant is ambiguous, and stores only keep milliseconds.
-_INSTANT_PATTERN = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,3})?([Zz]|[+-]\d\d:\d\d)$"
 Instant = Annotated[
     datetime,
     Meta(
         tz=True,
         examples=["2026-01-31T12:00:00.000Z"],
-        extra_json_schema={"pattern": _INSTANT_PATTERN},
+        extra_json_schema={"pattern": patterns.INSTANT},
     ),
 ]
-Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$", max_length=7, examples=["#3366ff"])]
+MOMENT_LENGTH_MAX = 40
+
+
+def moment(description: str) -> Meta:
+    """The description of a query parameter that takes an instant or a plain day; `moment_of` reads it."""
+    days = "A plain day begins at its midnight in your time zone (`timezone` of your profile)."
+    return Meta(
+        pattern=patterns.MOMENT,
+        max_length=MOMENT_LENGTH_MAX,
+        description=f"{description} {days}",
+        examples=["2026-01-31", "2026-01-31T12:00:00.000Z"],
+        extra_json_schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
+    )
+
+
+def moment_of(text: str | None) -> datetime | date | None:
+    """The instant in UTC, or the day. Raises ValueError for one that does not exist."""
+    if text is None:
+        return None
+    text = text.strip()
+    if len(text) == len("2026-01-31"):
+        return date.fromisoformat(text)
+    instant = msgspec.convert(text, datetime)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be in the years 1 to 9999 in UTC") from error
+
+
+def moment_violations(query: Struct, *names: str) -> Iterator[Violation]:
+    """The violations of these parameters (by attribute) by instants and days that do not exist."""
+    for name in names:
+        try:
+            moment_of(getattr(query, name))
+        except ValueError:
+            pointer = msgspec.structs.fields(query)[query.__struct_fields__.index(name)].encode_name
+            yield Violation(
+                f"/{pointer}", "must be a day or an instant that exists, in the years 1 to 9999 in UTC"
+            )
+
+
+def values_of(text: str) -> tuple[str, ...]:
+    """The distinct values of a parameter that takes several."""
+    return tuple(dict.fromkeys(text.strip().split(",")))
+
+
+Color = Annotated[str, Meta(pattern=patterns.COLOR, max_length=7, examples=["#3366ff"])]
 VersionNumber = Annotated[int, Meta(ge=1, le=INTEGER_MAX, examples=[1])]
 Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 NAMING = (
@@ -130,8 +177,10 @@ class SearchQuery(ListQuery, rename="camel"):
             str,
             Meta(
                 max_length=TEXT_LENGTH_MAX,
-                description="Words that must all occur; a word is a run of letters and digits. An empty text finds "
-                "all items; a text without a word is rejected.",
+                description="Words that must all occur, in any case; the last one may be the beginning of a word. "
+                "Accents need not be typed. In scripts without spaces every part of a text is found. `#17` finds the "
+                "task with this display number first. An empty text finds all items; a text without a word is "
+                "rejected.",
             ),
         ]
         | None
@@ -149,16 +198,17 @@ class SearchQuery(ListQuery, rename="camel"):
             yield Violation("/sort", "can only be relevance together with search words in q")
 
 
-def sort_described(usual: str) -> Meta:
+def sort_described(usual: str, *, more: str = "") -> Meta:
     """The description of the parameter `sort` of a list that can be searched."""
     return Meta(
         description="`relevance` requires `q`: items with all words in the title or name come first, then items with "
-        "some of them there, then all others; each group is sorted newest first. The default is `relevance` with `q`, "
-        f"and `{usual}` without."
+        "some of them there, then all others. In each group those with every word exactly as it is searched come "
+        "first, and then the newest. The default is `relevance` with `q`, "
+        f"and `{usual}` without. {more}".rstrip()
     )
 
 
 def word_violations(name: str, text: str | None) -> Iterator[Violation]:
     """The violation of a search text without words, which would otherwise find all items."""
-    if text and not any(character.isalnum() for character in text):
+    if text and not has_word(text):
         yield Violation(f"/{name}", "contains no word to search for; a word consists of letters and digits")

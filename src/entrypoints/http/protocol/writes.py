@@ -1,4 +1,4 @@
-"""Idempotent and conditional writes: Idempotency-Key, and If-Match (RFC 9110, section 13).
+"""Idempotent and conditional writes: Idempotency-Key, and whether If-Match is mandatory.
 
 The key of a request is stored in the audit entry that is committed with its write, so a crash between the write and its
 answer loses nothing: a repeated request is answered with the version in that entry. A request that was rejected or
@@ -6,7 +6,6 @@ changed nothing has no entry; it is carried out again, and its key stays unused.
 """
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,36 +16,17 @@ from application.history.audit import FindAnswer
 from domain.audit import AuditEntry
 from domain.errors import AnswerPending, Invalid, TandemError, Unavailable, Violation
 from entrypoints.http.protocol.answers import Tagged
-from entrypoints.http.protocol.problems import KeyReused, PreconditionMissing, Stale
-from entrypoints.http.protocol.request import RawHeaders, Request, Scope, joined_header
+from entrypoints.http.protocol.preconditions import expected_version
+from entrypoints.http.protocol.problems import KeyReused, PreconditionMissing
+from entrypoints.http.protocol.request import RawHeaders, Request, Scope, header
 
 KEY_LENGTH_MAX = 255
-TAGS_MAX = 100
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
-_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
-_ANY = "*"
 
 E = TypeVar("E")
 Run = Callable[[Actor], Awaitable[E]]
 Replay = Callable[[str, int], Awaitable[E]]
 """Reads the result of an earlier request, by the id and version in its entry."""
-
-
-def entity_tag(version: int) -> bytes:
-    """The entity tag of a version."""
-    return b'"%d"' % version
-
-
-def has_seen(scope: Scope, version: int) -> bool:
-    """Whether If-None-Match contains this version, compared weakly. Malformed tags match nothing."""
-    given = joined_header(scope, b"if-none-match")
-    if given is None:
-        return False
-    if given.strip() == _ANY:
-        return True
-    tags = _tags(given)
-    return tags is not None and any(tag == str(version) for _, tag in tags)
 
 
 class Writes:
@@ -102,30 +82,13 @@ class Writes:
             raise _OvertakenByTwin from error
 
     async def expected_version(self, scope: Scope, current: Callable[[], Awaitable[Tagged]]) -> int | None:
-        """The version that If-Match requires, None if any version is allowed.
+        """The version that the preconditions require, None if any version is allowed.
 
-        `current` is called only if the header does not contain exactly one version. Raises Invalid for a malformed
-        header, Stale if no tag can match, PreconditionMissing if the header is required and missing.
+        Raises PreconditionMissing if If-Match is required and missing, and the errors of `expected_version`.
         """
-        given = joined_header(scope, b"if-match")
-        if given is None:
-            if self.needs_versions:
-                raise PreconditionMissing
-            return None
-        if given.strip() == _ANY:
-            return None
-        tags = _tags(given)
-        if tags is None:
-            message = 'must be * or a list of entity tags such as "3"'
-            raise Invalid("The header If-Match is malformed.", violations=[Violation("/If-Match", message)])
-        # If-Match uses strong comparison: a weak tag never matches.
-        versions = [int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag)]
-        if len(versions) == len(tags) == 1:
-            return versions[0]
-        current_version = (await current()).version
-        if current_version not in versions:
-            raise Stale(current_version=current_version)
-        return current_version
+        if self.needs_versions and header(scope, b"if-match") is None:
+            raise PreconditionMissing
+        return await expected_version(scope, current)
 
 
 class _OvertakenByTwin(Exception):
@@ -159,20 +122,3 @@ async def _claim(request: Request, actor: Actor, key: str) -> IdempotencyClaim:
         key=hashlib.sha256(bound.encode("utf-8", "replace")).hexdigest(),
         request_hash=hashlib.sha256(content).hexdigest(),
     )
-
-
-def _tags(text: str) -> list[tuple[bool, str]] | None:
-    """Each tag of a list as (is weak, opaque text); None for a malformed list."""
-    tags: list[tuple[bool, str]] = []
-    for member in _members(text):
-        match = _TAG.fullmatch(member)
-        if match is None or len(tags) >= TAGS_MAX:
-            return None
-        tags.append((match[1] is not None, match[2]))
-    return tags or None
-
-
-def _members(text: str) -> list[str]:
-    """The members of a comma-separated list, without empty ones; quoted members may contain commas."""
-    members = re.findall(r'(?:[^",]|"[^"]*"?)+', text)
-    return [member.strip() for member in members if member.strip()]

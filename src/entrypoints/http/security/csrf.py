@@ -38,7 +38,7 @@ class CrossSiteGuard:
 
     def require_own_page(self, scope: Mapping[str, Any], session_id: str | None) -> None:
         """Raises CrossSiteRejected unless the request comes from an own page and has the session's CSRF token."""
-        self._require_no_foreign_page(scope)
+        self.require_no_foreign_page(scope)
         if not self._has_token(scope, session_id):
             raise CrossSiteRejected(_NO_TOKEN)
 
@@ -48,12 +48,13 @@ class CrossSiteGuard:
         For refreshing or ending a session: after a change of keys the token in the cookie is invalid, and a page gets a
         new one by refreshing.
         """
-        self._require_no_foreign_page(scope)
+        self.require_no_foreign_page(scope)
         is_named = header(scope, b"sec-fetch-site") == b"same-origin" or header(scope, b"origin") is not None
         if not is_named and not self._has_token(scope, session_id):
             raise CrossSiteRejected(_NO_TOKEN)
 
-    def _require_no_foreign_page(self, scope: Mapping[str, Any]) -> None:
+    def require_no_foreign_page(self, scope: Mapping[str, Any]) -> None:
+        """Raises CrossSiteRejected if the browser names another site as the origin of the request."""
         origin = header(scope, b"origin")
         if origin is not None:
             if not self._is_own(scope, origin.decode("latin-1")):

@@ -52,6 +52,13 @@ class RateLimiter:
         if allowance.retry_after_seconds:
             raise TooManyRequests(retry_after_seconds=allowance.retry_after_seconds)
 
+    def require_some(self, caller: str) -> None:
+        """Takes nothing. Raises TooManyRequests if the caller's bucket is empty now."""
+        level, last_seen = self._buckets.get(caller, (float(self._requests), monotonic()))
+        level += (monotonic() - last_seen) * self._per_second
+        if level < 1.0:
+            raise TooManyRequests(retry_after_seconds=max(1, math.ceil((1.0 - level) / self._per_second)))
+
     def take(self, caller: str, now_seconds: float) -> Allowance:
         """Takes one request from the caller's bucket; `now_seconds` is a monotonic clock."""
         level, last_seen = self._buckets.get(caller, (float(self._requests), now_seconds))

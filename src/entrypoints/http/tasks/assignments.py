@@ -14,7 +14,8 @@ from application.tasks.assignments import (
 from domain.assignment import Assignee, TaskAssignment
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource, shown_as
-from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentQuery, AssignmentView
+from entrypoints.http.tasks.queries import AssignmentQuery
+from entrypoints.http.tasks.schemas import AssignmentBody, AssignmentPatch, AssignmentView
 
 
 async def _replay_creation(
@@ -51,7 +52,7 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
     async def list_all(self, actor: Actor, query: AssignmentQuery, page: PageRequest) -> Page[TaskAssignment]:
         filter_ = TaskFilter(
             ids=None if query.task_id is None else (query.task_id,),
-            assignee_id=query.assignee_id,
+            assignee_ids=None if query.assignee_id is None else (query.assignee_id,),
             executor_id=query.executor_id,
         )
         return await self.list_assignments(actor, filter_, page)

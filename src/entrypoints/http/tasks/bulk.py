@@ -49,6 +49,7 @@ class BulkController(Controller, path="/v1/tasks/bulk"):
     @operation(
         "POST",
         summary="Create, change and delete many tasks",
+        description="As for single changes, a task that moves into a project is visible there with its whole history.",
         view=BulkView,
         body=BulkBody,
         body_reader=read_bulk,

@@ -21,27 +21,25 @@ from application.tasks.details import TaskDetails
 from application.tasks.reading import GetTask, ListTasks
 from domain.assignment import Assignee
 from domain.task import Priority, TaskChanges, TaskStatus
+from domain.task_changes import TaskLink
 from entrypoints.http.history import HistoryController
 from entrypoints.http.protocol.answers import Tagged, Volatile, display_text
 from entrypoints.http.protocol.operation import operation
 from entrypoints.http.protocol.resource import Resource
-from entrypoints.http.protocol.schemas import set_fields
+from entrypoints.http.protocol.schemas import moment_of, set_fields, values_of
+from entrypoints.http.tasks.queries import TaskQuery, TaskTrashQuery, TaskViewQuery, expansions_of
 from entrypoints.http.tasks.schemas import (
     AssignBody,
     DeferBody,
     ShownStatus,
     TaskBody,
     TaskPatch,
-    TaskQuery,
-    TaskTrashQuery,
     TaskView,
-    TaskViewQuery,
-    expansions_of,
     task_view,
 )
 from entrypoints.http.trash import TrashController
 
-_CLEARED: TaskChanges = {"label_ids": (), "priority": Priority.MEDIUM}
+_CLEARED: TaskChanges = {"label_ids": (), "links": (), "priority": Priority.MEDIUM}
 """Defaults that replace null for fields that a task always has."""
 
 
@@ -50,25 +48,52 @@ def changes_of(body: msgspec.Struct, *, without: Collection[str] = ()) -> TaskCh
     fields = {name: value for name, value in set_fields(body).items() if name not in without}
     if fields.get("priority") is not None:
         fields["priority"] = Priority[fields["priority"]]
+    if fields.get("links") is not None:
+        fields["links"] = msgspec.convert(fields["links"], tuple[TaskLink, ...], from_attributes=True)
     cleared = {name: value for name, value in _CLEARED.items() if name in fields and fields[name] is None}
     return cast("TaskChanges", fields | cleared)
 
 
-def _filter_of(query: TaskQuery) -> TaskFilter:
-    is_about_deferred = query.status is ShownStatus.DEFERRED
+def _filter_of(query: TaskQuery, actor: Actor) -> TaskFilter:
+    statuses = None if query.status is None else values_of(query.status)
+    numbers = _values(query.display_id)
+    priorities = _values(query.priority)
     return TaskFilter(
-        created_by=query.created_by,
-        project_id=query.project_id,
-        team_id=query.team_id,
-        assignee_id=query.assignee_id,
-        status=None if query.status is None or is_about_deferred else TaskStatus(query.status),
-        deferred=None if query.status is None else is_about_deferred,
-        priority=None if query.priority is None else Priority[query.priority],
-        label_id=query.label_id,
-        due_before=query.due_before,
-        due_after=query.due_after,
+        ids=_values(query.ids),
+        display_ids=None if numbers is None else tuple(int(text.removeprefix("#")) for text in numbers),
+        created_by=_references(query.created_by, actor),
+        project_ids=_references(query.project_id, actor),
+        parent_ids=_references(query.parent_id, actor),
+        team_ids=_values(query.team_id),
+        assignee_ids=_references(query.assignee_id, actor),
+        statuses=_stored_statuses(statuses),
+        deferred=None if statuses is None else ShownStatus.DEFERRED in statuses,
+        priorities=None if priorities is None else tuple(Priority[name] for name in priorities),
+        label_ids=_values(query.label_id),
+        due_after=moment_of(query.due_after),
+        due_before=moment_of(query.due_before),
+        is_overdue=query.overdue,
+        updated_after=moment_of(query.updated_after),
         text=query.q or None,
     )
+
+
+def _values(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else values_of(text)
+
+
+def _references(text: str | None, actor: Actor) -> tuple[str | None, ...] | None:
+    """The ids in a parameter: `me` is the caller, `none` stands for no value."""
+    if text is None:
+        return None
+    named: dict[str, str | None] = {"me": actor.id, "none": None}
+    return tuple(dict.fromkeys(named.get(value, value) for value in values_of(text)))
+
+
+def _stored_statuses(shown: tuple[str, ...] | None) -> tuple[TaskStatus, ...] | None:
+    """The statuses in a filter without DEFERRED, which is not stored; None if nothing else was named."""
+    stored = tuple(TaskStatus(name) for name in shown or () if name != ShownStatus.DEFERRED)
+    return stored or None
 
 
 class TaskController(TrashController, path="/v1/tasks", collection="tasks", view=TaskView):
@@ -92,7 +117,7 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
     async def list_all(self, actor: Actor, query: TaskQuery, page: PageRequest) -> Page[TaskDetails]:
         expansions = expansions_of(query.expand)
         return await self.list_tasks(
-            actor, _filter_of(query), page, watching=query.watching, expand=expansions
+            actor, _filter_of(query, actor), page, watching=query.watching, expand=expansions
         )
 
     @operation("GET", "/trash", summary="List deleted tasks", page_of=TaskView)
@@ -106,7 +131,16 @@ class TaskController(TrashController, path="/v1/tasks", collection="tasks", view
         details = await self.get(actor, id, expand=expansions_of(query.expand))
         return details if details.is_cacheable_by_version else Volatile(details)
 
-    @operation("PATCH", "/{id}", summary="Change a task", view=TaskView, repeatable=True, also=(403,))
+    @operation(
+        "PATCH",
+        "/{id}",
+        summary="Change a task",
+        description="A task that moves into a project, with `projectId`, is visible to everybody who can see the "
+        "project, with its whole history: also earlier versions, from when it was private or elsewhere.",
+        view=TaskView,
+        repeatable=True,
+        also=(403,),
+    )
     async def change(self, actor: Actor, id: str, body: TaskPatch, expected: int | None) -> TaskDetails:
         return await self.edit_task(actor, id, changes_of(body), expected_version=expected)
 

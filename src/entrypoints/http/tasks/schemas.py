@@ -1,27 +1,23 @@
 """Bodies, queries and views of tasks and assignments."""
 
+from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from application.tasks.details import NO_EXPANSIONS, Expansion, Expansions, NamedAssignee, TaskDetails
-from domain import task
+from application.tasks.details import Expansion, NamedAssignee, TaskDetails
+from domain import task_changes
 from domain.assignment import AssigneeType
 from domain.task import Task, TaskStatus
+from domain.task_changes import LinkKind
 from entrypoints.http.protocol.answers import view_maker
 from entrypoints.http.protocol.schemas import (
-    TEXT_LENGTH_MAX,
     Body,
     EntityView,
     Id,
     Instant,
     InstantText,
-    ListQuery,
-    Query,
-    SearchQuery,
-    TrashQuery,
-    sort_described,
 )
 
 
@@ -48,39 +44,54 @@ TaskTitle = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=task.TITLE_LENGTH_MAX,
+        max_length=task_changes.TITLE_LENGTH_MAX,
         description="One line without control characters or changes of the writing direction.",
         examples=["Fuel the rocket"],
     ),
 ]
-TaskDescription = Annotated[str, Meta(max_length=task.DESCRIPTION_LENGTH_MAX)]
-LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task.LABELS_MAX)]
+TaskDescription = Annotated[str, Meta(max_length=task_changes.DESCRIPTION_LENGTH_MAX)]
+LabelIds = Annotated[tuple[Id, ...], Meta(max_length=task_changes.LABELS_MAX)]
 ClearableLabelIds = Annotated[LabelIds, Meta(description="Null removes all labels.")]
+DueAt = Annotated[
+    Instant, Meta(description="The instant when it is due. A task has `dueAt` or `dueOn`, not both.")
+]
+DueOn = Annotated[
+    date,
+    Meta(
+        description="The day on which it is due, without a time; overdue when that day has ended for the reader. It"
+        " sorts as the last millisecond of the day in UTC.",
+        examples=["2026-01-31"],
+    ),
+]
 ClearablePriority = Annotated[
     PriorityName, Meta(description="Null resets the priority to the default, MEDIUM.")
 ]
-Expand = Annotated[
-    str,
+
+
+class LinkBody(Body, rename="camel"):
+    """A link to another task: what this task is to it."""
+
+    kind: LinkKind
+    task_id: Id
+
+
+Links = Annotated[
+    tuple[LinkBody, ...],
     Meta(
-        pattern=r"^(labels|assignee)(,(labels|assignee))*$",
-        max_length=TEXT_LENGTH_MAX,
-        description="Related objects to include with each task, separated by commas.",
-        examples=["labels,assignee"],
+        max_length=task_changes.LINKS_MAX,
+        description="Links to other tasks. They stay when the other task is deleted or permanently removed.",
     ),
 ]
-TaskOrder = Literal[
-    "relevance",
-    "createdAt",
-    "-createdAt",
-    "updatedAt",
-    "-updatedAt",
-    "dueAt",
-    "-dueAt",
-    "priority",
-    "-priority",
-    "displayId",
-    "-displayId",
-]
+
+
+ClearableLinks = Annotated[Links, Meta(description="All links of the task. Null removes them.")]
+
+
+class LinkView(Struct, rename="camel"):
+    """A link to another task: what this task is to it."""
+
+    kind: LinkKind
+    task_id: Id
 
 
 class TaskBody(Body, rename="camel"):
@@ -94,12 +105,17 @@ class TaskBody(Body, rename="camel"):
     parent_id: Id | UnsetType | None = UNSET
     label_ids: LabelIds | UnsetType = UNSET
     started_at: Instant | UnsetType | None = UNSET
-    due_at: Instant | UnsetType | None = UNSET
+    due_at: DueAt | UnsetType | None = UNSET
+    due_on: DueOn | UnsetType | None = UNSET
+    links: Links | UnsetType = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
 class TaskPatch(Body, rename="camel"):
-    """Changes to a task (merge patch). Required fields cannot be null."""
+    """Changes to a task (merge patch). Required fields cannot be null.
+
+    A task with `dueAt` gets a `dueOn` only together with `"dueAt": null`, and the other way round.
+    """
 
     title: TaskTitle | UnsetType = UNSET
     description: TaskDescription | UnsetType | None = UNSET
@@ -109,7 +125,9 @@ class TaskPatch(Body, rename="camel"):
     parent_id: Id | UnsetType | None = UNSET
     label_ids: ClearableLabelIds | UnsetType | None = UNSET
     started_at: Instant | UnsetType | None = UNSET
-    due_at: Instant | UnsetType | None = UNSET
+    due_at: DueAt | UnsetType | None = UNSET
+    due_on: DueOn | UnsetType | None = UNSET
+    links: ClearableLinks | UnsetType | None = UNSET
     is_acknowledged: bool | UnsetType = UNSET
 
 
@@ -175,6 +193,9 @@ class TaskView(EntityView, rename="camel"):
     label_ids: tuple[Id, ...]
     started_at: InstantText | None
     due_at: InstantText | None
+    due_on: date | None
+    completed_at: InstantText | None
+    links: tuple[LinkView, ...]
     is_acknowledged: bool
     deferred_till: InstantText | None
     owner_id: Id
@@ -195,59 +216,6 @@ class AssignmentView(EntityView, rename="camel"):
     assignee_id: Id
     assignee_type: AssigneeType
     executor_id: Id | None
-
-
-class TaskQuery(SearchQuery, rename="camel"):
-    """Filters and order of tasks. A deferred task only matches the status DEFERRED."""
-
-    project_id: Id | None = None
-    team_id: (
-        Annotated[Id, Meta(description="Tasks of the team's projects, and tasks assigned to the team.")]
-        | None
-    ) = None
-    assignee_id: Annotated[Id, Meta(description="Tasks assigned to this user or team.")] | None = None
-    created_by: Id | None = None
-    watching: Annotated[bool, Meta(description="Only tasks that you watch.")] = False
-    status: ShownStatus | None = None
-    priority: PriorityName | None = None
-    label_id: Id | None = None
-    due_before: Instant | None = None
-    due_after: Instant | None = None
-    sort: Annotated[TaskOrder, sort_described("-createdAt")] | None = None
-    expand: Expand | None = None
-
-
-class TaskViewQuery(Query):
-    """Options for reading a task."""
-
-    expand: Expand | None = None
-
-
-class TaskTrashQuery(TrashQuery, rename="camel"):
-    """A page of deleted tasks, with related objects."""
-
-    expand: Expand | None = None
-
-
-class WatchlistQuery(ListQuery):
-    """A page of watched tasks, with related objects."""
-
-    usual_order = "-updatedAt"
-
-    expand: Expand | None = None
-
-
-class AssignmentQuery(ListQuery, rename="camel"):
-    """Filters for active assignments; those of the newest tasks come first."""
-
-    task_id: Id | None = None
-    assignee_id: Id | None = None
-    executor_id: Id | None = None
-
-
-def expansions_of(expand: str | None) -> Expansions:
-    """The expansions in a validated `expand`."""
-    return NO_EXPANSIONS if expand is None else frozenset(map(Expansion, expand.strip().split(",")))
 
 
 _task_fields = view_maker(Task, TaskView, without=("in_watchlist", "labels", "assignee"))

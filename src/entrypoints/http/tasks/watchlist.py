@@ -9,7 +9,8 @@ from entrypoints.http.protocol.answers import instant_text
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import Id, InstantText
-from entrypoints.http.tasks.schemas import TaskView, WatchlistQuery, expansions_of, task_view
+from entrypoints.http.tasks.queries import WatchlistQuery, expansions_of
+from entrypoints.http.tasks.schemas import TaskView, task_view
 
 
 class WatchedTaskView(TaskView, rename="camel", kw_only=True):

@@ -40,18 +40,22 @@ def watched(model: Model, user: str) -> list[str]:
 
 
 def in_order(items: Iterable[View], sort: str) -> list[View]:
-    """Nulls first, ties by id; a minus turns it all."""
+    """Nulls last, ties by id; a minus turns both parts."""
     field = sort.removeprefix("-")
 
-    def key(item: View) -> tuple[bool, Any, str]:
+    def key(item: View) -> tuple[Any, str]:
         value = item[field]
         if field == "priority":
             value = RANKS[value]
         elif field == "displayId":
             value = int(value.removeprefix("#"))
-        return value is not None, value or "", item["id"]
+        return value, item["id"]
 
-    return sorted(items, key=key, reverse=sort.startswith("-"))
+    is_descending = sort.startswith("-")
+    listed = list(items)
+    present = sorted((item for item in listed if item[field] is not None), key=key, reverse=is_descending)
+    absent = [item for item in listed if item[field] is None]
+    return [*present, *sorted(absent, key=lambda item: str(item["id"]), reverse=is_descending)]
 
 
 def _fits(task: View, wanted: View) -> bool:
@@ -67,13 +71,15 @@ def _fits(task: View, wanted: View) -> bool:
 
 
 def _is_due(due: str | None, wanted: View) -> bool:
-    """Neither bound is included."""
+    """From the first bound on, up to the second, which is excluded."""
     if "dueBefore" not in wanted and "dueAfter" not in wanted:
         return True
-    return due is not None and wanted.get("dueAfter", "") < due < wanted.get("dueBefore", "~")
+    return due is not None and wanted.get("dueAfter", "") <= due < wanted.get("dueBefore", "~")
 
 
 def _has_words(task: View, words: Sequence[str]) -> bool:
-    """Whole words of title and description, in any case, all of them."""
+    """Words of title and description, in any case, all of them; the last one may be the beginning of a word."""
     text = f"{task['title']} {task['description'] or ''}".lower().split()
-    return all(word in text for word in words)
+    *whole, last = words or [""]
+    found = any(word.startswith(last) for word in text)
+    return not words or (found and all(word in text for word in whole))

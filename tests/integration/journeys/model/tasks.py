@@ -15,6 +15,9 @@ NEW: View = {
     "labelIds": [],
     "startedAt": None,
     "dueAt": None,
+    "dueOn": None,
+    "completedAt": None,
+    "links": [],
     "isAcknowledged": False,
     "deferredTill": None,
     "assigneeId": None,
@@ -32,6 +35,9 @@ CONTENT = (
     "labelIds",
     "startedAt",
     "dueAt",
+    "dueOn",
+    "completedAt",
+    "links",
     "deferredTill",
 )
 """What a roll back puts back. Number, home and assignment stay with the present, and so does its acknowledgement."""
@@ -39,13 +45,13 @@ CONTENT = (
 
 def create(model: Model, by: str, body: View, *, id: str, display_id: str) -> None:
     refuse((not _refers_well(model, by, None, body), 422))
-    fields = {**NEW, **_started(NEW, body)}
+    fields = {**NEW, **_completed(NEW, _started(NEW, body))}
     model.tasks.add(id, by, displayId=display_id, **fields, **_home(model, fields["projectId"], by))
 
 
 def change(model: Model, by: str, id: str, body: View, *, expected: int | None) -> None:
     task = seen(model, by, "tasks", id)
-    fields = _started(task, body)
+    fields = _completed(task, _started(task, body))
     is_moved = body.get("projectId", task["projectId"]) != task["projectId"]
     is_done = body.get("status") == "DONE"
     due, until = body.get("dueAt"), task["deferredTill"]
@@ -151,6 +157,14 @@ def _home(model: Model, project_id: str | None, alone: str) -> View:
         return {"ownerId": alone, "teamId": None}
     project = model.projects[project_id]
     return {"ownerId": project["ownerId"], "teamId": project["teamId"]}
+
+
+def _completed(task: View, body: View) -> View:
+    """The body with the time of completion that follows from the status."""
+    status = body.get("status", task["status"])
+    if status != "DONE":
+        return {**body, "completedAt": None}
+    return body if task["status"] == "DONE" else {**body, "completedAt": NOW}
 
 
 def _started(before: View, body: View) -> View:

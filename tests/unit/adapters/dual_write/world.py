@@ -16,6 +16,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, LABELS, SYNC_FIELDS
 from domain.audit import Action, AuditEntry, SyncStatus, changes_between
 from domain.errors import Conflict
+from domain.name import name_key
 from tests.unit.adapters.dual_write.virtual_time import LoopClock
 from tests.unit.builders import ANNA, NOON, numbered_id
 from tests.unit.builders import label as label_entity
@@ -96,13 +97,17 @@ Change = tuple[Record | None, Record]
 def creation(number: int, **fields: Any) -> Change:
     """A new label."""
     record = LABELS.mapping.to_record(label_entity(number, name=f"Label {number}"))
-    return None, {**record, **fields}
+    return None, _with_key({**record, **fields})
 
 
 def edition(before: Record, **fields: Any) -> Change:
     """The next version of a label."""
     version = before[VERSION] + 1
-    return before, {**before, **fields, VERSION: version}
+    return before, _with_key({**before, **fields, VERSION: version})
+
+
+def _with_key(label: Record) -> Record:
+    return {**label, "nameKey": name_key(label["name"])}
 
 
 def erasure(before: Record) -> Change:

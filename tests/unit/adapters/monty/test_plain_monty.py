@@ -11,7 +11,6 @@ import pytest
 from montydb import MontyClient, set_storage
 from montydb.errors import OperationFailure
 
-from adapters.monty.document_query import document_query
 from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.tuning import Strategy, Tuning
 from adapters.records.change_set import ChangeSet
@@ -23,7 +22,6 @@ from adapters.records.criteria import (
     HasWords,
     Holds,
     IsNull,
-    Lead,
     NotNull,
     OneOf,
     Order,
@@ -31,7 +29,10 @@ from adapters.records.criteria import (
     Range,
     after_position,
 )
+from adapters.records.document_filter import WORDS as TOKENS
+from adapters.records.document_filter import filter_of
 from adapters.records.record import ID, VERSION, Record
+from adapters.records.search import Rank
 from adapters.records.specs import SPECS, TASKS
 from tests.unit.contracts.builders import commit_all, minutes, numbered_id, put, task
 
@@ -41,6 +42,7 @@ TUNINGS = {
     11: Tuning(stale_max=2, strategy=Strategy.ORDER_AND_PROBE),
     13: Tuning(stale_max=3, strategy=Strategy.ORDER_AND_LIST),
     17: Tuning(stale_max=1, strategy=Strategy.GATHER),
+    19: Tuning(stale_max=2, strategy=Strategy.ORDER_AND_SIFT),
 }
 """Every way in which questions are answered, each with a seed of its own."""
 RECORDS = 40
@@ -57,7 +59,7 @@ VALUES: dict[str, list[Any]] = {
     "title": ["Pond dig the", "rose garden Öl", "dig the rose"],
     "description": [None, "", "A rose by the pond", "Öl", "dig, dig and dig"],
 }
-WORDS = ["pond", "dig", "ROSE", "rose garden", "öl", ""]
+WORDS = ["pond", "dig", "ROSE", "rose garden", "rose g", "öl", "ol", "#3", ""]
 SORTABLE = [
     "title",
     "description",
@@ -93,7 +95,7 @@ class Chance(random.Random):
         if kind == 6:
             return Holds("labelIds", self.choice("abc"))
         if kind == 7:
-            return HasWords(self.choice(WORDS), self.choice([None, *Lead]))
+            return HasWords(self.choice(WORDS), self.choice([None, *Rank]))
         return self.about(self.choice(list(VALUES)), kind)
 
     def about(self, name: str, kind: int) -> Criterion:
@@ -131,12 +133,13 @@ class PlainMonty:
         self._tasks = client[f"plain_{uuid4().hex}"]["tasks"]
 
     def keep(self, record: Record) -> None:
-        document = {"_id": record[ID], **{name: value for name, value in record.items() if name != ID}}
+        document = {"_id": record[ID], **record, TOKENS: TASKS.tokens(record)}
+        del document[ID]
         self._tasks.delete_one({"_id": record[ID]})
         self._tasks.insert_one(document)
 
     def records(self, ids: list[str]) -> dict[str, Record]:
-        documents = [dict(document) for document in self._tasks.find({"_id": {"$in": ids}})]
+        documents = [dict(document) for document in self._tasks.find({"_id": {"$in": ids}}, {TOKENS: False})]
         return {document["_id"]: {ID: document.pop("_id"), **document} for document in documents}
 
     def ids(self, question: Question) -> list[str]:
@@ -146,7 +149,7 @@ class PlainMonty:
         field = "_id" if question.order.field == ID else question.order.field
         direction = -1 if question.order.descending else 1
         sort = [(field, direction)] if field == "_id" else [(field, direction), ("_id", direction)]
-        found = self._tasks.find(document_query(where, TASKS.text_fields)).sort(sort)
+        found = self._tasks.find(filter_of(where)).sort(sort)
         return [document["_id"] for document in found]
 
 

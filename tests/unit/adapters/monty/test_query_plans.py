@@ -24,6 +24,7 @@ from tests.unit.contracts.builders import minutes, numbered_id
 ME, TEAMS = numbered_id(1), tuple(numbered_id(number) for number in range(2, 9))
 LIVE = Equals("isDeleted", value=False)
 TRASH = (Equals("isDeleted", value=True), IsNull(IS_ERASED))
+DATED = Range(field="dueBy", at_least=minutes(-(10**6)))
 AUDIENCE = AnyOf((Equals("ownerId", ME), OneOf("teamId", TEAMS), OneOf("assigneeId", (ME, *TEAMS))))
 
 
@@ -44,7 +45,7 @@ def plan_of_page(collection: str, where: Criterion, order: Order, *, after: obje
     [
         ("createdAt", minutes(1), "tasks_created"),
         ("updatedAt", minutes(1), "tasks_by_updatedAt"),
-        ("dueAt", minutes(1), "tasks_by_dueAt"),
+        ("dueBy", minutes(1), "tasks_by_dueBy"),
         ("priority", 2, "tasks_by_priority"),
         ("displayId", 17, "tasks_by_displayId"),
     ],
@@ -60,10 +61,21 @@ def test_tasks_are_listed_in_every_order_without_sorting(
 
 
 @pytest.mark.parametrize(
+    ("part", "search"),
+    [(DATED, "(dueBy>? AND dueBy<?)"), (IsNull("dueBy"), "(dueBy=?")],
+)
+def test_dated_and_undated_tasks_are_each_one_range_of_an_index(part: Criterion, search: str) -> None:
+    plan = plan_of_page("tasks", AllOf((LIVE, part)), Order("dueBy"))
+    assert f"INDEX tasks_by_dueBy {search}" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
     ("collection", "where", "field", "index"),
     [
         ("tasks", AllOf((LIVE, Equals("projectId", ME))), "createdAt", "tasks_project_created (projectId=?"),
-        ("tasks", AllOf((LIVE, Equals("projectId", ME))), "dueAt", "tasks_project_due (projectId=?"),
+        ("tasks", AllOf((LIVE, Equals("projectId", ME))), "dueBy", "tasks_project_due (projectId=?"),
+        ("tasks", AllOf((LIVE, Equals("parentId", ME))), "createdAt", "tasks_parent_created (parentId=?"),
         ("tasks", AllOf((LIVE, Equals("ownerId", ME))), "updatedAt", "tasks_owner_updated (ownerId=?"),
         (
             "tasks",
@@ -95,7 +107,7 @@ def test_other_lists_start_in_the_right_place_of_their_index(
 
 
 def test_a_members_tasks_are_gathered_from_one_index_for_each_reason_to_see_them() -> None:
-    question = Question(collection="tasks", where=AllOf((LIVE, AUDIENCE)), order=Order("dueAt"), limit=20)
+    question = Question(collection="tasks", where=AllOf((LIVE, AUDIENCE)), order=Order("dueBy"), limit=20)
     statements, is_exact = page_statements(TABLES["tasks"], question, AccessPath(None))
     plan = plan_of(*statements)
     assert is_exact

@@ -12,9 +12,11 @@ from loguru import logger
 from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES, Table
-from adapters.records.criteria import AllOf, Equals, HasWords, Lead, Order, Question
+from adapters.records.criteria import AllOf, Equals, HasWords, Order, Question
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import Record
-from adapters.records.specs import TASKS, Index, Scope
+from adapters.records.search import Rank
+from adapters.records.specs import TASKS
 from tests.unit.adapters.monty.raw_documents import database_of, outdate, write_raw
 from tests.unit.contracts.builders import (
     change_set,
@@ -79,7 +81,7 @@ async def test_a_table_of_another_spec_is_rebuilt_and_answers_alike(directory: P
     assert schema_of(directory, "tasks") != current
     store = MontyRecordStore(directory)
     await store.open()
-    assert await found_numbers(store, "tasks", HasWords("pond dig", Lead.SOME)) == [1]
+    assert await found_numbers(store, "tasks", HasWords("pond dig", Rank.PARTLY_EXACT)) == [1]
     assert await found_numbers(store, "tasks", AllOf((LIVE, HasWords("rake")))) == []
     by_due = Question(collection="tasks", where=LIVE, order=Order("dueAt"), limit=9)
     assert [record["title"] for record in await store.find(by_due)] == ["Dig"]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.rows import FORMS, WORD_LENGTH_MAX, Unstorable, lexemes, storable_tree
-from adapters.records.criteria import words_of
+from adapters.postgres.rows import FORMS, Unstorable, storable_tree
 from adapters.records.record import tombstone
 from adapters.records.specs import SPECS
 from domain.errors import RuleBroken
@@ -18,18 +17,6 @@ from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import task
 
 TASKS = FORMS["tasks"]
-
-
-@given(st.text(max_size=200))
-def test_indexed_words_are_those_of_the_criteria(text: str) -> None:
-    assert lexemes(text) == set(words_of(text))
-
-
-def test_words_beyond_the_index_limit_stay_distinct() -> None:
-    long = "a" * (WORD_LENGTH_MAX + 1)
-    assert lexemes(f"{long} short") != lexemes(f"{long}b short")
-    assert lexemes(long) == lexemes(f"({long.upper()})")
-    assert all(len(word) <= WORD_LENGTH_MAX for word in lexemes(long))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -67,10 +67,10 @@ def test_a_tombstone_is_left_alone(spec: Any) -> None:
         ("status", "In progress", "IN_PROGRESS"),
         ("isAcknowledged", 1, True),
         ("isAcknowledged", 0, False),
-        ("dueAt", datetime(2024, 5, 6, 7, 8), datetime(2024, 5, 6, 7, 8, tzinfo=UTC)),  # noqa: DTZ001
-        ("dueAt", "2024-05-06T07:08:09.123456Z", datetime(2024, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)),
-        ("dueAt", "2024-05-06T07:08:09+02:00", datetime(2024, 5, 6, 5, 8, 9, tzinfo=UTC)),
-        ("dueAt", "2024-05-06", datetime(2024, 5, 6, tzinfo=UTC)),
+        ("startedAt", datetime(2024, 5, 6, 7, 8), datetime(2024, 5, 6, 7, 8, tzinfo=UTC)),  # noqa: DTZ001
+        ("startedAt", "2024-05-06T07:08:09.123456Z", datetime(2024, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)),
+        ("startedAt", "2024-05-06T07:08:09+02:00", datetime(2024, 5, 6, 5, 8, 9, tzinfo=UTC)),
+        ("startedAt", "2024-05-06", datetime(2024, 5, 6, tzinfo=UTC)),
     ],
 )
 def test_a_value_of_another_kind_is_converted(field: str, before: Any, after: Any) -> None:
@@ -148,9 +148,10 @@ def test_a_record_without_any_stamp_is_as_old_as_its_id() -> None:
     ],
 )
 def test_a_legacy_name_is_replaced_by_today_s(spec: Any, old: str, new: str) -> None:
-    record = {"tasks": task(1, dueAt=minutes(3), projectId=OWNER, labelIds=["x"]), "users": user(1)}[
-        spec.collection
-    ]
+    record = {
+        "tasks": task(1, dueAt=minutes(3), dueBy=minutes(3), projectId=OWNER, labelIds=["x"]),
+        "users": user(1),
+    }[spec.collection]
     before = {**lacking(record, new), old: record[new]}
     assert spec.upgraded(before) == record
     assert spec.upgraded({**before, new: None}) == record

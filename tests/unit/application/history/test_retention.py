@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import IS_ERASED, is_tombstone
+from adapters.records.specs import TASKS
 from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
@@ -28,7 +30,7 @@ from domain.errors import Conflict, Forbidden, NotFound, Purged, RuleBroken
 from domain.label import Label
 from domain.project import Project
 from domain.session import Session
-from domain.task import Task
+from domain.task import Origin, Task
 from domain.team import Membership, Team
 from domain.timeline import Plan, TimelineItem
 from domain.watch import Watch
@@ -127,6 +129,40 @@ async def test_what_is_not_old_enough_stays(world: World) -> None:
     run = await world.purge(actor(admin=True))
     assert (dict(run.removed), run.is_complete, world.commits) == ({}, True, 0)
     assert await world.left("tasks") == {numbered_id(1): False, numbered_id(2): False}
+
+
+async def test_the_time_in_the_trash_of_another_service_does_not_count(world: World) -> None:
+    elsewhere = replace(
+        task(1), is_deleted=True, deleted_at=NOON - timedelta(days=900), updated_at=NOON - timedelta(days=900)
+    )
+    record = TASKS.mapping.to_record(elsewhere)
+    await world.store.commit(ChangeSet(puts=(Put("tasks", record, expected_version=0),)))
+
+    first = await world.purge(actor(admin=True))
+    world.clock.days = DAYS
+    almost = await world.purge(actor(admin=True))
+    kept = await world.left("tasks")
+    world.clock.days = DAYS + 1
+    last = await world.purge(actor(admin=True))
+
+    assert (dict(first.removed), first.kept, dict(almost.removed)) == ({}, 1, {})
+    assert kept == {numbered_id(1): False}
+    assert last.removed == {"tasks": 1}
+
+
+async def test_an_imported_tombstone_has_its_full_time_in_the_trash(world: World) -> None:
+    origin = Origin(external_key="beads:x:1", created_at=NOON - timedelta(days=900), is_deleted=True)
+    tombstone = Task.imported(numbered_id(1), Stamp(NOON, ANNA), {"title": "Dig"}, origin=origin)
+    work = world.work
+    work.tasks.save(tombstone, action=Action.IMPORTED)
+    await work.commit()
+
+    world.clock.days = DAYS
+    early = await world.purge(actor(admin=True))
+    world.clock.days = DAYS + 1
+    due = await world.purge(actor(admin=True))
+
+    assert (dict(early.removed), dict(due.removed)) == ({}, {"tasks": 1})
 
 
 async def test_a_project_goes_with_its_tasks_timeline_assignments_and_watches(world: World) -> None:
@@ -393,7 +429,7 @@ async def test_a_dry_run_counts_and_removes_nothing(world: World) -> None:
     world.clock.days = DAYS + 1
     run = await world.purge(actor(admin=True), is_dry_run=True)
     assert run.is_dry_run
-    assert run.removed == {"projects": 1, "tasks": 2, "labels": 0, "teams": 0, "sessions": 0}
+    assert run.removed == {"projects": 1, "tasks": 2, "labels": 0, "teams": 0, "sessions": 0, "api_tokens": 0}
     assert (world.commits, await world.left("projects")) == (0, {garden.id: False})
 
 

@@ -60,8 +60,12 @@ def importer(begin: Begin, clock: Clock) -> Import:
     """Imports a file of the format beads into a project of the default actor."""
     use_case = ImportIssues(begin, clock, {"beads": BeadsReader()}, NUMBERS, Threads())
 
-    async def bring(content: bytes, *, is_dry_run: bool = False, name: str = "Beads") -> ImportReport:
-        request = ImportRequest(content=content, format="beads", project_name=name, is_dry_run=is_dry_run)
+    async def bring(
+        content: bytes, *, is_dry_run: bool = False, is_strict: bool = False, name: str = "Beads"
+    ) -> ImportReport:
+        request = ImportRequest(
+            content=content, format="beads", project_name=name, is_dry_run=is_dry_run, is_strict=is_strict
+        )
         return await use_case(actor(), request)
 
     return bring

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 import pytest
 
@@ -21,6 +22,7 @@ from domain.entity import Stamp
 from domain.errors import Invalid, NotFound, RuleBroken
 from domain.project import Project
 from domain.task import Priority, Task, TaskChanges, TaskStatus
+from tests.real_exports import real_export
 from tests.unit.builders import ANNA, BEN, NOON, NUMBERS, actor, label, numbered_id, project, stamp, task
 
 ADMIN = actor("d" * 24, admin=True)
@@ -34,7 +36,17 @@ ISSUES = (
     },
     {"id": "bd-2", "title": "Line it", "status": "in_progress", "started_at": "2025-11-01T08:00:00.120Z"},
     {"id": "bd-3", "title": "Fill it", "status": "blocked", "issue_type": "bug", "priority": 4},
-    {"id": "bd-4", "title": "Ask", "status": "closed"},
+    {
+        "id": "bd-4",
+        "title": "Ask",
+        "status": "closed",
+        "closed_at": "2025-11-02T08:00:00Z",
+        "due_at": "2025-11-03",
+        "dependencies": [
+            {"type": "blocks", "depends_on_id": "bd-2"},
+            {"type": "discovered-from", "depends_on_id": "bd-1"},
+        ],
+    },
     {
         "id": "bd-5",
         "title": "Wait",
@@ -51,7 +63,8 @@ def beads(issues: Sequence[Mapping[str, object]]) -> bytes:
     lines = []
     for issue in issues:
         parent = children.get(str(issue["id"]))
-        links = [{"type": "parent-child", "depends_on_id": parent}] if parent else []
+        parents = [{"type": "parent-child", "depends_on_id": parent}] if parent else []
+        links = [*parents, *cast("list[object]", issue.get("dependencies", []))]
         lines.append(json.dumps({**plain, **issue, "dependencies": links}))
     return "\n".join(lines).encode()
 
@@ -93,7 +106,7 @@ async def tasks_of(begin: Begin, project_id: str) -> list[dict[str, Any]]:
     told = [
         {name: getattr(one, name) for name in names}
         # A file has no status for a task in the trash.
-        | {"status": None if one.is_deleted else one.status, "deleted_at": one.deleted_at}
+        | {"status": None if one.is_deleted else one.status, "is_deleted": one.is_deleted}
         | {"parent": titles.get(one.parent_id or "")}
         for one in tasks
     ]
@@ -140,6 +153,62 @@ async def test_tasks_made_here_come_back_in_another_project_as_they_were(
 
     assert report.project_id != numbered_id(1)
     assert await tasks_of(begin, report.project_id) == await tasks_of(begin, numbered_id(1))
+
+
+async def test_what_another_tracker_requires_is_in_the_file(
+    import_issues: ImportIssues, export: ExportTasks
+) -> None:
+    first = await brought(import_issues, beads(ISSUES))
+    content = await export(actor(), "beads", project_id=first.project_id)
+    by_key = {issue["id"]: issue for issue in map(json.loads, content.splitlines())}
+
+    assert [by_key[f"bd-{number}"]["issue_type"] for number in (1, 3)] == ["task", "bug"]
+    assert by_key["bd-1"]["labels"] == ["wet"]
+    assert "labels" not in by_key["bd-3"]
+    assert by_key["bd-4"]["closed_at"] == "2025-11-02T08:00:00.000Z"
+    assert by_key["bd-4"]["due_at"] == "2025-11-03T23:59:59.999Z"
+    assert {(link["type"], link["depends_on_id"]) for link in by_key["bd-4"]["dependencies"]} == {
+        ("blocks", "bd-2"),
+        ("discovered-from", "bd-1"),
+    }
+    assert by_key["bd-5"]["original_type"] == "task"
+
+
+async def test_the_real_export_goes_back_complete(import_issues: ImportIssues, export: ExportTasks) -> None:
+    original = real_export("beads-2025-12-24.jsonl").read_bytes()
+    first = await brought(import_issues, original)
+    content = await export(actor(), "beads", project_id=first.project_id)
+    given = {issue["id"]: issue for issue in map(json.loads, original.splitlines())}
+    back = {issue["id"]: issue for issue in map(json.loads, content.splitlines())}
+
+    assert back.keys() == given.keys()
+    for key, issue in given.items():
+        same = ("status", "closed_at") if issue["status"] == "closed" else ("issue_type",)
+        assert [_instant(back[key].get(name)) for name in same] == [
+            _instant(issue.get(name)) for name in same
+        ]
+        assert {"issue_type", "title", "status", "priority", "created_at", "updated_at"} <= back[key].keys()
+    assert len(_blocks(back)) == 128
+    assert _blocks(back) == _blocks(given)
+    assert (await brought(import_issues, content)).changes_nothing
+
+
+def _instant(text: str | None) -> object:
+    """The instant in whole milliseconds; other texts as they are."""
+    try:
+        instant = datetime.fromisoformat(text or "")
+    except ValueError:
+        return text
+    return int(instant.timestamp() * 1_000)
+
+
+def _blocks(issues: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (key, link["depends_on_id"])
+        for key, issue in issues.items()
+        for link in issue.get("dependencies", ())
+        if link["type"] == "blocks"
+    }
 
 
 async def test_an_export_contains_the_visible_tasks_only(begin: Begin, export: ExportTasks) -> None:

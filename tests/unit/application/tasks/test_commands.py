@@ -72,9 +72,9 @@ async def test_a_project_owner_sees_every_task_and_a_creator_only_while_the_proj
 ) -> None:
     garden = await CreateProject(begin, clock, identifiers)(actor(), {"name": "Garden"})
     mine = await create(actor(), {"title": "Mine", "project_id": garden.id})
-    admins = await create(actor(BEN, admin=True), {"title": "Admin's", "project_id": garden.id})
+    admins = await create(actor(admin=True), {"title": "Admin's", "project_id": garden.id})
     listing = ListTasks(begin, clock)
-    in_garden = TaskFilter(project_id=garden.id)
+    in_garden = TaskFilter(project_ids=(garden.id,))
     seen = {task.id for task in (await listing(actor(), in_garden, PageRequest())).items}
     assert seen == {mine.id, admins.id}
     assert not (await listing(actor(BEN), in_garden, PageRequest())).items

@@ -160,17 +160,15 @@ async def test_tasks_added_while_the_ownership_of_a_project_changes_get_the_new_
         garden = await use_cases.new_project(actor(), {"name": f"Garden to {way}"})
         there = await use_cases.new_task_now(actor(), {"title": "x", "project_id": garden.id})
         if way == "roll back":
-            await use_cases.rename(actor(ANNA, admin=True), garden.id, {"owner_id": BEN}, expected_version=1)
+            await use_cases.rename(actor(admin=True), garden.id, {"owner_id": BEN}, expected_version=1)
         joined: list[str] = []
 
         async def join(project_id: str = garden.id, joined: list[str] = joined) -> None:
-            made = await use_cases.new_task_now(
-                actor(ANNA, admin=True), {"title": "y", "project_id": project_id}
-            )
+            made = await use_cases.new_task_now(actor(admin=True), {"title": "y", "project_id": project_id})
             joined.append(made.id)
 
         use_cases.interrupt(join)
-        admin = actor(ANNA, admin=True)
+        admin = actor(admin=True)
         if way == "edit":
             await use_cases.give(admin, garden.id, {"owner_id": BEN}, expected_version=1)
         else:

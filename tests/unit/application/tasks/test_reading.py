@@ -116,7 +116,7 @@ async def test_a_task_is_deferred_until_its_time_comes(
     read: GetTask, listing: ListTasks, begin: Begin, clock: SetClock
 ) -> None:
     await deferred(begin, TASKS[3], until=NOON + timedelta(hours=2))
-    is_deferred, todo = TaskFilter(deferred=True), TaskFilter(deferred=False, status=TaskStatus.TODO)
+    is_deferred, todo = TaskFilter(deferred=True), TaskFilter(deferred=False, statuses=(TaskStatus.TODO,))
 
     seen = await read(actor(), TASKS[3])
     assert (seen.is_deferred, seen.is_cacheable_by_version) == (True, True)
@@ -196,9 +196,9 @@ async def test_a_list_keeps_what_one_watches_of_what_one_may_still_see(
 
 
 async def test_filters_by_team_and_by_assignee_find_what_the_reader_may_see(listing: ListTasks) -> None:
-    assert await found(listing, ANNA, TaskFilter(team_id=TEAM)) == set(TASKS)
-    assert await found(listing, STRANGER, TaskFilter(team_id=TEAM)) == set()
-    assert await found(listing, ANNA, TaskFilter(team_id=numbered_id(1))) == set()
-    assert await found(listing, ANNA, TaskFilter(assignee_id=ASSIGNEE)) == {TASKS[0]}
-    assert await found(listing, BEN, TaskFilter(assignee_id=TEAM)) == {TASKS[1]}
-    assert await found(listing, ASSIGNEE, TaskFilter(team_id=TEAM)) == {TASKS[0]}
+    assert await found(listing, ANNA, TaskFilter(team_ids=(TEAM,))) == set(TASKS)
+    assert await found(listing, STRANGER, TaskFilter(team_ids=(TEAM,))) == set()
+    assert await found(listing, ANNA, TaskFilter(team_ids=(numbered_id(1),))) == set()
+    assert await found(listing, ANNA, TaskFilter(assignee_ids=(ASSIGNEE,))) == {TASKS[0]}
+    assert await found(listing, BEN, TaskFilter(assignee_ids=(TEAM,))) == {TASKS[1]}
+    assert await found(listing, ASSIGNEE, TaskFilter(team_ids=(TEAM,))) == {TASKS[0]}

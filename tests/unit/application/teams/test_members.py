@@ -234,7 +234,7 @@ async def test_a_code_lets_people_in_for_a_week(fixture: TeamFixture) -> None:
     assert await fixture.stored() == before
 
 
-async def test_codes_that_open_nothing_are_refused_alike(fixture: TeamFixture) -> None:
+async def test_a_code_that_opens_nothing_gets_its_true_reason(fixture: TeamFixture) -> None:
     made, gone = await fixture.team(), await fixture.team()
     revoked, _ = await fixture.now.invite(actor(), made.id)
     of_deleted, _ = await fixture.now.invite(actor(), gone.id)
@@ -242,14 +242,42 @@ async def test_codes_that_open_nothing_are_refused_alike(fixture: TeamFixture) -
     version = (await fixture.now.revoke(actor(), made.id, expected_version=None)).version
     valid, _ = await fixture.now.invite(actor(), made.id)
     expired, invitation = await fixture.now.invite(actor(), made.id)
-    fixture.clock.instant = invitation.expires_at
+    mistyped = valid[:-1] + ("A" if valid[-1] != "A" else "B")
     before = await fixture.stored()
-    said = set()
-    for code in ("nonsense", valid[:-1] + ("A" if valid[-1] != "A" else "B"), revoked, of_deleted, expired):
-        with pytest.raises(RuleBroken) as refusal:
-            await fixture.now.join(actor(EVE), code)
-        said.add((str(refusal.value), refusal.value.violations))
-    assert (len(said), version, await fixture.stored()) == (1, 2, before)
+    unknown = "is not a code of this installation; check that it was copied completely"
+
+    assert [await _refusal(fixture, code) for code in ("nonsense", mistyped)] == [unknown] * 2
+    assert await _refusal(fixture, revoked) == "was revoked by the team; ask for a new one"
+    assert await _refusal(fixture, of_deleted) == "belongs to a team that was deleted"
+    fixture.clock.instant = invitation.expires_at
+    reason = f"expired on {invitation.expires_at:%Y-%m-%d}; ask for a new one"
+    assert await _refusal(fixture, expired) == reason
+    assert (version, await fixture.stored()) == (2, before)
+
+
+async def test_a_removed_member_is_told_so_and_one_who_left_may_return(fixture: TeamFixture) -> None:
+    made = await fixture.team(BEN, EVE)
+    await fixture.now.remove(actor(), made.id, EVE)
+    await fixture.now.remove(actor(BEN), made.id, BEN)
+    code, _ = await fixture.now.invite(actor(), made.id)
+
+    reason = await _refusal(fixture, code)
+    await fixture.now.join(actor(BEN), code)
+
+    assert reason.startswith("is valid, but you were removed from this team; ask its owner")
+    assert await fixture.member_ids(made) == {ANNA, BEN}
+
+
+async def _refusal(fixture: TeamFixture, code: str) -> str:
+    """Why Eve cannot join with a code."""
+    with pytest.raises(RuleBroken) as refused:
+        await fixture.now.join(actor(EVE), code)
+    (violation,) = refused.value.violations
+    assert (violation.pointer, refused.value.message) == (
+        "/code",
+        f"This invitation code {violation.message}.",
+    )
+    return violation.message
 
 
 async def test_a_code_revoked_meanwhile_lets_nobody_in(fixture: TeamFixture) -> None:

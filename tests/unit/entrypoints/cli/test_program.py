@@ -21,6 +21,7 @@ COMMANDS = [
     ("doctor",),
     ("config", "check"),
     ("import",),
+    ("export",),
     ("admin", "token"),
     ("admin", "grant"),
     ("admin", "purge"),

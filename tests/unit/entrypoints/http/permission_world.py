@@ -8,6 +8,7 @@ from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
 from application.actor import system_actor
 from application.ports.unit_of_work import UnitOfWork
+from domain.api_token import ApiToken, Scope
 from domain.assignment import Assignee, AssigneeType, TaskAssignment
 from domain.entity import Stamp
 from domain.label import Label
@@ -63,6 +64,7 @@ THINGS = {
             "trashed assignment",
             "trashed label",
             "archivist role",
+            "api token",
         ),
         start=0x200,
     )
@@ -151,6 +153,16 @@ def _things(work: UnitOfWork) -> None:
     work.tasks.save(Task.create(THINGS["own task"], by_creator, {"title": "own task"}, display_id=4))
     for name in ("label", "trashed label"):
         work.labels.save(Label.create(THINGS[name], by_creator, {"name": name}))
+    work.api_tokens.save(
+        ApiToken.create(
+            THINGS["api token"],
+            by_creator,
+            name="ci",
+            scopes=(Scope.READ,),
+            token_hash="0" * 64,
+            expires_at=None,
+        )
+    )
     archivist: RoleChanges = {"name": "archivist", "description": "Files", "permissions": ()}
     work.roles.save(Role.create(THINGS["archivist role"], STAMP, scope=RoleScope.TEAM, changes=archivist))
     work.timelines.save(Timeline.create(THINGS["project"], STAMP, Plan()))

@@ -16,8 +16,9 @@ from adapters.auth.jwt_tokens import JwtTokens
 from adapters.auth.keys import KeyPair, load_key_pair
 from adapters.observability.access_log import AccessLog
 from adapters.observability.request_metrics import RequestMetrics
+from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import Record
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, USERS
 from adapters.repositories.display_numbers import StoredDisplayNumbers
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
@@ -33,12 +34,15 @@ from application.ports.synchronisation import (
 )
 from application.ports.tokens import Identity
 from domain.audit import Action, AuditEntry, SyncStatus
+from domain.entity import Stamp
 from domain.errors import NotFound
+from domain.user import User
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import Settings, read_settings
 from entrypoints.http.app import create_app
 from tests.unit.builders import ANNA, BEN, NOON
 from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.signing_pems import pem_pair
 
 ADMIN = "d" * 24
 T = TypeVar("T")
@@ -224,7 +228,10 @@ class Parts:
 
 
 class Service:
-    """One application and its store. `variables` are settings; making one costs more than most tests."""
+    """One application and its store. `variables` are settings; making one costs more than most tests.
+
+    `accounts` is the store behind one that counts or fails, where the accounts of callers are stored.
+    """
 
     def __init__(
         self,
@@ -232,15 +239,17 @@ class Service:
         *,
         clock: SteppingClock | None = None,
         provider: IdentityProvider | None = None,
+        accounts: Any = None,
         **variables: str,
     ) -> None:
         self.store: Any = store or MemoryRecordStore()
+        self.accounts: Any = accounts or self.store
         self.clock = clock or TickingClock()
         self.is_started = True
-        production = {"PRIVATE_KEY": "unused", "PUBLIC_KEY": "unused", "STORE": "monty"}
+        is_production = variables.get("APP_ENV") == "production"
         given = {
             "APP_ENV": "test",
-            **(production if variables.get("APP_ENV") == "production" else {}),
+            **({**pem_pair(), "STORE": "monty"} if is_production else {}),
             **variables,
         }
         self.parts = Parts(self.store, read_settings(given), self.clock, provider)
@@ -283,11 +292,21 @@ class Service:
         """A request of Anna's, or `by` somebody else; `raw` sends bytes, further keywords are headers."""
         by, raw, kind = more.pop("by", ANNA), more.pop("raw", None), more.pop("kind", None)
         grants = ("admin",) if by == ADMIN else ()
+        if grants:
+            await self.give_account(by, *grants)
         headers = self.headers(by, *grants, **more)
         content = raw if raw is not None else None if body is None else msgspec.json.encode(body)
         if content is not None:
             headers["Content-Type"] = kind or "application/json"
         return await self.client.request(method, path, content=content, headers=headers)
+
+    async def give_account(self, id: str, *grants: str) -> None:
+        """Stores the account on which the grants of a caller rest, unless the test has stored it."""
+        if not await self.accounts.fetch(USERS.collection, [id]):
+            email = f"{id}@example.org"
+            account = User.create(id, Stamp(NOON, id), email=email, name="Admin", grants=grants)
+            record = USERS.mapping.to_record(account)
+            await self.accounts.commit(ChangeSet((Put(USERS.collection, record, 0),)))
 
     async def made(self, path: str, body: Json, **more: Any) -> Json:
         """What a POST made."""

@@ -57,14 +57,27 @@ async def test_a_dry_run_tells_what_would_be_and_changes_nothing(service: Servic
     assert await service.stored() == before
 
 
-async def test_a_file_with_faults_changes_nothing_and_every_bad_line_is_named(service: Service) -> None:
+async def test_a_strict_import_with_faults_changes_nothing_and_every_bad_line_is_named(
+    service: Service,
+) -> None:
     before = await service.stored()
 
-    refused = await brought(service, FILE + b'\n{"id": "bd-3"}\nnonsense')
+    refused = await brought(service, FILE + b'\n{"id": "bd-3"}\nnonsense', "&strict=true")
 
     assert refused.status_code == 400
     assert {"/lines/3/title", "/lines/3/status", "/lines/4"} <= set(pointers(refused))
     assert await service.stored() == before
+
+
+async def test_a_line_that_does_not_fit_is_skipped_and_named(service: Service) -> None:
+    faulty = FILE + b'\n{"id": "bd-3", "status": "sleeping"}'
+
+    lenient = await brought(service, faulty)
+
+    assert lenient.status_code == 200
+    assert (lenient.json()["counts"]["created"], lenient.json()["counts"]["skipped"]) == (2, 1)
+    assert lenient.json()["skipped"][0]["key"] == "bd-3"
+    assert "line 3, status" in lenient.json()["skipped"][0]["why"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ async def test_health_is_down_with_the_store(service: Service) -> None:
         "status": "DOWN",
         "components": {"db": {"status": "DOWN", "detail": "does not answer"}},
     }
-    assert (await service.client.get("/readyz")).status_code == 503
+    ready = await service.client.get("/readyz")
+    assert (ready.status_code, ready.json()["detail"]) == (503, "does not answer")
     assert (await service.client.get("/livez")).status_code == 200
 
 
@@ -38,6 +39,22 @@ async def test_a_target_that_is_down_does_not_take_the_service_down(service: Ser
     assert (answer.status_code, answer.json()["status"]) == (200, "UP")
     assert answer.json()["components"]["target"] == {"status": "DOWN"}
     assert (await service.client.get("/readyz")).json() == {"status": "UP"}
+
+
+async def test_a_degraded_mirror_is_shown_with_its_cause_everywhere(service: Service) -> None:
+    service.parts.health.parts["mirror"] = ComponentHealth(
+        up=True, is_degraded=True, detail="2 are parked", cause="2 are parked: because of a secret"
+    )
+
+    health = await service.client.get("/v1/health")
+    page = await service.client.get("/")
+    metrics = await service.client.get("/metrics")
+
+    assert health.json()["components"]["mirror"] == {"status": "DEGRADED", "detail": "2 are parked"}
+    assert '<span class="bad">DEGRADED</span>: 2 are parked' in page.text
+    assert 'tandem_component_up{component="mirror",detail="2 are parked"} 0.5' in metrics.text
+    assert "secret" not in health.text + page.text + metrics.text
+    assert (await service.client.get("/readyz")).status_code == 200
 
 
 async def test_a_service_that_is_still_opening_is_alive_and_not_ready(service: Service) -> None:
@@ -87,7 +104,7 @@ async def test_metrics_of_the_mirror_have_totals(service: Service) -> None:
         "parked": 3,
         "oldestPendingAgeMs": 1_500,
     }
-    assert body["collections"][0]["mirrorLatencyP50Ms"] == 1.5
+    assert body["collections"][0]["mirrorLatencyP50Ms"] == 2
 
 
 async def test_failures_are_paged_and_retried_one_by_one_or_together(service: Service) -> None:

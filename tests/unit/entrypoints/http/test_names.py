@@ -184,7 +184,7 @@ def file(title: str) -> bytes:
     return json.dumps({**issue, "created_at": "2025-10-27T22:55:44Z"}).encode()
 
 
-async def test_an_import_brings_titles_as_they_are_and_changes_them_too(service: Service) -> None:
+async def test_an_import_cleans_titles_and_reports_it(service: Service) -> None:
     path, kind = "/v1/imports?format=beads", "application/x-ndjson"
 
     first = await service.call("POST", path, raw=file("Dig\tthe pond"), kind=kind)
@@ -192,8 +192,9 @@ async def test_an_import_brings_titles_as_they_are_and_changes_them_too(service:
     again = await service.call("POST", path, raw=file("Dig\tthe\u202epond"), kind=kind)
 
     assert (first.status_code, again.status_code) == (200, 200)
-    assert brought == ["Dig\tthe pond"]
+    assert brought == ["Dig the pond"]
+    assert "title" in [loss["field"] for loss in first.json()["lost"]]
     (task,) = (await service.stored())["tasks"]
-    assert (task["title"], task["version"]) == ("Dig\tthe\u202epond", 2)
+    assert (task["title"], task["version"]) == ("Dig thepond", 2)
     done = await service.call("PATCH", f"/v1/tasks/{task['id']}", {"status": "DONE"})
     assert (done.status_code, done.json()["title"]) == (200, task["title"])

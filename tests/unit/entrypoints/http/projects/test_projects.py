@@ -183,3 +183,16 @@ async def test_administrators_see_every_project_others_their_own(service: Servic
 
     assert len((await service.call("GET", "/v1/projects", by=ADMIN)).json()["items"]) == 1
     assert (await service.call("GET", "/v1/projects", by=BEN)).json()["items"] == []
+
+
+async def test_only_fields_that_were_sent_are_blamed(service: Service) -> None:
+    first = await service.made("/v1/projects", {"name": "Taken"})
+    second = await service.made("/v1/projects", {"name": "Free"})
+    made = await service.call("POST", "/v1/projects", {"name": "Taken"})
+    renamed = await service.call("PATCH", f"/v1/projects/{second['id']}", {"name": "Taken"})
+    await service.call("DELETE", f"/v1/projects/{first['id']}")
+    await service.call("PATCH", f"/v1/projects/{second['id']}", {"name": "Taken"})
+    restored = await service.call("POST", f"/v1/projects/{first['id']}/restore")
+
+    assert [(each.status_code, pointers(each)) for each in (made, renamed)] == [(409, ["/name"])] * 2
+    assert (restored.status_code, pointers(restored)) == (409, ["/name"])

@@ -237,3 +237,37 @@ async def test_a_plan_of_two_thousand_items_is_saved_whole(service: Service) -> 
 
     assert saved.status_code == 200
     assert len((await service.call("GET", path)).json()["items"]) == 2_000
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("query", ["", "?dryRun=true"])
+async def test_a_plan_refers_to_tasks_of_its_project_only(service: Service, method: str, query: str) -> None:
+    path = await planned(service)
+    project_id = path.split("/")[3]
+    own = await service.made("/v1/tasks", {"title": "Dig", "projectId": project_id})
+    private = await service.made("/v1/tasks", {"title": "Dig alone"})
+    gone = await service.made("/v1/tasks", {"title": "Weed", "projectId": project_id})
+    await service.call("DELETE", f"/v1/tasks/{gone['id']}")
+    before = await service.stored()
+    task_ids = [own["id"], "e" * 24, private["id"], gone["id"]]
+    items = [{"id": f"i{place}", "duration": 1, "taskId": id_} for place, id_ in enumerate(task_ids)]
+
+    refused = await service.call(method, path + query, {"items": items})
+    fits = await service.call(method, path, {"items": items[:1]})
+
+    assert refused.status_code == 422
+    assert pointers(refused) == [f"/items/{place}/taskId" for place in (1, 2, 3)]
+    assert fits.status_code == 200
+    assert len((await service.stored())["timelines"]) == len(before["timelines"]) + 1
+
+
+async def test_a_task_that_left_the_project_stays_in_the_plan(service: Service) -> None:
+    path = await planned(service)
+    task = await service.made("/v1/tasks", {"title": "Dig", "projectId": path.split("/")[3]})
+    item = {"id": "a", "duration": 1, "taskId": task["id"]}
+    await service.call("PUT", path, {"items": [item]})
+    await service.call("DELETE", f"/v1/tasks/{task['id']}")
+
+    longer = await service.call("PATCH", path, {"items": [{**item, "duration": 2}]})
+
+    assert longer.status_code == 200, longer.text

@@ -1,4 +1,5 @@
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ SEEN = [
     ('"7", "1"', 304),
     ("*", 304),
     ('"2"', 200),
-    ("1", 200),
-    ('"1', 200),
-    ("", 200),
+    ('"1-gz"', 304),
+    ('W/"1-gz"', 304),
+    (' , "2" ,, "1" ,', 304),
+    ('"01"', 200),
+    ('"1-gz-gz"', 200),
 ]
 
 
@@ -27,13 +30,21 @@ async def test_readers_who_have_this_version_are_spared_the_body(
     answer = await service.call("GET", f"/v1/projects/{made['id']}", If_None_Match=tags)
 
     assert answer.status_code == status
-    assert answer.headers["etag"] == '"1"'
+    assert answer.headers["etag"] == ('"1-gz"' if "1-gz" in tags and status == 304 else '"1"')
     assert (answer.content == b"") == (status == 304)
 
 
-MATCHES = [('"2"', 200), ("*", 200), ('"1", "2"', 200), (' "2" ,', 200), ('"x,y", "2"', 200)]
-STALE = ['"1"', 'W/"2"', '"02"', '"abc"', '""', '"1", "3"', '"99999999999999999999"']
-MALFORMED = ["2", '"2', "'2'", '"2" "3"', '*, "2"', '"a b"', ",", '"2";x']
+MATCHES = [
+    ('"2"', 200),
+    ("*", 200),
+    ('"2-gz"', 200),
+    ('W/"2", "2-gz"', 200),
+    ('"1", "2"', 200),
+    (' "2" ,', 200),
+    ('"x,y", "2"', 200),
+]
+STALE = ['"1"', 'W/"2"', '"02"', '"abc"', '""', '"1", "3"', '"99999999999999999999"', 'W/"2-gz"', '"2-GZ"']
+MALFORMED = ["", "2", '"2', "'2'", '"2" "3"', '*, "2"', '"a b"', ",", '"2";x']
 
 
 async def second_version(service: Service) -> str:
@@ -76,10 +87,68 @@ async def test_malformed_conditions_are_refused(service: Service, tags: str) -> 
     path = await second_version(service)
     before = await service.stored()
 
-    refused = await service.call("DELETE", path, If_Match=tags)
-
-    assert (refused.status_code, pointers(refused)) == (400, ["/If-Match"])
+    for method, name in product(("GET", "DELETE"), ("If-Match", "If-None-Match")):
+        refused = await service.call(method, path, **{name: tags})
+        assert (refused.status_code, pointers(refused)) == (400, [f"/{name}"]), (method, name)
     assert await service.stored() == before
+
+
+@pytest.mark.parametrize(("tags", "status"), [*MATCHES, *[(tag, 412) for tag in STALE]])
+async def test_readers_may_require_a_version(service: Service, tags: str, status: int) -> None:
+    path = await second_version(service)
+
+    answer = await service.call("GET", path, If_Match=tags)
+
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["currentVersion"] == 2
+
+
+EXCLUDING = ["*", '"2"', 'W/"2"', '"2-gz"', '"1", "2"']
+
+
+@pytest.mark.parametrize("tags", EXCLUDING)
+@pytest.mark.parametrize("required", [None, '"2"', "*"])
+async def test_a_change_that_excludes_the_current_version_changes_nothing(
+    service: Service, tags: str, required: str | None
+) -> None:
+    path = await second_version(service)
+    before = await service.stored()
+    more = {} if required is None else {"If_Match": required}
+
+    for method, suffix, body in WRITES:
+        refused = await service.call(method, f"{path}{suffix}", body, If_None_Match=tags, **more)
+        assert (refused.status_code, refused.json()["currentVersion"]) == (412, 2), (method, suffix)
+    assert await service.stored() == before
+
+
+async def test_a_schedule_that_exists_is_not_replaced_if_none_may_exist(service: Service) -> None:
+    project = await service.made("/v1/projects", {"name": "Garden"})
+    path = f"/v1/projects/{project['id']}/timeline"
+    await service.call("PUT", path, {"items": [{"id": "a"}]})
+    before = await service.stored()
+
+    for method in ("PUT", "PATCH"):
+        assert (await service.call(method, path, {"items": []}, If_None_Match="*")).status_code == 412
+    assert await service.stored() == before
+
+
+async def test_a_change_that_excludes_other_versions_is_made(service: Service) -> None:
+    path = await second_version(service)
+
+    changed = await service.call("PATCH", path, {"name": "Meadow"}, If_None_Match='"1", W/"7"')
+
+    assert (changed.status_code, changed.json()["version"]) == (200, 3)
+
+
+async def test_if_match_is_evaluated_before_if_none_match(service: Service) -> None:
+    path = await second_version(service)
+
+    read = await service.call("GET", path, If_Match='"1"', If_None_Match='"2"')
+    changed = await service.call("PATCH", path, {"name": "Meadow"}, If_Match='"1"', If_None_Match='"1"')
+
+    assert (read.status_code, changed.status_code) == (412, 412)
+    assert "If-None-Match" not in changed.json()["detail"]
+    assert (await service.call("GET", path, If_Match='"2"', If_None_Match='"2"')).status_code == 304
 
 
 async def test_writers_may_be_obliged_to_name_a_version() -> None:
@@ -114,12 +183,13 @@ async def test_a_condition_that_would_not_be_heard_is_refused(
     service: Service, method: str, path: str
 ) -> None:
     made = await service.made("/v1/tasks", {"title": "Dig"})
+    await service.give_account(ADMIN, "admin")
     before = await service.stored()
     address = path.replace("{id}", made["id"]).replace("{collection}", "tasks")
 
-    refused = await service.call(method, address, {}, by=ADMIN, If_Match="*")
-
-    assert (refused.status_code, pointers(refused)) == (400, ["/If-Match"]), refused.text
+    for name in ("If-Match", "If-None-Match"):
+        refused = await service.call(method, address, {}, by=ADMIN, **{name: "*"})
+        assert (refused.status_code, pointers(refused)) == (400, [f"/{name}"]), refused.text
     assert await service.stored() == before
 
 

@@ -112,6 +112,7 @@ def keyless() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "path"), keyless())
 async def test_a_key_that_would_not_be_heard_is_refused(service: Service, method: str, path: str) -> None:
     team = await service.made("/v1/teams", {"name": "Gardeners"})
+    await service.give_account(ADMIN, "admin")
     before = await service.stored()
     address = path.replace("{id}", team["id"]).replace("{collection}", "tasks")
 

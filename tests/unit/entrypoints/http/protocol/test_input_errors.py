@@ -12,7 +12,8 @@ from entrypoints.http.projects.schemas import ProjectPatch, TimelineBody, Timeli
 from entrypoints.http.protocol.input_errors import violations_against
 from entrypoints.http.protocol.schemas import SearchQuery
 from entrypoints.http.sessions import DevTokenBody
-from entrypoints.http.tasks.schemas import AssignBody, DeferBody, TaskPatch, TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
+from entrypoints.http.tasks.schemas import AssignBody, DeferBody, TaskPatch
 from entrypoints.http.teams.schemas import MembersBody, RolePatch, RoleQuery
 
 KINDS: list[type[msgspec.Struct]] = [

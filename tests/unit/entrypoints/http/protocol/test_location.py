@@ -23,7 +23,7 @@ from tests.unit.memory_store import MemoryRecordStore
 class Anna:
     """The port CallerReader: every request is hers."""
 
-    def actor(self, request: Request) -> Actor:
+    async def actor(self, request: Request) -> Actor:
         return actor(request_id=request.request_id)
 
     def caller(self, request: Request) -> str:

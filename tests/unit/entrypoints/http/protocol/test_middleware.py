@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from application.accounts.callers import Callers
 from entrypoints.http.protocol.middleware import Deadlines, Limits, RequestLayer
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
@@ -134,7 +135,7 @@ async def asked(app: Any, service: Service, *, allowed_seconds: float = 5.0) -> 
         app,
         counters=service.parts.request_metrics,
         access_lines=service.parts.access_log,
-        authentication=Authentication(service.parts.tokens),
+        authentication=Authentication(service.parts.tokens, service.build(Callers)),
         limits=Limits(deadlines=Deadlines(allowed_seconds, look_seconds=0.01)),
     )
     sent: list[dict[str, Any]] = []

@@ -2,7 +2,7 @@ import pytest
 
 from application.paging import Position
 from entrypoints.http.protocol.cursors import Cursors
-from entrypoints.http.tasks.schemas import TaskQuery
+from entrypoints.http.tasks.queries import TaskQuery
 from tests.unit.builders import NOON
 from tests.unit.entrypoints.http.service import Service, pointers
 
@@ -108,3 +108,38 @@ async def test_a_cursor_from_the_time_when_a_search_had_the_newest_first_is_refu
 )
 def test_words_are_ranked_unless_another_order_is_asked_for(query: TaskQuery, order: str) -> None:
     assert query.order == order
+
+
+@pytest.mark.parametrize("title", ["\u200b", "\u3164", "\u2800", " \t", "a\u202eb", "a\nb"])
+async def test_a_task_needs_a_visible_title_on_one_line(service: Service, title: str) -> None:
+    answer = await service.call("POST", "/v1/tasks", {"title": title})
+    assert (answer.status_code, pointers(answer)) == (422, ["/title"])
+    assert (await service.call("GET", "/v1/tasks")).json()["items"] == []
+
+
+async def test_label_names_are_taken_in_every_case(service: Service) -> None:
+    await service.made("/v1/labels", {"name": "Bug"})
+    answer = await service.call("POST", "/v1/labels", {"name": "bug"})
+    assert (answer.status_code, pointers(answer)) == (409, ["/name"])
+
+
+async def test_a_display_number_is_found_first(service: Service) -> None:
+    made = [await service.made("/v1/tasks", {"title": title}) for title in ("Step 3", "Step 2", "Step 1")]
+    wanted = made[1]["displayId"]
+    titles = await found(service, f"/v1/tasks?q=%23{wanted.removeprefix('#')}", "title")
+    assert titles[0] == "Step 2"
+
+
+@pytest.mark.parametrize("collection", [*NAMED, "labels"])
+async def test_every_list_is_searched_by_the_same_rule(service: Service, collection: str) -> None:
+    field = NAMED.get(collection, "name")
+    for name in ("準備搬家了", "Größe", "Café", "Cafe", "Pricing"):
+        await service.made(f"/v1/{collection}", {field: name})
+    for query, names in (
+        ("搬家", ["準備搬家了"]),
+        ("GROSSE", ["Größe"]),
+        ("cafe", ["Cafe", "Café"]),
+        ("cafe\u0301", ["Café", "Cafe"]),
+        ("pric", ["Pricing"]),
+    ):
+        assert await found(service, f"/v1/{collection}?q={query}", field) == names

@@ -1,0 +1,175 @@
+"""The checks of `tandem doctor` on stores, schema, mirror and cache: through the running service, else read-only."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from loguru import logger
+
+from application.operations import OperateSync
+from application.ports.health import StoreFacts
+from domain.errors import StoreUnavailable, TandemError
+from entrypoints.cli.check_result import CheckResult
+from entrypoints.cli.configuration import location_of
+from entrypoints.cli.mirror_client import LocalMirrorClient, MirrorClient, RemoteMirrorClient
+from entrypoints.cli.running_service import ServiceClient
+from entrypoints.cli.session import operator
+from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.failures import NothingStored, StoreRefused
+from entrypoints.composition.settings import Settings, StoreSettings
+
+PENDING_AGE_MS_MAX = 60_000
+CLOCK_SKEW_SECONDS_MAX = 5.0
+MIGRATE = "Type: tandem migrate up"
+AGAIN = "Then type: tandem doctor"
+DELIVER = "To deliver them, type: tandem serve"
+_SUBJECTS = {"db": "source", "target": "target", "mirror": "mirror", "cache": "cache"}
+_REMEDIES = {
+    "monty": "To see whether this user may use the directory, type: ls -la DATA_DIR",
+    "mongo": "Start the server (docker compose up -d mongo) or correct MONGODB_URI.",
+    "postgres": "Start the server (docker compose up -d postgres) or correct POSTGRES_URL or POSTGRES_HOST.",
+}
+
+
+async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]:
+    """What the running service reports of its components and its mirror."""
+    service = client.service
+    yield CheckResult.passed(
+        "service", f"It runs at {service.url} (process {service.pid}) and reports on its stores."
+    )
+    try:
+        health: Mapping[str, Any] = await client.health()
+        for name, part in health.get("components", {}).items():
+            yield _component(name, part)
+        async for result in _mirror(RemoteMirrorClient(client)):
+            yield result
+    except TandemError as error:
+        yield CheckResult.failed(
+            "service",
+            error.message,
+            f"Read its log. To end it, type: kill {service.pid}. To start it again, type: tandem serve",
+            is_unreachable=True,
+        )
+
+
+def _component(name: str, part: Mapping[str, Any]) -> CheckResult:
+    subject, detail = _SUBJECTS.get(name, name), part.get("detail") or ""
+    if part["status"] == "UP":
+        return CheckResult.passed(subject, "It was asked and works.")
+    return CheckResult.failed(
+        subject, f"{part['status']}. {detail}".strip(), AGAIN, is_unreachable=name == "db"
+    )
+
+
+async def checks_of_stores(settings: Settings) -> AsyncIterator[CheckResult]:
+    """The checks without a service: every store is opened to be read, and nothing is created, started or claimed."""
+    logger.remove()  # the results say what was found
+    container = build_container(settings)
+    stack, stores = container.stack(), settings.stores
+    try:
+        problems = await stack.inspect()
+        for name in stores.named:
+            if name in problems:
+                yield _problem(stores, name, problems[name])
+        if settings.cache_url is not None:
+            yield _cache(await stack.cache_trouble())
+        if stores.source not in problems:
+            async for result in _readable(container, settings, problems):
+                yield result
+    finally:
+        await stack.close()
+
+
+def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | StoreRefused) -> CheckResult:
+    is_source = name == stores.source
+    if isinstance(problem, NothingStored):
+        return CheckResult.failed(name, str(problem), AGAIN)
+    message = f"{location_of(stores, name)} cannot be used. {problem}"
+    remedy = AGAIN if isinstance(problem, StoreRefused) else f"{_REMEDIES[name]} {AGAIN}"
+    return CheckResult.failed(name, message, remedy, is_unreachable=is_source)
+
+
+def _cache(trouble: str | None) -> CheckResult:
+    if trouble is None:
+        return CheckResult.passed("cache", "It answers.")
+    return CheckResult.failed("cache", f"Reads go to the store. {trouble}", AGAIN)
+
+
+async def _readable(
+    container: Container, settings: Settings, problems: Mapping[str, object]
+) -> AsyncIterator[CheckResult]:
+    stack, stores = container.stack(), settings.stores
+    facts = await stack.facts()
+    for name in stores.named:
+        if name not in problems:
+            yield CheckResult.passed(name, _answers(stores, name, facts.get(name)))
+    for name, store_facts in facts.items():
+        if store_facts.clock is not None:
+            yield _clock(name, store_facts.clock)
+    are_current = True
+    for state in await stack.schema_without(problems).states():
+        current = "has no schema yet" if state.revision is None else f"is at schema {state.revision}"
+        message = f"{state.store} {current}; this program needs {state.expected}."
+        are_current = are_current and state.is_current
+        if state.is_current:
+            yield CheckResult.passed("schema", message)
+        else:
+            yield CheckResult.failed("schema", message, MIGRATE)
+    if are_current:
+        client = LocalMirrorClient(container.builder().build(OperateSync), operator(container))
+        async for result in _mirror(client):
+            yield result
+
+
+async def _mirror(client: MirrorClient) -> AsyncIterator[CheckResult]:
+    metrics: Mapping[str, Any] = await client.metrics()
+    if metrics["target"] is None:
+        return
+    results = [*_obstacles(metrics)]
+    totals = metrics["totals"]
+    if totals["failed"] + totals["parked"]:
+        found = (await client.failures(limit=1))["items"]
+        reason = f" The oldest: {found[0]['lastError']}" if isinstance(found, list) and found else ""
+        message = f"{totals['failed']} entries failed and {totals['parked']} are parked.{reason}"
+        remedy = "For the reasons, type: tandem sync failures. Then type: tandem sync retry --all"
+        results.append(CheckResult.failed("mirror", message, remedy))
+    if not results:
+        message = f"{totals['synced']} entries are mirrored and {totals['pending']} are pending."
+        results.append(CheckResult.passed("mirror", message))
+    for result in results:
+        yield result
+
+
+def _obstacles(metrics: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Why entries wait: the open breaker, blocked tables, a pause, or nobody who delivers."""
+    totals = metrics["totals"]
+    age_ms = totals["oldestPendingAgeMs"] or 0
+    if metrics["breaker"]["reason"] is not None:
+        message = f"{totals['pending']} entries wait: {metrics['breaker']['reason']}"
+        yield CheckResult.failed("mirror", message, "To follow it, type: tandem sync status")
+    for blocked in metrics["blockedTables"]:
+        message = f"{blocked['table']} is blocked, and {blocked['waiting']} entries wait: {blocked['cause']}"
+        yield CheckResult.failed("mirror", message, "Put it right; to follow it, type: tandem sync status")
+    if metrics["paused"]:
+        message = f"It is paused by DUAL_WRITE_ENABLED=false; {totals['pending']} entries are pending."
+        yield CheckResult.failed("mirror", message, "Set DUAL_WRITE_ENABLED=true, then type: tandem serve")
+    elif age_ms > PENDING_AGE_MS_MAX:
+        message = f"{totals['pending']} entries are pending, the oldest for {age_ms / 1000:.0f} s."
+        yield CheckResult.failed("mirror", message, DELIVER)
+
+
+def _answers(stores: StoreSettings, name: str, facts: StoreFacts | None) -> str:
+    location = location_of(stores, name)
+    if facts is None:
+        return f"{location} answers."
+    topology = "" if facts.topology is None else f", {facts.topology}"
+    return f"{location} answers ({facts.product}{topology})."
+
+
+def _clock(name: str, clock: datetime) -> CheckResult:
+    """The difference between a store's clock and this machine's. It only affects times that people read."""
+    skew_seconds = abs((clock - datetime.now(UTC)).total_seconds())
+    message = f"Its clock differs from the clock of this machine by {skew_seconds:.1f} s."
+    if skew_seconds > CLOCK_SKEW_SECONDS_MAX:
+        return CheckResult.failed(name, message, "On both machines, type: timedatectl set-ntp true")
+    return CheckResult.passed(name, message)

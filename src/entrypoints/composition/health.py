@@ -1,0 +1,132 @@
+"""The state of the stores, the mirror and the cache: every probe, page and command that reports it reads this."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+
+from adapters.cache.cached_store import CachedStore
+from adapters.dual_write.backlog import TROUBLED
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.synchronisation import StoredSynchronisation
+from adapters.observability.recent_errors import WatchedStore
+from adapters.records.criteria import OneOf, Order, Question
+from adapters.records.record import ID
+from adapters.records.specs import AUDIT_LOGS
+from application.ports.health import ComponentHealth
+from domain.errors import StoreUnavailable, TandemError
+
+CHECK_SECONDS_MAX = 2.0
+DETAIL_LENGTH_MAX = 300
+STARTING = "It is starting; old records are being read or rewritten."
+UNKNOWN_CAUSE = StoreUnavailable().message
+LATE = f"It does not answer within {CHECK_SECONDS_MAX:.0f} s."
+
+_PLACES = re.compile(r"\w+://\S+|(?<![\w.])/[^\s,:;)]+")
+"""Addresses, and absolute paths."""
+
+UP = ComponentHealth(up=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackHealth:
+    """Checks each component within CHECK_SECONDS_MAX, all at the same time.
+
+    `is_preparing` is true while the process starts and the records cannot be relied on yet.
+    """
+
+    source: WatchedStore
+    target: MirrorTarget | None
+    cached: CachedStore | None
+    synchronisation: StoredSynchronisation
+    is_preparing: bool
+    refusal: str | None
+    """Why this process may not write; None if it may."""
+
+    async def components(self) -> Mapping[str, ComponentHealth]:
+        """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
+        checks = {"db": _bounded(self._source_health())}
+        if self.target is not None:
+            checks["target"] = _bounded(self._target_health(self.target))
+            checks["mirror"] = _bounded(self._mirror_health())
+        if self.cached is not None:
+            checks["cache"] = _bounded(_cache_health(self.cached))
+        return dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
+
+    async def _source_health(self) -> ComponentHealth:
+        try:
+            await self.source.ping()
+        except TandemError as error:
+            is_known = error.message != UNKNOWN_CAUSE
+            return down(error.message if is_known else self.source.trouble or error.message)
+        await self.source.check()
+        if (reason := self.refusal or self.source.trouble) is not None:
+            return down(reason)
+        return down(STARTING) if self.is_preparing else UP
+
+    async def _target_health(self, target: MirrorTarget) -> ComponentHealth:
+        if target.breaker.reason is not None:
+            return down(target.breaker.reason)
+        try:
+            await target.ping()
+        except TandemError as error:
+            return down(error.message)
+        blocked = [one.blocked for one in target.blockages.tables()]
+        if not blocked:
+            return UP
+        cause = "; ".join(f"{one.place} is blocked: {one.cause}" for one in blocked)
+        return ComponentHealth(up=True, is_degraded=True, detail=without_places(cause), cause=cause)
+
+    async def _mirror_health(self) -> ComponentHealth:
+        """Degraded while changes are rejected: everything else is mirrored."""
+        try:
+            metrics = await self.synchronisation.metrics()
+            failed, parked = metrics.failed, metrics.parked
+            if not failed + parked:
+                return UP
+            reason = await self._newest_reason()
+        except TandemError as error:
+            return down(f"Its state cannot be read. {error.message}")
+        counts = (
+            f"{failed} changes failed and {parked} are parked. For the reasons, type: tandem sync failures"
+        )
+        cause = counts if reason is None else f"{counts}\nThe newest reason: {reason}"
+        return ComponentHealth(up=True, is_degraded=True, detail=counts, cause=cause)
+
+    async def _newest_reason(self) -> str | None:
+        """Why the newest of the rejected entries was rejected, in the target's words."""
+        newest = Question(
+            collection=AUDIT_LOGS.collection,
+            where=OneOf("syncStatus", TROUBLED),
+            order=Order(ID, descending=True),
+            limit=1,
+        )
+        found = await self.source.find(newest)
+        return str(found[0]["syncError"]) if found and found[0]["syncError"] else None
+
+
+def down(reason: str) -> ComponentHealth:
+    """A component that is down; everybody sees the reason without addresses and paths."""
+    return ComponentHealth(up=False, detail=without_places(reason), cause=reason)
+
+
+def without_places(reason: str) -> str:
+    """The first line without addresses and absolute paths, which only operators may see."""
+    first, *_ = reason.splitlines() or [""]
+    return _PLACES.sub("…", first)[:DETAIL_LENGTH_MAX]
+
+
+async def _cache_health(cached: CachedStore) -> ComponentHealth:
+    """A cache that cannot be used only costs time, because reads go to the store."""
+    reason = await cached.trouble()
+    return UP if reason is None else down(f"Reads go to the store. {reason}")
+
+
+async def _bounded(check: Awaitable[ComponentHealth]) -> ComponentHealth:
+    """The result of a check; down where it takes too long. What hangs is left behind."""
+    task = asyncio.ensure_future(check)
+    done, _ = await asyncio.wait({task}, timeout=CHECK_SECONDS_MAX)
+    if done:
+        return task.result()
+    task.cancel()
+    return down(LATE)

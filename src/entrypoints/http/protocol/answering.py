@@ -1,0 +1,111 @@
+"""Sending an answer: the headers that all answers have, compression, and the status for logs and metrics."""
+
+from typing import Any
+
+from litestar.types import Message, Send
+
+from domain.errors import TandemError
+from entrypoints.http.protocol.compression import (
+    VARY,
+    accepts_gzip,
+    compressed,
+    headers_of_compressed,
+    is_compressible,
+)
+from entrypoints.http.protocol.problems import (
+    CLIENT_DISCONNECTED,
+    PROBLEM_TYPE,
+    problem,
+    problem_headers,
+)
+from entrypoints.http.protocol.request import DISCONNECTED, Request, header
+
+_UNCOMPRESSED_PREFIX = "/v1/auth/"
+"""Responses with secrets: the length of a compressed one could reveal them (BREACH)."""
+
+# Headers that an answer may override.
+_DEFAULT_HEADERS = (
+    (b"cache-control", b"private, no-cache"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_FIXED_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Answering:
+    """Sends the answer with the headers that all answers have, and records its status."""
+
+    __slots__ = (
+        "_accepts_gzip",
+        "_has_started",
+        "_is_head",
+        "_request",
+        "_scope",
+        "_send",
+        "_start",
+        "status",
+    )
+
+    def __init__(self, send: Send, request: Request, *, scope: Any) -> None:
+        self._send = send
+        self._scope = scope
+        self._is_head = scope["method"] == "HEAD"
+        self._request = request
+        accepted = header(scope, b"accept-encoding")
+        self._accepts_gzip = accepted is not None and accepts_gzip(accepted)
+        self._has_started = False
+        # Replaced once the answer starts.
+        self.status = CLIENT_DISCONNECTED
+        # The start of an answer whose headers depend on its compressed body.
+        self._start: Any = None
+
+    async def send(self, message: Message) -> None:
+        """Replaces the server's send."""
+        if message["type"] == "http.response.start":
+            self._has_started = True
+            if DISCONNECTED not in self._scope:
+                self.status = message["status"]
+            if self._add_headers(message) and self._accepts_gzip:
+                self._start = message
+                return
+        elif message["type"] == "http.response.body":
+            if self._start is not None:
+                await self._send_start(message)
+            if self._is_head:
+                message["body"] = b""
+        await self._send(message)
+
+    def _add_headers(self, message: Any) -> bool:
+        """Adds the headers of all answers. Returns whether this answer is compressed for clients that accept it."""
+        own = dict(message["headers"])
+        headers = [*message["headers"], *_FIXED_HEADERS, *self._request.rate_headers]
+        headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
+        headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
+        message["headers"] = headers
+        is_compressed = is_compressible(message["status"], own) and not self._request.path.startswith(
+            _UNCOMPRESSED_PREFIX
+        )
+        if is_compressed or message["status"] == 304:
+            headers.append(VARY)
+        return is_compressed
+
+    async def _send_start(self, message: Any) -> None:
+        """Compresses the body in the message, if it is the whole body, and sends the start that was held back."""
+        start, self._start = self._start, None
+        if not message.get("more_body", False):
+            message["body"] = await compressed(message["body"])
+            start["headers"] = headers_of_compressed(start["headers"], len(message["body"]))
+        await self._send(start)
+
+    async def reject(self, error: TandemError) -> None:
+        """Answers with a problem, unless another answer has already started."""
+        if self._has_started:
+            return
+        status, body = problem(error, path=self._request.path, request_id=self._request.request_id)
+        fields = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body)), **problem_headers(error)}
+        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})

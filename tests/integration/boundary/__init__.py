@@ -1,0 +1,1 @@
+"""Attacks over raw sockets on the service in a process of its own."""

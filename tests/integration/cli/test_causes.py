@@ -1,0 +1,149 @@
+"""Something real is broken, and every probe, page and command names the same cause."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from adapters.postgres import causes
+from tests.integration.cli.conftest import StartCommand, StartService
+from tests.integration.crash.tandem_process import ServiceProcess
+from tests.servers.postgres import OwnPostgresServer
+from tests.servers.processes import wait_until
+
+NAMED_SECONDS_MAX = 20.0
+ROLE = "mirror"
+PAGE = 4_096
+DAMAGE = b"\xff" * PAGE
+START_SECONDS = 2.0
+"""What starting the program may add on a busy machine."""
+Break = Callable[[psycopg.Connection[tuple[object, ...]], str], None]
+
+
+def forbid_login(admin: psycopg.Connection[tuple[object, ...]], database: str) -> None:
+    admin.execute(f"ALTER ROLE {ROLE} NOLOGIN")
+
+
+def limit_connections(admin: psycopg.Connection[tuple[object, ...]], database: str) -> None:
+    admin.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
+
+
+def rename_database(admin: psycopg.Connection[tuple[object, ...]], database: str) -> None:
+    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+    admin.execute(f"ALTER DATABASE {database} RENAME TO elsewhere_{database}")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "cause"),
+    [
+        (forbid_login, causes.NO_LOGIN),
+        (limit_connections, causes.NO_SLOTS),
+        (rename_database, causes.NO_DATABASE),
+    ],
+)
+def test_a_target_that_refuses_us_is_named_by_all(
+    own_postgres_server: OwnPostgresServer,
+    start_service: StartService,
+    start_command: StartCommand,
+    break_it: Break,
+    cause: str,
+) -> None:
+    url = own_postgres_server.create_database()
+    database = url.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(own_postgres_server.url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {ROLE} LOGIN SUPERUSER")
+        admin.execute(f"ALTER ROLE {ROLE} NOSUPERUSER")
+        admin.execute(f"ALTER DATABASE {database} OWNER TO {ROLE}")
+        target = url.replace("://tandem@", f"://{ROLE}@")
+        service = start_service(STORE="dual", DUAL_WRITE_SOURCE="monty", POSTGRES_URL=target)
+        service.wait_ready()
+        break_it(admin, database)
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+
+        wait_until(
+            lambda: target_of(service).get("detail") == cause,
+            seconds_max=NAMED_SECONDS_MAX,
+            reason=f"health does not name the cause: {target_of(service)}",
+        )
+    assert target_of(service)["status"] == "DOWN"
+    assert cause.partition("(")[0].rstrip(" .") in httpx.get(service.url, trust_env=False).text
+    assert cause in httpx.get(f"{service.url}/metrics", trust_env=False).text
+    assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
+    doctor = start_command("doctor")
+    began = time.monotonic()
+    assert doctor.wait_ended() == 1
+    assert time.monotonic() - began < 5 + START_SECONDS
+    assert cause in doctor.said()
+    status = start_command("sync", "status")
+    status.wait_ended()
+    assert cause in json.loads(status.said())["breaker"]["reason"]
+
+
+def test_a_damaged_page_takes_the_service_down_until_a_copy_is_restored(
+    start_service: StartService, start_command: StartCommand, data_directory: Path
+) -> None:
+    start_command("demo").wait_ended()
+    file = data_directory / "monty" / "tandem.sqlite"
+    sound = file.read_bytes()
+    with closing(sqlite3.connect(file)) as connection:
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'tasks'")
+    place = (root - 1) * PAGE
+    file.write_bytes(sound[:place] + DAMAGE + sound[place + PAGE :])
+    service = start_service(STORE="monty")
+    service.wait_ready()
+    assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
+
+    answer = httpx.get(f"{service.url}/v1/tasks", headers=signed_in(service), trust_env=False)
+    assert answer.status_code == 503
+
+    ready = httpx.get(f"{service.url}/readyz", trust_env=False)
+    assert (ready.status_code, "is damaged" in ready.json()["detail"]) == (503, True)
+    health = httpx.get(f"{service.url}/v1/health", trust_env=False).json()
+    assert health["status"] == "DOWN"
+    assert "is damaged" in httpx.get(service.url, trust_env=False).text
+    doctor = start_command("doctor")
+    assert doctor.wait_ended() == 3
+    assert "is damaged" in doctor.said()
+
+    assert service.stop() == 0
+    restored = bytearray(file.read_bytes())
+    restored[place : place + PAGE] = sound[place : place + PAGE]
+    file.write_bytes(restored)
+    service.start()
+    service.wait_ready()
+    assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_a_frozen_server_keeps_no_command_longer_than_five_seconds(
+    own_postgres_server: OwnPostgresServer, start_command: StartCommand
+) -> None:
+    settings = {"STORE": "postgres", "POSTGRES_URL": own_postgres_server.create_database()}
+    own_postgres_server.freeze()
+    try:
+        for words in (("doctor",), ("sync", "status"), ("migrate", "status")):
+            began = time.monotonic()
+            command = start_command(*words, **settings)
+            assert command.wait_ended() == 3
+            assert time.monotonic() - began < 5 + START_SECONDS
+    finally:
+        own_postgres_server.thaw()
+
+
+def signed_in(service: ServiceProcess) -> dict[str, str]:
+    answer = httpx.post(
+        f"{service.url}/v1/auth/dev/token", json={"email": "demo@example.com"}, trust_env=False
+    )
+    return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
+
+
+def target_of(service: ServiceProcess) -> dict[str, str]:
+    assert signed_in(service)  # a write, so that the target is called
+    health = httpx.get(f"{service.url}/v1/health", trust_env=False).json()
+    target: dict[str, str] = health["components"]["target"]
+    return target

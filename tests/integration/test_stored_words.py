@@ -1,0 +1,114 @@
+"""Search tokens of an earlier rule are found and rebuilt, page by page, and only once."""
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from pymongo import MongoClient
+
+from adapters.mongo.record_store import MongoRecordStore
+from adapters.postgres.migrate import upgrade
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.criteria import HasWords
+from adapters.records.old_records import PAGE, Upgradable, rewritten_in, waiting_in
+from adapters.records.record_store import RecordStore
+from domain.errors import AlreadyExists
+from entrypoints.composition.schema import rewrite_once
+from tests.servers.mongo import MongoDatabase
+from tests.servers.postgres import PostgresServer
+from tests.unit.contracts.builders import change_set, commit_all, erasure, found_numbers, label, put, task
+
+TASKS = PAGE + 20
+
+
+@pytest.fixture
+async def postgres(postgres_server: PostgresServer) -> AsyncIterator[PostgresRecordStore]:
+    url = postgres_server.create_database()
+    upgrade(url)
+    store = PostgresRecordStore(url)
+    await store.open()
+    yield store
+    await store.close()
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+async def mongo(mongo_database: MongoDatabase) -> AsyncIterator[MongoRecordStore]:
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    await store.open()
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+async def _fill(store: RecordStore) -> None:
+    tasks = [task(number, title=f"Größe {number}", displayId=number) for number in range(1, TASKS + 1)]
+    await store.apply([change_set(*(put("tasks", one) for one in tasks))])
+    await store.commit(change_set(erasure("tasks", TASKS, version=2)))
+
+
+async def _check_rebuild(store: RecordStore) -> None:
+    """Every old record is rebuilt, with its version; a second run finds nothing."""
+    assert isinstance(store, Upgradable)
+    before = await store.scan("tasks", after=None, limit=PAGE)
+    assert await found_numbers(store, "tasks", HasWords("grosse")) == []
+    assert (await waiting_in(store, "tasks")).waiting == TASKS - 1
+    interrupted = [record["id"] for record in before[:7]]
+    assert await store.rewrite("tasks", interrupted) == 7
+    done = await rewritten_in(store, "tasks")
+    assert (done.rewritten, done.waiting) == (TASKS - 8, 0)
+    assert len(await found_numbers(store, "tasks", HasWords("grosse"))) == TASKS - 1
+    assert await found_numbers(store, "tasks", HasWords("#9 größe")) == [9]
+    assert await store.scan("tasks", after=None, limit=PAGE) == before
+    assert (await rewritten_in(store, "tasks")).rewritten == 0
+
+
+async def test_rows_get_the_tokens_of_todays_rule(postgres: PostgresRecordStore) -> None:
+    await _fill(postgres)
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute(
+            "UPDATE postgres_tasks SET words = to_tsvector('simple', title) WHERE is_erased IS NULL"
+        )
+    await _check_rebuild(postgres)
+
+
+async def test_documents_get_the_tokens_of_todays_rule(
+    mongo: MongoRecordStore, mongo_database: MongoDatabase
+) -> None:
+    await _fill(mongo)
+    with MongoClient(mongo_database.uri) as client:  # type: ignore[var-annotated]
+        client[mongo_database.name]["tasks"].update_many(
+            {"isErased": None}, {"$set": {"_words": "größe . words of an earlier form"}}
+        )
+    await _check_rebuild(mongo)
+
+
+async def test_a_start_rebuilds_once_for_each_rule(postgres: PostgresRecordStore) -> None:
+    await commit_all(postgres, "tasks", task(1, title="Größe"))
+    await rewrite_once(postgres)
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute("UPDATE postgres_tasks SET words = 'größe'")
+    await rewrite_once(postgres)
+    assert await found_numbers(postgres, "tasks", HasWords("grosse")) == []
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute(
+            'UPDATE tandem_control SET value = \'{"revision": "an earlier rule"}\''
+            " WHERE mongo_id = 'old-records-rewritten'"
+        )
+    await rewrite_once(postgres)
+    assert await found_numbers(postgres, "tasks", HasWords("grosse")) == [1]
+
+
+async def test_labels_of_one_name_from_before_stay_and_are_counted(
+    mongo: MongoRecordStore, mongo_database: MongoDatabase
+) -> None:
+    await commit_all(mongo, "labels", label(1, name="Bug"), label(2, name="roof"))
+    with MongoClient(mongo_database.uri) as client:  # type: ignore[var-annotated]
+        labels = client[mongo_database.name]["labels"]
+        labels.update_many({}, {"$unset": {"nameKey": True}})
+        labels.update_one({"name": "roof"}, {"$set": {"name": "bug", "_words": ["bug", "«bug"]}})
+    done = await rewritten_in(mongo, "labels")
+    assert (done.rewritten, done.waiting) == (1, 1)
+    assert await found_numbers(mongo, "labels", HasWords("bug")) == [1, 2]
+    with pytest.raises(AlreadyExists):
+        await commit_all(mongo, "labels", label(3, name="BUG"))

@@ -1,0 +1,115 @@
+"""Texts become tokens, and searches find them, by one rule."""
+
+import unicodedata
+from itertools import pairwise
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.records.search import condition_of, holds, terms_of
+from adapters.records.words import SIZE_MAX, tokens_of, words_of
+from tests.data.searches import SEARCHES, TASKS
+
+HAN = "準備搬家了東京都日本語移行年度公司电话々〇"
+KANA = "ひらがなのテストデータベースガッパャーヴゞﾃﾞｰﾀ"
+THAI = "สวัสดีครับน้ำดื่มกินข้าวเพื่อนที่"
+FORMS = ("NFC", "NFD")
+
+
+def is_found(query: str, *texts: str, number: int | None = None) -> bool:
+    return holds(condition_of(query, None), set(tokens_of(texts, number)))
+
+
+def test_the_table_is_as_large_as_promised() -> None:
+    assert sum(map(len, SEARCHES.values())) >= 300
+    assert len(SEARCHES) >= 15
+
+
+@pytest.mark.parametrize("letters", [HAN, KANA, THAI], ids=["Han", "Kana", "Thai"])
+@given(data=st.data())
+def test_any_two_neighbouring_letters_find_their_text(letters: str, data: st.DataObject) -> None:
+    known = regex.findall(r"\X", letters)
+    text = "".join(data.draw(st.lists(st.sampled_from(known), min_size=2, max_size=60)))
+    neighbours = regex.findall(r"\X", text)
+    for first, second in pairwise(neighbours):
+        assert is_found(first + second, f"Tandem {text}", "")
+        assert is_found(first, f"{text}!", "")
+
+
+@given(data=st.data())
+def test_any_canonical_respelling_of_a_query_finds_the_same(data: st.DataObject) -> None:
+    query = data.draw(st.sampled_from([query for searches in SEARCHES.values() for query, _ in searches]))
+    respelled = "".join(unicodedata.normalize(data.draw(st.sampled_from(FORMS)), letter) for letter in query)
+    assert terms_of(respelled) == terms_of(query)
+    for title, description in TASKS.values():
+        assert is_found(respelled, title, description or "") == is_found(query, title, description or "")
+
+
+@given(st.text(max_size=80), st.sampled_from(FORMS))
+def test_any_canonical_respelling_of_a_text_has_the_same_tokens(text: str, form: str) -> None:
+    respelled = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    assert set(tokens_of([respelled, text])) == set(tokens_of([text, respelled]))
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_every_text_finds_itself_and_tokens_are_distinct_and_safe(title: str, description: str) -> None:
+    tokens = tokens_of([title, description])
+    assert len(tokens) == len(set(tokens))
+    assert not any(regex.search(r"[\s'\"\\]|[\x00-\x7f&&\W]", token, regex.V1) for token in tokens)
+    assert holds(condition_of(title, None), set(tokens))
+    assert holds(condition_of(description, None), set(tokens))
+
+
+@given(st.text("abc XYZ_-7", max_size=60), st.text("abc XYZ_-7", max_size=60))
+def test_the_short_way_for_ascii_gives_the_same_tokens(title: str, description: str) -> None:
+    foreign = "ж"
+    assert {*tokens_of([title, description]), foreign} == set(tokens_of([title, f"{description} {foreign}"]))
+
+
+@pytest.mark.parametrize(
+    ("query", "title", "is_expected"),
+    [
+        ("搬家", "準備搬家了", True),
+        ("कि", "क", False),
+        ("कि", "कि", True),
+        ("क", "कि", False),
+        ("cafe\u0301", "café", True),
+        ("GRÖSSE", "Größe", True),
+        ("cafe", "café", True),
+        ("Dem", "Demo", True),
+        ("pric", "pricing", True),
+        ("pric page", "pricing page", False),
+        ("lodz", "Łódź", True),
+        ("re\u00adset", "reset", True),
+    ],
+)
+def test_what_a_word_finds(query: str, title: str, is_expected: bool) -> None:
+    assert is_found(query, title, "") is is_expected
+
+
+@pytest.mark.parametrize(
+    ("query", "number", "is_expected"),
+    [
+        ("#17", 17, True),
+        ("#17", 170, False),
+        ("#017 roof", 17, True),
+        ("17", 17, False),
+        ("##17", 17, False),
+        ("#17a", 17, False),
+    ],
+)
+def test_a_display_number_is_found_after_a_number_sign(query: str, number: int, is_expected: bool) -> None:
+    assert is_found(query, "roof", "", number=number) is is_expected
+
+
+def test_a_text_made_to_have_many_tokens_stays_within_the_bound() -> None:
+    wide = "\uff21" * 100
+    text = " ".join(f"é{number:x}{wide}" for number in range(5_000))
+    assert sum(len(token.encode()) for token in tokens_of([text, text])) <= SIZE_MAX
+
+
+def test_a_search_has_a_bounded_number_of_words() -> None:
+    assert len(terms_of(" ".join(map(str, range(1_000))))) == 32
+    assert len(words_of("家" * 1_000)) == 999
