@@ -136,7 +136,10 @@ def read_settings(
     """
     variables = Variables(read_variables(environment, env_file=env_file, recall=recall), SETTINGS)
     settings = _settings(variables)
-    violations = [*variables.violations, *misspelt(SETTINGS, file=_from_file(env_file), environment=environment)]
+    violations = [
+        *variables.violations,
+        *misspelt(SETTINGS, file=_from_file(env_file), environment=environment),
+    ]
     if violations:
         raise InvalidSettings(violations)
     return settings

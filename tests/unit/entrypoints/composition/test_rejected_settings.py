@@ -182,4 +182,4 @@ def test_a_file_that_is_no_text_is_rejected_by_name(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"STORE=\xff\xfe\n")
     (message,) = rejected({}, env_file=file)
-    assert message.startswith(f"{file} cannot be read as UTF-8")
+    assert message.startswith(f"{file} is not UTF-8 text")
