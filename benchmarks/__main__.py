@@ -12,6 +12,7 @@ from benchmarks import (
     decisions,
     embedded_store,
     http_stack,
+    lanes,
     lists,
     mirror,
     request_costs,
@@ -26,6 +27,7 @@ MARK = "<!-- figures -->"
 SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
+    "lanes": lanes.measure,
     "monty": embedded_store.measure,
     "lists": lists.measure,
     "requests": request_costs.measure,

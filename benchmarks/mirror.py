@@ -13,12 +13,13 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from adapters.dual_write.batcher import MirrorBatcher
+from adapters.dual_write.differences import DeliveryOutcome
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.monty.record_store import MontyRecordStore
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Superseded
 from adapters.records.fields import FieldKind
 from adapters.records.specs import TASKS
 from adapters.system.clock import SystemClock
@@ -124,8 +125,14 @@ def _batcher(target: EmbeddedPostgresRecordStore) -> MirrorBatcher:
     return MirrorBatcher(
         MirrorTarget(target, settings=settings),
         settings=settings,
+        judge=_as_is,
         on_outcome=lambda _change, _rejection, _ms: None,
     )
+
+
+async def _as_is(outcome: ApplyOutcome) -> DeliveryOutcome:
+    """No version of the target is ahead here."""
+    return None if isinstance(outcome, Superseded) else outcome
 
 
 class _Changes:

@@ -10,6 +10,8 @@ _STAMPS = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "up
 # Entries are kept and read by more people than the entity: they never hold a secret, not even its hash.
 _SECRET = frozenset({"tokenHash", "tokens"})
 _LEFT_OUT = _STAMPS | _SECRET
+ABANDONED = "abandoned"
+"""A note among the changes of an ABANDONED entry, no field: the version that was given up, and the reason."""
 
 
 class Action(StrEnum):
@@ -22,6 +24,8 @@ class Action(StrEnum):
     ROLLED_BACK = "ROLLED_BACK"
     IMPORTED = "IMPORTED"
     PURGED = "PURGED"
+    ABANDONED = "ABANDONED"
+    """The mirror's target rejects the version before, so the source took back what the target holds."""
 
 
 class SyncStatus(StrEnum):
@@ -39,7 +43,8 @@ class AuditEntry:
 
     Entries of one commit share their `change_set_id`. `idempotency_key` and `request_hash` let a repeated request find
     the version that it made. The `sync_*` fields belong to the store that holds the entry: `sync_status` is None when
-    there is no mirror.
+    there is no mirror. `lane` and `lane_number` identify the transaction that committed the entry, `sync_lane` and
+    `sync_number` the one that brought it to the target.
     """
 
     id: str
@@ -59,6 +64,10 @@ class AuditEntry:
     sync_next_at: datetime | None = None
     sync_error: str | None = None
     synced_at: datetime | None = None
+    lane: int | None = None
+    lane_number: int | None = None
+    sync_lane: int | None = None
+    sync_number: int | None = None
 
     def without_content(self) -> "AuditEntry":
         """The entry without the changed fields: actor, time and version remain."""
@@ -80,4 +89,4 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
 
 def undo(state: Mapping[str, object], changes: Changes) -> dict[str, object]:
     """The state before these changes were made."""
-    return {**state, **{name: change["before"] for name, change in changes.items()}}
+    return {**state, **{name: change["before"] for name, change in changes.items() if name != ABANDONED}}

@@ -1,6 +1,6 @@
 """The failures of docs/reference/failures.md: how each is brought about, and put right, on a real PostgreSQL."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,36 +147,39 @@ FAILURES: dict[str, Failure] = {
 """How each failure is made in one database. A frozen and a stopped server need a server of their own."""
 
 OF_SERVERS = ("a frozen server", "a stopped server")
-Act = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database of one test, its role that is no superuser, and the address of both for a superuser."""
+    """A database of one test, and addresses of the server for a superuser; its role has the same name."""
 
     superuser_url: str
     elsewhere_url: str
-    database: str
-    role: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        """The address with the role, which is no superuser."""
+        return f"{self.superuser_url}&user={self.name}"
 
 
 @contextmanager
 def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]]:
     """Brings a failure about; the function that it yields puts it right."""
     url = place.elsewhere_url if failure.elsewhere else place.superuser_url
-    names = {"role": place.role, "database": place.database}
+    names = {"role": place.name, "database": place.name}
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in failure.before:
-            connection.execute(statement.format(**names) if "{" in statement else statement)  # type: ignore[arg-type]
+            connection.execute(statement.format(**names) if "{" in statement else statement)
         holder = None
         if failure.holding is not None:
             holder = psycopg.connect(place.superuser_url)
-            holder.execute(failure.holding)  # type: ignore[arg-type]
+            holder.execute(failure.holding)
 
         def put_right() -> None:
             if holder is not None:
                 holder.close()
             for statement in failure.after:
-                connection.execute(statement.format(**names))  # type: ignore[arg-type]
+                connection.execute(statement.format(**names))
 
         yield put_right

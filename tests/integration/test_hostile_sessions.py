@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import Blocked, ChangeSet, Rejection
 from adapters.records.criteria import HasWords
 from adapters.records.record import Record
 from adapters.records.record_store import StoreRefused
@@ -56,7 +57,7 @@ AT = START + timedelta(microseconds=123_456)
 
 def _records() -> list[tuple[str, Record]]:
     """Every kind of value, in columns and in unknown fields."""
-    texts = {
+    texts: dict[str, Any] = {
         "title": "Größe é 🎉 back\\slash it's 1/2/2025 'x' \\x41",
         "description": "C:\\new\\table\n\t\"quoted\" E'\\n' NULL",
     }
@@ -87,10 +88,11 @@ async def _write_all(url: str, *, as_target: bool) -> None:
     if as_target:
         changes = _change_sets()
         assert await store.apply(changes[:1]) == [None]
-        assert await store.apply(changes) == [None] * len(changes)
+        outcomes = await store.apply(changes)
+        assert not [one for one in outcomes if isinstance(one, Rejection | Blocked)]
     else:
-        for changes in _change_sets():
-            await store.commit(changes)
+        for each in _change_sets():
+            await store.commit(each)
     await store.close()
 
 
@@ -218,23 +220,34 @@ IN_FORCE = {
     "row_security": "on",
     "gin_fuzzy_search_limit": "0",
     "statement_timeout": "5s",
-    "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
     "idle_session_timeout": "0",
 }
 
 
+LOCK_TIMEOUTS = {"2s", "100ms"}
+"""As a source, and as a target."""
+
+
 def _see_settings(url: str) -> None:
     with psycopg.connect(friendly(url)) as connection:
-        connection.execute(sql.SQL(SEEN).format(names=sql.Literal([*IN_FORCE])))
+        connection.execute(sql.SQL(SEEN).format(names=sql.Literal([*IN_FORCE, "lock_timeout"])))
 
 
 def _seen(url: str) -> dict[str, set[str]]:
+    """The values of each setting that writes ran with."""
+    seen: dict[str, set[str]] = defaultdict(set)
     with psycopg.connect(friendly(url)) as connection:
-        return {
-            name: {value for (value,) in connection.execute("SELECT value FROM seen WHERE name = %s", [name])}
-            for name in IN_FORCE
-        }
+        for name, value in connection.execute("SELECT name, value FROM seen"):
+            seen[name].add(value)
+    return seen
+
+
+def _require_settings(url: str) -> None:
+    """Every write so far ran with the settings that it needs."""
+    seen = _seen(url)
+    assert seen.pop("lock_timeout") <= LOCK_TIMEOUTS
+    assert seen == {name: {value} for name, value in IN_FORCE.items()}
 
 
 async def _write_in_every_way(store: PostgresRecordStore) -> None:
@@ -254,7 +267,7 @@ async def test_every_write_runs_with_the_settings_it_needs(hostile_url: str) -> 
     await store.open()
     await _write_in_every_way(store)
     await store.close()
-    assert _seen(hostile_url) == {name: {value} for name, value in IN_FORCE.items()}
+    _require_settings(hostile_url)
 
 
 POOLERS = {
@@ -267,7 +280,7 @@ POOLERS = {
 }
 
 
-@pytest.fixture(params=POOLERS.values(), ids=POOLERS)
+@pytest.fixture(params=list(POOLERS.values()), ids=list(POOLERS))
 def habits(request: pytest.FixtureRequest) -> Habits:
     """The habits of a pooler."""
     habits: Habits = request.param
@@ -298,7 +311,7 @@ async def test_every_write_through_a_pooler_runs_with_the_settings_it_needs(
         await _write_in_every_way(store)
         assert len(await store.scan("tasks", after=None, limit=100)) == 24
         assert len(await store.scan("audit_logs", after=None, limit=100)) == 24
-    assert _seen(prepared_url) == {name: {value} for name, value in IN_FORCE.items()}
+    _require_settings(prepared_url)
 
 
 async def test_a_pooler_is_migrated_through(postgres_url: str, habits: Habits) -> None:
@@ -349,7 +362,19 @@ async def test_statements_forgotten_at_any_time_are_sent_again(
         entries = await store.scan("audit_logs", after=None, limit=100)
     versions = {"_read": 5, "_commit_one": 5 + 4, "_commit_many": 5 + 8, "_apply": 5 + 1}
     assert len(entries) == versions[call.__name__]
-    assert _seen(prepared_url) == {name: {value} for name, value in IN_FORCE.items()}
+    _require_settings(prepared_url)
+
+
+async def test_a_direct_connection_prepares_its_statements(prepared_url: str) -> None:
+    """Only what stands behind a pooler sends its settings with each transaction."""
+    pooler = PostgresPooler(prepared_url, Habits(names_process=True))
+    async with pooler.serving(), _opened(pooler.url) as store:
+        for number in range(1, 4):
+            await commit_all(store, "tasks", task(number))
+            assert same(await fetched(store, "tasks", number), task(number))
+        before = pooler.messages
+        await commit_all(store, "tasks", task(4))
+        assert pooler.messages - before == 4, "bind, describe, execute and sync"
 
 
 async def test_connections_never_share_the_name_of_a_statement(postgres_url: str) -> None:

@@ -77,6 +77,9 @@ async def _use(store: MongoRecordStore) -> None:
         entry_id=entry_id("tasks", numbered_id(1), 2), status=SyncStatus.SYNCED, at=minutes(1), attempts=1
     )
     await store.mark([delivered])
+    await store.positions()
+    await store.cut({7: 1})
+    await store.lower({7: 1})
     assert same(await fetched(store, "tasks", 1), task(1, version=2))
     assert await found_numbers(store, "tasks") == [1, 2, 4]
     assert await store.count("tasks", EVERYTHING) == 3

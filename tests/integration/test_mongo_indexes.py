@@ -50,7 +50,11 @@ async def test_every_index_of_the_specs_is_made(database: Database) -> None:
         ("tasks", "tasks_project_due", {"projectId": {"$gte": ""}, "isDeleted": False}),
         ("tasks", "tasks_project_deleted", {"projectId": {"$gte": ""}, "isDeleted": True}),
         ("audit_logs", "audit_logs_at", None),
-        ("audit_logs", "audit_logs_undelivered", {"syncStatus": {"$in": ["PENDING", "FAILED", "PARKED"]}}),
+        (
+            "audit_logs",
+            "audit_logs_undelivered",
+            {"syncStatus": {"$in": [None, "PENDING", "FAILED", "PARKED"]}},
+        ),
     ],
 )
 async def test_an_index_holds_the_records_of_its_scope(

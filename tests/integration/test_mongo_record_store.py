@@ -11,6 +11,7 @@ from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
 from tests.servers.mongo import MongoDatabase, MongoServer
+from tests.unit.contracts.lanes import LaneContract, SeenContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 TIMEOUT_MS = 30_000
@@ -45,12 +46,12 @@ def empty_database(
     prepared_database: MongoDatabase, plain_client: MongoClient[dict[str, Any]]
 ) -> MongoDatabase:
     """The prepared database without a document."""
-    for collection in SPECS:
+    for collection in (*SPECS, "lanes", "seen"):
         plain_client[prepared_database.name][collection].delete_many({})
     return prepared_database
 
 
-class TestMongoRecordStore(RecordStoreContract):
+class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract):
     """Everything a record store promises."""
 
     @pytest.fixture

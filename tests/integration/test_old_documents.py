@@ -358,6 +358,6 @@ async def test_the_first_start_in_development_rewrites_old_documents_and_later_o
     raw["tasks"].delete_many({})
     raw.command("collMod", "tasks", validator={})
     raw["tasks"].insert_one(old_task())
-    await rewrite_once(container.stack().source)
+    await rewrite_once(container.stack().ownership.store)
     assert [one["_id"] for one in raw["tasks"].find()] == [OLD_ID]
     await container.stack().close()

@@ -8,7 +8,7 @@ import pytest
 from adapters.postgres.criteria_sql import question_sql
 from adapters.postgres.migrate import upgrade
 from adapters.records.criteria import AllOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
-from adapters.records.specs import UNDELIVERED
+from adapters.records.indexes import UNDELIVERED
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import minutes
 

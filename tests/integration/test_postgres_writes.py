@@ -18,7 +18,17 @@ from adapters.records.record import Record
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
 from tests.unit.builders import numbered_id
-from tests.unit.contracts.builders import change_set, entry, erasure, label, project, put, task, user
+from tests.unit.contracts.builders import (
+    change_set,
+    entry,
+    erasure,
+    label,
+    project,
+    put,
+    reason_of,
+    task,
+    user,
+)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +148,7 @@ async def test_rejected_change_sets_do_not_affect_the_others_of_a_large_batch(
     changes[120] = change_set(put("labels", label(120, name="taken")))
     changes[199] = change_set(put("tasks", task(199, priority="high")))
     outcomes = await apply_each(store.apply, changes)
-    refused = {place: outcome.reason for place, outcome in enumerate(outcomes) if outcome is not None}
+    refused = {place: reason_of(outcome) for place, outcome in enumerate(outcomes) if outcome is not None}
     assert refused.keys() == {17, 120, 199}
     assert "NUL" in refused[17]
     assert "name" in refused[120]

@@ -59,10 +59,11 @@ class _Server:
     writer: asyncio.StreamWriter
     process: int
     reported: dict[str, str]
+    in_use: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     async def connected(cls, url: str) -> "_Server":
-        driver = await asyncio.to_thread(psycopg.connect, url, autocommit=True)
+        driver = await asyncio.to_thread(lambda: psycopg.connect(url, autocommit=True))
         own = socket.socket(fileno=os.dup(driver.pgconn.socket))
         own.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=own)
@@ -82,12 +83,12 @@ class _Server:
 
 @dataclass(slots=True)
 class PostgresPooler:
-    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `transactions` counts them."""
+    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts the clients'."""
 
     server_url: str
     habits: Habits
     url: str = ""
-    transactions: int = 0
+    messages: int = 0
     _free: "asyncio.Queue[_Server]" = field(default_factory=asyncio.Queue)
     _servers: list[_Server] = field(default_factory=list)
     _clients: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -113,9 +114,10 @@ class PostgresPooler:
                 server.close()
 
     async def everywhere(self, statement: bytes) -> None:
-        """Executes a statement in every session, while no client asks anything."""
-        for server in self._servers:
-            await server.command(statement)
+        """Executes a statement in every session, between the transactions of its client."""
+        for server in [*self._servers]:
+            async with server.in_use:
+                await server.command(statement)
 
     async def _connected(self) -> _Server:
         server = await _Server.connected(self.server_url)
@@ -160,9 +162,11 @@ class PostgresPooler:
         if kind == b"H":
             return  # a flush with nothing to flush
         server = own or await self._free.get()
-        self.transactions += 1
         try:
-            await self._relay(kind, message, server, reader, writer)
+            async with server.in_use:
+                await self._relay(kind, message, server, reader, writer)
+                if self.habits.resets:
+                    await server.command(b"DISCARD ALL")
         except BaseException:
             # The client left in the middle, so the state of this session is unknown.
             self._servers.remove(server)
@@ -170,8 +174,6 @@ class PostgresPooler:
             if not own:
                 self._free.put_nowait(await self._connected())
             raise
-        if self.habits.resets:
-            await server.command(b"DISCARD ALL")
         if not own:
             self._free.put_nowait(server)
 
@@ -188,6 +190,7 @@ class PostgresPooler:
             if kind == b"X":
                 raise _Gone
             server.writer.write(message)
+            self.messages += 1
             if kind in b"QS":
                 status = await _relay_answer(server, writer)
                 if status == IDLE:

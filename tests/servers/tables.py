@@ -2,11 +2,11 @@
 
 import psycopg
 
-from adapters.postgres.tables import TABLES
+from adapters.postgres.tables import metadata
 
 
 def empty_tables(url: str) -> None:
     """Deletes every row of a database and leaves its tables."""
     with psycopg.connect(url, autocommit=True) as connection:
-        for table in TABLES.values():
+        for table in metadata.sorted_tables:
             connection.execute(f"DELETE FROM {table.name}")

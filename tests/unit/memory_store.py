@@ -32,10 +32,11 @@ from adapters.records.criteria import (
     Range,
     after_position,
 )
+from adapters.records.indexes import UniqueKey
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
 from adapters.records.relevance import found_by_relevance
 from adapters.records.search import condition_of, holds
-from adapters.records.specs import AUDIT_LOGS, SPECS, UniqueKey
+from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken, VersionConflict
 

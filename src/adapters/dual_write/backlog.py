@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from adapters.dual_write.outbox import waits_for_table
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Order, Question, Range
+from adapters.records.criteria import AllOf, AnyOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
+from adapters.records.indexes import UNDELIVERED
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, UNDELIVERED
+from adapters.records.specs import AUDIT_LOGS
 from domain.audit import SyncStatus
 
 TROUBLED = (SyncStatus.FAILED.value, SyncStatus.PARKED.value)
@@ -21,14 +22,18 @@ _CARRIED_MAX = 20_000
 
 _BY_ID = Order(ID)
 _BY_DUE_TIME = Order("syncNextAt")
+UNMARKED = IsNull("syncStatus")
+"""Entries of processes that did not mirror: nobody else delivers them, so they need no grace period."""
 _PENDING = Equals("syncStatus", SyncStatus.PENDING)
 _FAILED = Equals("syncStatus", SyncStatus.FAILED)
 
 
+_UNDELIVERED = AnyOf((UNMARKED, OneOf("syncStatus", UNDELIVERED)))
+
+
 def unmirrored(collection: str, entity_id: str) -> Criterion:
     """The entries of one record that the target has not confirmed."""
-    of_record = Equals("collection", collection), Equals("entityId", entity_id)
-    return AllOf((*of_record, OneOf("syncStatus", UNDELIVERED)))
+    return AllOf((Equals("collection", collection), Equals("entityId", entity_id), _UNDELIVERED))
 
 
 class Backlog:
@@ -60,7 +65,8 @@ class Backlog:
         return self._horizon
 
     async def due(self, *, now: datetime, up_to: str | None) -> AsyncGenerator[list[Record], None]:
-        """PENDING entries up to this id (None for all) and FAILED ones whose time has come, page by page.
+        """PENDING entries up to this id (None for all), those without a mark, and FAILED ones whose time has come, page
+        by page.
 
         Pages alternate, so that neither new entries nor old failures starve the others.
         """
@@ -69,6 +75,7 @@ class Backlog:
         # Due later than the longest pause allows: the clock has been set back, so these entries count as due.
         misdated = AllOf((_FAILED, Range(field="syncNextAt", above=now + self._pause_max)))
         streams = [
+            self._pages(UNMARKED, _BY_ID),
             self._pages(pending, _BY_ID),
             self._pages(failed, _BY_DUE_TIME),
             self._pages(misdated, _BY_DUE_TIME),
@@ -132,9 +139,7 @@ class Backlog:
 
     async def _together(self, change_set_ids: Sequence[str]) -> list[Record]:
         """The undelivered entries of these change sets."""
-        where = AllOf(
-            (OneOf("syncStatus", UNDELIVERED), OneOf("changeSetId", tuple(sorted(set(change_set_ids)))))
-        )
+        where = AllOf((_UNDELIVERED, OneOf("changeSetId", tuple(sorted(set(change_set_ids))))))
         return await self._find(where, _BY_ID, limit=_CARRIED_MAX)
 
     async def _pages(self, where: Criterion, order: Order) -> AsyncGenerator[list[Record], None]:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
-from adapters.records.criteria import AllOf, Equals
+from adapters.dual_write.backlog import UNMARKED
+from adapters.records.criteria import AllOf, Criterion, Equals
+from adapters.records.indexes import UNDELIVERED
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, UNDELIVERED
+from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from domain.audit import SyncStatus
 
 TOTALS_AGE_SECONDS_MAX = 60.0
@@ -20,24 +22,29 @@ Counts = Mapping[SyncStatus, int]
 
 class EntryCounts:
     """Counts by collection. Undelivered entries are counted exactly, through their partial index; the number of synced
-    entries is derived from totals that may be a minute old.
+    entries is derived from totals that may be a minute old. With a mirror, entries without a mark count as PENDING.
     """
 
-    def __init__(self, source: RecordStore) -> None:
+    def __init__(self, source: RecordStore, *, has_mirror: bool = True) -> None:
         self._source = source
+        self._has_mirror = has_mirror
         self._synced: dict[str, int] = {}
         self._recount_at = 0.0
 
     async def read(self) -> dict[str, Counts]:
         """The number of entries in each state, for each collection. Raises StoreUnavailable."""
-        present = [status for status in UNDELIVERED if await self._count(syncStatus=status)]
-        undelivered = {
-            spec.collection: {
-                SyncStatus(status): await self._count(collection=spec.collection, syncStatus=status)
-                for status in present
+        present = [SyncStatus(one) for one in UNDELIVERED if await self._count(Equals("syncStatus", one))]
+        has_unmarked = self._has_mirror and await self._count(UNMARKED) > 0
+        undelivered: dict[str, dict[SyncStatus, int]] = {}
+        for spec in ENTITY_SPECS:
+            of_collection = Equals("collection", spec.collection)
+            counts = {
+                one: await self._count(Equals("syncStatus", one.value), of_collection) for one in present
             }
-            for spec in ENTITY_SPECS
-        }
+            if has_unmarked:
+                unmarked = await self._count(UNMARKED, of_collection)
+                counts[SyncStatus.PENDING] = counts.get(SyncStatus.PENDING, 0) + unmarked
+            undelivered[spec.collection] = counts
         await self._recount(undelivered)
         return {
             collection: {
@@ -54,15 +61,14 @@ class EntryCounts:
         if self._synced and started < self._recount_at:
             return
         self._synced = {
-            collection: max(0, await self._count(collection=collection) - sum(counts.values()))
+            collection: max(0, await self._count(Equals("collection", collection)) - sum(counts.values()))
             for collection, counts in undelivered.items()
         }
         took = clock.time() - started
         self._recount_at = clock.time() + min(TOTALS_AGE_SECONDS_MAX, TOTALS_REST * took)
 
-    async def _count(self, **fields: str) -> int:
-        where = AllOf(tuple(Equals(name, value) for name, value in fields.items()))
-        return await self._source.count(AUDIT_LOGS.collection, where)
+    async def _count(self, *criteria: Criterion) -> int:
+        return await self._source.count(AUDIT_LOGS.collection, AllOf(criteria))
 
 
 class SharedAnswer(Generic[T]):

@@ -11,7 +11,7 @@ from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, pending
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Rejection
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, LaneStamp, Rejection, stamped
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
 from application.ports.clock import Clock
@@ -65,18 +65,18 @@ class MirroredStore(WrappedStore):
         await self._target.close()
         await super().close()
 
-    async def commit(self, change_set: ChangeSet) -> None:
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """Durable in the source on return; confirmed by the target or left to the relay, depending on the mode.
 
         Raises the errors of the source, and MirrorPending in mode strict if the target did not confirm.
         """
         if not needs_mirror(change_set):
-            await self._inner.commit(change_set)
-            return
-        await self._inner.commit(pending(change_set))
-        is_confirmed = await self._mirror(change_set)
+            return await self._inner.commit(change_set)
+        stamp = await self._inner.commit(pending(change_set))
+        is_confirmed = await self._mirror(stamped(change_set, stamp))
         if self._settings.mode is MirrorMode.STRICT and not is_confirmed:
             raise MirrorPending
+        return stamp
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Applies to both stores, the source first. Raises if the target does not answer; repeating is harmless.

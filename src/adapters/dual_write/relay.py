@@ -50,6 +50,7 @@ class Relay:
         self._stopped = asyncio.Event()
         self._revisit_after: str | None = None
         self._revisit_at = 0.0
+        self._compare_at = 0.0
 
     def wake(self) -> None:
         """Starts a round now, without the grace period. Does not shorten a back-off."""
@@ -103,6 +104,7 @@ class Relay:
                 await self._probe()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
+                await self._compare()
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror
@@ -136,6 +138,13 @@ class Relay:
                 await self._target.ping()
         self._target.breaker.close()
 
+    async def _compare(self) -> None:
+        """Compares the stores once in an interval: another copy may have taken the place of either at any time."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._compare_at:
+            self._compare_at = now + self._settings.relay_interval_ms / 1000
+            await self._target.connect()
+
     async def _drain(self, *, up_to: str | None, is_leased: bool) -> None:
         async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
             async for page in due:
@@ -143,6 +152,9 @@ class Relay:
                 await self._serve_blocked()
                 if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                     break
+                if is_leased:
+                    # A long drain must not make this process look dead, nor hide another copy.
+                    await self._compare()
 
     async def _serve_blocked(self) -> None:
         """Tries each blocked table with one change set when its pause is over; delivers what waited for a free one."""

@@ -45,6 +45,14 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
                 await self._restart()
             raise
 
+    def require_files(self) -> None:
+        """See OnDisk."""
+        if self._is_started and not self._server.has_files:
+            raise StoreRefused(
+                f"The files of PostgreSQL in {self._server.directory} were removed while in use.",
+                remedy="Restore them from a copy, then start Tandem again.",
+            )
+
     async def close(self) -> None:
         self._is_started = False
         await super().close()

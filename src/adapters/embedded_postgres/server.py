@@ -70,6 +70,16 @@ class EmbeddedPostgres:
         return self._server.pid if self._server is not None and self._server.poll() is None else None
 
     @property
+    def directory(self) -> Path:
+        """The directory of the server."""
+        return self._directory
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the files of the databases are in their place."""
+        return (self._directory / "data" / "PG_VERSION").exists()
+
+    @property
     def is_busy(self) -> bool:
         """Whether a start or a stop is going on."""
         return self._busy.locked()

@@ -7,7 +7,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
 from adapters.mongo.mirroring import stored_versions
-from adapters.mongo.writes import VersionCheck, Write
+from adapters.mongo.writes import AnyWrite, Write
 from adapters.records.change_set import ChangeSet, taken_reason
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID
@@ -19,7 +19,7 @@ WriteFailure = DuplicateKey | StaleVersion | ValidationFailed
 """The exceptions for a write that the server rejected."""
 
 
-async def is_stored(database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck]) -> bool:
+async def is_stored(database: AsyncDatabase[Document], writes: Sequence[AnyWrite]) -> bool:
     """Whether this very change set is stored. Every commit has new entries, so their ids identify it."""
     documents = [write for write in writes if isinstance(write, Write)]
     entries = [write for write in documents if write.collection == AUDIT_LOGS.collection]

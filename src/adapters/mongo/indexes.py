@@ -10,8 +10,9 @@ from adapters.mongo.documents import Document
 from adapters.mongo.validators import ensure_validator
 from adapters.records.document_filter import DOCUMENT_ID, WORDS
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.record import ID
-from adapters.records.specs import Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import RecordSpec
 from domain.storable import INTEGER_MIN
 
 _COMPARED = ("key", "unique", "partialFilterExpression", "weights", "default_language")

@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.documents import GUARDED, Document, has_todays_words, stored_record, to_document
 from adapters.mongo.errors import StaleVersion
-from adapters.mongo.writes import VersionCheck, Write
+from adapters.mongo.writes import AnyWrite, Write
 from adapters.records.criteria import Question
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID, VERSION, Record
@@ -44,7 +44,7 @@ def object_ids(ids: Iterable[str]) -> list[ObjectId]:
 
 async def require_new(
     database: AsyncDatabase[Document],
-    writes: Sequence[Write | VersionCheck],
+    writes: Sequence[AnyWrite],
     session: AsyncClientSession,
     *,
     with_object_ids: Container[str],

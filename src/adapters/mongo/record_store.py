@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -18,21 +19,35 @@ from adapters.mongo.documents import Document
 from adapters.mongo.errors import DuplicateKey, Refused, StaleVersion, ValidationFailed
 from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
+from adapters.mongo.lane_documents import MongoLanes, accepted, raise_seen
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
-from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_all
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Rejection, superseded
+from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, write_all
+from adapters.records.change_set import (
+    SYNC_LANE,
+    SYNC_NUMBER,
+    ApplyOutcome,
+    ChangeSet,
+    DeliveryMark,
+    LaneStamp,
+    Rejection,
+    Superseded,
+    stamped,
+    superseded,
+)
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.document_filter import DOCUMENT_ID
+from adapters.records.lane_slots import LaneSlots, Slot
+from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
-from domain.errors import AlreadyExists, RuleBroken
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 APPLY_BATCH_MAX = 200
 """Change sets that share a transaction as long as none fails."""
@@ -41,6 +56,15 @@ RACES_MAX = 4
 APPLY_ATTEMPTS_MAX = 6
 """How often a mirrored transaction is tried while others hold its documents: about a tenth of a second."""
 PREPARE_SECONDS_MAX = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one commit writes, and where."""
+
+    database: AsyncDatabase[Document]
+    writes: Sequence[AnyWrite]
+    slot: Slot | None
 
 
 class MongoRecordStore:
@@ -52,6 +76,8 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        self._lanes = MongoLanes(self._connection)
+        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._locks = KeyLocks()
 
     @property
@@ -63,6 +89,7 @@ class MongoRecordStore:
         await self._reader.look_for_object_ids()
 
     async def close(self) -> None:
+        await self._slots.close()
         await self._connection.close()
 
     async def prepare(self) -> None:
@@ -120,55 +147,136 @@ class MongoRecordStore:
             finally:
                 await self._reader.look_for_object_ids()
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        writes = commit_writes(change_set)
-        if not writes:
-            return
-        seconds = self._connection.seconds_for(len(writes))
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+        seconds = self._connection.seconds_for(len(change_set.puts) + len(change_set.entries))
         # Waiting for the locks does not count against the server's time limit.
         async with (
             self._locks.holding(change_set.read_checks, wait_seconds=seconds),
-            self._connection.call(seconds=seconds) as database,
+            self._slots.held() as slot,
         ):
-            transaction = Transaction(database.client, MAJORITY if self._reader.with_object_ids else UNREAD)
-            try:
-                await transaction.run(lambda session: self._write(database, writes, session))
-            except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
-                if transaction.is_answer_lost and await is_stored(database, writes):
-                    return
-                with_object_ids = self._reader.with_object_ids
-                rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
-                if not may_be_old(rejection) or not await self._stored_after_rewrite(
-                    database, change_set, writes
-                ):
-                    raise rejection from failure
+            stamp = None if slot is None else slot.next
+            writes: list[AnyWrite] = [*commit_writes(stamped(change_set, stamp)), *_advance(slot)]
+            if writes:
+                await self._commit(change_set, writes, slot, seconds)
+            return stamp
+
+    async def _commit(
+        self, change_set: ChangeSet, writes: Sequence[AnyWrite], slot: Slot | None, seconds: float
+    ) -> None:
+        transaction: Transaction | None = None
+        try:
+            async with self._connection.call(seconds=seconds) as database:
+                transaction = Transaction(database.client, UNREAD)
+                await self._committed(transaction, change_set, _Commit(database, writes, slot))
+        except LaneLost:
+            raise
+        except StoreUnavailable:
+            is_open = transaction is not None and transaction.is_answer_lost and slot is not None
+            if not is_open or slot is None or not await self._slots.is_stored(slot):
+                raise
+
+    async def _committed(self, transaction: Transaction, change_set: ChangeSet, commit: _Commit) -> None:
+        database, writes, slot = commit.database, commit.writes, commit.slot
+        try:
+            await transaction.run(lambda session: self._write(database, writes, session))
+        except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
+            if slot is not None and await self._is_advanced(slot, transaction):
+                return
+            if slot is None and transaction.is_answer_lost and await is_stored(database, writes):
+                return
+            with_object_ids = self._reader.with_object_ids
+            rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
+            if not may_be_old(rejection) or not await self._stored_after_rewrite(
+                database, change_set, writes
+            ):
+                raise rejection from failure
+        if slot is not None:
+            slot.advance()
+
+    async def _is_advanced(self, slot: Slot, transaction: Transaction) -> bool:
+        """Whether the rejected transaction was stored before, its reply being lost. Raises LaneLost if its lane was
+        taken away.
+        """
+        number = await self._lanes.number_of(slot.lane)
+        if number == slot.number + 1 and transaction.is_answer_lost:
+            slot.advance()
+            return True
+        if number != slot.number:
+            raise LaneLost
+        return False
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """See RecordStore.apply. Raises PartRejected, AlreadyExists or RuleBroken for one of several, without saying
         which.
         """
-        if len(change_sets) == 1:
-            return [await self._mirror_alone(change_sets[0])]
+        return (await self.apply_by_lane(change_sets)).outcomes
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore."""
         outcomes: list[ApplyOutcome] = []
-        for start in range(0, len(change_sets), APPLY_BATCH_MAX):
-            part = change_sets[start : start + APPLY_BATCH_MAX]
-            try:
-                held = await self._mirror(part)
-            except Refused as error:
-                await self.ping()
-                raise PartRejected from error
-            outcomes += [superseded(change_set, held) for change_set in part]
-        return outcomes
+        async with self._slots.held() as slot:
+            if len(change_sets) == 1:
+                outcomes = [await self._mirror_alone(change_sets[0], slot)]
+            else:
+                for start in range(0, len(change_sets), APPLY_BATCH_MAX):
+                    part = change_sets[start : start + APPLY_BATCH_MAX]
+                    outcomes += await self._mirror_together(part, slot)
+            return Applied(outcomes, None if slot is None else slot.stamp)
+
+    async def _mirror_together(self, part: Sequence[ChangeSet], slot: Slot | None) -> list[Superseded | None]:
+        try:
+            held = await self._mirror(part, slot)
+        except Refused as error:
+            await self.ping()
+            raise PartRejected from error
+        return [superseded(change_set, held) for change_set in part]
+
+    def admit(self, admission: Admission | None) -> None:
+        """See LanedStore."""
+        self._slots.admit(admission)
+
+    async def register(self) -> None:
+        """See LanedStore."""
+        await self._slots.register()
+
+    async def close_lane(self, lane: int) -> int:
+        """See LanedStore."""
+        return await self._lanes.close(lane)
+
+    async def beat(self) -> None:
+        """See LanedStore."""
+        if self._slots.admission is not None:
+            await self._lanes.beat(self._slots.admission.by.process)
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        return await self._lanes.positions()
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.cut(numbers)
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.lower(numbers)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:
             return
-        async with self._connection.call() as database:
-            await database[AUDIT_LOGS.collection].bulk_write([_mark_update(one) for one in marks])
 
-    async def _mirror_alone(self, change_set: ChangeSet) -> ApplyOutcome:
+        async def note(session: AsyncClientSession) -> None:
+            truthful = await accepted(database, marks, session)
+            if truthful:
+                updates = [_mark_update(one) for one in truthful]
+                await database[AUDIT_LOGS.collection].bulk_write(updates, session=session)
+
+        # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
+        async with self._connection.call() as database:
+            await Transaction(database.client, MAJORITY).run(note)
+
+    async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
-            held = await self._mirror([change_set])
+            held = await self._mirror([change_set], slot)
         except (AlreadyExists, RuleBroken) as error:
             return Rejection(reason_of(error))
         except Refused as error:
@@ -176,9 +284,12 @@ class MongoRecordStore:
             return outcome_of(error, change_set)
         return superseded(change_set, held)
 
-    async def _mirror(self, change_sets: Sequence[ChangeSet]) -> dict[tuple[str, str], int]:
+    async def _mirror(
+        self, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> dict[tuple[str, str], int]:
         """Stores what is newer; returns the versions that were stored before, by (collection, id)."""
         old_first = False
+        seen = seen_in(change_sets)
         async with self._connection.call() as database:
 
             async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
@@ -187,16 +298,24 @@ class MongoRecordStore:
                 writes, held = await mirror_writes(
                     database, change_sets, session, with_object_ids=self._reader.with_object_ids
                 )
-                if writes:
-                    await self._write(database, writes, session)
+                await raise_seen(database, seen, session)
+                # Also where nothing is new: the stamp says that what is there was there at this number.
+                all_writes: list[AnyWrite] = [*writes, *_advance(slot)]
+                if all_writes:
+                    await self._write(database, all_writes, session)
                 return held
 
             for race in range(1, RACES_MAX + 1):
+                transaction = Transaction(database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX)
                 try:
-                    return await Transaction(
-                        database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
-                    ).run(bring_in)
+                    held = await transaction.run(bring_in)
+                    if slot is not None:
+                        slot.advance()
+                    return held
                 except (DuplicateKey, StaleVersion) as failure:
+                    if slot is not None:
+                        # Raises LaneLost. Where the reply was lost, the next attempt finds everything there.
+                        await self._is_advanced(slot, transaction)
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
@@ -211,7 +330,7 @@ class MongoRecordStore:
         self,
         database: AsyncDatabase[Document],
         change_set: ChangeSet,
-        writes: Sequence[Write | VersionCheck],
+        writes: Sequence[AnyWrite],
     ) -> bool:
         """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
 
@@ -229,7 +348,7 @@ class MongoRecordStore:
     async def _write(
         self,
         database: AsyncDatabase[Document],
-        writes: Sequence[Write | VersionCheck],
+        writes: Sequence[AnyWrite],
         session: AsyncClientSession,
     ) -> None:
         if self._reader.with_object_ids:
@@ -259,8 +378,16 @@ def _mark_update(mark: DeliveryMark) -> UpdateOne:
         "syncAttempts": mark.attempts,
         "syncNextAt": mark.next_at,
         "syncError": mark.error,
+        SYNC_LANE: mark.lane,
+        SYNC_NUMBER: mark.number,
     }
-    if mark.status is SyncStatus.SYNCED:
-        noted["syncedAt"] = mark.at
-    undelivered = {DOCUMENT_ID: mark.entry_id, "syncStatus": {"$ne": SyncStatus.SYNCED.value}}
-    return UpdateOne(undelivered, {"$set": noted})
+    if mark.status is SyncStatus.SYNCED or mark.reopens:
+        noted["syncedAt"] = None if mark.reopens else mark.at
+    place: Document = {DOCUMENT_ID: mark.entry_id}
+    if not mark.reopens:
+        place["syncStatus"] = {"$ne": SyncStatus.SYNCED.value}
+    return UpdateOne(place, {"$set": noted})
+
+
+def _advance(slot: Slot | None) -> list[LaneAdvance]:
+    return [] if slot is None else [LaneAdvance(slot.lane, slot.number + 1)]

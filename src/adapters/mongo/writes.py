@@ -24,6 +24,7 @@ from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 
+LANES = "lanes"
 TOGETHER_MAX = 16
 """Up to this many writes, saving round trips pays; beyond it, the server's work per write costs more."""
 
@@ -60,6 +61,26 @@ class VersionCheck:
         return UpdateOne(place, {"$inc": {GUARDED: 1}}, namespace=namespace)
 
 
+@dataclass(frozen=True, slots=True)
+class LaneAdvance:
+    """The write that advances a lane; it stores nothing where the lane does not stand at `replaces - 1`, or is closed.
+
+    It is the last one of its transaction, so that the lane is held as briefly as possible.
+    """
+
+    lane: int
+    replaces: int
+    collection: str = LANES
+
+    def operation(self, namespace: str | None = None) -> UpdateOne:
+        """The pymongo operation, which matches nothing where the lane was lost."""
+        place = {DOCUMENT_ID: self.lane, "number": self.replaces - 1, "isOpen": True}
+        return UpdateOne(place, {"$inc": {"number": 1}}, namespace=namespace)
+
+
+AnyWrite = Write | VersionCheck | LaneAdvance
+
+
 def commit_writes(change_set: ChangeSet) -> list[Write | VersionCheck]:
     """The writes of a change set over the versions that it expects: read checks, puts in their order, entries.
 
@@ -81,7 +102,7 @@ def document_write(collection: str, record: Record, replaces: int) -> Write:
 
 async def write_all(
     database: AsyncDatabase[Document],
-    writes: Sequence[Write | VersionCheck],
+    writes: Sequence[AnyWrite],
     session: AsyncClientSession,
     *,
     has_bulk_write: bool,
@@ -97,7 +118,7 @@ async def write_all(
 
 
 async def write_together(
-    database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[AnyWrite], session: AsyncClientSession
 ) -> None:
     """Sends all writes in one command (MongoDB 8.0 or later). Raises as `write_all` does."""
     operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
@@ -112,7 +133,7 @@ async def write_together(
 
 
 async def write_in_turn(
-    database: AsyncDatabase[Document], writes: Sequence[Write | VersionCheck], session: AsyncClientSession
+    database: AsyncDatabase[Document], writes: Sequence[AnyWrite], session: AsyncClientSession
 ) -> None:
     """Sends one command for each run of writes to one collection. Raises as `write_all` does."""
     for collection, run in _runs(writes):
@@ -126,19 +147,17 @@ async def write_in_turn(
         _require_matches(result.matched_count, run)
 
 
-def _runs(writes: Sequence[Write | VersionCheck]) -> Iterator[tuple[str, list[Write | VersionCheck]]]:
+def _runs(writes: Sequence[AnyWrite]) -> Iterator[tuple[str, list[AnyWrite]]]:
     for collection, run in groupby(writes, key=lambda write: write.collection):
         yield collection, list(run)
 
 
-def _require_matches(matched: int, writes: Sequence[Write | VersionCheck]) -> None:
+def _require_matches(matched: int, writes: Sequence[AnyWrite]) -> None:
     if matched != sum(1 for write in writes if write.replaces):
         raise StaleVersion
 
 
-def _raise_failure(
-    error: ClientBulkWriteException | BulkWriteError, writes: Sequence[Write | VersionCheck]
-) -> None:
+def _raise_failure(error: ClientBulkWriteException | BulkWriteError, writes: Sequence[AnyWrite]) -> None:
     report = first_write_error(error)
     if report is None:
         return

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Any
 
 from adapters.monty.tables import NO_VALUE, Table, has_surrogates, quoted, scope_terms
@@ -20,9 +20,18 @@ from adapters.records.criteria import (
     Range,
 )
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Scope
 from adapters.records.record import ID, IS_ERASED
-from adapters.records.search import NOTHING, Condition, Every, Except, Some, Token, condition_of
-from adapters.records.specs import Scope
+from adapters.records.search import (
+    NOTHING,
+    Condition,
+    Every,
+    Except,
+    Some,
+    Token,
+    condition_of,
+    whole_part_of,
+)
 
 TRUE, FALSE = "1", "0"
 PREFIX = " *"
@@ -94,7 +103,9 @@ def scopes_of(conjuncts: list[Criterion]) -> list[Scope]:
 
 
 def _pins(one: Criterion, name: str, held: tuple[Any, ...]) -> bool:
-    """Whether the criterion restricts the field to these values."""
+    """Whether the criterion restricts the field to these values; None among them is for null."""
+    if isinstance(one, IsNull):
+        return one.field == name and None in held
     if not isinstance(one, Equals | OneOf) or one.field != name:
         return False
     values = [
@@ -183,15 +194,15 @@ def _among(table: Table, name: str, options: tuple[Any, ...]) -> Sql:
 class WordAccess(Enum):
     """How a statement evaluates a search. FTS5 takes 0.3 µs to list a row, but 60 µs to check whether one is on the
     list, and milliseconds if the list is that of a prefix; reading the row takes 40 µs.
-
-    The values are SQL: a plus sign keeps SQLite from starting with the list.
     """
 
-    DRIVE = "n"
+    DRIVE = auto()
     """The statement starts with the rows that FTS5 finds."""
-    LIST = "+n"
+    LIST = auto()
     """The rows that FTS5 finds are listed once, and each candidate is looked up in the list."""
-    PROBE = ""
+    SIFT = auto()
+    """As LIST for the whole words of the search; a candidate on the list is read: for frequent prefixes."""
+    PROBE = auto()
     """Each candidate is read: for words so frequent that few candidates fill a page."""
 
 
@@ -209,8 +220,14 @@ def words_condition(table: Table, search: HasWords, access: WordAccess = WordAcc
     name, params, stale = table.words, word_parameters(table, search), f"SELECT n FROM {table.words}_stale"
     if access is WordAccess.PROBE:
         return Sql("has_words(doc, ?, ?)", params[1:])
+    if access is WordAccess.SIFT:
+        listed = f"SELECT rowid FROM {name} WHERE {name} MATCH ? UNION ALL {stale}"
+        part = match_expression(whole_part_of(search.text))
+        return Sql(f"(+n IN ({listed}) AND has_words(doc, ?, ?))", (part, *params[1:]))
+    # A plus sign keeps SQLite from starting with the list.
+    number = "n" if access is WordAccess.DRIVE else "+n"
     indexed = f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid NOT IN ({stale})"
-    return Sql(f"{access.value} IN ({indexed} UNION ALL SELECT s.n {stale_rows(table)})", params)
+    return Sql(f"{number} IN ({indexed} UNION ALL SELECT s.n {stale_rows(table)})", params)
 
 
 def stale_rows(table: Table) -> str:

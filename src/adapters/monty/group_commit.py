@@ -10,13 +10,18 @@ from functools import partial
 from loguru import logger
 
 from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
+from adapters.monty.lane_rows import advance
 from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
+from adapters.records.change_set import LaneStamp
+from adapters.records.lanes import LaneLost
 from domain.errors import StoreUnavailable
 
 QUEUE_MAX = 10_000
 GROUP_MAX = 1_000
 Outcome = BaseException | None
+LanedWrite = tuple[Write, LaneStamp | None]
+"""A write, and the number that it gives to the lane of this process."""
 
 
 class Writer:
@@ -29,10 +34,14 @@ class Writer:
     def __init__(self, file: SqliteFile, *, stale_max: int) -> None:
         self._file, self._connection, self._stale_max = file, file.writer, stale_max
         self._stale = stale_count(file.writer)
+        self._numbers: dict[int, int] = {}
         self.is_failing = False
 
-    def run(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Makes the writes durable. Returns the outcome of each: None or its error."""
+    def run(self, writes: Sequence[LanedWrite]) -> list[Outcome]:
+        """Makes the writes durable. Returns the outcome of each: None or its error.
+
+        Their numbers rise, so the last one is the lane's number afterwards; those of rejected writes are left out.
+        """
         try:
             self._file.prepare_writing()
         except DRIVER_ERRORS as error:
@@ -40,7 +49,7 @@ class Writer:
             return [unavailable(error)] * len(writes)
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
-            (outcome,) = self._run([index_words])
+            (outcome,) = self._run([(index_words, None)])
             if outcome is None:
                 self._stale = 0
             else:
@@ -57,7 +66,7 @@ class Writer:
             # What was committed is durable all the same.
             logger.warning("The log of the database was not written back: {}", error)
 
-    def _run(self, writes: Sequence[Write]) -> list[Outcome]:
+    def _run(self, writes: Sequence[LanedWrite]) -> list[Outcome]:
         """One transaction for all writes; a rejected one is rolled back alone.
 
         If the shared transaction fails, each write is retried alone, so that one cannot fail the others.
@@ -66,7 +75,14 @@ class Writer:
             with self._connection as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(connection)
-                outcomes = [_outcome(transaction, write) for write in writes]
+                outcomes = [_outcome(transaction, write) for write, _ in writes]
+                numbers = {stamp.lane: stamp.number for _, stamp in writes if stamp is not None}
+                for lane, number in numbers.items():
+                    advance(transaction, lane, since=self._numbers.get(lane, 0), to=number)
+        except LaneLost as lost:
+            if len(writes) == 1:
+                return [lost]
+            return [outcome for write in writes for outcome in self._run([write])]
         except sqlite3.Error as error:
             if len(writes) == 1 or code_of(error) == sqlite3.SQLITE_BUSY:
                 # Another program has locked the file, so each attempt would wait for the whole timeout.
@@ -74,6 +90,7 @@ class Writer:
                 return [unavailable(error)] * len(writes)
             return [outcome for write in writes for outcome in self._run([write])]
         self._stale += transaction.stale
+        self._numbers |= numbers
         return outcomes
 
 
@@ -97,10 +114,10 @@ class ImmediateCommits:
     def __init__(self, writer: Writer, lock: asyncio.Semaphore) -> None:
         self._writer, self._lock = writer, lock
 
-    async def submit(self, write: Write) -> None:
+    async def submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         """Raises the errors of the write, or StoreUnavailable."""
         async with self._lock:
-            (outcome,) = self._writer.run([write])
+            (outcome,) = self._writer.run([(write, stamp)])
         if outcome is not None:
             raise outcome
 
@@ -116,12 +133,12 @@ class GroupCommits:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._queue: deque[tuple[Write, asyncio.Future[None]]] = deque()
+        self._queue: deque[tuple[LanedWrite, asyncio.Future[None]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="monty-writer")
         self._running: asyncio.Future[list[Outcome]] | None = None
         self._is_starting = self._is_closed = False
 
-    async def submit(self, write: Write) -> None:
+    async def submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         """Returns once the write is durable. Raises the errors of the write, or StoreUnavailable."""
         if self._is_closed:
             raise StoreUnavailable("MontyDB is not open.")
@@ -129,7 +146,7 @@ class GroupCommits:
             raise StoreUnavailable("MontyDB has too many writes waiting; try again in a moment.")
         loop = asyncio.get_running_loop()
         outcome = loop.create_future()
-        self._queue.append((write, outcome))
+        self._queue.append(((write, stamp), outcome))
         if not self._is_starting and self._running is None:
             self._is_starting = True
             loop.call_soon(self._start)

@@ -17,6 +17,7 @@ from adapters.records.criteria import (
     Criterion,
     Equals,
     HasWords,
+    IsNull,
     NotNull,
     OneOf,
     Order,
@@ -24,8 +25,8 @@ from adapters.records.criteria import (
     Range,
     conjuncts_of,
 )
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import ID, IS_DELETED
-from adapters.records.specs import Index, Scope
 
 LIVE = Equals(IS_DELETED, value=False)
 
@@ -49,10 +50,14 @@ def bounds_of(limit: int, size: int) -> tuple[int, int]:
 def order_index(table: Table, conjuncts: list[Criterion], order: Order) -> tuple[str | None, list[Criterion]]:
     """The index that yields the order, and the remaining criteria, which are checked for each row."""
     scopes = {Scope.ALL, *sql.scopes_of(conjuncts)}
-    pinned = {one.field: one for one in conjuncts if isinstance(one, Equals)}
+    values = {one.field: one for one in conjuncts if isinstance(one, Equals)}
+    nulls = {one.field: one for one in conjuncts if isinstance(one, IsNull)}
     best: tuple[str | None, list[Criterion]] = (f"{table.name}_id" if order.field == ID else None, conjuncts)
     for index in table.ordered:
         lead = _pinned_fields(index, order)
+        # An index that holds nulls names them in its scope.
+        held_nulls = {name: one for name, one in nulls.items() if None in index.scope.held.get(name, ())}
+        pinned: dict[str, Criterion] = {**values, **held_nulls}
         if lead is None or not pinned.keys() >= set(lead) or index.scope not in scopes:
             continue
         # Indexes of the specs leave out records whose first field is null; indexes of list orders contain them.

@@ -31,7 +31,7 @@ from adapters.records.criteria import (
 from adapters.records.document_filter import filter_of
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
-from adapters.records.search import condition_of, whole_words_of
+from adapters.records.search import condition_of, whole_part_of, whole_words_of
 from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
@@ -92,8 +92,7 @@ class Reader:
         if not left:
             return planning.AccessPath(index)
         if self._strategy is not Strategy.BY_ESTIMATE:
-            is_list = self._strategy is Strategy.ORDER_AND_LIST
-            return planning.AccessPath(index, WordAccess.LIST if is_list else WordAccess.PROBE)
+            return planning.AccessPath(index, _fixed_access(self._strategy, question.where))
         return await self._cheapest_path(table, question, index=index, left=left)
 
     async def _cheapest_path(
@@ -108,13 +107,21 @@ class Reader:
             hits = await self._hits(table, searches, few=few, listed=listed)
             if hits < few:
                 return planning.AccessPath(None, rows=hits)
-            access = WordAccess.LIST if hits < listed else WordAccess.PROBE
+            access = await self._listing(table, searches, listed) if hits < listed else WordAccess.PROBE
         if any(one not in searches for one in left):
             others = [one for one in conjuncts if one not in searches]
             matches = await self._counted(planning.estimate_statement(table, others, few))
             if matches < few:
                 return planning.AccessPath(None, access, rows=matches)
         return planning.AccessPath(index, access)
+
+    async def _listing(self, table: Table, searches: list[HasWords], listed: int) -> WordAccess:
+        """How rows are listed: without the prefix, unless its other words are too frequent or there are none."""
+        parts = _whole_parts(searches)
+        if not parts:
+            return WordAccess.LIST
+        frequent = await self._counted(_counted_hits(table, parts, listed)) >= listed
+        return WordAccess.LIST if frequent else WordAccess.SIFT
 
     async def _hits(self, table: Table, searches: list[HasWords], *, few: int, listed: int) -> int:
         """The number of rows with the words, as exactly as the choice of a path needs it.
@@ -123,7 +130,7 @@ class Reader:
         """
         if all(one.rank is None for one in searches):
             whole = [match_expression(whole_words_of(one.text)) for one in searches]
-            if (hits := await self._counted(_counted_hits(table, whole, listed))) >= listed:
+            if (hits := await self._counted(_counted_hits(table, whole, listed))) >= few:
                 return hits
         given = [match_expression(condition_of(one.text, one.rank)) for one in searches]
         if all(PREFIX in match for match in given):
@@ -142,6 +149,20 @@ class Reader:
                 self._known.clear()
             self._known[counted] = (time.monotonic() + KNOWN_SECONDS, count)
         return count
+
+
+def _whole_parts(searches: list[HasWords]) -> list[str]:
+    """The FTS5 queries for the whole words of searches that also have a prefix; none unless all have both."""
+    parts = [match_expression(whole_part_of(one.text)) for one in searches if one.rank is None]
+    return parts if len(parts) == len(searches) and all(parts) else []
+
+
+def _fixed_access(strategy: Strategy, where: Criterion) -> WordAccess:
+    searches = [one for one in conjuncts_of(where) if isinstance(one, HasWords)]
+    if strategy is Strategy.ORDER_AND_PROBE:
+        return WordAccess.PROBE
+    is_sifting = strategy is Strategy.ORDER_AND_SIFT and _whole_parts(searches)
+    return WordAccess.SIFT if is_sifting else WordAccess.LIST
 
 
 def _counted_hits(table: Table, matches: list[str], limit: int) -> Sql:

@@ -3,13 +3,22 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
+from adapters.monty.lane_rows import (
+    beat_write,
+    close_write,
+    cut_write,
+    lower_write,
+    positions,
+    register_write,
+)
+from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
 from adapters.monty.sqlite_file import SqliteFile, make_private
@@ -19,10 +28,13 @@ from adapters.records.change_set import (
     ApplyOutcome,
     ChangeSet,
     DeliveryMark,
+    LaneStamp,
     Rejection,
+    stamped,
     superseded,
     taken_reason,
 )
+from adapters.records.lanes import Admission, Applied, LaneLost, Positions
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -55,6 +67,7 @@ class MontyRecordStore(Reader):
         self._writer: Writer | None = None
         self._next_trial = 0.0
         self._is_inspected = False
+        self._lane = OwnLane(lambda lane, admission: self._submit(register_write(lane, admission)))
         self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:
@@ -162,16 +175,63 @@ class MontyRecordStore(Reader):
         await self._submit(free_room)
         self._writer.is_failing = False
 
+    def require_files(self) -> None:
+        """See OnDisk."""
+        if self._commits is None:
+            return
+        try:
+            self._file.require_in_place()
+        except OSError as error:
+            raise StoreRefused(str(error)) from error
+
     async def facts(self) -> StoreFacts:
         """The versions of the libraries, since there is no server."""
         await self.ping()
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        await self._submit(commit_write(change_set))
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+        stamp = await self._lane.next()
+        # Numbers are queued in their order: nothing is awaited in between.
+        await self._submit(commit_write(stamped(change_set, stamp)), stamp)
+        return stamp
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-        return list(await asyncio.gather(*(self._applied(change_set) for change_set in change_sets)))
+        return (await self.apply_by_lane(change_sets)).outcomes
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore."""
+        outcomes = await asyncio.gather(*(self._applied(change_set) for change_set in change_sets))
+        return Applied(list(outcomes), self._lane.last)
+
+    def admit(self, admission: Admission | None) -> None:
+        """See LanedStore."""
+        self._lane.admit(admission)
+
+    async def register(self) -> None:
+        """See LanedStore."""
+        await self._lane.register()
+
+    async def close_lane(self, lane: int) -> int:
+        """See LanedStore."""
+        await self._submit(close_write(lane))
+        return (await self.positions()).number_of(lane)
+
+    async def beat(self) -> None:
+        """See LanedStore."""
+        if self._lane.admission is not None:
+            await self._submit(beat_write(self._lane.admission.by.process))
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        return await self._reads.soon(positions)
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._submit(cut_write(numbers))
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._submit(lower_write(numbers))
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:
@@ -180,7 +240,8 @@ class MontyRecordStore(Reader):
     async def _applied(self, change_set: ChangeSet) -> ApplyOutcome:
         held: dict[tuple[str, str], int] = {}
         try:
-            await self._submit(apply_write(change_set, held))
+            stamp = await self._lane.next()
+            await self._submit(apply_write(change_set, held), stamp)
         except StoreUnavailable:
             raise
         except AlreadyExists as error:
@@ -190,7 +251,11 @@ class MontyRecordStore(Reader):
             return Rejection(f"{error.message} {violations}".strip()[:REASON_LENGTH_MAX])
         return superseded(change_set, held)
 
-    async def _submit(self, write: Write) -> None:
+    async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         if self._commits is None:
             raise StoreUnavailable("MontyDB is not open.")
-        await self._commits.submit(write)
+        try:
+            await self._commits.submit(write, stamp)
+        except LaneLost:
+            self._lane.admit(None)
+            raise

@@ -16,6 +16,12 @@ PROGRESS_ROWS = 20_000
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS table_versions(collection TEXT PRIMARY KEY, fingerprint TEXT NOT NULL)"
 )
+_LANES = (
+    "CREATE TABLE IF NOT EXISTS lanes(lane INTEGER PRIMARY KEY, number INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " opening TEXT NOT NULL, process TEXT NOT NULL, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,"
+    " is_open INTEGER NOT NULL, beaten_at REAL NOT NULL)"
+)
+_SEEN = "CREATE TABLE IF NOT EXISTS seen(lane INTEGER PRIMARY KEY, number INTEGER NOT NULL, cut INTEGER)"
 _ROOM = "CREATE TABLE IF NOT EXISTS room(bytes BLOB)"
 """Empty but for a moment, when a ping finds out whether the disk takes a write."""
 
@@ -31,9 +37,11 @@ def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
         versions = dict(connection.execute("SELECT collection, fingerprint FROM table_versions").fetchall())
     outdated = [table for table in tables if versions.get(table.name) != table.fingerprint]
     missing = [table for table in outdated if table.name not in present]
-    if missing:
+    if missing or "lanes" not in present:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_LANES)
+            connection.execute(_SEEN)
             connection.execute(_VERSIONS)
             connection.execute(LIVE_COUNTS)
             connection.execute(_ROOM)

@@ -14,9 +14,10 @@ import bson
 import msgspec
 
 from adapters.records.fields import FieldKind
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
 from adapters.records.search import Rank, condition_of, holds
-from adapters.records.specs import SPECS, Index, RecordSpec, Scope
+from adapters.records.specs import SPECS, RecordSpec
 from adapters.records.words import RULE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -201,9 +202,12 @@ def scope_terms(scope: Scope) -> list[str]:
     """The predicate of a partial index; a question must repeat it literally to use the index."""
     terms = []
     for name, values in scope.held.items():
-        literals = [str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values]
+        literals = [
+            str(int(one)) if isinstance(one, bool) else f"'{one}'" for one in values if one is not None
+        ]
         one_of = f"IN ({', '.join(literals)})" if len(literals) > 1 else f"= {literals[0]}"
-        terms.append(f"{quoted(name)} {one_of}")
+        term = f"{quoted(name)} {one_of}"
+        terms.append(f"({quoted(name)} IS NULL OR {term})" if None in values else term)
     return terms
 
 

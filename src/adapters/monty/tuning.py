@@ -7,12 +7,13 @@ from enum import Enum
 class Strategy(Enum):
     """How to read a page that no index answers completely: gather and sort all matches, or follow an index.
 
-    With an index, the rows with the words are listed once, or the full-text index checks each row.
+    With an index, the rows with the words are listed once, or those with the whole words, or each row is read.
     """
 
     BY_ESTIMATE = "by estimate"
     GATHER = "gather"
     ORDER_AND_LIST = "order and list"
+    ORDER_AND_SIFT = "order and sift"
     ORDER_AND_PROBE = "order and probe"
 
 

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are built from the specs; values are parameters
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from loguru import logger
 
 from adapters.monty.document import decoded, encoded
 from adapters.monty.tables import TABLES, StoredRow, Table
-from adapters.records.change_set import ChangeSet, DeliveryMark
+from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER, ChangeSet, DeliveryMark
+from adapters.records.lanes import Seen, seen_in
 from adapters.records.record import ID, CorruptRecord, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS, SYNC_FIELDS
 from domain.audit import SyncStatus
@@ -24,6 +25,10 @@ Write = Callable[["Transaction"], None]
 ROOM_BYTES = 1024 * 1024
 """As much as one request may write."""
 
+_RAISE_SEEN = (
+    "INSERT INTO seen(lane, number) VALUES (?, ?) ON CONFLICT (lane) DO UPDATE"
+    " SET number = max(number, min(excluded.number, ifnull(cut, excluded.number)))"
+)
 _ARRIVED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.SYNCED.value, "syncAttempts": 0}
 """The sync fields of an entry that was mirrored to this store."""
 
@@ -98,6 +103,21 @@ class Transaction:
             raise _rejection_of(error) from error
 
 
+def note_seen(transaction: Transaction, seen: Mapping[int, int]) -> None:
+    """Raises what this store has seen of the lanes of another one, in the transaction that stores what they did."""
+    for lane, number in seen.items():
+        transaction.execute(_RAISE_SEEN, (lane, number))
+
+
+def accepts(transaction: Transaction, mark: DeliveryMark) -> bool:
+    """Whether a mark still tells the truth; what it has seen is noted."""
+    if mark.lane is None or mark.number is None:
+        return True
+    note_seen(transaction, {mark.lane: mark.number})
+    number, cut = transaction.execute("SELECT number, cut FROM seen WHERE lane = ?", (mark.lane,)).fetchone()
+    return Seen(number, cut).accepts(mark.number)
+
+
 def stale_count(connection: sqlite3.Connection) -> int:
     """The number of stale rows, which have changed since their words were indexed."""
     tables = [f"SELECT count(*) AS c FROM {table.words}_stale" for table in TABLES.values() if table.words]
@@ -150,12 +170,15 @@ def commit_write(change_set: ChangeSet) -> Write:
 def apply_write(change_set: ChangeSet, held: dict[tuple[str, str], int]) -> Write:
     """The write of a mirrored change set: it skips older versions than the stored ones, and never replaces entries.
 
-    `held` receives the versions that were stored before, by (collection, id).
+    `held` receives the versions that were stored before, by (collection, id). What is seen of the lanes in the entries
+    is noted with them.
     """
     puts = [Row.of(put.collection, put.record, put.expected_version) for put in change_set.puts]
     entries = [Row.of(ENTRIES.name, {**entry, **_ARRIVED}) for entry in change_set.entries]
+    seen = seen_in([change_set])
 
     def run(transaction: Transaction) -> None:
+        note_seen(transaction, seen)
         transaction.give_up_keys(puts)
         for put in puts:
             stored = transaction.stored(put.table, put.record_id)
@@ -170,15 +193,16 @@ def apply_write(change_set: ChangeSet, held: dict[tuple[str, str], int]) -> Writ
 
 
 def mark_write(marks: Sequence[DeliveryMark]) -> Write:
-    """The write of marks; entries that are unknown or already synced stay unchanged."""
-    look = f"SELECT doc FROM {ENTRIES.name} WHERE id = ? AND [syncStatus] IS NOT '{SyncStatus.SYNCED.value}'"
+    """The write of marks; entries that are unknown or already synced stay unchanged, unless the mark reopens them."""
 
     def run(transaction: Transaction) -> None:
         for mark in marks:
-            found = transaction.execute(look, (mark.entry_id,)).fetchone()
-            if found is None:
+            found = transaction.execute(ENTRIES.by_id, (mark.entry_id,)).fetchone()
+            if found is None or not accepts(transaction, mark):
                 continue
             before = decoded(found[0])
+            if before.get("syncStatus") == SyncStatus.SYNCED and not mark.reopens:
+                continue
             after = {**before, **_noted(mark)}
             if before != after:
                 row = Row(ENTRIES, after[ID], 0, ENTRIES.row(after, encoded(after)))
@@ -204,6 +228,8 @@ def _noted(mark: DeliveryMark) -> Record:
         "syncNextAt": mark.next_at,
         "syncError": mark.error,
         "syncedAt": mark.at if mark.status is SyncStatus.SYNCED else None,
+        SYNC_LANE: mark.lane,
+        SYNC_NUMBER: mark.number,
     }
 
 

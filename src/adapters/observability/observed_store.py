@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Put
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -54,7 +54,7 @@ class ObservedStore(WrappedStore):
     def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
         return self._timed("scan", collection, self._inner.scan(collection, after=after, limit=limit))
 
-    def commit(self, change_set: ChangeSet) -> Answer[None]:
+    def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
 
     def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:

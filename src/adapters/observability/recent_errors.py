@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, Put
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import ID, VERSION, CorruptRecord, Record
 from adapters.records.record_store import RecordStore
@@ -88,7 +88,7 @@ class WatchedStore(WrappedStore):
         call = partial(self._inner.scan, collection, after=after, limit=limit)
         return self._read("scan", collection, call)
 
-    def commit(self, change_set: ChangeSet) -> Answer[None]:
+    def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._write(self._inner.commit(change_set))
 
     def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:

@@ -20,10 +20,9 @@ from adapters.postgres.errors import (
     ConnectionBroken,
     Contention,
     Refused,
-    SchemaMissing,
 )
 from adapters.records.change_set import ChangeSet, Rejection, taken_reason
-from adapters.records.record_store import REASON_LENGTH_MAX
+from adapters.records.record_store import REASON_LENGTH_MAX, SchemaMissing
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError
 
 LOCK_STATES = frozenset({"55P03", "40P01", "40001"})

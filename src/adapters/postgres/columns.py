@@ -7,8 +7,9 @@ which a target never needs: it answers no questions.
 from typing import Any
 
 from adapters.records.fields import Field, FieldKind
+from adapters.records.indexes import UniqueKey
 from adapters.records.record import ID, VERSION
-from adapters.records.specs import ALL_SPECS, RecordSpec, UniqueKey
+from adapters.records.specs import ALL_SPECS, RecordSpec
 
 KEY_COLUMN = "mongo_id"
 SYNCED_AT = "synced_at"

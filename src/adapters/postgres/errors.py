@@ -20,7 +20,9 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 from adapters.postgres.causes import cause_of
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
 from adapters.postgres.rows import Unstorable
+from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
+from adapters.records.record_store import SchemaMissing
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError, Violation
 
@@ -43,10 +45,6 @@ class Refused(StoreUnavailable):
     """PostgreSQL answers, but something in the database does not allow this; its log says what."""
 
 
-class SchemaMissing(StoreUnavailable):
-    """The tables are missing or older than this program; run `tandem migrate up`."""
-
-
 class ServerReadOnly(StoreUnavailable):
     """The server takes no writes at present; the message says why."""
 
@@ -63,6 +61,7 @@ OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
 NUL_MESSAGE = "A text contains the NUL character."
+LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 _RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
 
@@ -112,10 +111,8 @@ def translated() -> Iterator[None]:
 
 def translation_of(error: Exception) -> TandemError:
     """Our error for an error of the driver, or of a value that the driver cannot encode."""
-    if isinstance(error, driver.UniqueViolation):
-        return _taken(error)
-    if isinstance(error, driver.CheckViolation):
-        return _unfit(error)
+    if isinstance(error, driver.IntegrityError) and (violated := _violated(error)):
+        return violated
     if isinstance(error, _RECORD_FAULTS):
         return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -131,6 +128,15 @@ def _refused(error: Exception) -> StoreUnavailable:
     state = getattr(error, "sqlstate", None) or ""
     cause = cause_of(error) if isinstance(error, psycopg.Error) else None
     return StoreUnavailable(cause) if state.startswith(OUTAGE_STATES) else Refused(cause)
+
+
+def _violated(error: driver.IntegrityError) -> TandemError | None:
+    """Our error for a constraint; None for one that no record should ever violate."""
+    if error.diag.table_name == LANES_TABLE:
+        return LaneLost()
+    if isinstance(error, driver.UniqueViolation):
+        return _taken(error)
+    return _unfit(error) if isinstance(error, driver.CheckViolation) else None
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:

@@ -53,10 +53,7 @@ class Execution:
         await cursor.set_result(-1)
         row = await cursor.fetchone()
         facts = self._session.read_back(row or ())
-        if connection.info.encoding != "utf-8":
-            raise StoreUnavailable(
-                f"The connection to PostgreSQL keeps the encoding {connection.info.encoding}."
-            )
+        await _keep_encoding(connection)
         if facts.was_read_only:
             self._begin = _BEGIN_TO_WRITE
         if facts.server_process != connection.info.backend_pid or not await _is_kept(connection):
@@ -70,7 +67,7 @@ class Execution:
         Raises the driver's errors, ServerReadOnly, or Contention where the open transaction has to begin again.
         """
         is_alone = connection.pgconn.transaction_status == _IDLE
-        await self._keep_encoding(connection)
+        await _keep_encoding(connection)
         try:
             if not self.is_pooled:
                 await self._run_prepared(connection, cursor, statement, parameters)
@@ -101,7 +98,7 @@ class Execution:
         self, connection: FailFastConnection, *, is_rehearsal: bool = False
     ) -> AsyncIterator[None]:
         """A transaction in which the settings are in force from the beginning; a rehearsal is rolled back."""
-        await self._keep_encoding(connection)
+        await _keep_encoding(connection)
         begin = f"{self._begin}; {self._session.for_transaction}" if self.is_pooled else self._begin
         try:
             await connection.execute(begin, prepare=False)
@@ -166,16 +163,6 @@ class Execution:
         else:
             await connection.close()
 
-    async def _keep_encoding(self, connection: FailFastConnection) -> None:
-        """The driver encodes by what the server reported last, before the settings of the same round trip apply."""
-        if connection.pgconn.parameter_status(b"client_encoding") == b"UTF8":
-            return
-        await connection.execute("SET client_encoding = 'UTF8'", prepare=False)
-        if connection.info.encoding != "utf-8":
-            raise StoreUnavailable(
-                f"The connection to PostgreSQL keeps the encoding {connection.info.encoding}."
-            )
-
     def _note_pooler(self) -> None:
         if not self.is_pooled:
             self.is_pooled = True
@@ -183,6 +170,22 @@ class Execution:
                 "A pooler stands before PostgreSQL: each transaction sets its own session,"
                 " and no statement is prepared."
             )
+
+
+async def _keep_encoding(connection: AsyncConnection[Any]) -> None:
+    """The driver encodes by what the server reported last, before the settings of the same round trip apply.
+
+    A pooler may report the encoding of a server process that has another client by now. So where the report is wrong,
+    the encoding is changed and changed back: the server reports changes only.
+    """
+    if connection.pgconn.parameter_status(b"client_encoding") == b"UTF8":
+        return
+    changes = ("SET client_encoding = 'SQL_ASCII'", "SET client_encoding = 'UTF8'")
+    is_alone = connection.pgconn.transaction_status == _IDLE
+    for statement in ("BEGIN", *changes, "COMMIT") if is_alone else changes:
+        await connection.execute(statement, prepare=False)
+    if connection.info.encoding != "utf-8":
+        raise StoreUnavailable(f"A pooler before PostgreSQL keeps the encoding {connection.info.encoding}.")
 
 
 async def _is_kept(connection: AsyncConnection[Any]) -> bool:
@@ -193,8 +196,8 @@ async def _is_kept(connection: AsyncConnection[Any]) -> bool:
 
 def _why_read_only(connection: FailFastConnection) -> str:
     if connection.pgconn.parameter_status(b"in_hot_standby") == b"on":
-        return "This PostgreSQL server is a standby and read-only. Let POSTGRES_URL name the primary server."
+        return "PostgreSQL is read-only: this server is a standby. Let POSTGRES_URL name the primary server."
     return (
-        "This PostgreSQL server is read-only at present: its configuration sets default_transaction_read_only."
-        " Some providers do so when a disk is full."
+        "PostgreSQL is read-only: the server's configuration sets default_transaction_read_only, as some providers do"
+        " when a disk is full. Make room if that is the reason, and set it to off."
     )

@@ -9,19 +9,22 @@ from typing import Any
 
 import msgspec
 
+from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
-from adapters.postgres.errors import SchemaMissing
+from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.lane_slots import LaneSlots
+from adapters.records.lanes import Admission, Applied, Positions
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
-from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
+from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
 from adapters.records.relevance import found_by_relevance
 from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
@@ -61,8 +64,10 @@ class PostgresRecordStore:
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
-        self._source = SourceWrites(self._connections)
-        self._target = TargetWrites(self._applying)
+        self._lanes = PostgresLanes(self._connections)
+        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
+        self._source = SourceWrites(self._connections, self._slots)
+        self._target = TargetWrites(self._applying, self._slots)
 
     async def open(self) -> None:
         await self._connections.open()
@@ -70,6 +75,7 @@ class PostgresRecordStore:
         await self._applying.open()
 
     async def close(self) -> None:
+        await self._slots.close()
         await self._applying.close()
         await self._connections.close()
 
@@ -153,11 +159,44 @@ class PostgresRecordStore:
             self._connections, collection, (await self.fetch(collection, ids)).values()
         )
 
-    async def commit(self, change_set: ChangeSet) -> None:
-        await self._source.commit(change_set)
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+        return await self._source.commit(change_set)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        return (await self._target.apply(change_sets)).outcomes
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore."""
         return await self._target.apply(change_sets)
+
+    def admit(self, admission: Admission | None) -> None:
+        """See LanedStore."""
+        self._slots.admit(admission)
+
+    async def register(self) -> None:
+        """See LanedStore."""
+        await self._slots.register()
+
+    async def close_lane(self, lane: int) -> int:
+        """See LanedStore."""
+        return await self._lanes.close(lane)
+
+    async def beat(self) -> None:
+        """See LanedStore."""
+        if self._slots.admission is not None:
+            await self._lanes.beat(self._slots.admission.by.process)
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        return await self._lanes.positions()
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.cut(numbers)
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._lanes.lower(numbers)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:
@@ -178,6 +217,9 @@ class _MarkedRow(msgspec.Struct, frozen=True):
     next_at: datetime | None
     error: str | None
     at: datetime
+    lane: int | None
+    number: int | None
+    reopens: bool
 
 
 def _latest(marks: Sequence[DeliveryMark]) -> list[_MarkedRow]:
@@ -195,6 +237,9 @@ def _latest(marks: Sequence[DeliveryMark]) -> list[_MarkedRow]:
             next_at=mark.next_at,
             error=None if mark.error is None else mark.error[:REASON_LENGTH_MAX],
             at=mark.at,
+            lane=mark.lane,
+            number=mark.number,
+            reopens=mark.reopens,
         )
         for entry_id, mark in sorted(by_entry.items())
     ]

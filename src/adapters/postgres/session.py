@@ -41,6 +41,7 @@ _CONSTANT = {
     "default_transaction_deferrable": "off",
 }
 _MARK = "tandem.server_process"
+_OVERRIDDEN = "tandem.read_only_overridden"
 _MARKED = f"set_config('{_MARK}', pg_backend_pid()::text, false)"
 IS_KEPT = f"SELECT current_setting('{_MARK}', true) IS NOT DISTINCT FROM pg_backend_pid()::text"  # noqa: S608 - constant
 """Whether a session that was set before is the same one, with its settings."""
@@ -86,7 +87,7 @@ class Session:
         # On its own and first: the settings of the role may leave no time for more.
         first = f"SET statement_timeout = {self.limits.statement_ms}"
         return (
-            f"{first}; SELECT pg_backend_pid(), {_read_only()}, {', '.join(self._settings(is_local=False))}"
+            f"{first}; SELECT {_MARKED}::integer, {_read_only()}, {', '.join(self._settings(is_local=False))}"
         )
 
     @cached_property
@@ -210,8 +211,13 @@ def _literal(text: str) -> str:
 
 
 def _read_only() -> str:
-    """Lets a session write that its role, its database or the address made read-only: null where nothing did."""
+    """Lets a session write that its role, its database or the address made read-only: null where nothing did.
+
+    The session notes it, for others who get it from a pooler and begin in one that nobody has set yet.
+    """
+    is_noted = f"current_setting('{_OVERRIDDEN}', true) = 'on'"
     is_on = "current_setting('default_transaction_read_only') = 'on'"
     source = "(SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only')"
     off = "set_config('default_transaction_read_only', 'off', false)"
-    return f"CASE WHEN {is_on} AND {source} IN {_OVERRIDABLE_SOURCES} THEN {off} END"
+    noted = f"set_config('{_OVERRIDDEN}', 'on', false)"
+    return f"CASE WHEN {is_noted} OR {is_on} AND {source} IN {_OVERRIDABLE_SOURCES} THEN {noted} || {off} END"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from adapters.postgres.connections import Connections, Transaction
 from adapters.postgres.contention import retried
 from adapters.postgres.errors import AnswerLost, Contention, translated
+from adapters.postgres.lane_rows import advance, lane_values
 from adapters.postgres.rows import FORMS, encoded_rows
 from adapters.postgres.statements import (
     COUNT_ENTRIES,
@@ -16,7 +17,8 @@ from adapters.postgres.statements import (
     VERSION_OF,
     commit_one,
 )
-from adapters.records.change_set import ChangeSet, Put, ReadCheck
+from adapters.records.change_set import ChangeSet, LaneStamp, Put, ReadCheck, stamped
+from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import VersionConflict
@@ -28,35 +30,44 @@ ENTRIES_INLINE_MAX = 4
 class SourceWrites:
     """The commit of a record store."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, slots: LaneSlots) -> None:
         self._connections = connections
+        self._slots = slots
 
-    async def commit(self, change_set: ChangeSet) -> None:
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """See RecordStore.commit."""
         is_inline = len(change_set.entries) <= ENTRIES_INLINE_MAX and not change_set.read_checks
         is_single = is_inline and len(change_set.puts) == 1
         write = self._commit_one if is_single else self._commit_many
-        try:
-            await retried(lambda: write(change_set))
-        except AnswerLost:
-            if not await self._is_committed(change_set):
-                raise
+        async with self._slots.held() as slot:
+            stamp = None if slot is None else slot.next
+            stored = stamped(change_set, stamp)
+            try:
+                await retried(lambda: write(stored, slot))
+            except AnswerLost:
+                if not await self._is_committed(stored, slot):
+                    raise
+            return stamp
 
-    async def _commit_one(self, change_set: ChangeSet) -> None:
+    async def _commit_one(self, change_set: ChangeSet, slot: Slot | None) -> None:
         """One put with its entries: one statement, one round trip."""
         (put,) = change_set.puts
         is_new = put.expected_version == 0
         with translated():
-            parameters = FORMS[put.collection].values(put.record)
+            parameters = lane_values(slot) + FORMS[put.collection].values(put.record)
             if not is_new:
                 parameters += [put.record_id, str(put.expected_version)]
             for entry in change_set.entries:
                 parameters += FORMS[AUDIT_LOGS.collection].values(entry)
-        statement = commit_one(put.collection, is_new=is_new, entry_count=len(change_set.entries))
-        if await self._connections.change_once(statement, parameters) == 0:
+        entry_count, has_lane = len(change_set.entries), slot is not None
+        statement = commit_one(put.collection, is_new=is_new, entry_count=entry_count, has_lane=has_lane)
+        changed = await self._connections.change_once(statement, parameters)
+        if slot is not None:
+            slot.advance()
+        if changed == 0:
             raise _conflict(put, await self._stored_version(put))
 
-    async def _commit_many(self, change_set: ChangeSet) -> None:
+    async def _commit_many(self, change_set: ChangeSet, slot: Slot | None) -> None:
         """Locks and compares all rows first, then deletes replaced rows before it inserts their successors, so that a
         unique value can move between records of the change set.
         """
@@ -78,6 +89,9 @@ class SourceWrites:
             if change_set.entries:
                 entries = AUDIT_LOGS.collection
                 await self._run_with_rows(transaction, INSERT_MANY[entries], entries, change_set.entries)
+            await advance(transaction, slot)
+        if slot is not None:
+            slot.advance()
 
     async def _verify_read_checks(
         self, transaction: Transaction, collection: str, read_checks: Sequence[ReadCheck]
@@ -117,8 +131,12 @@ class SourceWrites:
         row = await answer.fetchone()
         return None if row is None else int(row[0])
 
-    async def _is_committed(self, change_set: ChangeSet) -> bool:
-        """Whether a commit whose reply was lost took place: its entries were stored with it or not at all."""
+    async def _is_committed(self, change_set: ChangeSet, slot: Slot | None) -> bool:
+        """Whether a commit whose reply was lost took place: its lane tells, or else its entries, which were stored with
+        it or not at all.
+        """
+        if slot is not None:
+            return await self._slots.is_stored(slot)
         if not change_set.entries:
             return False
         answer = await self._connections.run(COUNT_ENTRIES, [list(change_set.entry_ids)])

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from adapters.postgres.columns import KEY_COLUMN, SYNCED_AT
+from adapters.postgres.lane_statements import ADVANCE, arrival_parts, laned
 from adapters.postgres.rows import FORMS, RowColumn, RowForm
 from adapters.records.record import ID, VERSION
 from adapters.records.specs import AUDIT_LOGS
@@ -92,17 +93,18 @@ COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY
 
 
 @lru_cache(SHAPES_MAX)
-def commit_one(collection: str, *, is_new: bool, entry_count: int) -> str:
+def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: bool) -> str:
     """One put and its entries in one statement. Its row count is that of its last part: 0 if the put did not match.
 
-    Parameters: the row; for a replacement its id and expected version; each entry's row.
+    Parameters: the lane and its number; the row; for a replacement its id and expected version; each entry's row.
     """
     form = FORMS[collection]
     put = _insert_new(form) if is_new else _replace(form)
     if entry_count == 0:
-        return numbered(put)
+        return numbered(laned(put, ADVANCE) if has_lane else put)
     rows = " UNION ALL ".join(f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put" for _ in range(entry_count))
-    return numbered(f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}")
+    statement = f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}"
+    return numbered(laned(statement, ADVANCE) if has_lane else statement)
 
 
 def _insert_new(form: RowForm) -> str:
@@ -148,9 +150,10 @@ INSERT_MANY = {
 
 
 @lru_cache(SHAPES_MAX)
-def mirror_one(collection: str) -> str:
-    """One put where it is newer and one entry where it is new, in one statement. Parameters: both rows.
+def mirror_one(collection: str, *, has_lane: bool, has_seen: bool) -> str:
+    """One put where it is newer and one entry where it is new, in one statement.
 
+    Parameters: the lane and its number, the lane and number that were seen; then both rows.
     Its row count is the number of rows that were written, so that no outcome has to be assumed.
     """
     form = FORMS[collection]
@@ -161,9 +164,8 @@ def mirror_one(collection: str) -> str:
     )
     values = _list(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
     entry = f"{_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING RETURNING 1"
-    return numbered(
-        f"WITH put AS ({put}), entry AS ({entry}) SELECT 1 FROM put UNION ALL SELECT 1 FROM entry"
-    )
+    statement = f"WITH put AS ({put}), entry AS ({entry}) SELECT 1 FROM put UNION ALL SELECT 1 FROM entry"
+    return numbered(laned(statement, arrival_parts(has_lane=has_lane, has_seen=has_seen)))
 
 
 MIRRORED_ENTRY_AT: Sequence[int] = tuple(
@@ -175,15 +177,20 @@ ENTRIES_PARAMETER = "entries"
 
 
 @lru_cache(SHAPES_MAX)
-def mirror_many(collections: tuple[str, ...]) -> str:
+def mirror_many(collections: tuple[str, ...], *, has_lane: bool, has_seen: bool) -> str:
     """The newest given state of every record where it is newer, and every new entry, in one statement.
 
-    One JSON parameter for each collection, by its name, and one for the entries. Returns how many rows were written.
+    One JSON parameter for each collection, by its name, and one for the entries; those of `arrival_parameters`.
+    Returns how many rows were written.
     """
     parts = {f"put_{name}": _mirror_rows(FORMS[name], named=name) for name in collections}
     parts["entry"] = _mirror_entries(named=ENTRIES_PARAMETER)
     written = " + ".join(f"(SELECT count(*) FROM {_quoted(name)})" for name in parts)
-    return f"WITH {_list(f'{_quoted(name)} AS ({part} RETURNING 1)' for name, part in parts.items())} SELECT {written}"
+    named = _list(f"{_quoted(name)} AS ({part} RETURNING 1)" for name, part in parts.items())
+    return laned(
+        f"WITH {named} SELECT {written}",
+        arrival_parts(has_lane=has_lane, has_seen=has_seen, is_named=True),
+    )
 
 
 def _mirror_rows(form: RowForm, *, named: str) -> str:
@@ -245,12 +252,27 @@ TABLE_OF_FILE = """
 """The table to which a file belongs, also the file of an index or of long values."""
 
 MARK = f"""
+    WITH given AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS given (id text, status text, attempts bigint,
+            next_at timestamptz, error text, at timestamptz, lane bigint, number bigint, reopens boolean)
+    ), raised AS (
+        INSERT INTO tandem_seen AS stored (lane, number)
+        SELECT lane, max(number) FROM given WHERE lane IS NOT NULL GROUP BY lane ORDER BY lane
+        ON CONFLICT (lane) DO UPDATE
+        SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number)))
+        RETURNING lane, cut
+    )
     UPDATE {_ENTRIES.table} AS stored
     SET sync_status = given.status, sync_attempts = given.attempts, sync_next_at = given.next_at,
-        sync_error = given.error,
-        synced_at = CASE WHEN given.status = '{SYNCED}' THEN given.at ELSE stored.synced_at END
-    FROM jsonb_to_recordset(%(rows)s::jsonb)
-        AS given (id text, status text, attempts bigint, next_at timestamptz, error text, at timestamptz)
-    WHERE stored.{KEY_COLUMN} = given.id AND stored.sync_status IS DISTINCT FROM '{SYNCED}'
+        sync_error = given.error, sync_lane = given.lane, sync_number = given.number,
+        synced_at = CASE WHEN given.status = '{SYNCED}' THEN given.at WHEN given.reopens THEN NULL
+                         ELSE stored.synced_at END
+    FROM given LEFT JOIN raised ON raised.lane = given.lane
+    WHERE stored.{KEY_COLUMN} = given.id AND (given.reopens OR stored.sync_status IS DISTINCT FROM '{SYNCED}')
+        AND (raised.cut IS NULL OR given.number <= raised.cut)
 """
-"""Notes the outcome of mirroring entries. SYNCED is final."""
+"""Notes the outcome of mirroring entries, and what was seen of the lanes that brought them to the target.
+
+SYNCED is final, unless the target has lost the entry. Marks above a cut are void: raising what was seen waits for a cut
+under way, and sees it.
+"""

@@ -44,8 +44,9 @@ from adapters.postgres.columns import (
 )
 from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, FieldKind
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.record import ID, IS_DELETED
-from adapters.records.specs import ALL_SPECS, Index, RecordSpec, Scope, UniqueKey
+from adapters.records.specs import ALL_SPECS, RecordSpec
 
 metadata = MetaData()
 
@@ -120,11 +121,12 @@ def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | 
     return text(" AND ".join(clauses)) if clauses else None
 
 
-def _one_of(column: str, values: Sequence[Scalar]) -> str:
-    """The column holds one of these values, all of which come from the specs."""
+def _one_of(column: str, values: Sequence[Scalar | None]) -> str:
+    """The column holds one of these values, all of which come from the specs; None is for null."""
     if values in ((True,), (False,)):
         return column if values[0] else f"NOT {column}"
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+    one_of = f"{column} IN ({', '.join(repr(value) for value in values if value is not None)})"
+    return f"({column} IS NULL OR {one_of})" if None in values else one_of
 
 
 def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
@@ -151,6 +153,26 @@ def _table_of(spec: RecordSpec[Any]) -> Table:
     _index_all(spec, table)
     return table
 
+
+LANES = Table(
+    "tandem_lanes",
+    metadata,
+    Column("lane", BigInteger(), primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger(), nullable=False) for name in ("number", "epoch", "pid")),
+    *(Column(name, Text(), nullable=False) for name in ("opening", "process", "host", "boot")),
+    Column("is_open", Boolean(), nullable=False),
+    Column("beaten_at", TIMESTAMP(timezone=True), nullable=False),
+)
+"""The lanes of this store."""
+
+SEEN = Table(
+    "tandem_seen",
+    metadata,
+    Column("lane", BigInteger(), primary_key=True, autoincrement=False),
+    Column("number", BigInteger(), nullable=False),
+    Column("cut", BigInteger()),
+)
+"""What this store has seen of the lanes of other stores."""
 
 TABLES: dict[str, Table] = {spec.collection: _table_of(spec) for spec in ALL_SPECS}
 """Each table by its collection."""

@@ -2,11 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import ATTEMPTS_MAX
 from adapters.postgres.errors import translated
+from adapters.postgres.lane_rows import lane_values
+from adapters.postgres.lane_statements import arrival_parameters
 from adapters.postgres.obstacles import ObstacleSearch, locked_row
 from adapters.postgres.rows import FORMS, encoded_rows
 from adapters.postgres.statements import (
@@ -18,6 +21,8 @@ from adapters.postgres.statements import (
     mirror_one,
 )
 from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection, superseded
+from adapters.records.lane_slots import LaneSlots, Slot
+from adapters.records.lanes import Applied, LaneLost, seen_in
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import AlreadyExists, RuleBroken, TandemError
@@ -29,36 +34,39 @@ STATEMENT_BYTES_MAX = 1_048_576
 
 LOST_REASON = "The server closed the connection on it, twice, and answers other requests."
 
-Statement = tuple[str, dict[str, str]]
+Statement = tuple[str, dict[str, Any]]
 Versions = dict[tuple[str, str], int]
 
 
 class TargetWrites:
     """The apply of a record store."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, slots: LaneSlots) -> None:
         self._connections = connections
+        self._slots = slots
         self._search = ObstacleSearch(connections)
 
-    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-        """See RecordStore.apply. Raises PartRejected for one of several, without saying which."""
-        if len(change_sets) == 1:
-            return [await self._apply_alone(change_sets[0])]
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        """See LanedStore.apply_by_lane. Raises PartRejected for one of several, without saying which."""
         outcomes: list[ApplyOutcome] = []
-        for part in _parts(change_sets):
-            outcomes += await self._apply_together(part)
-        return outcomes
+        async with self._slots.held() as slot:
+            if len(change_sets) == 1:
+                outcomes = [await self._apply_alone(change_sets[0], slot)]
+            else:
+                for part in _parts(change_sets):
+                    outcomes += await self._apply_together(part, slot)
+            return Applied(outcomes, None if slot is None else slot.stamp)
 
-    async def _apply_together(self, part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+    async def _apply_together(self, part: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
         """One statement for all that no obstacle blocks."""
         outcomes: list[ApplyOutcome] = [None] * len(part)
         places = list(range(len(part)))
         for _ in range(ATTEMPTS_MAX):
             sent = [part[place] for place in places]
             try:
-                written = await self._write(sent)
+                written = await self._write(sent, slot)
             except TandemError as error:
-                meaning = await self._meaning(error)
+                meaning = await self._meaning(error, slot)
                 if _is_certain(error, meaning):
                     raise PartRejected from error
                 obstacles = await self._search.after(error, sent)
@@ -75,14 +83,14 @@ class TargetWrites:
                 return outcomes
         raise PartRejected
 
-    async def _apply_alone(self, change_set: ChangeSet) -> ApplyOutcome:
+    async def _apply_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         error: TandemError
         for _ in range(ATTEMPTS_MAX):
             try:
-                return await self._write_alone(change_set)
+                return await self._write_alone(change_set, slot)
             except TandemError as failure:
                 error = failure
-            meaning = await self._meaning(error)
+            meaning = await self._meaning(error, slot)
             if _is_certain(error, meaning):
                 break
             blocked = (await self._search.after(error, [change_set])).before(change_set)
@@ -106,53 +114,67 @@ class TargetWrites:
             case _:
                 return rejection_of(error, change_set)
 
-    async def _meaning(self, error: TandemError) -> Meaning:
+    async def _meaning(self, error: TandemError, slot: Slot | None) -> Meaning:
         """What an error means. Raises StoreUnavailable, with the cause that a new connection meets, for an outage."""
+        if isinstance(error, LaneLost):
+            raise error
         meaning = meaning_of(error)
+        if slot is not None and meaning in (Meaning.LOST, Meaning.SILENT):
+            # The statement may have been executed.
+            self._slots.end(slot)
         if meaning in (Meaning.LOST, Meaning.SILENT, Meaning.OUTAGE):
             await self._connections.ping_anew()
         if meaning is Meaning.OUTAGE:
             raise error
         return meaning
 
-    async def _write_alone(self, change_set: ChangeSet) -> ApplyOutcome:
+    async def _write_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
-            (outcome,) = await self._write([change_set])
+            (outcome,) = await self._write([change_set], slot)
         except AlreadyExists:
             # Records of one change set may swap their unique values, so replaced rows are deleted first.
             if len(change_set.puts) == 1:
                 raise
-            (outcome,) = await self._write_released([change_set])
+            (outcome,) = await self._write_released([change_set], slot)
         return outcome
 
-    async def _write(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+    async def _write(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
         """Stores all in one statement, and reads back what became of them where it did not write every row."""
         if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
-            written, expected = await self._write_one(change_sets[0]), 2
+            written, expected = await self._write_one(change_sets[0], slot), 2
         else:
             with translated():
-                statement, parameters = _mirror_statement(change_sets)
+                statement, parameters = _mirror_statement(change_sets, slot)
             answer = await self._connections.run(statement, parameters)
             ((written,),) = await answer.fetchall()
             expected = _rows_in(change_sets)
+        if slot is not None:
+            slot.advance()
         return [None] * len(change_sets) if written == expected else await self._read_back(change_sets)
 
-    async def _write_one(self, change_set: ChangeSet) -> int:
+    async def _write_one(self, change_set: ChangeSet, slot: Slot | None) -> int:
         (put,), (entry,) = change_set.puts, change_set.entries
         with translated():
             entry_values = FORMS[AUDIT_LOGS.collection].values(entry)
-            values = FORMS[put.collection].values(put.record)
+            put_values = FORMS[put.collection].values(put.record)
+        seen = seen_in([change_set])
+        values = [*lane_values(slot), *(str(value) for row in seen.items() for value in row), *put_values]
         values += [entry_values[place] for place in MIRRORED_ENTRY_AT]
-        return await self._connections.change(mirror_one(put.collection), values)
+        statement = mirror_one(put.collection, has_lane=slot is not None, has_seen=bool(seen))
+        return await self._connections.change(statement, values)
 
-    async def _write_released(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+    async def _write_released(
+        self, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> list[ApplyOutcome]:
         with translated():
-            statement, parameters = _mirror_statement(change_sets)
+            statement, parameters = _mirror_statement(change_sets, slot)
         async with self._connections.transaction() as transaction:
             for collection, rows in parameters.items():
-                if collection != ENTRIES_PARAMETER:
+                if collection in RELEASE:
                     await transaction.run(RELEASE[collection], {"rows": rows})
             await transaction.run(statement, parameters)
+        if slot is not None:
+            slot.advance()
         return await self._read_back(change_sets)
 
     async def _read_back(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
@@ -221,13 +243,17 @@ def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
         yield part
 
 
-def _mirror_statement(change_sets: Sequence[ChangeSet]) -> Statement:
+def _mirror_statement(change_sets: Sequence[ChangeSet], slot: Slot | None) -> Statement:
     """One statement for all; text and parameters. Raises Unstorable."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for change_set in change_sets:
         for put in change_set.puts:
             groups[put.collection].append(put.record)
-    parameters = {collection: encoded_rows(collection, groups[collection]) for collection in sorted(groups)}
+    parameters: dict[str, Any] = {
+        collection: encoded_rows(collection, groups[collection]) for collection in sorted(groups)
+    }
     entries = [entry for change_set in change_sets for entry in change_set.entries]
     parameters[ENTRIES_PARAMETER] = encoded_rows(AUDIT_LOGS.collection, entries)
-    return mirror_many(tuple(sorted(groups))), parameters
+    seen = seen_in(change_sets)
+    parameters |= arrival_parameters(None if slot is None else slot.next, seen)
+    return mirror_many(tuple(sorted(groups)), has_lane=slot is not None, has_seen=bool(seen)), parameters

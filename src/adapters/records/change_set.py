@@ -9,6 +9,10 @@ import msgspec
 from adapters.records.record import ID, VERSION, Record
 from domain.audit import SyncStatus
 
+LANE, LANE_NUMBER = "lane", "laneNumber"
+"""The fields of an entry that hold the stamp of its commit; mirrored."""
+SYNC_LANE, SYNC_NUMBER = "syncLane", "syncNumber"
+"""The fields of an entry that hold the stamp of the apply that brought it to the target."""
 VERSION_KEY = ("collection", "entityId", "version")
 """The unique key of entries by which a fork is found: one version with two entries."""
 
@@ -80,9 +84,29 @@ class ChangeSet:
             return 0
 
 
+@dataclass(frozen=True, slots=True)
+class LaneStamp:
+    """The lane of a transaction, and the number that the transaction gave to it."""
+
+    lane: int
+    number: int
+
+
+def stamped(change_set: ChangeSet, stamp: LaneStamp | None) -> ChangeSet:
+    """The change set whose entries carry the stamp of their commit; the same without a stamp."""
+    if stamp is None or not change_set.entries:
+        return change_set
+    entries = ({**entry, LANE: stamp.lane, LANE_NUMBER: stamp.number} for entry in change_set.entries)
+    return ChangeSet(change_set.puts, tuple(entries), change_set.read_checks)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryMark:
-    """The outcome of mirroring one entry. SYNCED is final: later marks of the entry change nothing."""
+    """The outcome of mirroring one entry. SYNCED is final: later marks of the entry change nothing.
+
+    Except a mark that `reopens` it, because the target has lost the entry. `lane` and `number` are the stamp of the
+    apply that stored a SYNCED entry in the target.
+    """
 
     entry_id: str
     status: SyncStatus
@@ -90,6 +114,9 @@ class DeliveryMark:
     attempts: int = 0
     next_at: datetime | None = None
     error: str | None = None
+    lane: int | None = None
+    number: int | None = None
+    reopens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

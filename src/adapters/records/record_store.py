@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
+from domain.errors import StoreUnavailable
 
 FETCH_MAX = 1_000
 SCAN_MAX = 5_000
@@ -65,8 +66,10 @@ class RecordStore(Protocol):
         """At most `limit` (up to SCAN_MAX) records with ids above `after`, by id: everything, tombstones included."""
         ...
 
-    async def commit(self, change_set: ChangeSet) -> None:
+    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """Writes all puts and entries, or none; durable on return, also after a crash in between.
+
+        Returns the stamp that the entries carry in the store; None where this process writes without lanes.
 
         Raises VersionConflict (with the current version, naming the record) where a put's expected version is not the
         stored one, or where a record of a read check has another version; AlreadyExists (with the fields) where a
@@ -94,12 +97,28 @@ class RecordStore(Protocol):
         ...
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
-        """Notes the outcome of mirroring on entries of this store. Idempotent; unknown entries are ignored."""
+        """Notes the outcome of mirroring on entries of this store. Idempotent; unknown entries are ignored.
+
+        Raises what the store has seen of the lanes of the marks at the same time, and ignores marks of a lane that is
+        cut below their number: their entries stay undelivered.
+        """
         ...
 
 
+class SchemaMissing(StoreUnavailable):
+    """The tables are missing or older than this program; run `tandem migrate up`."""
+
+
 class StoreRefused(Exception):
-    """The store answers but must not be used in its present state; the message says what to do."""
+    """The store answers but must not be used in its present state; the message says what to do.
+
+    `cause` and `remedy` are the two halves of the message, where they are known separately.
+    """
+
+    def __init__(self, cause: str, *, remedy: str = "") -> None:
+        super().__init__(f"{cause} {remedy}".strip())
+        self.cause = cause
+        self.remedy = remedy
 
 
 class NothingStored(StoreRefused):

@@ -141,6 +141,15 @@ def whole_words_of(text: str) -> Condition | None:
     return Every(tokens) if tokens else None
 
 
+def whole_part_of(text: str) -> Condition | None:
+    """A condition for more records than a search finds, with its whole words only; None where it says nothing less, or
+    nothing at all.
+    """
+    terms = terms_of(text)
+    whole = tuple(Token(term.word.folded) for term in terms if not (term.is_prefix or term.number))
+    return Every(whole) if 0 < len(whole) < len(terms) else None
+
+
 def _ranked(found: Condition, terms: tuple[Term, ...], rank: Rank) -> Condition:
     leads = tuple(term.leads for term in terms)
     match rank:

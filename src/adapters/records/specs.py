@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from operator import not_
 from typing import Any, Generic, TypeVar
 
-from adapters.records.criteria import Scalar
 from adapters.records.fields import Field, fields_of
+from adapters.records.indexes import Index, Scope, UniqueKey
 from adapters.records.legacy_fields import LegacyField, LegacyFields, defaults_of
 from adapters.records.record import (
     IS_DELETED,
@@ -21,7 +20,7 @@ from adapters.records.record_schema import RecordSchema
 from adapters.records.words import tokens_of
 from domain.api_token import ApiToken
 from domain.assignment import TaskAssignment
-from domain.audit import AuditEntry, SyncStatus
+from domain.audit import AuditEntry
 from domain.label import Label
 from domain.name import name_key
 from domain.project import Project
@@ -34,58 +33,6 @@ from domain.user import User
 from domain.watch import Watch
 
 E = TypeVar("E")
-
-UNDELIVERED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
-"""The sync statuses of entries that are still to be mirrored."""
-
-Held = dict[str, tuple[Scalar, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class UniqueKey:
-    """Values that only one record may hold. Records where one of the fields is null never collide;
-    `live_only` keys ignore the trash.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    live_only: bool = False
-
-
-class Scope(Enum):
-    """Which records an index holds. Every index costs every write, so an index holds only records that are queried."""
-
-    ALL = "all"
-    LIVE = "live"
-    """Records outside the trash; nearly all questions exclude the trash."""
-    TRASH = "trash"
-    UNDELIVERED = "undelivered"
-    """Entries that are still to be mirrored: few, and normally none."""
-
-    @property
-    def held(self) -> Held:
-        """The fields that decide whether a record is in the scope, each with the values it may have there."""
-        return _HELD[self]
-
-
-_HELD: dict[Scope, Held] = {
-    Scope.ALL: {},
-    Scope.LIVE: {IS_DELETED: (False,)},
-    Scope.TRASH: {IS_DELETED: (True,)},
-    Scope.UNDELIVERED: {"syncStatus": UNDELIVERED},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Fields that questions filter or order by, in this order; each question also breaks ties by id.
-
-    The index leaves out records outside its scope, and records whose first field is null: no question looks for those.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    scope: Scope = Scope.ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +105,7 @@ class RecordSpec(Generic[E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRecord:
-    """A fact about the store itself: a lease, the topology of stores. `value` holds JSON values."""
+    """A fact about the store itself: a lease, who owns it. `value` holds JSON values."""
 
     id: str
     version: int
@@ -370,6 +317,7 @@ AUDIT_LOGS = _spec(
         Index("audit_logs_at", ("at",)),
         Index("audit_logs_undelivered", ("syncStatus", "id"), Scope.UNDELIVERED),
         Index("audit_logs_undelivered_in", ("syncStatus", "collection"), Scope.UNDELIVERED),
+        Index("audit_logs_sync_lane", ("syncLane", "syncNumber")),
     ),
 )
 
@@ -395,5 +343,7 @@ ALL_SPECS: tuple[RecordSpec[Any], ...] = (*ENTITY_SPECS, AUDIT_LOGS, CONTROL)
 
 SPECS: dict[str, RecordSpec[Any]] = {spec.collection: spec for spec in ALL_SPECS}
 
-SYNC_FIELDS = frozenset({"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt"})
+SYNC_FIELDS = frozenset(
+    {"syncStatus", "syncAttempts", "syncNextAt", "syncError", "syncedAt", "syncLane", "syncNumber"}
+)
 """Fields that describe a store's own copy of an entry; never mirrored and never compared."""

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import Criterion, Question
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
@@ -51,7 +51,7 @@ class WrappedStore:
     def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
         return self._inner.scan(collection, after=after, limit=limit)
 
-    def commit(self, change_set: ChangeSet) -> Answer[None]:
+    def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._inner.commit(change_set)
 
     def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:

@@ -50,13 +50,19 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, no
     type=click.IntRange(0, 65_535),
     help="The port, instead of PORT; 0 chooses a free one.",
 )
-async def serve(console: Console, *, demo: bool, host: str | None, port: int | None) -> ExitCode:
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="Take writes although the target cannot be reached and the source is older than when it was last used here.",
+)
+async def serve(console: Console, *, demo: bool, alone: bool, host: str | None, port: int | None) -> ExitCode:
     """Run the service.
 
     It listens at once. While the source does not answer, it logs that, tries again, and responds with status 503.
     On SIGTERM or Ctrl-C it finishes running requests and stops.
     """
     settings = _with_address(current_settings(), host, port)
+    settings = replace(settings, stores=replace(settings.stores, is_alone=alone))
     if demo and settings.is_production:
         raise click.UsageError(
             "Demo data cannot be added in production (APP_ENV=production). Leave out --demo."
@@ -113,6 +119,7 @@ class _Service:
             # First, so that an embedded PostgreSQL starts while this process loads the web framework.
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
             retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
+            watching = asyncio.create_task(stack.until_files_are_gone(), name="watching the files")
             try:
                 create_configuration = await asyncio.to_thread(_load_framework)
                 server = _Server(create_configuration(self.container), is_serving)
@@ -121,14 +128,18 @@ class _Service:
                 await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if opening.done() and opening.exception() is not None:
                     server.should_exit = True
+                await asyncio.wait({watching, serving}, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
                 await serving
             finally:
+                watching.cancel()
                 opening.cancel()
                 stopping.set()
-                await asyncio.wait({opening, retention})
+                await asyncio.wait({opening, retention, watching})
                 await stack.close()
-        if not opening.cancelled():
-            opening.result()
+        for task in (opening, watching):
+            if not task.cancelled():
+                task.result()
         if server.lifespan.should_exit:
             raise RuntimeError("The web framework did not start; the log says why.")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from adapters.cache.cached_store import CachedStore
@@ -32,14 +32,16 @@ UP = ComponentHealth(up=True)
 class StackHealth:
     """Checks each component within CHECK_SECONDS_MAX, all at the same time.
 
-    `is_preparing` returns true while the process starts and the records cannot be relied on yet.
+    `is_preparing` is true while the process starts and the records cannot be relied on yet.
     """
 
     source: WatchedStore
     target: MirrorTarget | None
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
-    is_preparing: Callable[[], bool]
+    is_preparing: bool
+    refusal: str | None
+    """Why this process may not write; None if it may."""
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
@@ -58,9 +60,9 @@ class StackHealth:
             is_known = error.message != UNKNOWN_CAUSE
             return down(error.message if is_known else self.source.trouble or error.message)
         await self.source.check()
-        if (reason := self.source.trouble) is not None:
+        if (reason := self.refusal or self.source.trouble) is not None:
             return down(reason)
-        return down(STARTING) if self.is_preparing() else UP
+        return down(STARTING) if self.is_preparing else UP
 
     async def _target_health(self, target: MirrorTarget) -> ComponentHealth:
         if target.breaker.reason is not None:

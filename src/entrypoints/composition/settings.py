@@ -49,6 +49,14 @@ class StoreSettings:
     postgres_url: str | None
     auto_migrate: bool
     slow_query_ms: int
+    is_alone: bool = False
+    """The operator vouches that the source is the newest copy, although its target cannot be reached."""
+
+    @property
+    def lasting_directory(self) -> Path | None:
+        """The data directory; None where the source is in memory, so that each start is a first one."""
+        is_in_memory = self.source == StoreKind.MONTY and self.monty_directory is None
+        return None if is_in_memory else self.data_dir
 
     @property
     def named(self) -> tuple[str, ...]:

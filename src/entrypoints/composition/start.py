@@ -9,6 +9,7 @@ from application.labels import SeedLabels
 from application.teams.roles import SeedRoles
 from domain.errors import MirrorPending
 from entrypoints.composition.container import Container
+from entrypoints.composition.failures import WritesRefused
 from entrypoints.composition.schema import require_rewritten, rewrite_once
 from entrypoints.composition.waiting import until_available
 
@@ -24,9 +25,9 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     await stack.open(within_seconds=within_seconds)
     await add_roles(container, within_seconds=within_seconds)
     await _add(container, container.builder().build(SeedLabels), within_seconds)
-    if container.settings().stores.auto_migrate:
+    if container.settings().stores.auto_migrate and stack.ownership.refusal is None:
         # The target may be down; it reads its own old records in today's form.
-        source = stack.source
+        source = stack.ownership.store
         await until_available(
             lambda: rewrite_once(source), store_name=source.name, within_seconds=within_seconds
         )
@@ -50,6 +51,11 @@ async def _add(
     actor = system_actor(f"start-{container.identifiers().fresh()}")
     name = container.stack().source.name
     try:
-        await until_available(lambda: seed(actor), store_name=name, within_seconds=within_seconds)
+        await until_available(
+            lambda: seed(actor), store_name=name, within_seconds=within_seconds, unless=WritesRefused
+        )
+    except WritesRefused as refused:
+        # Reads go on.
+        logger.error("The built-in records were not looked after: {}", refused.message)
     except MirrorPending:
         logger.info("The built-in records are stored in {}; the target has not confirmed them yet.", name)

@@ -13,11 +13,21 @@ from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
 from adapters.observability.recent_errors import WatchedStore
+from adapters.ownership.control import Ownership
+from adapters.ownership.last_seen import LastSeen
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.source_side import SourceSettings, SourceSide
+from adapters.ownership.stamps import AppliedStamps
+from adapters.ownership.target_side import TargetSide
+from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
 from adapters.records.inspectable import inspect
+from adapters.records.lanes import LanedStore
+from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
@@ -25,13 +35,13 @@ from application.ports.health import ComponentHealth, StoreFacts
 from application.ports.schema import SchemaReport
 from domain.errors import StoreUnavailable
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.schema import StoreSchema, bring_up, require_current
+from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
-from entrypoints.composition.topology import GuardedTarget, enter_as_source
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
+FILES_INTERVAL_SECONDS = 1.0
 EMBEDDED_START_MS_MAX = 60_000
 INSPECT_SECONDS_MAX = 2.0
 
@@ -45,19 +55,27 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._dual_write = settings.dual_write
-        if settings.stores.postgres_url == EMBEDDED:
-            # The server may have to be created first, which takes longer than connecting to one that runs.
-            self._dual_write = replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
+        self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
-        self.source = build_store(settings.stores.source, settings.stores)
-        self.raw_stores: list[RecordStore] = [self.source]
-        self.store: RecordStore = self.source
+        raw_source = build_store(settings.stores.source, settings.stores)
+        self.raw_stores: list[RecordStore] = [raw_source]
+        self._stamps = AppliedStamps()
+        self.ownership = SourceSide(
+            raw_source,
+            SourceSettings(
+                target=settings.stores.target,
+                last_seen=LastSeen(settings.stores.lasting_directory),
+                is_alone=settings.stores.is_alone,
+            ),
+        )
+        self._raw_target: LanedStore | None = None
+        self._target_side: TargetSide | None = None
+        self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
         self._watched = WatchedStore(self.source)
-        self.store = self._watched
+        self.store: RecordStore = self._watched
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
             self._watched, mirror, settings=self._dual_write, clock=clock
@@ -69,13 +87,6 @@ class StoreStack:
             self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
         )
         self.store = self._observed
-        self._health = StackHealth(
-            source=self._watched,
-            target=self._target,
-            cached=self._cached,
-            synchronisation=self.synchronisation,
-            is_preparing=lambda: self.is_preparing,
-        )
         self._relaying: asyncio.Task[None] | None = None
         self.is_open = False
 
@@ -83,13 +94,25 @@ class StoreStack:
         settings = self._dual_write
         raw_target = build_store(target_name, self._settings.stores)
         self.raw_stores.append(raw_target)
-        guarded = GuardedTarget(raw_target, source=self.source, migrates=self._auto_migrate)
-        target = MirrorTarget(guarded, settings=settings)
+        self._raw_target = raw_target
+        self._target_side = TargetSide(raw_target, self.ownership)
+        owned = OwnedTarget(
+            raw_target,
+            self._target_side,
+            self._stamps,
+            bring_up=_bring_up_target if self._auto_migrate else None,
+            require_current=require_current,
+        )
+        target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
         mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
-        return Mirror(target, relay, mirrored.latencies)
+        return Mirror(target, relay, mirrored.latencies, self._commit)
+
+    async def _commit(self, change_set: ChangeSet) -> None:
+        """Commits through the outermost store, so that caches forget what changes."""
+        await self.store.commit(change_set)
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
@@ -128,6 +151,14 @@ class StoreStack:
         if self.relay is not None and self._relaying is None:
             self._relaying = asyncio.create_task(self.relay.run(), name="relay")
 
+    async def until_files_are_gone(self) -> None:
+        """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
+        on_disk = [store for store in self.raw_stores if isinstance(store, OnDisk)]
+        while True:
+            for store in on_disk:
+                store.require_files()
+            await asyncio.sleep(FILES_INTERVAL_SECONDS)
+
     async def close(self) -> None:
         """Finishes running work, the relay first and the stores last. Harmless when closed already."""
         self.is_open = False
@@ -139,7 +170,19 @@ class StoreStack:
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
-        return await self._health.components()
+        health = StackHealth(
+            source=self._watched,
+            target=self._target,
+            cached=self._cached,
+            synchronisation=self.synchronisation,
+            is_preparing=self.is_preparing,
+            refusal=self._refusal(),
+        )
+        return await health.components()
+
+    def _refusal(self) -> str | None:
+        refusal = self.ownership.refusal
+        return None if refusal is None else str(refusal)
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, as Prometheus text."""
@@ -192,24 +235,44 @@ class StoreStack:
         )
 
     async def _open_once(self) -> None:
-        await self.source.open()
+        raw_source = self.ownership.store
+        await raw_source.open()
         if self._auto_migrate:
-            await bring_up(self.source)
+            await bring_up(raw_source)
         else:
-            await require_current(self.source)
-        topology = await enter_as_source(self.source, target=self._settings.stores.target)
+            await require_current(raw_source)
+        ownership = await self.ownership.enter(self._look_at_target)
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
-        # The target is compared with the source's topology, so it follows.
+        # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
+        await self.ownership.settle()
         if self._cache is not None:
             namespace = CacheNamespace(
                 store=self.source.name,
                 database=self._settings.stores.database,
-                identity=topology.identity,
-                epoch=topology.epoch,
+                identity=ownership.installation,
+                epoch=ownership.epoch,
             )
             self._cache.use_namespace(namespace)
+
+    async def _look_at_target(self) -> Ownership | None:
+        """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
+        if self._raw_target is None or self._target_side is None:
+            return None
+        try:
+            async with asyncio.timeout(self._dual_write.connect_timeout_ms / 1000):
+                await self._raw_target.open()
+                return await self._target_side.ownership()
+        except (StoreUnavailable, StoreRefused, TimeoutError):
+            return None
+
+
+def _patient(settings: Settings) -> DualWriteSettings:
+    """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
+    if settings.stores.postgres_url != EMBEDDED:
+        return settings.dual_write
+    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
 
 
 async def _inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | None:
@@ -224,3 +287,8 @@ async def _inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | No
     except (StoreUnavailable, StoreRefused) as error:
         return error
     return None
+
+
+async def _bring_up_target(store: RecordStore) -> None:
+    await bring_up(store)
+    await rewrite_once(store)

@@ -2,13 +2,13 @@
 
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.record_store import RecordStore
+from adapters.records.lanes import LanedStore
 from entrypoints.composition.settings import EMBEDDED, StoreSettings
 
 MEMORY = "memory"
 
 
-def build_store(name: str, settings: StoreSettings) -> RecordStore:
+def build_store(name: str, settings: StoreSettings) -> LanedStore:
     """One store by its name, not opened yet."""
     if name == "monty":
         from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415

@@ -13,14 +13,21 @@ PAUSE_SECONDS_MAX = 5.0
 
 
 async def until_available(
-    call: Callable[[], Awaitable[R]], *, store_name: str, within_seconds: float | None
+    call: Callable[[], Awaitable[R]],
+    *,
+    store_name: str,
+    within_seconds: float | None,
+    unless: type[StoreUnavailable] | tuple[()] = (),
 ) -> R:
     """The result of the first call that does not raise StoreUnavailable, with growing pauses between the calls.
 
-    Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else at once.
+    Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else, and the kind
+    `unless`, at once.
     """
     retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(StoreUnavailable),
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, StoreUnavailable) and not isinstance(error, unless)
+        ),
         wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
         stop=tenacity.stop_never if within_seconds is None else tenacity.stop_after_delay(within_seconds),
         reraise=True,

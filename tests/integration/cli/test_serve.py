@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -319,3 +320,12 @@ def test_an_import_killed_half_way_ends_like_one_that_was_not(
     assert counts["created"] > 0
     assert counts["created"] + counts["unchanged"] == count
     assert once_more.view["counts"]["unchanged"] == count
+
+
+def test_a_service_whose_data_directory_is_removed_stops_and_says_why(start: Start) -> None:
+    service = start("serve", "--port", "0", "--json")
+    assert service.url
+    shutil.rmtree(service.directory / "data")
+    assert service.process.wait(SECONDS_MAX) == 3
+    assert "was deleted, replaced or emptied while in use" in service.err
+    assert "Traceback" not in service.err

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from pymongo import AsyncMongoClient
 
-from adapters.postgres.tables import TABLES
+from adapters.postgres.tables import TABLES, metadata
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL, SPECS, SYNC_FIELDS
 from adapters.records.wrapped_store import WrappedStore
@@ -114,7 +114,7 @@ async def _empty_tables(url: str) -> None:
         found = await connection.execute("SELECT to_regclass(%s)", (TABLES[CONTROL.collection].name,))
         if await found.fetchone() == (None,):
             return
-        for table in TABLES.values():
+        for table in metadata.sorted_tables:
             await connection.execute(f"DELETE FROM {table.name}")
 
 

@@ -6,15 +6,14 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters.ownership import control
+from adapters.ownership.control import Gate, Role
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import VERSION
-from adapters.records.specs import CONTROL
-from entrypoints.composition.topology import TOPOLOGY_ID
 from tests.integration.crash.service_client import SHARED_ANSWER_SECONDS
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.journeys.http_actor import HttpActor
@@ -95,9 +94,12 @@ def _as_target_alone(settings: Mapping[str, str]) -> dict[str, str]:
 async def _make_owner(store: PostgresRecordStore) -> None:
     await store.open()
     try:
-        held = (await store.fetch(CONTROL.collection, [TOPOLOGY_ID]))[TOPOLOGY_ID]
-        value = {**held["value"], "owner": store.name, "target": None, "epoch": held["value"]["epoch"] + 1}
-        record = {**held, VERSION: held[VERSION] + 1, "value": value}
-        await store.commit(ChangeSet((Put(CONTROL.collection, record, held[VERSION]),)))
+        held = await control.read(store)
+        assert held is not None
+        mirror = held.ownership
+        owner = replace(
+            mirror, role=Role.OWNER, gate=Gate.OPEN, owner=store.name, epoch=mirror.epoch + 1, peer=None
+        )
+        await control.write(store, owner, over=held)
     finally:
         await store.close()

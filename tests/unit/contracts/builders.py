@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Superseded
+from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection, Superseded
 from adapters.records.criteria import EVERYTHING, Criterion, Order, Question
 from adapters.records.record import ID, VERSION, Record, tombstone
 from adapters.records.record_store import RecordStore
@@ -188,3 +188,9 @@ def same(left: object, right: object) -> bool:
         return len(left) == len(right) and all(map(same, left, right))
     both_nan = left != left and right != right  # noqa: PLR0124 - only a NaN differs from itself
     return both_nan or left == right
+
+
+def reason_of(outcome: ApplyOutcome) -> str:
+    """The reason of a rejection; any other outcome fails the test."""
+    assert isinstance(outcome, Rejection), outcome
+    return outcome.reason

@@ -26,6 +26,7 @@ from tests.unit.contracts.builders import (
     numbered_id,
     project,
     put,
+    reason_of,
     same,
     task,
     timeline,
@@ -312,6 +313,6 @@ class LimitContract:
         if outcome is None:
             assert same(await fetched(store, "tasks", 1), record)
         else:
-            assert outcome.reason.isprintable()
+            assert reason_of(outcome).isprintable()
             assert await fetched(store, "tasks", 1) is None
             assert await fetched(store, "labels", 2) is None

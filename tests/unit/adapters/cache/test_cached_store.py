@@ -10,7 +10,7 @@ import pytest
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.change_set import DeliveryMark, ReadCheck
+from adapters.records.change_set import DeliveryMark, ReadCheck, Superseded
 from adapters.records.record import VERSION, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus
@@ -281,7 +281,7 @@ class TestRejections:
         await store.fetch("tasks", [numbered_id(1), numbered_id(2)])
         late = put("tasks", task(2, version=4))
         outcomes = await store.apply([change_set(put("tasks", task(1, version=3))), change_set(late)])
-        assert outcomes == [None, None]
+        assert outcomes == [None, Superseded(((("tasks", numbered_id(2)), 5),))]
         for _ in range(2):
             assert same(await fetched(store, "tasks", 1), task(1, version=3))
             assert same(await fetched(store, "tasks", 2), task(2, version=5))

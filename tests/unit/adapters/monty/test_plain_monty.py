@@ -42,6 +42,7 @@ TUNINGS = {
     11: Tuning(stale_max=2, strategy=Strategy.ORDER_AND_PROBE),
     13: Tuning(stale_max=3, strategy=Strategy.ORDER_AND_LIST),
     17: Tuning(stale_max=1, strategy=Strategy.GATHER),
+    19: Tuning(stale_max=2, strategy=Strategy.ORDER_AND_SIFT),
 }
 """Every way in which questions are answered, each with a seed of its own."""
 RECORDS = 40

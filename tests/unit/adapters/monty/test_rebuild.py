@@ -13,9 +13,10 @@ from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES, Table
 from adapters.records.criteria import AllOf, Equals, HasWords, Order, Question
+from adapters.records.indexes import Index, Scope
 from adapters.records.record import Record
 from adapters.records.search import Rank
-from adapters.records.specs import TASKS, Index, Scope
+from adapters.records.specs import TASKS
 from tests.unit.adapters.monty.raw_documents import database_of, outdate, write_raw
 from tests.unit.contracts.builders import (
     change_set,

@@ -6,8 +6,9 @@ from psycopg import errors as driver
 from psycopg_pool import PoolTimeout
 
 from adapters.postgres.contention import ATTEMPTS_MAX, retried
-from adapters.postgres.errors import AnswerLost, Contention, SchemaMissing, translated, translation_of
+from adapters.postgres.errors import AnswerLost, Contention, translated, translation_of
 from adapters.postgres.rows import Unstorable
+from adapters.records.record_store import SchemaMissing
 from domain.errors import RuleBroken, StoreUnavailable, TandemError
 
 

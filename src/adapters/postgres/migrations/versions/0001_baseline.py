@@ -58,7 +58,8 @@ COLUMNS = {
     "audit_logs": (
         "collection text!, entity_id text!, action text!, actor_id text!, at instant!, request_id text!,"
         " change_set_id text!, changes object!, idempotency_key text, request_hash text, sync_status text,"
-        " sync_attempts number!, sync_next_at instant, sync_error text"
+        " sync_attempts number!, sync_next_at instant, sync_error text, lane number, lane_number number,"
+        " sync_lane number, sync_number number"
     ),
     "control": "value object!",
 }
@@ -74,7 +75,7 @@ KNOWN = {
     },
     "task_assignments": {"assignee_type": "'USER', 'TEAM'"},
     "audit_logs": {
-        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED'",
+        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED', 'ABANDONED'",
         "sync_status": "'PENDING', 'SYNCED', 'FAILED', 'PARKED'",
     },
 }
@@ -85,7 +86,7 @@ WORD_STATISTICS = 1_000
 """PostgreSQL notes the frequencies of ten times as many words."""
 
 ALL, LIVE, TRASH = "", "NOT is_deleted", "is_deleted AND deleted_at IS NOT NULL"
-UNDELIVERED = "sync_status IN ('PENDING', 'FAILED', 'PARKED')"
+UNDELIVERED = "(sync_status IS NULL OR sync_status IN ('PENDING', 'FAILED', 'PARKED'))"
 
 UNIQUE_KEYS = (
     ("users", "email", "email", LIVE),
@@ -141,11 +142,22 @@ INDEXES = (
     ("audit_logs", "at", "at", ALL),
     ("audit_logs", "undelivered", "sync_status", UNDELIVERED),
     ("audit_logs", "undelivered_in", "sync_status, collection", UNDELIVERED),
+    ("audit_logs", "sync_lane", "sync_lane, sync_number", "sync_lane IS NOT NULL"),
 )
 """As unique keys. Ascending, nulls first, then by id."""
 
+LANES = (
+    "CREATE TABLE tandem_lanes (lane bigint PRIMARY KEY, number bigint NOT NULL, epoch bigint NOT NULL,"
+    " pid bigint NOT NULL, opening text NOT NULL, process text NOT NULL, host text NOT NULL, boot text NOT NULL,"
+    " is_open boolean NOT NULL, beaten_at timestamptz NOT NULL) WITH (fillfactor = 50)"
+)
+"""Every write updates one row: with free space on its page an update needs no new index entry."""
+SEEN = "CREATE TABLE tandem_seen (lane bigint PRIMARY KEY, number bigint NOT NULL, cut bigint) WITH (fillfactor = 50)"
+
 
 def upgrade() -> None:
+    op.execute(LANES)
+    op.execute(SEEN)
     for collection, columns in COLUMNS.items():
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
     for collection in SEARCHED:
@@ -163,6 +175,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TABLE tandem_lanes")
+    op.execute("DROP TABLE tandem_seen")
     for collection in COLUMNS:
         op.execute(f"DROP TABLE {_table(collection)}")
 

@@ -1,0 +1,141 @@
+"""What lanes, marks and comparisons cost: each write with a lane against the same one without, in turn."""
+
+import asyncio
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
+from adapters.monty.record_store import MontyRecordStore
+from adapters.ownership import control
+from adapters.ownership.comparison import compare
+from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import this_process
+from adapters.records.change_set import ChangeSet, LaneStamp, stamped
+from adapters.records.lanes import LanedStore
+from benchmarks.records import task_change
+from benchmarks.report import Report, at_most
+
+SECTION = "Lanes"
+COMMITS, BATCHES, BATCH, COMPARISONS, ROUNDS = 400, 60, 32, 200, 5
+LANES_KNOWN = 200
+"""About what a year of weekly deploys leaves."""
+FOREIGN = 4_711
+
+
+async def measure(report: Report) -> None:
+    """Commits on MontyDB and PostgreSQL, mirror batches, and the comparison of both stores."""
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
+        pairs: list[tuple[str, LanedStore, LanedStore]] = []
+        for name in ("monty", "postgres"):
+            plain, laned = _store(name, folder, "plain"), _store(name, folder, "laned")
+            for store in (plain, laned):
+                await store.open()
+                await store.prepare()
+            await _admit(laned)
+            pairs.append((name, plain, laned))
+        changes = _Changes()
+        for name, plain, laned in pairs:
+            await _commits(report, name, (plain, laned), changes)
+        (_, _, source), (_, plain_target, target) = pairs
+        await _batches(report, (plain_target, target), changes)
+        await _comparison(report, source, target)
+        for _, plain, laned in pairs:
+            await plain.close()
+            await laned.close()
+
+
+def _store(name: str, folder: str, kind: str) -> LanedStore:
+    # The account that runs PostgreSQL reaches it if this process is root.
+    Path(folder).chmod(0o755)
+    directory = Path(folder) / kind
+    if name == "monty":
+        return MontyRecordStore(directory / "monty", database=f"bench_{secrets.token_hex(4)}")
+    return EmbeddedPostgresRecordStore(directory / "postgres")
+
+
+async def _admit(store: LanedStore) -> None:
+    held = await control.write(store, Ownership.of_owner(store.name), over=None)
+    store.admit(held.admission(this_process()))
+    await store.register()
+
+
+class _Changes:
+    """Change sets that create tasks; ids never repeat."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def next(self, count: int) -> list[ChangeSet]:
+        """So many more."""
+        first, self._made = self._made, self._made + count
+        return [task_change(number, 1, number) for number in range(first, first + count)]
+
+
+async def _commits(
+    report: Report, name: str, stores: tuple[LanedStore, LanedStore], changes: _Changes
+) -> None:
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        batch = changes.next(COMMITS)
+        for store, taken in zip(stores, times, strict=True):
+            taken.append(await _median_us(store.commit, batch))
+    _add(report, f"commit with a lane against one without, {name}", times, 1.10)
+
+
+async def _batches(report: Report, stores: tuple[LanedStore, LanedStore], changes: _Changes) -> None:
+    """The batch with a lane also notes what was seen of the lane of its entries."""
+    times: tuple[list[float], list[float]] = ([], [])
+    plain, laned = stores
+    number = 0
+    for _ in range(ROUNDS):
+        batches = [changes.next(BATCH) for _ in range(BATCHES)]
+        marked = []
+        for batch in batches:
+            number += 1
+            marked.append([stamped(change, LaneStamp(FOREIGN, number)) for change in batch])
+        times[0].append(await _median_us(plain.apply, batches))
+        times[1].append(await _median_us(laned.apply, marked))
+    _add(report, f"mirror batch of {BATCH} with lane and marks against one without", times, 1.03)
+
+
+async def _comparison(report: Report, source: LanedStore, target: LanedStore) -> None:
+    """Reads both stores and compares, as on each new connection."""
+    for store in (source, target):
+        for _ in range(LANES_KNOWN):
+            held = await control.read(store)
+            if held is not None:
+                store.admit(held.admission(this_process()))
+                await store.register()
+
+    async def once(_: object) -> None:
+        held = await control.read(target)
+        found = compare(await source.positions(), await target.positions())
+        if held is None or found.target_behind:
+            raise AssertionError("the target should not be an older copy")
+
+    elapsed = [await _median_us(once, range(COMPARISONS)) / 1_000 for _ in range(ROUNDS)]
+    value = statistics.median(elapsed)
+    raw = f"{LANES_KNOWN} lanes in each store, p50 of {COMPARISONS}: {value:.2f} ms"
+    report.add(SECTION, at_most("comparison of both stores", value, 2, unit="ms", raw=raw))
+
+
+def _add(report: Report, name: str, times: tuple[Sequence[float], Sequence[float]], bound: float) -> None:
+    without, with_lane = map(statistics.median, times)
+    ratio = statistics.median(laned / plain for plain, laned in zip(*times, strict=True))
+    raw = f"without {without:.0f} µs, with {with_lane:.0f} µs (p50)"
+    report.add(SECTION, at_most(name, ratio, bound, raw=raw))
+
+
+async def _median_us(work: Callable[[Any], Awaitable[Any]], items: Sequence[Any]) -> float:
+    times = []
+    for item in items:
+        began = time.perf_counter_ns()
+        await work(item)
+        times.append((time.perf_counter_ns() - began) / 1e3)
+        await asyncio.sleep(0)
+    return statistics.median(times)

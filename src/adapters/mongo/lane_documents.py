@@ -1,0 +1,158 @@
+"""The lanes of this store, and what it has seen of the lanes of others: one document each.
+
+A transaction that only reads the control document does not conflict with one that changes it. One that writes its own
+lane does conflict with one that closes the lane, and no two processes write the same lane.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapters.mongo.client import MAJORITY, MongoConnection
+from adapters.mongo.documents import GUARDED, Document
+from adapters.mongo.transactions import Transaction
+from adapters.mongo.writes import LANES
+from adapters.records.change_set import DeliveryMark
+from adapters.records.document_filter import DOCUMENT_ID
+from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, Positions, ProcessIdentity, Seen
+from adapters.records.record import VERSION
+from adapters.records.specs import CONTROL
+
+SEEN = "seen"
+
+
+class MongoLanes:
+    """LaneRows, and the lane methods of LanedStore."""
+
+    def __init__(self, connection: MongoConnection) -> None:
+        self._connection = connection
+
+    async def register(self, lane: int, admission: Admission) -> bool:
+        """See LaneRows. It writes to the control document, so that it conflicts with a change of that."""
+        by = admission.by
+        document = {
+            "number": 0,
+            "isOpen": True,
+            "epoch": admission.epoch,
+            "opening": admission.opening,
+            "process": by.process,
+            "host": by.host,
+            "boot": by.boot,
+            "pid": by.pid,
+        }
+
+        async def work(session: AsyncClientSession) -> bool:
+            held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
+            control = database[CONTROL.collection]
+            found = await control.update_one(held, {"$inc": {GUARDED: 1}}, session=session)
+            if found.matched_count:
+                update = {"$setOnInsert": document, "$currentDate": {"beatenAt": True}}
+                await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True, session=session)
+            return bool(found.matched_count)
+
+        async with self._connection.call() as database:
+            return await Transaction(database.client, MAJORITY).run(work)
+
+    async def close(self, lane: int) -> int:
+        """See LaneRows. It waits for, or ends, a transaction that holds the lane."""
+        async with self._connection.call() as database:
+            found = await database[LANES].find_one_and_update(
+                {DOCUMENT_ID: lane}, {"$set": {"isOpen": False}}, return_document=ReturnDocument.AFTER
+            )
+        return 0 if found is None else int(found["number"])
+
+    async def number_of(self, lane: int) -> int | None:
+        """The number of an open lane; None for one that is closed or unknown."""
+        async with self._connection.call() as database:
+            found = await database[LANES].find_one({DOCUMENT_ID: lane, "isOpen": True})
+        return None if found is None else int(found["number"])
+
+    async def beat(self, process: str) -> None:
+        """Notes that the process is alive, by the server's clock."""
+        async with self._connection.call() as database:
+            await database[LANES].update_many(
+                {"process": process, "isOpen": True}, {"$currentDate": {"beatenAt": True}}
+            )
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        async with self._connection.call() as database:
+            hello = await database.client.admin.command("hello")
+            seen = [document async for document in database[SEEN].find({}, batch_size=10_000)]
+            lanes = [document async for document in database[LANES].find({}, batch_size=10_000)]
+        now = hello["localTime"].replace(tzinfo=UTC)
+        return Positions(
+            {document[DOCUMENT_ID]: _lane_of(document, now) for document in lanes},
+            {document[DOCUMENT_ID]: Seen(document["number"], document.get("cut")) for document in seen},
+        )
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._update({lane: {"$min": {"number": number}} for lane, number in numbers.items()})
+
+    async def _update(self, updates: Mapping[int, Document]) -> None:
+        if updates:
+            async with self._connection.call() as database:
+                await database[SEEN].bulk_write(
+                    [UpdateOne({DOCUMENT_ID: lane}, update) for lane, update in updates.items()]
+                )
+
+
+async def raise_seen(
+    database: AsyncDatabase[Document], seen: Mapping[int, int], session: AsyncClientSession
+) -> None:
+    """Notes what was seen of lanes, in the transaction that stores what they did."""
+    if seen:
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane}, {"$max": {"number": number}}, upsert=True)
+            for lane, number in seen.items()
+        ]
+        await database[SEEN].bulk_write(updates, session=session)
+
+
+async def accepted(
+    database: AsyncDatabase[Document], marks: Sequence[DeliveryMark], session: AsyncClientSession
+) -> list[DeliveryMark]:
+    """The marks that still tell the truth; what they have seen is noted in the transaction that stores them."""
+    numbers: dict[int, int] = {}
+    for mark in marks:
+        if mark.lane is not None and mark.number is not None:
+            numbers[mark.lane] = max(numbers.get(mark.lane, 0), mark.number)
+    cuts: dict[int, int] = {}
+    for lane, number in sorted(numbers.items()):
+        # Written in any case, so that it conflicts with a cut under way.
+        found: Document | None = await database[SEEN].find_one_and_update(
+            {DOCUMENT_ID: lane},
+            {"$max": {"number": number}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        cut = (found or {}).get("cut")
+        if cut is not None:
+            cuts[lane] = cut
+            await database[SEEN].update_one({DOCUMENT_ID: lane}, {"$min": {"number": cut}}, session=session)
+    return [
+        mark
+        for mark in marks
+        if mark.lane is None or mark.number is None or mark.number <= cuts.get(mark.lane, mark.number)
+    ]
+
+
+def _lane_of(document: Document, now: datetime) -> Lane:
+    return Lane(
+        lane=document[DOCUMENT_ID],
+        number=document["number"],
+        is_open=document["isOpen"],
+        epoch=document["epoch"],
+        opening=document["opening"],
+        by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
+        silent_seconds=max(0.0, (now - document["beatenAt"]).total_seconds()),
+    )

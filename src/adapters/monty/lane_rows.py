@@ -1,0 +1,91 @@
+"""The lane of this process in the SQLite file, and what the file has seen of the lanes of other stores."""
+
+import sqlite3
+import time
+from collections.abc import Mapping
+
+from adapters.monty.tables import TABLES
+from adapters.monty.writes import Transaction, Write
+from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, LaneLost, Positions, ProcessIdentity, Seen
+from adapters.records.specs import CONTROL
+
+_REGISTER = "INSERT INTO lanes VALUES (?, 0, ?, ?, ?, ?, ?, ?, 1, ?)"
+_ADVANCE = "UPDATE lanes SET number = ? WHERE lane = ? AND number = ? AND is_open"
+_CLOSE = "UPDATE lanes SET is_open = 0 WHERE lane = ?"
+_BEAT = "UPDATE lanes SET beaten_at = ? WHERE process = ? AND is_open"
+_POSITIONS = (
+    "SELECT lane, number, is_open, epoch, opening, process, host, boot, pid, beaten_at FROM lanes"
+    " UNION ALL SELECT lane, number, NULL, cut, NULL, NULL, NULL, NULL, NULL, NULL FROM seen"
+)
+_CUT = "UPDATE seen SET cut = min(ifnull(cut, ?1), ?1) WHERE lane = ?2"
+_LOWER = "UPDATE seen SET number = min(number, ?) WHERE lane = ?"
+
+
+def advance(transaction: Transaction, lane: int, *, since: int, to: int) -> None:
+    """Moves a lane to a number in the transaction that gave it. Raises LaneLost."""
+    if transaction.execute(_ADVANCE, (to, lane, since)).rowcount != 1:
+        raise LaneLost
+
+
+def register_write(lane: int, admission: Admission) -> Write:
+    """The write that registers a lane. It raises LaneLost where the control record is another one meanwhile."""
+
+    def run(transaction: Transaction) -> None:
+        stored = transaction.stored(TABLES[CONTROL.collection], OWNERSHIP_ID)
+        if stored is None or stored[1] != admission.token:
+            raise LaneLost
+        by = admission.by
+        identity = (by.process, by.host, by.boot, by.pid)
+        values = (lane, admission.epoch, admission.opening, *identity, time.time())
+        transaction.execute(_REGISTER, values)
+
+    return run
+
+
+def close_write(lane: int) -> Write:
+    """The write that closes a lane."""
+    return lambda transaction: _run(transaction, _CLOSE, (lane,))
+
+
+def beat_write(process: str) -> Write:
+    """The write that notes that a process is alive."""
+    return lambda transaction: _run(transaction, _BEAT, (time.time(), process))
+
+
+def cut_write(numbers: Mapping[int, int]) -> Write:
+    """The write that voids marks above these numbers."""
+    return lambda transaction: _run_each(transaction, _CUT, numbers)
+
+
+def lower_write(numbers: Mapping[int, int]) -> Write:
+    """The write that lowers what was seen."""
+    return lambda transaction: _run_each(transaction, _LOWER, numbers)
+
+
+def positions(connection: sqlite3.Connection) -> Positions:
+    """See LanedStore."""
+    now = time.time()
+    lanes, seen = {}, {}
+    for lane, number, is_open, epoch, opening, *identity, beaten_at in connection.execute(_POSITIONS):
+        if is_open is None:
+            seen[lane] = Seen(number, cut=epoch)
+            continue
+        lanes[lane] = Lane(
+            lane=lane,
+            number=number,
+            is_open=bool(is_open),
+            epoch=epoch,
+            opening=opening,
+            by=ProcessIdentity(*identity),
+            silent_seconds=max(0.0, now - beaten_at),
+        )
+    return Positions(lanes, seen)
+
+
+def _run(transaction: Transaction, statement: str, values: tuple[object, ...]) -> None:
+    transaction.execute(statement, values)
+
+
+def _run_each(transaction: Transaction, statement: str, numbers: Mapping[int, int]) -> None:
+    for lane, number in numbers.items():
+        transaction.execute(statement, (number, lane))

@@ -1,0 +1,78 @@
+"""What two stores tell about each other: is one an older copy of itself, and does somebody else feed the mirror?
+
+Pure functions of the positions of both stores. They are explored in small worlds by `tests/model`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from adapters.records.change_set import LANE, LANE_NUMBER, SYNC_LANE, SYNC_NUMBER
+from adapters.records.lanes import Lane, Positions, ProcessIdentity, Seen
+from adapters.records.record import Record
+
+LEASE_SECONDS = 8.0
+"""A process is alive while its lanes were silent for no longer than this."""
+BEAT_SECONDS = 2.0
+
+Numbers = Mapping[int, int]
+"""By lane, the number at which a store stands."""
+IsGone = Callable[[ProcessIdentity], bool]
+"""Whether it is certain that a process has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """By lane, where each store stands below what the other one has seen of it. Empty where nothing is missing."""
+
+    target_behind: Numbers
+    source_behind: Numbers
+
+
+def compare(source: Positions, target: Positions) -> Comparison:
+    """Compares the stores. `source` was read before `target`, so `source_behind` must be confirmed by a later reading
+    of the source: in between the target may have seen more.
+    """
+    return Comparison(behind(target, source.seen), behind(source, target.seen))
+
+
+def behind(store: Positions, seen: Mapping[int, Seen]) -> dict[int, int]:
+    """The lanes of a store that stand below what its peer has seen of them, with the numbers where they stand."""
+    return {lane: at for lane, of in seen.items() if (at := store.number_of(lane)) < of.number}
+
+
+def is_lost(entry: Record, cuts: Numbers) -> bool:
+    """Whether a target that stands at these numbers lacks an entry: it was brought there, or committed there, later."""
+    stamps = ((entry.get(SYNC_LANE), entry.get(SYNC_NUMBER)), (entry.get(LANE), entry.get(LANE_NUMBER)))
+    return any(
+        lane is not None and number is not None and lane in cuts and number > cuts[lane]
+        for lane, number in stamps
+    )
+
+
+def strangers(
+    source: Positions, target: Positions, *, me: ProcessIdentity, watched_seconds: float, is_gone: IsGone
+) -> list[Lane]:
+    """The lanes of processes that feed the target and are not alive in this source.
+
+    A copy of a source also holds the lanes of the original, as of the moment it was copied. So a process only counts as
+    alive in the source if it was heard there since this one began to watch.
+    """
+    heard = {
+        lane.by.process
+        for lane in source.lanes.values()
+        if lane.is_open and lane.silent_seconds < min(watched_seconds, LEASE_SECONDS)
+    }
+    return [
+        lane
+        for lane in target.lanes.values()
+        if lane.is_open
+        and lane.silent_seconds <= LEASE_SECONDS
+        and lane.by.process not in heard
+        and lane.by.process != me.process
+        and not is_gone(lane.by)
+    ]
+
+
+def dead_lanes(positions: Positions, *, is_gone: IsGone) -> list[Lane]:
+    """The open lanes of processes that have certainly ended."""
+    return [lane for lane in positions.lanes.values() if lane.is_open and is_gone(lane.by)]

@@ -1,0 +1,119 @@
+"""Why a store must not be used, in words for operators: the cause, and what to do."""
+
+from collections.abc import Iterable
+
+from adapters.ownership.control import Ownership
+from adapters.records.lanes import Lane
+from adapters.records.record_store import StoreRefused
+from domain.errors import StoreUnavailable
+
+
+class WritesRefused(StoreUnavailable):
+    """The store takes no writes at present; reads go on."""
+
+
+class OlderSource(StoreRefused):
+    """The source is an older copy of itself. Reads go on."""
+
+
+class Stranger(StoreRefused):
+    """Another process feeds the target from another copy of the source."""
+
+
+def not_entered() -> WritesRefused:
+    """Nothing is known about the source yet."""
+    return WritesRefused("The source was not compared with its target yet; try again in a moment.")
+
+
+def older_source(name: str, target: str) -> OlderSource:
+    """The source lacks writes that the target has."""
+    return OlderSource(
+        f"This {name} store is an older copy of itself: {target} has seen writes that it lacks, so it takes no writes.",
+        remedy="Restore the newest copy of it. A command that brings the missing writes back from the target comes with"
+        " the live migration.",
+    )
+
+
+def stranger(lanes: Iterable[Lane]) -> Stranger:
+    """Another source feeds the target."""
+    processes = ", ".join(sorted({str(lane.by) for lane in lanes}))
+    return Stranger(
+        f"Another copy of this installation is running ({processes}) and mirrors to the same target.",
+        remedy="Stop that one, or this one, and give a copy that shall live on a target and an address of its own.",
+    )
+
+
+def other_installation(store: str, found: Ownership, expected: Ownership) -> StoreRefused:
+    """The target belongs to another installation."""
+    return StoreRefused(
+        f"This {store} store belongs to another installation ({found.installation}, {found.role} of {found.owner}), and"
+        f" this one is {expected.installation}, so nothing is written into it.",
+        remedy="Name the database that belongs to this installation, or an empty one for a first start.",
+    )
+
+
+def not_a_mirror(store: str, found: Ownership) -> StoreRefused:
+    """The target owns the writes itself."""
+    return StoreRefused(
+        f"This {store} store owns the writes of its installation ({found.role}), so nothing is mirrored into it.",
+        remedy="Name the database that receives the mirror.",
+    )
+
+
+def emptied(store: str) -> StoreRefused:
+    """An empty store where a filled one was."""
+    return StoreRefused(
+        f"This {store} store is empty or was emptied, and the target of this installation was filled before, so nothing"
+        " is written into it.",
+        remedy="Name the earlier database or restore it; an older copy of it is completed by itself.",
+    )
+
+
+def unnamed(store: str) -> StoreRefused:
+    """A store with entries that names no installation."""
+    return StoreRefused(
+        f"This {store} store holds records and does not say which installation they belong to, so nothing is written"
+        " into it.",
+        remedy="Name an empty database, or the one that belongs to this installation.",
+    )
+
+
+def emptied_source(store: str, found: Ownership) -> StoreRefused:
+    """An empty source beside a filled target."""
+    return StoreRefused(
+        f"This {store} store is empty, and the target holds the data of installation {found.installation}.",
+        remedy=f"Restore the files or the database of {store}, or name an empty target to begin anew.",
+    )
+
+
+def known_but_empty(store: str, path: str) -> StoreRefused:
+    """An empty source in the data directory of a known installation."""
+    return StoreRefused(
+        f"This {store} store is empty, although this data directory has served an installation before.",
+        remedy=f"Restore the files or the database of {store}, or remove {path} to begin anew.",
+    )
+
+
+def foreign_source(store: str, found: Ownership) -> StoreRefused:
+    """The source is a mirror."""
+    return StoreRefused(
+        f"This {store} store is a mirror: {found.owner} owns the writes, and a write to the mirror would be lost.",
+        remedy=f"Start with STORE=dual and DUAL_WRITE_SOURCE={found.owner}.",
+    )
+
+
+def other_target(store: str, mirror_to: str) -> StoreRefused:
+    """The source is mirrored to another store."""
+    return StoreRefused(
+        f"The writes of this {store} store are mirrored to {mirror_to}.",
+        remedy=f"Start with STORE=dual and DUAL_WRITE_TARGET={mirror_to};"
+        " DUAL_WRITE_ENABLED=false pauses the mirror.",
+    )
+
+
+def unproven(target: str) -> WritesRefused:
+    """The target cannot be reached, and the source is older than it was."""
+    return WritesRefused(
+        f"This source is older than when it was last used here, and {target} cannot be reached to compare: it takes no"
+        " writes before that. Make the target reachable, or start with `tandem serve --alone`."
+    )

@@ -1,0 +1,102 @@
+"""The lanes of this store, and what it has seen of the lanes of others."""
+
+from collections.abc import Mapping
+
+from adapters.postgres.connections import Connections, Transaction
+from adapters.postgres.contention import retried
+from adapters.records.lane_slots import Slot
+from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, LaneLost, Positions, ProcessIdentity, Seen
+
+_REGISTER = """
+    INSERT INTO tandem_lanes (lane, number, epoch, pid, opening, process, host, boot, is_open, beaten_at)
+    SELECT %s::bigint, 0, %s::bigint, %s::bigint, %s, %s, %s, %s, true, clock_timestamp()
+    FROM (SELECT FROM tandem_control WHERE mongo_id = %s AND version = %s::bigint FOR SHARE) AS held
+"""
+_ADVANCE = "UPDATE tandem_lanes SET number = number + 1 WHERE lane = %s AND number = %s AND is_open"
+_CLOSE = "UPDATE tandem_lanes SET is_open = false WHERE lane = %s::bigint RETURNING number"
+_BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
+_POSITIONS = """
+    SELECT lane, number, is_open, epoch, opening, process, host, boot, pid,
+           extract(epoch FROM clock_timestamp() - beaten_at)::float8, NULL
+    FROM tandem_lanes
+    UNION ALL
+    SELECT lane, number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, cut FROM tandem_seen
+"""
+_CUT = """
+    UPDATE tandem_seen SET cut = least(cut, given.number)
+    FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number) WHERE tandem_seen.lane = given.lane
+"""
+_LOWER = """
+    UPDATE tandem_seen SET number = least(tandem_seen.number, given.number)
+    FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number) WHERE tandem_seen.lane = given.lane
+"""
+
+
+def lane_values(slot: Slot | None) -> list[str | None]:
+    """The parameters of ADVANCE."""
+    return [] if slot is None else [str(slot.lane), str(slot.number)]
+
+
+async def advance(transaction: Transaction, slot: Slot | None) -> None:
+    """Advances the lane of an open transaction. Raises LaneLost."""
+    if slot is None:
+        return
+    answer = await transaction.run(_ADVANCE, [slot.lane, slot.number])
+    if answer.rowcount == 0:
+        raise LaneLost
+
+
+class PostgresLanes:
+    """LaneRows, and the lane methods of LanedStore."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def register(self, lane: int, admission: Admission) -> bool:
+        """See LaneRows. The lock waits for a change of the control record under way, and sees its outcome."""
+        by = admission.by
+        values = (lane, admission.epoch, by.pid, admission.opening, by.process, by.host, by.boot)
+        parameters = [str(value) for value in (*values, OWNERSHIP_ID, admission.token)]
+        answer = await self._connections.run_once(_REGISTER, parameters)
+        return answer.rowcount == 1
+
+    async def close(self, lane: int) -> int:
+        """See LaneRows. The row lock waits for a transaction that holds the lane."""
+        rows = await (await self._connections.run(_CLOSE, [str(lane)])).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    async def beat(self, process: str) -> None:
+        """Notes that the process is alive."""
+        await self._connections.run(_BEAT, [process])
+
+    async def positions(self) -> Positions:
+        """See LanedStore."""
+        lanes, seen = {}, {}
+        for row in await (await self._connections.run(_POSITIONS)).fetchall():
+            lane, number, is_open, epoch, opening, process, host, boot, pid, silent_seconds, cut = row
+            if is_open is None:
+                seen[lane] = Seen(number, cut)
+                continue
+            lanes[lane] = Lane(
+                lane=lane,
+                number=number,
+                is_open=is_open,
+                epoch=epoch,
+                opening=opening,
+                by=ProcessIdentity(process, host, boot, pid),
+                silent_seconds=silent_seconds,
+            )
+        return Positions(lanes, seen)
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._set(_CUT, numbers)
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._set(_LOWER, numbers)
+
+    async def _set(self, statement: str, numbers: Mapping[int, int]) -> None:
+        lanes = sorted(numbers)
+        parameters = [lanes, [numbers[lane] for lane in lanes]]
+        await retried(lambda: self._connections.run(statement, parameters))

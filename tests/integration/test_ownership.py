@@ -1,0 +1,331 @@
+"""Copies, clones and strangers, at the start and under a running service, for both kinds of source."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from pymongo import MongoClient
+
+from adapters.ownership import control
+from adapters.ownership.refusals import OlderSource, WritesRefused
+from adapters.records.criteria import EVERYTHING, IsNull
+from adapters.records.record_store import StoreRefused
+from tests.integration.ownership_world import (
+    START_SECONDS_MAX,
+    content,
+    copied,
+    serving,
+    task_ids,
+    until,
+    until_equal,
+    write,
+)
+from tests.servers.mongo import MongoServer
+from tests.servers.postgres import PostgresServer
+from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
+
+SOURCES = ("monty", "mongo")
+
+
+@dataclass
+class World:
+    """A source and a target that can be copied and put back."""
+
+    source: str
+    variables: dict[str, str]
+    directory: Path
+    server_url: str
+
+    @property
+    def database(self) -> str:
+        return str(conninfo_to_dict(self.variables["POSTGRES_URL"])["dbname"])
+
+    def address_of(self, database: str) -> str:
+        """The address of another database of the server."""
+        return self.variables["POSTGRES_URL"].replace(f"/{self.database}", f"/{database}", 1)
+
+    def having(self, **variables: str) -> dict[str, str]:
+        return {**self.variables, **variables}
+
+    def copy_target(self) -> str:
+        """The name of a copy of the target's database."""
+        name = f"copy_{secrets.token_hex(4)}"
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self.database}"', without=self.database)
+        return name
+
+    def swap_target(self, other: str) -> None:
+        """Puts another database under the target's address; what was there is called `away` afterwards."""
+        away = f"away_{secrets.token_hex(4)}"
+        self._run(f'ALTER DATABASE "{self.database}" RENAME TO "{away}"', without=self.database)
+        self._run(f'ALTER DATABASE "{other}" RENAME TO "{self.database}"', without=other)
+
+    def empty_database(self) -> str:
+        name = f"empty_{secrets.token_hex(4)}"
+        self._run(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0", without=name)
+        return name
+
+    def _run(self, statement: str, *, without: str) -> None:
+        """Runs a statement while nobody is connected to a database."""
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            for _ in range(100):
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (without,)
+                )
+                try:
+                    connection.execute(sql.SQL(statement))
+                except psycopg.errors.ObjectInUse:
+                    continue
+                return
+            raise AssertionError(statement)
+
+    def copy_source(self) -> dict[str, str]:
+        """The settings of a copy of the source that nobody has open, or that is a server's."""
+        directory = copied(self.directory, f"copy-{secrets.token_hex(4)}")
+        name = f"copy_{secrets.token_hex(4)}"
+        if self.source == "mongo":
+            _copy_database(self.variables["MONGODB_URI"], self.variables["DB_NAME"], name)
+            return {"DATA_DIR": str(directory), "DB_NAME": name}
+        return {"DATA_DIR": str(directory)}
+
+
+def _copy_database(uri: str, source: str, copy: str) -> None:
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.drop_database(copy)
+        for collection in client[source].list_collection_names():
+            documents = list(client[source][collection].find())
+            if documents:
+                client[copy][collection].insert_many(documents)
+
+
+@pytest.fixture(params=SOURCES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    yield from _world(request, tmp_path, request.param)
+
+
+@pytest.fixture
+def mongo_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    yield from _world(request, tmp_path, "mongo")
+
+
+def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Iterator[World]:
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    directory = tmp_path / "data"
+    directory.mkdir()
+    variables = {
+        "APP_ENV": "test",
+        "STORE": "dual",
+        "DUAL_WRITE_SOURCE": source,
+        "POSTGRES_URL": url,
+        "DATA_DIR": str(directory),
+        "DB_NAME": f"owned_{secrets.token_hex(4)}",
+    }
+    if source == "mongo":
+        mongo: MongoServer = request.getfixturevalue("mongo_server")
+        variables["MONGODB_URI"] = mongo.uri
+    yield World(source, variables, directory, server.url)
+    server.drop_database(url)
+
+
+async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1, 2)
+        await until_equal(container)
+    older = world.copy_target()
+    async with serving(world.variables) as container:
+        await write(container, 3, 4, 5)
+        await until_equal(container)
+    world.swap_target(older)
+    async with serving(world.variables) as container:
+        await until_equal(container)
+        held = await control.read(container.stack().ownership.store)
+        assert held is not None
+        assert held.ownership.peer == control.Peer("postgres", 2)
+        assert len(await task_ids(container.stack().raw_stores[1])) == 5
+        assert container.stack().ownership.refusal is None
+
+
+async def test_an_older_target_is_completed_under_a_running_service(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        older = world.copy_target()
+        await write(container, 2, 3)
+        await until_equal(container)
+        world.swap_target(older)
+        await write(container, 4)
+        await until_equal(container, seconds=30)
+        assert len(await task_ids(container.stack().raw_stores[1])) == 4
+
+
+async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    older = world.copy_source()
+    async with serving(world.variables) as container:
+        await write(container, 2)
+        await until_equal(container)
+        before = await content(container.stack().raw_stores[1])
+    async with serving(world.having(**older)) as container:
+        stack = container.stack()
+        assert isinstance(stack.ownership.refusal, OlderSource)
+        with pytest.raises(WritesRefused, match="older copy of itself"):
+            await write(container, 3)
+        assert await task_ids(stack.store) == {numbered_id(1)}
+        assert await content(stack.raw_stores[1]) == before
+    async with serving(world.having(**older)) as container:
+        with pytest.raises(WritesRefused, match="older copy of itself"):
+            await write(container, 3)
+
+
+async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_world: World) -> None:
+    name = mongo_world.variables["DB_NAME"]
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        older = mongo_world.copy_source()["DB_NAME"]
+        await write(container, 2)
+        await until_equal(container)
+        _copy_database(mongo_world.variables["MONGODB_URI"], older, name)
+        with pytest.raises(WritesRefused, match="older copy of itself"):
+            await write(container, 3)
+        assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
+
+
+async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    clone = world.having(**world.copy_source())
+    async with serving(world.variables) as container:
+        await until(lambda: container.stack().ownership.refusal is None)
+        with pytest.raises(StoreRefused, match="Another copy of this installation is running") as refused:
+            async with serving(clone):
+                pass
+        assert "process" in str(refused.value)
+        assert refused.value.remedy
+        await write(container, 2)
+        await until_equal(container)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_the_database_of_another_installation_is_refused(world: World, *, is_running: bool) -> None:
+    other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
+    foreign = world.empty_database()
+    other = {**other_url, "POSTGRES_URL": world.address_of(foreign)}
+    async with serving(other) as container:
+        await write(container, 7)
+        await until_equal(container)
+        before = await content(container.stack().raw_stores[1])
+    await _swapped(
+        world, foreign, is_running=is_running, reason="belongs to another installation", before=before
+    )
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
+    await _swapped(
+        world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
+    )
+
+
+async def _swapped(
+    world: World, other: str, *, is_running: bool, reason: str, before: dict[str, Any] | None
+) -> None:
+    """Another database is refused; the writes go on in the source, and nothing is written into the other one."""
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        if is_running:
+            world.swap_target(other)
+            await _refused(container, world, reason=reason, before=before)
+    if not is_running:
+        world.swap_target(other)
+        async with serving(world.variables) as container:
+            await _refused(container, world, reason=reason, before=before)
+
+
+async def _refused(container: Any, world: World, *, reason: str, before: dict[str, Any] | None) -> None:
+    await write(container, 2)
+    target = container.stack().synchronisation._mirror.target
+    await until(lambda: reason in (target.breaker.reason or ""))
+    await write(container, 3)
+    await asyncio.sleep(0.5)
+    if before is None:
+        with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
+            tables = connection.execute(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchone()
+        assert tables == (0,)
+    else:
+        assert await content(container.stack().raw_stores[1]) == before
+
+
+async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    empty = world.having(
+        DATA_DIR=str(world.directory.with_name("fresh")), DB_NAME=f"fresh_{secrets.token_hex(4)}"
+    )
+    with pytest.raises(StoreRefused, match="is empty, and the target holds the data"):
+        async with serving(empty):
+            pass
+
+
+async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_target(
+    mongo_world: World,
+) -> None:
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        await until((mongo_world.directory / "last-seen").exists)
+    empty = mongo_world.having(
+        DB_NAME=f"fresh_{secrets.token_hex(4)}", POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing"
+    )
+    with pytest.raises(StoreRefused, match="has served an installation before"):
+        async with serving(empty):
+            pass
+
+
+async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_operator(
+    mongo_world: World,
+) -> None:
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        older = mongo_world.copy_source()["DB_NAME"]
+        await write(container, 2)
+        await until_equal(container)
+        await asyncio.sleep(2.5)
+    alone = mongo_world.having(DB_NAME=older, POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    async with serving(alone) as container:
+        with pytest.raises(WritesRefused, match="--alone"):
+            await write(container, 3)
+    async with serving(alone, alone=True) as container:
+        await write(container, 3)
+
+
+async def test_nothing_is_left_unmirrored_beside_a_process_that_does_not_mirror(mongo_world: World) -> None:
+    single = {**mongo_world.having(STORE="mongo"), "DATA_DIR": str(mongo_world.directory / "single")}
+    async with serving(mongo_world.variables) as mirroring, serving(single) as other:
+
+        async def load(container: Any, first: int) -> None:
+            for number in range(first, first + 20):
+                change = put("tasks", task(number))
+                entries = [entry(change, syncStatus=None)]
+                await container.stack().store.commit(change_set(change, entries=entries))
+
+        await asyncio.gather(load(mirroring, 1), load(other, 101))
+        await until_equal(mirroring, seconds=START_SECONDS_MAX)
+        source, target = mirroring.stack().raw_stores
+        assert await source.count("audit_logs", IsNull("syncStatus")) == 0
+        assert await target.count("tasks", EVERYTHING) == 40

@@ -1,0 +1,28 @@
+"""A writer that sleeps through the closing of a gate commits nothing afterwards."""
+
+import pytest
+
+from tests.model.exploration import explore
+from tests.model.fence_world import FenceModel, FenceRules, FenceWorld
+
+
+def test_no_commit_comes_after_the_barrier() -> None:
+    model = FenceModel(FenceRules())
+    result = explore(FenceWorld(), model.steps, model.violation)
+    assert (result.violation, result.trace) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        FenceRules(commit_checks="memory"),
+        FenceRules(commit_checks="snapshot"),
+        FenceRules(commit_checks="time"),
+        FenceRules(record_first=False),
+        FenceRules(registration_writes=False),
+    ],
+    ids=str,
+)
+def test_an_unsound_fence_is_caught(rules: FenceRules) -> None:
+    model = FenceModel(rules)
+    assert explore(FenceWorld(), model.steps, model.violation).violation is not None

@@ -1,0 +1,261 @@
+"""What every store promises about lanes. A test module supplies the fixture `store`, as for the record store."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Put, stamped
+from adapters.records.criteria import Equals, IsNull, Order, Question
+from adapters.records.lanes import OWNERSHIP_ID, Admission, LanedStore, LaneLost, ProcessIdentity, Seen
+from adapters.records.record import ID, VERSION
+from adapters.records.specs import AUDIT_LOGS, CONTROL
+from domain.audit import SyncStatus
+from domain.errors import VersionConflict
+from tests.unit.builders import NOON
+from tests.unit.contracts.builders import change_set, entry, put, task
+
+HERE = ProcessIdentity("a1b2", "here", "boot-1", 4711)
+ELSEWHERE = replace(HERE, process="c3d4", host="elsewhere")
+TOKEN = 7
+FOREIGN = 123_456_789_012_345
+"""A lane of another store."""
+
+
+async def admitted(store: LanedStore, by: ProcessIdentity = HERE) -> LanedStore:
+    """The store with a control record, and this process admitted to it."""
+    control = {ID: OWNERSHIP_ID, VERSION: TOKEN, "value": {}}
+    if OWNERSHIP_ID not in await store.fetch(CONTROL.collection, [OWNERSHIP_ID]):
+        await store.commit(ChangeSet((Put(CONTROL.collection, control, 0),)))
+    store.admit(Admission(TOKEN, 1, "opening", by))
+    return store
+
+
+def created(number: int) -> ChangeSet:
+    change = put("tasks", task(number))
+    return change_set(change, entries=[entry(change, syncStatus="PENDING")])
+
+
+async def stored_entry(store: LanedStore, change: ChangeSet) -> dict[str, object]:
+    (entry_id,) = change.entry_ids
+    return (await store.fetch(AUDIT_LOGS.collection, [entry_id]))[entry_id]
+
+
+def mark_of(change: ChangeSet, *, number: int | None, **fields: object) -> DeliveryMark:
+    (entry_id,) = change.entry_ids
+    facts = {"status": SyncStatus.SYNCED, "at": NOON, "lane": FOREIGN, "number": number, **fields}
+    return DeliveryMark(entry_id=entry_id, **facts)  # type: ignore[arg-type]
+
+
+class LaneContract:
+    """Lanes are fences: the store itself refuses a write of a lane that it does not hold at that number."""
+
+    async def test_without_an_admission_writes_have_no_lane(self, store: LanedStore) -> None:
+        change = created(1)
+        assert await store.commit(change) is None
+        assert (await stored_entry(store, change))["lane"] is None
+        assert not (await store.positions()).lanes
+
+    async def test_a_commit_advances_its_lane_and_its_entries_carry_the_stamp(
+        self, store: LanedStore
+    ) -> None:
+        await admitted(store)
+        changes = [created(number) for number in range(3)]
+        stamps = [await store.commit(change) for change in changes]
+        for change, stamp in zip(changes, stamps, strict=True):
+            assert stamp is not None
+            stored = await stored_entry(store, change)
+            assert (stored["lane"], stored["laneNumber"]) == (stamp.lane, stamp.number)
+        (lane,) = (await store.positions()).lanes.values()
+        assert (lane.lane, lane.number, lane.is_open) == (stamps[-1].lane, stamps[-1].number, True)  # type: ignore[union-attr]
+        assert (lane.by, lane.epoch, lane.opening) == (HERE, 1, "opening")
+        assert 0 <= lane.silent_seconds < 60
+
+    async def test_every_commit_at_once_has_a_stamp_of_its_own(self, store: LanedStore) -> None:
+        await admitted(store)
+        stamps = await asyncio.gather(*(store.commit(created(number)) for number in range(12)))
+        assert len(set(stamps)) == len(stamps)
+        positions = await store.positions()
+        for stamp in stamps:
+            assert stamp is not None
+            assert positions.number_of(stamp.lane) >= stamp.number
+
+    async def test_a_rejected_commit_leaves_the_lane_usable(self, store: LanedStore) -> None:
+        await admitted(store)
+        await store.commit(created(1))
+        with pytest.raises(VersionConflict):
+            await store.commit(created(1))
+        again = put("tasks", task(2))
+        await store.commit(change_set(again, put("tasks", task(3)), entries=[entry(again)]))
+        with pytest.raises(VersionConflict):
+            await store.commit(change_set(put("tasks", task(4)), again))
+        await store.commit(created(5))
+        assert len((await store.positions()).lanes) == 1
+
+    async def test_nothing_is_written_by_a_closed_lane(self, store: LanedStore) -> None:
+        await admitted(store)
+        await store.commit(created(1))
+        (lane,) = (await store.positions()).lanes.values()
+        assert await store.close_lane(lane.lane) == lane.number
+        several = put("tasks", task(2)), put("tasks", task(3))
+        for change in (created(2), change_set(*several, entries=[entry(several[0])])):
+            with pytest.raises(LaneLost):
+                await store.commit(change)
+        assert set(await store.fetch("tasks", [put_.record_id for put_ in several])) == set()
+        closed = (await store.positions()).lanes[lane.lane]
+        assert (closed.number, closed.is_open) == (lane.number, False)
+
+    async def test_a_process_that_lost_a_lane_writes_again_when_admitted_again(
+        self, store: LanedStore
+    ) -> None:
+        await admitted(store)
+        await store.commit(created(1))
+        (lane,) = (await store.positions()).lanes
+        await store.close_lane(lane)
+        with pytest.raises(LaneLost):
+            await store.commit(created(2))
+        with pytest.raises(LaneLost):
+            await store.commit(created(2))
+        await admitted(store)
+        stamp = await store.commit(created(2))
+        assert stamp is not None
+        assert stamp.lane != lane
+
+    async def test_nothing_is_mirrored_by_a_closed_lane(self, store: LanedStore) -> None:
+        await admitted(store)
+        await store.apply([created(1)])
+        (lane,) = (await store.positions()).lanes
+        await store.close_lane(lane)
+        for batch in ([created(2)], [created(2), created(3)]):
+            with pytest.raises(LaneLost):
+                await store.apply(batch)
+            await admitted(store)
+            await store.register()
+            for open_lane in [one for one in (await store.positions()).lanes.values() if one.is_open]:
+                await store.close_lane(open_lane.lane)
+        ids = [change.puts[0].record_id for change in (created(2), created(3))]
+        assert await store.fetch("tasks", ids) == {}
+
+    async def test_no_lane_is_registered_after_the_control_record_has_changed(
+        self, store: LanedStore
+    ) -> None:
+        await admitted(store)
+        changed = {ID: OWNERSHIP_ID, VERSION: TOKEN + 1, "value": {"gate": "closed"}}
+        await store.commit(ChangeSet((Put(CONTROL.collection, changed, TOKEN),)))
+        store.admit(Admission(TOKEN, 1, "opening", ELSEWHERE))
+        with pytest.raises(LaneLost):
+            await store.register()
+        with pytest.raises(LaneLost):
+            await store.commit(created(1))
+        assert {lane.by for lane in (await store.positions()).lanes.values()} == {HERE}
+
+    async def test_registering_shows_the_process_before_its_first_write(self, store: LanedStore) -> None:
+        await admitted(store)
+        await store.register()
+        await store.register()
+        (lane,) = (await store.positions()).lanes.values()
+        assert (lane.number, lane.by) == (0, HERE)
+
+    async def test_a_beat_is_noted_on_the_open_lanes_of_this_process_only(self, store: LanedStore) -> None:
+        await admitted(store, by=ELSEWHERE)
+        await store.register()
+        await admitted(store)
+        await store.register()
+        await asyncio.sleep(0.3)
+        await store.beat()
+        silent = {lane.by: lane.silent_seconds for lane in (await store.positions()).lanes.values()}
+        assert silent[ELSEWHERE] - silent[HERE] > 0.2
+
+    async def test_an_unknown_lane_has_the_number_0(self, store: LanedStore) -> None:
+        assert await store.close_lane(FOREIGN) == 0
+        assert (await store.positions()).number_of(FOREIGN) == 0
+
+
+class SeenContract:
+    """What a store keeps of the lanes of another one is written with what those lanes did."""
+
+    async def test_an_apply_notes_the_highest_number_of_each_lane(self, store: LanedStore) -> None:
+        await admitted(store)
+        changes = [_by_lane(created(number), FOREIGN + number % 2, 10 + number) for number in range(4)]
+        applied = await store.apply_by_lane(changes)
+        assert applied.outcomes == [None] * 4
+        positions = await store.positions()
+        assert positions.seen == {FOREIGN: Seen(12), FOREIGN + 1: Seen(13)}
+        assert applied.stamp is not None
+        assert positions.number_of(applied.stamp.lane) == applied.stamp.number
+        await store.apply_by_lane([_by_lane(created(9), FOREIGN, 5)])
+        await store.apply_by_lane([_by_lane(created(10), FOREIGN, 40)])
+        assert (await store.positions()).seen[FOREIGN] == Seen(40)
+
+    async def test_the_stamp_of_an_apply_is_later_than_what_it_found(self, store: LanedStore) -> None:
+        await admitted(store)
+        first = await store.apply_by_lane([created(1)])
+        again = await store.apply_by_lane([created(1)])
+        assert first.stamp is not None
+        assert again.stamp is not None
+        assert again.stamp.number > first.stamp.number
+
+    async def test_an_arriving_entry_keeps_the_stamp_of_its_commit(self, store: LanedStore) -> None:
+        await admitted(store)
+        for number, batch in enumerate(([created(1)], [created(2), created(3)])):
+            changes = [_by_lane(change, FOREIGN, 7 + number) for change in batch]
+            await store.apply(changes)
+            stored = await stored_entry(store, changes[0])
+            assert (stored["lane"], stored["laneNumber"], stored["syncLane"]) == (FOREIGN, 7 + number, None)
+
+    async def test_a_mark_notes_the_stamp_of_the_apply(self, store: LanedStore) -> None:
+        change = created(1)
+        await store.commit(change)
+        await store.mark([mark_of(change, number=8)])
+        stored = await stored_entry(store, change)
+        assert (stored["syncStatus"], stored["syncLane"], stored["syncNumber"]) == ("SYNCED", FOREIGN, 8)
+        assert (await store.positions()).seen == {FOREIGN: Seen(8)}
+        await store.mark([mark_of(change, number=3)])
+        assert (await store.positions()).seen == {FOREIGN: Seen(8)}
+
+    async def test_marks_above_a_cut_are_void(self, store: LanedStore) -> None:
+        lost, kept, late = created(1), created(2), created(3)
+        for change in (lost, kept, late):
+            await store.commit(change)
+        await store.mark([mark_of(lost, number=8)])
+        await store.cut({FOREIGN: 5})
+        assert (await store.positions()).seen == {FOREIGN: Seen(8, cut=5)}
+        await store.mark([mark_of(late, number=9), mark_of(kept, number=4)])
+        assert (await stored_entry(store, late))["syncStatus"] == "PENDING"
+        assert (await stored_entry(store, kept))["syncStatus"] == "SYNCED"
+        await store.lower({FOREIGN: 5})
+        await store.mark([mark_of(late, number=6)])
+        assert (await store.positions()).seen == {FOREIGN: Seen(5, cut=5)}
+        await store.cut({FOREIGN: 7})
+        assert (await store.positions()).seen == {FOREIGN: Seen(5, cut=5)}
+
+    async def test_only_a_mark_that_reopens_changes_a_synced_entry(self, store: LanedStore) -> None:
+        change = created(1)
+        await store.commit(change)
+        await store.mark([mark_of(change, number=8)])
+        pending = {"status": SyncStatus.PENDING, "lane": None}
+        await store.mark([mark_of(change, number=9, **pending)])
+        assert (await stored_entry(store, change))["syncStatus"] == "SYNCED"
+        await store.mark([mark_of(change, number=None, reopens=True, **pending)])
+        stored = await stored_entry(store, change)
+        assert stored["syncStatus"] == "PENDING"
+        assert (stored["syncLane"], stored["syncNumber"], stored["syncedAt"]) == (None, None, None)
+
+    async def test_entries_without_a_mark_are_found_by_their_age(self, store: LanedStore) -> None:
+        changes = []
+        for number in range(4):
+            change = put("tasks", task(number))
+            changes.append(change_set(change, entries=[entry(change, syncStatus=None)]))
+            await store.commit(changes[-1])
+        await store.mark([mark_of(changes[1], number=1)])
+        question = Question(
+            collection=AUDIT_LOGS.collection, where=IsNull("syncStatus"), order=Order(ID), limit=9
+        )
+        expected = sorted(one.entry_ids[0] for one in (changes[0], changes[2], changes[3]))
+        assert [found[ID] for found in await store.find(question)] == expected
+        by_lane = replace(question, where=Equals("syncLane", FOREIGN))
+        assert [found[ID] for found in await store.find(by_lane)] == list(changes[1].entry_ids)
+
+
+def _by_lane(change: ChangeSet, lane: int, number: int) -> ChangeSet:
+    return stamped(change, LaneStamp(lane, number))
