@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from application.access import require_admin
 from application.actor import Actor
 from application.ports.diagnostics import CacheUse, Diagnostics, SlowQuery
-from application.ports.synchronisation import RecordSync, Synchronisation, SyncMetrics, VersionStatus
+from application.ports.identifiers import Identifiers
+from application.ports.synchronisation import (
+    Discard,
+    RecordSync,
+    Retried,
+    Synchronisation,
+    SyncMetrics,
+    VersionStatus,
+)
 from domain.audit import AuditEntry
+from domain.errors import RuleBroken, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +24,7 @@ class OperateSync:
     """Lag, failures, retries and histories, for administrators."""
 
     synchronisation: Synchronisation
+    identifiers: Identifiers
 
     async def metrics(self, actor: Actor) -> SyncMetrics:
         require_admin(actor)
@@ -28,9 +38,23 @@ class OperateSync:
         require_admin(actor)
         return await self.synchronisation.failures(limit=limit, after=after)
 
-    async def retry(self, actor: Actor, collection: str, id: str) -> RecordSync:
+    async def retry(self, actor: Actor, collection: str, id: str) -> Retried:
         require_admin(actor)
         return await self.synchronisation.retry(collection, id)
+
+    async def discard(self, actor: Actor, collection: str, id: str, reason: str) -> RecordSync:
+        """See Synchronisation. Raises RuleBroken for a blank reason, Forbidden unless the actor is an administrator."""
+        require_admin(actor)
+        if not reason.strip():
+            blank = Violation("/reason", "must say why the version is given up")
+            raise RuleBroken("Give a reason.", violations=[blank])
+        discard = Discard(
+            reason=reason.strip(),
+            actor_id=actor.id,
+            request_id=actor.request_id,
+            entry_id=self.identifiers.fresh(),
+        )
+        return await self.synchronisation.discard(collection, id, discard)
 
     async def retry_all(self, actor: Actor) -> int:
         require_admin(actor)

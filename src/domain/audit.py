@@ -10,6 +10,8 @@ _STAMPS = frozenset({"id", "version", "createdAt", "createdBy", "updatedAt", "up
 # Entries are kept and read by more people than the entity: they never hold a secret, not even its hash.
 _SECRET = frozenset({"tokenHash", "tokens"})
 _LEFT_OUT = _STAMPS | _SECRET
+ABANDONED = "abandoned"
+"""A note among the changes of an ABANDONED entry, no field: the version that was given up, and the reason."""
 
 
 class Action(StrEnum):
@@ -22,6 +24,8 @@ class Action(StrEnum):
     ROLLED_BACK = "ROLLED_BACK"
     IMPORTED = "IMPORTED"
     PURGED = "PURGED"
+    ABANDONED = "ABANDONED"
+    """The mirror's target rejects the version before, so the source took back what the target holds."""
 
 
 class SyncStatus(StrEnum):
@@ -85,4 +89,4 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
 
 def undo(state: Mapping[str, object], changes: Changes) -> dict[str, object]:
     """The state before these changes were made."""
-    return {**state, **{name: change["before"] for name, change in changes.items()}}
+    return {**state, **{name: change["before"] for name, change in changes.items() if name != ABANDONED}}

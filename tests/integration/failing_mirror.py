@@ -96,7 +96,7 @@ async def failing_mirror(url: str, mode: MirrorMode) -> AsyncIterator[FailingMir
     relay = Relay(source, target, settings=settings, clock=clock, holder="the only process")
     store = MirroredStore(source, target, settings=settings, clock=clock, wake_relay=relay.wake)
     sync = StoredSynchronisation(
-        source, Mirror(target, relay, store.latencies), settings=settings, clock=clock
+        source, Mirror(target, relay, store.latencies, store.commit), settings=settings, clock=clock
     )
     await store.open()
     await source.prepare()

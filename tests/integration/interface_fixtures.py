@@ -32,6 +32,7 @@ KINDS: Final = {
     "/v1/labels/": "label",
     "/v1/roles/": "role",
     "/v1/task-assignments/": "assignment",
+    "/v1/users/me/tokens/": "token",
     "/v1/users/": "newcomer",
     "/v1/watchlist/": "task",
     "/v1/sync/": "task",
@@ -60,9 +61,10 @@ class World:
             "role": self._role,
             "assignment": self._assignment,
             "newcomer": self._newcomer,
+            "token": self._token,
         }
         self.things: Things = {"member": self._ids["member"], "owner": self._ids["owner"]}
-        for kind in ("team", "project", "label", "task", "role", "newcomer"):
+        for kind in ("team", "project", "label", "task", "role", "newcomer", "token"):
             self.things |= self._makers[kind]()
         for kind in ("team", "project", "task"):
             self._change(kind, self.things[kind])
@@ -179,6 +181,10 @@ class World:
         task = self._task()["task"]
         body = {"taskId": task, "assigneeId": self.things["team"], "assigneeType": "TEAM"}
         return {"task": task, "assignment": self._ask("POST", "/v1/task-assignments", body)["id"]}
+
+    def _token(self) -> Things:
+        body = {"name": f"script {next(self._numbers)}", "scopes": ["read"]}
+        return {"token": self._ask("POST", "/v1/users/me/tokens", body)["id"]}
 
     def _newcomer(self) -> Things:
         return {"newcomer": self._signed_in(f"newcomer-{next(self._numbers)}")[0]}

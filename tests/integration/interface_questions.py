@@ -51,6 +51,7 @@ def _bulk(things: Things) -> Json:
 
 _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/auth/dev/token": lambda _: {"email": _new("eve") + "@example.org"},
+    "POST /v1/auth/dev/session": lambda _: {"email": _new("eve") + "@example.org"},
     "POST /v1/auth/logout": lambda things: {"refreshToken": things["refreshToken"]},
     "POST /v1/auth/refresh": lambda things: {"refreshToken": things["refreshToken"]},
     "POST /v1/labels": lambda _: {"name": _new("dry")},
@@ -76,6 +77,8 @@ _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "PATCH /v1/teams/{id}": lambda things: {"pocId": things["member"]},
     "POST /v1/teams/join": lambda things: {"code": things["code"]},
     "POST /v1/teams/{id}/members": lambda things: {"userIds": [things["newcomer"]]},
+    "POST /v1/users": lambda _: {"email": _new("adam") + "@example.org"},
+    "POST /v1/users/me/tokens": lambda _: {"name": _new("script"), "scopes": ["read"]},
     "PATCH /v1/users/{id}": lambda _: {"name": "Eve"},
 }
 """The plain bodies, by operation."""

@@ -382,5 +382,5 @@ def test_a_command_beside_the_service_asks_it_and_leaves_its_server_alone(own_di
         service.kill()
 
     assert code == 0, checks
-    assert {"service", "postgres"} <= {check["subject"] for check in checks}
+    assert {"service", "source"} <= {check["subject"] for check in checks}
     assert before in after

@@ -28,6 +28,7 @@ from tests.integration.failures import (
 )
 from tests.servers.directories import open_directory
 from tests.servers.postgres import OwnPostgresServer
+from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, label, put, task
 
 ARRIVE_SECONDS_MAX = 2.0
@@ -87,6 +88,26 @@ async def test_a_server_that_takes_no_writes_counts_and_parks_nothing(
         finally:
             await asyncio.to_thread(go_on, server)
         await mirror.seconds_until(changes, _is_synced, seconds_max=RECOVER_SECONDS_MAX)
+
+
+async def test_one_poison_among_a_thousand_is_parked_and_the_others_arrive(server: OwnPostgresServer) -> None:
+    failure = FAILURES["a CHECK made by hand"]
+    poison = change_set(put("labels", failure.record()))
+    good = [change_set(put("tasks", task(1_000 + number))) for number in range(999)]
+    async with (
+        _own_database(server) as place,
+        failing_mirror(place.url, MirrorMode.RELAY) as mirror,
+        _brought_about(failure, place),
+    ):
+        await mirror.write(*good[:500], poison, *good[500:])
+        seconds = await mirror.seconds_until(good, _is_synced, seconds_max=ARRIVE_SECONDS_MAX)
+        note_figures("one poison among 1,000", others_arrived_after_seconds=round(seconds, 2))
+        await mirror.seconds_until(
+            [poison], lambda entry: entry["syncStatus"] == "PARKED", seconds_max=NOTICE_SECONDS_MAX
+        )
+        (entry,) = await mirror.entries([poison])
+        assert entry["syncAttempts"] == 3
+        assert "constraint short_names" in entry["syncError"]
 
 
 async def _try(row: Row, failure: Failure, mode: MirrorMode, place: Place) -> None:

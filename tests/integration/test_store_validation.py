@@ -142,6 +142,7 @@ TASK_ROW = {
     "status": "'TODO'",
     "priority": "2",
     "label_ids": "'[]'",
+    "links": "'[]'",
     "is_acknowledged": "false",
     "owner_id": "'a'",
 }

@@ -2,17 +2,22 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog, unmirrored
+from adapters.dual_write.delivery import Outcomes
+from adapters.dual_write.differences import ahead
+from adapters.dual_write.discarding import abandonment
 from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import requeued
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
+from adapters.records.change_set import Blocked, ChangeSet, Rejection
 from adapters.records.criteria import AllOf, Criterion, Equals, Order, Question
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
@@ -23,12 +28,15 @@ from application.ports.synchronisation import (
     BreakerState,
     BreakerSync,
     CollectionSync,
+    Discard,
     RecordSync,
+    Retried,
+    RetryOutcome,
     SyncMetrics,
     VersionStatus,
 )
 from domain.audit import AuditEntry, SyncStatus
-from domain.errors import NotFound, StoreUnavailable
+from domain.errors import Conflict, MirrorPending, NotFound, StoreUnavailable
 
 HISTORY_MAX = 1_000
 """The largest number of versions in a history; older ones are left out."""
@@ -47,6 +55,8 @@ class Mirror:
     target: MirrorTarget
     relay: Relay
     latencies: MirrorLatencies
+    commit: Callable[[ChangeSet], Awaitable[object]]
+    """Commits to the source, through everything that has to know of it."""
 
 
 class StoredSynchronisation:
@@ -81,6 +91,9 @@ class StoredSynchronisation:
             attempts, next_attempt_at = worst["syncAttempts"], worst["syncNextAt"]
         elif self._mirror and error is None and target_version != record[VERSION]:
             status, error = SyncStatus.PENDING, _NEVER_MIRRORED
+            if target_version is not None and target_version > record[VERSION]:
+                difference = ahead(collection, held=target_version, own=record[VERSION])
+                status, error = SyncStatus.FAILED, difference.reason
         return RecordSync(
             collection=collection,
             id=id,
@@ -96,12 +109,30 @@ class StoredSynchronisation:
         entries = await self._backlog.with_status(TROUBLED, after=after, limit=limit)
         return [AUDIT_LOGS.mapping.from_record(entry) for entry in entries]
 
-    async def retry(self, collection: str, id: str) -> RecordSync:
+    async def retry(self, collection: str, id: str) -> Retried:
         await self.status(collection, id)
+        outcome, detail = RetryOutcome.NOTHING_TO_DO, None
         if self._mirror is not None:
             await self._mirror.target.connect()
-            await self._mirror.relay.deliver_record(collection, id)
+            outcomes = await self._mirror.relay.deliver_record(collection, id)
+            outcome, detail = _retried(outcomes)
             self._metrics.forget()
+        return Retried(outcome=outcome, detail=detail, record=await self.status(collection, id))
+
+    async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
+        status = await self.status(collection, id)
+        if self._mirror is None or status.status not in (SyncStatus.PARKED, SyncStatus.FAILED):
+            raise Conflict("The target rejects no version of this record, so there is nothing to discard.")
+        await self._mirror.target.connect()
+        current = (await self._source.fetch(collection, (id,)))[id]
+        held = (await self._mirror.target.fetch(collection, (id,))).get(id)
+        now = self._clock.now()
+        abandoned = abandonment(collection, current=current, held=held, discard=discard, at=now)
+        # It is durable in the source; the delivery below does not depend on the mode.
+        with suppress(MirrorPending):
+            await self._mirror.commit(abandoned)
+        await self._mirror.relay.deliver_record(collection, id)
+        self._metrics.forget()
         return await self.status(collection, id)
 
     async def retry_all(self) -> int:
@@ -252,3 +283,14 @@ def _status_of(entry: Record) -> SyncStatus:
 def _waiting_of(counts: Mapping[str, Counts]) -> int:
     """The number of entries that the mirror will deliver by itself."""
     return sum(one[SyncStatus.PENDING] + one[SyncStatus.FAILED] for one in counts.values())
+
+
+def _retried(outcomes: Outcomes) -> tuple[RetryOutcome, str | None]:
+    """What a retry did, by the worst of its outcomes."""
+    for outcome in outcomes.values():
+        if isinstance(outcome, Rejection):
+            return RetryOutcome.REJECTED, outcome.reason
+    for outcome in outcomes.values():
+        if isinstance(outcome, Blocked):
+            return RetryOutcome.BLOCKED, f"{outcome.place}: {outcome.cause}"
+    return (RetryOutcome.DELIVERED if outcomes else RetryOutcome.NOTHING_TO_DO), None

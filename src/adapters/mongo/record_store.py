@@ -166,8 +166,7 @@ class MongoRecordStore:
         transaction: Transaction | None = None
         try:
             async with self._connection.call(seconds=seconds) as database:
-                concern = MAJORITY if self._reader.with_object_ids else UNREAD
-                transaction = Transaction(database.client, concern)
+                transaction = Transaction(database.client, UNREAD)
                 await self._committed(transaction, change_set, _Commit(database, writes, slot))
         except LaneLost:
             raise

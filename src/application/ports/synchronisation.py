@@ -96,6 +96,38 @@ class RecordSync:
     next_attempt_at: datetime | None
 
 
+class RetryOutcome(StrEnum):
+    """What a retry of one record did."""
+
+    DELIVERED = "DELIVERED"
+    """The target has stored the record's current state, or held it."""
+    BLOCKED = "BLOCKED"
+    """The record's table or row is blocked; the mirror tries again by itself."""
+    REJECTED = "REJECTED"
+    """The target rejected the record again."""
+    NOTHING_TO_DO = "NOTHING_TO_DO"
+    """There is no mirror, or the record has no entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """What a retry did, why if it did not deliver, and the record on both sides afterwards."""
+
+    outcome: RetryOutcome
+    detail: str | None
+    record: RecordSync
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """A person's decision to give up a version that the target rejects; `entry_id` is new."""
+
+    reason: str
+    actor_id: str
+    request_id: str
+    entry_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionStatus:
     """One version of a record: its audit entry, and which stores hold it."""
@@ -120,8 +152,17 @@ class Synchronisation(Protocol):
         """Entries FAILED or PARKED, oldest first, after this entry id."""
         ...
 
-    async def retry(self, collection: str, id: str) -> RecordSync:
+    async def retry(self, collection: str, id: str) -> Retried:
         """Mirrors one record now, parked or not. Raises NotFound; StoreUnavailable where the target does not answer."""
+        ...
+
+    async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
+        """Gives up the version of a record that the target rejects: the source commits what the target holds as a new
+        version, and the rejected entries are delivered without their state.
+
+        Raises NotFound; Conflict where nothing is rejected or the target holds nothing to take back; StoreUnavailable
+        where the target does not answer.
+        """
         ...
 
     async def retry_all(self) -> int:

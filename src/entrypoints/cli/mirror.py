@@ -69,11 +69,27 @@ async def retry(
     async with mirror_client(url, changes=True) as client:
         if collection is not None and id is not None:
             record: Mapping[str, Any] = await client.retry(collection, id)
-            console.show(record, lambda: _print_record(console, record))
+            console.show(record, lambda: _print_retried(console, record))
             return _record_code(record)
         view: Mapping[str, Any] = await client.retry_all()
     console.show(view, lambda: console.line(f"{view['requeued']} entries are queued again."))
     return ExitCode.SUCCESS
+
+
+@sync.command()
+@click.argument("collection")
+@click.argument("id")
+@click.option("--reason", required=True, help="Why the version is given up; the history keeps it.")
+@url_option
+async def discard(console: Console, collection: str, id: str, *, reason: str, url: str | None) -> ExitCode:
+    """Give up a version that the target rejects.
+
+    The source takes back the content that the target holds, as a new version.
+    """
+    async with mirror_client(url) as client:
+        record: Mapping[str, Any] = await client.discard(collection, id, reason)
+    console.show(record, lambda: _print_record(console, record))
+    return _record_code(record)
 
 
 @sync.command()
@@ -133,6 +149,18 @@ def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     console.table(headings, rows)
 
 
+def _print_retried(console: Console, record: Mapping[str, Any]) -> None:
+    words = {
+        "DELIVERED": "The target holds the current state.",
+        "BLOCKED": "It is blocked, and the mirror tries again by itself.",
+        "REJECTED": "The target rejected it again.",
+        "NOTHING_TO_DO": "There was nothing to deliver.",
+    }
+    detail = "" if record["detail"] is None else f" {record['detail']}"
+    console.line(f"{words[record['outcome']]}{detail}")
+    _print_record(console, record)
+
+
 def _print_record(console: Console, record: Mapping[str, Any]) -> None:
     console.line(
         f"{record['collection']} {record['id']}: {record['status']}, "
@@ -151,6 +179,7 @@ def _print_failures(console: Console, view: Mapping[str, Any]) -> None:
     names = ("collection", "id", "version", "status", "attempts", "at", "lastError")
     console.table(names, [[row[name] for name in names] for row in view["items"]])
     console.line("To try again, type: tandem sync retry COLLECTION ID, or: tandem sync retry --all")
+    console.line('To give a version up, type: tandem sync discard COLLECTION ID --reason "…"')
 
 
 def _print_history(console: Console, view: Mapping[str, Any]) -> None:

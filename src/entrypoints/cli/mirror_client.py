@@ -36,6 +36,8 @@ class MirrorClient(Protocol):
 
     async def retry(self, collection: str, id: str) -> View: ...
 
+    async def discard(self, collection: str, id: str, reason: str) -> View: ...
+
     async def retry_all(self) -> View: ...
 
     async def history(self, collection: str, id: str) -> View: ...
@@ -75,6 +77,10 @@ class RemoteMirrorClient:
     async def retry(self, collection: str, id: str) -> View:
         return await self.client.ask("POST", f"/v1/sync/failures/{_path(collection, id)}/retry")
 
+    async def discard(self, collection: str, id: str, reason: str) -> View:
+        path = f"/v1/sync/failures/{_path(collection, id)}/discard"
+        return await self.client.ask("POST", path, {"reason": reason})
+
     async def retry_all(self) -> View:
         return await self.client.ask("POST", "/v1/sync/failures/retry")
 
@@ -101,7 +107,10 @@ class LocalMirrorClient:
         return {"items": [document(sync.failure_view(entry)) for entry in entries]}
 
     async def retry(self, collection: str, id: str) -> View:
-        return document(sync.record_view(await self.operate.retry(self.actor, collection, id)))
+        return document(sync.retried_view(await self.operate.retry(self.actor, collection, id)))
+
+    async def discard(self, collection: str, id: str, reason: str) -> View:
+        return document(sync.record_view(await self.operate.discard(self.actor, collection, id, reason)))
 
     async def retry_all(self) -> View:
         return document(sync.RequeuedView(await self.operate.retry_all(self.actor)))

@@ -23,6 +23,7 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
+from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
 from adapters.records.inspectable import inspect
 from adapters.records.lanes import LanedStore
@@ -107,7 +108,11 @@ class StoreStack:
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
         mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
-        return Mirror(target, relay, mirrored.latencies)
+        return Mirror(target, relay, mirrored.latencies, self._commit)
+
+    async def _commit(self, change_set: ChangeSet) -> None:
+        """Commits through the outermost store, so that caches forget what changes."""
+        await self.store.commit(change_set)
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.

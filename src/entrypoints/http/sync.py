@@ -1,8 +1,9 @@
 """/v1/sync: the state of the mirror, for administrators."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from application.actor import Actor
 from application.operations import OperateSync
@@ -13,6 +14,8 @@ from application.ports.synchronisation import (
     BreakerSync,
     CollectionSync,
     RecordSync,
+    Retried,
+    RetryOutcome,
     SyncMetrics,
     VersionStatus,
 )
@@ -20,7 +23,7 @@ from domain.audit import Action, AuditEntry, SyncStatus
 from entrypoints.http.protocol.answers import instant_text, made_view
 from entrypoints.http.protocol.operation import Controller, operation
 from entrypoints.http.protocol.resource import Resource
-from entrypoints.http.protocol.schemas import Id, InstantText, PageQuery
+from entrypoints.http.protocol.schemas import Body, Id, InstantText, PageQuery
 
 
 class FailureQuery(PageQuery):
@@ -98,6 +101,19 @@ class RecordSyncView(Struct, rename="camel"):
     attempts: int
     last_error: str | None
     next_attempt_at: InstantText | None
+
+
+class RetriedView(RecordSyncView, rename="camel"):
+    """What a retry of one record did, why if it did not deliver, and the versions afterwards."""
+
+    outcome: RetryOutcome
+    detail: str | None
+
+
+class DiscardBody(Body):
+    """Why a version that the target rejects is given up."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500, examples=["The old title was a test."])]
 
 
 class FailureView(Struct, rename="camel"):
@@ -180,11 +196,19 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
     async def retry_all(self, actor: Actor) -> RequeuedView:
         return RequeuedView(await self.operate.retry_all(actor))
 
+    @operation("POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RetriedView)
+    async def retry(self, actor: Actor, collection: str, id: str) -> RetriedView:
+        return retried_view(await self.operate.retry(actor, collection, id))
+
     @operation(
-        "POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RecordSyncView
+        "POST",
+        "/failures/{collection}/{id}/discard",
+        summary="Give up a version that the target rejects",
+        view=RecordSyncView,
+        also=(409,),
     )
-    async def retry(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
-        return record_view(await self.operate.retry(actor, collection, id))
+    async def discard(self, actor: Actor, collection: str, id: str, body: DiscardBody) -> RecordSyncView:
+        return record_view(await self.operate.discard(actor, collection, id, body.reason))
 
     @operation(
         "GET",
@@ -242,6 +266,11 @@ def _whole(milliseconds: float | None) -> int | None:
 def record_view(record: RecordSync) -> RecordSyncView:
     """The view of one record on both sides."""
     return made_view(record, RecordSyncView)
+
+
+def retried_view(retried: Retried) -> RetriedView:
+    """The view of a retry."""
+    return made_view(retried.record, RetriedView, outcome=retried.outcome, detail=retried.detail)
 
 
 def failure_view(entry: AuditEntry) -> FailureView:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.records.change_set import ChangeSet, Put
+from adapters.records.change_set import ChangeSet, Put, Superseded
 from adapters.records.record import Record, is_tombstone, tombstone
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
@@ -101,7 +101,8 @@ async def _require_gone(
         gone.append((collection, of_task[0]))
     late = [ChangeSet((Put(collection, dict(before[collection][id_]), 0),)) for collection, id_ in gone]
     for store in service.stack.raw_stores:
-        assert await store.apply(late) == [None] * len(late)
+        versions = [((collection, id_), before[collection][id_]["version"] + 1) for collection, id_ in gone]
+        assert await store.apply(late) == [Superseded((version,)) for version in versions]
         for collection, id_ in gone:
             left = (await store.fetch(collection, [id_]))[id_]
             version = before[collection][id_]["version"] + 1

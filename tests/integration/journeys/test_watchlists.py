@@ -118,10 +118,10 @@ async def test_people_are_found_by_name_or_whole_address_and_keep_both_to_themse
 ) -> None:
     await service.view(ben, "PATCH", f"/v1/users/{ben.id}", {"name": f"Ben {ben.id}"})
 
-    for search in (ben.id, f"{ben.id}%20BEN", ben.email, ben.email.upper()):
+    for search in (ben.id, ben.id[:-1], f"{ben.id}%20BEN", ben.email, ben.email.upper()):
         (seen,) = await service.items(anna, f"/v1/users?search={search}")
         assert (seen["id"], seen["email"], seen["grants"]) == (ben.id, None, None), search
-    for search in (ben.email.partition("@")[0], ben.id[:-1], f"@{ben.email.partition('@')[2]}"):
+    for search in (ben.email.partition("@")[0], ben.id[1:], f"@{ben.email.partition('@')[2]}"):
         assert await service.items(anna, f"/v1/users?search={search}") == [], search
     assert (await service.view(ben, "GET", "/v1/users/me"))["email"] == ben.email
     assert (await service.view(service.admin, "GET", f"/v1/users/{ben.id}"))["email"] == ben.email

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.records.change_set import Blocked
-from application.ports.synchronisation import BlockedTableSync, BreakerState
-from domain.audit import SyncStatus
-from domain.errors import NotFound, StoreUnavailable
+from adapters.records.change_set import Blocked, ChangeSet, Put
+from application.ports.synchronisation import BlockedTableSync, BreakerState, Discard, RetryOutcome
+from domain.audit import Action, SyncStatus
+from domain.errors import Conflict, NotFound, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import LoopClock, simulate
 from tests.unit.adapters.dual_write.world import (
     LABEL,
@@ -35,7 +35,9 @@ class Office:
         self.weather = Weather()
         settings = replace(QUICK, enabled=not paused)
         self.process = Process(self.stores, settings=settings, target_gate=self.weather, dislike=dislike)
-        mirror = Mirror(self.process.target, self.process.relay, self.process.store.latencies)
+        mirror = Mirror(
+            self.process.target, self.process.relay, self.process.store.latencies, self.process.commit
+        )
         self.sync = StoredSynchronisation(self.process.store, mirror, settings=settings, clock=LoopClock())
 
     async def open(self) -> None:
@@ -259,7 +261,8 @@ def test_one_parked_record_is_retried_alone() -> None:
         await office.park(2)
         office.process.target_store.dislike = likes_everything
         answer = await office.sync.retry(LABEL, FIRST)
-        assert (answer.status, answer.target_version) == (SyncStatus.SYNCED, 1)
+        assert (answer.outcome, answer.detail) == (RetryOutcome.DELIVERED, None)
+        assert (answer.record.status, answer.record.target_version) == (SyncStatus.SYNCED, 1)
         assert (await office.sync.status(LABEL, SECOND)).status is SyncStatus.PARKED
         await office.process.store.close()
 
@@ -276,7 +279,7 @@ def test_a_retry_includes_records_of_the_same_change_set() -> None:
         await office.process.edit(1, 2, color="#000000")
         await asyncio.sleep(1)
         office.process.target_store.dislike = likes_everything
-        assert (await office.sync.retry(LABEL, FIRST)).status is SyncStatus.SYNCED
+        assert (await office.sync.retry(LABEL, FIRST)).record.status is SyncStatus.SYNCED
         assert (await office.sync.status(LABEL, SECOND)).target_version == 2
         await office.process.store.close()
         await assert_promises(office.stores)
@@ -290,8 +293,97 @@ def test_a_retry_that_is_rejected_again_stays_parked_with_one_attempt_more() -> 
         await office.open()
         await office.park(1)
         answer = await office.sync.retry(LABEL, FIRST)
-        assert (answer.status, answer.attempts) == (SyncStatus.PARKED, QUICK.retry_attempts + 1)
+        assert (answer.outcome, answer.detail) == (RetryOutcome.REJECTED, "name: longer than 20 characters")
+        assert (answer.record.status, answer.record.attempts) == (SyncStatus.PARKED, QUICK.retry_attempts + 1)
         await office.process.store.close()
+
+    simulate(check())
+
+
+DISCARD = Discard(reason="a test", actor_id=THIRD, request_id="request-7", entry_id="f" * 24)
+
+
+def test_a_discarded_version_gives_way_to_the_content_of_the_target() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.process.create(1)
+        await office.process.edit(1, name="far longer than twenty characters")
+        for _ in range(QUICK.retry_attempts):
+            await asyncio.sleep(100)
+            await office.process.relay.drain()
+        assert (await office.sync.status(LABEL, FIRST)).status is SyncStatus.PARKED
+        answer = await office.sync.discard(LABEL, FIRST, DISCARD)
+        assert (answer.status, answer.source_version, answer.target_version) == (SyncStatus.SYNCED, 3, 3)
+        for store in (office.stores.source, office.stores.target):
+            assert (await store.fetch(LABEL, [FIRST]))[FIRST]["name"] == "Label 1"
+        newest, refused, _ = await office.sync.history(LABEL, FIRST)
+        assert (newest.entry.action, newest.entry.actor_id) == (Action.ABANDONED, THIRD)
+        assert newest.entry.changes["abandoned"] == {"before": 2, "after": "a test"}
+        assert newest.entry.changes["name"]["after"] == "Label 1"
+        assert (refused.entry.version, refused.in_target) == (2, True)
+        assert await office.sync.failures(limit=10) == []
+        await office.process.store.close()
+        await assert_promises(office.stores)
+
+    simulate(check())
+
+
+def test_a_record_that_the_target_never_held_cannot_be_discarded() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        before = await office.sync.status(LABEL, FIRST)
+        with pytest.raises(Conflict, match="never held"):
+            await office.sync.discard(LABEL, FIRST, DISCARD)
+        await office.process.create(2)
+        await asyncio.sleep(1)
+        with pytest.raises(Conflict, match="nothing to discard"):
+            await office.sync.discard(LABEL, SECOND, DISCARD)
+        assert await office.sync.status(LABEL, FIRST) == before
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_version_ahead_of_the_source_is_shown_never_synced_and_settled_by_a_discard() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        raised = {**(await office.stores.target.fetch(LABEL, [FIRST]))[FIRST], "version": 1000}
+        await office.stores.target.apply([ChangeSet((Put(LABEL, raised, 999),))])
+        await office.process.edit(1, name="Edited")
+        await asyncio.sleep(1)
+        failed = await office.sync.status(LABEL, FIRST)
+        assert (failed.status, failed.source_version, failed.target_version) == (SyncStatus.FAILED, 2, 1000)
+        assert failed.last_error == "The target holds version 1000, the source version 2."
+        retried = await office.sync.retry(LABEL, FIRST)
+        assert (retried.outcome, retried.detail) == (RetryOutcome.REJECTED, failed.last_error)
+        answer = await office.sync.discard(LABEL, FIRST, DISCARD)
+        assert (answer.status, answer.source_version, answer.target_version) == (
+            SyncStatus.SYNCED,
+            1001,
+            1001,
+        )
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_a_record_that_the_target_has_lost_is_written_again_by_a_retry() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        office.stores.target.forget(LABEL, FIRST)
+        retried = await office.sync.retry(LABEL, FIRST)
+        assert (retried.outcome, retried.record.target_version) == (RetryOutcome.DELIVERED, 1)
+        await office.process.store.close()
+        await assert_promises(office.stores)
 
     simulate(check())
 

@@ -23,7 +23,15 @@ from adapters.repositories.display_numbers import StoredDisplayNumbers
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from application.ports.sign_in import IdentityProvider
-from application.ports.synchronisation import CollectionSync, RecordSync, SyncMetrics, VersionStatus
+from application.ports.synchronisation import (
+    CollectionSync,
+    Discard,
+    RecordSync,
+    Retried,
+    RetryOutcome,
+    SyncMetrics,
+    VersionStatus,
+)
 from application.ports.tokens import Identity
 from domain.audit import Action, AuditEntry, SyncStatus
 from domain.entity import Stamp
@@ -153,7 +161,11 @@ class ScriptedSynchronisation:
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
         return [entry for entry in self.entries if after is None or entry.id > after][:limit]
 
-    async def retry(self, collection: str, id: str) -> RecordSync:
+    async def retry(self, collection: str, id: str) -> Retried:
+        record = await self.discard(collection, id)
+        return Retried(outcome=RetryOutcome.DELIVERED, detail=None, record=record)
+
+    async def discard(self, collection: str, id: str, discard: Discard | None = None) -> RecordSync:
         entry = self._entry(id)
         self.entries.remove(entry)
         return RecordSync(

@@ -75,7 +75,7 @@ KNOWN = {
     },
     "task_assignments": {"assignee_type": "'USER', 'TEAM'"},
     "audit_logs": {
-        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED'",
+        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED', 'ABANDONED'",
         "sync_status": "'PENDING', 'SYNCED', 'FAILED', 'PARKED'",
     },
 }
