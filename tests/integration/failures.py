@@ -1,6 +1,6 @@
 """The failures of docs/reference/failures.md: how each is brought about, and put right, on a real PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 
 from adapters.records.record import Record
+from tests.servers.postgres import OwnPostgresServer
 from tests.unit.contracts.builders import label, task
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "failures.md"
@@ -119,11 +120,6 @@ FAILURES: dict[str, Failure] = {
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
-    "a read-only database": Failure(
-        before=("ALTER DATABASE {database} SET default_transaction_read_only = on", _END_SESSIONS),
-        after=("ALTER DATABASE {database} SET default_transaction_read_only = off",),
-        elsewhere=True,
-    ),
     "a role without LOGIN": Failure(
         before=("ALTER ROLE {role} NOLOGIN", _END_SESSIONS), after=("ALTER ROLE {role} LOGIN",)
     ),
@@ -144,9 +140,27 @@ FAILURES: dict[str, Failure] = {
         elsewhere=True,
     ),
 }
-"""How each failure is made in one database. A frozen and a stopped server need a server of their own."""
+"""How each failure is made in one database. Those of servers concern all of its databases."""
 
-OF_SERVERS = ("a frozen server", "a stopped server")
+
+def _sets_read_only(value: str) -> Callable[[OwnPostgresServer], None]:
+    """Changes the server's configuration, as its operator does; a default of a role or a database is overridden."""
+
+    def configure(server: OwnPostgresServer) -> None:
+        writing = "-c default_transaction_read_only=off"
+        with psycopg.connect(server.url, autocommit=True, options=writing) as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+            connection.execute("SELECT pg_reload_conf()")
+
+    return configure
+
+
+OF_SERVERS: Mapping[str, tuple[Callable[[OwnPostgresServer], None], Callable[[OwnPostgresServer], None]]] = {
+    "a frozen server": (OwnPostgresServer.freeze, OwnPostgresServer.thaw),
+    "a stopped server": (OwnPostgresServer.kill, OwnPostgresServer.restart),
+    "a read-only server": (_sets_read_only("on"), _sets_read_only("off")),
+}
+"""How each failure of a whole server is brought about, and put right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,20 +74,19 @@ async def test_a_failure_stops_only_what_it_concerns(mode: MirrorMode, server: O
 
 @pytest.mark.parametrize("mode", list(MirrorMode))
 @pytest.mark.parametrize("failure", OF_SERVERS)
-async def test_a_server_that_stops_answering_counts_and_parks_nothing(
+async def test_a_server_that_takes_no_writes_counts_and_parks_nothing(
     failure: str, mode: MirrorMode, server: OwnPostgresServer
 ) -> None:
     (row,) = (row for row in ROWS if row.failure == failure)
-    is_frozen = failure == "a frozen server"
-    stop, go_on = (server.freeze, server.thaw) if is_frozen else (server.kill, server.restart)
+    stop, go_on = OF_SERVERS[failure]
     async with _own_database(server) as place, failing_mirror(place.url, mode) as mirror:
         await _settle_known(mirror)
-        stop()
+        await asyncio.to_thread(stop, server)
         try:
             changes = await _write_all(mirror, label(2))
             await _check_outage(mirror, row, changes)
         finally:
-            await asyncio.to_thread(go_on)
+            await asyncio.to_thread(go_on, server)
         await mirror.seconds_until(changes, _is_synced, seconds_max=RECOVER_SECONDS_MAX)
 
 
