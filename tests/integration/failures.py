@@ -50,6 +50,7 @@ _IS_POISON = f"NEW.name = '{POISON}'"
 _FULL = (
     """RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'"""
 )
+_READ_ONLY = "RAISE EXCEPTION 'cannot execute INSERT in a read-only transaction' USING ERRCODE = '25006'"
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
 
 
@@ -119,10 +120,8 @@ FAILURES: dict[str, Failure] = {
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
-    "a read-only database": Failure(
-        before=("ALTER DATABASE {database} SET default_transaction_read_only = on", _END_SESSIONS),
-        after=("ALTER DATABASE {database} SET default_transaction_read_only = off",),
-        elsewhere=True,
+    "a server that has become read-only": Failure(
+        before=_trigger("true", _READ_ONLY, table="postgres_audit_logs"), after=_NO_TRIGGER
     ),
     "a role without LOGIN": Failure(
         before=("ALTER ROLE {role} NOLOGIN", _END_SESSIONS), after=("ALTER ROLE {role} LOGIN",)
