@@ -259,6 +259,7 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
     await until(lambda: reason in (target.breaker.reason or ""))
     await write(container, 3)
     await asyncio.sleep(0.5)
+    await _require_shown(container, reason)
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(
@@ -267,6 +268,21 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
         assert tables == (0,)
     else:
         assert await content(container.stack().raw_stores[1]) == before
+
+
+async def _require_shown(container: Any, reason: str) -> None:
+    """Every probe shows the reason, the source stays in use, and no write has been counted or parked."""
+    stack = container.stack()
+    components = await stack.components()
+    metrics = await stack.synchronisation.metrics()
+    assert components["db"].up
+    assert (components["target"].status, reason in components["target"].reason) == ("DOWN", True)
+    assert (metrics.target_reachable, reason in metrics.breaker.reason) == (False, True)
+    entries = await stack.source.scan("audit_logs", after=None, limit=5_000)
+    waiting = [one for one in entries if one["syncStatus"] != "SYNCED"]
+    assert {(one["syncStatus"], one["syncAttempts"], one["syncError"]) for one in waiting} == {
+        ("PENDING", 0, None)
+    }
 
 
 async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:

@@ -47,6 +47,14 @@ class Blockages:
         """The blocked tables, in the order in which they were found."""
         return [one for place, one in self._blockages.items() if isinstance(place, str)]
 
+    def is_new_table(self, outcome: ApplyOutcome) -> bool:
+        """Whether this is about a blocked table that was not known to be blocked."""
+        return (
+            isinstance(outcome, Blocked)
+            and outcome.record_id is None
+            and outcome.collection not in self._blockages
+        )
+
     def blocking(self, change_set: ChangeSet) -> Blocked | None:
         """What keeps the change set waiting, if anything.
 

@@ -1,8 +1,9 @@
 """The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
@@ -15,11 +16,14 @@ from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable
 
+T = TypeVar("T")
+
 
 class MirrorTarget:
     """One per process, shared by the mirrored store, the relay and the operator's view.
 
-    It may be down when the process starts: the breaker is open from then on and the relay connects later.
+    It may be down when the process starts: the breaker is open from then on and the relay connects later. The same
+    holds for a store that answers but must not be used: no method raises StoreRefused.
     """
 
     def __init__(self, store: RecordStore, *, settings: DualWriteSettings) -> None:
@@ -52,28 +56,27 @@ class MirrorTarget:
     async def connect(self) -> None:
         """Opens the store, pings it, and prepares it if that was requested. Harmless when done already.
 
-        Raises StoreUnavailable and opens the breaker, also for a store that answers but must not be used; its message
-        is kept. Never closes the breaker.
+        Raises StoreUnavailable and opens the breaker. Never closes it.
         """
         async with self._connecting:
             try:
                 if not self._is_open:
-                    await self._calls.within(self._settings.connect_timeout_ms, self._store.open())
+                    await self._within(self._settings.connect_timeout_ms, self._store.open())
                     self._is_open = True
                 await self.ping()
                 if not self._is_prepared:
-                    await self._calls.within(self._settings.prepare_timeout_ms, self._store.prepare())
+                    await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
                 self.breaker.trip(error.message)
                 raise
-            except StoreRefused as refused:
-                self.breaker.trip(str(refused))
-                raise StoreUnavailable(str(refused)) from refused
 
     async def ping(self) -> None:
-        """Returns if the store answers. Raises StoreUnavailable, without reporting it to the breaker."""
-        await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
+        """Returns if the store answers and may be used. Raises StoreUnavailable.
+
+        Only a store that must not be used is reported to the breaker.
+        """
+        await self._within(self._settings.probe_timeout_ms, self._store.ping())
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
         """The outcome of each change set, with one time limit for all; blocked ones are not sent.
@@ -83,7 +86,7 @@ class MirrorTarget:
 
         async def apply_together(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
-                return await self._calls.within(timeout_ms, apply_each(self._store.apply, sent))
+                return await self._within(timeout_ms, apply_each(self._store.apply, sent))
 
         return await self._unless_blocked(apply_together, change_sets)
 
@@ -99,7 +102,7 @@ class MirrorTarget:
         async def apply_or_reject(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
                 try:
-                    return await self._calls.within(timeout_ms, self._store.apply(part))
+                    return await self._within(timeout_ms, self._store.apply(part))
                 except TimedOut as late:
                     if not await self._answers():
                         raise
@@ -115,19 +118,31 @@ class MirrorTarget:
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
-        return await self._calls.within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
+        return await self._within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
     async def close(self) -> None:
         """Closes the store, even while it hangs. Does not raise if the store does not answer."""
         await self._calls.close(self._settings.close_timeout_ms)
         try:
-            await self._calls.within(self._settings.close_timeout_ms, self._store.close())
+            await self._within(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
 
     async def is_reachable(self) -> bool:
         """Whether the breaker is closed and the store answers a ping."""
         return not self.breaker.is_open and await self._answers()
+
+    async def _within(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> T:
+        """The result of one call to the store, as `BoundedCalls.within`.
+
+        A store that must not be used is an outage of the target, not a rejection of what was sent: the breaker opens
+        with its reason, and StoreUnavailable carries it.
+        """
+        try:
+            return await self._calls.within(timeout_ms, call)
+        except StoreRefused as refused:
+            self.breaker.trip(str(refused))
+            raise StoreUnavailable(str(refused)) from refused
 
     async def _unless_blocked(
         self,
@@ -139,6 +154,9 @@ class MirrorTarget:
         places = [place for place, blocked in enumerate(outcomes) if blocked is None]
         if places:
             applied = await apply([change_sets[place] for place in places])
+            if any(map(self.blockages.is_new_table, applied)):
+                # Another database at the same address has other tables, and none of this is known to be true of ours.
+                await self.ping()
             for place, outcome in zip(places, applied, strict=True):
                 outcomes[place] = outcome
                 self.blockages.learn(change_sets[place], outcome)
