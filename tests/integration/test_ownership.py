@@ -17,6 +17,9 @@ from adapters.ownership import control
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
 from adapters.records.record_store import StoreRefused
+from adapters.records.specs import CONTROL
+from entrypoints.cli.session import schema_of
+from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import (
     START_SECONDS_MAX,
     content,
@@ -235,6 +238,56 @@ async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
     )
+
+
+REWRITTEN = "old-records-rewritten"
+"""The control record that a store gets when its records are rewritten."""
+
+
+async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
+    async with serving(world.variables) as container:
+        await write(container, 1)
+    other = world.address_of(world.empty_database())
+    async with serving({**elsewhere, "POSTGRES_URL": other}) as container:
+        await until_equal(container)
+    _forget_rewriting(other)
+    mistaken = world.having(POSTGRES_URL=other)
+    for name, value in mistaken.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreRefused, match="belongs to another installation"):
+        async with schema_of(read_settings(mistaken)):
+            pytest.fail("its schema could be changed")
+    assert not _is_rewritten(other)
+
+
+async def test_a_clone_rewrites_nothing_in_the_target(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    clone = world.having(**world.copy_source())
+    async with serving(world.variables) as container:
+        await write(container, 2)
+        await until_equal(container)
+        _forget_rewriting(world.variables["POSTGRES_URL"])
+        with pytest.raises(StoreRefused, match="Another copy of this installation is running"):
+            async with serving(clone):
+                pass
+        assert not _is_rewritten(world.variables["POSTGRES_URL"])
+
+
+def _forget_rewriting(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        deleted = connection.execute(f"DELETE FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        assert deleted.rowcount == 1
+
+
+def _is_rewritten(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(f"SELECT 1 FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        return found.fetchone() is not None
 
 
 async def _swapped(
