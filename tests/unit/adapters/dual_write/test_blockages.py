@@ -4,15 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.blockages import PAUSES_SECONDS, Blockages
 from adapters.dual_write.settings import MirrorMode
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Put, Rejection
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.specs import AUDIT_LOGS
+from domain.audit import SyncStatus
 from domain.errors import MirrorPending
-from tests.unit.adapters.dual_write.virtual_time import simulate
+from tests.unit.adapters.dual_write.virtual_time import NOON, simulate
 from tests.unit.adapters.dual_write.world import (
     LABEL,
     QUICK,
@@ -21,6 +24,7 @@ from tests.unit.adapters.dual_write.world import (
     change_set_of,
     creation,
     entries_of,
+    left_pending,
     relaying,
     statuses,
     stopped,
@@ -136,6 +140,55 @@ def test_what_waits_for_a_table_arrives_by_itself_soon_after_it_is_free(
         assert process.target.blockages.tables() == []
         await stopped(process, running)
         await assert_promises(stores)
+
+    simulate(check())
+
+
+@pytest.mark.parametrize("status", [SyncStatus.PARKED, SyncStatus.FAILED])
+@pytest.mark.parametrize("blocked", [LOCKED, ENTRIES], ids=["a table", "the table of entries"])
+def test_a_blocked_table_is_remembered_behind_many_older_rejections(
+    blocked: Blocked, status: SyncStatus
+) -> None:
+    async def check() -> None:
+        target = ObstructedStore()
+        stores = Stores(target=target)
+        few = replace(QUICK, relay_page_max=20)
+        rejected = [change_set_of(creation(number)) for number in range(101, 150)]
+        await left_pending(stores, *rejected)
+        await stores.source.mark([_rejected(one, status) for one in rejected])
+        process, running = await relaying(stores, settings=few)
+        target.blocked = blocked
+        await process.create(1)
+        for _ in range(20):
+            await asyncio.sleep(1.0)
+            assert [one.blocked for one in process.target.blockages.tables()] == [blocked]
+        assert target.tried <= 3 + len(PAUSES_SECONDS) + 20 / PAUSES_SECONDS[-1]
+        target.blocked = None
+        await asyncio.sleep(RECOVER_SECONDS_MAX)
+        assert [entry["syncStatus"] for entry in await entries_of(stores, 1)] == ["SYNCED"]
+        await stopped(process, running)
+
+    simulate(check())
+
+
+def _rejected(change_set: ChangeSet, status: SyncStatus) -> DeliveryMark:
+    (entry_id,) = change_set.entry_ids
+    # Due again only after the test.
+    due = NOON + timedelta(seconds=QUICK.retry_delay_seconds_max)
+    return DeliveryMark(
+        entry_id=entry_id, status=status, at=NOON, attempts=1, next_at=due, error="It does not fit."
+    )
+
+
+@pytest.mark.parametrize("blocked", [LOCKED, ENTRIES], ids=["a table", "the table of entries"])
+def test_an_entry_without_a_mark_finds_out_whether_a_table_is_still_blocked(blocked: Blocked) -> None:
+    async def check() -> None:
+        stores = Stores()
+        unmarked = change_set_of(creation(1))
+        assert unmarked.entries[0]["syncStatus"] is None
+        await stores.source.commit(unmarked)
+        canary = await Backlog(stores.source, settings=QUICK).first_waiting(blocked.collection)
+        assert [entry["id"] for entry in canary] == list(unmarked.entry_ids)
 
     simulate(check())
 
