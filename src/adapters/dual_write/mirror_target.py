@@ -1,19 +1,21 @@
 """The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
-from adapters.dual_write.isolation import apply_each, bisected
+from adapters.dual_write.isolation import Apply, apply_each, bisected
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
+from adapters.dual_write.slow_tables import SlowTables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.slow_change_sets import too_slow
 from domain.errors import RuleBroken, StoreUnavailable
 
 T = TypeVar("T")
@@ -95,24 +97,30 @@ class MirrorTarget:
     ) -> list[ApplyOutcome]:
         """Like `apply`, but slower: distinguishes an outage from change sets that take long.
 
-        Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected, and a single
-        change set is rejected; it may have been stored nevertheless.
+        Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected. A single change
+        set is blocked as slow then; it may have been stored nevertheless.
         """
+        slow_tables = SlowTables()
 
-        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        async def apply_or_bisect(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
                 try:
                     return await self._within(timeout_ms, self._store.apply(part))
                 except TimedOut as late:
                     if not await self._answers():
                         raise
-                    raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
+                    if len(part) == 1:
+                        return [too_slow(part[0], timeout_ms)]
+                    raise RuleBroken(late.message) from late
                 except StoreUnavailable:
                     await self._trip_unless_it_answers()
                     raise
 
+        async def apply_unless_slow(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            return await _unless(slow_tables, apply_or_bisect, part)
+
         async def apply_in_parts(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-            return await bisected(apply_or_reject, sent)
+            return await bisected(apply_unless_slow, sent)
 
         return await self._unless_blocked(apply_in_parts, change_sets)
 
@@ -144,23 +152,17 @@ class MirrorTarget:
             self.breaker.trip(str(refused))
             raise StoreUnavailable(str(refused)) from refused
 
-    async def _unless_blocked(
-        self,
-        apply: Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]],
-        change_sets: Sequence[ChangeSet],
-    ) -> list[ApplyOutcome]:
+    async def _unless_blocked(self, apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Applies the change sets that nothing blocks, as far as this process knows, and learns from the outcomes."""
-        outcomes: list[ApplyOutcome] = [self.blockages.blocking(change_set) for change_set in change_sets]
-        places = [place for place, blocked in enumerate(outcomes) if blocked is None]
-        if places:
-            applied = await apply([change_sets[place] for place in places])
-            if any(map(self.blockages.is_new_table, applied)):
+
+        async def apply_to_ours(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            outcomes = await apply(sent)
+            if any(map(self.blockages.is_new_table, outcomes)):
                 # Another database at the same address has other tables, and none of this is known to be true of ours.
                 await self.ping()
-            for place, outcome in zip(places, applied, strict=True):
-                outcomes[place] = outcome
-                self.blockages.learn(change_sets[place], outcome)
-        return outcomes
+            return outcomes
+
+        return await _unless(self.blockages, apply_to_ours, change_sets)
 
     async def _answers(self) -> bool:
         try:
@@ -187,3 +189,18 @@ class MirrorTarget:
             self.breaker.failed(error.message)
             raise
         self.breaker.succeeded()
+
+
+async def _unless(
+    blockages: Blockages | SlowTables, apply: Apply, change_sets: Sequence[ChangeSet]
+) -> list[ApplyOutcome]:
+    """Applies the change sets that nothing known blocks, and lets it be known what became of them."""
+    outcomes: list[ApplyOutcome] = [blockages.blocking(change_set) for change_set in change_sets]
+    places = [place for place, blocked in enumerate(outcomes) if blocked is None]
+    if places:
+        sent = [change_sets[place] for place in places]
+        applied = await apply(sent)
+        blockages.learn(sent, applied)
+        for place, outcome in zip(places, applied, strict=True):
+            outcomes[place] = outcome
+    return outcomes

@@ -67,16 +67,16 @@ def test_one_change_set_at_a_time_tries_a_blocked_table() -> None:
     async def check() -> None:
         blockages = Blockages()
         first, second = change_set_of(creation(1)), change_set_of(creation(2))
-        blockages.learn(first, LOCKED)
+        blockages.learn([first], [LOCKED])
         assert blockages.blocking(second) == LOCKED
         assert blockages.blocking(task_change(3)) is None
         for pause in (*PAUSES_SECONDS, PAUSES_SECONDS[-1]):
             await asyncio.sleep(pause)
             assert [blockages.blocking(one) for one in (first, second)] == [None, LOCKED]
-            blockages.learn(first, LOCKED)
+            blockages.learn([first], [LOCKED])
         await asyncio.sleep(PAUSES_SECONDS[-1])
         assert blockages.blocking(second) is None
-        blockages.learn(second, None)
+        blockages.learn([second], [None])
         assert (blockages.tables(), blockages.freed) == ([], {LABEL})
         assert blockages.blocking(first) is None
 
@@ -87,10 +87,10 @@ def test_a_rejected_canary_lets_the_next_one_try_at_once() -> None:
     async def check() -> None:
         blockages = Blockages()
         first, second = change_set_of(creation(1)), change_set_of(creation(2))
-        blockages.learn(first, LOCKED)
+        blockages.learn([first], [LOCKED])
         await asyncio.sleep(PAUSES_SECONDS[0])
         assert blockages.blocking(first) is None
-        blockages.learn(first, Rejection("It does not fit."))
+        blockages.learn([first], [Rejection("It does not fit.")])
         assert blockages.blocking(second) is None
 
     simulate(check())
@@ -99,7 +99,7 @@ def test_a_rejected_canary_lets_the_next_one_try_at_once() -> None:
 def test_a_blocked_table_of_entries_blocks_everything() -> None:
     async def check() -> None:
         blockages = Blockages()
-        blockages.learn(change_set_of(creation(1)), ENTRIES)
+        blockages.learn([change_set_of(creation(1))], [ENTRIES])
         assert blockages.blocking(change_set_of(creation(2))) == ENTRIES
 
     simulate(check())
@@ -109,7 +109,7 @@ def test_later_versions_of_a_record_wait_behind_its_blocked_change_set() -> None
     async def check() -> None:
         blockages = Blockages()
         together = ChangeSet((*change_set_of(creation(1)).puts, *task_change(7).puts))
-        blockages.learn(together, LOCKED)
+        blockages.learn([together], [LOCKED])
         assert blockages.blocking(task_change(7)) == LOCKED
         assert blockages.blocking(task_change(8)) is None
 
