@@ -33,7 +33,10 @@ class TargetGuard(Protocol):
     """What a target asks before it is used."""
 
     async def look(self) -> None:
-        """Checks whose store the target is, before anything is written into it. Raises StoreRefused."""
+        """Checks whose store the target is, and who feeds it, before anything is migrated or rewritten in it.
+
+        Raises StoreRefused or StoreUnavailable.
+        """
         ...
 
     async def admit(self) -> None:

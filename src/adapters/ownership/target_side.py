@@ -43,7 +43,16 @@ class TargetSide:
 
     async def look(self) -> None:
         """See TargetGuard."""
-        await self._checked()
+        if await self._checked() is not None:
+            await self._require_no_stranger()
+
+    async def look_beside_new_source(self) -> None:
+        """`look` before the source has a control record. Raises StoreRefused for a target that is filled."""
+        held = await self._held()
+        if held is not None:
+            raise refusals.emptied_source(self._source.store.name, held.ownership)
+        if await self._holds_entries():
+            raise refusals.unnamed(self._store.name)
 
     async def admit(self) -> None:
         """See TargetGuard."""

@@ -5,6 +5,8 @@ import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
+from loguru import logger
+
 from adapters.cache.cached_store import CachedStore
 from adapters.dual_write.backlog import TROUBLED
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -12,6 +14,7 @@ from adapters.dual_write.synchronisation import StoredSynchronisation
 from adapters.observability.recent_errors import WatchedStore
 from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
+from adapters.records.record_store import StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.health import ComponentHealth
 from domain.errors import StoreUnavailable, TandemError
@@ -123,10 +126,18 @@ async def _cache_health(cached: CachedStore) -> ComponentHealth:
 
 
 async def _bounded(check: Awaitable[ComponentHealth]) -> ComponentHealth:
-    """The result of a check; down where it takes too long. What hangs is left behind."""
+    """The result of a check; down where it takes too long or fails. What hangs is left behind."""
     task = asyncio.ensure_future(check)
     done, _ = await asyncio.wait({task}, timeout=CHECK_SECONDS_MAX)
-    if done:
+    if not done:
+        task.cancel()
+        return down(LATE)
+    try:
         return task.result()
-    task.cancel()
-    return down(LATE)
+    except TandemError as error:
+        return down(error.message)
+    except StoreRefused as refused:
+        return down(str(refused))
+    except Exception as error:  # noqa: BLE001 - a probe must answer, above all when something is wrong
+        logger.opt(exception=error).error("A component could not be checked")
+        return down(f"It could not be checked ({type(error).__name__}).")

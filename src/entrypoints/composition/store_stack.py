@@ -138,6 +138,16 @@ class StoreStack:
             self._target.breaker.trip(str(problems[self._target.name]))
         return problems
 
+    async def require_own_stores(self) -> None:
+        """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
+
+        Raises StoreRefused for another installation's store, a mirror named as source, or a target that another copy
+        feeds; StoreUnavailable while that is not known.
+        """
+        held = await self.ownership.check(self._look_at_target)
+        if self._target_side is not None:
+            await (self._target_side.look_beside_new_source() if held is None else self._target_side.look())
+
     async def require_current_source(self) -> None:
         """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
         await require_current(self.source)
@@ -237,11 +247,12 @@ class StoreStack:
     async def _open_once(self) -> None:
         raw_source = self.ownership.store
         await raw_source.open()
+        await self.ownership.check(self._look_at_target)
         if self._auto_migrate:
             await bring_up(raw_source)
         else:
             await require_current(raw_source)
-        ownership = await self.ownership.enter(self._look_at_target)
+        ownership = await self.ownership.enter()
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
         # The target is compared with the source, so it follows; the source takes writes only afterwards.
