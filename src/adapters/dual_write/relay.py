@@ -104,7 +104,7 @@ class Relay:
                 await self._probe()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
-                await self._compare()
+            await self._compare()
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror

@@ -18,12 +18,26 @@ async def until_available(
     store_name: str,
     within_seconds: float | None,
     unless: type[StoreUnavailable] | tuple[()] = (),
+    on_failure: Callable[[StoreUnavailable], None] | None = None,
 ) -> R:
     """The result of the first call that does not raise StoreUnavailable, with growing pauses between the calls.
 
     Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else, and the kind
-    `unless`, at once.
+    `unless`, at once. `on_failure` is told why the call failed, each time that it is repeated.
     """
+
+    def note(state: tenacity.RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        if isinstance(error, StoreUnavailable):
+            logger.warning(
+                "The {} store cannot be used yet (attempt {}). Trying again. The cause: {}",
+                store_name,
+                state.attempt_number,
+                error.message,
+            )
+            if on_failure is not None:
+                on_failure(error)
+
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(
             lambda error: isinstance(error, StoreUnavailable) and not isinstance(error, unless)
@@ -31,9 +45,7 @@ async def until_available(
         wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
         stop=tenacity.stop_never if within_seconds is None else tenacity.stop_after_delay(within_seconds),
         reraise=True,
-        before_sleep=lambda state: logger.warning(
-            "The {} store does not answer (attempt {}). Trying again.", store_name, state.attempt_number
-        ),
+        before_sleep=note,
     )
 
     async def call_once() -> R:
