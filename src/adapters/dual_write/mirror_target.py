@@ -85,7 +85,7 @@ class MirrorTarget:
         """Compares the store with the source, where it can be compared, and otherwise pings it. Raises as `connect`."""
         store = self._store
         comparison = store.compare() if isinstance(store, Compared) else store.ping()
-        await self._calls.within(self._settings.probe_timeout_ms, comparison)
+        await self._within(self._settings.probe_timeout_ms, comparison)
 
     async def probe(self) -> None:
         """For whoever only asks: returns if the store answers and its last comparison with the source was good.
