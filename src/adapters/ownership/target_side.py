@@ -53,6 +53,10 @@ class TargetSide:
 
     async def look(self) -> None:
         """See TargetGuard."""
+        await self._checked()
+
+    async def require_alone(self) -> None:
+        """See TargetGuard."""
         if await self._checked() is not None:
             await self._require_no_stranger()
 
