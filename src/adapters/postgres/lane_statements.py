@@ -9,7 +9,10 @@ HELD = (
     " WHERE lane = %s::bigint AND number = %s::bigint AND is_open FOR UPDATE)"
 )
 """The part of a commit that locks its lane: no row where the lane is not as expected. The put depends on it."""
-ADVANCE_AFTER_PUT = "UPDATE tandem_lanes SET number = tandem_lanes.number + 1 FROM held, put WHERE tandem_lanes.lane = held.lane"
+ADVANCE_AFTER_PUT = (
+    "UPDATE tandem_lanes AS advanced SET number = advanced.number + 1 FROM held, put"
+    " WHERE advanced.lane = held.lane"
+)
 """Advances the locked lane where the put was stored, and only there: so the lane tells whether it was."""
 ADVANCE = (
     "lane AS (UPDATE tandem_lanes SET number = number + 1"

@@ -94,13 +94,13 @@ COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY
 
 @lru_cache(SHAPES_MAX)
 def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: bool) -> str:
-    """One put and its entries in one statement. Its row count is that of its last part: 0 if nothing was stored, because
-    the put did not match or the lane was lost. The lane advances exactly where the put is stored.
+    """One put and its entries in one statement. Its row count is 0 if nothing was stored, because the put did not match
+    or the lane was lost. The lane advances exactly where the put is stored.
 
     Parameters: the lane and its number; the row; for a replacement its id and expected version; each entry's row.
     """
     form = FORMS[collection]
-    put = f"{_new_row(form, has_lane) if is_new else _replacement(form, has_lane)} RETURNING 1"
+    put = f"{_new_row(form, has_lane=has_lane) if is_new else _replacement(form, has_lane=has_lane)} RETURNING 1"
     parts = [HELD] * has_lane + [f"put AS ({put})"]
     last = ADVANCE_AFTER_PUT
     if entry_count:
@@ -112,13 +112,13 @@ def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: boo
     return numbered(f"WITH {_list(parts)} {last}")
 
 
-def _new_row(form: RowForm, has_lane: bool) -> str:
+def _new_row(form: RowForm, *, has_lane: bool) -> str:
     source = " FROM held" if has_lane else ""
     row = f"SELECT {_parameters(form, 'NULL')}{source}"
     return f"{_insert_into(form)} {row} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
 
 
-def _replacement(form: RowForm, has_lane: bool) -> str:
+def _replacement(form: RowForm, *, has_lane: bool) -> str:
     columns = _list(map(_quoted, _written(form)))
     row = f"ROW({_parameters(form, 'NULL::timestamptz')})"
     is_held = " AND EXISTS (SELECT FROM held)" if has_lane else ""
