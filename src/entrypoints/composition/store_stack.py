@@ -55,6 +55,7 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
         raw_source = build_store(settings.stores.source, settings.stores)
@@ -187,6 +188,8 @@ class StoreStack:
             synchronisation=self.synchronisation,
             is_preparing=self.is_preparing,
             refusal=self._refusal(),
+            relay=self.relay,
+            clock=self._clock,
         )
         return await health.components()
 

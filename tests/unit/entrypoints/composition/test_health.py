@@ -64,6 +64,8 @@ def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHe
         synchronisation=StoredSynchronisation(source, mirror, settings=settings, clock=clock),
         is_preparing=False,
         refusal=None,
+        relay=relay,
+        clock=clock,
     )
 
 
