@@ -12,10 +12,10 @@ from adapters.dual_write.backlog import TROUBLED
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import StoredSynchronisation
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
 from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from application.ports.health import ComponentHealth
@@ -41,7 +41,9 @@ class StackHealth:
     `is_preparing` is true while the process starts and the records cannot be relied on yet.
     """
 
-    source: WatchedStore
+    source: RecordStore
+    errors: RecentErrors
+    """Those of the source."""
     target: MirrorTarget | None
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
@@ -66,11 +68,13 @@ class StackHealth:
             await self.source.ping()
         except TandemError as error:
             is_known = error.message != UNKNOWN_CAUSE
-            return down(error.message if is_known else self.source.trouble or error.message)
-        await self.source.check()
-        if (reason := self.refusal or self.source.trouble) is not None:
+            return down(error.message if is_known else self.errors.trouble or error.message)
+        await self.errors.check()
+        if (reason := self.refusal or self.errors.trouble) is not None:
             return down(reason)
-        return down(STARTING) if self.is_preparing else UP
+        if self.is_preparing:
+            return down(STARTING)
+        return UP if self.errors.damage is None else degraded(self.errors.damage)
 
     async def _target_health(self, target: MirrorTarget) -> ComponentHealth:
         if target.breaker.reason is not None:
@@ -83,7 +87,7 @@ class StackHealth:
         if not blocked:
             return UP
         cause = "; ".join(f"{one.place} is blocked: {one.cause}" for one in blocked)
-        return ComponentHealth(up=True, is_degraded=True, detail=without_places(cause), cause=cause)
+        return degraded(cause)
 
     async def _mirror_health(self) -> ComponentHealth:
         """Degraded while changes are rejected or wait for too long: everything else is mirrored."""
@@ -116,6 +120,11 @@ class StackHealth:
 def down(reason: str) -> ComponentHealth:
     """A component that is down; everybody sees the reason without addresses and paths."""
     return ComponentHealth(up=False, detail=without_places(reason), cause=reason)
+
+
+def degraded(reason: str) -> ComponentHealth:
+    """A component that works for part of the records; the reason is shown as that of `down`."""
+    return ComponentHealth(up=True, is_degraded=True, detail=without_places(reason), cause=reason)
 
 
 def without_places(reason: str) -> str:

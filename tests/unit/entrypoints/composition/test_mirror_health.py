@@ -10,7 +10,7 @@ from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
 from application.ports.health import ComponentHealth
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.mirror_health import LAG_SECONDS_MAX, RELAY_SILENT_SECONDS_MAX
@@ -40,7 +40,8 @@ class World:
         )
         mirror = Mirror(target, self.relay, self.store.latencies, self.store.commit)
         self.health = StackHealth(
-            source=WatchedStore(self.source),
+            source=self.source,
+            errors=RecentErrors(self.source),
             target=target,
             cached=None,
             synchronisation=StoredSynchronisation(self.source, mirror, settings=settings, clock=clock),
