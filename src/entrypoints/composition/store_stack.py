@@ -16,7 +16,8 @@ from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
+from adapters.observability.watched_store import WatchedStore
 from adapters.ownership.control import Ownership
 from adapters.ownership.heartbeat import Heartbeat
 from adapters.ownership.last_seen import LastSeen
@@ -55,6 +56,7 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
         raw_source = build_store(settings.stores.source, settings.stores)
@@ -76,8 +78,9 @@ class StoreStack:
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
-        self._watched = WatchedStore(self.source)
-        self.store: RecordStore = self._watched
+        self._errors = RecentErrors(self.source)
+        self._watched = WatchedStore(self.source, self._errors)
+        self.store: RecordStore = self.source
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
             self._watched, mirror, settings=self._dual_write, clock=clock
@@ -86,7 +89,10 @@ class StoreStack:
         self._cache = build_cache(settings.cache_url)
         self._cached = None if self._cache is None else CachedStore(self.store, self._cache)
         self._observed = ObservedStore(
-            self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
+            self._cached or self.store,
+            slow_ms=settings.stores.slow_query_ms,
+            clock=clock,
+            errors=self._errors,
         )
         self.store = self._observed
         self._relaying: asyncio.Task[None] | None = None
@@ -110,7 +116,7 @@ class StoreStack:
         target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies, self._commit)
 
@@ -192,12 +198,15 @@ class StoreStack:
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
         health = StackHealth(
-            source=self._watched,
+            source=self.source,
+            errors=self._errors,
             target=self._target,
             cached=self._cached,
             synchronisation=self.synchronisation,
             is_preparing=self.is_preparing,
             refusal=self._refusal(),
+            relay=self.relay,
+            clock=self._clock,
         )
         return await health.components()
 

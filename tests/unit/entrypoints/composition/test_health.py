@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -5,7 +7,9 @@ from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
+from adapters.observability.watched_store import WatchedStore
+from adapters.records.record import CorruptRecord, Record
 from adapters.records.record_store import StoreRefused
 from adapters.system.clock import SystemClock
 from entrypoints.composition.health import DETAIL_LENGTH_MAX, StackHealth, down, without_places
@@ -58,12 +62,15 @@ def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHe
     store = MirroredStore(source, mirrored, settings=settings, clock=clock, wake_relay=relay.wake)
     mirror = Mirror(mirrored, relay, store.latencies, store.commit)
     return StackHealth(
-        source=WatchedStore(source),
+        source=source,
+        errors=RecentErrors(source),
         target=mirrored,
         cached=None,
         synchronisation=StoredSynchronisation(source, mirror, settings=settings, clock=clock),
         is_preparing=False,
         refusal=None,
+        relay=relay,
+        clock=clock,
     )
 
 
@@ -84,3 +91,24 @@ async def test_a_check_that_fails_in_an_unknown_way_is_down_and_stops_no_other()
     assert components["db"].status == "UP"
     assert components["target"].status == "DOWN"
     assert components["target"].reason == "It could not be checked (KeyError)."
+
+
+class DamagedStore(MemoryRecordStore):
+    """A store with one document that cannot be decoded."""
+
+    async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
+        if "a" in ids:
+            raise CorruptRecord("not for everybody")
+        return await super().fetch(collection, ids)
+
+
+async def test_one_damaged_record_degrades_the_source_and_is_named() -> None:
+    source = DamagedStore("source")
+    health = health_over(source, MemoryRecordStore("target"))
+    with pytest.raises(CorruptRecord):
+        await WatchedStore(source, health.errors).fetch("tasks", ["a"])
+
+    db = (await health.components())["db"]
+
+    assert (db.up, db.status) == (True, "DEGRADED")
+    assert db.detail == "A stored record is damaged (tasks a): restore it from a copy."
