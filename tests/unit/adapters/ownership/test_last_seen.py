@@ -89,6 +89,16 @@ async def test_an_empty_source_beside_a_damaged_file_is_refused(tmp_path: Path) 
         await Service(await world_in_memory(tmp_path), "first").start()
 
 
+async def test_an_empty_source_of_a_known_installation_is_refused_without_the_target(tmp_path: Path) -> None:
+    world = await world_in_memory(tmp_path)
+    service = await Service(world, "first").start()
+    await service.write(1)
+    await service.stop()
+    world.target.is_down = True
+    with pytest.raises(StoreRefused, match="has served an installation before"):
+        await _restarted(world, (await Database().opened()).copied())
+
+
 async def test_the_file_follows_the_writes_while_the_target_is_down(tmp_path: Path) -> None:
     world = await world_in_memory(tmp_path)
     service = await Service(world, "first").start()
