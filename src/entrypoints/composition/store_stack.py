@@ -116,7 +116,14 @@ class StoreStack:
         target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        mirrored = MirroredStore(
+            self.source,
+            target,
+            settings=settings,
+            clock=clock,
+            wake_relay=relay.wake,
+            note_request=relay.pace.note_request,
+        )
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies, self._commit)
 
