@@ -53,6 +53,14 @@ class Relay:
         self._revisit_after: str | None = None
         self._revisit_at = 0.0
         self._compare_at = 0.0
+        self._stepped_at: float | None = None
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long ago it last ended a round or a page of one; None while it does not run."""
+        if self._stepped_at is None:
+            return None
+        return asyncio.get_running_loop().time() - self._stepped_at
 
     def wake(self) -> None:
         """Starts a round now, without the grace period. Does not shorten a back-off."""
@@ -65,8 +73,12 @@ class Relay:
 
     async def run(self) -> None:
         """Runs until stopped. After an error of either store it waits and continues."""
+        self._note_step()
         while not self._stopped.is_set():
-            await self._rest(await self._round())
+            pause = await self._round()
+            self._note_step()
+            await self._rest(pause)
+        self._stepped_at = None
         try:
             await self._lease.release()
         except StoreUnavailable as error:
@@ -106,7 +118,7 @@ class Relay:
                 await self._probe()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
-                await self._compare()
+            await self._compare()
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror
@@ -153,6 +165,8 @@ class Relay:
                 for part in self.pace.parts(page):
                     await self._deliver_at_pace(part)
                     await self._serve_blocked()
+                    if is_leased:
+                        self._note_step()
                     if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
                         return
                     if is_leased:
@@ -196,6 +210,9 @@ class Relay:
                 and entry[VERSION] < record[VERSION] <= versions.get(entry["entityId"], 0)
             ]
         return superseded
+
+    def _note_step(self) -> None:
+        self._stepped_at = asyncio.get_running_loop().time()
 
     def _pause_after_failure(self, reason: str) -> float:
         self._failures += 1

@@ -180,28 +180,28 @@ class MongoRecordStore:
         try:
             await transaction.run(lambda session: self._write(database, writes, session))
         except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
-            if slot is not None and await self._is_advanced(slot, transaction):
-                return
-            if slot is None and transaction.is_answer_lost and await is_stored(database, writes):
+            if await self._is_stored(transaction, commit):
                 return
             with_object_ids = self._reader.with_object_ids
             rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
             if not may_be_old(rejection) or not await self._stored_after_rewrite(
-                database, change_set, writes
+                transaction, change_set, commit
             ):
                 raise rejection from failure
         if slot is not None:
             slot.advance()
 
-    async def _is_advanced(self, slot: Slot, transaction: Transaction) -> bool:
-        """Whether the rejected transaction was stored before, its reply being lost. Raises LaneLost if its lane was
-        taken away.
+    async def _is_stored(self, transaction: Transaction, commit: _Commit) -> bool:
+        """Whether a rejected commit was stored before, its reply being lost. Raises LaneLost if its lane is closed.
+
+        After a lost reply the lane is closed before it is read, since the commit could still arrive.
         """
-        number = await self._lanes.number_of(slot.lane)
-        if number == slot.number + 1 and transaction.is_answer_lost:
-            slot.advance()
-            return True
-        if number != slot.number:
+        slot = commit.slot
+        if slot is None:
+            return transaction.is_answer_lost and await is_stored(commit.database, commit.writes)
+        if transaction.is_answer_lost:
+            return await self._slots.is_stored(slot)
+        if await self._lanes.number_of(slot.lane) != slot.number:
             raise LaneLost
         return False
 
@@ -314,8 +314,7 @@ class MongoRecordStore:
                     return held
                 except (DuplicateKey, StaleVersion) as failure:
                     if slot is not None:
-                        # Raises LaneLost. Where the reply was lost, the next attempt finds everything there.
-                        await self._is_advanced(slot, transaction)
+                        await self._require_certain(slot, transaction)
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
@@ -326,23 +325,37 @@ class MongoRecordStore:
                     raise unfit(failure) from failure
         raise PartRejected
 
+    async def _require_certain(self, slot: Slot, transaction: Transaction) -> None:
+        """Raises LaneLost if a rejected apply was perhaps stored, or its lane was taken away: applied again by another
+        lane, it finds what is there.
+        """
+        if transaction.is_answer_lost:
+            await self._slots.is_stored(slot)
+            raise LaneLost
+        if await self._lanes.number_of(slot.lane) != slot.number:
+            raise LaneLost
+
     async def _stored_after_rewrite(
-        self,
-        database: AsyncDatabase[Document],
-        change_set: ChangeSet,
-        writes: Sequence[AnyWrite],
+        self, transaction: Transaction, change_set: ChangeSet, commit: _Commit
     ) -> bool:
         """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
+        database = commit.database
+        if commit.slot is not None and not commit.slot.is_usable:
+            # The reply to the first attempt was lost, and nothing was written.
+            raise LaneLost
 
         async def write_after(session: AsyncClientSession) -> None:
             if not await _rewrite_old(database, [change_set], session):
                 raise StaleVersion
-            await self._write(database, writes, session)
+            await self._write(database, commit.writes, session)
 
+        again = Transaction(database.client, MAJORITY)
         try:
-            await Transaction(database.client, MAJORITY).run(write_after)
+            await again.run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
-            return False
+            return await self._is_stored(again, commit)
+        finally:
+            transaction.is_answer_lost |= again.is_answer_lost
         return True
 
     async def _write(
