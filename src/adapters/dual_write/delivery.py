@@ -161,7 +161,6 @@ class Delivery:
             marks += [self._mark_of(entry, outcome, now) for entry in change_set.entries]
             if outcome is None:
                 self._target.rate.note(len(change_set.entries))
-                self._target.backlog_rate.note(len(change_set.entries))
         await self._write(marks)
         return {entry[ID]: outcome for change_set, outcome in settled for entry in change_set.entries}
 

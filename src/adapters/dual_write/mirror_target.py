@@ -41,9 +41,7 @@ class MirrorTarget:
         )
         self.blockages = Blockages()
         self.rate = DeliveryRate()
-        """Of all deliveries: by requests and by the relay."""
-        self.backlog_rate = DeliveryRate()
-        """Of the relay's deliveries only, which shorten the backlog."""
+        """Of the relay's deliveries, which shorten the backlog."""
 
     @property
     def name(self) -> str:

@@ -123,8 +123,6 @@ class MirroredStore(WrappedStore):
 
     def _mark(self, change_set: ChangeSet, outcome: DeliveryOutcome, elapsed_ms: float) -> None:
         now = self._clock.now()
-        if outcome is None:
-            self._target.rate.note(len(change_set.entries))
         for entry in change_set.entries:
             match outcome:
                 case None:

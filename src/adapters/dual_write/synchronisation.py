@@ -164,7 +164,7 @@ class StoredSynchronisation:
     async def _measure(self) -> SyncMetrics:
         target = None if self._mirror is None else self._mirror.target
         counts = await self._counts.read()
-        backlog_rate = 0 if target is None else target.backlog_rate.per_second()
+        rate = 0 if target is None else target.rate.per_second()
         waiting = _waiting_of(counts)
         collections = [await self._collection(name, counts[name]) for name in counts]
         return SyncMetrics(
@@ -177,8 +177,8 @@ class StoredSynchronisation:
             breaker=BreakerSync() if target is None else self._breaker(target),
             blocked_tables=[] if target is None else self._blocked_tables(target, counts),
             lag_ms=await self._lag_ms(collections),
-            rate_per_second=0 if target is None else target.rate.per_second(),
-            eta_seconds=math.ceil(waiting / backlog_rate) if waiting and backlog_rate else None,
+            rate_per_second=rate,
+            eta_seconds=math.ceil(waiting / rate) if waiting and rate else None,
         )
 
     def _breaker(self, target: MirrorTarget) -> BreakerSync:
