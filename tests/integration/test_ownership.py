@@ -17,6 +17,9 @@ from adapters.ownership import control
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
 from adapters.records.record_store import StoreRefused
+from adapters.records.specs import CONTROL
+from entrypoints.cli.session import schema_of
+from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import (
     START_SECONDS_MAX,
     content,
@@ -259,6 +262,56 @@ async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -
     )
 
 
+REWRITTEN = "old-records-rewritten"
+"""The control record that a store gets when its records are rewritten."""
+
+
+async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
+    async with serving(world.variables) as container:
+        await write(container, 1)
+    other = world.address_of(world.empty_database())
+    async with serving({**elsewhere, "POSTGRES_URL": other}) as container:
+        await until_equal(container)
+    _forget_rewriting(other)
+    mistaken = world.having(POSTGRES_URL=other)
+    for name, value in mistaken.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreRefused, match="belongs to another installation"):
+        async with schema_of(read_settings(mistaken)):
+            pytest.fail("its schema could be changed")
+    assert not _is_rewritten(other)
+
+
+async def test_a_clone_rewrites_nothing_in_the_target(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    clone = world.having(**world.copy_source())
+    async with serving(world.variables) as container:
+        await write(container, 2)
+        await until_equal(container)
+        _forget_rewriting(world.variables["POSTGRES_URL"])
+        with pytest.raises(StoreRefused, match="Another copy of this installation is running"):
+            async with serving(clone):
+                pass
+        assert not _is_rewritten(world.variables["POSTGRES_URL"])
+
+
+def _forget_rewriting(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        deleted = connection.execute(f"DELETE FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        assert deleted.rowcount == 1
+
+
+def _is_rewritten(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(f"SELECT 1 FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        return found.fetchone() is not None
+
+
 async def _swapped(
     world: World, other: str, *, is_running: bool, reason: str, before: dict[str, Any] | None
 ) -> None:
@@ -281,6 +334,7 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
     await until(lambda: reason in (target.breaker.reason or ""))
     await write(container, 3)
     await asyncio.sleep(0.5)
+    await _require_shown(container, reason)
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(
@@ -289,6 +343,21 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
         assert tables == (0,)
     else:
         assert await content(container.stack().raw_stores[1]) == before
+
+
+async def _require_shown(container: Any, reason: str) -> None:
+    """Every probe shows the reason, the source stays in use, and no write has been counted or parked."""
+    stack = container.stack()
+    components = await stack.components()
+    metrics = await stack.synchronisation.metrics()
+    assert components["db"].up
+    assert (components["target"].status, reason in components["target"].reason) == ("DOWN", True)
+    assert (metrics.target_reachable, reason in metrics.breaker.reason) == (False, True)
+    entries = await stack.source.scan("audit_logs", after=None, limit=5_000)
+    waiting = [one for one in entries if one["syncStatus"] != "SYNCED"]
+    assert {(one["syncStatus"], one["syncAttempts"], one["syncError"]) for one in waiting} == {
+        ("PENDING", 0, None)
+    }
 
 
 @sources(short="monty")

@@ -40,7 +40,14 @@ class TargetGuard(Protocol):
     """What a target asks before it is used."""
 
     async def look(self) -> None:
-        """Checks whose store the target is, before anything is written into it. Raises StoreRefused."""
+        """Checks whose store the target is. Raises StoreRefused, StoreUnavailable."""
+        ...
+
+    async def require_alone(self) -> None:
+        """`look`, and checks who feeds the target, before anything is migrated or rewritten in it.
+
+        Raises StoreRefused, StoreUnavailable.
+        """
         ...
 
     async def admit(self) -> None:
@@ -131,7 +138,7 @@ class OwnedTarget(WrappedStore):
             self._is_ready = True
 
     async def prepare(self) -> None:
-        await self._guard.look()
+        await self._guard.require_alone()
         if self._bring_up is not None:
             await self._bring_up(self._inner)
         self._is_ready = True

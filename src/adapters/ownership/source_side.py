@@ -15,7 +15,7 @@ from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, ProcessIdentity
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable, VersionConflict
 
 RACES_MAX = 5
@@ -63,32 +63,37 @@ class SourceSide:
         """The name of the target for messages."""
         return self.settings.target or NO_TARGET
 
-    async def enter(
+    async def check(
         self, look_at_target: Callable[[], Awaitable[Ownership | None]] | None = None
-    ) -> Ownership:
-        """Checks the control record of the source, or creates the first one. Does not open the gate yet.
+    ) -> Held | None:
+        """The control record of the source; None for a new one. Writes nothing, so it can stand before a migration.
 
         `look_at_target` reads the control record of the target where it can be reached: beside a filled target an empty
         source is refused. Raises StoreRefused for a source that this process must not use, StoreUnavailable.
         """
-        held = await control.read(self.store)
-        if held is None:
-            found = None if look_at_target is None else await look_at_target()
-            if found is not None:
-                raise refusals.emptied_source(self.store.name, found)
-            last_seen = self.settings.last_seen
-            if await asyncio.to_thread(last_seen.installation) is not None:
-                raise refusals.known_but_empty(self.store.name, str(last_seen.path))
-            held = await self._created()
-        ownership = held.ownership
-        self._installation = ownership.installation
-        if ownership.role is not Role.OWNER:
-            raise refusals.foreign_source(self.store.name, ownership)
+        try:
+            held = await control.read(self.store)
+        except SchemaMissing:
+            held = None
+        if held is not None:
+            self._require_usable(held.ownership)
+            return held
+        found = None if look_at_target is None else await look_at_target()
+        if found is not None:
+            raise refusals.emptied_source(self.store.name, found)
+        last_seen = self.settings.last_seen
+        if await asyncio.to_thread(last_seen.installation) is not None:
+            raise refusals.known_but_empty(self.store.name, str(last_seen.path))
+        return None
+
+    async def enter(self) -> Ownership:
+        """Checks once more, in a store with its tables, and creates the first control record. Opens no gate yet."""
+        held = await self.check() or await self._created()
+        self._require_usable(held.ownership)
+        self._installation = held.ownership.installation
         target = self.settings.target
-        if target is None or ownership.mirror_to == target:
-            return ownership
-        if ownership.mirror_to is not None:
-            raise refusals.other_target(self.store.name, ownership.mirror_to)
+        if target is None or held.ownership.mirror_to == target:
+            return held.ownership
         return (await self.change(lambda now: replace(now, mirror_to=target))).ownership
 
     async def settle(self) -> None:
@@ -249,6 +254,13 @@ class SourceSide:
                 self._admit(None)
             return written
         raise StoreUnavailable("Other processes keep changing the control record; try again in a moment.")
+
+    def _require_usable(self, ownership: Ownership) -> None:
+        if ownership.role is not Role.OWNER:
+            raise refusals.foreign_source(self.store.name, ownership)
+        target = self.settings.target
+        if target is not None and ownership.mirror_to not in (None, target):
+            raise refusals.other_target(self.store.name, ownership.mirror_to)
 
     def _admit(self, held: Held | None) -> None:
         """Writes by lanes of this admission from now on; without one, no write is possible."""

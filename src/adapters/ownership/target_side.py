@@ -55,6 +55,19 @@ class TargetSide:
         """See TargetGuard."""
         await self._checked()
 
+    async def require_alone(self) -> None:
+        """See TargetGuard."""
+        if await self._checked() is not None:
+            await self._require_no_stranger()
+
+    async def look_beside_new_source(self) -> None:
+        """`look` before the source has a control record. Raises StoreRefused for a target that is filled."""
+        held = await self._held()
+        if held is not None:
+            raise refusals.emptied_source(self._source.store.name, held.ownership)
+        if await self._holds_entries():
+            raise refusals.unnamed(self._store.name)
+
     async def admit(self) -> None:
         """See TargetGuard."""
         try:

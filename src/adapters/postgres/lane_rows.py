@@ -13,6 +13,7 @@ _REGISTER = """
     FROM (SELECT FROM tandem_control WHERE mongo_id = %s AND version = %s::bigint FOR SHARE) AS held
 """
 _ADVANCE = "UPDATE tandem_lanes SET number = number + 1 WHERE lane = %s AND number = %s AND is_open"
+_IS_HELD = "SELECT FROM tandem_lanes WHERE lane = %s AND number = %s AND is_open"
 _CLOSE = "UPDATE tandem_lanes SET is_open = false WHERE lane = %s::bigint RETURNING number"
 _BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
 _POSITIONS = """
@@ -33,7 +34,7 @@ _LOWER = """
 
 
 def lane_values(slot: Slot | None) -> list[str | None]:
-    """The parameters of ADVANCE."""
+    """The parameters of HELD and ADVANCE."""
     return [] if slot is None else [str(slot.lane), str(slot.number)]
 
 
@@ -43,6 +44,15 @@ async def advance(transaction: Transaction, slot: Slot | None) -> None:
         return
     answer = await transaction.run(_ADVANCE, [slot.lane, slot.number])
     if answer.rowcount == 0:
+        raise LaneLost
+
+
+async def require_held(connections: Connections, slot: Slot | None) -> None:
+    """Raises LaneLost unless the lane is open at the slot's number."""
+    if (
+        slot is not None
+        and await (await connections.run(_IS_HELD, [slot.lane, slot.number])).fetchone() is None
+    ):
         raise LaneLost
 
 

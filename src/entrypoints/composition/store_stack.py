@@ -16,7 +16,8 @@ from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.observed_store import ObservedStore
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
+from adapters.observability.watched_store import WatchedStore
 from adapters.ownership.control import Ownership
 from adapters.ownership.heartbeat import Heartbeat
 from adapters.ownership.last_seen import LastSeen
@@ -55,19 +56,13 @@ class StoreStack:
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
         raw_source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [raw_source]
         self._stamps = AppliedStamps()
-        self.ownership = SourceSide(
-            raw_source,
-            SourceSettings(
-                target=settings.stores.target,
-                last_seen=LastSeen(settings.stores.lasting_directory),
-                is_alone=settings.stores.is_alone,
-            ),
-        )
+        self.ownership = _source_side(raw_source, settings)
         self._raw_target: LanedStore | None = None
         self._target_side: TargetSide | None = None
         # A single store has no mirror that another copy could feed.
@@ -76,8 +71,9 @@ class StoreStack:
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
         self.relay: Relay | None = None
-        self._watched = WatchedStore(self.source)
-        self.store: RecordStore = self._watched
+        self._errors = RecentErrors(self.source)
+        self._watched = WatchedStore(self.source, self._errors)
+        self.store: RecordStore = self.source
         mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
         self.synchronisation = StoredSynchronisation(
             self._watched, mirror, settings=self._dual_write, clock=clock
@@ -86,7 +82,10 @@ class StoreStack:
         self._cache = build_cache(settings.cache_url)
         self._cached = None if self._cache is None else CachedStore(self.store, self._cache)
         self._observed = ObservedStore(
-            self._cached or self.store, slow_ms=settings.stores.slow_query_ms, clock=clock
+            self._cached or self.store,
+            slow_ms=settings.stores.slow_query_ms,
+            clock=clock,
+            errors=self._errors,
         )
         self.store = self._observed
         self._relaying: asyncio.Task[None] | None = None
@@ -110,7 +109,14 @@ class StoreStack:
         target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self._watched, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        mirrored = MirroredStore(
+            self.source,
+            target,
+            settings=settings,
+            clock=clock,
+            wake_relay=relay.wake,
+            note_request=relay.pace.note_request,
+        )
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies, self._commit)
 
@@ -148,6 +154,16 @@ class StoreStack:
             self._target.breaker.trip(str(problems[self._target.name]))
         return problems
 
+    async def require_own_stores(self) -> None:
+        """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
+
+        Raises StoreRefused for another installation's store, a mirror named as source, or a target that another copy
+        feeds; StoreUnavailable while that is not known.
+        """
+        held = await self.ownership.check(self._look_at_target)
+        if self._target_side is not None:
+            await (self._target_side.look_beside_new_source() if held is None else self._target_side.look())
+
     async def require_current_source(self) -> None:
         """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
         await require_current(self.source)
@@ -182,12 +198,15 @@ class StoreStack:
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
         health = StackHealth(
-            source=self._watched,
+            source=self.source,
+            errors=self._errors,
             target=self._target,
             cached=self._cached,
             synchronisation=self.synchronisation,
             is_preparing=self.is_preparing,
             refusal=self._refusal(),
+            relay=self.relay,
+            clock=self._clock,
         )
         return await health.components()
 
@@ -253,11 +272,12 @@ class StoreStack:
     async def _open_once(self) -> None:
         raw_source = self.ownership.store
         await raw_source.open()
+        await self.ownership.check(self._look_at_target)
         if self._auto_migrate:
             await bring_up(raw_source)
         else:
             await require_current(raw_source)
-        ownership = await self.ownership.enter(self._look_at_target)
+        ownership = await self.ownership.enter()
         self._heartbeat.start()
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
@@ -283,6 +303,15 @@ class StoreStack:
                 return await self._target_side.ownership()
         except (StoreUnavailable, StoreRefused, TimeoutError):
             return None
+
+
+def _source_side(raw_source: LanedStore, settings: Settings) -> SourceSide:
+    own = SourceSettings(
+        target=settings.stores.target,
+        last_seen=LastSeen(settings.stores.lasting_directory),
+        is_alone=settings.stores.is_alone,
+    )
+    return SourceSide(raw_source, own)
 
 
 def _patient(settings: Settings) -> DualWriteSettings:
