@@ -29,6 +29,8 @@ CONNECTIONS, WARM_UP, REQUESTS, TASKS, ROUNDS = 16, 300, 4_000, 199, 3
 """The prime number of tasks is larger than that of connections: two changes of one task rarely meet."""
 POLL_SECONDS = 1.0
 DRAIN_SECONDS_MAX = 900.0
+UNEVEN_MAX = 1.3
+"""The largest quotient between rounds of the requests alone at which the figures are a verdict."""
 DUAL = {
     "STORE": "dual",
     "DUAL_WRITE_SOURCE": "monty",
@@ -92,6 +94,11 @@ async def _round(server: ServerProcess, paths: list[str], *, entries: int, round
     await _until(lambda: _waiting(server, token) == 0)
     rounds.per_second.append(after / (time.perf_counter() - began))
     rounds.without_ms.append(await _p95_ms(server, request))
+    print(
+        f"round: p95 {rounds.with_ms[-1]:.1f} ms with the drain, {rounds.without_ms[-1]:.1f} ms without;"
+        f" {rounds.per_second[-1]:.0f} entries a second alone",
+        flush=True,
+    )
 
 
 def _report(report: Report, rounds: _Rounds, entries: int) -> None:
@@ -109,6 +116,13 @@ def _report(report: Report, rounds: _Rounds, entries: int) -> None:
         f"rounds {', '.join(f'{each:.0f}' for each in rounds.per_second)}; reported: {'; '.join(rounds.etas)}"
     )
     report.add(SECTION, at_least("drain without other load", rate, 1_000, unit="a second", raw=raw))
+    uneven = max(rounds.without_ms) / min(rounds.without_ms)
+    if uneven > UNEVEN_MAX:
+        report.note(
+            SECTION,
+            f"The requests alone differed by a factor of {uneven:.1f} between rounds: there was too much other load on"
+            " the machine for a verdict.",
+        )
 
 
 def _created(server: ServerProcess) -> list[str]:
