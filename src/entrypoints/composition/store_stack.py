@@ -62,14 +62,7 @@ class StoreStack:
         raw_source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [raw_source]
         self._stamps = AppliedStamps()
-        self.ownership = SourceSide(
-            raw_source,
-            SourceSettings(
-                target=settings.stores.target,
-                last_seen=LastSeen(settings.stores.lasting_directory),
-                is_alone=settings.stores.is_alone,
-            ),
-        )
+        self.ownership = _source_side(raw_source, settings)
         self._raw_target: LanedStore | None = None
         self._target_side: TargetSide | None = None
         # A single store has no mirror that another copy could feed.
@@ -310,6 +303,15 @@ class StoreStack:
                 return await self._target_side.ownership()
         except (StoreUnavailable, StoreRefused, TimeoutError):
             return None
+
+
+def _source_side(raw_source: LanedStore, settings: Settings) -> SourceSide:
+    own = SourceSettings(
+        target=settings.stores.target,
+        last_seen=LastSeen(settings.stores.lasting_directory),
+        is_alone=settings.stores.is_alone,
+    )
+    return SourceSide(raw_source, own)
 
 
 def _patient(settings: Settings) -> DualWriteSettings:
