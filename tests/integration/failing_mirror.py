@@ -2,27 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from adapters.dual_write.mirror_target import MirrorTarget
-from adapters.dual_write.mirrored_store import MirroredStore
-from adapters.dual_write.relay import Relay
-from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.record_store import PostgresRecordStore
+from adapters.dual_write.settings import MirrorMode
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
-from adapters.system.clock import SystemClock
-from application.ports.synchronisation import BlockedTableSync, BreakerSync
+from application.ports.health import ComponentHealth
+from application.ports.synchronisation import BlockedTableSync, BreakerSync, Synchronisation
 from domain.errors import MirrorPending
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import read_settings
+from entrypoints.composition.store_stack import StoreStack
+from tests.servers.directories import open_directory
 from tests.unit.contracts.builders import change_set, label, put, task
 
 POLL_SECONDS = 0.05
-POOL_MAX = 3
+START_SECONDS_MAX = 30.0
 NOT_WRITTEN: Record = {"syncStatus": None, "syncAttempts": 0, "syncError": None}
 
 
@@ -30,11 +28,23 @@ NOT_WRITTEN: Record = {"syncStatus": None, "syncAttempts": 0, "syncError": None}
 class FailingMirror:
     """MontyDB in memory, mirrored to a database that somebody else breaks."""
 
-    source: RecordStore
-    store: MirroredStore
-    sync: StoredSynchronisation
+    stack: StoreStack
     pending: set[str] = field(default_factory=set)
     """The ids of the entries whose requests were told that their change is not confirmed."""
+
+    @property
+    def source(self) -> RecordStore:
+        """The store that owns the writes."""
+        return self.stack.source
+
+    @property
+    def sync(self) -> Synchronisation:
+        """What `tandem sync` and the metrics show."""
+        return self.stack.synchronisation
+
+    async def health(self) -> Mapping[str, ComponentHealth]:
+        """What the probes, the start page and `tandem doctor` show."""
+        return await self.stack.components()
 
     async def write(self, *change_sets: ChangeSet) -> None:
         """Commits them at the same time, as requests do."""
@@ -42,7 +52,7 @@ class FailingMirror:
 
     async def _write(self, change_set: ChangeSet) -> None:
         try:
-            await self.store.commit(change_set)
+            await self.stack.store.commit(change_set)
         except MirrorPending:
             self.pending |= set(change_set.entry_ids)
 
@@ -68,6 +78,15 @@ class FailingMirror:
                 raise AssertionError(f"{len(wrong)} entries after {seconds_max} s, such as {shown}")
             await asyncio.sleep(POLL_SECONDS)
 
+    async def until_up(self, *, seconds_max: float) -> None:
+        """Waits until every component is up. Fails with those that are not."""
+        deadline = time.monotonic() + seconds_max
+        while wrong := {
+            name: one.reason for name, one in (await self.health()).items() if one.status != "UP"
+        }:
+            assert time.monotonic() < deadline, wrong
+            await asyncio.sleep(POLL_SECONDS)
+
     async def blocked_tables(self, after_seconds: float) -> Sequence[BlockedTableSync]:
         """The blocked tables, asked when the answer to earlier callers is not shared any more."""
         await asyncio.sleep(after_seconds)
@@ -86,27 +105,32 @@ class FailingMirror:
 
 @asynccontextmanager
 async def failing_mirror(url: str, mode: MirrorMode) -> AsyncIterator[FailingMirror]:
-    """A mirror with its relay at work; attempts follow each other quickly, everything else is as delivered."""
-    settings = DualWriteSettings(
-        mode=mode, timeout_ms=2_000, retry_delay_seconds=0.1, relay_interval_ms=200, mark_interval_ms=20
-    )
-    source, target_store = MontyRecordStore(None), PostgresRecordStore(url, pool_max=POOL_MAX)
-    target = MirrorTarget(target_store, settings=settings)
-    clock = SystemClock()
-    relay = Relay(source, target, settings=settings, clock=clock, holder="the only process")
-    store = MirroredStore(source, target, settings=settings, clock=clock, wake_relay=relay.wake)
-    sync = StoredSynchronisation(
-        source, Mirror(target, relay, store.latencies, store.commit), settings=settings, clock=clock
-    )
-    await store.open()
-    await source.prepare()
-    running = asyncio.create_task(relay.run())
-    try:
-        yield FailingMirror(source, store, sync)
-    finally:
-        relay.stop()
-        await running
-        await store.close()
+    """The stores of a service with its relay at work; attempts follow each other quickly, the rest is as delivered."""
+    with open_directory() as directory:
+        settings = read_settings(
+            {
+                "APP_ENV": "test",
+                "STORE": "dual",
+                "MONTY_STORAGE": "memory",
+                "POSTGRES_URL": url,
+                "DATA_DIR": str(directory),
+            }
+        )
+        quick = replace(
+            settings.dual_write,
+            mode=mode,
+            timeout_ms=2_000,
+            retry_delay_seconds=0.1,
+            relay_interval_ms=200,
+            mark_interval_ms=20,
+        )
+        stack = build_container(replace(settings, dual_write=quick)).stack()
+        try:
+            await stack.open(within_seconds=START_SECONDS_MAX)
+            stack.start_relay()
+            yield FailingMirror(stack)
+        finally:
+            await stack.close()
 
 
 def others(first: int) -> tuple[list[ChangeSet], list[ChangeSet]]:

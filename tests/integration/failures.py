@@ -1,9 +1,11 @@
 """The failures of docs/reference/failures.md: how each is brought about, and put right, on a real PostgreSQL."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -50,7 +52,6 @@ _IS_POISON = f"NEW.name = '{POISON}'"
 _FULL = (
     """RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'"""
 )
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
 
 
 def _poison() -> Record:
@@ -59,15 +60,23 @@ def _poison() -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Statements of a superuser, with {role} and {database} filled in; `holding` stays open until it is put right."""
+    """Statements of a superuser, with {role} and {database} filled in; `holding` stays open until it is put right.
+
+    `unless_used` follow once the mirror has no session any more: a session that is open stays usable, so that as long
+    as one is left the server is not down.
+    """
 
     record: Callable[[], Record] = _poison
     collection: str = "labels"
     before: Statements = ()
+    ends_sessions: bool = False
+    unless_used: Statements = ()
     holding: str | None = None
     after: Statements = ()
     elsewhere: bool = False
     """Whether the statements run in another database, because nobody can connect to this one."""
+    is_about_a_copy: bool = False
+    """Whether another installation's database must be made first, as {database}_foreign."""
 
 
 FAILURES: dict[str, Failure] = {
@@ -119,34 +128,51 @@ FAILURES: dict[str, Failure] = {
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
-    "a read-only database": Failure(
-        before=("ALTER DATABASE {database} SET default_transaction_read_only = on", _END_SESSIONS),
-        after=("ALTER DATABASE {database} SET default_transaction_read_only = off",),
-        elsewhere=True,
-    ),
     "a role without LOGIN": Failure(
-        before=("ALTER ROLE {role} NOLOGIN", _END_SESSIONS), after=("ALTER ROLE {role} LOGIN",)
+        before=("ALTER ROLE {role} NOLOGIN",), ends_sessions=True, after=("ALTER ROLE {role} LOGIN",)
     ),
     "a connection limit of 0": Failure(
-        before=("ALTER DATABASE {database} CONNECTION LIMIT 0", _END_SESSIONS),
+        before=("ALTER DATABASE {database} CONNECTION LIMIT 0",),
+        ends_sessions=True,
         after=("ALTER DATABASE {database} CONNECTION LIMIT -1",),
     ),
     "a database that is gone": Failure(
-        before=(
-            "ALTER DATABASE {database} ALLOW_CONNECTIONS false",
-            _END_SESSIONS,
-            "ALTER DATABASE {database} RENAME TO {database}_gone",
-        ),
+        before=("ALTER DATABASE {database} ALLOW_CONNECTIONS false",),
+        ends_sessions=True,
+        unless_used=("ALTER DATABASE {database} RENAME TO {database}_gone",),
         after=(
             "ALTER DATABASE {database}_gone RENAME TO {database}",
             "ALTER DATABASE {database} ALLOW_CONNECTIONS true",
         ),
         elsewhere=True,
     ),
+    "another installation's database": Failure(
+        before=("ALTER DATABASE {database} ALLOW_CONNECTIONS false",),
+        ends_sessions=True,
+        unless_used=(
+            "ALTER DATABASE {database} RENAME TO {database}_home",
+            "ALTER DATABASE {database}_foreign RENAME TO {database}",
+        ),
+        after=(
+            "ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'",
+            "ALTER DATABASE {database} RENAME TO {database}_foreign",
+            "ALTER DATABASE {database}_home RENAME TO {database}",
+            "ALTER DATABASE {database} ALLOW_CONNECTIONS true",
+        ),
+        elsewhere=True,
+        is_about_a_copy=True,
+    ),
 }
-"""How each failure is made in one database. A frozen and a stopped server need a server of their own."""
+"""How each failure is made in one database."""
 
-OF_SERVERS = ("a frozen server", "a stopped server")
+OF_SERVERS = ("a read-only server", "a frozen server", "a stopped server")
+"""Those that concern every database of a server, so that nothing else can be tried at the same time."""
+OF_COPIES = ("an older copy of the database",)
+"""What is repaired without anybody, as soon as it is noticed."""
+SESSIONS_GONE_SECONDS_MAX = 10.0
+SESSIONS_GONE_CHECKS = 3
+"""How often no session must be found in a row: one that is still logging in is not listed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +194,16 @@ def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]
     """Brings a failure about; the function that it yields puts it right."""
     url = place.elsewhere_url if failure.elsewhere else place.superuser_url
     names = {"role": place.name, "database": place.name}
+    if failure.is_about_a_copy:
+        _copy_for_another_installation(place)
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in failure.before:
-            connection.execute(statement.format(**names) if "{" in statement else statement)
+            is_named = "{role}" in statement or "{database}" in statement
+            connection.execute(statement.format(**names) if is_named else statement)
+        if failure.ends_sessions:
+            end_sessions(connection, place.name)
+        for statement in failure.unless_used:
+            connection.execute(statement.format(**names))
         holder = None
         if failure.holding is not None:
             holder = psycopg.connect(place.superuser_url)
@@ -183,3 +216,47 @@ def brought_about(failure: Failure, place: Place) -> Iterator[Callable[[], None]
                 connection.execute(statement.format(**names))
 
         yield put_right
+
+
+def end_sessions(connection: psycopg.Connection[tuple[object, ...]], role: str) -> None:
+    """Ends the sessions of a role that cannot begin another one, those that are just beginning included."""
+    deadline = time.monotonic() + SESSIONS_GONE_SECONDS_MAX
+    checks = 0
+    while checks < SESSIONS_GONE_CHECKS:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,)
+        )
+        checks = 0 if ended.fetchall() else checks + 1
+        assert time.monotonic() < deadline, f"sessions of {role} are left"
+        time.sleep(0.05)
+
+
+def copy_database(place: Place, name: str) -> None:
+    """Makes a copy of the database, which nobody may use meanwhile; everybody can connect again afterwards."""
+    with psycopg.connect(place.elsewhere_url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {place.name} ALLOW_CONNECTIONS false")
+        end_sessions(connection, place.name)
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {place.name}")
+        connection.execute(f"ALTER DATABASE {place.name} ALLOW_CONNECTIONS true")
+
+
+def put_in_place(place: Place, name: str) -> None:
+    """Lets a copy take the place of the database, as when it is restored."""
+    with psycopg.connect(place.elsewhere_url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {place.name} ALLOW_CONNECTIONS false")
+        end_sessions(connection, place.name)
+        connection.execute(f"ALTER DATABASE {place.name} RENAME TO {name}_before")
+        connection.execute(f"ALTER DATABASE {name} RENAME TO {place.name}")
+
+
+def _copy_for_another_installation(place: Place) -> None:
+    name = f"{place.name}_foreign"
+    copy_database(place, name)
+    copied = urlsplit(place.superuser_url)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(copied, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE tandem_control SET value = jsonb_set(value, '{installation}', '\"another\"')"
+            " WHERE mongo_id = 'ownership'"
+        )
+        # Nobody of this installation has ever written there.
+        connection.execute("DELETE FROM tandem_lanes")

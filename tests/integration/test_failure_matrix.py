@@ -2,29 +2,37 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from loguru import logger
 
 from adapters.dual_write.settings import MirrorMode
+from adapters.dual_write.synchronisation import METRICS_AGE_SECONDS_MAX
 from adapters.postgres.migrate import upgrade
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import Record
 from application.ports.synchronisation import BreakerState
 from tests.integration.failing_mirror import FailingMirror, failing_mirror, others
 from tests.integration.failures import (
+    CONCERNED,
     FAILURES,
     KNOWN,
+    OF_COPIES,
     OF_SERVERS,
     POISON,
     Failure,
     Place,
     Row,
     brought_about,
+    copy_database,
     documented_rows,
+    put_in_place,
 )
 from tests.servers.directories import open_directory
 from tests.servers.postgres import OwnPostgresServer
@@ -55,7 +63,7 @@ def server() -> Iterator[OwnPostgresServer]:
 
 
 def test_every_documented_failure_is_brought_about() -> None:
-    assert {row.failure for row in ROWS} == {*FAILURES, *OF_SERVERS}
+    assert {row.failure for row in ROWS} == {*FAILURES, *OF_SERVERS, *OF_COPIES}
 
 
 @pytest.mark.parametrize("mode", list(MirrorMode))
@@ -78,17 +86,68 @@ async def test_a_server_that_stops_answering_counts_and_parks_nothing(
     failure: str, mode: MirrorMode, server: OwnPostgresServer
 ) -> None:
     (row,) = (row for row in ROWS if row.failure == failure)
-    is_frozen = failure == "a frozen server"
-    stop, go_on = (server.freeze, server.thaw) if is_frozen else (server.kill, server.restart)
+    making: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+        "a read-only server": (partial(_set_read_only, server, "on"), partial(_set_read_only, server, "off")),
+        "a frozen server": (server.freeze, server.thaw),
+        "a stopped server": (server.kill, server.restart),
+    }
+    stop, go_on = making[failure]
     async with _own_database(server) as place, failing_mirror(place.url, mode) as mirror:
         await _settle_known(mirror)
-        stop()
+        await asyncio.to_thread(stop)
         try:
             changes = await _write_all(mirror, label(2))
             await _check_outage(mirror, row, changes)
         finally:
             await asyncio.to_thread(go_on)
         await mirror.seconds_until(changes, _is_synced, seconds_max=RECOVER_SECONDS_MAX)
+
+
+@pytest.mark.parametrize("mode", list(MirrorMode))
+@pytest.mark.parametrize("failure", OF_COPIES)
+async def test_an_older_copy_gets_what_it_lacks_and_counts_nothing(
+    failure: str, mode: MirrorMode, server: OwnPostgresServer
+) -> None:
+    (row,) = (row for row in ROWS if row.failure == failure)
+    logged: list[str] = []
+    sink = logger.add(lambda message: logged.append(str(message)), level="WARNING", format="{message}")
+    try:
+        async with _own_database(server) as place, failing_mirror(place.url, mode) as mirror:
+            await _settle_known(mirror)
+            older = f"{place.name}_older"
+            await asyncio.to_thread(copy_database, place, older)
+            lacking = await _write_all(mirror, label(CONCERNED))
+            await mirror.seconds_until(lacking, _is_synced, seconds_max=RECOVER_SECONDS_MAX)
+            await asyncio.to_thread(put_in_place, place, older)
+            later = [change_set(put("labels", label(3)))]
+            await mirror.write(*later)
+            held = await _seconds_until_held(place, [*lacking, *later], seconds_max=RECOVER_SECONDS_MAX)
+            note_figures("an older copy of the target", completed_after_seconds=round(held, 2))
+            await mirror.seconds_until([*lacking, *later], _is_synced, seconds_max=NOTICE_SECONDS_MAX)
+            entries = await mirror.entries([*lacking, *later])
+            assert {(one["syncStatus"], one["syncAttempts"]) for one in entries} == {(row.shown_as, 0)}
+            await mirror.until_up(seconds_max=RECOVER_SECONDS_MAX)
+    finally:
+        logger.remove(sink)
+    assert any(row.reason in line for line in logged)
+
+
+async def _seconds_until_held(place: Place, change_sets: Sequence[ChangeSet], *, seconds_max: float) -> float:
+    """How long it takes until the target holds every entry."""
+    ids = [id_ for one in change_sets for id_ in one.entry_ids]
+    started = time.monotonic()
+    while (held := await asyncio.to_thread(_held_of, place, ids)) < len(ids):
+        assert time.monotonic() - started < seconds_max, f"{held} of {len(ids)} entries are there"
+        await asyncio.sleep(0.1)
+    return time.monotonic() - started
+
+
+def _held_of(place: Place, ids: list[str]) -> int:
+    with psycopg.connect(place.superuser_url) as connection:
+        counted = connection.execute(
+            "SELECT count(*) FROM postgres_audit_logs WHERE mongo_id = ANY(%s)", (ids,)
+        ).fetchone()
+    return 0 if counted is None else int(counted[0])
 
 
 async def test_one_poison_among_a_thousand_is_parked_and_the_others_arrive(server: OwnPostgresServer) -> None:
@@ -159,8 +218,20 @@ async def _check_shown(
     (entry,) = await mirror.entries(concerned)
     assert entry["syncAttempts"] == (3 if row.concerns == "record" else 0)
     assert POISON not in entry["syncError"]
-    assert not (await mirror.sync.metrics()).breaker.reason
-    if row.concerns in ("table", "entries"):
+    await asyncio.sleep(METRICS_AGE_SECONDS_MAX)
+    metrics, health = await mirror.sync.metrics(), await mirror.health()
+    assert not metrics.breaker.reason
+    assert health["db"].status == "UP"
+    assert health["mirror"].status == "DEGRADED"
+    assert "tandem sync failures" in (health["mirror"].detail or "")
+    if row.concerns == "record":
+        assert metrics.parked == 1
+        assert row.reason in (health["mirror"].cause or "")
+    if row.concerns in ("record", "row"):
+        assert health["target"].status == "UP"
+    else:
+        assert metrics.failed >= 1
+        assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DEGRADED", True)
         (blocked,) = await mirror.blocked_tables(1.5)
         assert blocked.table == ("postgres_labels" if row.concerns == "table" else "postgres_audit_logs")
         assert row.reason in f"{blocked.table} is blocked: {blocked.cause}"
@@ -170,6 +241,10 @@ async def _check_shown(
 async def _check_outage(mirror: FailingMirror, row: Row, changes: list[ChangeSet]) -> None:
     breaker = await mirror.breaker_with(row.reason, seconds_max=OUTAGE_SECONDS_MAX)
     assert breaker.state is BreakerState.OPEN
+    health = await mirror.health()
+    assert health["db"].status == "UP"
+    assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DOWN", True)
+    assert not (await mirror.sync.metrics()).failed + (await mirror.sync.metrics()).parked
     entries = await mirror.entries(changes)
     assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {(row.shown_as, 0)}
 
@@ -213,6 +288,14 @@ def _new_database(server: OwnPostgresServer) -> Place:
     with psycopg.connect(place.superuser_url, autocommit=True) as connection:
         connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
     return place
+
+
+def _set_read_only(server: OwnPostgresServer, value: str) -> None:
+    """Every session becomes read-only, as where a provider sees that a disk is full."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _at(url: str, database: str) -> str:

@@ -17,6 +17,9 @@ from adapters.ownership import control
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
 from adapters.records.record_store import StoreRefused
+from adapters.records.specs import CONTROL
+from entrypoints.cli.session import schema_of
+from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import (
     START_SECONDS_MAX,
     content,
@@ -32,6 +35,24 @@ from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
 SOURCES = ("monty", "mongo")
+LONG = pytest.mark.torture
+"""Cases that differ from another one, or from one in tests/unit/adapters/ownership, in the servers alone."""
+
+
+def sources(*, short: str) -> pytest.MarkDecorator:
+    """Both sources, one of them in the long form of the tests only."""
+    cases = [pytest.param(name, marks=() if name == short else LONG) for name in SOURCES]
+    return pytest.mark.parametrize("world", cases, indirect=True)
+
+
+def sources_and_moments(*, source: str, is_running: bool) -> pytest.MarkDecorator:
+    """Both sources, at the start and while the service runs; all but one in the long form of the tests only."""
+    cases = [
+        pytest.param(name, moment, marks=() if (name, moment) == (source, is_running) else LONG)
+        for name in SOURCES
+        for moment in (False, True)
+    ]
+    return pytest.mark.parametrize(("world", "is_running"), cases, indirect=["world"])
 
 
 @dataclass
@@ -134,6 +155,7 @@ def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Itera
     server.drop_database(url)
 
 
+@sources(short="monty")
 async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1, 2)
@@ -152,6 +174,7 @@ async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
         assert container.stack().ownership.refusal is None
 
 
+@sources(short="mongo")
 async def test_an_older_target_is_completed_under_a_running_service(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -165,6 +188,7 @@ async def test_an_older_target_is_completed_under_a_running_service(world: World
         assert len(await task_ids(container.stack().raw_stores[1])) == 4
 
 
+@sources(short="monty")
 async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -200,6 +224,7 @@ async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_worl
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
 
 
+@LONG
 async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -216,7 +241,7 @@ async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
         await until_equal(container)
 
 
-@pytest.mark.parametrize("is_running", [False, True])
+@sources_and_moments(source="monty", is_running=True)
 async def test_the_database_of_another_installation_is_refused(world: World, *, is_running: bool) -> None:
     other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
     foreign = world.empty_database()
@@ -230,11 +255,61 @@ async def test_the_database_of_another_installation_is_refused(world: World, *, 
     )
 
 
-@pytest.mark.parametrize("is_running", [False, True])
+@sources_and_moments(source="mongo", is_running=False)
 async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
     )
+
+
+REWRITTEN = "old-records-rewritten"
+"""The control record that a store gets when its records are rewritten."""
+
+
+async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
+    async with serving(world.variables) as container:
+        await write(container, 1)
+    other = world.address_of(world.empty_database())
+    async with serving({**elsewhere, "POSTGRES_URL": other}) as container:
+        await until_equal(container)
+    _forget_rewriting(other)
+    mistaken = world.having(POSTGRES_URL=other)
+    for name, value in mistaken.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreRefused, match="belongs to another installation"):
+        async with schema_of(read_settings(mistaken)):
+            pytest.fail("its schema could be changed")
+    assert not _is_rewritten(other)
+
+
+async def test_a_clone_rewrites_nothing_in_the_target(world: World) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    clone = world.having(**world.copy_source())
+    async with serving(world.variables) as container:
+        await write(container, 2)
+        await until_equal(container)
+        _forget_rewriting(world.variables["POSTGRES_URL"])
+        with pytest.raises(StoreRefused, match="Another copy of this installation is running"):
+            async with serving(clone):
+                pass
+        assert not _is_rewritten(world.variables["POSTGRES_URL"])
+
+
+def _forget_rewriting(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        deleted = connection.execute(f"DELETE FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        assert deleted.rowcount == 1
+
+
+def _is_rewritten(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(f"SELECT 1 FROM {CONTROL.table} WHERE mongo_id = %s", (REWRITTEN,))
+        return found.fetchone() is not None
 
 
 async def _swapped(
@@ -259,6 +334,7 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
     await until(lambda: reason in (target.breaker.reason or ""))
     await write(container, 3)
     await asyncio.sleep(0.5)
+    await _require_shown(container, reason)
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(
@@ -269,6 +345,22 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
         assert await content(container.stack().raw_stores[1]) == before
 
 
+async def _require_shown(container: Any, reason: str) -> None:
+    """Every probe shows the reason, the source stays in use, and no write has been counted or parked."""
+    stack = container.stack()
+    components = await stack.components()
+    metrics = await stack.synchronisation.metrics()
+    assert components["db"].up
+    assert (components["target"].status, reason in components["target"].reason) == ("DOWN", True)
+    assert (metrics.target_reachable, reason in metrics.breaker.reason) == (False, True)
+    entries = await stack.source.scan("audit_logs", after=None, limit=5_000)
+    waiting = [one for one in entries if one["syncStatus"] != "SYNCED"]
+    assert {(one["syncStatus"], one["syncAttempts"], one["syncError"]) for one in waiting} == {
+        ("PENDING", 0, None)
+    }
+
+
+@sources(short="monty")
 async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -281,6 +373,7 @@ async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -
             pass
 
 
+@LONG
 async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_target(
     mongo_world: World,
 ) -> None:
@@ -296,6 +389,7 @@ async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_
             pass
 
 
+@LONG
 async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_operator(
     mongo_world: World,
 ) -> None:
@@ -312,6 +406,16 @@ async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_ope
             await write(container, 3)
     async with serving(alone, alone=True) as container:
         await write(container, 3)
+
+
+async def test_a_third_process_starts_beside_two_idle_ones(mongo_world: World) -> None:
+    variables = mongo_world.variables
+    async with serving(variables), serving(variables) as second:
+        before = await content(second.stack().raw_stores[0])
+        async with serving(variables) as third:
+            assert await content(second.stack().raw_stores[0]) == before
+            await write(third, 1)
+            await until_equal(second)
 
 
 async def test_nothing_is_left_unmirrored_beside_a_process_that_does_not_mirror(mongo_world: World) -> None:

@@ -15,6 +15,7 @@ from adapters.postgres.tables import TABLES
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
 from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
+from adapters.records.slow_change_sets import too_slow
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
 from tests.unit.builders import numbered_id
@@ -180,7 +181,7 @@ def slow_titles(prepared_url: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slow_titles")
-async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_rejected(
+async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_told_apart(
     store: PostgresRecordStore, prepared_url: str
 ) -> None:
     hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=400)
@@ -193,7 +194,7 @@ async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_re
         outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
-    slow = Rejection("It takes longer than 400 ms to store.", sqlstate="57014")
+    slow = too_slow(changes[20], 400, sqlstate="57014")
     assert outcomes == [slow if title == "slow" else None for title in titles]
     assert len(await store.scan("tasks", after=None, limit=100)) == 39
     assert len(await store.scan("audit_logs", after=None, limit=100)) == 39

@@ -114,28 +114,32 @@ class Backlog:
         return await self._find(where, Order(VERSION, descending=True), limit=1)
 
     async def first_waiting(self, collection: str) -> list[Record]:
-        """The oldest change set that waits for a blocked table, to find out whether it is still blocked; empty without
-        one.
+        """The oldest change set that a blocked table keeps waiting, to find out whether it is still blocked; empty
+        without one. Rejected entries do not wait for the table.
         """
-        found = await self._find(_undelivered_of(collection, UNDELIVERED), _BY_ID, limit=self._page_max)
-        waiting = (
-            entry for entry in found if entry["syncStatus"] == SyncStatus.PENDING or waits_for_table(entry)
-        )
-        first = next(waiting, None)
-        return [] if first is None else await self._together([first["changeSetId"]])
+        waiting: list[Record] = []
+        for status in (UNMARKED, _PENDING):
+            waiting += await self._find(_of(collection, status), _BY_ID, limit=1)
+        async with aclosing(self._put_off(collection)) as pages:
+            waiting += (await anext(pages, []))[:1]
+        if not waiting:
+            return []
+        first = min(waiting, key=lambda entry: str(entry[ID]))
+        return await self._together([first["changeSetId"]])
 
     async def waiting(self, collection: str) -> AsyncGenerator[list[Record], None]:
         """The entries that were put off because a table was blocked, with their whole change sets, page by page."""
+        async with aclosing(self._put_off(collection)) as pages:
+            async for page in pages:
+                yield await self._together([entry["changeSetId"] for entry in page])
+
+    async def _put_off(self, collection: str) -> AsyncGenerator[list[Record], None]:
+        """Pages, none of them empty, of the entries that were put off because this table was blocked, by id."""
         after: tuple[str, str] | None = None
-        while True:
-            where = _undelivered_of(collection, (SyncStatus.FAILED.value,))
-            found = await self._find(where, _BY_ID, limit=self._page_max, after=after)
-            if not found:
-                return
+        while found := await self._find(_of(collection, _FAILED), _BY_ID, limit=self._page_max, after=after):
             after = (found[-1][ID], found[-1][ID])
-            sets = dict.fromkeys(entry["changeSetId"] for entry in found if waits_for_table(entry))
-            if sets:
-                yield await self._together(list(sets))
+            if put_off := [entry for entry in found if waits_for_table(entry)]:
+                yield put_off
 
     async def _together(self, change_set_ids: Sequence[str]) -> list[Record]:
         """The undelivered entries of these change sets."""
@@ -169,11 +173,10 @@ class Backlog:
         )
 
 
-def _undelivered_of(collection: str, statuses: Sequence[str]) -> Criterion:
-    """Entries in these states that a blocked table keeps waiting; the table of entries keeps all."""
-    of_status = OneOf("syncStatus", tuple(statuses))
+def _of(collection: str, status: Criterion) -> Criterion:
+    """The entries in a state that a blocked table can keep waiting; the table of entries keeps all."""
     is_entries = collection == AUDIT_LOGS.collection
-    return of_status if is_entries else AllOf((of_status, Equals("collection", collection)))
+    return status if is_entries else AllOf((status, Equals("collection", collection)))
 
 
 def _whole_change_sets(entries: list[Record], *, is_last: bool) -> tuple[list[Record], list[Record]]:

@@ -1,7 +1,7 @@
 """What the target accepts nothing for at present: whole tables, and records whose rows are locked."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,14 @@ class Blockages:
         """The blocked tables, in the order in which they were found."""
         return [one for place, one in self._blockages.items() if isinstance(place, str)]
 
+    def is_new_table(self, outcome: ApplyOutcome) -> bool:
+        """Whether this is about a blocked table that was not known to be blocked."""
+        return (
+            isinstance(outcome, Blocked)
+            and outcome.record_id is None
+            and outcome.collection not in self._blockages
+        )
+
     def blocking(self, change_set: ChangeSet) -> Blocked | None:
         """What keeps the change set waiting, if anything.
 
@@ -66,8 +74,12 @@ class Blockages:
             one.retry_at = now + PAUSES_SECONDS[min(one.tries, len(PAUSES_SECONDS) - 1)]
         return None
 
-    def learn(self, change_set: ChangeSet, outcome: ApplyOutcome) -> None:
-        """Notes what became of a change set."""
+    def learn(self, change_sets: Sequence[ChangeSet], outcomes: Iterable[ApplyOutcome]) -> None:
+        """Notes what became of change sets that were sent."""
+        for change_set, outcome in zip(change_sets, outcomes, strict=True):
+            self._learn(change_set, outcome)
+
+    def _learn(self, change_set: ChangeSet, outcome: ApplyOutcome) -> None:
         if isinstance(outcome, Blocked):
             self._wait(change_set, self.note(outcome))
         elif self._blockages and isinstance(outcome, Rejection):
@@ -109,10 +121,14 @@ class Blockages:
             self._waiting[key] = blockage
 
     def _let_next_try(self, change_set: ChangeSet) -> None:
-        """A change set was rejected, so what it touches may or may not be blocked still: the next one finds out."""
+        """A change set was rejected, so its tables may or may not be blocked still: the next one finds out. Its records
+        do not wait for anything but its next attempt.
+        """
         now = asyncio.get_running_loop().time()
         for place in _places(change_set):
-            if isinstance(place, str) and (one := self._blockages.get(place)):
+            if not isinstance(place, str):
+                self._remove(place)
+            elif one := self._blockages.get(place):
                 one.retry_at = now
 
     def _free(self, change_set: ChangeSet) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.differences import DeliveryOutcome, judged
 from adapters.dual_write.grouping import (
     Entries,
@@ -17,15 +18,21 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target
 from adapters.dual_write.replay import as_committed, put_of
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, Rejection
-from adapters.records.record import ID, Record
+from adapters.dual_write.slow_tables import slow_table, tables_of
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, Rejection
+from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from application.ports.clock import Clock
+from domain.audit import SyncStatus
 
 # Each round may free a unique value for the next one; longer chains continue with the next attempt.
 _ROUNDS_MAX = 3
 BLOCKED_PAUSE_SECONDS = 30.0
-"""When entries that wait for a blocked table are due again. They are delivered before, once the table accepts one."""
+"""When entries that wait for a blocked table are due again, unless the table accepts one before; also those that took
+too long, because each try takes long again.
+"""
+CANARIES_MAX = 20
+"""Records of a table among which a canary is looked for."""
 
 Outcomes = dict[str, DeliveryOutcome]
 """What became of entries, by id."""
@@ -41,6 +48,7 @@ class Delivery:
         self._target = target
         self._settings = settings
         self._clock = clock
+        self._backlog = Backlog(source, settings=settings)
         self._marks = DeliveryMarks(settings)
 
     async def deliver(self, entries: Sequence[Record]) -> Outcomes:
@@ -107,10 +115,44 @@ class Delivery:
         return outcomes | await self._mark(rejected)
 
     async def _apply(self, change_sets: Sequence[ChangeSet]) -> list[DeliveryOutcome]:
+        outcomes = []
+        for change_set, applied in zip(change_sets, await self._applied(change_sets), strict=True):
+            outcome = await judged(self._source, applied)
+            if isinstance(outcome, Blocked) and outcome.is_slow:
+                outcome = await self._compared(change_set, outcome)
+                self._target.blockages.learn([change_set], [outcome])
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _applied(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         now = self._clock.now()
         arriving = [for_target(change_set, now) for change_set in change_sets]
-        applied = await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
-        return [await judged(self._source, outcome) for outcome in applied]
+        return await self._target.apply_patiently(arriving, timeout_ms=self._settings.relay_timeout_ms)
+
+    async def _compared(self, change_set: ChangeSet, slow: Blocked) -> DeliveryOutcome:
+        """What a change set that takes too long is worth: rejected if a canary of each of its tables passes meanwhile,
+        otherwise it waits, alone or with its whole table.
+        """
+        for collection in tables_of(change_set):
+            canary = await self._canary(collection, besides=change_set)
+            if canary is None:
+                return slow
+            (outcome,) = await self._applied([canary])
+            if isinstance(outcome, Rejection | Blocked):
+                return slow_table(collection, slow)
+        return Rejection(slow.cause, sqlstate=slow.sqlstate)
+
+    async def _canary(self, collection: str, *, besides: ChangeSet) -> ChangeSet | None:
+        """Another record of this table that the target holds already, so that it is harmless to send it again; None
+        if none is found.
+        """
+        touched = set(besides.touched())
+        for record in await self._source.scan(collection, after=None, limit=len(touched) + CANARIES_MAX):
+            if (collection, record[ID]) not in touched:
+                for entry in await self._backlog.newest_of(collection, record[ID]):
+                    if entry["syncStatus"] == SyncStatus.SYNCED and entry[VERSION] == record[VERSION]:
+                        return ChangeSet((put_of(collection, record),))
+        return None
 
     async def _mark(self, settled: Sequence[tuple[ChangeSet, DeliveryOutcome]]) -> Outcomes:
         now = self._clock.now()
@@ -128,7 +170,7 @@ class Delivery:
                 return self._marks.synced(entry, now)
             case Rejection():
                 return self._marks.rejected(entry, outcome, now)
-            case Blocked(record_id=None):
+            case Blocked(record_id=None) | Blocked(is_slow=True):
                 return self._marks.blocked(entry, outcome, now, pause_seconds=BLOCKED_PAUSE_SECONDS)
             case Blocked():
                 pause = self._target.blockages.seconds_until_retry(outcome)

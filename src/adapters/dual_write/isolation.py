@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from loguru import logger
 
 from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection, taken_reason
-from adapters.records.record_store import REASON_LENGTH_MAX
+from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 _MAY_PASS_LATER = (None, "23505")
@@ -17,7 +17,8 @@ Apply = Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]]
 async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     """The outcome of each change set, as `bisected` finds it; rejected ones get a second attempt at the end.
 
-    A unique value may be free only after a later change set of the batch has given it up. Raises StoreUnavailable.
+    A unique value may be free only after a later change set of the batch has given it up. Raises StoreUnavailable
+    and StoreRefused.
     """
     outcomes = await bisected(apply, change_sets)
     if None in outcomes:
@@ -30,13 +31,14 @@ async def apply_each(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[App
 async def bisected(apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
     """The outcome of each change set: a batch that fails is applied in halves, in its order, down to single ones.
 
-    A failure of any kind except StoreUnavailable, which it raises, is the rejection of a change set that is alone.
+    Raises StoreUnavailable and StoreRefused, which are about the store. A failure of any other kind is the rejection of
+    a change set that is alone.
     """
     if not change_sets:
         return []
     try:
         return await apply(change_sets)
-    except StoreUnavailable:
+    except (StoreUnavailable, StoreRefused):
         raise
     except Exception as error:  # noqa: BLE001 - one change set must not stop the others, whatever error it causes in the driver
         if len(change_sets) == 1:

@@ -1,25 +1,32 @@
 """The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
-from adapters.dual_write.isolation import apply_each, bisected
+from adapters.dual_write.isolation import Apply, apply_each, bisected
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
+from adapters.dual_write.slow_tables import SlowTables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
+from adapters.records.compared import Compared
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.slow_change_sets import too_slow
 from domain.errors import RuleBroken, StoreUnavailable
+
+T = TypeVar("T")
 
 
 class MirrorTarget:
     """One per process, shared by the mirrored store, the relay and the operator's view.
 
-    It may be down when the process starts: the breaker is open from then on and the relay connects later.
+    It may be down when the process starts: the breaker is open from then on and the relay connects later. The same
+    holds for a store that answers but must not be used: no method raises StoreRefused.
     """
 
     def __init__(self, store: RecordStore, *, settings: DualWriteSettings) -> None:
@@ -34,6 +41,7 @@ class MirrorTarget:
         )
         self.blockages = Blockages()
         self.rate = DeliveryRate()
+        """Of the relay's deliveries, which shorten the backlog."""
 
     @property
     def name(self) -> str:
@@ -52,28 +60,42 @@ class MirrorTarget:
     async def connect(self) -> None:
         """Opens the store, pings it, and prepares it if that was requested. Harmless when done already.
 
-        Raises StoreUnavailable and opens the breaker, also for a store that answers but must not be used; its message
-        is kept. Never closes the breaker.
+        Raises StoreUnavailable and opens the breaker. Never closes it.
         """
         async with self._connecting:
             try:
                 if not self._is_open:
-                    await self._calls.within(self._settings.connect_timeout_ms, self._store.open())
+                    await self._within(self._settings.connect_timeout_ms, self._store.open())
                     self._is_open = True
-                await self.ping()
+                await self.compare()
                 if not self._is_prepared:
-                    await self._calls.within(self._settings.prepare_timeout_ms, self._store.prepare())
+                    await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
                 self.breaker.trip(error.message)
                 raise
-            except StoreRefused as refused:
-                self.breaker.trip(str(refused))
-                raise StoreUnavailable(str(refused)) from refused
 
     async def ping(self) -> None:
-        """Returns if the store answers. Raises StoreUnavailable, without reporting it to the breaker."""
-        await self._calls.within(self._settings.probe_timeout_ms, self._store.ping())
+        """Returns if the store answers and may be used. Raises StoreUnavailable.
+
+        Only a store that must not be used is reported to the breaker.
+        """
+        await self._within(self._settings.probe_timeout_ms, self._store.ping())
+
+    async def compare(self) -> None:
+        """Compares the store with the source, where it can be compared, and otherwise pings it. Raises as `connect`."""
+        store = self._store
+        comparison = store.compare() if isinstance(store, Compared) else store.ping()
+        await self._within(self._settings.probe_timeout_ms, comparison)
+
+    async def probe(self) -> None:
+        """For whoever only asks: returns if the store answers and its last comparison with the source was good.
+
+        Compares and writes nothing. Raises StoreUnavailable.
+        """
+        await self.ping()
+        if isinstance(self._store, Compared):
+            self._store.require_compared()
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
         """The outcome of each change set, with one time limit for all; blocked ones are not sent.
@@ -83,7 +105,7 @@ class MirrorTarget:
 
         async def apply_together(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
-                return await self._calls.within(timeout_ms, apply_each(self._store.apply, sent))
+                return await self._within(timeout_ms, apply_each(self._store.apply, sent))
 
         return await self._unless_blocked(apply_together, change_sets)
 
@@ -92,57 +114,78 @@ class MirrorTarget:
     ) -> list[ApplyOutcome]:
         """Like `apply`, but slower: distinguishes an outage from change sets that take long.
 
-        Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected, and a single
-        change set is rejected; it may have been stored nevertheless.
+        Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected. A single change
+        set is blocked as slow then; it may have been stored nevertheless.
         """
+        slow_tables = SlowTables()
 
-        async def apply_or_reject(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        async def apply_or_bisect(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
                 try:
-                    return await self._calls.within(timeout_ms, self._store.apply(part))
+                    return await self._within(timeout_ms, self._store.apply(part))
                 except TimedOut as late:
                     if not await self._answers():
                         raise
-                    raise RuleBroken(f"It takes longer than {timeout_ms:.0f} ms to store.") from late
+                    if len(part) == 1:
+                        return [too_slow(part[0], timeout_ms)]
+                    raise RuleBroken(late.message) from late
                 except StoreUnavailable:
                     await self._trip_unless_it_answers()
                     raise
 
+        async def apply_unless_slow(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            return await _unless(slow_tables, apply_or_bisect, part)
+
         async def apply_in_parts(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-            return await bisected(apply_or_reject, sent)
+            return await bisected(apply_unless_slow, sent)
 
         return await self._unless_blocked(apply_in_parts, change_sets)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
-        return await self._calls.within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
+        return await self._within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
     async def close(self) -> None:
         """Closes the store, even while it hangs. Does not raise if the store does not answer."""
         await self._calls.close(self._settings.close_timeout_ms)
         try:
-            await self._calls.within(self._settings.close_timeout_ms, self._store.close())
+            await self._within(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
 
     async def is_reachable(self) -> bool:
-        """Whether the breaker is closed and the store answers a ping."""
-        return not self.breaker.is_open and await self._answers()
+        """Whether the breaker is closed and the store can be used as far as a probe shows."""
+        if self.breaker.is_open:
+            return False
+        try:
+            await self.probe()
+        except StoreUnavailable:
+            return False
+        return True
 
-    async def _unless_blocked(
-        self,
-        apply: Callable[[Sequence[ChangeSet]], Awaitable[list[ApplyOutcome]]],
-        change_sets: Sequence[ChangeSet],
-    ) -> list[ApplyOutcome]:
+    async def _within(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> T:
+        """The result of one call to the store, as `BoundedCalls.within`.
+
+        A store that must not be used is an outage of the target, not a rejection of what was sent: the breaker opens
+        with its reason, and StoreUnavailable carries it.
+        """
+        try:
+            return await self._calls.within(timeout_ms, call)
+        except StoreRefused as refused:
+            self.breaker.trip(str(refused))
+            raise StoreUnavailable(str(refused)) from refused
+
+    async def _unless_blocked(self, apply: Apply, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Applies the change sets that nothing blocks, as far as this process knows, and learns from the outcomes."""
-        outcomes: list[ApplyOutcome] = [self.blockages.blocking(change_set) for change_set in change_sets]
-        places = [place for place, blocked in enumerate(outcomes) if blocked is None]
-        if places:
-            applied = await apply([change_sets[place] for place in places])
-            for place, outcome in zip(places, applied, strict=True):
-                outcomes[place] = outcome
-                self.blockages.learn(change_sets[place], outcome)
-        return outcomes
+
+        async def apply_to_ours(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            outcomes = await apply(sent)
+            if any(map(self.blockages.is_new_table, outcomes)):
+                # Another database at the same address has other tables, and none of this is known to be true of ours.
+                await self.ping()
+            return outcomes
+
+        return await _unless(self.blockages, apply_to_ours, change_sets)
 
     async def _answers(self) -> bool:
         try:
@@ -153,7 +196,7 @@ class MirrorTarget:
 
     async def _trip_unless_it_answers(self) -> None:
         try:
-            await self.ping()
+            await self.compare()
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
 
@@ -169,3 +212,18 @@ class MirrorTarget:
             self.breaker.failed(error.message)
             raise
         self.breaker.succeeded()
+
+
+async def _unless(
+    blockages: Blockages | SlowTables, apply: Apply, change_sets: Sequence[ChangeSet]
+) -> list[ApplyOutcome]:
+    """Applies the change sets that nothing known blocks, and lets it be known what became of them."""
+    outcomes: list[ApplyOutcome] = [blockages.blocking(change_set) for change_set in change_sets]
+    places = [place for place, blocked in enumerate(outcomes) if blocked is None]
+    if places:
+        sent = [change_sets[place] for place in places]
+        applied = await apply(sent)
+        blockages.learn(sent, applied)
+        for place, outcome in zip(places, applied, strict=True):
+            outcomes[place] = outcome
+    return outcomes

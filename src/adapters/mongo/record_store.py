@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
 
 from loguru import logger
-from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -24,10 +22,8 @@ from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
-from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, write_all
+from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, mark_update, write_all
 from adapters.records.change_set import (
-    SYNC_LANE,
-    SYNC_NUMBER,
     ApplyOutcome,
     ChangeSet,
     DeliveryMark,
@@ -38,7 +34,6 @@ from adapters.records.change_set import (
     superseded,
 )
 from adapters.records.criteria import RELEVANCE, Criterion, Question
-from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
@@ -46,7 +41,6 @@ from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
-from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 APPLY_BATCH_MAX = 200
@@ -267,7 +261,7 @@ class MongoRecordStore:
         async def note(session: AsyncClientSession) -> None:
             truthful = await accepted(database, marks, session)
             if truthful:
-                updates = [_mark_update(one) for one in truthful]
+                updates = [mark_update(one) for one in truthful]
                 await database[AUDIT_LOGS.collection].bulk_write(updates, session=session)
 
         # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
@@ -383,23 +377,6 @@ async def _rewrite_old(
     for collection, ids in touched.items():
         rewritten += await rewrite_documents(database, collection, ids, session)
     return rewritten
-
-
-def _mark_update(mark: DeliveryMark) -> UpdateOne:
-    noted: dict[str, Any] = {
-        "syncStatus": mark.status.value,
-        "syncAttempts": mark.attempts,
-        "syncNextAt": mark.next_at,
-        "syncError": mark.error,
-        SYNC_LANE: mark.lane,
-        SYNC_NUMBER: mark.number,
-    }
-    if mark.status is SyncStatus.SYNCED or mark.reopens:
-        noted["syncedAt"] = None if mark.reopens else mark.at
-    place: Document = {DOCUMENT_ID: mark.entry_id}
-    if not mark.reopens:
-        place["syncStatus"] = {"$ne": SyncStatus.SYNCED.value}
-    return UpdateOne(place, {"$set": noted})
 
 
 def _advance(slot: Slot | None) -> list[LaneAdvance]:

@@ -64,8 +64,10 @@ def decoded(data: bytes) -> Record:
     except (BSONError, KeyError) as error:
         # `_id` comes first, so it may still be readable.
         found = re.match(rb"....\x02_id\x00....([ -~]+)\x00", data, re.DOTALL)
-        name = found[1].decode("ascii") if found else "a record"
-        raise CorruptRecord(f"The stored document of {name} is damaged: restore it from a copy.") from error
+        id = found[1].decode("ascii") if found else None
+        name = id or "a record"
+        message = f"The stored document of {name} is damaged: restore it from a copy."
+        raise CorruptRecord(message, record_id=id) from error
 
 
 def _require_exact(record: Record) -> None:

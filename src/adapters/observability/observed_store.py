@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TypeVar
 
+from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
@@ -27,10 +28,14 @@ class ObservedStore(WrappedStore):
 
     Outcomes: `ok`, `rejected` (because of the input or the state), `unavailable`, `cancelled`, `failed` (our bug).
     `slow_ms` is the shortest duration that counts as slow. Opening, preparing and closing are not counted.
+    Failed operations are noted in `errors`.
     """
 
-    def __init__(self, store: RecordStore, *, slow_ms: float, clock: Clock) -> None:
+    def __init__(
+        self, store: RecordStore, *, slow_ms: float, clock: Clock, errors: RecentErrors | None = None
+    ) -> None:
         super().__init__(store)
+        self._errors = errors
         self._slow_seconds = slow_ms / 1000
         self._clock = clock
         self.metrics = StoreMetrics(store.name)
@@ -40,19 +45,20 @@ class ObservedStore(WrappedStore):
         return self._timed("ping", SEVERAL, self._inner.ping())
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
-        return self._timed("fetch", collection, self._inner.fetch(collection, ids))
+        return self._timed("fetch", collection, self._inner.fetch(collection, ids), collection, ids)
 
     def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
-        return self._timed("gather", SEVERAL, self._inner.gather(ids_by_collection))
+        return self._timed("gather", SEVERAL, self._inner.gather(ids_by_collection), ids_by_collection)
 
     def find(self, question: Question) -> Answer[list[Record]]:
-        return self._timed("find", question.collection, self._inner.find(question))
+        return self._timed("find", question.collection, self._inner.find(question), question)
 
     def count(self, collection: str, where: Criterion) -> Answer[int]:
-        return self._timed("count", collection, self._inner.count(collection, where))
+        return self._timed("count", collection, self._inner.count(collection, where), collection, where)
 
     def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
-        return self._timed("scan", collection, self._inner.scan(collection, after=after, limit=limit))
+        call = self._inner.scan(collection, after=after, limit=limit)
+        return self._timed("scan", collection, call, collection, after, limit)
 
     def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
         return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
@@ -64,13 +70,16 @@ class ObservedStore(WrappedStore):
     def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
         return self._timed("mark", AUDIT_LOGS.collection, self._inner.mark(marks))
 
-    async def _timed(self, operation: str, collection: str, call: Answer[T]) -> T:
+    async def _timed(self, operation: str, collection: str, call: Answer[T], *arguments: object) -> T:
+        """The call's result. `arguments` are those of a read."""
         outcome = "ok"
         started = perf_counter()
         try:
             return await call
         except BaseException as error:
             outcome = _outcome_of(error)
+            if self._errors is not None:
+                self._errors.note(operation, arguments, error)
             raise
         finally:
             seconds = perf_counter() - started

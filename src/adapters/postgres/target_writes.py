@@ -25,6 +25,7 @@ from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection,
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Applied, LaneLost, seen_in
 from adapters.records.record import Record
+from adapters.records.slow_change_sets import too_slow
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import AlreadyExists, RuleBroken, TandemError
 
@@ -113,8 +114,7 @@ class TargetWrites:
             case Meaning.LOST:
                 return Rejection(LOST_REASON)
             case Meaning.SLOW | Meaning.SILENT:
-                limit_ms = self._connections.statement_timeout_ms
-                return Rejection(f"It takes longer than {limit_ms} ms to store.", sqlstate=state_of(error))
+                return too_slow(change_set, self._connections.statement_timeout_ms, sqlstate=state_of(error))
             case _:
                 return rejection_of(error, change_set)
 

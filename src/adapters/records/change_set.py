@@ -138,7 +138,8 @@ class Blocked:
     """Why a store that answers accepts nothing for a table at present, or for one record whose row is locked.
 
     Nothing is wrong with the data, so the same change set is accepted once the obstacle is gone. `place` is the table
-    in the store's own terms.
+    in the store's own terms. `is_slow`: the change set was alone and took too long, which may be because of its size or
+    because the whole table is slow; only somebody who tries another one can tell.
     """
 
     collection: str
@@ -146,6 +147,7 @@ class Blocked:
     cause: str
     sqlstate: str | None = None
     record_id: str | None = None
+    is_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

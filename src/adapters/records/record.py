@@ -24,7 +24,11 @@ IS_ERASED = "isErased"
 
 
 class CorruptRecord(Exception):
-    """A stored record does not fit its entity."""
+    """A stored record does not fit its entity, or cannot be decoded. `record_id` is None where nobody can tell."""
+
+    def __init__(self, message: str, *, record_id: str | None = None) -> None:
+        super().__init__(message)
+        self.record_id = record_id
 
 
 def camel(name: str) -> str:

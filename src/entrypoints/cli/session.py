@@ -104,7 +104,7 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
 async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
     """The schema of every store in use. The stores are opened at whatever schema they have; nothing is migrated.
 
-    Raises StoreUnavailable after a bounded time, StoreRefused at once.
+    Raises StoreUnavailable after a bounded time, StoreRefused for stores that do not belong to this installation.
     """
     await require_stores_free(purpose="migrate")
     _only_warnings()
@@ -113,6 +113,9 @@ async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
         for store in stack.raw_stores:
             opened_stores.push_async_callback(store.close)
             await until_available(store.open, store_name=store.name, within_seconds=STORE_WAIT_SECONDS_MAX)
+        await until_available(
+            stack.require_own_stores, store_name=stack.source.name, within_seconds=STORE_WAIT_SECONDS_MAX
+        )
         yield stack.schema()
 
 

@@ -5,16 +5,22 @@ import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
+from loguru import logger
+
 from adapters.cache.cached_store import CachedStore
 from adapters.dual_write.backlog import TROUBLED
 from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import StoredSynchronisation
-from adapters.observability.recent_errors import WatchedStore
+from adapters.observability.recent_errors import RecentErrors
 from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
+from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
+from application.ports.clock import Clock
 from application.ports.health import ComponentHealth
 from domain.errors import StoreUnavailable, TandemError
+from entrypoints.composition.mirror_health import troubles_of
 
 CHECK_SECONDS_MAX = 2.0
 DETAIL_LENGTH_MAX = 300
@@ -35,13 +41,17 @@ class StackHealth:
     `is_preparing` is true while the process starts and the records cannot be relied on yet.
     """
 
-    source: WatchedStore
+    source: RecordStore
+    errors: RecentErrors
+    """Those of the source."""
     target: MirrorTarget | None
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
     is_preparing: bool
     refusal: str | None
     """Why this process may not write; None if it may."""
+    relay: Relay | None
+    clock: Clock
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
@@ -58,40 +68,42 @@ class StackHealth:
             await self.source.ping()
         except TandemError as error:
             is_known = error.message != UNKNOWN_CAUSE
-            return down(error.message if is_known else self.source.trouble or error.message)
-        await self.source.check()
-        if (reason := self.refusal or self.source.trouble) is not None:
+            return down(error.message if is_known else self.errors.trouble or error.message)
+        await self.errors.check()
+        if (reason := self.refusal or self.errors.trouble) is not None:
             return down(reason)
-        return down(STARTING) if self.is_preparing else UP
+        if self.is_preparing:
+            return down(STARTING)
+        return UP if self.errors.damage is None else degraded(self.errors.damage)
 
     async def _target_health(self, target: MirrorTarget) -> ComponentHealth:
         if target.breaker.reason is not None:
             return down(target.breaker.reason)
         try:
-            await target.ping()
+            await target.probe()
         except TandemError as error:
             return down(error.message)
         blocked = [one.blocked for one in target.blockages.tables()]
         if not blocked:
             return UP
         cause = "; ".join(f"{one.place} is blocked: {one.cause}" for one in blocked)
-        return ComponentHealth(up=True, is_degraded=True, detail=without_places(cause), cause=cause)
+        return degraded(cause)
 
     async def _mirror_health(self) -> ComponentHealth:
-        """Degraded while changes are rejected: everything else is mirrored."""
+        """Degraded while changes are rejected or wait for too long: everything else is mirrored."""
         try:
             metrics = await self.synchronisation.metrics()
-            failed, parked = metrics.failed, metrics.parked
-            if not failed + parked:
+            silent_seconds = None if self.relay is None else self.relay.silent_seconds
+            now = self.clock.now()
+            troubles = list(troubles_of(metrics, relay_silent_seconds=silent_seconds, now=now))
+            if not troubles:
                 return UP
-            reason = await self._newest_reason()
+            reason = await self._newest_reason() if metrics.failed + metrics.parked else None
         except TandemError as error:
             return down(f"Its state cannot be read. {error.message}")
-        counts = (
-            f"{failed} changes failed and {parked} are parked. For the reasons, type: tandem sync failures"
-        )
-        cause = counts if reason is None else f"{counts}\nThe newest reason: {reason}"
-        return ComponentHealth(up=True, is_degraded=True, detail=counts, cause=cause)
+        shown = ". ".join(troubles)
+        cause = "\n".join(troubles if reason is None else [*troubles, f"The newest reason: {reason}"])
+        return ComponentHealth(up=True, is_degraded=True, detail=shown[:DETAIL_LENGTH_MAX], cause=cause)
 
     async def _newest_reason(self) -> str | None:
         """Why the newest of the rejected entries was rejected, in the target's words."""
@@ -110,6 +122,11 @@ def down(reason: str) -> ComponentHealth:
     return ComponentHealth(up=False, detail=without_places(reason), cause=reason)
 
 
+def degraded(reason: str) -> ComponentHealth:
+    """A component that works for part of the records; the reason is shown as that of `down`."""
+    return ComponentHealth(up=True, is_degraded=True, detail=without_places(reason), cause=reason)
+
+
 def without_places(reason: str) -> str:
     """The first line without addresses and absolute paths, which only operators may see."""
     first, *_ = reason.splitlines() or [""]
@@ -123,10 +140,18 @@ async def _cache_health(cached: CachedStore) -> ComponentHealth:
 
 
 async def _bounded(check: Awaitable[ComponentHealth]) -> ComponentHealth:
-    """The result of a check; down where it takes too long. What hangs is left behind."""
+    """The result of a check; down where it takes too long or fails. What hangs is left behind."""
     task = asyncio.ensure_future(check)
     done, _ = await asyncio.wait({task}, timeout=CHECK_SECONDS_MAX)
-    if done:
+    if not done:
+        task.cancel()
+        return down(LATE)
+    try:
         return task.result()
-    task.cancel()
-    return down(LATE)
+    except TandemError as error:
+        return down(error.message)
+    except StoreRefused as refused:
+        return down(str(refused))
+    except Exception as error:  # noqa: BLE001 - a probe must answer, above all when something is wrong
+        logger.opt(exception=error).error("A component could not be checked")
+        return down(f"It could not be checked ({type(error).__name__}).")

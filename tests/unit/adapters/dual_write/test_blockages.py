@@ -4,15 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.blockages import PAUSES_SECONDS, Blockages
 from adapters.dual_write.settings import MirrorMode
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Put, Rejection
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, Put, Rejection
 from adapters.records.specs import AUDIT_LOGS
+from domain.audit import SyncStatus
 from domain.errors import MirrorPending
-from tests.unit.adapters.dual_write.virtual_time import simulate
+from tests.unit.adapters.dual_write.virtual_time import NOON, simulate
 from tests.unit.adapters.dual_write.world import (
     LABEL,
     QUICK,
@@ -21,6 +24,7 @@ from tests.unit.adapters.dual_write.world import (
     change_set_of,
     creation,
     entries_of,
+    left_pending,
     relaying,
     statuses,
     stopped,
@@ -63,16 +67,16 @@ def test_one_change_set_at_a_time_tries_a_blocked_table() -> None:
     async def check() -> None:
         blockages = Blockages()
         first, second = change_set_of(creation(1)), change_set_of(creation(2))
-        blockages.learn(first, LOCKED)
+        blockages.learn([first], [LOCKED])
         assert blockages.blocking(second) == LOCKED
         assert blockages.blocking(task_change(3)) is None
         for pause in (*PAUSES_SECONDS, PAUSES_SECONDS[-1]):
             await asyncio.sleep(pause)
             assert [blockages.blocking(one) for one in (first, second)] == [None, LOCKED]
-            blockages.learn(first, LOCKED)
+            blockages.learn([first], [LOCKED])
         await asyncio.sleep(PAUSES_SECONDS[-1])
         assert blockages.blocking(second) is None
-        blockages.learn(second, None)
+        blockages.learn([second], [None])
         assert (blockages.tables(), blockages.freed) == ([], {LABEL})
         assert blockages.blocking(first) is None
 
@@ -83,10 +87,10 @@ def test_a_rejected_canary_lets_the_next_one_try_at_once() -> None:
     async def check() -> None:
         blockages = Blockages()
         first, second = change_set_of(creation(1)), change_set_of(creation(2))
-        blockages.learn(first, LOCKED)
+        blockages.learn([first], [LOCKED])
         await asyncio.sleep(PAUSES_SECONDS[0])
         assert blockages.blocking(first) is None
-        blockages.learn(first, Rejection("It does not fit."))
+        blockages.learn([first], [Rejection("It does not fit.")])
         assert blockages.blocking(second) is None
 
     simulate(check())
@@ -95,7 +99,7 @@ def test_a_rejected_canary_lets_the_next_one_try_at_once() -> None:
 def test_a_blocked_table_of_entries_blocks_everything() -> None:
     async def check() -> None:
         blockages = Blockages()
-        blockages.learn(change_set_of(creation(1)), ENTRIES)
+        blockages.learn([change_set_of(creation(1))], [ENTRIES])
         assert blockages.blocking(change_set_of(creation(2))) == ENTRIES
 
     simulate(check())
@@ -105,7 +109,7 @@ def test_later_versions_of_a_record_wait_behind_its_blocked_change_set() -> None
     async def check() -> None:
         blockages = Blockages()
         together = ChangeSet((*change_set_of(creation(1)).puts, *task_change(7).puts))
-        blockages.learn(together, LOCKED)
+        blockages.learn([together], [LOCKED])
         assert blockages.blocking(task_change(7)) == LOCKED
         assert blockages.blocking(task_change(8)) is None
 
@@ -136,6 +140,55 @@ def test_what_waits_for_a_table_arrives_by_itself_soon_after_it_is_free(
         assert process.target.blockages.tables() == []
         await stopped(process, running)
         await assert_promises(stores)
+
+    simulate(check())
+
+
+@pytest.mark.parametrize("status", [SyncStatus.PARKED, SyncStatus.FAILED])
+@pytest.mark.parametrize("blocked", [LOCKED, ENTRIES], ids=["a table", "the table of entries"])
+def test_a_blocked_table_is_remembered_behind_many_older_rejections(
+    blocked: Blocked, status: SyncStatus
+) -> None:
+    async def check() -> None:
+        target = ObstructedStore()
+        stores = Stores(target=target)
+        few = replace(QUICK, relay_page_max=20)
+        rejected = [change_set_of(creation(number)) for number in range(101, 150)]
+        await left_pending(stores, *rejected)
+        await stores.source.mark([_rejected(one, status) for one in rejected])
+        process, running = await relaying(stores, settings=few)
+        target.blocked = blocked
+        await process.create(1)
+        for _ in range(20):
+            await asyncio.sleep(1.0)
+            assert [one.blocked for one in process.target.blockages.tables()] == [blocked]
+        assert target.tried <= 3 + len(PAUSES_SECONDS) + 20 / PAUSES_SECONDS[-1]
+        target.blocked = None
+        await asyncio.sleep(RECOVER_SECONDS_MAX)
+        assert [entry["syncStatus"] for entry in await entries_of(stores, 1)] == ["SYNCED"]
+        await stopped(process, running)
+
+    simulate(check())
+
+
+def _rejected(change_set: ChangeSet, status: SyncStatus) -> DeliveryMark:
+    (entry_id,) = change_set.entry_ids
+    # Due again only after the test.
+    due = NOON + timedelta(seconds=QUICK.retry_delay_seconds_max)
+    return DeliveryMark(
+        entry_id=entry_id, status=status, at=NOON, attempts=1, next_at=due, error="It does not fit."
+    )
+
+
+@pytest.mark.parametrize("blocked", [LOCKED, ENTRIES], ids=["a table", "the table of entries"])
+def test_an_entry_without_a_mark_finds_out_whether_a_table_is_still_blocked(blocked: Blocked) -> None:
+    async def check() -> None:
+        stores = Stores()
+        unmarked = change_set_of(creation(1))
+        assert unmarked.entries[0]["syncStatus"] is None
+        await stores.source.commit(unmarked)
+        canary = await Backlog(stores.source, settings=QUICK).first_waiting(blocked.collection)
+        assert [entry["id"] for entry in canary] == list(unmarked.entry_ids)
 
     simulate(check())
 

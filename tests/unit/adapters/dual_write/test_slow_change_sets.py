@@ -1,4 +1,6 @@
-"""Batches that take the target too long while it answers a ping are bisected; a change set alone is rejected."""
+"""Batches that take the target too long while it answers a ping are bisected. A change set that is slow alone is
+rejected if others of its table pass meanwhile; otherwise it waits, and with it a table that is slow as a whole.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,12 +33,18 @@ HOURS = 100_000.0
 
 
 class LaboriousStore(MemoryRecordStore):
-    """Takes a second for each record, and hours where the name says so."""
+    """Takes a second for each record, and hours where the name says so, or for every label."""
 
     def __init__(self) -> None:
         super().__init__("target")
+        self.is_saturated = False
+        self.calls = 0
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        self.calls += 1
+        collections = {put.collection for change_set in change_sets for put in change_set.puts}
+        if self.is_saturated and LABEL in collections:
+            await asyncio.sleep(HOURS)
         names = [put.record["name"] for change_set in change_sets for put in change_set.puts]
         await asyncio.sleep(sum(HOURS if name == "endless" else 1.0 for name in names))
         return await super().apply(change_sets)
@@ -74,6 +82,46 @@ def test_a_record_that_takes_too_long_is_parked_alone_with_that_reason() -> None
         assert (endless["syncStatus"], endless["syncAttempts"]) == ("PARKED", QUICK.retry_attempts)
         assert endless["syncError"] == f"It takes longer than {QUICK.relay_timeout_ms} ms to store."
         assert not process.target.breaker.is_open
+        await stopped(process, running)
+
+    simulate(check())
+
+
+def test_a_table_that_is_slow_as_a_whole_is_blocked_and_parks_nothing() -> None:
+    async def check() -> None:
+        target = LaboriousStore()
+        stores = Stores(target=target)
+        process, running = await relaying(stores)
+        await process.create(1)
+        await asyncio.sleep(30)
+        assert await statuses(stores) == ["SYNCED"]
+        target.is_saturated = True
+        await left_pending(stores, *(change_set_of(creation(number)) for number in range(2, 42)))
+        calls = target.calls
+        await asyncio.sleep(3 * LONG_ENOUGH)
+        entries = await entries_of(stores, *range(2, 42))
+        assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {("FAILED", 0)}
+        (blocked,) = process.target.blockages.tables()
+        reason = f"It takes longer than {QUICK.relay_timeout_ms} ms to store."
+        assert reason in blocked.blocked.cause
+        assert all(reason in entry["syncError"] for entry in entries)
+        assert target.calls - calls <= 3 * LONG_ENOUGH * 1_000 / QUICK.relay_timeout_ms + 2
+        target.is_saturated = False
+        await asyncio.sleep(2 * QUICK.relay_timeout_ms / 1_000 + 60)
+        await stopped(process, running)
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_a_slow_record_without_another_one_to_compare_with_waits() -> None:
+    async def check() -> None:
+        stores = await backlog_of((1, "endless"))
+        process, running = await relaying(stores)
+        await asyncio.sleep(LONG_ENOUGH)
+        (endless,) = await entries_of(stores, 1)
+        assert (endless["syncStatus"], endless["syncAttempts"]) == ("FAILED", 0)
+        assert endless["syncError"] == f"It takes longer than {QUICK.relay_timeout_ms} ms to store."
         await stopped(process, running)
 
     simulate(check())

@@ -1,11 +1,17 @@
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from adapters.observability.recent_errors import DAMAGED, RECENT_SECONDS, TRIAL_SECONDS, WatchedStore
+from adapters.observability.damaged_records import DAMAGED_MAX
+from adapters.observability.observed_store import ObservedStore
+from adapters.observability.recent_errors import RECENT_SECONDS, TRIAL_SECONDS, RecentErrors
+from adapters.observability.watched_store import WatchedStore
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.criteria import Question
 from adapters.records.record import ID, VERSION, CorruptRecord, Record
+from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
+from adapters.system.clock import SystemClock
 from domain.errors import StoreUnavailable, VersionConflict
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -19,6 +25,7 @@ class FailingStore(MemoryRecordStore):
         super().__init__()
         self.write_error: Exception | None = None
         self.damaged: frozenset[str] = frozenset()
+        self.is_damaged = False
 
     async def commit(self, change_set: ChangeSet) -> None:
         if self.write_error is not None:
@@ -29,6 +36,11 @@ class FailingStore(MemoryRecordStore):
         if self.damaged & set(ids):
             raise CorruptRecord("not for everybody")
         return await super().fetch(collection, ids)
+
+    async def find(self, question: Question) -> list[Record]:
+        if self.is_damaged:
+            raise CorruptRecord("not for everybody")
+        return await super().find(question)
 
 
 class Clock:
@@ -52,8 +64,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(inner: FailingStore, clock: Clock) -> WatchedStore:
-    return WatchedStore(inner, monotonic=clock)
+def errors(inner: FailingStore, clock: Clock) -> RecentErrors:
+    return RecentErrors(inner, monotonic=clock)
+
+
+@pytest.fixture(params=["watched", "observed"])
+def store(request: pytest.FixtureRequest, inner: FailingStore, errors: RecentErrors) -> RecordStore:
+    if request.param == "watched":
+        return WatchedStore(inner, errors)
+    return ObservedStore(inner, slow_ms=600_000, clock=SystemClock(), errors=errors)
 
 
 def change(id: str, version: int = 0) -> ChangeSet:
@@ -61,53 +80,96 @@ def change(id: str, version: int = 0) -> ChangeSet:
 
 
 async def test_a_failed_write_counts_until_one_works(
-    store: WatchedStore, inner: FailingStore, clock: Clock
+    store: RecordStore, errors: RecentErrors, inner: FailingStore, clock: Clock
 ) -> None:
     inner.write_error = StoreUnavailable(FULL)
     with pytest.raises(StoreUnavailable):
         await store.commit(change("a"))
     clock.now += 10 * RECENT_SECONDS
-    await store.check()
-    assert store.trouble == FULL
+    await errors.check()
+    assert errors.trouble == FULL
 
     inner.write_error = None
-    assert store.trouble == FULL
+    assert errors.trouble == FULL
     clock.now += TRIAL_SECONDS
-    await store.check()
-    assert store.trouble is None
+    await errors.check()
+    assert errors.trouble is None
 
 
 async def test_many_failures_are_not_hidden_by_a_write_that_works(
-    store: WatchedStore, inner: FailingStore
+    store: RecordStore, errors: RecentErrors, inner: FailingStore
 ) -> None:
     inner.write_error = StoreUnavailable(FULL)
     with pytest.raises(StoreUnavailable):
         await store.commit(change("a"))
     inner.write_error = None
     await store.commit(change("b"))
-    await store.check()
-    assert store.trouble == FULL
+    await errors.check()
+    assert errors.trouble == FULL
 
 
-async def test_a_damaged_record_counts_until_it_can_be_read_and_not_until_another_can(
-    store: WatchedStore, inner: FailingStore, clock: Clock
+async def _read_all(store: RecordStore, ids: Sequence[str]) -> None:
+    with pytest.raises(CorruptRecord):
+        await store.fetch("tasks", ids)
+
+
+async def _gather_all(store: RecordStore, ids: Sequence[str]) -> None:
+    with pytest.raises(CorruptRecord):
+        await store.gather({"labels": ["x"], "tasks": ids})
+
+
+@pytest.mark.parametrize("read", [_read_all, _gather_all])
+@pytest.mark.parametrize("ids", [["a"], ["b", "a", "c"]], ids=["alone", "among others"])
+async def test_a_damaged_record_is_named_until_it_can_be_read_and_is_no_trouble_of_the_store(
+    store: RecordStore,
+    errors: RecentErrors,
+    inner: FailingStore,
+    clock: Clock,
+    read: Callable[[RecordStore, Sequence[str]], Awaitable[None]],
+    ids: list[str],
 ) -> None:
     inner.damaged = frozenset({"a"})
-    with pytest.raises(CorruptRecord):
-        await store.fetch("tasks", ["a"])
-    clock.now += 10 * RECENT_SECONDS
+    await read(store, ids)
     await store.fetch("tasks", ["b"])
-    await store.check()
-    assert store.trouble == DAMAGED
+    await errors.check()
+    named = "A stored record is damaged (tasks a): restore it from a copy."
+    assert (errors.trouble, errors.damage) == (None, named)
+    clock.now += 10 * RECENT_SECONDS
+    await errors.check()
+    assert errors.damage == named
 
     inner.damaged = frozenset()
     clock.now += TRIAL_SECONDS
-    await store.check()
-    assert store.trouble is None
+    await errors.check()
+    assert errors.damage is None
+
+
+async def test_a_list_that_meets_damage_names_its_collection_at_least(
+    store: RecordStore, errors: RecentErrors, inner: FailingStore, clock: Clock
+) -> None:
+    inner.is_damaged = True
+    with pytest.raises(CorruptRecord):
+        await store.find(Question(collection="tasks", limit=5))
+    await errors.check()
+    assert errors.damage == "A stored record is damaged (one of tasks): restore it from a copy."
+    inner.is_damaged = False
+    clock.now += TRIAL_SECONDS
+    await errors.check()
+    assert errors.damage is None
+
+
+async def test_damage_is_remembered_up_to_a_bound(
+    store: RecordStore, errors: RecentErrors, inner: FailingStore
+) -> None:
+    ids = [f"{number:04}" for number in range(2 * DAMAGED_MAX)]
+    inner.damaged = frozenset(ids)
+    for id in ids:
+        await _read_all(store, [id])
+    assert (errors.damage or "").endswith(f" {DAMAGED_MAX - 1} more are damaged.")
 
 
 async def test_what_the_caller_did_is_no_trouble_of_the_store(
-    store: WatchedStore, inner: FailingStore
+    store: RecordStore, errors: RecentErrors, inner: FailingStore
 ) -> None:
     class Contention(StoreUnavailable):
         is_of_the_store = False
@@ -116,9 +178,9 @@ async def test_what_the_caller_did_is_no_trouble_of_the_store(
         inner.write_error = error
         with pytest.raises(type(error)):
             await store.commit(change("a"))
-    assert store.trouble is None
+    assert errors.trouble is None
 
 
-async def test_a_check_without_a_failure_writes_nothing(store: WatchedStore, inner: FailingStore) -> None:
-    await store.check()
+async def test_a_check_without_a_failure_writes_nothing(errors: RecentErrors, inner: FailingStore) -> None:
+    await errors.check()
     assert await inner.scan(CONTROL.collection, after=None, limit=10) == []

@@ -1,0 +1,46 @@
+"""Change sets that take a target too long: because of themselves, or because their table is slow."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Rejection
+from adapters.records.specs import SPECS
+
+SLOW_IN_A_ROW_MAX = 2
+"""After so many change sets of one table that were alone, took too long, and none of which was stored, the rest of the
+delivery waits: trying each of them would take hours.
+"""
+
+
+class SlowTables:
+    """What one delivery has learned about the tables of its change sets."""
+
+    def __init__(self) -> None:
+        self._in_a_row: Counter[str] = Counter()
+        self._blocked: dict[str, Blocked] = {}
+
+    def blocking(self, change_set: ChangeSet) -> Blocked | None:
+        """The slow table that the change set waits for, if any."""
+        return next((self._blocked[name] for name in tables_of(change_set) if name in self._blocked), None)
+
+    def learn(self, change_sets: Sequence[ChangeSet], outcomes: Iterable[ApplyOutcome]) -> None:
+        """Notes what became of change sets that were sent."""
+        for change_set, outcome in zip(change_sets, outcomes, strict=True):
+            for name in tables_of(change_set):
+                if not isinstance(outcome, Rejection | Blocked):
+                    self._in_a_row.pop(name, None)
+                elif isinstance(outcome, Blocked) and outcome.is_slow:
+                    self._in_a_row[name] += 1
+                    if self._in_a_row[name] >= SLOW_IN_A_ROW_MAX:
+                        self._blocked[name] = slow_table(name, outcome)
+
+
+def slow_table(collection: str, found: Blocked) -> Blocked:
+    """The outcome for everything of a table on which not only one change set is slow."""
+    cause = f"Others of this table are not stored in time either. {found.cause}"
+    return Blocked(collection, SPECS[collection].table, cause, found.sqlstate)
+
+
+def tables_of(change_set: ChangeSet) -> list[str]:
+    """The collections whose records the change set changes, each once."""
+    return list(dict.fromkeys(put.collection for put in change_set.puts))

@@ -1,0 +1,12 @@
+"""The outcome of a change set that takes a store longer than our own limit."""
+
+from adapters.records.change_set import Blocked, ChangeSet
+from adapters.records.specs import AUDIT_LOGS, SPECS
+
+
+def too_slow(change_set: ChangeSet, limit_ms: float, *, sqlstate: str | None = None) -> Blocked:
+    """The outcome where the change set was alone; `is_slow`, so its table may be slow, or only its own records."""
+    entries = ((AUDIT_LOGS.collection, entry_id) for entry_id in change_set.entry_ids)
+    collection, record_id = next(change_set.touched(), None) or next(entries)
+    cause = f"It takes longer than {limit_ms:.0f} ms to store."
+    return Blocked(collection, SPECS[collection].table, cause, sqlstate, record_id, is_slow=True)
