@@ -1,4 +1,7 @@
-"""`make bench`: measures all sections or the named ones; `--write` writes the report to docs/benchmarks.md."""
+"""`make bench`: measures all sections or the named ones; `--write` writes the report to docs/benchmarks.md.
+
+A number after `drain` is the length of the backlog.
+"""
 
 import asyncio
 import sys
@@ -10,6 +13,7 @@ from benchmarks import (
     cache,
     creators,
     decisions,
+    drain,
     embedded_store,
     http_stack,
     lanes,
@@ -27,6 +31,7 @@ MARK = "<!-- figures -->"
 SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
+    "drain": drain.measure,
     "lanes": lanes.measure,
     "monty": embedded_store.measure,
     "lists": lists.measure,
@@ -41,14 +46,19 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
 }
 
 
-async def main(names: list[str]) -> Report:
+async def main(arguments: list[str]) -> Report:
     """Measures the named sections, or all without names."""
     report = Report()
+    lengths = [int(argument) for argument in arguments if argument.isdecimal()]
+    names = [argument for argument in arguments if not argument.isdecimal()]
     print(
         f"{machine()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, 3 million additions {additions_seconds():.2f} s"
     )
     for name in names or list(SECTIONS):
-        await SECTIONS[name](report)
+        if name == "drain" and lengths:
+            await drain.measure(report, entries=lengths[0])
+        else:
+            await SECTIONS[name](report)
     return report
 
 

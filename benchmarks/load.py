@@ -37,8 +37,17 @@ def get(path: str, token: str | None = None) -> bytes:
 
 def post(path: str, body: bytes, token: str | None = None) -> bytes:
     """A POST request with a JSON body."""
+    return _with_body("POST", path, body, token)
+
+
+def patch(path: str, body: bytes, token: str | None = None) -> bytes:
+    """A PATCH request with a JSON body."""
+    return _with_body("PATCH", path, body, token)
+
+
+def _with_body(method: str, path: str, body: bytes, token: str | None) -> bytes:
     extra = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return _head("POST", path, token, extra).encode() + b"\r\n" + body
+    return _head(method, path, token, extra).encode() + b"\r\n" + body
 
 
 def _head(method: str, path: str, token: str | None, extra: str) -> str:

@@ -49,6 +49,8 @@ def _bulk(things: Things) -> Json:
     return {"operations": operations}
 
 
+DISCARD: Final = "POST /v1/sync/failures/{collection}/{id}/discard"
+
 _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/auth/dev/token": lambda _: {"email": _new("eve") + "@example.org"},
     "POST /v1/auth/dev/session": lambda _: {"email": _new("eve") + "@example.org"},
@@ -64,6 +66,7 @@ _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "PATCH /v1/roles/{id}": lambda _: {"description": "Plans."},
     "POST /v1/task-assignments": lambda things: _assignment(things) | {"taskId": things["task"]},
     "PATCH /v1/task-assignments/{id}": lambda things: {"executorId": things["member"]},
+    DISCARD: lambda _: {"reason": "The target holds the newer text."},
     "POST /v1/tasks": lambda things: {
         "title": "Weed",
         "projectId": things["project"],

@@ -26,6 +26,7 @@ class MongoProxy:
         self._command: bytes | None = None
         self._then: Callable[[], None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._is_forwarded = True
         self.commands: list[dict[str, Any]] = []
         self.lost = 0
         self.port = 0
@@ -47,7 +48,11 @@ class MongoProxy:
 
         `then` runs in between, in a thread.
         """
-        self._command, self._then = command, then
+        self._command, self._then, self._is_forwarded = command, then, True
+
+    def lose(self, command: bytes, *, then: Callable[[], None]) -> None:
+        """The next such command does not reach the server; `then` runs, in a thread, and the connection is dropped."""
+        self._command, self._then, self._is_forwarded = command, then, False
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -66,10 +71,8 @@ class MongoProxy:
             while True:
                 request = await _message(reader)
                 self._keep(request)
-                to_server.write(request)
-                if await self._answered(request, from_server, writer):
-                    continue
-                return
+                if not await self._answered(request, (from_server, to_server), writer):
+                    return
         finally:
             to_server.close()
 
@@ -80,13 +83,20 @@ class MongoProxy:
             self.commands.append(bson.decode(request[_BODY_AT : _BODY_AT + length]))
 
     async def _answered(
-        self, request: bytes, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: bytes,
+        server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        writer: asyncio.StreamWriter,
     ) -> bool:
         """Whether the answer was passed on. Every answer but a streamed hello belongs to one request."""
+        from_server, to_server = server
         is_victim = self._command is not None and self._command in request
         if is_victim:
             self._command = None
-        answer = await _message(from_server)
+        answer = b""
+        if self._is_forwarded or not is_victim:
+            to_server.write(request)
+            answer = await _message(from_server)
         if is_victim:
             self.lost += 1
             if self._then is not None:

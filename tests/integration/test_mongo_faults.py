@@ -6,12 +6,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bson.objectid import ObjectId
+from pymongo import MongoClient
 
 from adapters.dual_write.isolation import apply_each
+from adapters.mongo.documents import to_document
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.change_set import Rejection
+from adapters.records.lanes import LaneLost
 from adapters.records.record_store import StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable, VersionConflict
 from tests.integration.mongo_proxy import MongoProxy
@@ -28,6 +33,7 @@ from tests.unit.contracts.builders import (
     same,
     task,
 )
+from tests.unit.contracts.lanes import admitted
 
 DATABASE = "tandem_faults"
 TIMEOUT_MS = 1_500
@@ -211,11 +217,7 @@ async def test_a_commit_is_looked_up_where_the_server_forgot_the_transaction(
     durable_server: StandInMongoServer,
     has_entries: bool,
 ) -> None:
-    def crash() -> None:
-        durable_server.server.kill()
-        durable_server.server.restart()
-
-    proxy.lose_answer_to(b"commitTransaction", then=crash)
+    proxy.lose_answer_to(b"commitTransaction", then=lambda: _restart(durable_server))
     change = put("tasks", task(1))
     await proxied_store.commit(change_set(change) if has_entries else change_set(change, entries=[]))
     assert proxy.lost == 1
@@ -223,6 +225,69 @@ async def test_a_commit_is_looked_up_where_the_server_forgot_the_transaction(
     entries = await proxied_store.scan("audit_logs", after=None, limit=9)
     expected = [entry_id("tasks", numbered_id(1), 1)] if has_entries else []
     assert [one["id"] for one in entries] == expected
+
+
+async def test_a_lane_is_not_used_again_after_a_commit_that_could_still_arrive(
+    durable_store: MongoRecordStore,
+    proxied_store: MongoRecordStore,
+    proxy: MongoProxy,
+    durable_server: StandInMongoServer,
+) -> None:
+    await admitted(proxied_store)
+    await proxied_store.commit(change_set(put("tasks", task(2))))
+    loop = asyncio.get_running_loop()
+
+    async def store_another() -> None:
+        await _answering(durable_store)
+        await commit_all(durable_store, "tasks", task(1, title="Another"))
+
+    def crash() -> None:
+        _restart(durable_server)
+        asyncio.run_coroutine_threadsafe(store_another(), loop).result()
+
+    proxy.lose(b"commitTransaction", then=crash)
+    with pytest.raises(VersionConflict):
+        await proxied_store.commit(change_set(put("tasks", task(1))))
+    assert same(await fetched(proxied_store, "tasks", 1), task(1, title="Another"))
+    (lane,) = (await proxied_store.positions()).lanes.values()
+    assert (lane.number, lane.is_open) == (1, False)
+    stamp = await proxied_store.commit(change_set(put("tasks", task(3))))
+    assert stamp is not None
+    assert stamp.lane != lane.lane
+
+
+async def test_a_write_that_replaced_an_old_document_is_acknowledged_where_its_answer_was_lost(
+    proxied_store: MongoRecordStore, proxy: MongoProxy, durable_server: StandInMongoServer
+) -> None:
+    with MongoClient[dict[str, Any]](durable_server.uri) as client:
+        old = {**to_document("tasks", task(1)), "_id": ObjectId(numbered_id(1))}
+        client[DATABASE].command("collMod", "tasks", validationLevel="off")
+        client[DATABASE]["tasks"].insert_one(old)
+    # Only an opened store knows of old documents.
+    await proxied_store.close()
+    await proxied_store.open()
+    await admitted(proxied_store)
+    await proxied_store.register()
+    proxy.lose_answer_to(b"commitTransaction", then=lambda: _restart(durable_server))
+    changed = task(1, version=2, title="Changed")
+    await proxied_store.commit(change_set(put("tasks", changed)))
+    assert proxy.lost == 1
+    assert same(await fetched(proxied_store, "tasks", 1), changed)
+
+
+async def test_an_apply_whose_answer_was_lost_is_left_to_another_lane(
+    proxied_store: MongoRecordStore, proxy: MongoProxy, durable_server: StandInMongoServer
+) -> None:
+    await admitted(proxied_store)
+    await proxied_store.register()
+    proxy.lose_answer_to(b"commitTransaction", then=lambda: _restart(durable_server))
+    with pytest.raises(LaneLost):
+        await proxied_store.apply([change_set(put("tasks", task(1)))])
+    (lane,) = (await proxied_store.positions()).lanes.values()
+    assert (lane.number, lane.is_open) == (1, False)
+    await admitted(proxied_store)
+    assert await proxied_store.apply([change_set(put("tasks", task(1)))]) == [None]
+    assert same(await fetched(proxied_store, "tasks", 1), task(1))
 
 
 async def test_a_lost_write_is_sent_again(proxied_store: MongoRecordStore, proxy: MongoProxy) -> None:
@@ -248,6 +313,11 @@ async def _prepared(server: StandInMongoServer) -> AsyncIterator[MongoRecordStor
     await store.prepare()
     yield store
     await store.close()
+
+
+def _restart(server: StandInMongoServer) -> None:
+    server.server.kill()
+    server.server.restart()
 
 
 async def _answering(store: MongoRecordStore) -> None:

@@ -35,6 +35,24 @@ from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
 SOURCES = ("monty", "mongo")
+LONG = pytest.mark.torture
+"""Cases that differ from another one, or from one in tests/unit/adapters/ownership, in the servers alone."""
+
+
+def sources(*, short: str) -> pytest.MarkDecorator:
+    """Both sources, one of them in the long form of the tests only."""
+    cases = [pytest.param(name, marks=() if name == short else LONG) for name in SOURCES]
+    return pytest.mark.parametrize("world", cases, indirect=True)
+
+
+def sources_and_moments(*, source: str, is_running: bool) -> pytest.MarkDecorator:
+    """Both sources, at the start and while the service runs; all but one in the long form of the tests only."""
+    cases = [
+        pytest.param(name, moment, marks=() if (name, moment) == (source, is_running) else LONG)
+        for name in SOURCES
+        for moment in (False, True)
+    ]
+    return pytest.mark.parametrize(("world", "is_running"), cases, indirect=["world"])
 
 
 @dataclass
@@ -137,6 +155,7 @@ def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Itera
     server.drop_database(url)
 
 
+@sources(short="monty")
 async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1, 2)
@@ -155,6 +174,7 @@ async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
         assert container.stack().ownership.refusal is None
 
 
+@sources(short="mongo")
 async def test_an_older_target_is_completed_under_a_running_service(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -168,6 +188,7 @@ async def test_an_older_target_is_completed_under_a_running_service(world: World
         assert len(await task_ids(container.stack().raw_stores[1])) == 4
 
 
+@sources(short="monty")
 async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -203,6 +224,7 @@ async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_worl
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
 
 
+@LONG
 async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -219,7 +241,7 @@ async def test_a_clone_is_refused_before_its_first_write(world: World) -> None:
         await until_equal(container)
 
 
-@pytest.mark.parametrize("is_running", [False, True])
+@sources_and_moments(source="monty", is_running=True)
 async def test_the_database_of_another_installation_is_refused(world: World, *, is_running: bool) -> None:
     other_url = world.having(DATA_DIR=str(world.directory / "other"), DB_NAME=f"other_{secrets.token_hex(4)}")
     foreign = world.empty_database()
@@ -233,7 +255,7 @@ async def test_the_database_of_another_installation_is_refused(world: World, *, 
     )
 
 
-@pytest.mark.parametrize("is_running", [False, True])
+@sources_and_moments(source="mongo", is_running=False)
 async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
@@ -338,6 +360,7 @@ async def _require_shown(container: Any, reason: str) -> None:
     }
 
 
+@sources(short="monty")
 async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -350,6 +373,7 @@ async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -
             pass
 
 
+@LONG
 async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_target(
     mongo_world: World,
 ) -> None:
@@ -365,6 +389,7 @@ async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_
             pass
 
 
+@LONG
 async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_operator(
     mongo_world: World,
 ) -> None:
@@ -381,6 +406,16 @@ async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_ope
             await write(container, 3)
     async with serving(alone, alone=True) as container:
         await write(container, 3)
+
+
+async def test_a_third_process_starts_beside_two_idle_ones(mongo_world: World) -> None:
+    variables = mongo_world.variables
+    async with serving(variables), serving(variables) as second:
+        before = await content(second.stack().raw_stores[0])
+        async with serving(variables) as third:
+            assert await content(second.stack().raw_stores[0]) == before
+            await write(third, 1)
+            await until_equal(second)
 
 
 async def test_nothing_is_left_unmirrored_beside_a_process_that_does_not_mirror(mongo_world: World) -> None:

@@ -47,13 +47,23 @@ class Rules:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the source. `mark` is the (lane, number) of its confirmation."""
+    """One entry of the source. `mark` is the (lane, number) of its confirmation.
+
+    `origin` is the (lane, number) of its commit in the mirror, while that was the owner; it counts as mirrored then.
+    """
 
     is_committed: bool = False
+    origin: tuple[int, int] | None = None
+    is_reopened: bool = False
     mark: tuple[int, int] | None = None
     answer: tuple[int, int] | None = None
     """What a process holds in memory between the mirror's confirmation and the mark."""
     is_half_marked: bool = False
+
+    @property
+    def counts_as_mirrored(self) -> bool:
+        """Whether nobody delivers it any more."""
+        return self.mark is not None or (self.origin is not None and not self.is_reopened)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,20 @@ def first_world(entries: int) -> World:
     return World((Entry(),) * entries, begun=(None,) * entries)
 
 
+def world_after_a_switch(entries: int) -> World:
+    """A world whose mirror was the owner: it committed entry 0 by its lane 4, after somebody had copied it."""
+    origin = Entry(is_committed=True, origin=(4, 1))
+    world = first_world(entries)
+    return replace(
+        world,
+        entries=(origin, *world.entries[1:]),
+        held=frozenset({0}),
+        lanes=((4, 1),),
+        seen=((4, 1, None),),
+        copy=(frozenset(), ()),
+    )
+
+
 class MirrorModel:
     """The steps of the world under some rules."""
 
@@ -98,7 +122,7 @@ class MirrorModel:
                 continue
             if entry.answer is not None:
                 yield from self._mark(world, at, entry)
-            elif entry.mark is None:
+            elif not entry.counts_as_mirrored:
                 yield from self._apply(world, at)
         if world.copy is None:
             yield "copy the mirror", replace(world, copy=(world.held, world.lanes))
@@ -111,7 +135,9 @@ class MirrorModel:
 
     def violation(self, world: World) -> str | None:
         """An entry that counts as mirrored, is not in the mirror, and that no comparison misses."""
-        lost = [at for at, entry in enumerate(world.entries) if entry.mark and at not in world.held]
+        lost = [
+            at for at, entry in enumerate(world.entries) if entry.counts_as_mirrored and at not in world.held
+        ]
         if lost and world.repairing is None and not self._finds(world):
             return f"entries {lost} are lost"
         return None
@@ -234,8 +260,12 @@ def _repaired(world: World, cuts: dict[int, int], rules: Rules) -> World:
 
 def _reopened(world: World, cuts: dict[int, int], rules: Rules) -> World:
     for at, entry in enumerate(world.entries):
-        if entry.mark and is_lost({"syncLane": entry.mark[0], "syncNumber": entry.mark[1]}, cuts):
-            world = _with(world, at, replace(entry, mark=None, is_half_marked=False))
+        sync_lane, sync_number = entry.mark or (None, None)
+        lane, number = (entry.origin if rules.repairs_by_origin else None) or (None, None)
+        stamps = {"syncLane": sync_lane, "syncNumber": sync_number, "lane": lane, "laneNumber": number}
+        if entry.counts_as_mirrored and is_lost(stamps, cuts):
+            reopened = replace(entry, mark=None, is_reopened=True, is_half_marked=False)
+            world = _with(world, at, reopened)
     return world
 
 
@@ -286,4 +316,13 @@ def _put(values: tuple, at: int, value: object) -> tuple:  # type: ignore[type-a
     return (*values[:at], value, *values[at + 1 :])
 
 
-__all__ = ["Marking", "MirrorModel", "Position", "Rules", "World", "behind", "first_world"]
+__all__ = [
+    "Marking",
+    "MirrorModel",
+    "Position",
+    "Rules",
+    "World",
+    "behind",
+    "first_world",
+    "world_after_a_switch",
+]

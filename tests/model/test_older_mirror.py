@@ -3,7 +3,7 @@
 import pytest
 
 from tests.model.exploration import explore
-from tests.model.mirror_world import Marking, MirrorModel, Position, Rules, first_world
+from tests.model.mirror_world import Marking, MirrorModel, Position, Rules, first_world, world_after_a_switch
 
 
 @pytest.mark.parametrize("entries", [1, 2])
@@ -32,3 +32,16 @@ def test_no_restore_of_the_mirror_loses_an_entry(entries: int) -> None:
 def test_an_unsound_variant_is_caught(rules: Rules, entries: int) -> None:
     model = MirrorModel(rules)
     assert explore(first_world(entries), model.steps, model.violation).violation is not None
+
+
+@pytest.mark.parametrize("entries", [1, 2])
+def test_no_restore_of_a_former_owner_loses_what_it_committed_itself(entries: int) -> None:
+    model = MirrorModel(Rules())
+    result = explore(world_after_a_switch(entries), model.steps, model.violation)
+    assert (result.violation, result.trace) == (None, ())
+    assert result.states > 4
+
+
+def test_a_repair_without_the_origin_is_caught() -> None:
+    model = MirrorModel(Rules(repairs_by_origin=False))
+    assert explore(world_after_a_switch(1), model.steps, model.violation).violation == "entries [0] are lost"

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from adapters.ownership.comparison import LEASE_SECONDS, behind, strangers
+from adapters.ownership.comparison import LEASE_SECONDS, Watch, behind, strangers
 from adapters.records.lanes import Lane, Positions, ProcessIdentity, Seen
 from tests.model.exploration import explore
 
 SILENT = LEASE_SECONDS + 1
+BEAT_LATE = 3
+"""Seconds between two beats at worst."""
 
 
 @dataclass(frozen=True)
@@ -90,33 +92,45 @@ def test_an_older_source_is_found_by_its_lanes_and_not_by_its_newest_entry(
 
 @dataclass(frozen=True)
 class CloneWorld:
-    """An original that feeds the mirror, and a copy of its source that starts beside it."""
+    """An original that feeds the mirror, and a copy of its source that starts beside it; in seconds.
+
+    The mirror may be down for a while: then nobody beats there, and the copy sees that it does not answer.
+    """
 
     is_copied: bool = False
     is_beating: bool = True
     """Whether the original is alive; a copy holds its lanes as of the moment of the copy."""
     watched: int = 0
     silent_in_copy: int = 0
+    silent_in_mirror: int = 0
+    is_up: bool = True
+    had_outage: bool = False
+    up_for: int = BEAT_LATE
+    mirror_watched: int = 0
     is_admitted: bool = False
 
 
 class CloneModel:
-    """The clone asks the real rule, or compares the sets of lanes that it knows."""
+    """The clone asks the real rule, or one of the variants `sets` and `silence`."""
 
-    def __init__(self, *, by_sets: bool) -> None:
-        self._by_sets = by_sets
+    def __init__(self, variant: str) -> None:
+        self._variant = variant
 
     def steps(self, world: CloneWorld) -> Iterator[tuple[str, CloneWorld]]:
         """Every step that is possible now."""
         if not world.is_copied:
             yield "the source is copied", replace(world, is_copied=True)
             return
-        if world.watched < SILENT:
-            later = replace(world, watched=world.watched + 1, silent_in_copy=world.silent_in_copy + 1)
-            yield "a second passes", later
+        if world.watched < 2 * SILENT:
+            yield "a second passes", _a_second_later(world)
         if world.is_beating:
             yield "the original ends", replace(world, is_beating=False)
-        if not world.is_admitted and self._admits(world):
+        if not world.had_outage:
+            down = replace(world, is_up=False, had_outage=True, mirror_watched=0, up_for=0)
+            yield "the mirror is down", down
+        elif not world.is_up:
+            yield "the mirror is back", replace(world, is_up=True)
+        if world.is_up and not world.is_admitted and self._admits(world):
             yield "the clone is admitted", replace(world, is_admitted=True)
 
     @staticmethod
@@ -126,18 +140,40 @@ class CloneModel:
 
     def _admits(self, world: CloneWorld) -> bool:
         copy = Positions({1: _lane(1, 5, process="original", silent_seconds=world.silent_in_copy)})
-        silent = 0.0 if world.is_beating else SILENT
-        target = Positions({2: _lane(2, 7, process="original", silent_seconds=silent)})
-        if self._by_sets:
+        target = Positions({2: _lane(2, 7, process="original", silent_seconds=world.silent_in_mirror)})
+        if self._variant == "sets":
             processes = {lane.by.process for lane in copy.lanes.values()}
             return all(lane.by.process in processes for lane in target.lanes.values())
         me = ProcessIdentity("clone", "host", "boot", 2)
-        watched = float(world.watched)
-        found = strangers(copy, target, me=me, watched_seconds=watched, is_gone=lambda by: False)
-        return not found
+        mirror_watched = SILENT if self._variant == "silence" else world.mirror_watched
+        watch = Watch(world.watched, mirror_watched)
+        return not strangers(copy, target, me=me, watch=watch, is_gone=lambda by: False)
 
 
-@pytest.mark.parametrize(("by_sets", "is_sound"), [(False, True), (True, False)])
-def test_a_clone_is_never_admitted_beside_its_original(*, by_sets: bool, is_sound: bool) -> None:
-    model = CloneModel(by_sets=by_sets)
+def _a_second_later(world: CloneWorld) -> CloneWorld:
+    """The original is late: it beats BEAT_LATE seconds after the mirror is back."""
+    up_for = min(world.up_for + 1, BEAT_LATE) if world.is_up else 0
+    beats = world.is_beating and up_for == BEAT_LATE
+    return replace(
+        world,
+        watched=world.watched + 1,
+        silent_in_copy=world.silent_in_copy + 1,
+        silent_in_mirror=0 if beats else min(world.silent_in_mirror + 1, int(SILENT)),
+        up_for=up_for,
+        mirror_watched=world.mirror_watched + 1 if world.is_up else 0,
+    )
+
+
+@pytest.mark.parametrize(("variant", "is_sound"), [("lanes", True), ("sets", False), ("silence", False)])
+def test_a_clone_is_never_admitted_beside_its_original(variant: str, *, is_sound: bool) -> None:
+    model = CloneModel(variant)
     assert (explore(CloneWorld(), model.steps, model.violation).violation is None) is is_sound
+
+
+def test_a_successor_is_admitted_once_the_original_has_ended() -> None:
+    model = CloneModel("lanes")
+
+    def admitted(world: CloneWorld) -> str | None:
+        return "admitted" if world.is_admitted else None
+
+    assert explore(CloneWorld(), model.steps, admitted).violation == "admitted"

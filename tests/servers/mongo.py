@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -20,6 +21,7 @@ from tests.servers.processes import PortServer, free_port
 from tests.servers.report import note
 
 SELECTION_MS_MAX = 10_000
+DROP_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class MongoDatabase:
     name: str = field(default_factory=lambda: f"tandem_test_{secrets.token_hex(6)}")
 
     def drop(self) -> None:
-        """Remove the database."""
-        with _client(self.uri) as client:
+        """Remove the database. Raises an error of the driver if an open transaction keeps it for too long."""
+        with pymongo.timeout(DROP_SECONDS_MAX), _client(self.uri) as client:
             client.drop_database(self.name)
 
 

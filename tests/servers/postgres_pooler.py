@@ -83,12 +83,17 @@ class _Server:
 
 @dataclass(slots=True)
 class PostgresPooler:
-    """Listens on a free port of 127.0.0.1; `url` is the same database by this way. `messages` counts the clients'."""
+    """Listens on a free port of 127.0.0.1; `url` is the same database by this way.
+
+    `messages` counts the clients' messages, `lost` the answers that were kept back.
+    """
 
     server_url: str
     habits: Habits
     url: str = ""
     messages: int = 0
+    lost: int = 0
+    _words: bytes | None = None
     _free: "asyncio.Queue[_Server]" = field(default_factory=asyncio.Queue)
     _servers: list[_Server] = field(default_factory=list)
     _clients: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -118,6 +123,10 @@ class PostgresPooler:
         for server in [*self._servers]:
             async with server.in_use:
                 await server.command(statement)
+
+    def lose_answer_to(self, words: bytes) -> None:
+        """The next statement with these words takes effect; its client is disconnected instead of answered."""
+        self._words = words
 
     async def _connected(self) -> _Server:
         server = await _Server.connected(self.server_url)
@@ -186,11 +195,19 @@ class PostgresPooler:
         writer: asyncio.StreamWriter,
     ) -> None:
         """Relays until the server is outside a transaction again."""
+        is_losing = False
         while True:
             if kind == b"X":
                 raise _Gone
             server.writer.write(message)
             self.messages += 1
+            if self._words is not None and self._words in message:
+                self._words, is_losing = None, True
+            if kind in b"QS" and is_losing:
+                while (await _read(server.reader))[0] != b"Z":
+                    pass
+                self.lost += 1
+                raise _Gone
             if kind in b"QS":
                 status = await _relay_answer(server, writer)
                 if status == IDLE:

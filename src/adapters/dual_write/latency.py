@@ -1,4 +1,4 @@
-"""How long the target takes to confirm change sets, and how many entries it takes in a second."""
+"""How long the target takes to confirm change sets, and how many entries of the backlog it takes in a second."""
 
 import asyncio
 from collections import deque

@@ -13,6 +13,7 @@ from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.slow_tables import SlowTables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
+from adapters.records.compared import Compared
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.slow_change_sets import too_slow
@@ -40,6 +41,7 @@ class MirrorTarget:
         )
         self.blockages = Blockages()
         self.rate = DeliveryRate()
+        """Of the relay's deliveries, which shorten the backlog."""
 
     @property
     def name(self) -> str:
@@ -65,7 +67,7 @@ class MirrorTarget:
                 if not self._is_open:
                     await self._within(self._settings.connect_timeout_ms, self._store.open())
                     self._is_open = True
-                await self.ping()
+                await self.compare()
                 if not self._is_prepared:
                     await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
@@ -79,6 +81,21 @@ class MirrorTarget:
         Only a store that must not be used is reported to the breaker.
         """
         await self._within(self._settings.probe_timeout_ms, self._store.ping())
+
+    async def compare(self) -> None:
+        """Compares the store with the source, where it can be compared, and otherwise pings it. Raises as `connect`."""
+        store = self._store
+        comparison = store.compare() if isinstance(store, Compared) else store.ping()
+        await self._within(self._settings.probe_timeout_ms, comparison)
+
+    async def probe(self) -> None:
+        """For whoever only asks: returns if the store answers and its last comparison with the source was good.
+
+        Compares and writes nothing. Raises StoreUnavailable.
+        """
+        await self.ping()
+        if isinstance(self._store, Compared):
+            self._store.require_compared()
 
     async def apply(self, change_sets: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
         """The outcome of each change set, with one time limit for all; blocked ones are not sent.
@@ -137,8 +154,14 @@ class MirrorTarget:
             self.breaker.trip(error.message)
 
     async def is_reachable(self) -> bool:
-        """Whether the breaker is closed and the store answers a ping."""
-        return not self.breaker.is_open and await self._answers()
+        """Whether the breaker is closed and the store can be used as far as a probe shows."""
+        if self.breaker.is_open:
+            return False
+        try:
+            await self.probe()
+        except StoreUnavailable:
+            return False
+        return True
 
     async def _within(self, timeout_ms: float, call: Coroutine[Any, Any, T]) -> T:
         """The result of one call to the store, as `BoundedCalls.within`.
@@ -173,7 +196,7 @@ class MirrorTarget:
 
     async def _trip_unless_it_answers(self) -> None:
         try:
-            await self.ping()
+            await self.compare()
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
 

@@ -1,6 +1,6 @@
 """A record store that mirrors every commit to a second store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from adapters.dual_write.batcher import MirrorBatcher
@@ -12,8 +12,10 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, pending
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, LaneStamp, Rejection, stamped
+from adapters.records.criteria import Question
+from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
-from adapters.records.wrapped_store import WrappedStore
+from adapters.records.wrapped_store import Answer, WrappedStore
 from application.ports.clock import Clock
 from domain.errors import MirrorPending, StoreUnavailable
 
@@ -23,7 +25,8 @@ class MirroredStore(WrappedStore):
 
     The source's commit stores the entries as PENDING, so delivery does not depend on this process: after a cancellation
     or a crash the relay finds the entries. The target is never called before the commit in the source is durable, nor
-    while its breaker is open.
+    while its breaker is open. `note_request` is called before each read and commit, so that the
+    relay makes room for them.
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class MirroredStore(WrappedStore):
         settings: DualWriteSettings,
         clock: Clock,
         wake_relay: Callable[[], None],
+        note_request: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(source)
+        self._note_request = note_request
         self._target = target
         self._settings = settings
         self._clock = clock
@@ -65,11 +70,24 @@ class MirroredStore(WrappedStore):
         await self._target.close()
         await super().close()
 
+    def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
+        self._note_request()
+        return self._inner.fetch(collection, ids)
+
+    def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
+        self._note_request()
+        return self._inner.gather(ids_by_collection)
+
+    def find(self, question: Question) -> Answer[list[Record]]:
+        self._note_request()
+        return self._inner.find(question)
+
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """Durable in the source on return; confirmed by the target or left to the relay, depending on the mode.
 
         Raises the errors of the source, and MirrorPending in mode strict if the target did not confirm.
         """
+        self._note_request()
         if not needs_mirror(change_set):
             return await self._inner.commit(change_set)
         stamp = await self._inner.commit(pending(change_set))
@@ -105,8 +123,6 @@ class MirroredStore(WrappedStore):
 
     def _mark(self, change_set: ChangeSet, outcome: DeliveryOutcome, elapsed_ms: float) -> None:
         now = self._clock.now()
-        if outcome is None:
-            self._target.rate.note(len(change_set.entries))
         for entry in change_set.entries:
             match outcome:
                 case None:

@@ -13,6 +13,7 @@ from adapters.dual_write.delivery import Delivery, Outcomes
 from adapters.dual_write.grouping import ids_by_collection
 from adapters.dual_write.lease import RelayLease
 from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.pace import Pace
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
@@ -41,6 +42,7 @@ class Relay:
         self._target = target
         self._settings = settings
         self._clock = clock
+        self.pace = Pace()
         self._backlog = Backlog(source, settings=settings)
         self._delivery = Delivery(source, target, settings=settings, clock=clock)
         self._lease = RelayLease(source, holder=holder, lease_ms=settings.lease_ms)
@@ -116,7 +118,7 @@ class Relay:
                 await self._probe()
             if self._settings.enabled:
                 await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
-                await self._compare()
+            await self._compare()
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror
@@ -160,15 +162,22 @@ class Relay:
     async def _drain(self, *, up_to: str | None, is_leased: bool) -> None:
         async with aclosing(self._backlog.due(now=self._clock.now(), up_to=up_to)) as due:
             async for page in due:
-                await self._delivery.deliver(page)
-                await self._serve_blocked()
-                if is_leased:
-                    self._note_step()
-                if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
-                    break
-                if is_leased:
-                    # A long drain must not make this process look dead, nor hide another copy.
-                    await self._compare()
+                for part in self.pace.parts(page):
+                    await self._deliver_at_pace(part)
+                    await self._serve_blocked()
+                    if is_leased:
+                        self._note_step()
+                    if self._stopped.is_set() or (is_leased and not await self._lease.hold()):
+                        return
+                    if is_leased:
+                        # A long drain must not make this process look dead, nor hide another copy.
+                        await self._compare()
+
+    async def _deliver_at_pace(self, part: Sequence[Record]) -> None:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        await self._delivery.deliver(part)
+        await self.pace.rest(clock.time() - began)
 
     async def _serve_blocked(self) -> None:
         """Tries each blocked table with one change set when its pause is over; delivers what waited for a free one."""
@@ -183,7 +192,8 @@ class Relay:
         while blockages.freed:
             async with aclosing(self._backlog.waiting(blockages.freed.pop())) as pages:
                 async for page in pages:
-                    await self._delivery.deliver(page)
+                    for part in self.pace.parts(page):
+                        await self._deliver_at_pace(part)
 
     async def _superseded(self, entries: Sequence[Record]) -> list[Record]:
         """The entries of records whose later version is in the target, unless it is not the source's."""

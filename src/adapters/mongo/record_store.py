@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
 
 from loguru import logger
-from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -24,10 +22,8 @@ from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
-from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, write_all
+from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, mark_update, write_all
 from adapters.records.change_set import (
-    SYNC_LANE,
-    SYNC_NUMBER,
     ApplyOutcome,
     ChangeSet,
     DeliveryMark,
@@ -38,7 +34,6 @@ from adapters.records.change_set import (
     superseded,
 )
 from adapters.records.criteria import RELEVANCE, Criterion, Question
-from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
@@ -46,7 +41,6 @@ from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
-from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 
 APPLY_BATCH_MAX = 200
@@ -180,28 +174,28 @@ class MongoRecordStore:
         try:
             await transaction.run(lambda session: self._write(database, writes, session))
         except (DuplicateKey, StaleVersion, ValidationFailed) as failure:
-            if slot is not None and await self._is_advanced(slot, transaction):
-                return
-            if slot is None and transaction.is_answer_lost and await is_stored(database, writes):
+            if await self._is_stored(transaction, commit):
                 return
             with_object_ids = self._reader.with_object_ids
             rejection = await rejection_of(database, change_set, failure, with_object_ids=with_object_ids)
             if not may_be_old(rejection) or not await self._stored_after_rewrite(
-                database, change_set, writes
+                transaction, change_set, commit
             ):
                 raise rejection from failure
         if slot is not None:
             slot.advance()
 
-    async def _is_advanced(self, slot: Slot, transaction: Transaction) -> bool:
-        """Whether the rejected transaction was stored before, its reply being lost. Raises LaneLost if its lane was
-        taken away.
+    async def _is_stored(self, transaction: Transaction, commit: _Commit) -> bool:
+        """Whether a rejected commit was stored before, its reply being lost. Raises LaneLost if its lane is closed.
+
+        After a lost reply the lane is closed before it is read, since the commit could still arrive.
         """
-        number = await self._lanes.number_of(slot.lane)
-        if number == slot.number + 1 and transaction.is_answer_lost:
-            slot.advance()
-            return True
-        if number != slot.number:
+        slot = commit.slot
+        if slot is None:
+            return transaction.is_answer_lost and await is_stored(commit.database, commit.writes)
+        if transaction.is_answer_lost:
+            return await self._slots.is_stored(slot)
+        if await self._lanes.number_of(slot.lane) != slot.number:
             raise LaneLost
         return False
 
@@ -267,7 +261,7 @@ class MongoRecordStore:
         async def note(session: AsyncClientSession) -> None:
             truthful = await accepted(database, marks, session)
             if truthful:
-                updates = [_mark_update(one) for one in truthful]
+                updates = [mark_update(one) for one in truthful]
                 await database[AUDIT_LOGS.collection].bulk_write(updates, session=session)
 
         # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
@@ -314,8 +308,7 @@ class MongoRecordStore:
                     return held
                 except (DuplicateKey, StaleVersion) as failure:
                     if slot is not None:
-                        # Raises LaneLost. Where the reply was lost, the next attempt finds everything there.
-                        await self._is_advanced(slot, transaction)
+                        await self._require_certain(slot, transaction)
                     # Another mirror stored the same documents first: the next attempt reads them. Or they are old
                     # documents under ObjectIds, where no write looks for them.
                     old_first = True
@@ -326,23 +319,37 @@ class MongoRecordStore:
                     raise unfit(failure) from failure
         raise PartRejected
 
+    async def _require_certain(self, slot: Slot, transaction: Transaction) -> None:
+        """Raises LaneLost if a rejected apply was perhaps stored, or its lane was taken away: applied again by another
+        lane, it finds what is there.
+        """
+        if transaction.is_answer_lost:
+            await self._slots.is_stored(slot)
+            raise LaneLost
+        if await self._lanes.number_of(slot.lane) != slot.number:
+            raise LaneLost
+
     async def _stored_after_rewrite(
-        self,
-        database: AsyncDatabase[Document],
-        change_set: ChangeSet,
-        writes: Sequence[AnyWrite],
+        self, transaction: Transaction, change_set: ChangeSet, commit: _Commit
     ) -> bool:
         """Whether the change set could be stored after rewriting the documents it touches, in one transaction."""
+        database = commit.database
+        if commit.slot is not None and not commit.slot.is_usable:
+            # The reply to the first attempt was lost, and nothing was written.
+            raise LaneLost
 
         async def write_after(session: AsyncClientSession) -> None:
             if not await _rewrite_old(database, [change_set], session):
                 raise StaleVersion
-            await self._write(database, writes, session)
+            await self._write(database, commit.writes, session)
 
+        again = Transaction(database.client, MAJORITY)
         try:
-            await Transaction(database.client, MAJORITY).run(write_after)
+            await again.run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
-            return False
+            return await self._is_stored(again, commit)
+        finally:
+            transaction.is_answer_lost |= again.is_answer_lost
         return True
 
     async def _write(
@@ -370,23 +377,6 @@ async def _rewrite_old(
     for collection, ids in touched.items():
         rewritten += await rewrite_documents(database, collection, ids, session)
     return rewritten
-
-
-def _mark_update(mark: DeliveryMark) -> UpdateOne:
-    noted: dict[str, Any] = {
-        "syncStatus": mark.status.value,
-        "syncAttempts": mark.attempts,
-        "syncNextAt": mark.next_at,
-        "syncError": mark.error,
-        SYNC_LANE: mark.lane,
-        SYNC_NUMBER: mark.number,
-    }
-    if mark.status is SyncStatus.SYNCED or mark.reopens:
-        noted["syncedAt"] = None if mark.reopens else mark.at
-    place: Document = {DOCUMENT_ID: mark.entry_id}
-    if not mark.reopens:
-        place["syncStatus"] = {"$ne": SyncStatus.SYNCED.value}
-    return UpdateOne(place, {"$set": noted})
 
 
 def _advance(slot: Slot | None) -> list[LaneAdvance]:

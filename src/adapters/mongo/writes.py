@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -19,10 +20,11 @@ from adapters.mongo.errors import (
     duplicate_fields,
     first_write_error,
 )
-from adapters.records.change_set import ChangeSet
+from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER, ChangeSet, DeliveryMark
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
+from domain.audit import SyncStatus
 
 LANES = "lanes"
 TOGETHER_MAX = 16
@@ -167,3 +169,21 @@ def _raise_failure(error: ClientBulkWriteException | BulkWriteError, writes: Seq
         raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error
     if report["code"] == INVALID_DOCUMENT:
         raise ValidationFailed(writes[position].collection) from error
+
+
+def mark_update(mark: DeliveryMark) -> UpdateOne:
+    """The update of the entry of a mark; a SYNCED one only changes if the mark reopens it."""
+    noted: dict[str, Any] = {
+        "syncStatus": mark.status.value,
+        "syncAttempts": mark.attempts,
+        "syncNextAt": mark.next_at,
+        "syncError": mark.error,
+        SYNC_LANE: mark.lane,
+        SYNC_NUMBER: mark.number,
+    }
+    if mark.status is SyncStatus.SYNCED or mark.reopens:
+        noted["syncedAt"] = None if mark.reopens else mark.at
+    place: Document = {DOCUMENT_ID: mark.entry_id}
+    if not mark.reopens:
+        place["syncStatus"] = {"$ne": SyncStatus.SYNCED.value}
+    return UpdateOne(place, {"$set": noted})

@@ -11,7 +11,9 @@ from adapters.records.lanes import Lane, Positions, ProcessIdentity, Seen
 from adapters.records.record import Record
 
 LEASE_SECONDS = 8.0
-"""A process is alive while its lanes were silent for no longer than this."""
+"""A process is alive while its lanes were silent for no longer than this. A process beats on its own, whatever else it
+does, so it is silent for no longer than BEAT_SECONDS and one call, unless the store did not answer.
+"""
 BEAT_SECONDS = 2.0
 
 Numbers = Mapping[int, int]
@@ -49,27 +51,45 @@ def is_lost(entry: Record, cuts: Numbers) -> bool:
     )
 
 
-def strangers(
-    source: Positions, target: Positions, *, me: ProcessIdentity, watched_seconds: float, is_gone: IsGone
-) -> list[Lane]:
-    """The lanes of processes that feed the target and are not alive in this source.
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """For how many seconds a newcomer has watched each store without a gap."""
+
+    source_seconds: float
+    target_seconds: float
+
+
+def unheard(source: Positions, target: Positions, *, me: ProcessIdentity, watch: Watch) -> list[Lane]:
+    """The open lanes of the target whose processes were not heard in this source.
 
     A copy of a source also holds the lanes of the original, as of the moment it was copied. So a process only counts as
-    alive in the source if it was heard there since this one began to watch.
+    heard if that was since this one began to watch.
     """
     heard = {
         lane.by.process
         for lane in source.lanes.values()
-        if lane.is_open and lane.silent_seconds < min(watched_seconds, LEASE_SECONDS)
+        if lane.is_open and lane.silent_seconds < min(watch.source_seconds, LEASE_SECONDS)
     }
     return [
         lane
         for lane in target.lanes.values()
-        if lane.is_open
-        and lane.silent_seconds <= LEASE_SECONDS
-        and lane.by.process not in heard
-        and lane.by.process != me.process
-        and not is_gone(lane.by)
+        if lane.is_open and lane.by.process not in heard and lane.by.process != me.process
+    ]
+
+
+def strangers(
+    source: Positions, target: Positions, *, me: ProcessIdentity, watch: Watch, is_gone: IsGone
+) -> list[Lane]:
+    """The lanes of processes that may feed the target and are not alive in this source.
+
+    After an outage of the target every lane there is silent. So silence only counts as an end if the newcomer has
+    watched the target meanwhile.
+    """
+    is_watched = watch.target_seconds >= LEASE_SECONDS
+    return [
+        lane
+        for lane in unheard(source, target, me=me, watch=watch)
+        if not (is_watched and lane.silent_seconds > LEASE_SECONDS) and not is_gone(lane.by)
     ]
 
 

@@ -1,57 +1,123 @@
-"""A small file beside the stores with the numbers of this process's lanes: bounds what a restored copy can hide.
+"""A small file beside the stores with the numbers of lanes of the source: bounds what a restored copy can hide.
 
-While the target cannot be reached, nothing else shows that the source is older than it was.
+While the target cannot be reached, nothing else shows that the source is older than it was. Its methods block.
 """
 
 import json
+import os
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from loguru import logger
+
+from adapters.ownership import refusals
 from adapters.records.lanes import Positions
 
 NAME = "last-seen"
+LANES_MAX = 1_000
+"""Beyond it, the lanes that were noted first are left out. Any lane that a copy lacks shows that it is older."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the file says. Without an installation: nothing."""
+
+    installation: str | None = None
+    lanes: Mapping[int, int] = field(default_factory=dict)
+
+    def numbers(self, installation: str) -> dict[int, int]:
+        """By lane, the numbers of this installation."""
+        return dict(self.lanes) if self.installation == installation else {}
 
 
 class LastSeen:
-    """The file in the data directory; for one installation and its source. None where the source does not last."""
+    """The file in the data directory; for one installation and its source. None where the source does not last.
+
+    Several processes may share it: each adds its own lanes. What asks it raises DamagedFile.
+    """
 
     def __init__(self, directory: Path | None) -> None:
         self.path = None if directory is None else directory / NAME
-        self._written: Mapping[int, int] = {}
+        self._writing = threading.Lock()
 
     def installation(self) -> str | None:
-        """The installation that was last seen here; None where none was, or where the file is damaged."""
-        found = self._read().get("installation")
-        return found if isinstance(found, str) else None
+        """The installation that was last seen here; None where none was."""
+        return self._read().installation
 
     def is_ahead_of(self, positions: Positions, *, installation: str) -> bool:
-        """Whether this process's predecessor saw lanes of this installation's source beyond where they stand now."""
-        facts = self._read()
-        if facts.get("installation") != installation:
-            return False
-        lanes = facts.get("lanes", {})
-        return any(positions.number_of(int(lane)) < number for lane, number in lanes.items())
+        """Whether lanes of this installation's source were seen beyond where they stand now."""
+        lanes = self._read().numbers(installation)
+        return any(positions.number_of(lane) < number for lane, number in lanes.items())
 
     def note(self, numbers: Mapping[int, int], *, installation: str) -> None:
-        """Replaces the file, unless it says the same. Raises OSError."""
-        if self.path is None or numbers == self._written or not self.path.parent.is_dir():
-            return
-        facts = {
-            "installation": installation,
-            "lanes": {str(lane): number for lane, number in numbers.items()},
-        }
-        partial = self.path.with_name(f"{NAME}.partial")
-        partial.touch(0o600)
-        partial.write_text(json.dumps(facts))
-        partial.replace(self.path)
-        self._written = dict(numbers)
+        """Adds these numbers, the highest of each lane. Raises OSError."""
+        with self._writing:
+            known = self._known(installation)
+            raised = {lane: max(number, known.get(lane, 0)) for lane, number in numbers.items()}
+            if not raised.items() <= known.items():
+                others = {lane: number for lane, number in known.items() if lane not in raised}
+                self._replace(_Facts(installation, others | raised))
 
-    def _read(self) -> dict[str, Any]:
-        if self.path is None:
-            return {}
+    def forget_beyond(self, positions: Positions, *, installation: str) -> None:
+        """Forgets lanes that stand below what was seen of them, because a comparison or the operator vouches for that.
+
+        Raises OSError.
+        """
+        with self._writing:
+            known = self._known(installation)
+            kept = {lane: number for lane, number in known.items() if positions.number_of(lane) >= number}
+            if kept != known:
+                self._replace(_Facts(installation, kept))
+
+    def _known(self, installation: str) -> dict[int, int]:
+        """The numbers in the file. None in a damaged one, which is written anew: this process may use the source."""
         try:
-            facts = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+            return self._read().numbers(installation)
+        except refusals.DamagedFile as damaged:
+            logger.warning("{} It is written anew.", damaged.cause)
             return {}
-        return facts if isinstance(facts, dict) else {}
+
+    def _replace(self, facts: _Facts) -> None:
+        """Replaces the file so that it survives a power cut, whole."""
+        if self.path is None or not self.path.parent.is_dir():
+            return
+        newest = list(facts.lanes.items())[-LANES_MAX:]
+        document = {
+            "installation": facts.installation,
+            "lanes": {str(lane): number for lane, number in newest},
+        }
+        partial = self.path.with_name(f"{NAME}.{os.getpid()}")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path)
+        _sync(self.path.parent)
+
+    def _read(self) -> _Facts:
+        if self.path is None:
+            return _Facts()
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            return _Facts()
+        except (OSError, UnicodeDecodeError) as error:
+            raise refusals.damaged_file(str(self.path)) from error
+        try:
+            document = json.loads(text)
+            lanes = {int(lane): int(number) for lane, number in document["lanes"].items()}
+            return _Facts(str(document["installation"]), lanes)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise refusals.damaged_file(str(self.path)) from error
+
+
+def _sync(directory: Path) -> None:
+    """Makes the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

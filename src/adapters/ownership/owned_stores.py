@@ -1,16 +1,19 @@
 """The source and the target of one process, in use only as far as their ownership allows."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from adapters.ownership.stamps import AppliedStamps
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost
-from adapters.records.record_store import RecordStore
+from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
 
 Step = Callable[[RecordStore], Awaitable[None]]
+COMPARED_SECONDS_MAX = 30.0
+"""The relay compares once a second, but not while it delivers a page, which may take twice as long as one slow call."""
 
 
 class SourceGuard(Protocol):
@@ -24,6 +27,10 @@ class SourceGuard(Protocol):
         """Looks at the control record and compares, after the source took a lane away. Raises StoreUnavailable."""
         ...
 
+    def note_commit(self, stamp: LaneStamp) -> None:
+        """Remembers how far this process has written: a source that stands below that is an older copy."""
+        ...
+
     async def leave(self) -> None:
         """Closes the lanes of this process, so that its successor need not wait until they are silent."""
         ...
@@ -33,9 +40,13 @@ class TargetGuard(Protocol):
     """What a target asks before it is used."""
 
     async def look(self) -> None:
-        """Checks whose store the target is, and who feeds it, before anything is migrated or rewritten in it.
+        """Checks whose store the target is. Raises StoreRefused, StoreUnavailable."""
+        ...
 
-        Raises StoreRefused or StoreUnavailable.
+    async def require_alone(self) -> None:
+        """`look`, and checks who feeds the target, before anything is migrated or rewritten in it.
+
+        Raises StoreRefused, StoreUnavailable.
         """
         ...
 
@@ -44,7 +55,15 @@ class TargetGuard(Protocol):
         ...
 
     async def compare(self) -> None:
-        """Compares the stores under way. Raises as `admit` does."""
+        """Compares the stores under way. Raises as `admit` does, and LaneLost for a process that must enter again."""
+        ...
+
+    def lose_sight(self) -> None:
+        """The target did not answer, so that the silence of other processes says nothing about them."""
+        ...
+
+    async def beat(self) -> None:
+        """Shows that this process is alive. Raises StoreUnavailable."""
         ...
 
     async def leave(self) -> None:
@@ -64,12 +83,15 @@ class OwnedSource(WrappedStore):
         """Raises WritesRefused while the gate is closed."""
         self._guard.require_open()
         try:
-            return await self._inner.commit(change_set)
+            stamp = await self._inner.commit(change_set)
         except LaneLost:
             # Nothing was written.
             await self._guard.enter_again()
             self._guard.require_open()
-            return await self._inner.commit(change_set)
+            stamp = await self._inner.commit(change_set)
+        if stamp is not None:
+            self._guard.note_commit(stamp)
+        return stamp
 
     async def close(self) -> None:
         await self._guard.leave()
@@ -82,8 +104,8 @@ class OwnedSource(WrappedStore):
 class OwnedTarget(WrappedStore):
     """A target that may become available, or another one, long after the process has started.
 
-    Its checks therefore stand here and not in the start. A ping also compares, so that whoever asks whether the target
-    can be used learns the truth. `open`, `ping` and `prepare` raise StoreRefused for a store that must not be used.
+    Its checks therefore stand here and not in the start. `open`, `prepare` and `compare` raise StoreRefused for a store
+    that must not be used; a ping only says whether the store answers.
     """
 
     def __init__(
@@ -94,6 +116,7 @@ class OwnedTarget(WrappedStore):
         *,
         bring_up: Step | None,
         require_current: Step,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(inner)
         self._laned = inner
@@ -101,8 +124,11 @@ class OwnedTarget(WrappedStore):
         self._stamps = stamps
         self._bring_up = bring_up
         self._require_current = require_current
+        self._monotonic = monotonic
         self._is_ready = False
         self._is_admitted = False
+        self._compared_at = monotonic()
+        self._objection: str | None = None
 
     async def open(self) -> None:
         await super().open()
@@ -112,19 +138,44 @@ class OwnedTarget(WrappedStore):
             self._is_ready = True
 
     async def prepare(self) -> None:
-        await self._guard.look()
+        await self._guard.require_alone()
         if self._bring_up is not None:
             await self._bring_up(self._inner)
         self._is_ready = True
         await self._admit()
 
-    async def ping(self) -> None:
-        """Before the store is prepared, only whether it answers."""
-        await super().ping()
+    async def compare(self) -> None:
+        """See Compared. Before the store is prepared, only whether it answers."""
+        try:
+            await self.ping()
+        except StoreUnavailable:
+            self._guard.lose_sight()
+            raise
         if self._is_admitted:
-            await self._guard.compare()
+            try:
+                await self._judged(self._guard.compare())
+            except LaneLost:
+                self._is_admitted = False
+                await self._admit()
         elif self._is_ready:
             await self._admit()
+
+    def require_compared(self) -> None:
+        """See Compared."""
+        if self._objection is not None:
+            raise StoreUnavailable(self._objection)
+        age = self._monotonic() - self._compared_at
+        if age > COMPARED_SECONDS_MAX:
+            raise StoreUnavailable(f"It was last compared with the source {age:.0f} s ago.")
+
+    async def beat(self) -> None:
+        """Shows that this process is alive, once it was admitted. Raises StoreUnavailable."""
+        if not self._is_admitted:
+            return
+        try:
+            await self._guard.beat()
+        except LaneLost:
+            self._is_admitted = False  # until the next comparison
 
     async def close(self) -> None:
         if self._is_admitted:
@@ -146,5 +197,14 @@ class OwnedTarget(WrappedStore):
         return applied.outcomes
 
     async def _admit(self) -> None:
-        await self._guard.admit()
+        await self._judged(self._guard.admit())
         self._is_admitted = True
+
+    async def _judged(self, comparison: Coroutine[Any, Any, None]) -> None:
+        """Runs a comparison, and keeps for probes what it finds."""
+        try:
+            await comparison
+        except (StoreUnavailable, StoreRefused) as error:
+            self._objection = error.message if isinstance(error, StoreUnavailable) else str(error)
+            raise
+        self._objection, self._compared_at = None, self._monotonic()

@@ -20,6 +20,10 @@ class Stranger(StoreRefused):
     """Another process feeds the target from another copy of the source."""
 
 
+class DamagedFile(StoreRefused):
+    """The file `last-seen` cannot be read."""
+
+
 def not_entered() -> WritesRefused:
     """Nothing is known about the source yet."""
     return WritesRefused("The source was not compared with its target yet; try again in a moment.")
@@ -29,8 +33,8 @@ def older_source(name: str, target: str) -> OlderSource:
     """The source lacks writes that the target has."""
     return OlderSource(
         f"This {name} store is an older copy of itself: {target} has seen writes that it lacks, so it takes no writes.",
-        remedy="Restore the newest copy of it. A command that brings the missing writes back from the target comes with"
-        " the live migration.",
+        remedy="Restore the newest copy of it; a process that runs takes writes again within seconds. A command that"
+        " brings the missing writes back from the target comes with the live migration.",
     )
 
 
@@ -39,7 +43,8 @@ def stranger(lanes: Iterable[Lane]) -> Stranger:
     processes = ", ".join(sorted({str(lane.by) for lane in lanes}))
     return Stranger(
         f"Another copy of this installation is running ({processes}) and mirrors to the same target.",
-        remedy="Stop that one, or this one, and give a copy that shall live on a target and an address of its own.",
+        remedy="Stop that one; if this one still runs, it takes writes again within seconds. Or stop this one, and give"
+        " a copy that shall live on a target and an address of its own.",
     )
 
 
@@ -114,6 +119,22 @@ def other_target(store: str, mirror_to: str) -> StoreRefused:
 def unproven(target: str) -> WritesRefused:
     """The target cannot be reached, and the source is older than it was."""
     return WritesRefused(
-        f"This source is older than when it was last used here, and {target} cannot be reached to compare: it takes no"
+        f"This source is older than when it was last used, and {target} cannot be reached to compare: it takes no"
         " writes before that. Make the target reachable, or start with `tandem serve --alone`."
+    )
+
+
+def suspected(target: str, suspicion: str) -> WritesRefused:
+    """Another copy was alive, and now the target cannot be reached, so that nothing shows whether it still is."""
+    return WritesRefused(
+        f"{suspicion} Now {target} cannot be reached, so this one takes no writes before it was compared. Make the"
+        " target reachable, or start with `tandem serve --alone` if no other copy is running."
+    )
+
+
+def damaged_file(path: str) -> DamagedFile:
+    """The file that shows how far the source was cannot be read."""
+    return DamagedFile(
+        f"The file {path}, which shows whether the source is older than it was, cannot be read or is damaged.",
+        remedy="Make sure that the source is its newest copy, then remove the file.",
     )

@@ -9,9 +9,11 @@ from loguru import logger
 
 from adapters.ownership import control, refusals
 from adapters.ownership.control import Gate, Held, Ownership, Role
+from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.refusals import OlderSource, Stranger, WritesRefused
+from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
+from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable, VersionConflict
@@ -29,6 +31,7 @@ class SourceSettings:
     last_seen: LastSeen
     is_alone: bool = False
     process: ProcessIdentity = field(default_factory=this_process)
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class SourceSide:
@@ -38,16 +41,22 @@ class SourceSide:
         self.store = store
         self.settings = settings
         self.me = settings.process
-        self.started = time.monotonic()
+        self.started = settings.monotonic()
         self.is_compared = False
         """Whether the source was compared with its target in this process."""
-        self.compare_again: Callable[[], Awaitable[None]] | None = None
-        self._entering = asyncio.Lock()
-        self._has_lanes = False
+        self.compare_again: Callable[[], Awaitable[bool]] | None = None
+        """Compares with the target and returns true, or false if that is not possible now."""
         self.refusal: StoreRefused | WritesRefused | None = refusals.not_entered()
         """Why the source takes no writes; None while its gate is open."""
         self.suspicion: str | None = None
-        """Another process that feeds the target and may have ended: nothing is written before that is known."""
+        """Another process that feeds the target and may have ended: found by the newest attempt to reach the target."""
+        self._suspected: str | None = None
+        self._entering = asyncio.Lock()
+        self._entries = 0
+        self._admitted: Held | None = None
+        self._has_lanes = False
+        self._installation: str | None = None
+        self._evidence = Evidence(store, settings.last_seen, is_kept=settings.target is not None)
 
     @property
     def target_name(self) -> str:
@@ -73,7 +82,7 @@ class SourceSide:
         if found is not None:
             raise refusals.emptied_source(self.store.name, found)
         last_seen = self.settings.last_seen
-        if last_seen.installation() is not None:
+        if await asyncio.to_thread(last_seen.installation) is not None:
             raise refusals.known_but_empty(self.store.name, str(last_seen.path))
         return None
 
@@ -81,6 +90,7 @@ class SourceSide:
         """Checks once more, in a store with its tables, and creates the first control record. Opens no gate yet."""
         held = await self.check() or await self._created()
         self._require_usable(held.ownership)
+        self._installation = held.ownership.installation
         target = self.settings.target
         if target is None or held.ownership.mirror_to == target:
             return held.ownership
@@ -89,61 +99,133 @@ class SourceSide:
     async def settle(self) -> None:
         """Opens the gate of an entered source unless something speaks against it, once its target was tried.
 
-        Raises Stranger, and StoreUnavailable.
+        Raises Stranger, DamagedFile, and StoreUnavailable.
         """
         if isinstance(self.refusal, Stranger):
             raise self.refusal
         if self.suspicion is not None:
-            raise StoreUnavailable(self.suspicion)
+            self._suspected, self.suspicion = self.suspicion, None
+            raise StoreUnavailable(self._suspected)
         if self.refusal is None or isinstance(self.refusal, OlderSource):
             return
-        held = await self.required()
-        if not self.is_compared and await self._is_behind_last_seen(held):
-            self.refusal = refusals.unproven(self.target_name)
-            logger.error("{}", self.refusal.message)
+        if self.is_compared or self.settings.is_alone or self.settings.target is None:
+            await self.open_gate(await self.required())
+        elif self._suspected is not None:
+            self.refuse(refusals.suspected(self.target_name, self._suspected))
+        elif await self._evidence.is_beyond_in_file((await self.required()).ownership.installation):
+            self.refuse(refusals.unproven(self.target_name))
         else:
-            self.open_gate(held)
+            await self.open_gate(await self.required())
 
     def require_open(self) -> None:
         """See SourceGuard."""
         if self.refusal is not None:
             raise WritesRefused(str(self.refusal))
 
+    def note_commit(self, stamp: LaneStamp) -> None:
+        """See SourceGuard."""
+        self._evidence.note_commit(stamp)
+
     async def enter_again(self) -> None:
-        """See SourceGuard. Writes that lost their lanes to one change enter one after the other."""
+        """See SourceGuard. Writes that lost their lanes to one change enter together."""
+        entries = self._entries
         async with self._entering:
+            if entries != self._entries:
+                return
+            self._admitted = None
             ownership = (await self.required()).ownership
             if ownership.role is not Role.OWNER:
-                self.refusal = refusals.foreign_source(self.store.name, ownership)
-            elif self.compare_again is not None:
-                await self.compare_again()
+                self.refuse(refusals.foreign_source(self.store.name, ownership))
+            elif self.compare_again is not None and not await self.compare_again():
+                await self._require_what_was_seen(ownership.installation)
             if self.refusal is None:
                 # Read once more, because a comparison may have changed it.
-                self.open_gate(await self.required())
+                await self.open_gate(await self.required())
+            self._entries += 1
 
     async def leave(self) -> None:
         """See SourceGuard."""
+        if self._installation is not None:
+            await self._evidence.keep(self._installation)
         await leave(self.store, self.me)
 
-    def open_gate(self, held: Held) -> None:
-        """Takes writes from now on, each by a lane of this admission, unless the record closes the gate."""
+    async def beat(self) -> None:
+        """Shows that this process is alive, and keeps how far it has written, which needs no target.
+
+        Raises StoreUnavailable.
+        """
+        if self.refusal is None:
+            try:
+                await self.store.register()
+            except LaneLost:
+                await self.enter_again()
+        await self.store.beat()
+        if self._installation is not None:
+            await self._evidence.keep(self._installation)
+
+    async def appear(self, *, is_lost: bool = False) -> None:
+        """Registers a lane, so that others see this process here before they see it in the target: one that is seen
+        there alone counts as another copy. Takes no writes yet. Raises StoreUnavailable.
+
+        `is_lost`: the lanes that this process believes to hold were closed.
+        """
+        if is_lost or self._admitted is None:
+            held = await self.required()
+            if held.ownership.gate is not Gate.OPEN:
+                return
+            self._admit(held)
+        try:
+            await self.store.register()
+        except LaneLost:
+            self._admitted = None
+            raise
+
+    async def reopen(self) -> None:
+        """Takes writes, once a comparison has found nothing against it, whatever spoke against it before.
+
+        Raises StoreUnavailable.
+        """
+        self.is_compared = True
+        if self.refusal is None:
+            return
+        held = await self.required()
+        if held.ownership.role is Role.OWNER:
+            await self.open_gate(held)
+
+    async def open_gate(self, held: Held) -> None:
+        """Takes writes from now on, each by a lane of this admission, unless the record closes the gate.
+
+        The source is as new as can be known: what was seen of it beyond that is forgotten. Raises StoreUnavailable.
+        """
         if held.ownership.gate is not Gate.OPEN:
             self.refusal = refusals.older_source(self.store.name, self.target_name)
             return
+        if await self._evidence.forget_beyond(held.ownership.installation):
+            logger.error(
+                "The {} store is older than it was: the writes in between are lost.", self.store.name
+            )
+        if self._admitted is None or self._admitted.token != held.token:
+            self._admit(held)
         self.refusal = None
-        self._has_lanes = True
-        self.store.admit(held.admission(self.me))
+
+    def refuse(self, refusal: StoreRefused | WritesRefused) -> None:
+        """Takes no writes any more in this process."""
+        self.refusal = refusal
+        self._admit(None)
+        logger.error("{}", refusal)
 
     async def close_gate(self) -> None:
         """Takes no writes any more, in any process: closes the record first, then lane by lane. Raises OlderSource."""
         refusal = refusals.older_source(self.store.name, self.target_name)
+        is_news = not isinstance(self.refusal, OlderSource)
         self.refusal = refusal
         await self.change(lambda now: replace(now, gate=Gate.CLOSED))
         for lane in (await self.store.positions()).lanes.values():
             if lane.is_open:
                 await self.store.close_lane(lane.lane)
-        self.store.admit(None)
-        logger.error("{}", refusal)
+        self._admit(None)
+        if is_news:
+            logger.error("{}", refusal)
         raise refusal
 
     async def required(self) -> Held:
@@ -159,14 +241,17 @@ class SourceSide:
             held = await self.required()
             if changed(held.ownership) == held.ownership:
                 return held
+            is_admitted = self._admitted is not None
             if self._has_lanes:
-                self.store.admit(held.admission(self.me))
+                self._admit(held)
             try:
                 written = await control.write(self.store, changed(held.ownership), over=held)
             except (VersionConflict, LaneLost):
                 continue
-            if self._has_lanes:
-                self.store.admit(written.admission(self.me) if self.refusal is None else None)
+            if is_admitted and written.ownership.gate is Gate.OPEN:
+                self._admit(written)
+            elif self._has_lanes:
+                self._admit(None)
             return written
         raise StoreUnavailable("Other processes keep changing the control record; try again in a moment.")
 
@@ -177,6 +262,11 @@ class SourceSide:
         if target is not None and ownership.mirror_to not in (None, target):
             raise refusals.other_target(self.store.name, ownership.mirror_to)
 
+    def _admit(self, held: Held | None) -> None:
+        """Writes by lanes of this admission from now on; without one, no write is possible."""
+        self._admitted, self._has_lanes = held, True
+        self.store.admit(None if held is None else held.admission(self.me))
+
     async def _created(self) -> Held:
         ownership = Ownership.of_owner(self.store.name)
         try:
@@ -185,11 +275,18 @@ class SourceSide:
             # Another process was first, and its record holds for this one too.
             return await self.required()
 
-    async def _is_behind_last_seen(self, held: Held) -> bool:
-        if self.settings.target is None or self.settings.is_alone:
-            return False
-        installation = held.ownership.installation
-        return self.settings.last_seen.is_ahead_of(await self.store.positions(), installation=installation)
+    async def _require_what_was_seen(self, installation: str) -> None:
+        """Without the target, memory and the file show whether the source has become an older copy."""
+        if self.settings.target is None:
+            return
+        try:
+            is_older = await self._evidence.is_beyond_in_memory()
+            if not is_older and not self.settings.is_alone:
+                is_older = await self._evidence.is_beyond_in_file(installation)
+        except DamagedFile:
+            is_older = True
+        if is_older:
+            self.refuse(refusals.unproven(self.target_name))
 
 
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:

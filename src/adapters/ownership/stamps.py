@@ -23,8 +23,8 @@ class AppliedStamps:
             for entry_id in change_set.entry_ids:
                 self._stamps.pop(entry_id, None)
                 self._stamps[entry_id] = stamp
-        for entry_id in list(self._stamps)[: len(self._stamps) - self._stamps_max]:
-            del self._stamps[entry_id]
+        while len(self._stamps) > self._stamps_max:
+            del self._stamps[next(iter(self._stamps))]
 
     def on(self, marks: Sequence[DeliveryMark]) -> list[DeliveryMark]:
         """The marks, those of confirmed entries with their stamps.

@@ -1,29 +1,37 @@
 """One process's use of a target: refuses what does not belong here, and completes an older copy."""
 
-import time
-from contextlib import suppress
-from dataclasses import replace
-
-from loguru import logger
+from dataclasses import dataclass, replace
 
 from adapters.ownership import control, refusals
 from adapters.ownership.comparison import (
-    BEAT_SECONDS,
     LEASE_SECONDS,
-    Comparison,
+    Watch,
     behind,
     compare,
     dead_lanes,
     strangers,
+    unheard,
 )
+from adapters.ownership.completion import Completion
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
-from adapters.ownership.repair import reopen_lost
 from adapters.ownership.source_side import SourceSide, leave
-from adapters.records.lanes import LanedStore, Positions
+from adapters.records.lanes import Lane, LanedStore, LaneLost, Positions
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import StoreUnavailable, VersionConflict
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The positions of a comparison."""
+
+    source: Positions
+    target: Positions
+
+
+SILENT_CLOSED_MAX = 100
+"""How many lanes of ended processes an admission closes."""
 
 
 class TargetSide:
@@ -33,7 +41,9 @@ class TargetSide:
         self._store = store
         self._source = source
         self._me = source.me
-        self._beaten_at = 0.0
+        self._monotonic = source.settings.monotonic
+        self._watched_since: float | None = None
+        self._completion: Completion | None = None
         source.compare_again = self._compare_if_reachable
 
     async def ownership(self) -> Ownership | None:
@@ -42,6 +52,10 @@ class TargetSide:
         return None if held is None else held.ownership
 
     async def look(self) -> None:
+        """See TargetGuard."""
+        await self._checked()
+
+    async def require_alone(self) -> None:
         """See TargetGuard."""
         if await self._checked() is not None:
             await self._require_no_stranger()
@@ -56,35 +70,72 @@ class TargetSide:
 
     async def admit(self) -> None:
         """See TargetGuard."""
-        held = await self._checked() or await self._created()
-        await self._require_no_stranger()
-        await self._compare()
-        self._store.admit(held.admission(self._me))
-        await self._store.register()
-        # Of two newcomers at the same moment, at least one sees the other here.
-        await self._require_no_stranger()
-        await self._source.change(
-            lambda now: now if now.peer is not None else replace(now, peer=Peer(self._store.name, 1))
-        )
-        self._source.is_compared = True
-        if isinstance(self._source.refusal, refusals.WritesRefused):
-            self._source.open_gate(await self._source.required())
+        try:
+            await self._admit()
+        except StoreUnavailable as error:
+            if not isinstance(error, _Suspected):
+                self.lose_sight()
+            raise
+
+    def lose_sight(self) -> None:
+        """See TargetGuard."""
+        self._watched_since = None
 
     async def compare(self) -> None:
-        """See TargetGuard. Also shows that this process is alive, and notes where its lanes stand."""
+        """See TargetGuard."""
         await self._checked()
-        await self._compare()
-        await self._beat()
+        found = await self._compare()
+        if not found.target.has_open_lane_of(self._me):
+            # Closed by a newcomer while this process was silent, or missing in an older copy.
+            raise LaneLost
+        if self._source.refusal is None and not found.source.has_open_lane_of(self._me):
+            await self._source.appear(is_lost=True)
+        await self._source.reopen()
+
+    async def beat(self) -> None:
+        """See TargetGuard."""
+        await self._store.register()
+        await self._store.beat()
 
     async def leave(self) -> None:
         """See TargetGuard."""
+        if self._completion is not None:
+            await self._completion.cancel()
         await leave(self._store, self._me)
 
-    async def _compare_if_reachable(self) -> None:
-        """A source that lost its lanes may be another copy; without the target nothing tells."""
-        if self._source.is_compared:
-            with suppress(StoreUnavailable, StoreRefused):
-                await self.compare()
+    async def _admit(self) -> None:
+        held = await self._checked() or await self._created()
+        silent = await self._require_no_stranger()
+        found = await self._compare()
+        for lane in silent[:SILENT_CLOSED_MAX]:
+            # Should its process sleep, it has to enter again, and finds this one.
+            await self._store.close_lane(lane.lane)
+        await self._source.change(
+            lambda now: now if now.peer is not None else replace(now, peer=Peer(self._store.name, 1))
+        )
+        await self._source.appear(is_lost=not found.source.has_open_lane_of(self._me))
+        self._store.admit(held.admission(self._me))
+        await self._store.register()
+        try:
+            # Of two newcomers at the same moment, at least one sees the other here.
+            await self._require_no_stranger()
+        except (StoreUnavailable, StoreRefused):
+            await leave(self._store, self._me)
+            raise
+        await self._source.reopen()
+
+    async def _compare_if_reachable(self) -> bool:
+        """A source that lost its lanes may be another copy; without the target nothing here tells."""
+        if not self._source.is_compared:
+            return False
+        try:
+            await self.compare()
+        except StoreUnavailable:
+            return False
+        except StoreRefused as refused:
+            # The source's own refusal stands already; that of the target says nothing about the source.
+            return refused is self._source.refusal
+        return True
 
     async def _held(self) -> Held | None:
         try:
@@ -129,8 +180,13 @@ class TargetSide:
                 ) from None
             return held
 
-    async def _compare(self) -> None:
-        """Finds older copies of either store: closes the gate of an older source, completes an older target."""
+    async def _compare(self) -> _Found:
+        """Finds older copies of either store: closes the gate of an older source, completes an older target.
+
+        Raises OlderSource, and StoreUnavailable while the target is completed.
+        """
+        if self._completion is not None:
+            await self._completed(self._completion)
         source_positions = await self._source.store.positions()
         target_positions = await self._store.positions()
         found = compare(source_positions, target_positions)
@@ -138,62 +194,46 @@ class TargetSide:
         if found.source_behind and behind(await self._source.store.positions(), target_positions.seen):
             await self._source.close_gate()
         if found.target_behind:
-            await self._complete(found)
-        await self._note_last_seen(source_positions)
+            self._completion = Completion(self._source, self._store.name, found.target_behind)
+            await self._completed(self._completion)
+        return _Found(source_positions, target_positions)
 
-    async def _complete(self, found: Comparison) -> None:
-        """Delivers again what an older target lacks. Evidence about it is void: its incarnation rises."""
-        owner = (await self._source.required()).ownership
-        has_foreign_entries = owner.epoch > control.FIRST_EPOCH
-        reopened = await reopen_lost(
-            self._source.store, found.target_behind, has_foreign_entries=has_foreign_entries
-        )
-        name = self._store.name
-        before = owner.peer or Peer(name, 0)
-        peer = replace(before, incarnation=before.incarnation + 1)
-        await self._source.change(lambda now: replace(now, peer=peer))
-        logger.warning(
-            "The {} store is an older copy of itself: {} entries that it lacks are delivered again.",
-            name,
-            reopened,
-        )
+    async def _completed(self, completion: Completion) -> None:
+        """Waits a little, because a call to compare has a time limit and the completion has none."""
+        if not await completion.is_done():
+            raise StoreUnavailable(completion.progress)
+        if completion is self._completion:
+            self._completion = None
+        completion.require_success()
         held = await self._checked()
         if held is not None:
             # Lanes of this process may stand still there for good.
             self._store.admit(held.admission(self._me))
 
-    async def _require_no_stranger(self) -> None:
+    async def _require_no_stranger(self) -> list[Lane]:
+        """Returns the open lanes of processes that count as ended because they are silent.
+
+        Raises Stranger, and StoreUnavailable as long as it is too early to tell.
+        """
         source, target = await self._source.store.positions(), await self._store.positions()
         for lane in dead_lanes(target, is_gone=is_gone):
             await self._store.close_lane(lane.lane)
-        watched = time.monotonic() - self._source.started
-        found = strangers(source, target, me=self._me, watched_seconds=watched, is_gone=is_gone)
+        now = self._monotonic()
+        self._watched_since = now if self._watched_since is None else self._watched_since
+        watch = Watch(now - self._source.started, now - self._watched_since)
+        found = strangers(source, target, me=self._me, watch=watch, is_gone=is_gone)
         self._source.suspicion = None
         if not found:
-            return
+            return [
+                lane for lane in unheard(source, target, me=self._me, watch=watch) if not is_gone(lane.by)
+            ]
         refusal = refusals.stranger(found)
-        if watched < LEASE_SECONDS:
+        if min(watch.source_seconds, watch.target_seconds) < LEASE_SECONDS:
             self._source.suspicion = f"{refusal.cause} This one waits {LEASE_SECONDS:.0f} s for it to end."
-            raise StoreUnavailable(self._source.suspicion)
-        self._source.refusal = refusal
-        self._source.store.admit(None)
+            raise _Suspected(self._source.suspicion)
+        self._source.refuse(refusal)
         raise refusal
 
-    async def _beat(self) -> None:
-        """In the source first: who is alive at the target alone counts as a stranger."""
-        now = time.monotonic()
-        if now - self._beaten_at >= BEAT_SECONDS:
-            self._beaten_at = now
-            await self._source.store.beat()
-            await self._store.beat()
 
-    async def _note_last_seen(self, positions: Positions) -> None:
-        mine = {
-            lane.lane: lane.number for lane in positions.lanes.values() if lane.by.process == self._me.process
-        }
-        if mine and self._source.refusal is None:
-            installation = (await self._source.required()).ownership.installation
-            try:
-                self._source.settings.last_seen.note(mine, installation=installation)
-            except OSError as error:
-                logger.warning("The file {} was not written: {}", self._source.settings.last_seen.path, error)
+class _Suspected(StoreUnavailable):
+    """Another copy may be running."""

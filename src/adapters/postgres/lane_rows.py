@@ -13,7 +13,12 @@ _REGISTER = """
     FROM (SELECT FROM tandem_control WHERE mongo_id = %s AND version = %s::bigint FOR SHARE) AS held
 """
 _ADVANCE = "UPDATE tandem_lanes SET number = number + 1 WHERE lane = %s AND number = %s AND is_open"
-_CLOSE = "UPDATE tandem_lanes SET is_open = false WHERE lane = %s::bigint RETURNING number"
+_IS_HELD = "SELECT FROM tandem_lanes WHERE lane = %s AND number = %s AND is_open"
+_CLOSE = """
+    WITH unused AS (DELETE FROM tandem_lanes WHERE lane = %(lane)s::bigint AND number = 0 RETURNING lane)
+    UPDATE tandem_lanes SET is_open = false
+    WHERE lane = %(lane)s::bigint AND NOT EXISTS (SELECT FROM unused) RETURNING number
+"""
 _BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
 _POSITIONS = """
     SELECT lane, number, is_open, epoch, opening, process, host, boot, pid,
@@ -33,7 +38,7 @@ _LOWER = """
 
 
 def lane_values(slot: Slot | None) -> list[str | None]:
-    """The parameters of ADVANCE."""
+    """The parameters of HELD and ADVANCE."""
     return [] if slot is None else [str(slot.lane), str(slot.number)]
 
 
@@ -43,6 +48,15 @@ async def advance(transaction: Transaction, slot: Slot | None) -> None:
         return
     answer = await transaction.run(_ADVANCE, [slot.lane, slot.number])
     if answer.rowcount == 0:
+        raise LaneLost
+
+
+async def require_held(connections: Connections, slot: Slot | None) -> None:
+    """Raises LaneLost unless the lane is open at the slot's number."""
+    if (
+        slot is not None
+        and await (await connections.run(_IS_HELD, [slot.lane, slot.number])).fetchone() is None
+    ):
         raise LaneLost
 
 
@@ -62,7 +76,7 @@ class PostgresLanes:
 
     async def close(self, lane: int) -> int:
         """See LaneRows. The row lock waits for a transaction that holds the lane."""
-        rows = await (await self._connections.run(_CLOSE, [str(lane)])).fetchall()
+        rows = await (await self._connections.run(_CLOSE, {"lane": str(lane)})).fetchall()
         return int(rows[0][0]) if rows else 0
 
     async def beat(self, process: str) -> None:

@@ -1,20 +1,27 @@
-"""The parts of a write that advance its lane, and that note what it has seen of the lanes of another store.
-
-PostgreSQL runs every part of a statement that writes, also one that nothing refers to, so these parts stand before the
-others without changing them.
-"""
+"""The parts of a write that advance its lane, and that note what it has seen of the lanes of another store."""
 
 from collections.abc import Mapping
 
 from adapters.records.change_set import LaneStamp
 
+HELD = (
+    "held AS (SELECT lane FROM tandem_lanes"
+    " WHERE lane = %s::bigint AND number = %s::bigint AND is_open FOR UPDATE)"
+)
+"""The part of a commit that locks its lane: no row where the lane is not as expected. The put depends on it."""
+ADVANCE_AFTER_PUT = (
+    "UPDATE tandem_lanes AS advanced SET number = advanced.number + 1 FROM held, put"
+    " WHERE advanced.lane = held.lane"
+)
+"""Advances the locked lane where the put was stored, and only there: so the lane tells whether it was."""
 ADVANCE = (
     "lane AS (UPDATE tandem_lanes SET number = number + 1"
     " WHERE lane = %s::bigint AND number = %s::bigint AND is_open RETURNING 1),"
     " unheld AS (INSERT INTO tandem_lanes (lane) SELECT NULL WHERE NOT EXISTS (SELECT FROM lane))"
 )
-"""The part of a statement that advances a lane. PostgreSQL runs every part that writes to its end, so where the lane is
-not as expected, `unheld` violates a NOT NULL and the whole statement stores nothing.
+"""The part of a mirroring statement that advances a lane, whatever it finds to store. PostgreSQL runs every part that
+writes to its end, also one that nothing refers to, so where the lane is not as expected, `unheld` violates a NOT NULL
+and the whole statement stores nothing.
 """
 ADVANCE_NAMED = ADVANCE.replace("%s", "%(lane)s", 1).replace("%s", "%(lane_number)s", 1)
 RAISE_SEEN = (

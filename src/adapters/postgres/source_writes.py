@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from adapters.postgres.connections import Connections, Transaction
 from adapters.postgres.contention import retried
 from adapters.postgres.errors import AnswerLost, Contention, translated
-from adapters.postgres.lane_rows import advance, lane_values
+from adapters.postgres.lane_rows import advance, lane_values, require_held
 from adapters.postgres.rows import FORMS, encoded_rows
 from adapters.postgres.statements import (
     COUNT_ENTRIES,
@@ -62,10 +62,11 @@ class SourceWrites:
         entry_count, has_lane = len(change_set.entries), slot is not None
         statement = commit_one(put.collection, is_new=is_new, entry_count=entry_count, has_lane=has_lane)
         changed = await self._connections.change_once(statement, parameters)
+        if changed == 0:
+            await require_held(self._connections, slot)
+            raise _conflict(put, await self._stored_version(put))
         if slot is not None:
             slot.advance()
-        if changed == 0:
-            raise _conflict(put, await self._stored_version(put))
 
     async def _commit_many(self, change_set: ChangeSet, slot: Slot | None) -> None:
         """Locks and compares all rows first, then deletes replaced rows before it inserts their successors, so that a

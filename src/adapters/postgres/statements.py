@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from adapters.postgres.columns import KEY_COLUMN, SYNCED_AT
-from adapters.postgres.lane_statements import ADVANCE, arrival_parts, laned
+from adapters.postgres.lane_statements import ADVANCE_AFTER_PUT, HELD, arrival_parts, laned
 from adapters.postgres.rows import FORMS, RowColumn, RowForm
 from adapters.records.record import ID, VERSION
 from adapters.records.specs import AUDIT_LOGS
@@ -94,27 +94,35 @@ COUNT_ENTRIES = f"SELECT count(*) FROM {_ENTRIES.table} WHERE {KEY_COLUMN} = ANY
 
 @lru_cache(SHAPES_MAX)
 def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: bool) -> str:
-    """One put and its entries in one statement. Its row count is that of its last part: 0 if the put did not match.
+    """One put and its entries in one statement. Its row count is 0 if nothing was stored, because the put did not match
+    or the lane was lost. The lane advances exactly where the put is stored.
 
     Parameters: the lane and its number; the row; for a replacement its id and expected version; each entry's row.
     """
     form = FORMS[collection]
-    put = _insert_new(form) if is_new else _replace(form)
-    if entry_count == 0:
-        return numbered(laned(put, ADVANCE) if has_lane else put)
-    rows = " UNION ALL ".join(f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put" for _ in range(entry_count))
-    statement = f"WITH put AS ({put} RETURNING 1) {_insert_into(_ENTRIES)} {rows}"
-    return numbered(laned(statement, ADVANCE) if has_lane else statement)
+    put = f"{_new_row(form, has_lane=has_lane) if is_new else _replacement(form, has_lane=has_lane)} RETURNING 1"
+    parts = [HELD] * has_lane + [f"put AS ({put})"]
+    last = ADVANCE_AFTER_PUT
+    if entry_count:
+        parts += [f"lane AS ({ADVANCE_AFTER_PUT})"] * has_lane
+        row = f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put"
+        last = f"{_insert_into(_ENTRIES)} {' UNION ALL '.join([row] * entry_count)}"
+    elif not has_lane:
+        last = "SELECT FROM put"
+    return numbered(f"WITH {_list(parts)} {last}")
 
 
-def _insert_new(form: RowForm) -> str:
-    return f"{_insert_into(form)} VALUES ({_parameters(form, 'NULL')}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+def _new_row(form: RowForm, *, has_lane: bool) -> str:
+    source = " FROM held" if has_lane else ""
+    row = f"SELECT {_parameters(form, 'NULL')}{source}"
+    return f"{_insert_into(form)} {row} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
 
 
-def _replace(form: RowForm) -> str:
+def _replacement(form: RowForm, *, has_lane: bool) -> str:
     columns = _list(map(_quoted, _written(form)))
     row = f"ROW({_parameters(form, 'NULL::timestamptz')})"
-    return f"UPDATE {form.table} SET ({columns}) = {row} WHERE {KEY_COLUMN} = %s AND version = %s"
+    is_held = " AND EXISTS (SELECT FROM held)" if has_lane else ""
+    return f"UPDATE {form.table} SET ({columns}) = {row} WHERE {KEY_COLUMN} = %s AND version = %s{is_held}"
 
 
 LOCK_VERSIONS = {

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
@@ -32,6 +33,9 @@ STATEMENT_ROWS_MAX = 1_000
 """Rows in one statement, unless a single change set has more."""
 STATEMENT_BYTES_MAX = 1_048_576
 """About how many bytes are in one statement, unless a single change set has more: building search vectors is slow."""
+
+RACES_MAX = 3
+"""How often a statement is tried while others may be storing the same rows."""
 
 LOST_REASON = "The server closed the connection on it, twice, and answers other requests."
 
@@ -139,6 +143,18 @@ class TargetWrites:
         return outcome
 
     async def _write(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
+        """`_write_once`, and once more where a unique value is taken: by the same row, perhaps.
+
+        Of two sessions that insert one row at the same moment, one may meet a unique index before the primary key that
+        ON CONFLICT names. The other one has committed by then, so the next attempt finds its row. A value that another
+        row holds is still taken.
+        """
+        for _ in range(RACES_MAX - 1):
+            with suppress(AlreadyExists):
+                return await self._write_once(change_sets, slot)
+        return await self._write_once(change_sets, slot)
+
+    async def _write_once(self, change_sets: Sequence[ChangeSet], slot: Slot | None) -> list[ApplyOutcome]:
         """Stores all in one statement, and reads back what became of them where it did not write every row."""
         if len(change_sets) == 1 and len(change_sets[0].puts) == len(change_sets[0].entries) == 1:
             written, expected = await self._write_one(change_sets[0], slot), 2

@@ -89,6 +89,10 @@ class Positions:
         found = self.lanes.get(lane)
         return 0 if found is None else found.number
 
+    def has_open_lane_of(self, process: ProcessIdentity) -> bool:
+        """Whether others can see that this process uses the store."""
+        return any(lane.is_open and lane.by.process == process.process for lane in self.lanes.values())
+
 
 def seen_in(change_sets: Sequence[ChangeSet]) -> dict[int, int]:
     """The highest number of each lane in the entries, by lane in ascending order."""
@@ -136,7 +140,9 @@ class LanedStore(RecordStore, Protocol):
         ...
 
     async def close_lane(self, lane: int) -> int:
-        """Ends a lane for good and returns its number: no write of it is stored afterwards. 0 for an unknown lane."""
+        """Ends a lane for good and returns its number: no write of it is stored afterwards. 0 for an unknown lane, and
+        for one that was never used, whose row is removed.
+        """
         ...
 
     async def beat(self) -> None:

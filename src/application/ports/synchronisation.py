@@ -55,8 +55,9 @@ class SyncMetrics:
     """The whole mirror: source and target, the mode, whether the target answers, its obstacles, and each collection.
 
     `lag_ms` is the age of the oldest entry that the mirror will deliver by itself, 0 if there is none.
-    `rate_per_second` counts the entries that this process has delivered lately; `eta_seconds` says how long the
-    backlog takes at this rate, None without a rate or a backlog.
+    `rate_per_second` counts the entries that the relay of this process has delivered lately, without those that
+    requests deliver themselves; `eta_seconds` says how long the backlog takes at this rate, None without a rate or a
+    backlog.
     """
 
     source: str

@@ -80,7 +80,7 @@ class StackHealth:
         if target.breaker.reason is not None:
             return down(target.breaker.reason)
         try:
-            await target.ping()
+            await target.probe()
         except TandemError as error:
             return down(error.message)
         blocked = [one.blocked for one in target.blockages.tables()]

@@ -19,6 +19,7 @@ from adapters.observability.observed_store import ObservedStore
 from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.watched_store import WatchedStore
 from adapters.ownership.control import Ownership
+from adapters.ownership.heartbeat import Heartbeat
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
@@ -26,7 +27,6 @@ from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
-from adapters.records.inspectable import inspect
 from adapters.records.lanes import LanedStore
 from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
@@ -36,6 +36,7 @@ from application.ports.health import ComponentHealth, StoreFacts
 from application.ports.schema import SchemaReport
 from domain.errors import StoreUnavailable
 from entrypoints.composition.health import StackHealth
+from entrypoints.composition.inspection import inspected
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
@@ -44,7 +45,6 @@ from entrypoints.composition.waiting import until_available
 PROBE_TIMEOUT_SECONDS = 2.0
 FILES_INTERVAL_SECONDS = 1.0
 EMBEDDED_START_MS_MAX = 60_000
-INSPECT_SECONDS_MAX = 2.0
 
 
 class StoreStack:
@@ -62,16 +62,11 @@ class StoreStack:
         raw_source = build_store(settings.stores.source, settings.stores)
         self.raw_stores: list[RecordStore] = [raw_source]
         self._stamps = AppliedStamps()
-        self.ownership = SourceSide(
-            raw_source,
-            SourceSettings(
-                target=settings.stores.target,
-                last_seen=LastSeen(settings.stores.lasting_directory),
-                is_alone=settings.stores.is_alone,
-            ),
-        )
+        self.ownership = _source_side(raw_source, settings)
         self._raw_target: LanedStore | None = None
         self._target_side: TargetSide | None = None
+        # A single store has no mirror that another copy could feed.
+        self._heartbeat = Heartbeat(())
         self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
@@ -94,6 +89,7 @@ class StoreStack:
         )
         self.store = self._observed
         self._relaying: asyncio.Task[None] | None = None
+        self._waits_for: str | None = None
         self.is_open = False
 
     def _mirror(self, target_name: str, clock: Clock) -> Mirror:
@@ -109,10 +105,18 @@ class StoreStack:
             bring_up=_bring_up_target if self._auto_migrate else None,
             require_current=require_current,
         )
+        self._heartbeat = Heartbeat((self.ownership.beat, owned.beat))
         target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(self.source, target, settings=settings, clock=clock, wake_relay=relay.wake)
+        mirrored = MirroredStore(
+            self.source,
+            target,
+            settings=settings,
+            clock=clock,
+            wake_relay=relay.wake,
+            note_request=relay.pace.note_request,
+        )
         self.store, self.relay = mirrored, relay
         return Mirror(target, relay, mirrored.latencies, self._commit)
 
@@ -126,7 +130,13 @@ class StoreStack:
         Raises StoreUnavailable after `within_seconds` (None waits for ever), StoreRefused at once where waiting would
         not help, and UnmigratedStore where an operator has to migrate first.
         """
-        await until_available(self._open_once, store_name=self.source.name, within_seconds=within_seconds)
+        await until_available(
+            self._open_once,
+            store_name=self.source.name,
+            within_seconds=within_seconds,
+            on_failure=self._note_cause,
+        )
+        self._waits_for = None
         self.is_open = True
 
     async def inspect(self) -> Mapping[str, StoreUnavailable | StoreRefused]:
@@ -134,7 +144,7 @@ class StoreStack:
 
         Returns why stores cannot be read, by name. Such a target opens the breaker, whose reason is the same.
         """
-        outcomes = await asyncio.gather(*map(_inspected, self.raw_stores))
+        outcomes = await asyncio.gather(*map(inspected, self.raw_stores))
         problems = {
             store.name: problem
             for store, problem in zip(self.raw_stores, outcomes, strict=True)
@@ -182,6 +192,7 @@ class StoreStack:
             self.relay.stop()
             await self._relaying
             self._relaying = None
+        await self._heartbeat.stop()
         await self.store.close()
 
     async def components(self) -> Mapping[str, ComponentHealth]:
@@ -199,7 +210,12 @@ class StoreStack:
         )
         return await health.components()
 
+    def _note_cause(self, error: StoreUnavailable) -> None:
+        self._waits_for = error.message
+
     def _refusal(self) -> str | None:
+        if self._waits_for is not None:
+            return self._waits_for
         refusal = self.ownership.refusal
         return None if refusal is None else str(refusal)
 
@@ -262,6 +278,7 @@ class StoreStack:
         else:
             await require_current(raw_source)
         ownership = await self.ownership.enter()
+        self._heartbeat.start()
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
         # The target is compared with the source, so it follows; the source takes writes only afterwards.
@@ -288,25 +305,20 @@ class StoreStack:
             return None
 
 
+def _source_side(raw_source: LanedStore, settings: Settings) -> SourceSide:
+    own = SourceSettings(
+        target=settings.stores.target,
+        last_seen=LastSeen(settings.stores.lasting_directory),
+        is_alone=settings.stores.is_alone,
+    )
+    return SourceSide(raw_source, own)
+
+
 def _patient(settings: Settings) -> DualWriteSettings:
     """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
     if settings.stores.postgres_url != EMBEDDED:
         return settings.dual_write
     return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
-
-
-async def _inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | None:
-    """Why the store cannot be read; None once it is open."""
-    opening = asyncio.ensure_future(inspect(store))
-    done, _ = await asyncio.wait({opening}, timeout=INSPECT_SECONDS_MAX)
-    if not done:
-        opening.cancel()
-        return StoreUnavailable(f"{store.name} does not answer within {INSPECT_SECONDS_MAX:.0f} s.")
-    try:
-        opening.result()
-    except (StoreUnavailable, StoreRefused) as error:
-        return error
-    return None
 
 
 async def _bring_up_target(store: RecordStore) -> None:

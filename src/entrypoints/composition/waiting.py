@@ -1,6 +1,7 @@
 """Repeats a call while a store does not answer."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import tenacity
@@ -11,6 +12,8 @@ from domain.errors import StoreUnavailable
 R = TypeVar("R")
 PAUSE_SECONDS_MAX = 5.0
 
+OnFailure = Callable[[StoreUnavailable], None]
+
 
 async def until_available(
     call: Callable[[], Awaitable[R]],
@@ -18,11 +21,12 @@ async def until_available(
     store_name: str,
     within_seconds: float | None,
     unless: type[StoreUnavailable] | tuple[()] = (),
+    on_failure: OnFailure | None = None,
 ) -> R:
     """The result of the first call that does not raise StoreUnavailable, with growing pauses between the calls.
 
     Raises that StoreUnavailable after `within_seconds`; None waits for ever. Raises everything else, and the kind
-    `unless`, at once.
+    `unless`, at once. `on_failure` is told why the call failed, each time that it is repeated.
     """
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(
@@ -31,9 +35,7 @@ async def until_available(
         wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=PAUSE_SECONDS_MAX, jitter=0.5),
         stop=tenacity.stop_never if within_seconds is None else tenacity.stop_after_delay(within_seconds),
         reraise=True,
-        before_sleep=lambda state: logger.warning(
-            "The {} store does not answer (attempt {}). Trying again.", store_name, state.attempt_number
-        ),
+        before_sleep=partial(_note, store_name, on_failure),
     )
 
     async def call_once() -> R:
@@ -42,3 +44,17 @@ async def until_available(
 
     result: R = await retrying(call_once)
     return result
+
+
+def _note(store_name: str, on_failure: OnFailure | None, state: tenacity.RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    if not isinstance(error, StoreUnavailable):
+        return
+    logger.warning(
+        "The {} store cannot be used yet (attempt {}). Trying again. The cause: {}",
+        store_name,
+        state.attempt_number,
+        error.message,
+    )
+    if on_failure is not None:
+        on_failure(error)

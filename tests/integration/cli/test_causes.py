@@ -21,7 +21,7 @@ NAMED_SECONDS_MAX = 20.0
 ROLE = "mirror"
 PAGE = 4_096
 DAMAGE = b"\xff" * PAGE
-START_SECONDS = 2.0
+START_SECONDS = 4.0
 """What starting the program may add on a busy machine."""
 Break = Callable[[psycopg.Connection[tuple[object, ...]], str], None]
 
@@ -34,8 +34,15 @@ def limit_connections(admin: psycopg.Connection[tuple[object, ...]], database: s
     admin.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
 
 
+def is_unused(admin: psycopg.Connection[tuple[object, ...]], database: str) -> bool:
+    """Ends the sessions of the database; whether none is left."""
+    sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    return not admin.execute(sessions, [database]).fetchall()
+
+
 def rename_database(admin: psycopg.Connection[tuple[object, ...]], database: str) -> None:
-    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+    admin.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    wait_until(lambda: is_unused(admin, database), seconds_max=10, reason="the database is still in use")
     admin.execute(f"ALTER DATABASE {database} RENAME TO elsewhere_{database}")
 
 

@@ -17,7 +17,9 @@ from tests.servers.processes import Guard, free_port, wait_until
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "sign-in.md").read_text()
 SECTION = PAGE.partition("## A new production installation without a provider")[2].partition("\n## ")[0]
-STEPS, QUESTIONS = (block.partition("```")[0] for block in SECTION.split("```sh\n")[1:3])
+STEPS, QUESTIONS = (
+    block.partition("```")[0].replace(".venv/bin/", "") for block in SECTION.split("```sh\n")[1:3]
+)
 SECONDS_MAX = 60
 
 

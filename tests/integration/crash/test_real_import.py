@@ -30,7 +30,8 @@ ISSUES = 527
 TRASHED = 99
 STATUSES = {"TODO": 51 + 6 + 3, "IN_PROGRESS": 8, "DONE": 360}
 """Of what is not in the trash."""
-LABELS = 9
+LABELS = 8
+"""One for each kind of issue but the usual one."""
 MARKED_SECONDS_MAX = 60.0
 IMPORT_SECONDS_MAX = 60.0
 StartCommand = Callable[..., TandemProcess]
@@ -132,6 +133,7 @@ def essence(contents: Contents) -> dict[str, Any]:
     own = (
         "id",
         "updatedAt",
+        "deletedAt",
         "createdBy",
         "updatedBy",
         "externalKey",

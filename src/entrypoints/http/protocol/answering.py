@@ -6,6 +6,7 @@ from litestar.types import Message, Send
 
 from domain.errors import TandemError
 from entrypoints.http.protocol.compression import (
+    PLAIN_BYTES_MAX,
     VARY,
     accepts_gzip,
     compressed,
@@ -18,10 +19,11 @@ from entrypoints.http.protocol.problems import (
     problem,
     problem_headers,
 )
-from entrypoints.http.protocol.request import DISCONNECTED, Request, header
+from entrypoints.http.protocol.request import DISCONNECTED, Request, joined_header
 
 _UNCOMPRESSED_PREFIX = "/v1/auth/"
 """Responses with secrets: the length of a compressed one could reveal them (BREACH)."""
+_LENGTH_DIGITS_MIN = len(str(PLAIN_BYTES_MAX))
 
 # Headers that an answer may override.
 _DEFAULT_HEADERS = (
@@ -39,7 +41,6 @@ class Answering:
     """Sends the answer with the headers that all answers have, and records its status."""
 
     __slots__ = (
-        "_accepts_gzip",
         "_has_started",
         "_is_head",
         "_request",
@@ -54,8 +55,6 @@ class Answering:
         self._scope = scope
         self._is_head = scope["method"] == "HEAD"
         self._request = request
-        accepted = header(scope, b"accept-encoding")
-        self._accepts_gzip = accepted is not None and accepts_gzip(accepted)
         self._has_started = False
         # Replaced once the answer starts.
         self.status = CLIENT_DISCONNECTED
@@ -68,7 +67,7 @@ class Answering:
             self._has_started = True
             if DISCONNECTED not in self._scope:
                 self.status = message["status"]
-            if self._add_headers(message) and self._accepts_gzip:
+            if self._add_headers(message) and self._accepts_gzip():
                 self._start = message
                 return
         elif message["type"] == "http.response.body":
@@ -85,12 +84,19 @@ class Answering:
         headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
         headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
         message["headers"] = headers
-        is_compressed = is_compressible(message["status"], own) and not self._request.path.startswith(
-            _UNCOMPRESSED_PREFIX
-        )
+        length = own.get(b"content-length", b"")
+        # Most answers are short; nothing else is looked at for them.
+        is_compressed = len(length) >= _LENGTH_DIGITS_MIN and self._is_compressible(message["status"], own)
         if is_compressed or message["status"] == 304:
             headers.append(VARY)
         return is_compressed
+
+    def _is_compressible(self, status: int, headers: dict[bytes, bytes]) -> bool:
+        return is_compressible(status, headers) and not self._request.path.startswith(_UNCOMPRESSED_PREFIX)
+
+    def _accepts_gzip(self) -> bool:
+        accepted = joined_header(self._scope, b"accept-encoding")
+        return accepted is not None and accepts_gzip(accepted)
 
     async def _send_start(self, message: Any) -> None:
         """Compresses the body in the message, if it is the whole body, and sends the start that was held back."""

@@ -26,10 +26,10 @@ _TYPES = (
 
 
 @lru_cache(maxsize=HEADERS_REMEMBERED_MAX)
-def accepts_gzip(header: bytes) -> bool:
+def accepts_gzip(header: str) -> bool:
     """Whether a header Accept-Encoding allows gzip and does not prefer the plain form."""
     qualities: dict[str, float] = {}
-    for member in header.decode("latin-1").lower().split(","):
+    for member in header.lower().split(","):
         coding, *parameters = (part.strip() for part in member.split(";"))
         quality = _quality(parameters)
         if coding and quality is not None:
@@ -47,11 +47,9 @@ def _quality(parameters: list[str]) -> float | None:
 
 
 def is_compressible(status: int, headers: dict[bytes, bytes]) -> bool:
-    """Whether a response is compressed for clients that accept it; `headers` by their lower-case names."""
-    length = headers.get(b"content-length", b"0")
+    """Whether a response is compressed for clients that accept it; it has Content-Length, names are in lower case."""
     return (
-        len(length) > 3
-        and int(length) > PLAIN_BYTES_MAX
+        int(headers[b"content-length"]) > PLAIN_BYTES_MAX
         and headers.get(b"content-type", b"").startswith(_TYPES)
         and b"content-encoding" not in headers
         and status not in (204, 304)

@@ -213,10 +213,12 @@ class Endpoint:
         if declared.is_tagged and view is not entity:
             headers = ((b"etag", entity_tag(entity.version)), *headers)
             if request.method == "GET":
-                require_match(request.scope, entity.version)
-                seen = None if is_volatile else seen_tag(request.scope, str(entity.version))
-                if seen is not None:
-                    return Answer(status=304, headers=((b"etag", seen), *headers[1:]))
+                if request.has_header(b"if-match"):
+                    require_match(request.scope, entity.version)
+                if not is_volatile and request.has_header(b"if-none-match"):
+                    seen = seen_tag(request.scope, str(entity.version))
+                    if seen is not None:
+                        return Answer(status=304, headers=((b"etag", seen), *headers[1:]))
             if declared.status == 201:
                 address = f"{declared.location or request.path}/{entity.id}"
                 headers = ((b"location", address.encode()), *headers)

@@ -201,6 +201,8 @@ def require_media_type(request: Request, accepted: tuple[str, ...]) -> None:
 
 def require_plain_body(request: Request) -> None:
     """Raises UnsupportedMediaType for a body that is encoded, for example compressed, even if there is no body."""
-    given = joined_header(request.scope, b"content-encoding")
-    if given is not None and {coding.strip().lower() for coding in given.split(",")} != {"identity"}:
+    if not request.has_header(b"content-encoding"):
+        return
+    given = joined_header(request.scope, b"content-encoding") or ""
+    if {coding.strip().lower() for coding in given.split(",")} != {"identity"}:
         raise UnsupportedMediaType("Send the body as it is, and leave out the header Content-Encoding.")

@@ -220,8 +220,7 @@ class RequestLayer:
         self._limits.deadlines.enter(task, started)
         is_overdue = False
         try:
-            _require_readable(request)
-            _require_one_spelling(request.path)
+            _require_answerable(request)
             if self._is_limited:
                 self._take(request)
             await self._app(request.scope, receive, answering.send)
@@ -261,22 +260,19 @@ class RequestLayer:
         return f"{self._prefix}-{next(self._numbers):x}"
 
 
-def _require_readable(request: Request) -> None:
-    """Raises the error that the connection found in the request."""
-    rejection: TandemError | None = request.scope.get(REJECTION)
-    if rejection is not None:
-        raise rejection
-
-
 def _is_sign_in(path: str) -> bool:
     """Whether requests to this address can try out secrets, so that they are limited by the client's address."""
     is_sign_in = path.startswith(_SIGN_IN_PREFIX) and path not in _UNCOUNTED_SIGN_INS
     return is_sign_in or path == _JOINING
 
 
-def _require_one_spelling(path: str) -> None:
-    """Raises NotFound for an address that the router would normalise: rate limits, idempotency keys and cursors use the
-    path as it was sent.
+def _require_answerable(request: Request) -> None:
+    """Raises the error that the connection found in the request, or NotFound for an address that the router would
+    normalise: rate limits, idempotency keys and cursors use the path as it was sent.
     """
+    rejection: TandemError | None = request.scope.get(REJECTION)
+    if rejection is not None:
+        raise rejection
+    path = request.path
     if "//" in path or (path.endswith("/") and len(path) > 1):
         raise NotFound("There is nothing at this address; remove the extra slash.")

@@ -46,6 +46,7 @@ class Request:
     __slots__ = (
         "_authentication",
         "_body",
+        "_names",
         "_receive",
         "identity",
         "method",
@@ -65,6 +66,7 @@ class Request:
         self._authentication = authentication
         self._receive = receive
         self._body: bytes | None = None
+        self._names: Mapping[bytes, bytes] | None = None
 
     @property
     def query_string(self) -> bytes:
@@ -93,8 +95,8 @@ class Request:
     @property
     def network_address(self) -> str | None:
         """The client's network address; None for a local socket."""
-        client = self.scope.get("client")
-        return str(client[0]) if client else None
+        client: tuple[str, int] | None = self.scope.get("client")
+        return client[0] if client else None
 
     async def actor(self) -> Actor:
         """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
@@ -103,6 +105,12 @@ class Request:
     def caller(self) -> str:
         """The rate-limit key of this caller."""
         return self._authentication.caller(self)
+
+    def has_header(self, name: bytes) -> bool:
+        """Whether there is a header with this lower-case name. Made for headers that most requests do not have."""
+        if self._names is None:
+            self._names = dict(self.scope["headers"])
+        return name in self._names
 
     def header(self, name: bytes) -> bytes | None:
         """The first header with this lower-case name."""

@@ -100,6 +100,18 @@ def test_a_paused_relay_still_notices_that_the_target_came_back() -> None:
     simulate(check())
 
 
+def test_a_paused_relay_still_asks_whether_the_target_is_another_one_now() -> None:
+    async def check() -> None:
+        weather = Weather()
+        process, running = await relaying(Stores(), weather, settings=PAUSED)
+        before = weather.calls.count("ping")
+        await asyncio.sleep(10)
+        assert weather.calls.count("ping") - before >= 9
+        await stopped(process, running)
+
+    simulate(check())
+
+
 def test_a_frozen_target_is_caught_up_when_it_thaws() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()

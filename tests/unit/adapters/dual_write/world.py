@@ -64,7 +64,12 @@ class Process:
             self.source, self.target, settings=settings, clock=clock, holder=f"process {next(_numbers)}"
         )
         self.store = MirroredStore(
-            self.source, self.target, settings=settings, clock=clock, wake_relay=self.relay.wake
+            self.source,
+            self.target,
+            settings=settings,
+            clock=clock,
+            wake_relay=self.relay.wake,
+            note_request=self.relay.pace.note_request,
         )
 
     def kill(self) -> None:

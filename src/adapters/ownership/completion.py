@@ -1,0 +1,75 @@
+"""The completion of a target that turned out to be an older copy of itself: it takes as long as it takes."""
+
+import asyncio
+from dataclasses import replace
+
+from loguru import logger
+
+from adapters.ownership import control
+from adapters.ownership.comparison import Numbers
+from adapters.ownership.control import Peer
+from adapters.ownership.repair import reopen_lost
+from adapters.ownership.source_side import SourceSide
+
+PATIENCE_SECONDS = 1.0
+"""How long a comparison waits for it; shorter than the time limit of a call to the target."""
+
+
+class Completion:
+    """A task that makes everything PENDING that the target has lost. Evidence about the target is void then: its
+    incarnation rises.
+
+    It may be repeated after a crash at any point. As long as what was seen is not lowered, every comparison finds the
+    loss again; so that is the last step, and a crash before it raises the incarnation twice, which is harmless.
+    """
+
+    def __init__(self, source: SourceSide, target: str, cuts: Numbers) -> None:
+        self._source = source
+        self._target = target
+        self._cuts = cuts
+        self._reopened = 0
+        self._task = asyncio.create_task(self._run(), name="completing the target")
+
+    async def is_done(self) -> bool:
+        """Whether it has ended, also by an error, within PATIENCE_SECONDS."""
+        done, _ = await asyncio.wait({self._task}, timeout=PATIENCE_SECONDS)
+        return bool(done)
+
+    @property
+    def progress(self) -> str:
+        """What it has done so far, for operators."""
+        return (
+            f"This {self._target} store is an older copy of itself and is completed: {self._reopened} changes that it"
+            " has lost were found so far, and are delivered again afterwards."
+        )
+
+    def require_success(self) -> None:
+        """Raises the error with which it has ended."""
+        self._task.result()
+
+    async def cancel(self) -> None:
+        """Ends it; the next comparison begins it anew."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        store = self._source.store
+        owner = (await self._source.required()).ownership
+        await reopen_lost(
+            store,
+            self._cuts,
+            has_foreign_entries=owner.epoch > control.FIRST_EPOCH,
+            on_reopened=self._note,
+        )
+        before = owner.peer or Peer(self._target, 0)
+        peer = replace(before, incarnation=before.incarnation + 1)
+        await self._source.change(lambda now: replace(now, peer=peer))
+        await store.lower(self._cuts)
+        logger.warning(
+            "The {} store is an older copy of itself: {} entries that it lacks are delivered again.",
+            self._target,
+            self._reopened,
+        )
+
+    def _note(self, count: int) -> None:
+        self._reopened += count

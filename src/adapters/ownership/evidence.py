@@ -1,0 +1,73 @@
+"""How far a source has been written, from what a restore of it does not take back: memory, and a file."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from loguru import logger
+
+from adapters.ownership.last_seen import LastSeen
+from adapters.records.change_set import LaneStamp
+from adapters.records.lanes import LanedStore, Positions
+
+OWN_LANES_MAX = 256
+"""Of so many of its lanes a process remembers how far it has written; any of them shows that a copy is older."""
+
+
+class Evidence:
+    """Of one process about its source. `is_kept`: the file is written, too, for those that come later."""
+
+    def __init__(self, store: LanedStore, last_seen: LastSeen, *, is_kept: bool) -> None:
+        self._store = store
+        self._last_seen = last_seen
+        self._is_kept = is_kept
+        self._numbers: dict[int, int] = {}
+
+    def note_commit(self, stamp: LaneStamp) -> None:
+        """Remembers a stored commit."""
+        numbers = self._numbers
+        if stamp.lane not in numbers and len(numbers) >= OWN_LANES_MAX:
+            del numbers[next(iter(numbers))]
+        numbers[stamp.lane] = max(stamp.number, numbers.get(stamp.lane, 0))
+
+    async def is_beyond_in_memory(self) -> bool:
+        """Whether this process has written more than the source holds. Raises StoreUnavailable."""
+        known = dict(self._numbers)
+        return bool(_beyond(known, await self._store.positions()))
+
+    async def is_beyond_in_file(self, installation: str) -> bool:
+        """Whether the file shows more than the source holds. Raises DamagedFile and StoreUnavailable."""
+        positions = await self._store.positions()
+        return await asyncio.to_thread(self._last_seen.is_ahead_of, positions, installation=installation)
+
+    async def keep(self, installation: str) -> None:
+        """Writes what this process remembers into the file. Logs where that fails."""
+        known = dict(self._numbers)
+        if known and self._is_kept:
+            with self._reported():
+                await asyncio.to_thread(self._last_seen.note, known, installation=installation)
+
+    async def forget_beyond(self, installation: str) -> bool:
+        """Forgets what is beyond the source, which is vouched for. Returns whether this process had written more.
+
+        Raises StoreUnavailable.
+        """
+        known = dict(self._numbers)
+        positions = await self._store.positions()
+        lost = _beyond(known, positions)
+        for lane in lost:
+            self._numbers.pop(lane, None)
+        with self._reported():
+            await asyncio.to_thread(self._last_seen.forget_beyond, positions, installation=installation)
+        return bool(lost)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            logger.warning("The file {} was not written: {}", self._last_seen.path, error)
+
+
+def _beyond(known: Mapping[int, int], positions: Positions) -> list[int]:
+    return [lane for lane, number in known.items() if positions.number_of(lane) < number]
