@@ -59,6 +59,8 @@ class MongoLanes:
     async def close(self, lane: int) -> int:
         """See LaneRows. It waits for, or ends, a transaction that holds the lane."""
         async with self._connection.call() as database:
+            if (await database[LANES].delete_one({DOCUMENT_ID: lane, "number": 0})).deleted_count:
+                return 0
             found = await database[LANES].find_one_and_update(
                 {DOCUMENT_ID: lane}, {"$set": {"isOpen": False}}, return_document=ReturnDocument.AFTER
             )

@@ -11,6 +11,7 @@ from adapters.records.specs import CONTROL
 
 _REGISTER = "INSERT INTO lanes VALUES (?, 0, ?, ?, ?, ?, ?, ?, 1, ?)"
 _ADVANCE = "UPDATE lanes SET number = ? WHERE lane = ? AND number = ? AND is_open"
+_REMOVE_UNUSED = "DELETE FROM lanes WHERE lane = ? AND number = 0"
 _CLOSE = "UPDATE lanes SET is_open = 0 WHERE lane = ?"
 _BEAT = "UPDATE lanes SET beaten_at = ? WHERE process = ? AND is_open"
 _POSITIONS = (
@@ -27,10 +28,15 @@ def advance(transaction: Transaction, lane: int, *, since: int, to: int) -> None
         raise LaneLost
 
 
-def register_write(lane: int, admission: Admission) -> Write:
-    """The write that registers a lane. It raises LaneLost where the control record is another one meanwhile."""
+def register_write(lane: int, admission: Admission, *, previous: int | None) -> Write:
+    """The write that registers a lane, and closes the previous one of this process.
+
+    It raises LaneLost where the control record is another one meanwhile.
+    """
 
     def run(transaction: Transaction) -> None:
+        if previous is not None:
+            _close(transaction, previous)
         stored = transaction.stored(TABLES[CONTROL.collection], OWNERSHIP_ID)
         if stored is None or stored[1] != admission.token:
             raise LaneLost
@@ -44,7 +50,7 @@ def register_write(lane: int, admission: Admission) -> Write:
 
 def close_write(lane: int) -> Write:
     """The write that closes a lane."""
-    return lambda transaction: _run(transaction, _CLOSE, (lane,))
+    return lambda transaction: _close(transaction, lane)
 
 
 def beat_write(process: str) -> Write:
@@ -80,6 +86,11 @@ def positions(connection: sqlite3.Connection) -> Positions:
             silent_seconds=max(0.0, now - beaten_at),
         )
     return Positions(lanes, seen)
+
+
+def _close(transaction: Transaction, lane: int) -> None:
+    transaction.execute(_REMOVE_UNUSED, (lane,))
+    transaction.execute(_CLOSE, (lane,))
 
 
 def _run(transaction: Transaction, statement: str, values: tuple[object, ...]) -> None:

@@ -7,8 +7,8 @@ from adapters.records.change_set import LaneStamp
 from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import Admission, LaneLost
 
-Register = Callable[[int, Admission], Awaitable[None]]
-"""Registers a lane in the file, or raises LaneLost."""
+Register = Callable[[int, Admission, int | None], Awaitable[None]]
+"""Registers a lane in the file and closes the previous one, or raises LaneLost."""
 
 
 class OwnLane:
@@ -21,9 +21,12 @@ class OwnLane:
         self.admission: Admission | None = None
         self.last: LaneStamp | None = None
         """The stamp that was given last; None while there is no lane."""
+        self._previous: int | None = None
 
     def admit(self, admission: Admission | None) -> None:
         """See LanedStore.admit."""
+        if self.last is not None:
+            self._previous = self.last.lane
         self.admission, self._is_required, self.last = admission, True, None
 
     async def register(self) -> None:
@@ -35,7 +38,8 @@ class OwnLane:
             if admission is None:
                 raise LaneLost
             lane = new_lane()
-            await self._register(lane, admission)
+            previous, self._previous = self._previous, lane
+            await self._register(lane, admission, previous)
             if self.admission is admission:
                 self.last = LaneStamp(lane, 0)
 

@@ -67,7 +67,9 @@ class MontyRecordStore(Reader):
         self._writer: Writer | None = None
         self._next_trial = 0.0
         self._is_inspected = False
-        self._lane = OwnLane(lambda lane, admission: self._submit(register_write(lane, admission)))
+        self._lane = OwnLane(
+            lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
+        )
         self._commits: ImmediateCommits | GroupCommits | None = None
 
     async def open(self) -> None:

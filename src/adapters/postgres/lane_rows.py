@@ -14,7 +14,11 @@ _REGISTER = """
 """
 _ADVANCE = "UPDATE tandem_lanes SET number = number + 1 WHERE lane = %s AND number = %s AND is_open"
 _IS_HELD = "SELECT FROM tandem_lanes WHERE lane = %s AND number = %s AND is_open"
-_CLOSE = "UPDATE tandem_lanes SET is_open = false WHERE lane = %s::bigint RETURNING number"
+_CLOSE = """
+    WITH unused AS (DELETE FROM tandem_lanes WHERE lane = %(lane)s::bigint AND number = 0 RETURNING lane)
+    UPDATE tandem_lanes SET is_open = false
+    WHERE lane = %(lane)s::bigint AND NOT EXISTS (SELECT FROM unused) RETURNING number
+"""
 _BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
 _POSITIONS = """
     SELECT lane, number, is_open, epoch, opening, process, host, boot, pid,
@@ -72,7 +76,7 @@ class PostgresLanes:
 
     async def close(self, lane: int) -> int:
         """See LaneRows. The row lock waits for a transaction that holds the lane."""
-        rows = await (await self._connections.run(_CLOSE, [str(lane)])).fetchall()
+        rows = await (await self._connections.run(_CLOSE, {"lane": str(lane)})).fetchall()
         return int(rows[0][0]) if rows else 0
 
     async def beat(self, process: str) -> None:

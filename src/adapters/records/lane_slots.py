@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from loguru import logger
 
@@ -14,6 +14,10 @@ from adapters.records.lanes import LANE_BITS, Admission, LaneLost
 from domain.errors import StoreUnavailable, TandemError
 
 WAIT_SECONDS_MAX = 5.0
+UNCLOSED_MAX = 1_000
+"""How many lanes are remembered that could not be closed. Others count as dead once their process does not beat."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +26,7 @@ class Slot:
 
     lane: int
     number: int
+    admission: Admission
     is_usable: bool = True
 
     @property
@@ -47,7 +52,7 @@ class LaneRows(Protocol):
         ...
 
     async def close(self, lane: int) -> int:
-        """Closes a lane once no transaction holds it, and returns its number; 0 for an unknown one."""
+        """See LanedStore.close_lane. Waits for a transaction that holds the lane."""
         ...
 
 
@@ -64,7 +69,9 @@ class LaneSlots:
         self._permits = asyncio.Semaphore(slots_max)
         self._admission: Admission | None = None
         self._is_required = False
-        self._closing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._unclosed: set[int] = set()
+        """Lanes that could not be closed, because the store did not answer."""
 
     @property
     def admission(self) -> Admission | None:
@@ -72,9 +79,9 @@ class LaneSlots:
         return self._admission
 
     def admit(self, admission: Admission | None) -> None:
-        """See LanedStore.admit. Free lanes of an earlier admission are not used any more."""
+        """See LanedStore.admit. Free lanes of an earlier admission are closed."""
         self._admission, self._is_required = admission, True
-        self._free.clear()
+        self._end_free()
 
     async def register(self) -> None:
         """See LanedStore.register."""
@@ -98,16 +105,16 @@ class LaneSlots:
             slot = await self._take()
             yield slot
         except LaneLost:
-            self._free.clear()
             self._admission = None
+            self._end_free()
             raise
         except BaseException as error:
             if slot is not None and not (_is_definite(error) or isinstance(error, self._definite)):
                 self.end(slot)
             raise
         finally:
-            if slot is not None and slot.is_usable and self._admission is not None:
-                self._free.append(slot)
+            if slot is not None and slot.is_usable:
+                self._return(slot)
             self._permits.release()
 
     async def is_stored(self, slot: Slot) -> bool:
@@ -121,15 +128,17 @@ class LaneSlots:
         """Ends a lane whose number is in doubt, without making the caller wait."""
         if slot.is_usable:
             slot.is_usable = False
-            task = asyncio.get_running_loop().create_task(self._close(slot.lane))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._closing(slot.lane)
+
+    def _closing(self, lane: int) -> None:
+        task = self._begin(self._close(lane))
+        task.set_name(f"close lane {lane}")
 
     async def close(self) -> None:
         """Waits for lanes that are being closed, and forgets the others."""
         self._free.clear()
-        if self._closing:
-            await asyncio.wait(tuple(self._closing), timeout=WAIT_SECONDS_MAX)
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=WAIT_SECONDS_MAX)
 
     async def _wait_for_permit(self) -> None:
         if not self._permits.locked():
@@ -147,17 +156,60 @@ class LaneSlots:
         admission = self._admission
         if admission is None:
             raise LaneLost
-        lane = new_lane()
-        if not await self._rows.register(lane, admission):
+        # A cancelled caller must not leave a lane behind that nobody knows.
+        registering = self._begin(self._registered(admission))
+        try:
+            return await asyncio.shield(registering)
+        except asyncio.CancelledError:
+            registering.add_done_callback(self._keep)
+            raise
+
+    async def _registered(self, admission: Admission) -> Slot:
+        slot = Slot(new_lane(), 0, admission)
+        try:
+            is_registered = await self._rows.register(slot.lane, admission)
+        except StoreUnavailable as error:
+            if not isinstance(error, LaneLost):
+                self.end(slot)  # It may be registered all the same.
+            raise
+        if not is_registered:
             raise LaneLost
-        return Slot(lane, 0)
+        for lane in self._unclosed:
+            self._closing(lane)
+        self._unclosed.clear()
+        return slot
+
+    def _keep(self, registering: asyncio.Task[Slot]) -> None:
+        """Keeps a lane whose caller was cancelled for the next one."""
+        if not registering.cancelled() and registering.exception() is None:
+            self._return(registering.result())
+
+    def _return(self, slot: Slot) -> None:
+        """Keeps a lane for the next write; one of an earlier admission ends."""
+        if slot.admission is self._admission:
+            self._free.append(slot)
+        else:
+            self.end(slot)
+
+    def _end_free(self) -> None:
+        for slot in self._free:
+            self.end(slot)
+        self._free.clear()
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _close(self, lane: int) -> None:
         try:
             await self._rows.close(lane)
         except StoreUnavailable as error:
-            # It stays open and unused, and counts as dead once its process does not beat any more.
+            # Until that is done with the next registration, it stays open and unused.
             logger.debug("Lane {} was not closed: {}", lane, error.message)
+            if len(self._unclosed) < UNCLOSED_MAX:
+                self._unclosed.add(lane)
 
 
 def new_lane() -> int:

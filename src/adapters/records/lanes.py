@@ -140,7 +140,9 @@ class LanedStore(RecordStore, Protocol):
         ...
 
     async def close_lane(self, lane: int) -> int:
-        """Ends a lane for good and returns its number: no write of it is stored afterwards. 0 for an unknown lane."""
+        """Ends a lane for good and returns its number: no write of it is stored afterwards. 0 for an unknown lane, and
+        for one that was never used, whose row is removed.
+        """
         ...
 
     async def beat(self) -> None:

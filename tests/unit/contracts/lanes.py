@@ -7,7 +7,7 @@ import pytest
 
 from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Put, stamped
 from adapters.records.criteria import Equals, IsNull, Order, Question
-from adapters.records.lanes import OWNERSHIP_ID, Admission, LanedStore, LaneLost, ProcessIdentity, Seen
+from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, LanedStore, LaneLost, ProcessIdentity, Seen
 from adapters.records.record import ID, VERSION
 from adapters.records.specs import AUDIT_LOGS, CONTROL
 from domain.audit import SyncStatus
@@ -156,9 +156,47 @@ class LaneContract:
         (lane,) = (await store.positions()).lanes.values()
         assert (lane.number, lane.by) == (0, HERE)
 
+    async def test_a_lane_that_was_never_used_leaves_no_row(self, store: LanedStore) -> None:
+        await admitted(store)
+        await store.register()
+        (lane,) = (await store.positions()).lanes
+        assert await store.close_lane(lane) == 0
+        assert not (await store.positions()).lanes
+        with pytest.raises(LaneLost):
+            await store.commit(created(1))
+
+    async def test_lanes_of_an_earlier_admission_are_closed(self, store: LanedStore) -> None:
+        await admitted(store)
+        await asyncio.gather(*(store.commit(created(number)) for number in range(8)))
+        for number in range(8, 11):
+            await admitted(store)
+            await store.register()
+            await store.commit(created(number))
+            await admitted(store)
+            await store.register()
+        (left,) = await _open_lanes(store, count=1)
+        used = [lane.number for lane in (await store.positions()).lanes.values() if lane.lane != left.lane]
+        assert left.number == 0
+        assert sum(used) == 11
+        assert all(used)
+
+    async def test_cancelled_writes_leave_no_open_lane_behind(self, store: LanedStore) -> None:
+        await admitted(store)
+        for steps in range(24):
+            write = asyncio.create_task(store.commit(created(steps)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            write.cancel()
+            await asyncio.gather(write, return_exceptions=True)
+        await store.commit(created(30))
+        await admitted(store)
+        await store.register()
+        (left,) = await _open_lanes(store, count=1)
+        assert left.number == 0
+
     async def test_a_beat_is_noted_on_the_open_lanes_of_this_process_only(self, store: LanedStore) -> None:
         await admitted(store, by=ELSEWHERE)
-        await store.register()
+        await store.commit(created(1))
         await admitted(store)
         await store.register()
         await asyncio.sleep(0.3)
@@ -255,6 +293,16 @@ class SeenContract:
         assert [found[ID] for found in await store.find(question)] == expected
         by_lane = replace(question, where=Equals("syncLane", FOREIGN))
         assert [found[ID] for found in await store.find(by_lane)] == list(changes[1].entry_ids)
+
+
+async def _open_lanes(store: LanedStore, *, count: int) -> list[Lane]:
+    """The open lanes once there are so many: others are closed in the background."""
+    async with asyncio.timeout(10):
+        while True:
+            found = [lane for lane in (await store.positions()).lanes.values() if lane.is_open]
+            if len(found) == count:
+                return found
+            await asyncio.sleep(0.01)
 
 
 def _by_lane(change: ChangeSet, lane: int, number: int) -> ChangeSet:
