@@ -266,6 +266,7 @@ REWRITTEN = "old-records-rewritten"
 """The control record that a store gets when its records are rewritten."""
 
 
+@sources(short="mongo")
 async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +286,7 @@ async def test_migrate_up_changes_nothing_in_the_database_of_another_installatio
     assert not _is_rewritten(other)
 
 
+@LONG
 async def test_a_clone_rewrites_nothing_in_the_target(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)

@@ -13,7 +13,7 @@ from adapters.monty.writes import Write
 from adapters.ownership import control
 from adapters.ownership.control import Held
 from adapters.ownership.last_seen import LastSeen
-from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget, Step
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
@@ -144,7 +144,9 @@ class World:
 class Service:
     """The stores of one process, as the service wires them."""
 
-    def __init__(self, world: World, name: str, *, is_alone: bool = False) -> None:
+    def __init__(
+        self, world: World, name: str, *, is_alone: bool = False, bring_up: Step | None = None
+    ) -> None:
         self.world = world
         self.raw_source, self.raw_target = View(world.source), View(world.target)
         settings = SourceSettings(
@@ -162,7 +164,7 @@ class Service:
             self.raw_target,
             self.target_side,
             stamps,
-            bring_up=None,
+            bring_up=bring_up,
             require_current=_nothing,
             monotonic=lambda: world.time.now,
         )
