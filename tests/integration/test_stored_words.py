@@ -10,13 +10,16 @@ from adapters.mongo.record_store import MongoRecordStore
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.criteria import HasWords
+from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.old_records import PAGE, Upgradable, rewritten_in, waiting_in
 from adapters.records.record_store import RecordStore
 from domain.errors import AlreadyExists
 from entrypoints.composition.schema import rewrite_once
 from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
+from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import change_set, commit_all, erasure, found_numbers, label, put, task
+from tests.unit.contracts.lanes import admitted
 
 TASKS = PAGE + 20
 
@@ -47,6 +50,22 @@ async def _fill(store: RecordStore) -> None:
     await store.commit(change_set(erasure("tasks", TASKS, version=2)))
 
 
+async def _check_fence(store: LanedStore, collection: str, ids: list[str]) -> None:
+    """Old records are rewritten by a lane, and not at all once it is closed."""
+    assert isinstance(store, Upgradable)
+    await admitted(store)
+    await store.register()
+    (lane,) = (await store.positions()).lanes
+    assert await store.rewrite(collection, ids[:2]) == 2
+    assert await store.close_lane(lane) == 1
+    with pytest.raises(LaneLost):
+        await store.rewrite(collection, ids)
+    formats = await store.formats(collection, after=None, limit=len(ids))
+    assert [one.record_id for one in formats if one.is_current] == ids[:2]
+    await admitted(store)
+    assert await store.rewrite(collection, ids) == len(ids) - 2
+
+
 async def _check_rebuild(store: RecordStore) -> None:
     """Every old record is rebuilt, with its version; a second run finds nothing."""
     assert isinstance(store, Upgradable)
@@ -61,6 +80,22 @@ async def _check_rebuild(store: RecordStore) -> None:
     assert await found_numbers(store, "tasks", HasWords("#9 größe")) == [9]
     assert await store.scan("tasks", after=None, limit=PAGE) == before
     assert (await rewritten_in(store, "tasks")).rewritten == 0
+
+
+async def test_rows_are_rewritten_by_an_open_lane_only(postgres: PostgresRecordStore) -> None:
+    await commit_all(postgres, "tasks", *(task(number) for number in range(5)))
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute("UPDATE postgres_tasks SET words = to_tsvector('simple', 'old')")
+    await _check_fence(postgres, "tasks", [numbered_id(number) for number in range(5)])
+
+
+async def test_documents_are_rewritten_by_an_open_lane_only(
+    mongo: MongoRecordStore, mongo_database: MongoDatabase
+) -> None:
+    await commit_all(mongo, "tasks", *(task(number) for number in range(5)))
+    with MongoClient[dict[str, object]](mongo_database.uri) as client:
+        client[mongo_database.name]["tasks"].update_many({}, {"$set": {"_words": "words of an earlier form"}})
+    await _check_fence(mongo, "tasks", [numbered_id(number) for number in range(5)])
 
 
 async def test_rows_get_the_tokens_of_todays_rule(postgres: PostgresRecordStore) -> None:

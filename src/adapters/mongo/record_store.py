@@ -133,13 +133,23 @@ class MongoRecordStore:
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
         """See Upgradable."""
-        async with self._connection.call(seconds=self._connection.seconds_for(len(ids))) as database:
+        seconds = self._connection.seconds_for(len(ids))
+        async with self._slots.held() as slot, self._connection.call(seconds=seconds) as database:
+
+            async def rewrite(session: AsyncClientSession) -> int:
+                rewritten = await rewrite_documents(database, collection, ids, session)
+                await write_all(database, _advance(slot), session, has_bulk_write=False)
+                return rewritten
+
             try:
-                return await Transaction(database.client, SNAPSHOT).run(
-                    lambda session: rewrite_documents(database, collection, ids, session)
-                )
+                rewritten = await Transaction(database.client, SNAPSHOT).run(rewrite)
+            except StaleVersion as failure:
+                raise LaneLost from failure
             finally:
                 await self._reader.look_for_object_ids()
+            if slot is not None:
+                slot.advance()
+            return rewritten
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         seconds = self._connection.seconds_for(len(change_set.puts) + len(change_set.entries))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from adapters.ownership.stamps import AppliedStamps
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
@@ -11,6 +11,7 @@ from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
 
+T = TypeVar("T")
 Step = Callable[[RecordStore], Awaitable[None]]
 COMPARED_SECONDS_MAX = 30.0
 """The relay compares once a second, but not while it delivers a page, which may take twice as long as one slow call."""
@@ -81,17 +82,24 @@ class OwnedSource(WrappedStore):
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """Raises WritesRefused while the gate is closed."""
+        stamp = await self._guarded(lambda: self._inner.commit(change_set))
+        if stamp is not None:
+            self._guard.note_commit(stamp)
+        return stamp
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        """Raises WritesRefused while the gate is closed."""
+        return await self._guarded(lambda: self._inner.apply(change_sets))
+
+    async def _guarded(self, write: Callable[[], Awaitable[T]]) -> T:
         self._guard.require_open()
         try:
-            stamp = await self._inner.commit(change_set)
+            return await write()
         except LaneLost:
             # Nothing was written.
             await self._guard.enter_again()
             self._guard.require_open()
-            stamp = await self._inner.commit(change_set)
-        if stamp is not None:
-            self._guard.note_commit(stamp)
-        return stamp
+            return await write()
 
     async def close(self) -> None:
         await self._guard.leave()

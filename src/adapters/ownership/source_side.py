@@ -14,7 +14,7 @@ from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
 from adapters.records.change_set import LaneStamp
-from adapters.records.lanes import LanedStore, LaneLost, ProcessIdentity
+from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable, VersionConflict
 
@@ -137,6 +137,10 @@ class SourceSide:
         """See SourceGuard."""
         if self.refusal is not None:
             raise WritesRefused(str(self.refusal))
+
+    def note_positions(self, positions: Positions) -> None:
+        """Remembers what all processes have written, once a comparison found nothing wrong."""
+        self._evidence.note_positions(positions)
 
     def note_commit(self, stamp: LaneStamp) -> None:
         """See SourceGuard."""

@@ -214,6 +214,7 @@ class TargetSide:
         if found.target_behind:
             self._completion = Completion(self._source, self._store.name, found.target_behind)
             await self._completed(self._completion)
+        self._source.note_positions(source_positions)
         return _Found(source_positions, target_positions)
 
     async def _completed(self, completion: Completion) -> None:

@@ -155,9 +155,8 @@ class PostgresRecordStore:
         """See Upgradable."""
         from adapters.postgres.stored_words import rewrite_words  # noqa: PLC0415 - as above
 
-        return await rewrite_words(
-            self._connections, collection, (await self.fetch(collection, ids)).values()
-        )
+        records = (await self.fetch(collection, ids)).values()
+        return await rewrite_words(self._connections, self._slots, collection, records)
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         return await self._source.commit(change_set)

@@ -9,8 +9,10 @@ import msgspec
 from adapters.postgres.columns import KEY_COLUMN, WORDS
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import retried
+from adapters.postgres.lane_rows import advance
 from adapters.postgres.rows import search_words
 from adapters.postgres.tables import TABLES
+from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, VERSION, Record, is_tombstone
 from adapters.records.specs import SPECS
@@ -38,17 +40,30 @@ async def formats_of(
     ]
 
 
-async def rewrite_words(connections: Connections, collection: str, records: Iterable[Record]) -> int:
-    """Stores today's tokens of these records in one statement; returns how many rows changed. A row that has another
-    version by now has been written with today's tokens.
+async def rewrite_words(
+    connections: Connections, slots: LaneSlots, collection: str, records: Iterable[Record]
+) -> int:
+    """Stores today's tokens of these records in one transaction; returns how many rows changed. A row that has another
+    version by now has been written with today's tokens. Raises LaneLost where the lane does not allow it.
     """
     statement = (
         f"UPDATE {TABLES[collection].name} AS stored SET {WORDS} = given.words::tsvector FROM {_GIVEN}"
         f" WHERE stored.{KEY_COLUMN} = given.id AND stored.version = given.version"
         f" AND stored.{WORDS} IS DISTINCT FROM given.words::tsvector RETURNING given.id"
     )
-    answer = await retried(lambda: connections.run(statement, _rows(collection, records)))
-    return len(await answer.fetchall())
+    rows = _rows(collection, records)
+
+    async def rewrite(slot: Slot | None) -> int:
+        async with connections.transaction() as transaction:
+            changed = await (await transaction.run(statement, rows)).fetchall()
+            await advance(transaction, slot)
+        return len(changed)
+
+    async with slots.held() as slot:
+        changed_count = await retried(lambda: rewrite(slot))
+        if slot is not None:
+            slot.advance()
+        return changed_count
 
 
 def _rows(collection: str, records: Iterable[Record]) -> dict[str, Any]:

@@ -128,7 +128,11 @@ class LaneSlots:
         """Ends a lane whose number is in doubt, without making the caller wait."""
         if slot.is_usable:
             slot.is_usable = False
-            self._begin(self._close(slot.lane))
+            self._closing(slot.lane)
+
+    def _closing(self, lane: int) -> None:
+        task = self._begin(self._close(lane))
+        task.set_name(f"close lane {lane}")
 
     async def close(self) -> None:
         """Waits for lanes that are being closed, and forgets the others."""
@@ -171,7 +175,7 @@ class LaneSlots:
         if not is_registered:
             raise LaneLost
         for lane in self._unclosed:
-            self._begin(self._close(lane))
+            self._closing(lane)
         self._unclosed.clear()
         return slot
 

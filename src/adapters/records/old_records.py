@@ -42,6 +42,8 @@ class Upgradable(Protocol):
 
         Their content does not change, so their versions stay, there are no entries, and nothing is mirrored: a target
         upgrades its own copy when it reads it. A record that is changed at the same time is left to that writer.
+
+        Advances a lane, as every write does once the process is admitted. Raises LaneLost where that is impossible.
         """
         ...
 

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
+from adapters.ownership.source_side import SourceSide
+from adapters.records.lanes import LaneLost
 from application.actor import Actor, system_actor
 from application.labels import SeedLabels
 from application.teams.roles import SeedRoles
@@ -27,10 +29,17 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     await _add(container, container.builder().build(SeedLabels), within_seconds)
     if container.settings().stores.auto_migrate and stack.ownership.refusal is None:
         # The target may be down; it reads its own old records in today's form.
-        source = stack.ownership.store
-        await until_available(
-            lambda: rewrite_once(source), store_name=source.name, within_seconds=within_seconds
-        )
+        source = stack.ownership
+        try:
+            await until_available(
+                lambda: _rewrite(source),
+                store_name=source.store.name,
+                within_seconds=within_seconds,
+                unless=WritesRefused,
+            )
+        except WritesRefused as refused:
+            # They are read in today's form.
+            logger.error("The old records were not rewritten: {}", refused.message)
     else:
         await until_available(
             lambda: require_rewritten(stack.source),
@@ -43,6 +52,16 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
 async def add_roles(container: Container, *, within_seconds: float | None = None) -> None:
     """Adds missing built-in roles to open stores. Raises StoreUnavailable after `within_seconds`."""
     await _add(container, container.builder().build(SeedRoles), within_seconds)
+
+
+async def _rewrite(source: SourceSide) -> None:
+    """Raises WritesRefused while the gate is closed, and LaneLost once the process has entered again."""
+    source.require_open()
+    try:
+        await rewrite_once(source.store)
+    except LaneLost:
+        await source.enter_again()
+        raise
 
 
 async def _add(

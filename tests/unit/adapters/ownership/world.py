@@ -66,7 +66,9 @@ class View(MontyRecordStore):
     def __init__(self, database: Database) -> None:
         self.__dict__.update(database.store.__dict__)
         self._database_in_memory = database
-        self._lane = OwnLane(lambda lane, admission: self._submit(register_write(lane, admission)))
+        self._lane = OwnLane(
+            lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
+        )
         self.writes = 0
         self.before: Callable[[str], Awaitable[None]] = _nothing
         """Called with the name of `register` and `lower` before they run."""
