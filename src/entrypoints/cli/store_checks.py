@@ -67,13 +67,14 @@ async def checks_of_stores(settings: Settings) -> AsyncIterator[CheckResult]:
     container = build_container(settings)
     stack, stores = container.stack(), settings.stores
     try:
-        problems = await stack.inspect()
+        unreadable = await stack.inspect()
+        problems = {**unreadable, **stack.objections}
         for name in stores.named:
             if name in problems:
                 yield _problem(stores, name, problems[name])
         if settings.cache_url is not None:
             yield _cache(await stack.cache_trouble())
-        if stores.source not in problems:
+        if stores.source not in unreadable:
             async for result in _readable(container, settings, problems):
                 yield result
     finally:
@@ -145,7 +146,7 @@ def _obstacles(metrics: Mapping[str, Any]) -> Iterator[CheckResult]:
     totals = metrics["totals"]
     age_ms = totals["oldestPendingAgeMs"] or 0
     if metrics["breaker"]["reason"] is not None:
-        message = f"{totals['pending']} entries wait: {metrics['breaker']['reason']}"
+        message = f"Nothing is mirrored, and {totals['pending']} entries wait: {metrics['breaker']['reason']}"
         yield CheckResult.failed("mirror", message, "To follow it, type: tandem sync status")
     for blocked in metrics["blockedTables"]:
         message = f"{blocked['table']} is blocked, and {blocked['waiting']} entries wait: {blocked['cause']}"

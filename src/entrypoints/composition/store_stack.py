@@ -36,7 +36,7 @@ from application.ports.health import ComponentHealth, StoreFacts
 from application.ports.schema import SchemaReport
 from domain.errors import StoreUnavailable
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.inspection import inspected
+from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
@@ -91,6 +91,8 @@ class StoreStack:
         self._relaying: asyncio.Task[None] | None = None
         self._waits_for: str | None = None
         self.is_open = False
+        self.objections: Mapping[str, Problem] = {}
+        """Why stores that `inspect` could read must not be used as they are, by name."""
 
     def _mirror(self, target_name: str, clock: Clock) -> Mirror:
         settings = self._dual_write
@@ -139,10 +141,11 @@ class StoreStack:
         self._waits_for = None
         self.is_open = True
 
-    async def inspect(self) -> Mapping[str, StoreUnavailable | StoreRefused]:
+    async def inspect(self) -> Mapping[str, Problem]:
         """Opens the stores only to be read: creates, migrates, starts and claims nothing, and waits for nothing.
 
-        Returns why stores cannot be read, by name. Such a target opens the breaker, whose reason is the same.
+        Returns why stores cannot be read, by name. `objections` says afterwards why the others must not be used. Both
+        open the breaker, whose reason is the same, where nothing can be mirrored.
         """
         outcomes = await asyncio.gather(*map(inspected, self.raw_stores))
         problems = {
@@ -150,8 +153,17 @@ class StoreStack:
             for store, problem in zip(self.raw_stores, outcomes, strict=True)
             if problem is not None
         }
-        if self._target is not None and self._target.name in problems:
-            self._target.breaker.trip(str(problems[self._target.name]))
+        if self.source.name not in problems:
+            can_read_target = self._target is not None and self._target.name not in problems
+            self.objections = await objections(
+                self.ownership, self._target_side, can_read_target=can_read_target
+            )
+        if self._target is not None:
+            # The target's own cause comes first.
+            found = {**self.objections, **problems}
+            for name in (self._target.name, self.source.name):
+                if name in found and not self._target.breaker.is_open:
+                    self._target.breaker.trip(str(found[name]))
         return problems
 
     async def require_own_stores(self) -> None:

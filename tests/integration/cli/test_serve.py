@@ -127,7 +127,7 @@ def test_commands_ask_the_service_that_holds_the_store(service: Process, beside:
     user_id = token.view["user"]["id"]
     history = beside("sync", "history", "users", user_id, "--json")
     record = beside("sync", "status", "users", user_id, "--url", service.url, "--json")
-    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert (status.code, status.view["source"], status.view["target"]) == (3, "monty", "postgres")
     assert token.view["user"]["grants"] == ["admin"]
     assert [(row["version"], row["inTarget"]) for row in history.view["items"]] == [(1, False)]
     assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (1, 1, None)
@@ -205,7 +205,7 @@ def test_commands_need_no_setting_after_the_service_has_stopped(
         monkeypatch.delenv(name)
     before = contents_of(data_dir)
     status = tandem("sync", "status", "--json")
-    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert (status.code, status.view["source"], status.view["target"]) == (3, "monty", "postgres")
     assert "nothing listens" in status.view["breaker"]["reason"]
     doctor = tandem("doctor", "--json")
     assert doctor.code == 1
