@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.record_store import StoreRefused
 from entrypoints.composition.inspection import Problem, objections

@@ -1,3 +1,5 @@
+"""Printed commands can be typed as they stand."""
+
 """Commands in texts are written as they can be typed where they are shown."""
 
 from collections.abc import Iterator
