@@ -1,5 +1,6 @@
 """What a command that only reads says of stores that must not be used, without writing into them."""
 
+import asyncio
 from pathlib import Path
 
 from adapters.ownership.refusals import OlderSource, WritesRefused
@@ -71,7 +72,7 @@ async def test_an_empty_source_beside_a_filled_target_is_named(tmp_path: Path) -
 
 async def _served(directory: Path) -> World:
     """The stores of a service that has mirrored one task and ended."""
-    directory.mkdir(exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, exist_ok=True)
     world = await world_in_memory(directory)
     service = await Service(world, "first").start()
     await service.mirror(await service.write(1))

@@ -1,7 +1,6 @@
-"""Printed commands can be typed as they stand."""
-
 """Commands in texts are written as they can be typed where they are shown."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The program under a path that the shell does not search."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv" / "bin" / "tandem")])
+    usual, sys.argv[0] = sys.argv[0], str(tmp_path / ".venv" / "bin" / "tandem")
     program_name.cache_clear()
     yield ".venv/bin/tandem"
+    sys.argv[0] = usual
     program_name.cache_clear()
 
 
