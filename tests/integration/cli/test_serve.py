@@ -121,6 +121,14 @@ def status_of(url: str, path: str) -> int:
         connection.close()
 
 
+def test_migrate_up_beside_a_service_names_the_store_that_cannot_be_used(beside: Tandem) -> None:
+    ended = beside("migrate", "up")
+    assert ended.code == 3
+    assert "postgres: " in ended.err
+    assert "nothing listens" in ended.err
+    assert "kill" not in ended.err
+
+
 def test_commands_ask_the_service_that_holds_the_store(service: Process, beside: Tandem) -> None:
     status = beside("sync", "status", "--json")
     token = beside("admin", "token", "demo@example.com", "--json")
