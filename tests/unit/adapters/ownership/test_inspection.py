@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.record_store import StoreRefused
 from entrypoints.composition.inspection import Problem, objections
@@ -57,7 +55,7 @@ async def test_an_emptied_target_is_named(tmp_path: Path) -> None:
 
 
 async def test_the_target_of_another_installation_is_named(tmp_path: Path) -> None:
-    world, other = await _served(tmp_path / "here"), await _served(tmp_path / "there")
+    world, other = await _served(tmp_path), await _served(None)
     world.target = other.target
     problem = (await _found(world))[TARGET]
     assert isinstance(problem, StoreRefused)
@@ -71,9 +69,8 @@ async def test_an_empty_source_beside_a_filled_target_is_named(tmp_path: Path) -
     assert "is empty" in str(problem)
 
 
-async def _served(directory: Path) -> World:
+async def _served(directory: Path | None) -> World:
     """The stores of a service that has mirrored one task and ended."""
-    directory.mkdir(exist_ok=True)
     world = await world_in_memory(directory)
     service = await Service(world, "first").start()
     await service.mirror(await service.write(1))
