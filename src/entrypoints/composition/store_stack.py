@@ -33,7 +33,7 @@ from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
-from application.ports.schema import SchemaReport
+from application.ports.schema import OldRecords, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
@@ -266,20 +266,36 @@ class StoreStack:
         return StoreSchema([store for store in self.raw_stores if store.name not in unreadable])
 
     async def schema_report(self) -> SchemaReport:
-        """The schema of the stores that answer; changes nothing."""
+        """The schema of the stores that answer and may be used; changes nothing."""
+        states: list[SchemaState] = []
+        waiting: list[OldRecords] = []
         unreadable: dict[str, str] = {}
         for store in self.raw_stores:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
                     await store.ping()
+                    await self._require_own(store)
+                schema = StoreSchema([store])
+                states += await schema.states()
+                waiting += await schema.waiting()
             except StoreUnavailable as error:
-                unreadable[store.name] = error.message
+                unreadable[store.name] = f"{store.name}: {self._cause_of(store) or error.message}"
+            except StoreRefused as refused:
+                unreadable[store.name] = f"{store.name}: {refused}"
             except TimeoutError:
                 unreadable[store.name] = f"{store.name} does not answer."
-        schema = self.schema_without(unreadable)
-        return SchemaReport(
-            states=await schema.states(), waiting=await schema.waiting(), unreadable=unreadable
-        )
+        return SchemaReport(states=states, waiting=waiting, unreadable=unreadable)
+
+    def _cause_of(self, store: RecordStore) -> str | None:
+        """Why a target that does not answer is not called, which says more than an attempt without a connection."""
+        return self._target.breaker.reason if self._target is not None and store is self._raw_target else None
+
+    async def _require_own(self, store: RecordStore) -> None:
+        """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
+        if store is self._raw_target and self._target_side is not None:
+            await self._target_side.look()
+        elif (refusal := self._refusal()) is not None:
+            raise StoreUnavailable(refusal)
 
     async def _open_once(self) -> None:
         raw_source = self.ownership.store

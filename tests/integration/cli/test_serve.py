@@ -121,6 +121,14 @@ def status_of(url: str, path: str) -> int:
         connection.close()
 
 
+def test_migrate_up_beside_a_service_names_the_store_that_cannot_be_used(beside: Tandem) -> None:
+    ended = beside("migrate", "up")
+    assert ended.code == 3
+    assert "postgres: " in ended.err
+    assert "nothing listens" in ended.err
+    assert "kill" not in ended.err
+
+
 def test_commands_ask_the_service_that_holds_the_store(service: Process, beside: Tandem) -> None:
     status = beside("sync", "status", "--json")
     token = beside("admin", "token", "demo@example.com", "--json")
@@ -295,7 +303,7 @@ def test_a_service_whose_store_is_down_listens_says_so_and_ends_cleanly(start: S
         port = free.getsockname()[1]
     process = start("serve", "--port", str(port), STORE="postgres", POSTGRES_URL=NOWHERE)
     url = f"http://127.0.0.1:{port}"
-    process.wait_for(lambda: "does not answer" in process.err, "word about the store")
+    process.wait_for(lambda: "cannot be used yet" in process.err, "word about the store")
     assert status_of(url, "/livez") == 200
     assert status_of(url, "/readyz") == 503
     assert tandem("sync", "status", "--url", url).code == 3

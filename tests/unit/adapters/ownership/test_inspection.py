@@ -1,6 +1,5 @@
 """What a command that only reads says of stores that must not be used, without writing into them."""
 
-import asyncio
 from pathlib import Path
 
 from adapters.ownership.refusals import OlderSource, WritesRefused
@@ -56,7 +55,7 @@ async def test_an_emptied_target_is_named(tmp_path: Path) -> None:
 
 
 async def test_the_target_of_another_installation_is_named(tmp_path: Path) -> None:
-    world, other = await _served(tmp_path / "here"), await _served(tmp_path / "there")
+    world, other = await _served(tmp_path), await _served(None)
     world.target = other.target
     problem = (await _found(world))[TARGET]
     assert isinstance(problem, StoreRefused)
@@ -70,9 +69,8 @@ async def test_an_empty_source_beside_a_filled_target_is_named(tmp_path: Path) -
     assert "is empty" in str(problem)
 
 
-async def _served(directory: Path) -> World:
+async def _served(directory: Path | None) -> World:
     """The stores of a service that has mirrored one task and ended."""
-    await asyncio.to_thread(directory.mkdir, exist_ok=True)
     world = await world_in_memory(directory)
     service = await Service(world, "first").start()
     await service.mirror(await service.write(1))
