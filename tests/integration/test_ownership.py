@@ -255,7 +255,7 @@ async def test_the_database_of_another_installation_is_refused(world: World, *, 
     )
 
 
-@sources_and_moments(source="mongo", is_running=False)
+@sources_and_moments(source="mongo", is_running=True)
 async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
