@@ -68,6 +68,24 @@ class TargetSide:
         if await self._holds_entries():
             raise refusals.unnamed(self._store.name)
 
+    async def inspect(self) -> None:
+        """Checks whose store the target is and compares it with the source, for whoever only asks: writes nothing,
+        completes nothing and waits for no other process.
+
+        Raises OlderSource, StoreRefused for a target that must not be used as it is, and StoreUnavailable.
+        """
+        if await self._checked() is None:
+            return
+        source = self._source.store
+        source_positions = await source.positions()
+        target_positions = await self._store.positions()
+        found = compare(source_positions, target_positions)
+        # The source was read first, and the target may have seen more since.
+        if found.source_behind and behind(await source.positions(), target_positions.seen):
+            raise refusals.older_source(source.name, self._store.name)
+        if found.target_behind:
+            raise refusals.older_target(self._store.name)
+
     async def admit(self) -> None:
         """See TargetGuard."""
         try:
