@@ -157,7 +157,7 @@ def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Itera
     server.drop_database(url)
 
 
-@sources(short="monty")
+@LONG
 async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1, 2)
@@ -212,6 +212,7 @@ async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -
             await write(container, 3)
 
 
+@LONG
 async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_world: World) -> None:
     name = mongo_world.variables["DB_NAME"]
     async with serving(mongo_world.variables) as container:
@@ -301,7 +302,7 @@ async def test_the_database_of_another_installation_is_refused(world: World, *, 
     )
 
 
-@sources_and_moments(source="mongo", is_running=False)
+@sources_and_moments(source="mongo", is_running=True)
 async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None

@@ -17,9 +17,9 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget, Step
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, stamped
+from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, LaneStamp, stamped
 from adapters.records.criteria import Question
-from adapters.records.lanes import Lane, Positions, ProcessIdentity
+from adapters.records.lanes import Applied, Lane, Positions, ProcessIdentity
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from domain.audit import SyncStatus
@@ -70,6 +70,8 @@ class View(MontyRecordStore):
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self.writes = 0
+        self.blocked: Blocked | None = None
+        """The outcome of every apply, unless None."""
         self.before: Callable[[str], Awaitable[None]] = _nothing
         """Called with the name of `register` and `lower` before they run."""
 
@@ -95,6 +97,11 @@ class View(MontyRecordStore):
     async def positions(self) -> Positions:
         self._require_up()
         return await super().positions()
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        if self.blocked is None:
+            return await super().apply_by_lane(change_sets)
+        return Applied([self.blocked for _ in change_sets], None)
 
     async def register(self) -> None:
         await self.before("register")
