@@ -16,7 +16,7 @@ from entrypoints.cli.running_service import ServiceClient
 from entrypoints.cli.session import operator
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import NothingStored, StoreRefused
-from entrypoints.composition.settings import Settings, StoreSettings
+from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
 
 PENDING_AGE_MS_MAX = 60_000
 CLOCK_SKEW_SECONDS_MAX = 5.0
@@ -86,7 +86,10 @@ def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | Store
     if isinstance(problem, NothingStored):
         return CheckResult.failed(name, str(problem), AGAIN)
     message = f"{location_of(stores, name)} cannot be used. {problem}"
-    remedy = AGAIN if isinstance(problem, StoreRefused) else f"{_REMEDIES[name]} {AGAIN}"
+    # The reason of an embedded server says itself what to type.
+    is_embedded = name == "postgres" and stores.postgres_url == EMBEDDED
+    says_what_to_do = is_embedded or isinstance(problem, StoreRefused)
+    remedy = AGAIN if says_what_to_do else f"{_REMEDIES[name]} {AGAIN}"
     return CheckResult.failed(name, message, remedy, is_unreachable=is_source)
 
 

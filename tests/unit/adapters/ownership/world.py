@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -179,11 +180,9 @@ class Service:
     async def start(self) -> "Service":
         """Enters the source, tries the target, and settles, as opening the stores does. Raises as that does."""
         await self.side.enter()
-        try:
+        with suppress(StoreUnavailable):  # The relay tries again.
             await self.target.open()
             await self.target.compare()
-        except StoreUnavailable:
-            pass  # the relay tries again
         await self.side.settle()
         return self
 
