@@ -1,0 +1,1 @@
+"""The live migration: backfill, verification, repair, routing and the change of ownership."""
