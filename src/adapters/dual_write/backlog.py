@@ -28,12 +28,13 @@ _PENDING = Equals("syncStatus", SyncStatus.PENDING)
 _FAILED = Equals("syncStatus", SyncStatus.FAILED)
 
 
-_UNDELIVERED = AnyOf((UNMARKED, OneOf("syncStatus", UNDELIVERED)))
+UNDELIVERED_ENTRIES = AnyOf((UNMARKED, OneOf("syncStatus", UNDELIVERED)))
+"""The entries that the target has not confirmed."""
 
 
 def unmirrored(collection: str, entity_id: str) -> Criterion:
     """The entries of one record that the target has not confirmed."""
-    return AllOf((Equals("collection", collection), Equals("entityId", entity_id), _UNDELIVERED))
+    return AllOf((Equals("collection", collection), Equals("entityId", entity_id), UNDELIVERED_ENTRIES))
 
 
 class Backlog:
@@ -143,7 +144,7 @@ class Backlog:
 
     async def _together(self, change_set_ids: Sequence[str]) -> list[Record]:
         """The undelivered entries of these change sets."""
-        where = AllOf((_UNDELIVERED, OneOf("changeSetId", tuple(sorted(set(change_set_ids))))))
+        where = AllOf((UNDELIVERED_ENTRIES, OneOf("changeSetId", tuple(sorted(set(change_set_ids))))))
         return await self._find(where, _BY_ID, limit=_CARRIED_MAX)
 
     async def _pages(self, where: Criterion, order: Order) -> AsyncGenerator[list[Record], None]:

@@ -147,11 +147,15 @@ class MirrorTarget:
 
     async def close(self) -> None:
         """Closes the store, even while it hangs. Does not raise if the store does not answer."""
-        await self._calls.close(self._settings.close_timeout_ms)
+        await self.finish()
         try:
             await self._within(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
             self.breaker.trip(error.message)
+
+    async def finish(self) -> None:
+        """Ends the calls under way; the store stays open."""
+        await self._calls.close(self._settings.close_timeout_ms)
 
     async def is_reachable(self) -> bool:
         """Whether the breaker is closed and the store can be used as far as a probe shows."""

@@ -65,10 +65,14 @@ class MirroredStore(WrappedStore):
 
     async def close(self) -> None:
         """Finishes the current flush, marks known outcomes, and closes both stores. Stop the relay first."""
-        await self._batcher.close()
-        await self._marker.close()
+        await self.finish()
         await self._target.close()
         await super().close()
+
+    async def finish(self) -> None:
+        """Finishes the current flush and marks known outcomes; both stores stay open. Nothing is mirrored any more."""
+        await self._batcher.close()
+        await self._marker.close()
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
         self._note_request()

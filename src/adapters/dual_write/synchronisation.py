@@ -48,6 +48,9 @@ _NEVER_MIRRORED = "It was written before mirroring began, or the target has lost
 _COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
 
 
+Commit = Callable[[ChangeSet], Awaitable[object]]
+
+
 @dataclass(frozen=True, slots=True)
 class Mirror:
     """The parts of the mirror; a single store has none."""
@@ -55,7 +58,7 @@ class Mirror:
     target: MirrorTarget
     relay: Relay
     latencies: MirrorLatencies
-    commit: Callable[[ChangeSet], Awaitable[object]]
+    commit: Commit
     """Commits to the source, through everything that has to know of it."""
 
 

@@ -41,6 +41,10 @@ class ObservedStore(WrappedStore):
         self.metrics = StoreMetrics(store.name)
         self.slow_operations = SlowOperations()
 
+    def watch(self, errors: RecentErrors) -> None:
+        """Notes failed operations here from now on."""
+        self._errors = errors
+
     def ping(self) -> Answer[None]:
         return self._timed("ping", SEVERAL, self._inner.ping())
 

@@ -5,7 +5,8 @@ compare-and-set that also fails after a restore, when a plain counter would reac
 """
 
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +15,7 @@ from adapters.records.lanes import OWNERSHIP_ID, Admission, ProcessIdentity
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
+from domain.migration import Phase, Route
 
 TOKEN_BITS = 40
 """The random part of a version; the part above it counts."""
@@ -48,7 +50,8 @@ class Peer:
 class Ownership:
     """The value of the control record. Epochs only rise; `opening` is random for each time a store becomes the owner.
 
-    `mirror_to` names the store that receives the mirror, `move` a change of ownership under way.
+    `mirror_to` names the store that receives the mirror, `move` a change of ownership under way. `phase` and `routes`
+    (by collection) are those of the whole installation; the owner's record has the say.
     """
 
     installation: str
@@ -61,6 +64,8 @@ class Ownership:
     peer: Peer | None = None
     mirror_to: str | None = None
     move: dict[str, Any] | None = None
+    phase: Phase = Phase.SINGLE
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
     @classmethod
     def of_owner(cls, store: str) -> "Ownership":
@@ -86,7 +91,47 @@ class Ownership:
             peer=Peer(self.store, 1),
             mirror_to=None,
             move=None,
+            routes={},
         )
+
+    def of_next_owner(self, mirrored: "Ownership") -> "Ownership":
+        """The record of a mirror that is armed to take over from this owner; `mirrored` is its present record."""
+        return replace(
+            mirrored,
+            role=Role.OWNER,
+            gate=Gate.ARMED,
+            epoch=self.epoch + 1,
+            opening=secrets.token_hex(8),
+            owner=mirrored.store,
+            peer=Peer(self.store, 1),
+            mirror_to=self.store,
+            move=None,
+            phase=Phase.CUT_OVER if self.phase is not Phase.CUT_OVER else Phase.VERIFIED,
+            routes={},
+        )
+
+    def after_decision(self, successor: "Ownership") -> "Ownership":
+        """The record of this owner once the successor, which is armed, owns the writes."""
+        return replace(
+            self,
+            role=Role.MIRROR,
+            gate=Gate.CLOSED,
+            epoch=successor.epoch,
+            owner=successor.store,
+            opening=successor.opening,
+            peer=Peer(successor.store, 1),
+            mirror_to=None,
+            phase=successor.phase,
+            routes={},
+        )
+
+    def after_undo(self) -> "Ownership":
+        """The record of this owner once a move that was not decided is given up.
+
+        The epoch rises by two, so that neither a sleeping coordinator nor an armed successor can still take over.
+        """
+        opening = secrets.token_hex(8)
+        return replace(self, gate=Gate.OPEN, epoch=self.epoch + 2, opening=opening, move=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +152,17 @@ async def read(store: RecordStore) -> Held | None:
     return None if record is None else Held(_from_value(record["value"]), int(record[VERSION]))
 
 
-async def write(store: RecordStore, ownership: Ownership, *, over: Held | None) -> Held:
-    """Replaces the record that was read, or adds the first one. Raises VersionConflict if it is another one now."""
+async def write(
+    store: RecordStore, ownership: Ownership, *, over: Held | None, beside: Sequence[Put] = ()
+) -> Held:
+    """Replaces the record that was read, or adds the first one, together with other local puts.
+
+    Raises VersionConflict if it is another one now.
+    """
     expected = 0 if over is None else over.token
     token = next_token(expected)
     record: Record = {ID: OWNERSHIP_ID, VERSION: token, "value": _to_value(ownership)}
-    await store.commit(ChangeSet((Put(CONTROL.collection, record, expected),)))
+    await store.commit(ChangeSet((Put(CONTROL.collection, record, expected), *beside)))
     return Held(ownership, token)
 
 
@@ -134,6 +184,11 @@ def _to_value(ownership: Ownership) -> dict[str, Any]:
         "peer": None if peer is None else {"store": peer.store, "incarnation": peer.incarnation},
         "mirrorTo": ownership.mirror_to,
         "move": ownership.move,
+        "phase": ownership.phase.value,
+        "routes": {
+            collection: [route.shadow_percent, route.target_percent]
+            for collection, route in ownership.routes.items()
+        },
     }
 
 
@@ -150,4 +205,6 @@ def _from_value(value: dict[str, Any]) -> Ownership:
         peer=None if peer is None else Peer(peer["store"], peer["incarnation"]),
         mirror_to=value["mirrorTo"],
         move=value["move"],
+        phase=Phase(value["phase"]),
+        routes={collection: Route(*percents) for collection, percents in value["routes"].items()},
     )

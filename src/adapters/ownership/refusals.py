@@ -1,15 +1,20 @@
 """Why a store must not be used, in words for operators: the cause, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from adapters.ownership.control import Ownership
 from adapters.records.lanes import Lane
 from adapters.records.record_store import StoreRefused
-from domain.errors import StoreUnavailable
+from domain.errors import Conflict, StoreUnavailable
 
 
 class WritesRefused(StoreUnavailable):
     """The store takes no writes at present; reads go on."""
+
+
+class Moving(WritesRefused):
+    """The ownership is on its way to the other store: a write waits until that is decided."""
 
 
 class OlderSource(StoreRefused):
@@ -27,6 +32,32 @@ class DamagedFile(StoreRefused):
 def not_entered() -> WritesRefused:
     """Nothing is known about the source yet."""
     return WritesRefused("The source was not compared with its target yet; try again in a moment.")
+
+
+def moving(name: str) -> Moving:
+    """A cut-over is under way."""
+    return Moving(f"The writes are moving from {name} to the other store; try again in a moment.")
+
+
+def closed(found: Ownership, *, target: str) -> StoreRefused | WritesRefused:
+    """Why the gate of this owner is closed."""
+    return older_source(found.store, target) if found.move is None else moving(found.store)
+
+
+def other_move(move: Mapping[str, Any] | None) -> Conflict:
+    """A change of ownership cannot begin."""
+    if move is None:
+        return Conflict(
+            "The source takes no writes at present, so the ownership cannot move. See: tandem doctor"
+        )
+    return Conflict(
+        f"A move to {move['to']} is under way, started by {move['coordinator']}. Wait for it to end: tandem move status"
+    )
+
+
+def move_is_over() -> Conflict:
+    """A coordinator comes too late."""
+    return Conflict("Another process has ended this move. See how: tandem move status")
 
 
 def older_source(name: str, target: str) -> OlderSource:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from loguru import logger
 
@@ -17,6 +18,7 @@ from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable, VersionConflict
+from domain.migration import Phase
 
 RACES_MAX = 5
 """How often other processes may change the control record first."""
@@ -96,7 +98,7 @@ class SourceSide:
         if held is None:
             return None
         if held.ownership.gate is not Gate.OPEN:
-            raise refusals.older_source(self.store.name, self.target_name)
+            raise refusals.closed(held.ownership, target=self.target_name)
         is_unproven = look_at_target is None and self.settings.target is not None
         if is_unproven and await self._evidence.is_beyond_in_file(held.ownership.installation):
             raise refusals.unproven(self.target_name)
@@ -110,7 +112,7 @@ class SourceSide:
         target = self.settings.target
         if target is None or held.ownership.mirror_to == target:
             return held.ownership
-        return (await self.change(lambda now: replace(now, mirror_to=target))).ownership
+        return (await self.change(lambda now: _mirrored(now, target))).ownership
 
     async def settle(self) -> None:
         """Opens the gate of an entered source unless something speaks against it, once its target was tried.
@@ -218,7 +220,7 @@ class SourceSide:
         The source is as new as can be known: what was seen of it beyond that is forgotten. Raises StoreUnavailable.
         """
         if held.ownership.gate is not Gate.OPEN:
-            self.refusal = refusals.older_source(self.store.name, self.target_name)
+            self.refusal = refusals.closed(held.ownership, target=self.target_name)
             return
         if await self._evidence.forget_beyond(held.ownership.installation):
             logger.error(
@@ -239,14 +241,63 @@ class SourceSide:
         refusal = refusals.older_source(self.store.name, self.target_name)
         is_news = not isinstance(self.refusal, OlderSource)
         self.refusal = refusal
-        await self.change(lambda now: replace(now, gate=Gate.CLOSED))
+        await self._close(lambda now: replace(now, gate=Gate.CLOSED))
+        if is_news:
+            logger.error("{}", refusal)
+        raise refusal
+
+    async def begin_move(self, move: Mapping[str, Any]) -> None:
+        """Notes a change of ownership in the control record. Raises Conflict if another one is under way."""
+
+        def begun(now: Ownership) -> Ownership:
+            if now.move is not None or now.gate is not Gate.OPEN or now.role is not Role.OWNER:
+                raise refusals.other_move(now.move)
+            return replace(now, move=dict(move))
+
+        await self.change(begun)
+
+    async def close_for_move(self, move: Mapping[str, Any]) -> None:
+        """Takes no writes any more, in any process, until the move is decided or undone. Nothing that this process has
+        begun to write may be under way. Raises Conflict if the move is not under way (any more).
+        """
+        self.refusal = refusals.moving(self.store.name)
+        await self._close(lambda now: replace(_of_move(now, move), gate=Gate.CLOSED))
+
+    async def note_barrier(self, move: Mapping[str, Any], barrier: Mapping[int, int]) -> None:
+        """Notes the target's lanes as far as the source has seen them, once nothing is undelivered."""
+        numbers = {str(lane): number for lane, number in barrier.items()}
+        await self.change(lambda now: replace(_of_move(now, move), move={**move, "barrier": numbers}))
+
+    async def decide(self, move: Mapping[str, Any], successor: Ownership) -> Ownership:
+        """Gives the ownership to an armed successor: from here on the move cannot be undone."""
+        held = await self.change(lambda now: _of_move(now, move).after_decision(successor))
+        self.refusal = refusals.foreign_source(self.store.name, held.ownership)
+        return held.ownership
+
+    async def take_over(self) -> None:
+        """Takes writes as the successor of the former owner, which was compared with this store just now.
+
+        Raises StoreUnavailable.
+        """
+        held = await self.required()
+        self._installation = held.ownership.installation
+        self._admit(held)
+        self.is_compared = True
+        await self.change(lambda now: replace(now, gate=Gate.OPEN) if now.gate is Gate.ARMED else now)
+        await self.open_gate(await self.required())
+
+    async def undo_move(self, move: Mapping[str, Any]) -> Ownership:
+        """Takes writes again, in this process and the others. Raises Conflict if the move was decided."""
+        held = await self.change(lambda now: _of_move(now, move).after_undo())
+        await self.open_gate(held)
+        return held.ownership
+
+    async def _close(self, closed: Callable[[Ownership], Ownership]) -> None:
+        await self.change(closed)
         for lane in (await self.store.positions()).lanes.values():
             if lane.is_open:
                 await self.store.close_lane(lane.lane)
         self._admit(None)
-        if is_news:
-            logger.error("{}", refusal)
-        raise refusal
 
     async def required(self) -> Held:
         """The control record of the entered source. Raises StoreUnavailable where there is none (any more)."""
@@ -307,6 +358,18 @@ class SourceSide:
             is_older = True
         if is_older:
             self.refuse(refusals.unproven(self.target_name))
+
+
+def _mirrored(now: Ownership, target: str) -> Ownership:
+    phase = Phase.MIRRORING if now.phase is Phase.SINGLE else now.phase
+    return replace(now, mirror_to=target, phase=phase)
+
+
+def _of_move(now: Ownership, move: Mapping[str, Any]) -> Ownership:
+    """The record, if this move is under way and not decided. Raises Conflict otherwise."""
+    if now.role is not Role.OWNER or now.move is None or now.move["id"] != move["id"]:
+        raise refusals.move_is_over()
+    return now
 
 
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:

@@ -1,33 +1,23 @@
 """The stores of one process: opens them in order, waits while they do not answer, and closes them in reverse."""
 
 import asyncio
-import os
-import secrets
-import socket
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from loguru import logger
 
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
-from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
-from adapters.dual_write.settings import DualWriteSettings
-from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
+from adapters.migration.following import Standing, owner_among, standing_of, successor_of
+from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
-from adapters.observability.recent_errors import RecentErrors
-from adapters.observability.watched_store import WatchedStore
 from adapters.ownership.control import Ownership
-from adapters.ownership.heartbeat import Heartbeat
-from adapters.ownership.last_seen import LastSeen
-from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
-from adapters.ownership.source_side import SourceSettings, SourceSide
-from adapters.ownership.stamps import AppliedStamps
-from adapters.ownership.target_side import TargetSide
+from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
-from adapters.records.lanes import LanedStore
 from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
@@ -35,96 +25,146 @@ from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
 from application.ports.schema import OldRecords, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
+from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
-from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
-from entrypoints.composition.settings import EMBEDDED, Settings
+from entrypoints.composition.mirror_view import MirrorView
+from entrypoints.composition.schema import StoreSchema, bring_up, require_current
+from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
 PROBE_TIMEOUT_SECONDS = 2.0
 FILES_INTERVAL_SECONDS = 1.0
-EMBEDDED_START_MS_MAX = 60_000
+FOLLOW_INTERVAL_SECONDS = 1.0
+HOLD_SECONDS_MAX = 3.0
 
 
 class StoreStack:
     """Source, target, the mirror between them, and the relay that delivers pending entries.
 
     Repositories use `store`. Until the stack is open it raises StoreUnavailable, so callers of a service that starts
-    get 503. `relay` is None for a single store.
+    get 503. Which store is the source says the control record; the settings say it of a new installation.
     """
 
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._dual_write = _patient(settings)
         self._auto_migrate = settings.stores.auto_migrate
-        raw_source = build_store(settings.stores.source, settings.stores)
-        self.raw_stores: list[RecordStore] = [raw_source]
-        self._stamps = AppliedStamps()
-        self.ownership = _source_side(raw_source, settings)
-        self._raw_target: LanedStore | None = None
-        self._target_side: TargetSide | None = None
-        # A single store has no mirror that another copy could feed.
-        self._heartbeat = Heartbeat(())
-        self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
+        self._raw = {name: build_store(name, settings.stores) for name in settings.stores.named}
+        self.raw_stores: list[RecordStore] = list(self._raw.values())
+        self.direction = self._directed(settings.stores.source, settings.stores.target)
         self.is_preparing = False
         """True while a service starts and its records cannot be relied on yet."""
-        self.relay: Relay | None = None
-        self._errors = RecentErrors(self.source)
-        self._watched = WatchedStore(self.source, self._errors)
-        self.store: RecordStore = self.source
-        mirror = None if settings.stores.target is None else self._mirror(settings.stores.target, clock)
-        self.synchronisation = StoredSynchronisation(
-            self._watched, mirror, settings=self._dual_write, clock=clock
-        )
-        self._target = None if mirror is None else mirror.target
+        self._switching = SwitchingStore(self.direction.store, follow=self.follow)
+        self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
-        self._cached = None if self._cache is None else CachedStore(self.store, self._cache)
+        self._cached = None if self._cache is None else CachedStore(self._switching, self._cache)
         self._observed = ObservedStore(
-            self._cached or self.store,
+            self._cached or self._switching,
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
-            errors=self._errors,
+            errors=self.direction.errors,
         )
-        self.store = self._observed
-        self._relaying: asyncio.Task[None] | None = None
+        self.store: RecordStore = self._observed
+        self._following = asyncio.Lock()
+        self._is_relaying = False
+        self._relay_stopped = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._given_up: set[asyncio.Task[None]] = set()
         self._waits_for: str | None = None
         self.is_open = False
         self.objections: Mapping[str, Problem] = {}
         """Why stores that `inspect` could read must not be used as they are, by name."""
 
-    def _mirror(self, target_name: str, clock: Clock) -> Mirror:
-        settings = self._dual_write
-        raw_target = build_store(target_name, self._settings.stores)
-        self.raw_stores.append(raw_target)
-        self._raw_target = raw_target
-        self._target_side = TargetSide(raw_target, self.ownership)
-        owned = OwnedTarget(
-            raw_target,
-            self._target_side,
-            self._stamps,
-            bring_up=_bring_up_target if self._auto_migrate else None,
-            require_current=require_current,
+    def _directed(self, source: str, target: str | None) -> Direction:
+        return Direction(
+            self._raw[source],
+            None if target is None else self._raw[target],
+            settings=self._settings,
+            clock=self._clock,
+            commit=self._commit,
         )
-        self._heartbeat = Heartbeat((self.ownership.beat, owned.beat))
-        target = MirrorTarget(owned, settings=settings)
-        holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
-        mirrored = MirroredStore(
-            self.source,
-            target,
-            settings=settings,
-            clock=clock,
-            wake_relay=relay.wake,
-            note_request=relay.pace.note_request,
-        )
-        self.store, self.relay = mirrored, relay
-        return Mirror(target, relay, mirrored.latencies, self._commit)
+
+    @property
+    def source(self) -> RecordStore:
+        """The store that owns the writes."""
+        return self.direction.source
+
+    @property
+    def ownership(self) -> SourceSide:
+        """The guard of the source."""
+        return self.direction.ownership
+
+    @property
+    def relay(self) -> Relay | None:
+        """What delivers pending entries; None for a single store."""
+        return self.direction.relay
+
+    @property
+    def _target(self) -> MirrorTarget | None:
+        return self.direction.target
 
     async def _commit(self, change_set: ChangeSet) -> None:
         """Commits through the outermost store, so that caches forget what changes."""
         await self.store.commit(change_set)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Lets the writes of this process wait, once those under way have ended. Raises StoreUnavailable."""
+        async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
+            yield
+
+    async def follow(self) -> bool:
+        """Looks at the control record of the source and uses the other store once that owns the writes. Undoes a move
+        whose coordinator has ended. Returns whether the source takes writes now. Raises StoreUnavailable.
+        """
+        async with self._following:
+            direction = self.direction
+            match await standing_of(direction.ownership, now=self._clock.now()):
+                case Standing.OWNER:
+                    return direction.ownership.refusal is None
+                case Standing.MOVING:
+                    return False
+                case Standing.SUCCEEDED:
+                    await self._switch(direction)
+                    return True
+
+    async def _switch(self, former: Direction) -> None:
+        if former.raw_target is None:
+            raise StoreUnavailable(str(former.ownership.refusal))
+        owner = await successor_of(former.raw_source, former.raw_target)
+        is_mirrored = owner.mirror_to is not None
+        following = self._directed(owner.store, former.raw_source.name if is_mirrored else None)
+        await following.ownership.take_over()
+        self.direction = following
+        self._observed.watch(following.errors)
+        self._switching.switch(following.store)
+        self._use_namespace(owner)
+        self._begin(self._replaced(former, following), name="replacing the mirror")
+        logger.info("The {} store owns the writes now (epoch {}).", owner.store, owner.epoch)
+
+    async def _replaced(self, former: Direction, following: Direction) -> None:
+        await former.give_up()
+        following.start_heartbeat()
+        await following.store.open()
+        if self._is_relaying:
+            following.start_relay()
+
+    def _use_namespace(self, ownership: Ownership) -> None:
+        if self._cache is not None:
+            namespace = CacheNamespace(
+                store=ownership.store,
+                database=self._settings.stores.database,
+                identity=f"{ownership.installation}.{ownership.opening}",
+                epoch=ownership.epoch,
+            )
+            self._cache.use_namespace(namespace)
+
+    def _begin(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._given_up.add(task)
+        task.add_done_callback(self._given_up.discard)
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
@@ -156,7 +196,7 @@ class StoreStack:
         if self.source.name not in problems:
             can_read_target = self._target is not None and self._target.name not in problems
             self.objections = await objections(
-                self.ownership, self._target_side, can_read_target=can_read_target
+                self.ownership, self.direction.target_side, can_read_target=can_read_target
             )
         if self._target is not None:
             # The target's own cause comes first.
@@ -173,8 +213,12 @@ class StoreStack:
         feeds; StoreUnavailable while that is not known.
         """
         held = await self.ownership.check(self._look_at_target)
-        if self._target_side is not None:
-            await (self._target_side.look_beside_new_source() if held is None else self._target_side.look())
+        if self.direction.target_side is not None:
+            await (
+                self.direction.target_side.look_beside_new_source()
+                if held is None
+                else self.direction.target_side.look()
+            )
 
     async def require_current_source(self) -> None:
         """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
@@ -185,9 +229,20 @@ class StoreStack:
         return None if self._cache is None else await self._cache.check()
 
     def start_relay(self) -> None:
-        """Delivers pending entries in this process, until `close`."""
-        if self.relay is not None and self._relaying is None:
-            self._relaying = asyncio.create_task(self.relay.run(), name="relay")
+        """Delivers pending entries in this process, until `close`, whichever store is the source."""
+        self._is_relaying = True
+        self.direction.start_relay()
+
+    async def relay_until_stopped(self) -> None:
+        """`start_relay`, and returns after `stop_relaying`, once the current page is delivered."""
+        self.start_relay()
+        await self._relay_stopped.wait()
+        await self.direction.stop_relay()
+
+    def stop_relaying(self) -> None:
+        """Ends `relay_until_stopped`."""
+        self._is_relaying = False
+        self._relay_stopped.set()
 
     async def until_files_are_gone(self) -> None:
         """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
@@ -200,24 +255,25 @@ class StoreStack:
     async def close(self) -> None:
         """Finishes running work, the relay first and the stores last. Harmless when closed already."""
         self.is_open = False
-        if self.relay is not None and self._relaying is not None:
-            self.relay.stop()
-            await self._relaying
-            self._relaying = None
-        await self._heartbeat.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._given_up:
+            await asyncio.wait(self._given_up)
+        await self.direction.stop()
         await self.store.close()
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """The port HealthProbe."""
         health = StackHealth(
             source=self.source,
-            errors=self._errors,
+            errors=self.direction.errors,
             target=self._target,
             cached=self._cached,
-            synchronisation=self.synchronisation,
+            synchronisation=self.direction.synchronisation,
             is_preparing=self.is_preparing,
             refusal=self._refusal(),
-            relay=self.relay,
+            relay=self.direction.relay,
             clock=self._clock,
         )
         return await health.components()
@@ -288,17 +344,23 @@ class StoreStack:
 
     def _cause_of(self, store: RecordStore) -> str | None:
         """Why a target that does not answer is not called, which says more than an attempt without a connection."""
-        return self._target.breaker.reason if self._target is not None and store is self._raw_target else None
+        return (
+            self._target.breaker.reason
+            if self._target is not None and store is self.direction.raw_target
+            else None
+        )
 
     async def _require_own(self, store: RecordStore) -> None:
         """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
-        if store is self._raw_target and self._target_side is not None:
-            await self._target_side.look()
+        if store is self.direction.raw_target and self.direction.target_side is not None:
+            await self.direction.target_side.look()
         elif (refusal := self._refusal()) is not None:
             raise StoreUnavailable(refusal)
 
     async def _open_once(self) -> None:
-        raw_source = self.ownership.store
+        await self._choose_direction()
+        direction = self.direction
+        raw_source = direction.raw_source
         await raw_source.open()
         await self.ownership.check(self._look_at_target)
         if self._auto_migrate:
@@ -306,49 +368,45 @@ class StoreStack:
         else:
             await require_current(raw_source)
         ownership = await self.ownership.enter()
-        self._heartbeat.start()
+        direction.start_heartbeat()
         if self._target is not None and self._auto_migrate:
             self._target.want_prepared()
         # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
         await self.ownership.settle()
-        if self._cache is not None:
-            namespace = CacheNamespace(
-                store=self.source.name,
-                database=self._settings.stores.database,
-                identity=ownership.installation,
-                epoch=ownership.epoch,
-            )
-            self._cache.use_namespace(namespace)
+        self._use_namespace(ownership)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._keep_following(), name="following the owner")
+
+    async def _choose_direction(self) -> None:
+        """The control record says which store owns the writes; without one, the settings do."""
+        first, second = self._settings.stores.source, self._settings.stores.target
+        if second is None:
+            return
+        owner = await owner_among(
+            self._raw[first], self._raw[second], seconds_max=self.direction.connect_seconds
+        )
+        if owner is not None and owner.store != self.direction.raw_source.name:
+            other = first if owner.store == second else second
+            self.direction = self._directed(owner.store, other if owner.mirror_to is not None else None)
+            self._observed.watch(self.direction.errors)
+            self._switching.switch(self.direction.store)
+
+    async def _keep_following(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_INTERVAL_SECONDS)
+            try:
+                await self.follow()
+            except StoreUnavailable as error:
+                logger.debug("The control record could not be read: {}", error.message)
 
     async def _look_at_target(self) -> Ownership | None:
         """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
-        if self._raw_target is None or self._target_side is None:
+        if self.direction.raw_target is None or self.direction.target_side is None:
             return None
         try:
-            async with asyncio.timeout(self._dual_write.connect_timeout_ms / 1000):
-                await self._raw_target.open()
-                return await self._target_side.ownership()
+            async with asyncio.timeout(self.direction.connect_seconds):
+                await self.direction.raw_target.open()
+                return await self.direction.target_side.ownership()
         except (StoreUnavailable, StoreRefused, TimeoutError):
             return None
-
-
-def _source_side(raw_source: LanedStore, settings: Settings) -> SourceSide:
-    own = SourceSettings(
-        target=settings.stores.target,
-        last_seen=LastSeen(settings.stores.lasting_directory),
-        is_alone=settings.stores.is_alone,
-    )
-    return SourceSide(raw_source, own)
-
-
-def _patient(settings: Settings) -> DualWriteSettings:
-    """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
-    if settings.stores.postgres_url != EMBEDDED:
-        return settings.dual_write
-    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
-
-
-async def _bring_up_target(store: RecordStore) -> None:
-    await bring_up(store)
-    await rewrite_once(store)

@@ -44,15 +44,15 @@ class Job:
 
 def jobs_of(container: Container) -> Sequence[Job]:
     """The jobs for these settings. A single store needs no relay."""
-    relay = container.stack().relay
-    if relay is None:
+    stack = container.stack()
+    if stack.relay is None:
         return (retention_of(container),)
     relaying = Job(
         name="relay",
-        work=relay.run,
+        work=stack.relay_until_stopped,
         interval_seconds=RELAY_INTERVAL_SECONDS,
         timeout_seconds=None,
-        stop=relay.stop,
+        stop=stack.stop_relaying,
     )
     return (relaying, retention_of(container))
 

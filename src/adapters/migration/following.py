@@ -1,0 +1,109 @@
+"""What a process finds in the control records, and what it does about it: the table of `ownership_change`, as read by
+whoever comes next.
+"""
+
+import asyncio
+from datetime import datetime
+from enum import Enum, auto
+
+from adapters.migration.ownership_change import control_of, is_overdue, require_complete
+from adapters.ownership import control
+from adapters.ownership.control import Gate, Ownership, Role
+from adapters.ownership.process_identity import is_gone
+from adapters.ownership.refusals import Moving
+from adapters.ownership.source_side import SourceSide
+from adapters.records.lanes import LanedStore
+from adapters.records.record_store import SchemaMissing, StoreRefused
+from domain.errors import Conflict, StoreUnavailable
+
+
+class Standing(Enum):
+    """What the source of a process is at present."""
+
+    OWNER = auto()
+    MOVING = auto()
+    """Its gate is closed while the ownership moves; that is not decided yet."""
+    SUCCEEDED = auto()
+    """Another store owns the writes."""
+
+
+async def standing_of(source: SourceSide, *, now: datetime) -> Standing:
+    """Reads the control record of an entered source. Undoes an undecided move once its time is over or its coordinator
+    has ended, and takes writes again after somebody has undone one. Raises StoreUnavailable.
+    """
+    held = await source.required()
+    found = held.ownership
+    if found.role is not Role.OWNER:
+        return Standing.SUCCEEDED
+    if found.move is not None and is_overdue(found, is_gone=is_gone, now=now):
+        try:
+            await source.undo_move(found.move)
+        except Conflict:
+            # Another process was faster; how it ended shows at the next look.
+            return Standing.MOVING
+        return Standing.OWNER
+    if found.gate is not Gate.OPEN:
+        return Standing.OWNER if found.move is None else Standing.MOVING
+    if isinstance(source.refusal, Moving):
+        await source.open_gate(held)
+    return Standing.OWNER
+
+
+async def successor_of(former: LanedStore, successor: LanedStore) -> Ownership:
+    """The record of the store that owns the writes after `former`, once it is sure that this is the one.
+
+    Raises StoreUnavailable if it is not, or if it lacks writes that the former owner has seen.
+    """
+    decided = (await control_of(former)).ownership
+    found = (await control_of(successor)).ownership
+    is_cited = found.gate is Gate.OPEN or found.opening == decided.opening
+    is_owner = found.role is Role.OWNER and found.installation == decided.installation
+    if not is_owner or not is_cited or decided.owner != found.store or found.epoch < decided.epoch:
+        raise StoreUnavailable(
+            f"The {former.name} store says that {decided.owner} owns the writes in epoch {decided.epoch}, and the"
+            f" {found.store} store is {found.role} in epoch {found.epoch}. Bring it back: tandem recover"
+        )
+    require_complete(await successor.positions(), await former.positions())
+    return found
+
+
+async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: float) -> Ownership | None:
+    """The record of the owner; None for a new installation. Opens `first`, which is the source of a new one, and the
+    other one only where `first` does not own the writes.
+
+    Raises StoreUnavailable and StoreRefused as opening `first` does, unless the other one owns the writes.
+    """
+    try:
+        await first.open()
+        found = await _record_of(first)
+    except (StoreUnavailable, StoreRefused):
+        other = await _reachable(second, seconds_max)
+        if other is None or not _has_taken_over(other):
+            raise
+        return other
+    if found is not None and found.role is Role.OWNER:
+        return found
+    other = await _reachable(second, seconds_max)
+    return other if other is not None and _has_taken_over(other) else found
+
+
+def _has_taken_over(found: Ownership) -> bool:
+    return found.role is Role.OWNER and found.epoch > control.FIRST_EPOCH
+
+
+async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:
+    """The control record; None where there is none or the store cannot be read now."""
+    try:
+        async with asyncio.timeout(seconds_max):
+            await store.open()
+            return await _record_of(store)
+    except (StoreUnavailable, StoreRefused, TimeoutError):
+        return None
+
+
+async def _record_of(store: LanedStore) -> Ownership | None:
+    try:
+        held = await control.read(store)
+    except SchemaMissing:
+        return None
+    return None if held is None else held.ownership

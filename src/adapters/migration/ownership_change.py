@@ -1,0 +1,206 @@
+"""The change of ownership: the steps of a cut-over in the order that was proven, each written before the next begins.
+
+The record of the old owner alone decides. Until it names the successor, any process may undo the move by one write to
+that record; afterwards any process completes it. `docs/explanation/ownership-and-lanes.md` explains the order.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from loguru import logger
+
+from adapters.migration.carried import carried_puts
+from adapters.ownership import control
+from adapters.ownership.comparison import behind
+from adapters.ownership.control import Gate, Held, Ownership, Role
+from adapters.ownership.source_side import SourceSide
+from adapters.records.lanes import LanedStore, Positions, ProcessIdentity
+from domain.errors import Conflict, StoreUnavailable, TandemError
+
+PAUSE_SECONDS_MAX = 5.0
+"""A move that takes longer between hold and decision is undone, and the writes go on in the old owner."""
+UNTIL_SECONDS = 15.0
+"""After so long anybody may undo an undecided move, because its coordinator has ended or sleeps."""
+DELIVERY_ROUNDS_MAX = 20
+
+Deliver = Callable[[], Awaitable[None]]
+Count = Callable[[], Awaitable[int]]
+Hold = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class NotDelivered(Conflict):
+    """Entries of the old owner did not reach the successor, so the move was undone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOfOwner:
+    """Makes `successor`, which has received the mirror of `source`, the owner.
+
+    `hold` lets the writes of this process wait and returns once none is under way. `deliver` delivers what is
+    undelivered in the source; `undelivered` counts it.
+    """
+
+    source: SourceSide
+    successor: LanedStore
+    hold: Hold
+    deliver: Deliver
+    undelivered: Count
+    follow: Callable[[], Awaitable[None]]
+    """Lets this process use the new owner."""
+
+    async def run(self) -> Ownership:
+        """Returns the control record of the new owner. Raises the error that made it undo the move."""
+        move = _new_move(self.successor.name, self.source.me)
+        await self.source.begin_move(move)
+        try:
+            await self.deliver()
+            async with self.hold():
+                try:
+                    async with asyncio.timeout(PAUSE_SECONDS_MAX):
+                        await self.source.decide(move, await self._armed(move))
+                except BaseException:
+                    if not await asyncio.shield(self._is_decided()):
+                        raise
+                await self.follow()
+        except BaseException:
+            await asyncio.shield(self._undo(move))
+            raise
+        return (await control_of(self.successor)).ownership
+
+    async def rehearse(self) -> None:
+        """Goes through the same steps up to the decision, and undoes the move instead of deciding."""
+        move = _new_move(self.successor.name, self.source.me)
+        await self.source.begin_move(move)
+        try:
+            await self.deliver()
+            async with self.hold():
+                async with asyncio.timeout(PAUSE_SECONDS_MAX):
+                    await self._ready(move)
+                await self.source.undo_move(move)
+        except BaseException:
+            await asyncio.shield(self._undo(move))
+            raise
+
+    async def _ready(self, move: dict[str, Any]) -> dict[int, int]:
+        """Closes the source, delivers the rest and notes the barrier: how far the source has seen the successor."""
+        await self.source.close_for_move(move)
+        await self._deliver_all()
+        seen = (await self.source.store.positions()).seen
+        barrier = {lane: of.number for lane, of in seen.items()}
+        await self.source.note_barrier(move, barrier)
+        return barrier
+
+    async def _armed(self, move: dict[str, Any]) -> Ownership:
+        barrier = await self._ready(move)
+        owner = (await self.source.required()).ownership
+        held = await control_of(self.successor)
+        _require_mirror(owner, held.ownership)
+        positions = await self.successor.positions()
+        if any(positions.number_of(lane) < number for lane, number in barrier.items()):
+            raise StoreUnavailable(
+                f"The {self.successor.name} store is an older copy of itself; it is completed first."
+            )
+        beside = await carried_puts(self.source.store, self.successor)
+        armed = await control.write(
+            self.successor, owner.of_next_owner(held.ownership), over=held, beside=beside
+        )
+        await _close_lanes(self.successor, positions)
+        return armed.ownership
+
+    async def _deliver_all(self) -> None:
+        for _ in range(DELIVERY_ROUNDS_MAX):
+            if await self.undelivered() == 0:
+                return
+            await self.deliver()
+        left = await self.undelivered()
+        if left:
+            raise NotDelivered(
+                f"{left} changes did not reach {self.successor.name}, so the writes stay where they are."
+                " See why: tandem sync failures"
+            )
+
+    async def _is_decided(self) -> bool:
+        """Whether the decision was stored although its reply was lost. False where nobody can tell now."""
+        try:
+            owner = (await self.source.required()).ownership
+        except StoreUnavailable:
+            return False
+        return owner.role is Role.MIRROR and owner.owner == self.successor.name
+
+    async def _undo(self, move: dict[str, Any]) -> None:
+        """Undoes an undecided move. Where that fails, any process does it once the time of the move is over."""
+        try:
+            owner = (await self.source.required()).ownership
+            if owner.role is Role.OWNER and owner.move is not None and owner.move["id"] == move["id"]:
+                await self.source.undo_move(move)
+        except TandemError as failure:
+            logger.error("The move is not undone yet, but will be when its time is over: {}", failure.message)
+
+
+async def control_of(store: LanedStore) -> Held:
+    """The control record of a store that must have one. Raises StoreUnavailable."""
+    held = await control.read(store)
+    if held is None:
+        raise StoreUnavailable(f"The {store.name} store has no control record.")
+    return held
+
+
+async def disarm(store: LanedStore, held: Held, owner: Ownership) -> bool:
+    """Makes a successor a mirror again whose move was undone. Returns whether it was one."""
+    found = held.ownership
+    is_left_over = (
+        found.installation == owner.installation
+        and found.role is Role.OWNER
+        and found.gate is Gate.ARMED
+        and found.epoch < owner.epoch
+    )
+    if is_left_over:
+        await control.write(store, owner.of_mirror(store.name), over=held)
+    return is_left_over
+
+
+def is_overdue(owner: Ownership, *, is_gone: Callable[[ProcessIdentity], bool], now: datetime) -> bool:
+    """Whether an undecided move of this owner may be undone by anybody: its coordinator has ended or sleeps."""
+    if owner.role is not Role.OWNER or owner.move is None:
+        return False
+    coordinator = ProcessIdentity(**owner.move["by"])
+    return is_gone(coordinator) or now >= datetime.fromisoformat(owner.move["until"])
+
+
+def require_complete(successor: Positions, former: Positions) -> None:
+    """Raises StoreUnavailable if the successor lacks writes that the former owner has seen there."""
+    if behind(successor, former.seen):
+        raise StoreUnavailable("The new owner is an older copy of itself. Bring it back: tandem recover")
+
+
+def _new_move(to: str, me: ProcessIdentity) -> dict[str, Any]:
+    by = {"process": me.process, "host": me.host, "boot": me.boot, "pid": me.pid}
+    until = datetime.now(UTC) + timedelta(seconds=UNTIL_SECONDS)
+    return {
+        "id": secrets.token_hex(8),
+        "to": to,
+        "coordinator": str(me),
+        "by": by,
+        "until": until.isoformat(),
+    }
+
+
+def _require_mirror(owner: Ownership, found: Ownership) -> None:
+    is_mirror = found.role is Role.MIRROR and found.installation == owner.installation
+    if not is_mirror or found.epoch > owner.epoch:
+        raise Conflict(
+            f"The {found.store} store is {found.role} of installation {found.installation} in epoch {found.epoch}, so"
+            f" it cannot take over from epoch {owner.epoch}."
+        )
+
+
+async def _close_lanes(store: LanedStore, positions: Positions) -> None:
+    """One by one: a coordinator that held several could deadlock with writers."""
+    for lane in positions.lanes.values():
+        if lane.is_open:
+            await store.close_lane(lane.lane)

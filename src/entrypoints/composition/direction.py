@@ -1,0 +1,190 @@
+"""A source, the target that receives its mirror, and everything between them, while the source is the owner."""
+
+import asyncio
+import os
+import secrets
+import socket
+from dataclasses import dataclass, replace
+
+from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
+from adapters.dual_write.mirror_target import MirrorTarget
+from adapters.dual_write.mirrored_store import MirroredStore
+from adapters.dual_write.relay import Relay
+from adapters.dual_write.settings import DualWriteSettings
+from adapters.dual_write.synchronisation import Commit, Mirror, StoredSynchronisation
+from adapters.observability.recent_errors import RecentErrors
+from adapters.observability.watched_store import WatchedStore
+from adapters.ownership.heartbeat import Heartbeat
+from adapters.ownership.last_seen import LastSeen
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.source_side import SourceSettings, SourceSide
+from adapters.ownership.stamps import AppliedStamps
+from adapters.ownership.target_side import TargetSide
+from adapters.records.lanes import LanedStore
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import AUDIT_LOGS
+from application.ports.clock import Clock
+from entrypoints.composition.schema import bring_up, require_current
+from entrypoints.composition.settings import EMBEDDED, Settings
+
+EMBEDDED_START_MS_MAX = 60_000
+
+
+@dataclass(slots=True, eq=False)
+class _MirrorParts:
+    """What exists only where there is a target."""
+
+    raw: LanedStore
+    side: TargetSide
+    owned: OwnedTarget
+    target: MirrorTarget
+    relay: Relay
+    mirrored: MirroredStore
+
+
+class Direction:
+    """`store` is what repositories use: the source, mirrored to the target if there is one.
+
+    Both raw stores outlive it: a change of ownership replaces it by one in the opposite direction. `commit` commits
+    through everything that has to know of a change.
+    """
+
+    def __init__(
+        self,
+        source: LanedStore,
+        target: LanedStore | None,
+        *,
+        settings: Settings,
+        clock: Clock,
+        commit: Commit,
+    ) -> None:
+        self._settings = settings
+        self._dual_write = _patient(settings)
+        self._stamps = AppliedStamps()
+        own = SourceSettings(
+            target=None if target is None else target.name,
+            last_seen=LastSeen(settings.stores.lasting_directory),
+            is_alone=settings.stores.is_alone,
+        )
+        self.ownership = SourceSide(source, own)
+        self.source: RecordStore = OwnedSource(source, self.ownership, self._stamps)
+        self.errors = RecentErrors(self.source)
+        self._watched = WatchedStore(self.source, self.errors)
+        self._mirror = None if target is None else self._mirrored(target, clock)
+        mirror = self._mirror
+        parts = (
+            None if mirror is None else Mirror(mirror.target, mirror.relay, mirror.mirrored.latencies, commit)
+        )
+        self.synchronisation = StoredSynchronisation(
+            self._watched, parts, settings=self._dual_write, clock=clock
+        )
+        # A single store has no mirror that another copy could feed.
+        beats = () if mirror is None else (self.ownership.beat, mirror.owned.beat)
+        self._heartbeat = Heartbeat(beats)
+        self._relaying: asyncio.Task[None] | None = None
+
+    def _mirrored(self, raw: LanedStore, clock: Clock) -> _MirrorParts:
+        settings = self._dual_write
+        side = TargetSide(raw, self.ownership)
+        owned = OwnedTarget(
+            raw,
+            side,
+            self._stamps,
+            bring_up=_bring_up_target if self._settings.stores.auto_migrate else None,
+            require_current=require_current,
+        )
+        target = MirrorTarget(owned, settings=settings)
+        holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        relay = Relay(self._watched, target, settings=settings, clock=clock, holder=holder)
+        mirrored = MirroredStore(
+            self.source,
+            target,
+            settings=settings,
+            clock=clock,
+            wake_relay=relay.wake,
+            note_request=relay.pace.note_request,
+        )
+        return _MirrorParts(raw, side, owned, target, relay, mirrored)
+
+    @property
+    def store(self) -> RecordStore:
+        """What repositories use."""
+        return self.source if self._mirror is None else self._mirror.mirrored
+
+    @property
+    def raw_source(self) -> LanedStore:
+        """The store that owns the writes, as its adapter offers it."""
+        return self.ownership.store
+
+    @property
+    def raw_target(self) -> LanedStore | None:
+        """The store that receives the mirror, as its adapter offers it."""
+        return None if self._mirror is None else self._mirror.raw
+
+    @property
+    def target_side(self) -> TargetSide | None:
+        """The guard of the target."""
+        return None if self._mirror is None else self._mirror.side
+
+    @property
+    def target(self) -> MirrorTarget | None:
+        """The target with its breaker."""
+        return None if self._mirror is None else self._mirror.target
+
+    @property
+    def relay(self) -> Relay | None:
+        """What delivers pending entries."""
+        return None if self._mirror is None else self._mirror.relay
+
+    @property
+    def connect_seconds(self) -> float:
+        """How long connecting the target may take."""
+        return self._dual_write.connect_timeout_ms / 1000
+
+    def start_heartbeat(self) -> None:
+        """Shows from now on that this process is alive."""
+        self._heartbeat.start()
+
+    def start_relay(self) -> None:
+        """Delivers pending entries in this process, until `stop`."""
+        if self.relay is not None and self._relaying is None:
+            self._relaying = asyncio.create_task(self.relay.run(), name="relay")
+
+    async def deliver(self) -> None:
+        """Delivers what is due to the target. Raises StoreUnavailable."""
+        if self.relay is not None:
+            await self.relay.drain()
+
+    async def undelivered(self) -> int:
+        """How many entries the target has not confirmed, those without a mark included. Raises StoreUnavailable."""
+        return await self.source.count(AUDIT_LOGS.collection, UNDELIVERED_ENTRIES)
+
+    async def stop_relay(self) -> None:
+        """Ends the relay after its current page."""
+        if self.relay is not None and self._relaying is not None:
+            self.relay.stop()
+            await self._relaying
+            self._relaying = None
+
+    async def stop(self) -> None:
+        """Ends the background work of this process. The stores stay open."""
+        await self.stop_relay()
+        await self._heartbeat.stop()
+
+    async def give_up(self) -> None:
+        """Ends for good, once another store owns the writes: finishes the mirror, leaves both stores open."""
+        await self.stop()
+        if self._mirror is not None:
+            await self._mirror.mirrored.finish()
+            await self._mirror.target.finish()
+
+
+def _patient(settings: Settings) -> DualWriteSettings:
+    """The settings of the mirror, with more time to connect where an embedded server may have to be created first."""
+    if settings.stores.postgres_url != EMBEDDED:
+        return settings.dual_write
+    return replace(settings.dual_write, connect_timeout_ms=EMBEDDED_START_MS_MAX)
+
+
+async def _bring_up_target(store: RecordStore) -> None:
+    await bring_up(store)
