@@ -159,8 +159,10 @@ class MirrorTarget:
 
     async def is_reachable(self) -> bool:
         """Whether the breaker is closed and the store can be used as far as a probe shows."""
-        if self.breaker.is_open:
-            return False
+        return not self.breaker.is_open and await self.answers()
+
+    async def answers(self) -> bool:
+        """Whether the store can be used as far as a probe shows, whatever the breaker says."""
         try:
             await self.probe()
         except StoreUnavailable:

@@ -6,8 +6,8 @@ that record; afterwards any process completes it. `docs/explanation/ownership-an
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,11 @@ PAUSE_SECONDS_MAX = 5.0
 """A move that takes longer between hold and decision is undone, and the writes go on in the old owner."""
 UNTIL_SECONDS = 15.0
 """After so long anybody may undo an undecided move, because its coordinator has ended or sleeps."""
-DELIVERY_ROUNDS_MAX = 20
+CATCH_UP_SECONDS_MAX = 60.0
+"""How long a move waits for the mirror to catch up, before any write has to wait."""
+NEARLY_DELIVERED_MAX = 64
+"""So many undelivered entries are delivered while writes wait."""
+CATCH_UP_PAUSE_SECONDS = 0.05
 
 Deliver = Callable[[], Awaitable[None]]
 Count = Callable[[], Awaitable[int]]
@@ -50,7 +54,7 @@ class ChangeOfOwner:
     hold: Hold
     deliver: Deliver
     undelivered: Count
-    follow: Callable[[], Awaitable[None]]
+    follow: Callable[[], Awaitable[bool]]
     """Lets this process use the new owner."""
 
     async def run(self) -> Ownership:
@@ -58,14 +62,9 @@ class ChangeOfOwner:
         move = _new_move(self.successor.name, self.source.me)
         await self.source.begin_move(move)
         try:
-            await self.deliver()
+            await self._catch_up()
             async with self.hold():
-                try:
-                    async with asyncio.timeout(PAUSE_SECONDS_MAX):
-                        await self.source.decide(move, await self._armed(move))
-                except BaseException:
-                    if not await asyncio.shield(self._is_decided()):
-                        raise
+                await self._decide(move)
                 await self.follow()
         except BaseException:
             await asyncio.shield(self._undo(move))
@@ -77,9 +76,9 @@ class ChangeOfOwner:
         move = _new_move(self.successor.name, self.source.me)
         await self.source.begin_move(move)
         try:
-            await self.deliver()
+            await self._catch_up()
             async with self.hold():
-                async with asyncio.timeout(PAUSE_SECONDS_MAX):
+                async with _in_time():
                     await self._ready(move)
                 await self.source.undo_move(move)
         except BaseException:
@@ -112,17 +111,31 @@ class ChangeOfOwner:
         await _close_lanes(self.successor, positions)
         return armed.ownership
 
-    async def _deliver_all(self) -> None:
-        for _ in range(DELIVERY_ROUNDS_MAX):
-            if await self.undelivered() == 0:
-                return
+    async def _decide(self, move: dict[str, Any]) -> None:
+        try:
+            async with _in_time():
+                await self.source.decide(move, await self._armed(move))
+        except BaseException:
+            if not await asyncio.shield(self._is_decided()):
+                raise
+
+    async def _catch_up(self) -> None:
+        """Delivers until little is left. Raises NotDelivered if that takes too long."""
+        deadline = asyncio.get_running_loop().time() + CATCH_UP_SECONDS_MAX
+        while (left := await self.undelivered()) > NEARLY_DELIVERED_MAX:
+            if asyncio.get_running_loop().time() > deadline:
+                raise _not_delivered(left, self.successor.name)
             await self.deliver()
+            await asyncio.sleep(CATCH_UP_PAUSE_SECONDS)
+
+    async def _deliver_all(self) -> None:
+        """Delivers everything, in a source that takes no writes. Raises NotDelivered for what is not accepted."""
         left = await self.undelivered()
-        if left:
-            raise NotDelivered(
-                f"{left} changes did not reach {self.successor.name}, so the writes stay where they are."
-                " See why: tandem sync failures"
-            )
+        while left:
+            await self.deliver()
+            before, left = left, await self.undelivered()
+            if left >= before:
+                raise _not_delivered(left, self.successor.name)
 
     async def _is_decided(self) -> bool:
         """Whether the decision was stored although its reply was lost. False where nobody can tell now."""
@@ -140,6 +153,24 @@ class ChangeOfOwner:
                 await self.source.undo_move(move)
         except TandemError as failure:
             logger.error("The move is not undone yet, but will be when its time is over: {}", failure.message)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PAUSE_SECONDS_MAX):
+            yield
+    except TimeoutError:
+        raise Conflict(
+            f"Writes would have waited for more than {PAUSE_SECONDS_MAX:.0f} s, so the move was undone. Try again when"
+            " the mirror has caught up: tandem sync status"
+        ) from None
+
+
+def _not_delivered(left: int, name: str) -> NotDelivered:
+    return NotDelivered(
+        f"{left} changes did not reach {name}, so the writes stay where they are. See why: tandem sync failures"
+    )
 
 
 async def control_of(store: LanedStore) -> Held:

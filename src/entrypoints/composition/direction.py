@@ -20,7 +20,7 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
-from adapters.records.lanes import LanedStore
+from adapters.records.lanes import LanedStore, ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
@@ -28,6 +28,7 @@ from entrypoints.composition.schema import bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
 
 EMBEDDED_START_MS_MAX = 60_000
+BEING_COMPARED = "It is being compared with the new owner of the writes."
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +58,7 @@ class Direction:
         settings: Settings,
         clock: Clock,
         commit: Commit,
+        process: ProcessIdentity,
     ) -> None:
         self._settings = settings
         self._dual_write = _patient(settings)
@@ -65,6 +67,7 @@ class Direction:
             target=None if target is None else target.name,
             last_seen=LastSeen(settings.stores.lasting_directory),
             is_alone=settings.stores.is_alone,
+            process=process,
         )
         self.ownership = SourceSide(source, own)
         self.source: RecordStore = OwnedSource(source, self.ownership, self._stamps)
@@ -149,6 +152,34 @@ class Direction:
         """Delivers pending entries in this process, until `stop`."""
         if self.relay is not None and self._relaying is None:
             self._relaying = asyncio.create_task(self.relay.run(), name="relay")
+
+    async def connect_late(self) -> None:
+        """Connects the target after the source has begun to take writes; until then they wait for the relay.
+
+        A target that does not answer is connected by the relay.
+        """
+        self.start_heartbeat()
+        if self.target is not None and self._settings.stores.auto_migrate:
+            self.target.want_prepared()
+        await self.store.open()
+        if self.target is not None and await self.target.answers():
+            self.target.breaker.close()
+
+    def put_off_target(self) -> None:
+        """Sends nothing to the target until it is connected."""
+        if self.target is not None:
+            self.target.breaker.trip(BEING_COMPARED)
+
+    async def target_trouble(self) -> str | None:
+        """Why nothing can be delivered to the target at present; None if it can."""
+        target = self.target
+        if target is None:
+            return "There is no second store."
+        if target.breaker.is_open:
+            return target.breaker.reason or "It is not connected."
+        return (
+            None if await target.answers() else "It does not answer, or was not compared with the source yet."
+        )
 
     async def deliver(self) -> None:
         """Delivers what is due to the target. Raises StoreUnavailable."""

@@ -15,6 +15,7 @@ from adapters.migration.following import Standing, owner_among, standing_of, suc
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import this_process
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
@@ -50,6 +51,7 @@ class StoreStack:
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._process = this_process()
         self._auto_migrate = settings.stores.auto_migrate
         self._raw = {name: build_store(name, settings.stores) for name in settings.stores.named}
         self.raw_stores: list[RecordStore] = list(self._raw.values())
@@ -84,6 +86,7 @@ class StoreStack:
             settings=self._settings,
             clock=self._clock,
             commit=self._commit,
+            process=self._process,
         )
 
     @property
@@ -136,6 +139,7 @@ class StoreStack:
         owner = await successor_of(former.raw_source, former.raw_target)
         is_mirrored = owner.mirror_to is not None
         following = self._directed(owner.store, former.raw_source.name if is_mirrored else None)
+        following.put_off_target()
         await following.ownership.take_over()
         self.direction = following
         self._observed.watch(following.errors)
@@ -146,8 +150,7 @@ class StoreStack:
 
     async def _replaced(self, former: Direction, following: Direction) -> None:
         await former.give_up()
-        following.start_heartbeat()
-        await following.store.open()
+        await following.connect_late()
         if self._is_relaying:
             following.start_relay()
 
