@@ -1,0 +1,146 @@
+"""The conditions of a cut-over. Each red one names what is wrong and the command that helps."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapters.ownership.comparison import LEASE_SECONDS
+from adapters.ownership.control import Ownership
+from adapters.records.lanes import Positions
+from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
+from application.ports.synchronisation import SyncMetrics
+from domain.errors import Conflict
+from domain.migration import Step
+
+LAG_MS_MAX = 10_000
+"""A mirror that is further behind does not catch up while writes wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the guards look at."""
+
+    owner: Ownership
+    metrics: SyncMetrics
+    target_trouble: str | None
+    verification: Verification | None
+    quarantined: Sequence[Quarantined]
+    processes: Sequence[MoveProcess]
+    steps: Sequence[StepTaken]
+
+
+def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
+    """The guards of a cut-over; a rollback needs no new evidence, because it returns to the store that was verified."""
+    guards = [
+        _target(situation),
+        _backlog(situation),
+        _undecided(situation),
+        _processes(situation),
+    ]
+    if step is Step.CUT_OVER:
+        guards += [_evidence(situation), _rehearsal(situation)]
+    return tuple(guards)
+
+
+def require_green(guards: Iterable[Guard]) -> None:
+    """Raises Conflict that names every red guard with its remedy."""
+    red = [guard for guard in guards if not guard.is_green]
+    if red:
+        causes = " ".join(f"{guard.detail} {guard.remedy}".strip() for guard in red)
+        raise Conflict(f"The ownership cannot move yet: {causes}")
+
+
+def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...]:
+    """The processes with an open lane in the source, and whether they have one in the target, too."""
+    mirroring = {lane.by.process for lane in target.lanes.values() if lane.is_open}
+    found: dict[str, MoveProcess] = {}
+    for lane in source.lanes.values():
+        if lane.is_open:
+            is_alive = lane.silent_seconds <= LEASE_SECONDS
+            known = found.get(lane.by.process)
+            found[lane.by.process] = MoveProcess(
+                process=str(lane.by),
+                is_alive=is_alive or (known is not None and known.is_alive),
+                mirrors=lane.by.process in mirroring,
+            )
+    return tuple(found.values())
+
+
+def _target(situation: Situation) -> Guard:
+    trouble = situation.target_trouble
+    return Guard(
+        code="target",
+        is_green=trouble is None,
+        detail="The target answers." if trouble is None else f"The target cannot be used: {trouble}",
+        remedy="" if trouble is None else "See: tandem doctor",
+    )
+
+
+def _backlog(situation: Situation) -> Guard:
+    metrics = situation.metrics
+    is_green = metrics.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
+    if is_green:
+        return Guard(code="backlog", is_green=True, detail=f"The mirror is {metrics.lag_ms} ms behind.")
+    detail = f"{metrics.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
+    return Guard(code="backlog", is_green=False, detail=detail, remedy="See: tandem sync failures")
+
+
+def _undecided(situation: Situation) -> Guard:
+    parked = situation.metrics.parked
+    undecided = sum(one.decision is None for one in situation.quarantined)
+    if parked == 0 and undecided == 0:
+        return Guard(code="undecided", is_green=True, detail="No record waits for a decision.")
+    return Guard(
+        code="undecided",
+        is_green=False,
+        detail=f"{parked} parked entries and {undecided} records in quarantine wait for a decision.",
+        remedy="Type: tandem sync retry, tandem sync discard, or tandem move quarantine list",
+    )
+
+
+def _processes(situation: Situation) -> Guard:
+    silent = [one.process for one in situation.processes if one.is_alive and not one.mirrors]
+    if not silent:
+        count = len(situation.processes)
+        return Guard(code="processes", is_green=True, detail=f"All {count} processes mirror.")
+    return Guard(
+        code="processes",
+        is_green=False,
+        detail=f"These processes do not mirror: {', '.join(silent)}.",
+        remedy="Start them with STORE=dual and the same target, or stop them.",
+    )
+
+
+def _evidence(situation: Situation) -> Guard:
+    found, owner = situation.verification, situation.owner
+    remedy = "Type: tandem move verify --full"
+    if found is None:
+        return Guard(code="evidence", is_green=False, detail="The stores were never compared.", remedy=remedy)
+    if owner.peer is None or found.incarnation != owner.peer.incarnation or found.epoch != owner.epoch:
+        detail = "The verification is void: a store was restored or the owner has changed since."
+        return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
+    detail = (
+        f"Verified at {_minute(found.ended_at)}: {found.coverage:.1%} compared, "
+        f"{found.difference_count} differences."
+    )
+    if found.is_clean:
+        return Guard(code="evidence", is_green=True, detail=detail)
+    return Guard(code="evidence", is_green=False, detail=detail, remedy="Type: tandem move repair")
+
+
+def _rehearsal(situation: Situation) -> Guard:
+    newest = newest_step(situation.steps, Step.REHEARSE)
+    if newest is None:
+        detail = "The cut-over was never rehearsed."
+        return Guard(code="rehearsal", is_green=False, detail=detail, remedy="Type: tandem move rehearse")
+    detail = f"Rehearsed at {_minute(newest.at)}: {newest.detail}"
+    return Guard(code="rehearsal", is_green=True, detail=detail)
+
+
+def newest_step(steps: Sequence[StepTaken], step: Step) -> StepTaken | None:
+    """The newest step of this kind; None where it was never taken."""
+    return next((taken for taken in reversed(steps) if taken.step == step), None)
+
+
+def _minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M UTC")
