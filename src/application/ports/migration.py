@@ -1,12 +1,12 @@
 """The live migration, as an operator sees it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from domain.migration import Phase, Route
+from domain.migration import Phase, Route, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +159,8 @@ class SwitchResult:
     owner: str
     epoch: int
     pause_ms: int
+    guards: tuple[Guard, ...] = ()
+    is_dry_run: bool = False
 
 
 class JobState(StrEnum):
@@ -245,6 +247,10 @@ class Migration(Protocol):
         """Where the move stands."""
         ...
 
+    async def require(self, step: Step) -> None:
+        """Raises Conflict unless the phase allows the step."""
+        ...
+
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         """Reads the whole source and changes nothing."""
         ...
@@ -276,19 +282,22 @@ class Migration(Protocol):
         """Decides about a quarantined record: `fix` tries it again, otherwise it is skipped with the reason."""
         ...
 
-    async def route(self, collections: Sequence[str], route: Route, *, by: str) -> None:
-        """Sets which store answers the reads of these collections."""
+    async def route(self, collection: str, route: Route, *, by: str) -> None:
+        """Sets which store answers the reads of a collection, or of `all`. Raises NotFound for an unknown one."""
         ...
 
-    async def rehearse(self, *, by: str) -> SwitchResult:
+    async def rehearse(self, *, by: str, is_dry_run: bool = False) -> SwitchResult:
         """Goes through a cut-over up to the decision, takes it back, and measures the pause."""
         ...
 
-    async def cut_over(self, *, by: str, force: str | None = None) -> SwitchResult:
-        """Makes the target the owner. Raises Conflict with the red guards unless forced with a reason."""
+    async def cut_over(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
+        """Makes the target the owner. Raises Conflict with the red guards unless forced with a reason.
+
+        A dry run only returns the guards.
+        """
         ...
 
-    async def roll_back(self, *, by: str, force: str | None = None) -> SwitchResult:
+    async def roll_back(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         """The same in the opposite direction."""
         ...
 
@@ -296,6 +305,25 @@ class Migration(Protocol):
         """Stops the reverse mirror; returns the path of the evidence file."""
         ...
 
+    async def retire(self, *, by: str) -> None:
+        """Releases the former owner, which was kept as a backup: it takes part in this installation no more."""
+        ...
+
     async def pause(self, *, is_paused: bool, by: str) -> None:
         """Pauses or resumes a backfill under way."""
+        ...
+
+
+Work = Callable[[OnProgress], Awaitable[Any]]
+
+
+class Jobs(Protocol):
+    """Long steps in the background of this process, one at a time."""
+
+    def start(self, step: str, work: Work) -> Job:
+        """Starts the work. Raises Conflict while another job runs."""
+        ...
+
+    def get(self, id: str) -> Job:
+        """One job. Raises NotFound for a job of another process, or one that was forgotten."""
         ...

@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "entrypoints.cli.imports:import_issues",
     "keys": "entrypoints.cli.keys:keys",
     "migrate": "entrypoints.cli.schema:migrate",
+    "move": "entrypoints.cli.move:move",
     "serve": "entrypoints.cli.serve:serve",
     "sync": "entrypoints.cli.mirror:sync",
     "worker": "entrypoints.cli.worker:worker",

@@ -224,11 +224,7 @@ class ServiceClient:
             message = f"The service at {self.service.url} does not answer. Start it, or correct the address."
             raise StoreUnavailable(message) from error
         if status >= 400:
-            detail = str(
-                decoded(answer).get("detail")
-                or f"The service responded with status {status}. Its log has the cause."
-            )
-            raise _ERRORS.get(status, Unavailable)(detail)
+            raise error_of(status, answer)
         return answer
 
     async def health(self) -> dict[str, object]:
@@ -266,6 +262,14 @@ def _exchange(
         return response.status, response.read(ANSWER_BYTES_MAX)
     finally:
         connection.close()
+
+
+def error_of(status: int, answer: bytes) -> TandemError:
+    """The domain error of an error response."""
+    detail = (
+        decoded(answer).get("detail") or f"The service responded with status {status}. Its log has the cause."
+    )
+    return _ERRORS.get(status, Unavailable)(str(detail))
 
 
 def decoded(answer: bytes) -> dict[str, object]:

@@ -3,20 +3,17 @@
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from loguru import logger
 
-from application.ports.migration import Job, JobState, OnProgress, Progress
+from application.ports.migration import Job, JobState, Progress, Work
 from domain.errors import Conflict, NotFound, TandemError
 
 JOBS_MAX = 50
 """How many jobs are remembered; beyond it the oldest ended ones are forgotten."""
 FAULT = "It failed because of a fault in Tandem; the log has the details."
-
-Work = Callable[[OnProgress], Awaitable[Any]]
 
 
 class MoveJobs:

@@ -17,6 +17,7 @@ from entrypoints.http.files import FILES, FileSlots
 from entrypoints.http.health import HEALTH
 from entrypoints.http.history import AUDIT, AuditViews
 from entrypoints.http.labels import LABELS
+from entrypoints.http.move import MOVE
 from entrypoints.http.operator import OPERATOR
 from entrypoints.http.projects.controller import PROJECTS
 from entrypoints.http.projects.timelines import TIMELINES
@@ -65,6 +66,7 @@ RESOURCES: tuple[Resource, ...] = (
     FILES,
     AUDIT,
     SYNC,
+    MOVE,
     ADMIN,
     HEALTH,
     OPERATOR,

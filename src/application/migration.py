@@ -1,0 +1,141 @@
+"""The live migration, for administrators."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from application.access import require_admin
+from application.actor import Actor
+from application.ports.migration import (
+    Job,
+    Jobs,
+    JobState,
+    Migration,
+    MoveStatus,
+    OnProgress,
+    Quarantined,
+    SwitchResult,
+    Work,
+)
+from domain.errors import RuleBroken, Violation
+from domain.migration import PERCENT_MAX, Route, Step
+
+ALL = "all"
+SELF_TEST_RECORDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OperateMove:
+    """The steps of a move. Every method raises Forbidden unless the actor is an administrator, and Conflict, with the
+    command that helps, where the phase does not allow the step.
+    """
+
+    migration: Migration
+    jobs: Jobs
+
+    async def status(self, actor: Actor) -> MoveStatus:
+        require_admin(actor)
+        return await self.migration.status()
+
+    def job(self, actor: Actor, id: str) -> Job:
+        """Raises NotFound."""
+        require_admin(actor)
+        return self.jobs.get(id)
+
+    async def preflight(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
+        """Reads the whole source and changes nothing."""
+        require_admin(actor)
+        if is_dry_run:
+            return Job(id="", step="preflight", state=JobState.DONE)
+        return self.jobs.start("preflight", self.migration.preflight)
+
+    async def backfill(self, actor: Actor, *, is_dry_run: bool = False, rate: int | None = None) -> Job:
+        async def work(on_progress: OnProgress) -> int:
+            return await self.migration.backfill(on_progress, by=actor.id, rate=rate)
+
+        return await self._started(actor, Step.BACKFILL, work, is_dry_run=is_dry_run)
+
+    async def verify(self, actor: Actor, *, is_dry_run: bool = False, is_self_test: bool = False) -> Job:
+        """Compares the stores; with `is_self_test`, tests the comparison itself on a scratch copy."""
+
+        async def work(on_progress: OnProgress) -> Any:
+            if is_self_test:
+                return await self.migration.self_test(SELF_TEST_RECORDS)
+            return await self.migration.verify(on_progress, by=actor.id)
+
+        return await self._started(actor, Step.VERIFY, work, is_dry_run=is_dry_run)
+
+    async def repair(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
+        async def work(on_progress: OnProgress) -> Any:
+            return await self.migration.repair(on_progress, by=actor.id)
+
+        return await self._started(actor, Step.REPAIR, work, is_dry_run=is_dry_run)
+
+    async def quarantine(self, actor: Actor) -> Sequence[Quarantined]:
+        require_admin(actor)
+        return await self.migration.quarantine()
+
+    async def decide(self, actor: Actor, id: str, *, fix: bool, reason: str) -> Quarantined:
+        """Raises NotFound, and RuleBroken for a blank reason of a skipped record."""
+        require_admin(actor)
+        if not fix:
+            _require_reason(reason)
+        return await self.migration.decide(id, fix=fix, reason=reason.strip(), by=actor.id)
+
+    async def route(self, actor: Actor, collection: str, *, shadow: int | None, target: int | None) -> None:
+        """Raises RuleBroken for a percentage out of range."""
+        require_admin(actor)
+        for pointer, percent in (("/shadowPercent", shadow), ("/targetPercent", target)):
+            if percent is not None and not 0 <= percent <= PERCENT_MAX:
+                wrong = Violation(pointer, f"must be between 0 and {PERCENT_MAX}")
+                raise RuleBroken("A percentage is out of range.", violations=[wrong])
+        route = Route(shadow_percent=shadow or 0, target_percent=target or 0)
+        await self.migration.route(collection, route, by=actor.id)
+
+    async def rehearse(self, actor: Actor, *, is_dry_run: bool = False) -> SwitchResult:
+        require_admin(actor)
+        return await self.migration.rehearse(by=actor.id, is_dry_run=is_dry_run)
+
+    async def cut_over(
+        self, actor: Actor, *, is_dry_run: bool = False, force: str | None = None
+    ) -> SwitchResult:
+        """Raises RuleBroken for a blank reason."""
+        require_admin(actor)
+        if force is not None:
+            _require_reason(force)
+        return await self.migration.cut_over(by=actor.id, force=force, is_dry_run=is_dry_run)
+
+    async def roll_back(
+        self, actor: Actor, *, is_dry_run: bool = False, force: str | None = None
+    ) -> SwitchResult:
+        """Raises RuleBroken for a blank reason."""
+        require_admin(actor)
+        if force is not None:
+            _require_reason(force)
+        return await self.migration.roll_back(by=actor.id, force=force, is_dry_run=is_dry_run)
+
+    async def finish(self, actor: Actor) -> str:
+        """Returns the path of the evidence file."""
+        require_admin(actor)
+        return await self.migration.finish(by=actor.id)
+
+    async def retire(self, actor: Actor) -> None:
+        require_admin(actor)
+        await self.migration.retire(by=actor.id)
+
+    async def pause(self, actor: Actor, *, is_paused: bool) -> None:
+        require_admin(actor)
+        await self.migration.pause(is_paused=is_paused, by=actor.id)
+
+    async def _started(self, actor: Actor, step: Step, work: Work, *, is_dry_run: bool) -> Job:
+        require_admin(actor)
+        await self.migration.require(step)
+        if is_dry_run:
+            return Job(id="", step=step, state=JobState.DONE)
+        return self.jobs.start(step, work)
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        blank = Violation("/reason", "must say why")
+        raise RuleBroken("Give a reason.", violations=[blank])

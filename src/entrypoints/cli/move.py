@@ -1,0 +1,337 @@
+"""`tandem move`: moves the data to the other store while people work, and back."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from domain.migration import PERCENT_MAX
+from entrypoints.cli.console import Console
+from entrypoints.cli.exits import ExitCode
+from entrypoints.cli.mirror import url_option
+from entrypoints.cli.move_client import PREFIX, MoveClient, move_client
+from entrypoints.cli.tree import TandemGroup
+
+POLL_SECONDS = 0.2
+
+Answer = Mapping[str, Any]
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what the step would find.")
+wait_option = click.option("--wait", is_flag=True, help="Follow the step until it ends.")
+force_option = click.option("--force", metavar="REASON", help="Move although guards are red; say why.")
+percent = click.IntRange(0, PERCENT_MAX)
+
+
+@click.group(cls=TandemGroup)
+def move() -> None:
+    """Move the data to the other store while people work, and back.
+
+    The usual order: preflight, backfill, verify, rehearse, cutover, and later finish, or rollback.
+    """
+
+
+@move.command()
+@url_option
+async def status(console: Console, url: str | None) -> ExitCode:
+    """Show where the move stands, and the command to type next. Exits with 1 if a guard is red."""
+    async with move_client(url) as client:
+        view: Answer = await client.ask("GET", PREFIX)
+    console.show(view, lambda: _print_status(console, view))
+    return _guard_code(view["guards"])
+
+
+@move.command()
+@url_option
+async def preflight(console: Console, url: str | None) -> ExitCode:
+    """Read the whole source and report what the target cannot hold. Changes nothing."""
+    async with move_client(url) as client:
+        job = await _run(console, client, "preflight", {}, is_dry_run=False, wait=True)
+    result: Answer = job["result"]
+    console.show(result, lambda: _print_preflight(console, result))
+    return ExitCode.SUCCESS if result["isClear"] else ExitCode.DIFFERENCE
+
+
+@move.command()
+@click.option("--rate", type=click.IntRange(min=1), help="At most so many records per second.")
+@dry_run_option
+@wait_option
+@url_option
+async def backfill(
+    console: Console, *, rate: int | None, dry_run: bool, wait: bool, url: str | None
+) -> ExitCode:
+    """Give the target everything that the source holds. Continues where an earlier attempt ended."""
+    body = {} if rate is None else {"rate": rate}
+    async with move_client(url) as client:
+        job = await _run(console, client, "backfill", body, is_dry_run=dry_run, wait=wait)
+    console.show(job, lambda: _print_job(console, job, f"{job['result']} records were read."))
+    return ExitCode.SUCCESS
+
+
+@move.command()
+@click.option("--full", is_flag=True, help="Compare every record (what it does in any case).")
+@click.option("--self-test", is_flag=True, help="Corrupt records of a scratch copy, which must all be found.")
+@dry_run_option
+@wait_option
+@url_option
+async def verify(
+    console: Console, *, full: bool, self_test: bool, dry_run: bool, wait: bool, url: str | None
+) -> ExitCode:
+    """Compare the stores in both directions, and keep the result as evidence.
+
+    Exits with 1 if a record differs or was not compared.
+    """
+    del full
+    body = {"selfTest": self_test}
+    async with move_client(url) as client:
+        job = await _run(console, client, "verify", body, is_dry_run=dry_run, wait=wait or self_test)
+    return _show_verification(console, job)
+
+
+@move.command()
+@dry_run_option
+@wait_option
+@url_option
+async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
+    """Repair what the last verification found, then verify again."""
+    async with move_client(url) as client:
+        job = await _run(console, client, "repair", {}, is_dry_run=dry_run, wait=wait)
+    return _show_verification(console, job)
+
+
+@move.command()
+@click.argument("collection")
+@click.option("--shadow", type=percent, help="Percent of the callers whose reads are compared.")
+@click.option("--target", type=percent, help="Percent of the callers that the target answers.")
+@url_option
+async def route(
+    console: Console, collection: str, *, shadow: int | None, target: int | None, url: str | None
+) -> ExitCode:
+    """Set which store answers the reads of COLLECTION, or of `all`."""
+    if shadow is None and target is None:
+        raise click.UsageError("Give --shadow, --target, or both.")
+    body = {"collection": collection, "shadowPercent": shadow, "targetPercent": target}
+    async with move_client(url) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/routes", body)
+    console.show(view, lambda: _print_status(console, view))
+    return ExitCode.SUCCESS
+
+
+@move.command()
+@dry_run_option
+@wait_option
+@url_option
+async def rehearse(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
+    """Go through a cut-over up to the decision and take it back, to measure how long writes pause."""
+    del wait
+    return await _switch(console, "rehearse", url=url, is_dry_run=dry_run)
+
+
+@move.command()
+@dry_run_option
+@force_option
+@url_option
+async def cutover(console: Console, *, dry_run: bool, force: str | None, url: str | None) -> ExitCode:
+    """Make the target the owner of the writes. The former owner receives the mirror from then on."""
+    return await _switch(console, "cutover", url=url, is_dry_run=dry_run, force=force)
+
+
+@move.command()
+@dry_run_option
+@force_option
+@url_option
+async def rollback(console: Console, *, dry_run: bool, force: str | None, url: str | None) -> ExitCode:
+    """Make the former owner the owner of the writes again."""
+    return await _switch(console, "rollback", url=url, is_dry_run=dry_run, force=force)
+
+
+@move.command()
+@url_option
+async def finish(console: Console, url: str | None) -> ExitCode:
+    """Stop the reverse mirror and write the evidence. There is no way back afterwards."""
+    async with move_client(url) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/finish")
+    console.show(
+        view, lambda: console.line(f"The move is finished; the evidence is in {view['evidenceFile']}")
+    )
+    return ExitCode.SUCCESS
+
+
+@move.command()
+@url_option
+async def retire(console: Console, url: str | None) -> ExitCode:
+    """Release the former owner, which was kept as a backup."""
+    return await _changed(console, "retire", url)
+
+
+@move.command()
+@url_option
+async def pause(console: Console, url: str | None) -> ExitCode:
+    """Pause the backfill; `tandem move resume` continues it."""
+    return await _changed(console, "pause", url)
+
+
+@move.command()
+@url_option
+async def resume(console: Console, url: str | None) -> ExitCode:
+    """Continue a paused backfill."""
+    return await _changed(console, "resume", url)
+
+
+@move.group()
+def quarantine() -> None:
+    """Decide about records that the target rejects."""
+
+
+@quarantine.command("list")
+@url_option
+async def list_quarantine(console: Console, url: str | None) -> ExitCode:
+    """List the records in quarantine. Exits with 1 if one waits for a decision."""
+    async with move_client(url) as client:
+        view: Answer = await client.ask("GET", f"{PREFIX}/quarantine")
+    items = view["items"]
+    rows = [(one["id"], one["reason"], one["decision"]) for one in items]
+    console.show(view, lambda: console.table(("id", "reason", "decision"), rows))
+    return ExitCode.DIFFERENCE if any(one["decision"] is None for one in items) else ExitCode.SUCCESS
+
+
+@quarantine.command("fix")
+@click.argument("id")
+@click.option("--reason", default="corrected", show_default=True)
+@url_option
+async def fix_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
+    """Try a rejected record again, after it was corrected."""
+    return await _decide(console, f"{id}/fix", reason, url)
+
+
+@quarantine.command("skip")
+@click.argument("id")
+@click.option("--reason", required=True, help="Why the record stays behind.")
+@url_option
+async def skip_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
+    """Leave a rejected record behind."""
+    return await _decide(console, f"{id}/skip", reason, url)
+
+
+async def _decide(console: Console, path: str, reason: str, url: str | None) -> ExitCode:
+    async with move_client(url) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/quarantine/{path}", {"reason": reason})
+    console.show(view, lambda: console.line(f"{view['id']}: {view['decision']}"))
+    return ExitCode.SUCCESS
+
+
+async def _changed(console: Console, step: str, url: str | None) -> ExitCode:
+    async with move_client(url) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/{step}")
+    console.show(view, lambda: _print_status(console, view))
+    return ExitCode.SUCCESS
+
+
+async def _switch(
+    console: Console, step: str, *, url: str | None, is_dry_run: bool, force: str | None = None
+) -> ExitCode:
+    body = {"force": force} if step != "rehearse" else None
+    async with move_client(url) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run)}", body)
+    console.show(view, lambda: _print_switch(console, view))
+    return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS
+
+
+async def _run(
+    console: Console, client: MoveClient, step: str, body: object, *, is_dry_run: bool, wait: bool
+) -> Answer:
+    """Starts a long step and, if that was asked for, follows it. Raises the error with which it ended."""
+    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run)}", body or None)
+    with console.progress(step) as show:
+        while wait and job["state"] == "RUNNING":
+            await asyncio.sleep(POLL_SECONDS)
+            job = await client.ask("GET", f"{PREFIX}/jobs/{job['jobId']}")
+            if (progress := job["progress"]) is not None:
+                show(progress["done"], progress["total"] or progress["done"])
+    if job["state"] == "FAILED":
+        raise click.ClickException(job["error"])
+    return job
+
+
+def _query(is_dry_run: bool) -> str:  # noqa: FBT001 - the one thing it is about
+    return "?dryRun=true" if is_dry_run else ""
+
+
+def _guard_code(guards: list[Answer]) -> ExitCode:
+    return ExitCode.SUCCESS if all(guard["isGreen"] for guard in guards) else ExitCode.DIFFERENCE
+
+
+def _show_verification(console: Console, job: Answer) -> ExitCode:
+    result: Any = job["result"]
+    if not isinstance(result, Mapping):
+        console.show(job, lambda: _print_job(console, job, f"{result} corrupted records were found."))
+        return ExitCode.SUCCESS
+    console.show(result, lambda: _print_verification(console, result))
+    return ExitCode.SUCCESS if result["isClean"] else ExitCode.DIFFERENCE
+
+
+def _print_job(console: Console, job: Answer, outcome: str) -> None:
+    if job["state"] == "DONE":
+        console.line(outcome if job["jobId"] else "The step is possible now.")
+    else:
+        console.line(f"Job {job['jobId']} runs. Follow it: tandem move status")
+
+
+def _print_switch(console: Console, view: Answer) -> None:
+    _print_guards(console, view["guards"])
+    if not view["isDryRun"]:
+        owner, epoch, pause_ms = view["owner"], view["epoch"], view["pauseMs"]
+        console.line(f"{owner} owns the writes (epoch {epoch}). Writes paused for {pause_ms} ms.", bold=True)
+
+
+def _print_guards(console: Console, guards: list[Answer]) -> None:
+    rows = [
+        ("ok" if one["isGreen"] else "RED", one["code"], f"{one['detail']} {one['remedy']}".strip())
+        for one in guards
+    ]
+    console.table(("", "guard", "detail"), rows)
+
+
+def _print_status(console: Console, view: Answer) -> None:
+    console.line(f"Phase {view['phase']}, epoch {view['epoch']}: {view['owner']} owns the writes.", bold=True)
+    rows = [
+        (
+            one["collection"],
+            one["records"]["source"],
+            one["records"]["target"],
+            one["backfill"]["done"],
+            one["verified"]["coverage"],
+            one["verified"]["differences"],
+            f"{one['route']['shadowPercent']}/{one['route']['targetPercent']}",
+        )
+        for one in view["collections"]
+    ]
+    names = ("collection", "source", "target", "backfilled", "coverage", "differences", "shadow/target %")
+    console.table(names, rows)
+    _print_guards(console, view["guards"])
+    console.line(view["nextCommand"])
+
+
+def _print_preflight(console: Console, result: Answer) -> None:
+    total = sum(result["records"].values())
+    console.line(f"{total} records were read.", bold=True)
+    rows = [
+        (
+            "BLOCKS" if one["blocks"] else "note",
+            one["code"],
+            one["collection"],
+            one["count"],
+            ", ".join(one["samples"]),
+            f"{one['consequence']} {one['remedy']}".strip(),
+        )
+        for one in result["findings"]
+    ]
+    console.table(("", "finding", "collection", "records", "samples", "consequence"), rows)
+
+
+def _print_verification(console: Console, result: Answer) -> None:
+    share, count = result["coverage"], result["differenceCount"]
+    console.line(f"{share:.1%} of the records were compared; {count} differ.", bold=True)
+    rows = [
+        (one["collection"], one["id"], one["kind"], ", ".join(one["fields"])) for one in result["differences"]
+    ]
+    console.table(("collection", "id", "difference", "fields"), rows[:50])

@@ -1,0 +1,65 @@
+"""The move for commands: through the running service, or by the same interface in this process where none runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import httpx
+
+from application.actor import SYSTEM_ID
+from application.ports.tokens import Identity
+from domain.permissions import Grant
+from entrypoints.cli.console import View
+from entrypoints.cli.running_service import decoded, error_of
+from entrypoints.cli.session import client_at, current_settings, opened, service_client
+
+PREFIX = "/v1/move"
+TIMEOUT_SECONDS = 100.0
+"""A cut-over waits for the mirror to catch up before it holds any write."""
+HERE = "http://127.0.0.1"
+
+
+class MoveClient(Protocol):
+    """Asks `/v1/move`. Raises the domain errors of its answers, and StoreUnavailable."""
+
+    async def ask(self, method: str, path: str, body: object = None) -> View: ...
+
+
+@asynccontextmanager
+async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
+    """A client of the service at this address, of the running service, or of this process, which then delivers the
+    mirror itself.
+    """
+    client = (
+        client_at(url, timeout_seconds=TIMEOUT_SECONDS)
+        if url
+        else await service_client(timeout_seconds=TIMEOUT_SECONDS)
+    )
+    if client is not None:
+        yield client
+        return
+    async with opened(current_settings()) as container:
+        from entrypoints.http.app import create_app  # noqa: PLC0415 - slow to load, and seldom needed
+
+        container.stack().start_relay()
+        issued = container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
+        transport = httpx.ASGITransport(create_app(container))  # type: ignore[arg-type]
+        headers = {"Authorization": f"Bearer {issued.access_token}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url=HERE, headers=headers, timeout=TIMEOUT_SECONDS
+        ) as requests:
+            yield _InProcess(requests)
+        await container.move_jobs().close()
+
+
+class _InProcess:
+    """Sends requests to the application in this process."""
+
+    def __init__(self, requests: httpx.AsyncClient) -> None:
+        self._requests = requests
+
+    async def ask(self, method: str, path: str, body: object = None) -> View:
+        answer = await self._requests.request(method, path, json=body)
+        if answer.is_error:
+            raise error_of(answer.status_code, answer.content)
+        return decoded(answer.content)
