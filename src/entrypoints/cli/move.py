@@ -10,12 +10,11 @@ from domain.migration import PERCENT_MAX
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror import url_option
-from entrypoints.cli.move_client import PREFIX, MoveClient, move_client
+from entrypoints.cli.move_client import PREFIX, Answer, MoveClient, move_client
 from entrypoints.cli.tree import TandemGroup
 
 POLL_SECONDS = 0.2
 
-Answer = Mapping[str, Any]
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what the step would find.")
 wait_option = click.option("--wait", is_flag=True, help="Follow the step until it ends.")
 force_option = click.option("--force", metavar="REASON", help="Move although guards are red; say why.")
@@ -188,7 +187,7 @@ async def list_quarantine(console: Console, url: str | None) -> ExitCode:
     """List the records in quarantine. Exits with 1 if one waits for a decision."""
     async with move_client(url) as client:
         view: Answer = await client.ask("GET", f"{PREFIX}/quarantine")
-    items = view["items"]
+    items: list[Answer] = view["items"]
     rows = [(one["id"], one["reason"], one["decision"]) for one in items]
     console.show(view, lambda: console.table(("id", "reason", "decision"), rows))
     return ExitCode.DIFFERENCE if any(one["decision"] is None for one in items) else ExitCode.SUCCESS
@@ -231,7 +230,7 @@ async def _switch(
 ) -> ExitCode:
     body = {"force": force} if step != "rehearse" else None
     async with move_client(url) as client:
-        view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run)}", body)
+        view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
     console.show(view, lambda: _print_switch(console, view))
     return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS
 
@@ -240,7 +239,7 @@ async def _run(
     console: Console, client: MoveClient, step: str, body: object, *, is_dry_run: bool, wait: bool
 ) -> Answer:
     """Starts a long step and, if that was asked for, follows it. Raises the error with which it ended."""
-    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run)}", body or None)
+    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body or None)
     with console.progress(step) as show:
         while wait and job["state"] == "RUNNING":
             await asyncio.sleep(POLL_SECONDS)
@@ -252,7 +251,7 @@ async def _run(
     return job
 
 
-def _query(is_dry_run: bool) -> str:  # noqa: FBT001 - the one thing it is about
+def _query(*, is_dry_run: bool) -> str:
     return "?dryRun=true" if is_dry_run else ""
 
 

@@ -1,18 +1,18 @@
 """The move for commands: through the running service, or by the same interface in this process where none runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
 from application.actor import SYSTEM_ID
 from application.ports.tokens import Identity
 from domain.permissions import Grant
-from entrypoints.cli.console import View
 from entrypoints.cli.running_service import decoded, error_of
 from entrypoints.cli.session import client_at, current_settings, opened, service_client
 
+Answer = Mapping[str, Any]
 PREFIX = "/v1/move"
 TIMEOUT_SECONDS = 100.0
 """A cut-over waits for the mirror to catch up before it holds any write."""
@@ -22,7 +22,7 @@ HERE = "http://127.0.0.1"
 class MoveClient(Protocol):
     """Asks `/v1/move`. Raises the domain errors of its answers, and StoreUnavailable."""
 
-    async def ask(self, method: str, path: str, body: object = None) -> View: ...
+    async def ask(self, method: str, path: str, body: object = None) -> Answer: ...
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ class _InProcess:
     def __init__(self, requests: httpx.AsyncClient) -> None:
         self._requests = requests
 
-    async def ask(self, method: str, path: str, body: object = None) -> View:
+    async def ask(self, method: str, path: str, body: object = None) -> Answer:
         answer = await self._requests.request(method, path, json=body)
         if answer.is_error:
             raise error_of(answer.status_code, answer.content)

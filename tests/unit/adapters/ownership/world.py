@@ -156,9 +156,9 @@ class Service:
         self, world: World, name: str, *, is_alone: bool = False, bring_up: Step | None = None
     ) -> None:
         self.world = world
-        self.raw_source, self.raw_target = View(world.source), View(world.target)
+        self.raw_source, self.raw_target = self.views()
         settings = SourceSettings(
-            target=TARGET,
+            target=self.target_name,
             last_seen=LastSeen(world.directory),
             is_alone=is_alone,
             process=ProcessIdentity(name, f"host-{name}", "", 1),
@@ -176,6 +176,14 @@ class Service:
             require_current=_nothing,
             monotonic=lambda: world.time.now,
         )
+
+    def views(self) -> tuple[View, View]:
+        """The connections to the source and the target."""
+        return View(self.world.source), View(self.world.target)
+
+    @property
+    def target_name(self) -> str:
+        return TARGET
 
     async def start(self) -> "Service":
         """Enters the source, tries the target, and settles, as opening the stores does. Raises as that does."""
