@@ -35,6 +35,8 @@ class SwitchingStore(WrappedStore):
         self._writing = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self.last_held_seconds = 0.0
+        """How long writes waited the last time."""
 
     def switch(self, inner: RecordStore) -> None:
         """Uses another store from now on."""
@@ -43,6 +45,8 @@ class SwitchingStore(WrappedStore):
     @asynccontextmanager
     async def held(self, *, seconds_max: float) -> AsyncIterator[None]:
         """Lets new writes wait, once those under way have ended. Raises StoreUnavailable if they take too long."""
+        clock = asyncio.get_running_loop()
+        began = clock.time()
         self._is_free.clear()
         try:
             try:
@@ -52,6 +56,7 @@ class SwitchingStore(WrappedStore):
                 raise StoreUnavailable(f"Writes under way took longer than {seconds_max:.1f} s.") from None
             yield
         finally:
+            self.last_held_seconds = clock.time() - began
             self._is_free.set()
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:

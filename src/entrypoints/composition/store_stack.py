@@ -118,6 +118,11 @@ class StoreStack:
         async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
             yield
 
+    @property
+    def last_pause_ms(self) -> int:
+        """How long writes waited during the last move that this process coordinated."""
+        return round(self._switching.last_held_seconds * 1000)
+
     async def follow(self) -> bool:
         """Looks at the control record of the source and uses the other store once that owns the writes. Undoes a move
         whose coordinator has ended. Returns whether the source takes writes now. Raises StoreUnavailable.
@@ -133,6 +138,21 @@ class StoreStack:
                     await self._switch(direction)
                     return True
 
+    async def drop_mirror(self) -> None:
+        """Mirrors no more, once the control record of the source says so."""
+        async with self._following:
+            former = self.direction
+            alone = self._directed(former.raw_source.name, None)
+            await alone.ownership.take_over()
+            self._use(alone, (await alone.ownership.required()).ownership)
+            self._begin(former.give_up(), name="ending the mirror")
+
+    def _use(self, following: Direction, owner: Ownership) -> None:
+        self.direction = following
+        self._observed.watch(following.errors)
+        self._switching.switch(following.store)
+        self._use_namespace(owner)
+
     async def _switch(self, former: Direction) -> None:
         if former.raw_target is None:
             raise StoreUnavailable(str(former.ownership.refusal))
@@ -141,10 +161,7 @@ class StoreStack:
         following = self._directed(owner.store, former.raw_source.name if is_mirrored else None)
         following.put_off_target()
         await following.ownership.take_over()
-        self.direction = following
-        self._observed.watch(following.errors)
-        self._switching.switch(following.store)
-        self._use_namespace(owner)
+        self._use(following, owner)
         self._begin(self._replaced(former, following), name="replacing the mirror")
         logger.info("The {} store owns the writes now (epoch {}).", owner.store, owner.epoch)
 

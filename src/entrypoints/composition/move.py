@@ -1,0 +1,247 @@
+"""The port Migration over the stores of this process."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from adapters.migration.backfill import Backfill, BackfillSettings
+from adapters.migration.census import Census
+from adapters.migration.checkpoints import Destination
+from adapters.migration.evidence import keep_evidence, load_evidence
+from adapters.migration.guards import guards_of, require_green
+from adapters.migration.quarantine import Quarantine
+from adapters.migration.repair import Repair
+from adapters.migration.self_test import corrupted_and_found
+from adapters.migration.steps import note_step
+from adapters.migration.verification import Verifier
+from adapters.ownership.control import Ownership, Peer
+from adapters.records.specs import ENTITY_SPECS
+from application.ports.clock import Clock
+from application.ports.identifiers import Identifiers
+from application.ports.migration import (
+    Guard,
+    MoveStatus,
+    OnProgress,
+    Preflight,
+    Quarantined,
+    StepTaken,
+    SwitchResult,
+    Verification,
+)
+from domain.errors import Conflict, NotFound
+from domain.migration import NEXT, Phase, Route, Step, require_step
+from entrypoints.composition.evidence_file import write_evidence
+from entrypoints.composition.move_status import MoveReader
+from entrypoints.composition.ownership_moves import change_of_owner
+from entrypoints.composition.settings import Settings
+from entrypoints.composition.store_stack import StoreStack
+from entrypoints.composition.stores import CompleteStore
+
+ALL = "all"
+SETTLED_SECONDS_MAX = 20.0
+
+
+class Move:
+    """Takes each step through the stores of this process; what must last is in the control records."""
+
+    def __init__(
+        self, stack: StoreStack, *, settings: Settings, clock: Clock, identifiers: Identifiers
+    ) -> None:
+        self._stack = stack
+        self._settings = settings
+        self._clock = clock
+        self._identifiers = identifiers
+        self._is_paused = False
+        self._reader = MoveReader(stack, clock=clock, is_paused=lambda: self._is_paused)
+
+    async def status(self) -> MoveStatus:
+        return await self._reader.status()
+
+    async def require(self, step: Step) -> None:
+        require_step((await self._owner()).phase, step)
+
+    async def preflight(self, on_progress: OnProgress) -> Preflight:
+        return await Census(self._raw_source, clock=self._clock).take(on_progress)
+
+    async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
+        await self.require(Step.BACKFILL)
+        read = await self._backfill(rate).run(on_progress)
+        await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
+        await self._note(Step.BACKFILL, by, f"{read} records were read.")
+        return read
+
+    async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
+        await self.require(Step.VERIFY)
+        owner = await self._owner()
+        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
+        found = await verifier.verify(
+            on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch
+        )
+        await keep_evidence(self._stack.source, found)
+        if found.is_clean:
+            await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
+        else:
+            await self._reach(Phase.BACKFILLED, only_from=(Phase.VERIFIED, Phase.READING))
+        detail = f"{found.coverage:.1%} compared, {found.difference_count} differences."
+        await self._note(Step.VERIFY, by, detail)
+        return found
+
+    async def self_test(self, count: int) -> int:
+        found = await corrupted_and_found(count, clock=self._clock)
+        if found != count:
+            raise Conflict(f"Of {count} corrupted records only {found} were found: do not trust a verification.")
+        return found
+
+    async def repair(self, on_progress: OnProgress, *, by: str) -> Verification:
+        await self.require(Step.REPAIR)
+        evidence = await load_evidence(self._stack.source)
+        if evidence is None:
+            raise Conflict("Nothing was verified yet. Type: tandem move verify --full")
+        repair = Repair(
+            self._raw_source,
+            self._raw_target,
+            writer=self._stack.store,
+            applier=self._stack.direction.applier,
+            clock=self._clock,
+            identifiers=self._identifiers,
+        )
+        done = await repair.repair(evidence.differences, by=by)
+        detail = f"{done.applied} applied, {done.rewritten} rewritten, {len(done.unrepaired)} left."
+        await self._note(Step.REPAIR, by, detail)
+        return await self.verify(on_progress, by=by)
+
+    async def quarantine(self) -> Sequence[Quarantined]:
+        return await Quarantine(self._stack.source).all()
+
+    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+        decided = await self._backfill(None).decide(id, fix=fix, reason=reason)
+        await self._note(Step.BACKFILL, by, f"{id}: {decided.decision}, {reason}")
+        return decided
+
+    async def route(self, collection: str, route: Route, *, by: str) -> None:
+        await self.require(Step.ROUTE)
+        known = [spec.collection for spec in ENTITY_SPECS]
+        if collection not in (ALL, *known):
+            raise NotFound(f"There is no collection {collection}. There are: {', '.join(known)}, and all.")
+        chosen = known if collection == ALL else [collection]
+
+        def routed(now: Ownership) -> Ownership:
+            routes = {**now.routes, **dict.fromkeys(chosen, route)}
+            used = {name: one for name, one in routes.items() if not one.is_plain}
+            return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
+
+        await self._stack.ownership.change(routed)
+        await self._stack.use_routes()
+        shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
+        await self._note(Step.ROUTE, by, f"{collection}: {shares}")
+
+    async def rehearse(self, *, by: str, is_dry_run: bool = False) -> SwitchResult:
+        await self.require(Step.REHEARSE)
+        guards = [one for one in await self._guards(Step.CUT_OVER) if one.code != "rehearsal"]
+        if is_dry_run:
+            return await self._result(0, guards, is_dry_run=True)
+        require_green(guards)
+        await change_of_owner(self._stack).rehearse()
+        pause_ms = self._stack.last_pause_ms
+        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.")
+        return await self._result(pause_ms, guards)
+
+    async def cut_over(
+        self, *, by: str, force: str | None = None, is_dry_run: bool = False
+    ) -> SwitchResult:
+        return await self._switch(Step.CUT_OVER, by=by, force=force, is_dry_run=is_dry_run)
+
+    async def roll_back(
+        self, *, by: str, force: str | None = None, is_dry_run: bool = False
+    ) -> SwitchResult:
+        return await self._switch(Step.ROLL_BACK, by=by, force=force, is_dry_run=is_dry_run)
+
+    async def finish(self, *, by: str) -> str:
+        await self.require(Step.FINISH)
+        require_green(await self._guards(Step.FINISH))
+        evidence = await load_evidence(self._stack.source)
+        status = await self.status()
+        path = await asyncio.to_thread(
+            write_evidence, self._settings.stores.data_dir, status, evidence, self._clock.now()
+        )
+        await self._note(Step.FINISH, by, f"Evidence: {path}")
+        await self._stack.ownership.change(lambda now: replace(now, mirror_to=None, phase=Phase.FINISHED))
+        await self._stack.drop_mirror()
+        return str(path)
+
+    async def retire(self, *, by: str) -> None:
+        await self.require(Step.RETIRE)
+        await self._stack.retire_former_owner()
+        await self._note(Step.RETIRE, by, "The former owner takes part no more.")
+
+    async def pause(self, *, is_paused: bool, by: str) -> None:
+        self._is_paused = is_paused
+        await self._note(Step.BACKFILL, by, "paused" if is_paused else "resumed")
+
+    async def _switch(self, step: Step, *, by: str, force: str | None, is_dry_run: bool) -> SwitchResult:
+        await self.require(step)
+        guards = await self._guards(step)
+        if is_dry_run:
+            return await self._result(0, guards, is_dry_run=True)
+        if force is None:
+            require_green(guards)
+        else:
+            await self._note(step, by, f"Forced: {force}")
+        owner = await change_of_owner(self._stack).run()
+        pause_ms = self._stack.last_pause_ms
+        detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
+        await self._note(step, by, detail)
+        return await self._result(pause_ms, guards)
+
+    async def _guards(self, step: Step) -> tuple[Guard, ...]:
+        return guards_of(await self._reader.situation(), step=step)
+
+    async def _result(
+        self, pause_ms: int, guards: Sequence[Guard], *, is_dry_run: bool = False
+    ) -> SwitchResult:
+        owner = await self._owner()
+        return SwitchResult(
+            owner=owner.owner,
+            epoch=owner.epoch,
+            pause_ms=pause_ms,
+            guards=tuple(guards),
+            is_dry_run=is_dry_run,
+        )
+
+    def _backfill(self, rate: int | None) -> Backfill:
+        return Backfill(
+            self._stack.source,
+            self._raw_target,
+            destination=self._destination,
+            settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
+        )
+
+    async def _owner(self) -> Ownership:
+        return (await self._stack.ownership.required()).ownership
+
+    @property
+    def _raw_source(self) -> CompleteStore:
+        return self._stack.direction.raw_source
+
+    @property
+    def _raw_target(self) -> CompleteStore:
+        target = self._stack.direction.raw_target
+        if target is None:
+            raise Conflict(NEXT[Phase.SINGLE])
+        return target
+
+    async def _reach(self, phase: Phase, *, only_from: tuple[Phase, ...]) -> None:
+        await self._stack.ownership.change(
+            lambda now: replace(now, phase=phase) if now.phase in only_from else now
+        )
+
+    async def _note(self, step: Step, by: str, detail: str) -> None:
+        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail)
+        await note_step(self._stack.source, taken)
+
+
+def _peer_of(owner: Ownership) -> Peer:
+    if owner.peer is None:
+        raise Conflict("The target was never compared with the source. See: tandem doctor")
+    return owner.peer

@@ -1,0 +1,122 @@
+"""Where the move stands, from the control records and both stores."""
+
+from collections.abc import Callable
+
+from adapters.migration.checkpoints import Destination, checkpoints_of
+from adapters.migration.evidence import load_evidence
+from adapters.migration.guards import Situation, guards_of, newest_step, processes_of
+from adapters.migration.quarantine import Quarantine
+from adapters.migration.steps import steps_of
+from adapters.ownership.control import Ownership
+from adapters.records.lanes import Positions
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import ENTITY_SPECS
+from application.ports.clock import Clock
+from application.ports.migration import CollectionMove, MoveProcess, MoveStatus, Verification
+from domain.errors import StoreUnavailable
+from domain.migration import NEXT, Phase, Route, Step
+from entrypoints.composition.store_stack import StoreStack
+from adapters.records.criteria import EVERYTHING
+
+STEPS_SHOWN_MAX = 50
+
+
+class MoveReader:
+    """Reads; changes nothing."""
+
+    def __init__(self, stack: StoreStack, *, clock: Clock, is_paused: Callable[[], bool]) -> None:
+        self._stack = stack
+        self._clock = clock
+        self._is_paused = is_paused
+
+    async def situation(self) -> Situation:
+        """What the guards look at. Raises StoreUnavailable where the source does not answer."""
+        stack, direction = self._stack, self._stack.direction
+        return Situation(
+            owner=(await stack.ownership.required()).ownership,
+            metrics=await stack.synchronisation.metrics(),
+            target_trouble=await direction.target_trouble(),
+            verification=await load_evidence(stack.source),
+            quarantined=await Quarantine(stack.source).all(),
+            processes=await self._processes(),
+            steps=await steps_of(stack.source),
+        )
+
+    async def status(self) -> MoveStatus:
+        """The whole move. Raises StoreUnavailable where the source does not answer."""
+        situation = await self.situation()
+        owner, direction = situation.owner, self._stack.direction
+        step = Step.ROLL_BACK if owner.phase is Phase.CUT_OVER else Step.CUT_OVER
+        is_single = direction.raw_target is None
+        return MoveStatus(
+            phase=owner.phase,
+            epoch=owner.epoch,
+            owner=owner.owner,
+            source=direction.raw_source.name,
+            target=None if direction.raw_target is None else direction.raw_target.name,
+            next_command=NEXT[owner.phase],
+            steps=situation.steps[-STEPS_SHOWN_MAX:],
+            guards=() if is_single else guards_of(situation, step=step),
+            processes=tuple(situation.processes),
+            collections=await self._collections(owner, situation.verification),
+            last_rehearsal=newest_step(situation.steps, Step.REHEARSE),
+            pending=sum(row.pending + row.failed for row in situation.metrics.collections),
+            lag_ms=situation.metrics.lag_ms,
+            is_paused=self._is_paused(),
+        )
+
+    async def _processes(self) -> tuple[MoveProcess, ...]:
+        direction = self._stack.direction
+        source = await direction.raw_source.positions()
+        target = Positions()
+        if direction.raw_target is not None:
+            try:
+                target = await direction.raw_target.positions()
+            except StoreUnavailable:
+                return processes_of(source, target)
+        return processes_of(source, target)
+
+    async def _collections(
+        self, owner: Ownership, evidence: Verification | None
+    ) -> tuple[CollectionMove, ...]:
+        return tuple([await self._collection(spec.collection, owner, evidence) for spec in ENTITY_SPECS])
+
+    async def _collection(
+        self, name: str, owner: Ownership, evidence: Verification | None
+    ) -> CollectionMove:
+        direction = self._stack.direction
+        rows = () if evidence is None else evidence.collections
+        verified = next((row for row in rows if row.collection == name), None)
+        read, is_done = await self._backfilled(name, owner)
+        return CollectionMove(
+            collection=name,
+            source_records=await _count(direction.raw_source, name),
+            target_records=await _count(direction.raw_target, name),
+            backfilled=read,
+            is_backfilled=is_done,
+            coverage=None if verified is None else verified.coverage,
+            differences=None if verified is None else verified.differences,
+            verified_at=None if verified is None or evidence is None else evidence.ended_at,
+            route=owner.routes.get(name, Route()),
+            fallbacks=self._stack.fallbacks_of(name),
+        )
+
+    async def _backfilled(self, name: str, owner: Ownership) -> tuple[int, bool]:
+        target = self._stack.direction.raw_target
+        if target is None or owner.peer is None:
+            return 0, False
+        destination = Destination(owner.installation, owner.epoch, owner.peer.incarnation)
+        try:
+            ranges = await checkpoints_of(target, name, destination)
+        except StoreUnavailable:
+            return 0, False
+        return sum(one.read for one in ranges), bool(ranges) and all(one.is_done for one in ranges)
+
+
+async def _count(store: RecordStore | None, collection: str) -> int | None:
+    if store is None:
+        return None
+    try:
+        return await store.count(collection, EVERYTHING)
+    except StoreUnavailable:
+        return None
