@@ -1,5 +1,6 @@
 """Roles, databases, the environment and poolers that set sessions otherwise: what is stored and read stays the same."""
 
+import asyncio
 import json
 import secrets
 from collections import defaultdict
@@ -362,6 +363,30 @@ async def test_statements_forgotten_at_any_time_are_sent_again(
         entries = await store.scan("audit_logs", after=None, limit=100)
     versions = {"_read": 5, "_commit_one": 5 + 4, "_commit_many": 5 + 8, "_apply": 5 + 1}
     assert len(entries) == versions[call.__name__]
+    _require_settings(prepared_url)
+
+
+async def _commit_at_once(store: PostgresRecordStore, numbers: range) -> None:
+    """Writes of one statement and of several, on all connections at the same time."""
+    alone = (change_set(put("tasks", task(number))) for number in numbers[::3])
+    together = (
+        change_set(put("tasks", task(number)), put("tasks", task(number + 1))) for number in numbers[1::3]
+    )
+    await asyncio.gather(*(store.commit(changes) for changes in (*alone, *together)))
+
+
+@pytest.mark.parametrize("forgetting", [b"DISCARD ALL", b"DEALLOCATE ALL"])
+async def test_statements_forgotten_under_several_connections_are_sent_again(
+    prepared_url: str, forgetting: bytes
+) -> None:
+    """The first connection that notices it does not keep the others from noticing."""
+    pooler = PostgresPooler(prepared_url, Habits(names_process=True))
+    async with pooler.serving(), _opened(pooler.url) as store:
+        for first in (0, 30):
+            await _commit_at_once(store, range(first, first + 30))
+        await pooler.everywhere(forgetting)
+        await _commit_at_once(store, range(60, 90))
+        assert len(await store.scan("tasks", after=None, limit=100)) == 90
     _require_settings(prepared_url)
 
 
