@@ -1,7 +1,8 @@
 """A worker dies between taking entries up and noting them as mirrored: another finishes, nothing is doubled."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -54,14 +55,12 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
     ledger = Ledger()
     caught = 0
     await asyncio.to_thread(service.start_ready)
-    source = topology.source()
-    await source.open()
-    async with ServiceClient(service.url) as client:
+    async with _opened(topology.source()) as source, ServiceClient(service.url) as client:
         await client.sign_in()
         workers = [_started(new_worker, relaying) for _ in range(WORKERS)]
         async with running_editors(client, editors=EDITORS, random=random, ledger=ledger) as running:
             for _ in range(kills):
-                victim = await _holder_at_work(source, workers, postgres_url)
+                victim = await _holder_at_work(source, workers, postgres_url=postgres_url)
                 await asyncio.sleep(random.uniform(0, AFTERTHOUGHT_SECONDS_MAX))
                 await asyncio.to_thread(victim.kill)
                 workers.remove(victim)
@@ -73,7 +72,6 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
             await asyncio.to_thread(worker.wait_ready)
             assert await asyncio.to_thread(worker.stop) == 0
         assert await asyncio.to_thread(service.stop) == 0
-    await source.close()
     note_figures(
         "worker killed",
         seed=seed,
@@ -88,6 +86,15 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
     assert caught > 0, "no worker died between applying and noting, so nothing is proven"
 
 
+@asynccontextmanager
+async def _opened(store: RecordStore) -> AsyncIterator[RecordStore]:
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def _started(new_worker: NewWorker, topology: Topology) -> WorkerProcess:
     worker = new_worker(topology)
     worker.start()
@@ -95,22 +102,23 @@ def _started(new_worker: NewWorker, topology: Topology) -> WorkerProcess:
 
 
 async def _holder_at_work(
-    source: RecordStore, workers: list[WorkerProcess], postgres_url: str
+    source: RecordStore, workers: Sequence[WorkerProcess], *, postgres_url: str
 ) -> WorkerProcess:
     """Waits until entries arrive in the target; the worker that holds the lease has just brought them."""
-    await asyncio.to_thread(_wait_for_arrivals, postgres_url)
+    await asyncio.to_thread(_wait_for_arrivals, postgres_url, workers)
     lease = (await source.fetch(CONTROL.collection, [LEASE_ID]))[LEASE_ID]
     holder = str(lease["value"]["holder"])
     return next(worker for worker in workers if f"-{worker.process_id}-" in holder)
 
 
-def _wait_for_arrivals(postgres_url: str) -> None:
+def _wait_for_arrivals(postgres_url: str, workers: Sequence[WorkerProcess]) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         before = _arrived(connection)
         wait_until(
             lambda: _arrived(connection) != before,
             seconds_max=CAUGHT_SECONDS_MAX,
             reason="no worker mirrored anything",
+            evidence=lambda: "\n".join(worker.evidence() for worker in workers),
         )
 
 
