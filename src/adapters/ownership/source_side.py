@@ -13,6 +13,7 @@ from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
+from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -41,7 +42,8 @@ class SourceSide:
         self.store = store
         self.settings = settings
         self.me = settings.process
-        self.started = settings.monotonic()
+        self.sight = Sight(settings.monotonic)
+        """Since when the source answers to this process without a gap."""
         self.is_compared = False
         """Whether the source was compared with its target in this process."""
         self.compare_again: Callable[[], Awaitable[bool]] | None = None
@@ -176,10 +178,12 @@ class SourceSide:
         """
         if self.refusal is None:
             try:
-                await self.store.register()
+                with self.sight.of_call():
+                    await self.store.register()
             except LaneLost:
                 await self.enter_again()
-        await self.store.beat()
+        with self.sight.of_call():
+            await self.store.beat()
         if self._installation is not None:
             await self._evidence.keep(self._installation)
 
@@ -195,10 +199,25 @@ class SourceSide:
                 return
             self._admit(held)
         try:
-            await self.store.register()
+            with self.sight.of_call():
+                await self.store.register()
         except LaneLost:
             self._admitted = None
             raise
+
+    async def try_beat(self) -> None:
+        """Shows this process in the source, and loses sight of it where that fails: a source that takes no writes
+        silences everybody in it, although it may answer whoever reads.
+        """
+        if isinstance(self.refusal, Stranger):
+            return
+        try:
+            await self.appear()
+            with self.sight.of_call():
+                await self.store.beat()
+        except StoreUnavailable as error:
+            self.sight.lose()
+            logger.debug("This process could not show that it is alive: {}", error.message)
 
     async def reopen(self) -> None:
         """Takes writes, once a comparison has found nothing against it, whatever spoke against it before.

@@ -234,12 +234,14 @@ class TargetSide:
 
         Raises Stranger, and StoreUnavailable as long as it is too early to tell.
         """
-        source, target = await self._source.store.positions(), await self._store.positions()
+        with self._source.sight.of_call():
+            source = await self._source.store.positions()
+        target = await self._store.positions()
         for lane in dead_lanes(target, is_gone=is_gone):
             await self._store.close_lane(lane.lane)
         now = self._monotonic()
         self._watched_since = now if self._watched_since is None else self._watched_since
-        watch = Watch(now - self._source.started, now - self._watched_since)
+        watch = Watch(self._source.sight.seconds, now - self._watched_since)
         found = strangers(source, target, me=self._me, watch=watch, is_gone=is_gone)
         self._source.suspicion = None
         if not found:
@@ -247,7 +249,8 @@ class TargetSide:
                 lane for lane in unheard(source, target, me=self._me, watch=watch) if not is_gone(lane.by)
             ]
         refusal = refusals.stranger(found)
-        if min(watch.source_seconds, watch.target_seconds) < LEASE_SECONDS:
+        await self._source.try_beat()
+        if min(self._source.sight.seconds, watch.target_seconds) < LEASE_SECONDS:
             self._source.suspicion = f"{refusal.cause} This one waits {LEASE_SECONDS:.0f} s for it to end."
             raise _Suspected(self._source.suspicion)
         self._source.refuse(refusal)

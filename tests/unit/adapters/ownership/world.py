@@ -37,6 +37,7 @@ class Database:
     def __init__(self) -> None:
         self.store = MontyRecordStore(None)
         self.is_down = False
+        self.takes_writes = True
         self.answers_searches = asyncio.Event()
         self.answers_searches.set()
 
@@ -114,6 +115,8 @@ class View(MontyRecordStore):
 
     async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         self._require_up()
+        if not self._database_in_memory.takes_writes:
+            raise StoreUnavailable("It takes no writes.")
         self.writes += 1
         await super()._submit(write, stamp)
 
