@@ -1,7 +1,7 @@
 """The lanes of this store, and what it has seen of the lanes of others: one document each.
 
-A transaction that only reads the control document does not conflict with one that changes it. One that writes its own
-lane does conflict with one that closes the lane, and no two processes write the same lane.
+A transaction that writes its own lane conflicts with one that closes the lane, and no two processes write the same
+lane.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,8 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.client import MAJORITY, MongoConnection
-from adapters.mongo.documents import GUARDED, Document
-from adapters.mongo.transactions import Transaction
+from adapters.mongo.client import MongoConnection
+from adapters.mongo.documents import Document
 from adapters.mongo.writes import LANES
 from adapters.records.change_set import DeliveryMark
 from adapters.records.document_filter import DOCUMENT_ID
@@ -31,7 +30,9 @@ class MongoLanes:
         self._connection = connection
 
     async def register(self, lane: int, admission: Admission) -> bool:
-        """See LaneRows. It writes to the control document, so that it conflicts with a change of that."""
+        """See LaneRows. It adds the lane first and reads the control record then, while a change of that is stored
+        before the lanes are listed to be closed: so the one finds the other. Registrations do not conflict.
+        """
         by = admission.by
         document = {
             "number": 0,
@@ -43,18 +44,14 @@ class MongoLanes:
             "boot": by.boot,
             "pid": by.pid,
         }
-
-        async def work(session: AsyncClientSession) -> bool:
-            held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
-            control = database[CONTROL.collection]
-            found = await control.update_one(held, {"$inc": {GUARDED: 1}}, session=session)
-            if found.matched_count:
-                update = {"$setOnInsert": document, "$currentDate": {"beatenAt": True}}
-                await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True, session=session)
-            return bool(found.matched_count)
-
+        update = {"$setOnInsert": document, "$currentDate": {"beatenAt": True}}
+        held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
         async with self._connection.call() as database:
-            return await Transaction(database.client, MAJORITY).run(work)
+            await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True)
+            if await database[CONTROL.collection].find_one(held, {DOCUMENT_ID: True}) is not None:
+                return True
+        await self.close(lane)
+        return False
 
     async def close(self, lane: int) -> int:
         """See LaneRows. It waits for, or ends, a transaction that holds the lane."""

@@ -142,7 +142,7 @@ class MongoRecordStore:
                 return rewritten
 
             try:
-                rewritten = await Transaction(database.client, SNAPSHOT).run(rewrite)
+                rewritten = await Transaction(self._connection.sessions, SNAPSHOT).run(rewrite)
             except StaleVersion as failure:
                 raise LaneLost from failure
             finally:
@@ -170,7 +170,7 @@ class MongoRecordStore:
         transaction: Transaction | None = None
         try:
             async with self._connection.call(seconds=seconds) as database:
-                transaction = Transaction(database.client, UNREAD)
+                transaction = Transaction(self._connection.sessions, UNREAD)
                 await self._committed(transaction, change_set, _Commit(database, writes, slot))
         except LaneLost:
             raise
@@ -276,7 +276,7 @@ class MongoRecordStore:
 
         # One transaction: a mark that arrived in two steps could arrive half before and half after a cut.
         async with self._connection.call() as database:
-            await Transaction(database.client, MAJORITY).run(note)
+            await Transaction(self._connection.sessions, MAJORITY).run(note)
 
     async def _mirror_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
@@ -310,7 +310,9 @@ class MongoRecordStore:
                 return held
 
             for race in range(1, RACES_MAX + 1):
-                transaction = Transaction(database.client, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX)
+                transaction = Transaction(
+                    self._connection.sessions, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
+                )
                 try:
                     held = await transaction.run(bring_in)
                     if slot is not None:
@@ -353,7 +355,7 @@ class MongoRecordStore:
                 raise StaleVersion
             await self._write(database, commit.writes, session)
 
-        again = Transaction(database.client, MAJORITY)
+        again = Transaction(self._connection.sessions, MAJORITY)
         try:
             await again.run(write_after)
         except (DuplicateKey, StaleVersion, ValidationFailed):
