@@ -1,5 +1,6 @@
 """Since when a process has seen a store answer without a gap."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from domain.errors import StoreUnavailable
 class Sight:
     """The silence of others in a store says nothing about them while the store did not answer to this process either.
 
-    So the watch begins anew with every call that failed, or that took longer than a beat.
+    So the watch begins anew with every call that failed, was given up, or took longer than a beat.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -35,7 +36,7 @@ class Sight:
             yield
         except LaneLost:
             raise
-        except (StoreUnavailable, OSError):
+        except (StoreUnavailable, OSError, asyncio.CancelledError):
             self.lose()
             raise
         finally:

@@ -267,9 +267,15 @@ class SourceSide:
             logger.error("{}", refusal)
         raise refusal
 
+    async def positions(self) -> Positions:
+        """The positions of the source. Raises StoreUnavailable."""
+        with self.sight.of_call():
+            return await self.store.positions()
+
     async def required(self) -> Held:
         """The control record of the entered source. Raises StoreUnavailable where there is none (any more)."""
-        held = await control.read(self.store)
+        with self.sight.of_call():
+            held = await control.read(self.store)
         if held is None:
             raise StoreUnavailable(f"The {self.store.name} store has lost its control record.")
         return held

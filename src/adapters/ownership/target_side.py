@@ -1,5 +1,6 @@
 """One process's use of a target: refuses what does not belong here, and completes an older copy."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from adapters.ownership import control, refusals
@@ -90,9 +91,11 @@ class TargetSide:
         """See TargetGuard."""
         try:
             await self._admit()
-        except StoreUnavailable as error:
-            if not isinstance(error, _Suspected):
-                self.lose_sight()
+        except _Suspected:
+            raise
+        except (StoreUnavailable, asyncio.CancelledError):
+            # A call that is given up because it takes too long is cancelled.
+            self.lose_sight()
             raise
 
     def lose_sight(self) -> None:
@@ -205,11 +208,11 @@ class TargetSide:
         """
         if self._completion is not None:
             await self._completed(self._completion)
-        source_positions = await self._source.store.positions()
+        source_positions = await self._source.positions()
         target_positions = await self._store.positions()
         found = compare(source_positions, target_positions)
         # The source was read first, and the target may have seen more since.
-        if found.source_behind and behind(await self._source.store.positions(), target_positions.seen):
+        if found.source_behind and behind(await self._source.positions(), target_positions.seen):
             await self._source.close_gate()
         if found.target_behind:
             self._completion = Completion(self._source, self._store.name, found.target_behind)
@@ -234,9 +237,7 @@ class TargetSide:
 
         Raises Stranger, and StoreUnavailable as long as it is too early to tell.
         """
-        with self._source.sight.of_call():
-            source = await self._source.store.positions()
-        target = await self._store.positions()
+        source, target = await self._source.positions(), await self._store.positions()
         for lane in dead_lanes(target, is_gone=is_gone):
             await self._store.close_lane(lane.lane)
         now = self._monotonic()

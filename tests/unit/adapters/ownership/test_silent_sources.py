@@ -1,5 +1,7 @@
 """A source that does not answer silences every process in it, and makes none of them a stranger."""
 
+import asyncio
+
 import pytest
 
 from adapters.ownership.comparison import BEAT_SECONDS, LEASE_SECONDS
@@ -70,6 +72,22 @@ async def test_a_source_that_answers_later_than_a_beat_makes_nobody_a_stranger()
     await _waits(newcomer)
     await _silence_in_source(world, first)
     await _waits(newcomer)
+
+
+async def test_a_comparison_that_is_given_up_makes_nobody_a_stranger() -> None:
+    world, first, second = await _two_processes()
+    await _close_lanes_in_target(world, second)
+    await world.pass_time(BEYOND_LEASE)
+    await first.target.beat()
+    world.source.answers_positions.clear()
+    comparing = asyncio.create_task(second.target.compare())
+    await asyncio.sleep(0.01)
+    comparing.cancel()
+    await asyncio.gather(comparing, return_exceptions=True)
+    world.source.answers_positions.set()
+    with pytest.raises(StoreUnavailable, match="This one waits"):
+        await second.target.compare()
+    assert not isinstance(second.side.refusal, Stranger)
 
 
 async def test_a_stranger_is_refused_once_the_source_has_answered_for_a_lease() -> None:

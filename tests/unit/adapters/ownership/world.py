@@ -40,6 +40,8 @@ class Database:
         self.takes_writes = True
         self.answers_searches = asyncio.Event()
         self.answers_searches.set()
+        self.answers_positions = asyncio.Event()
+        self.answers_positions.set()
 
     async def opened(self) -> "Database":
         await self.store.open()
@@ -98,6 +100,7 @@ class View(MontyRecordStore):
 
     async def positions(self) -> Positions:
         self._require_up()
+        await self._database_in_memory.answers_positions.wait()
         return await super().positions()
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
