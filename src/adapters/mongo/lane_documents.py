@@ -21,6 +21,12 @@ from adapters.records.record import VERSION
 from adapters.records.specs import CONTROL
 
 SEEN = "seen"
+BEATS = "beats"
+"""When each process was last alive. Not noted in its lanes: a beat would wait for the transactions that hold them, and
+they would conflict with it.
+"""
+BEATS_KEPT_SECONDS = 86_400
+"""After this the server removes the beat of a process that has ended; then its lanes show when they were registered."""
 
 
 class MongoLanes:
@@ -44,7 +50,7 @@ class MongoLanes:
             "boot": by.boot,
             "pid": by.pid,
         }
-        update = {"$setOnInsert": document, "$currentDate": {"beatenAt": True}}
+        update = {"$setOnInsert": document, "$currentDate": {"registeredAt": True}}
         held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
         async with self._connection.call() as database:
             await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True)
@@ -71,10 +77,14 @@ class MongoLanes:
 
     async def beat(self, process: str) -> None:
         """Notes that the process is alive, by the server's clock."""
+        update = {"$currentDate": {"beatenAt": True}}
         async with self._connection.call() as database:
-            await database[LANES].update_many(
-                {"process": process, "isOpen": True}, {"$currentDate": {"beatenAt": True}}
-            )
+            await database[BEATS].update_one({DOCUMENT_ID: process}, update, upsert=True)
+
+    async def prepare(self) -> None:
+        """Lets the server remove old beats."""
+        async with self._connection.call() as database:
+            await database[BEATS].create_index("beatenAt", expireAfterSeconds=BEATS_KEPT_SECONDS)
 
     async def positions(self) -> Positions:
         """See LanedStore."""
@@ -82,9 +92,14 @@ class MongoLanes:
             hello = await database.client.admin.command("hello")
             seen = [document async for document in database[SEEN].find({}, batch_size=10_000)]
             lanes = [document async for document in database[LANES].find({}, batch_size=10_000)]
+            beats = [document async for document in database[BEATS].find({}, batch_size=10_000)]
+        beaten_at = {document[DOCUMENT_ID]: document["beatenAt"] for document in beats}
         now = hello["localTime"].replace(tzinfo=UTC)
         return Positions(
-            {document[DOCUMENT_ID]: _lane_of(document, now) for document in lanes},
+            {
+                document[DOCUMENT_ID]: _lane_of(document, beaten_at.get(document["process"]), now)
+                for document in lanes
+            },
             {document[DOCUMENT_ID]: Seen(document["number"], document.get("cut")) for document in seen},
         )
 
@@ -145,7 +160,9 @@ async def accepted(
     ]
 
 
-def _lane_of(document: Document, now: datetime) -> Lane:
+def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> Lane:
+    registered_at = document["registeredAt"]
+    alive_at = registered_at if beaten_at is None else max(registered_at, beaten_at)
     return Lane(
         lane=document[DOCUMENT_ID],
         number=document["number"],
@@ -153,5 +170,5 @@ def _lane_of(document: Document, now: datetime) -> Lane:
         epoch=document["epoch"],
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
-        silent_seconds=max(0.0, (now - document["beatenAt"]).total_seconds()),
+        silent_seconds=max(0.0, (now - alive_at).total_seconds()),
     )

@@ -94,6 +94,7 @@ class MongoRecordStore:
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
+        await self._lanes.prepare()
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
