@@ -1,4 +1,4 @@
-"""A transaction that its caller gave up is ended at once, and does not lock its documents until the server ends it."""
+"""Transactions that hold up nobody: one that was given up is ended at once, and a beat waits for none."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,14 +13,17 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.client import MongoConnection
+from adapters.mongo.record_store import MongoRecordStore
 from adapters.mongo.sessions import Sessions
 from adapters.mongo.transactions import Transaction
 from domain.errors import StoreUnavailable
 from tests.servers.mongo import MongoDatabase
+from tests.unit.contracts.lanes import admitted
 
 DEADLINE_SECONDS = 0.4
 UNLOCKED_SECONDS_MAX = 10.0
 """Far below the minute after which MongoDB ends a transaction."""
+SILENT_SECONDS = 1.0
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -80,6 +83,27 @@ async def test_closing_waits_for_transactions_that_are_being_ended(mongo_databas
     async with AsyncMongoClient[dict[str, Any]](mongo_database.uri) as client:
         with pymongo.timeout(UNLOCKED_SECONDS_MAX):
             await client[mongo_database.name].tasks.insert_one({"_id": 1, "by": "another"})
+
+
+async def test_a_beat_does_not_wait_for_a_write_that_holds_a_lane(mongo_database: MongoDatabase) -> None:
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    await store.open()
+    await store.prepare()
+    await admitted(store)
+    await store.register()
+    await store.beat()
+    await asyncio.sleep(SILENT_SECONDS)
+    async with (
+        AsyncMongoClient[dict[str, Any]](mongo_database.uri) as client,
+        client.start_session() as session,
+        await session.start_transaction(),
+    ):
+        lanes = client[mongo_database.name].lanes
+        await lanes.update_many({}, {"$inc": {"number": 1}}, session=session)
+        await store.beat()
+        (lane,) = (await store.positions()).lanes.values()
+    assert lane.silent_seconds < SILENT_SECONDS
+    await store.close()
 
 
 async def _insert_too_late(connection: MongoConnection) -> None:

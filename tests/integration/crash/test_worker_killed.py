@@ -78,7 +78,9 @@ async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_
                 caught += await _applied_and_not_noted(source, postgres_url)
                 workers.append(_started(new_worker, relaying))
                 running.require_no_failure()
-        delivered_seconds = await client.wait_delivered(seconds_max=MARKED_SECONDS_MAX)
+        delivered_seconds = await client.wait_delivered(
+            seconds_max=MARKED_SECONDS_MAX, evidence=lambda: _evidence(workers)
+        )
         for worker in workers:
             await asyncio.to_thread(worker.wait_ready)
             assert await asyncio.to_thread(worker.stop) == 0
@@ -129,8 +131,12 @@ def _wait_for_arrivals(postgres_url: str, workers: Sequence[WorkerProcess]) -> N
             lambda: _arrived(connection) != before,
             seconds_max=CAUGHT_SECONDS_MAX,
             reason="no worker mirrored anything",
-            evidence=lambda: "\n".join(worker.evidence() for worker in workers),
+            evidence=lambda: _evidence(workers),
         )
+
+
+def _evidence(workers: Sequence[WorkerProcess]) -> str:
+    return "\n".join(worker.evidence() for worker in workers)
 
 
 def _arrived(connection: psycopg.Connection) -> int:
