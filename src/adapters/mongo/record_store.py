@@ -94,6 +94,7 @@ class MongoRecordStore:
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
+        await self._lanes.prepare()
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -252,9 +253,17 @@ class MongoRecordStore:
         if self._slots.admission is not None:
             await self._lanes.beat(self._slots.admission.by.process)
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_settled: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._lanes.positions()
+        return await self._lanes.positions(with_settled=with_settled)
+
+    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+        """See LanedStore."""
+        return await self._lanes.settle(numbers, settlement=settlement)
+
+    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+        """See LanedStore."""
+        await self._lanes.settle_seen(numbers, settlement=settlement)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""

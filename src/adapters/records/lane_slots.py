@@ -128,7 +128,7 @@ class LaneSlots:
         """Ends a lane whose number is in doubt, without making the caller wait."""
         if slot.is_usable:
             slot.is_usable = False
-            self._begin(self._close(slot.lane))
+            self._begin_to_close(slot.lane)
 
     async def close(self) -> None:
         """Waits for lanes that are being closed, and forgets the others."""
@@ -171,7 +171,7 @@ class LaneSlots:
         if not is_registered:
             raise LaneLost
         for lane in self._unclosed:
-            self._begin(self._close(lane))
+            self._begin_to_close(lane)
         self._unclosed.clear()
         return slot
 
@@ -191,6 +191,9 @@ class LaneSlots:
         for slot in self._free:
             self.end(slot)
         self._free.clear()
+
+    def _begin_to_close(self, lane: int) -> None:
+        _ = self._begin(self._close(lane))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
