@@ -1,7 +1,7 @@
 """What a backlog costs while it drains: foreground requests with and without the drain, and the rate without them.
 
 MontyDB on disk is the source, an embedded PostgreSQL the target. Each round leaves a backlog in the file of a stopped
-service, starts the service, and measures first with the drain, then the drain alone, then the requests alone.
+service, starts the service, and measures with the drain, then the drain alone; the requests alone before and after.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ CONNECTIONS, WARM_UP, REQUESTS, TASKS, ROUNDS = 16, 300, 4_000, 199, 3
 """The prime number of tasks is larger than that of connections: two changes of one task rarely meet."""
 POLL_SECONDS = 1.0
 DRAIN_SECONDS_MAX = 900.0
+UNEVEN_MAX = 1.3
+"""The largest quotient between measurements of the requests alone at which the figures are a verdict."""
 DUAL = {
     "STORE": "dual",
     "DUAL_WRITE_SOURCE": "monty",
@@ -47,6 +49,8 @@ class _Rounds:
     per_second: list[float] = field(default_factory=list)
     beside_per_second: list[float] = field(default_factory=list)
     etas: list[str] = field(default_factory=list)
+    uneven: float = 1.0
+    """The largest quotient between the requests alone before and after a drain."""
 
 
 async def measure(report: Report, *, entries: int = ENTRIES) -> None:
@@ -60,9 +64,11 @@ async def measure(report: Report, *, entries: int = ENTRIES) -> None:
         with service(settings) as server:
             paths = _created(server)
         for number in range(ROUNDS):
+            with service(settings) as server:
+                before_ms = await _p95_ms(server, _reads_and_changes(paths, _token(server)))
             await _fill(directory / "monty", first=number * entries, count=entries)
             with service(settings) as server:
-                await _round(server, paths, entries=entries, rounds=rounds)
+                await _round(server, paths, entries=entries, rounds=rounds, before_ms=before_ms)
     _report(report, rounds, entries)
 
 
@@ -73,7 +79,9 @@ def _reachable(folder: str) -> Path:
     return path
 
 
-async def _round(server: ServerProcess, paths: list[str], *, entries: int, rounds: _Rounds) -> None:
+async def _round(
+    server: ServerProcess, paths: list[str], *, entries: int, rounds: _Rounds, before_ms: float
+) -> None:
     token = _token(server)
     request = _reads_and_changes(paths, token)
     # The relay leaves the newest entries to the requests that may still be at work on them.
@@ -91,7 +99,14 @@ async def _round(server: ServerProcess, paths: list[str], *, entries: int, round
     began = time.perf_counter()
     await _until(lambda: _waiting(server, token) == 0)
     rounds.per_second.append(after / (time.perf_counter() - began))
-    rounds.without_ms.append(await _p95_ms(server, request))
+    after_ms = await _p95_ms(server, request)
+    rounds.without_ms.append((before_ms + after_ms) / 2)
+    rounds.uneven = max(rounds.uneven, before_ms / after_ms, after_ms / before_ms)
+    print(
+        f"round: p95 {rounds.with_ms[-1]:.1f} ms with the drain, {rounds.without_ms[-1]:.1f} ms without;"
+        f" {rounds.per_second[-1]:.0f} entries a second alone",
+        flush=True,
+    )
 
 
 def _report(report: Report, rounds: _Rounds, entries: int) -> None:
@@ -109,6 +124,13 @@ def _report(report: Report, rounds: _Rounds, entries: int) -> None:
         f"rounds {', '.join(f'{each:.0f}' for each in rounds.per_second)}; reported: {'; '.join(rounds.etas)}"
     )
     report.add(SECTION, at_least("drain without other load", rate, 1_000, unit="a second", raw=raw))
+    uneven = max(rounds.uneven, max(rounds.without_ms) / min(rounds.without_ms))
+    if uneven > UNEVEN_MAX:
+        report.note(
+            SECTION,
+            f"The requests alone differed by a factor of {uneven:.1f}: there was too much other load on"
+            " the machine for a verdict.",
+        )
 
 
 def _created(server: ServerProcess) -> list[str]:

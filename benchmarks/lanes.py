@@ -16,7 +16,7 @@ from adapters.monty.record_store import MontyRecordStore
 from adapters.ownership import control
 from adapters.ownership.control import Ownership
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.settlement import compared
+from adapters.ownership.settlement import compared, settle_closed
 from adapters.records.change_set import ChangeSet, LaneStamp, stamped
 from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import LanedStore
@@ -149,7 +149,7 @@ async def _comparison(report: Report, source: LanedStore, target: LanedStore) ->
         for store in (source, target):
             await _close_lanes(store, closed - present)
         present = closed
-        await compared(source, target)
+        await settle_closed(source, target, await compared(source, target))
 
         async def once(_: object) -> None:
             held = await control.read(target)

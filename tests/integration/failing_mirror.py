@@ -11,17 +11,40 @@ from adapters.records.change_set import ChangeSet
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from application.ports.health import ComponentHealth
-from application.ports.synchronisation import BlockedTableSync, BreakerSync, Synchronisation
+from application.ports.synchronisation import BreakerSync, Synchronisation
 from domain.errors import MirrorPending
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.store_stack import StoreStack
 from tests.servers.directories import open_directory
+from tests.servers.report import times_slower
 from tests.unit.contracts.builders import change_set, label, put, task
 
 POLL_SECONDS = 0.05
 START_SECONDS_MAX = 30.0
 NOT_WRITTEN: Record = {"syncStatus": None, "syncAttempts": 0, "syncError": None}
+
+
+class Deadline:
+    """A bound in seconds on the machine to which bounds refer; longer by how much slower this one is by then."""
+
+    def __init__(self, seconds_max: float) -> None:
+        self._started = time.monotonic()
+        self._seconds_max = seconds_max
+        self._is_extended = False
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._started
+
+    async def wait(self, otherwise: str) -> None:
+        """Returns after a moment, or fails with these words."""
+        if self.elapsed_seconds > self._seconds_max and not self._is_extended:
+            self._seconds_max *= times_slower()
+            self._is_extended = True
+        assert self.elapsed_seconds <= self._seconds_max, otherwise
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @dataclass(slots=True)
@@ -66,41 +89,30 @@ class FailingMirror:
         self, change_sets: Sequence[ChangeSet], holds: Callable[[Record], bool], *, seconds_max: float
     ) -> float:
         """How long it takes until every entry is as it should be. Fails with the entries that are not."""
-        started = time.monotonic()
+        deadline = Deadline(seconds_max)
         while True:
             wrong = [entry for entry in await self.entries(change_sets) if not holds(entry)]
             if not wrong:
-                return time.monotonic() - started
-            if time.monotonic() - started > seconds_max:
-                shown = [
-                    (entry["syncStatus"], entry["syncAttempts"], entry["syncError"]) for entry in wrong[:3]
-                ]
-                raise AssertionError(f"{len(wrong)} entries after {seconds_max} s, such as {shown}")
-            await asyncio.sleep(POLL_SECONDS)
+                return deadline.elapsed_seconds
+            shown = [(entry["syncStatus"], entry["syncAttempts"], entry["syncError"]) for entry in wrong[:3]]
+            await deadline.wait(f"{len(wrong)} entries after {seconds_max} s, such as {shown}")
 
     async def until_up(self, *, seconds_max: float) -> None:
         """Waits until every component is up. Fails with those that are not."""
-        deadline = time.monotonic() + seconds_max
+        deadline = Deadline(seconds_max)
         while wrong := {
             name: one.reason for name, one in (await self.health()).items() if one.status != "UP"
         }:
-            assert time.monotonic() < deadline, wrong
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def blocked_tables(self, after_seconds: float) -> Sequence[BlockedTableSync]:
-        """The blocked tables, asked when the answer to earlier callers is not shared any more."""
-        await asyncio.sleep(after_seconds)
-        return (await self.sync.metrics()).blocked_tables
+            await deadline.wait(str(wrong))
 
     async def breaker_with(self, reason: str, *, seconds_max: float) -> BreakerSync:
         """The breaker, once it shows this reason. Fails with the reason that it shows instead."""
-        deadline = time.monotonic() + seconds_max
+        deadline = Deadline(seconds_max)
         while True:
             breaker = (await self.sync.metrics()).breaker
             if reason in (breaker.reason or ""):
                 return breaker
-            assert time.monotonic() < deadline, f"the breaker says: {breaker.reason}"
-            await asyncio.sleep(POLL_SECONDS)
+            await deadline.wait(f"the breaker says: {breaker.reason}")
 
 
 @asynccontextmanager

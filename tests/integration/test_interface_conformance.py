@@ -76,6 +76,8 @@ class Inquiry:
         operation = case.operation
         headers = self.served.world.headers(caller, operation.path)
         url = self.served.process.url
+        # A session that one answer opened must not speak for the next caller.
+        self.served.session.cookies.clear()
         answer = case.call(
             base_url=url,
             session=self.served.session,

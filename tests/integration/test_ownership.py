@@ -18,7 +18,9 @@ from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
 from adapters.records.record_store import StoreRefused
 from adapters.records.specs import CONTROL
-from entrypoints.cli.session import schema_of
+from entrypoints.cli.check_result import CheckResult
+from entrypoints.cli.session import inspected, schema_of
+from entrypoints.cli.store_checks import checks_of_stores
 from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import (
     START_SECONDS_MAX,
@@ -155,7 +157,7 @@ def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Itera
     server.drop_database(url)
 
 
-@sources(short="monty")
+@LONG
 async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1, 2)
@@ -210,6 +212,7 @@ async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -
             await write(container, 3)
 
 
+@LONG
 async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_world: World) -> None:
     name = mongo_world.variables["DB_NAME"]
     async with serving(mongo_world.variables) as container:
@@ -222,6 +225,50 @@ async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_worl
         with pytest.raises(WritesRefused, match="older copy of itself"):
             await write(container, 3)
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
+
+
+@pytest.mark.parametrize(
+    ("swap", "cause"),
+    [("older source", "older copy"), ("older target", "older copy"), ("emptied target", "emptied")],
+)
+@sources(short="monty")
+async def test_doctor_and_the_mirror_name_what_a_start_refuses(world: World, swap: str, cause: str) -> None:
+    async with serving(world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+    sound = await _diagnosed(world.variables)
+    assert [check.message for check in sound.checks if not check.is_fine] == []
+    assert sound.reason is None
+    source = world.copy_source() if swap == "older source" else {}
+    target = {"older target": world.copy_target, "emptied target": world.empty_database}.get(swap)
+    other = None if target is None else target()
+    async with serving(world.variables) as container:
+        await write(container, 2)
+        await until_equal(container)
+    if other is not None:
+        world.swap_target(other)
+    found = await _diagnosed(world.having(**source))
+    failed = {check.subject: check.message for check in found.checks if not check.is_fine}
+    assert cause in failed[world.source if source else "postgres"]
+    assert "schema" not in failed
+    assert cause in (found.reason or "")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` finds, and why the mirror is not used, while no service runs."""
+
+    checks: list[CheckResult]
+    reason: str | None
+
+
+async def _diagnosed(variables: dict[str, str]) -> Diagnosis:
+    settings = read_settings(variables)
+    checks = [check async for check in checks_of_stores(settings)]
+    async with inspected(settings) as container:
+        metrics = await container.stack().synchronisation.metrics()
+    assert metrics.target_reachable is (metrics.breaker.reason is None)
+    return Diagnosis(checks, metrics.breaker.reason)
 
 
 @LONG
@@ -255,7 +302,7 @@ async def test_the_database_of_another_installation_is_refused(world: World, *, 
     )
 
 
-@sources_and_moments(source="mongo", is_running=False)
+@sources_and_moments(source="mongo", is_running=True)
 async def test_an_emptied_target_is_refused(world: World, *, is_running: bool) -> None:
     await _swapped(
         world, world.empty_database(), is_running=is_running, reason="empty or was emptied", before=None
@@ -266,6 +313,7 @@ REWRITTEN = "old-records-rewritten"
 """The control record that a store gets when its records are rewritten."""
 
 
+@sources(short="mongo")
 async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +333,7 @@ async def test_migrate_up_changes_nothing_in_the_database_of_another_installatio
     assert not _is_rewritten(other)
 
 
+@LONG
 async def test_a_clone_rewrites_nothing_in_the_target(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -335,6 +384,9 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
     await write(container, 3)
     await asyncio.sleep(0.5)
     await _require_shown(container, reason)
+    report = await container.stack().schema_report()
+    assert reason in report.unreadable["postgres"]
+    assert {one.store for one in (*report.states, *report.waiting)} == {world.source}
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(

@@ -7,6 +7,10 @@ from time import perf_counter
 
 import psutil
 
+ADDITIONS_SECONDS = 0.2
+"""How long three million additions take on the machine to which bounds in seconds refer."""
+SLOWER_MAX = 5.0
+"""How much slower than that machine another one may be at most, because of its load."""
 ADDITIONS = "total = 0\nfor number in range(3_000_000):\n    total += number\n"
 LEFT_SECONDS_MAX = 5.0
 SERVERS_USED: dict[str, str] = {}
@@ -48,11 +52,16 @@ def summary_lines(left_running: Sequence[str]) -> Iterator[str]:
 
 
 def additions_seconds() -> float:
-    """How long this machine takes for three million additions of global variables: bounds in seconds refer to 0.2 s."""
+    """How long this machine takes for three million additions of global variables."""
     code = compile(ADDITIONS, "additions", "exec")
     began = perf_counter()
     exec(code, {})
     return perf_counter() - began
+
+
+def times_slower() -> float:
+    """How many times slower this machine is now, with its load, than the one to which bounds refer; at least 1."""
+    return min(SLOWER_MAX, max(1.0, additions_seconds() / ADDITIONS_SECONDS))
 
 
 def _works_below(process: psutil.Process, directories: Sequence[Path]) -> bool:

@@ -31,7 +31,8 @@ class DualWriteSettings:
     breaker_timeouts_max: int = 1
     breaker_errors_max: int = 3
     probe_delay_seconds: float = 0.25
-    probe_delay_seconds_max: float = 15.0
+    # A target that is put right is used again within ten seconds.
+    probe_delay_seconds_max: float = 6.0
     probe_timeout_ms: int = 2_000
     connect_timeout_ms: int = 3_000
     prepare_timeout_ms: int = 60_000

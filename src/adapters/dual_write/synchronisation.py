@@ -166,19 +166,20 @@ class StoredSynchronisation:
         counts = await self._counts.read()
         rate = 0 if target is None else target.rate.per_second()
         waiting = _waiting_of(counts)
+        is_reachable = target is not None and await target.is_reachable()
         collections = [await self._collection(name, counts[name]) for name in counts]
         return SyncMetrics(
             source=self._source.name,
             target=None if target is None else target.name,
             mode="single" if target is None else self._settings.mode.value,
             paused=target is not None and not self._settings.enabled,
-            target_reachable=target is not None and await target.is_reachable(),
+            target_reachable=is_reachable,
             collections=collections,
             breaker=BreakerSync() if target is None else self._breaker(target),
             blocked_tables=[] if target is None else self._blocked_tables(target, counts),
             lag_ms=await self._lag_ms(collections),
             rate_per_second=rate,
-            eta_seconds=math.ceil(waiting / rate) if waiting and rate else None,
+            eta_seconds=math.ceil(waiting / rate) if waiting and rate and is_reachable else None,
         )
 
     def _breaker(self, target: MirrorTarget) -> BreakerSync:

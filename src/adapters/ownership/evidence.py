@@ -10,8 +10,8 @@ from adapters.ownership.last_seen import LastSeen
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, Positions
 
-OWN_LANES_MAX = 256
-"""Of so many of its lanes a process remembers how far it has written; any of them shows that a copy is older."""
+LANES_MAX = 256
+"""Of so many lanes a process remembers how far they have written; any of them shows that a copy is older."""
 
 
 class Evidence:
@@ -26,12 +26,18 @@ class Evidence:
     def note_commit(self, stamp: LaneStamp) -> None:
         """Remembers a stored commit."""
         numbers = self._numbers
-        if stamp.lane not in numbers and len(numbers) >= OWN_LANES_MAX:
+        if stamp.lane not in numbers and len(numbers) >= LANES_MAX:
             del numbers[next(iter(numbers))]
         numbers[stamp.lane] = max(stamp.number, numbers.get(stamp.lane, 0))
 
+    def note_positions(self, positions: Positions) -> None:
+        """Remembers what other processes have written, too, as a comparison found it."""
+        for lane in positions.lanes.values():
+            if lane.is_open and lane.number:
+                self.note_commit(LaneStamp(lane.lane, lane.number))
+
     async def is_beyond_in_memory(self) -> bool:
-        """Whether this process has written more than the source holds. Raises StoreUnavailable."""
+        """Whether more was written, as far as this process knows, than the source holds. Raises StoreUnavailable."""
         known = dict(self._numbers)
         return bool(_beyond(known, await self._store.positions(with_settled=True)))
 
@@ -48,7 +54,7 @@ class Evidence:
                 await asyncio.to_thread(self._last_seen.note, known, installation=installation)
 
     async def forget_beyond(self, installation: str) -> bool:
-        """Forgets what is beyond the source, which is vouched for. Returns whether this process had written more.
+        """Forgets what is beyond the source, which is vouched for. Returns whether there was anything.
 
         Raises StoreUnavailable.
         """

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from adapters.ownership.stamps import AppliedStamps
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
@@ -191,6 +192,7 @@ class OwnedTarget(WrappedStore):
         await super().close()
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        """Raises StoreRefused where another database has taken the place of the target."""
         if not self._is_admitted:
             raise StoreUnavailable("The target was not compared with the source yet.")
         try:
@@ -200,6 +202,10 @@ class OwnedTarget(WrappedStore):
             self._is_admitted = False
             await self._admit()
             applied = await self._laned.apply_by_lane(change_sets)
+        if any(isinstance(outcome, Blocked) for outcome in applied.outcomes):
+            # A missing table may be that of another database. A control record that is blocked, too, proves nothing.
+            with suppress(StoreUnavailable):
+                await self._guard.look()
         if applied.stamp is not None:
             self._stamps.note(change_sets, applied.stamp)
         return applied.outcomes

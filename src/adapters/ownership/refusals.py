@@ -38,6 +38,14 @@ def older_source(name: str, target: str) -> OlderSource:
     )
 
 
+def older_target(name: str) -> StoreRefused:
+    """The target lacks writes that were brought there."""
+    return StoreRefused(
+        f"This {name} store is an older copy of itself: it lacks writes that were mirrored to it before.",
+        remedy="Starting the service completes it: tandem serve",
+    )
+
+
 def stranger(lanes: Iterable[Lane]) -> Stranger:
     """Another source feeds the target."""
     processes = ", ".join(sorted({str(lane.by) for lane in lanes}))

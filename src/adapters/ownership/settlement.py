@@ -25,6 +25,8 @@ class Compared:
     found: Comparison
     source: Positions
     target: Positions
+    with_settled: bool
+    """Whether it needed all lanes, because those in use did not agree."""
 
     @property
     def is_clean(self) -> bool:
@@ -33,14 +35,20 @@ class Compared:
 
 
 async def compared(source: LanedStore, target: LanedStore) -> Compared:
-    """Compares two stores. Raises StoreUnavailable."""
+    """Compares two stores, and writes nothing. Raises StoreUnavailable."""
     by_use = await _compared(source, target, with_settled=False)
-    result = by_use if by_use.is_clean else await _compared(source, target, with_settled=True)
-    if result.is_clean:
-        least = SETTLED_AT if by_use.is_clean else 1
-        await _settle(source, target, _closed(result.source, result.target), least=least)
-        await _settle(target, source, _closed(result.target, result.source), least=least)
-    return result
+    return by_use if by_use.is_clean else await _compared(source, target, with_settled=True)
+
+
+async def settle_closed(source: LanedStore, target: LanedStore, compared: Compared) -> None:
+    """Settles closed lanes after a comparison, where they are many or the next one would need all lanes again.
+
+    Raises StoreUnavailable.
+    """
+    if compared.is_clean:
+        least = 1 if compared.with_settled else SETTLED_AT
+        await _settle(source, target, _closed(compared.source, compared.target), least=least)
+        await _settle(target, source, _closed(compared.target, compared.source), least=least)
 
 
 async def _compared(source: LanedStore, target: LanedStore, *, with_settled: bool) -> Compared:
@@ -51,7 +59,7 @@ async def _compared(source: LanedStore, target: LanedStore, *, with_settled: boo
         # The source was read first, and the target may have seen more since.
         again = await source.positions(with_settled=with_settled)
         found = Comparison(found.target_behind, behind(again, target_positions.seen))
-    return Compared(found, source_positions, target_positions)
+    return Compared(found, source_positions, target_positions, with_settled)
 
 
 def _closed(owner: Positions, peer: Positions) -> list[Lane]:

@@ -14,7 +14,7 @@ from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
 from adapters.records.change_set import LaneStamp
-from adapters.records.lanes import LanedStore, LaneLost, ProcessIdentity
+from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable, VersionConflict
 
@@ -86,6 +86,22 @@ class SourceSide:
             raise refusals.known_but_empty(self.store.name, str(last_seen.path))
         return None
 
+    async def inspect(self, look_at_target: Callable[[], Awaitable[Ownership | None]] | None) -> Held | None:
+        """`check` for whoever only asks, and whether the source would take writes. Writes nothing.
+
+        Without `look_at_target` the target cannot be compared, and the file shows whether the source is older. Raises
+        as `check` does, OlderSource, DamagedFile and WritesRefused.
+        """
+        held = await self.check(look_at_target)
+        if held is None:
+            return None
+        if held.ownership.gate is not Gate.OPEN:
+            raise refusals.older_source(self.store.name, self.target_name)
+        is_unproven = look_at_target is None and self.settings.target is not None
+        if is_unproven and await self._evidence.is_beyond_in_file(held.ownership.installation):
+            raise refusals.unproven(self.target_name)
+        return held
+
     async def enter(self) -> Ownership:
         """Checks once more, in a store with its tables, and creates the first control record. Opens no gate yet."""
         held = await self.check() or await self._created()
@@ -121,6 +137,10 @@ class SourceSide:
         """See SourceGuard."""
         if self.refusal is not None:
             raise WritesRefused(str(self.refusal))
+
+    def note_positions(self, positions: Positions) -> None:
+        """Remembers what all processes have written, once a comparison found nothing wrong."""
+        self._evidence.note_positions(positions)
 
     def note_commit(self, stamp: LaneStamp) -> None:
         """See SourceGuard."""

@@ -13,7 +13,7 @@ from adapters.ownership.comparison import (
 from adapters.ownership.completion import Completion
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
-from adapters.ownership.settlement import Compared, compared
+from adapters.ownership.settlement import Compared, compared, settle_closed
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -57,6 +57,21 @@ class TargetSide:
             raise refusals.emptied_source(self._source.store.name, held.ownership)
         if await self._holds_entries():
             raise refusals.unnamed(self._store.name)
+
+    async def inspect(self) -> None:
+        """Checks whose store the target is and compares it with the source, for whoever only asks: writes nothing,
+        completes nothing and waits for no other process.
+
+        Raises OlderSource, StoreRefused for a target that must not be used as it is, and StoreUnavailable.
+        """
+        if await self._checked() is None:
+            return
+        source = self._source.store
+        found = (await compared(source, self._store)).found
+        if found.source_behind:
+            raise refusals.older_source(source.name, self._store.name)
+        if found.target_behind:
+            raise refusals.older_target(self._store.name)
 
     async def admit(self) -> None:
         """See TargetGuard."""
@@ -183,6 +198,8 @@ class TargetSide:
         if result.found.target_behind:
             self._completion = Completion(self._source, self._store.name, result.found.target_behind)
             await self._completed(self._completion)
+        await settle_closed(self._source.store, self._store, result)
+        self._source.note_positions(result.source)
         return result
 
     async def _completed(self, completion: Completion) -> None:

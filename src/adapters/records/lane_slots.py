@@ -128,7 +128,11 @@ class LaneSlots:
         """Ends a lane whose number is in doubt, without making the caller wait."""
         if slot.is_usable:
             slot.is_usable = False
-            self._begin_to_close(slot.lane)
+            self._closing(slot.lane)
+
+    def _closing(self, lane: int) -> None:
+        task = self._begin(self._close(lane))
+        task.set_name(f"close lane {lane}")
 
     async def close(self) -> None:
         """Waits for lanes that are being closed, and forgets the others."""
@@ -171,7 +175,7 @@ class LaneSlots:
         if not is_registered:
             raise LaneLost
         for lane in self._unclosed:
-            self._begin_to_close(lane)
+            self._closing(lane)
         self._unclosed.clear()
         return slot
 
@@ -191,9 +195,6 @@ class LaneSlots:
         for slot in self._free:
             self.end(slot)
         self._free.clear()
-
-    def _begin_to_close(self, lane: int) -> None:
-        _ = self._begin(self._close(lane))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

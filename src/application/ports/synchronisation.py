@@ -56,8 +56,8 @@ class SyncMetrics:
 
     `lag_ms` is the age of the oldest entry that the mirror will deliver by itself, 0 if there is none.
     `rate_per_second` counts the entries that the relay of this process has delivered lately, without those that
-    requests deliver themselves; `eta_seconds` says how long the backlog takes at this rate, None without a rate or a
-    backlog.
+    requests deliver themselves; `eta_seconds` says how long the backlog takes at this rate, None without a rate, a
+    backlog, or a target that can be used.
     """
 
     source: str

@@ -19,7 +19,7 @@ from entrypoints.cli.exits import Failure
 View = Mapping[str, object]
 
 _COMMAND = re.compile(
-    r"\btandem (?=(?:admin|config|demo|doctor|export|import|keys|migrate|move|recover|serve|sync|worker)\b)"
+    r"(?<![\w/])tandem (?=(?:admin|config|demo|doctor|export|import|keys|migrate|move|recover|serve|sync|worker)\b)"
 )
 
 PLAIN_WIDTH = 200
@@ -40,7 +40,7 @@ def program_name() -> str:
 
 
 def typeable(text: str) -> str:
-    """The text with every command of this program written as it can be typed here."""
+    """The text with every command of this program written as it can be typed here. One that names a path stays."""
     return _COMMAND.sub(lambda _: f"{program_name()} ", text)
 
 

@@ -28,7 +28,8 @@ def sync() -> None:
 async def status(console: Console, collection: str | None, id: str | None, url: str | None) -> ExitCode:
     """Show the state of the mirror, or of one record in both stores.
 
-    Exits with 1 if entries failed or are parked, or if the record is not mirrored.
+    Exits with 1 if entries failed or are parked, or if the record is not mirrored, and with 3 if the target cannot be
+    reached or must not be used.
     """
     if (collection is None) != (id is None):
         raise click.UsageError("Give both COLLECTION and ID, or neither.")
@@ -39,9 +40,7 @@ async def status(console: Console, collection: str | None, id: str | None, url: 
             return _record_code(record)
         metrics: Mapping[str, Any] = await client.metrics()
     console.show(metrics, lambda: _print_metrics(console, metrics))
-    return (
-        ExitCode.DIFFERENCE if metrics["totals"]["failed"] + metrics["totals"]["parked"] else ExitCode.SUCCESS
-    )
+    return _mirror_code(metrics)
 
 
 @sync.command()
@@ -104,6 +103,13 @@ async def history(console: Console, collection: str, id: str, url: str | None) -
     return ExitCode.SUCCESS
 
 
+def _mirror_code(metrics: Mapping[str, Any]) -> ExitCode:
+    if metrics["target"] is not None and not metrics["targetReachable"]:
+        return ExitCode.UNREACHABLE
+    totals = metrics["totals"]
+    return ExitCode.DIFFERENCE if totals["failed"] + totals["parked"] else ExitCode.SUCCESS
+
+
 def _record_code(record: Mapping[str, Any]) -> ExitCode:
     return ExitCode.SUCCESS if record["status"] == "SYNCED" else ExitCode.DIFFERENCE
 
@@ -112,7 +118,7 @@ def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     if metrics["target"] is None:
         console.line(f"There is no mirror: {metrics['source']} is the only store.")
         return
-    state = "is reachable" if metrics["targetReachable"] else "IS NOT REACHABLE"
+    state = "is reachable" if metrics["targetReachable"] else "CANNOT BE USED"
     paused = ", paused by DUAL_WRITE_ENABLED=false" if metrics["paused"] else ""
     console.line(
         f"{metrics['source']} → {metrics['target']} ({metrics['mode']}{paused}); the target {state}."

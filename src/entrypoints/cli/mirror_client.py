@@ -54,7 +54,12 @@ async def mirror_client(url: str | None, *, changes: bool = False) -> AsyncItera
         yield RemoteMirrorClient(client)
         return
     opening = opened if changes else inspected
-    async with opening(current_settings()) as container:
+    settings = current_settings()
+    async with opening(settings) as container:
+        if settings.stores.target is None:
+            # With a mirror, its state names the cause.
+            for objection in container.stack().objections.values():
+                raise objection
         yield LocalMirrorClient(container.builder().build(OperateSync), operator(container))
 
 

@@ -7,6 +7,7 @@ import msgspec
 from loguru import logger
 
 from application.ports.schema import OldRecords, SchemaState
+from domain.errors import StoreUnavailable
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import ServiceClient
@@ -35,12 +36,16 @@ def migrate() -> None:
 async def up(console: Console) -> ExitCode:
     """Upgrade every store to the schema of this program, and rewrite old records. Harmless when done already.
 
-    It may run beside the service: old records are rewritten in small batches and keep their versions.
+    It may run beside the service: old records are rewritten in small batches and keep their versions. Exits with 3 if
+    the service cannot use a store, and names the cause.
     """
     client = await service_client()
     if client is not None:
         reported = await _reported_by(client)
-        if not reported.unreadable and all(state.is_current for state in reported.stores):
+        if reported.unreadable:
+            # Stopping the service would help nothing: a migration could not use these stores either.
+            raise StoreUnavailable(" ".join(reported.unreadable.values()))
+        if all(state.is_current for state in reported.stores):
             # The service holds the stores, and has nothing left to upgrade.
             return _shown(console, reported.stores, reported.records)
     settings = current_settings()

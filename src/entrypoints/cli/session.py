@@ -15,6 +15,7 @@ from domain.errors import StoreUnavailable
 from domain.permissions import Grant
 from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, ServiceClient, find_running
 from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.installation import is_remembered, recalled
 from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
 from entrypoints.composition.variables import InvalidSettings
@@ -94,7 +95,11 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
         problems = await stack.inspect()
         if (problem := problems.get(stack.source.name)) is not None:
             raise problem
-        await stack.require_current_source()
+        try:
+            await stack.require_current_source()
+        except UnmigratedStore as unmigrated:
+            # A migration would be refused, too, so its cause comes first.
+            raise stack.objections.get(stack.source.name, unmigrated) from None
         yield container
     finally:
         await stack.close()

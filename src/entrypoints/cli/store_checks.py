@@ -67,14 +67,15 @@ async def checks_of_stores(settings: Settings) -> AsyncIterator[CheckResult]:
     container = build_container(settings)
     stack, stores = container.stack(), settings.stores
     try:
-        problems = await stack.inspect()
+        unreadable = await stack.inspect()
+        problems = {**unreadable, **stack.objections}
         for name in stores.named:
             if name in problems:
                 yield _problem(stores, name, problems[name])
         if settings.cache_url is not None:
             yield _cache(await stack.cache_trouble())
-        if stores.source not in problems:
-            async for result in _readable(container, settings, problems):
+        if stores.source not in unreadable:
+            async for result in _readable(container, settings, unreadable):
                 yield result
     finally:
         await stack.close()
@@ -96,18 +97,22 @@ def _cache(trouble: str | None) -> CheckResult:
 
 
 async def _readable(
-    container: Container, settings: Settings, problems: Mapping[str, object]
+    container: Container, settings: Settings, unreadable: Mapping[str, object]
 ) -> AsyncIterator[CheckResult]:
     stack, stores = container.stack(), settings.stores
     facts = await stack.facts()
     for name in stores.named:
-        if name not in problems:
+        if name not in unreadable and name not in stack.objections:
             yield CheckResult.passed(name, _answers(stores, name, facts.get(name)))
     for name, store_facts in facts.items():
         if store_facts.clock is not None:
             yield _clock(name, store_facts.clock)
     are_current = True
-    for state in await stack.schema_without(problems).states():
+    for state in await stack.schema_without(unreadable).states():
+        if state.store in stack.objections:
+            # A migration would be refused, too, so it is no remedy.
+            are_current = are_current and (state.is_current or state.store != stores.source)
+            continue
         current = "has no schema yet" if state.revision is None else f"is at schema {state.revision}"
         message = f"{state.store} {current}; this program needs {state.expected}."
         are_current = are_current and state.is_current
@@ -145,7 +150,7 @@ def _obstacles(metrics: Mapping[str, Any]) -> Iterator[CheckResult]:
     totals = metrics["totals"]
     age_ms = totals["oldestPendingAgeMs"] or 0
     if metrics["breaker"]["reason"] is not None:
-        message = f"{totals['pending']} entries wait: {metrics['breaker']['reason']}"
+        message = f"Nothing is mirrored, and {totals['pending']} entries wait: {metrics['breaker']['reason']}"
         yield CheckResult.failed("mirror", message, "To follow it, type: tandem sync status")
     for blocked in metrics["blockedTables"]:
         message = f"{blocked['table']} is blocked, and {blocked['waiting']} entries wait: {blocked['cause']}"

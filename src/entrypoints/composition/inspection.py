@@ -1,15 +1,23 @@
-"""Opens a store only to be read, within a time limit."""
+"""Opens stores only to be read, and finds why they must not be used as they are. Nothing is written."""
 
 import asyncio
+from collections.abc import Mapping
 
+from adapters.ownership.refusals import OlderSource
+from adapters.ownership.source_side import SourceSide
+from adapters.ownership.target_side import TargetSide
 from adapters.records.inspectable import inspect
 from adapters.records.record_store import RecordStore, StoreRefused
 from domain.errors import StoreUnavailable
 
 INSPECT_SECONDS_MAX = 2.0
+COMPARE_SECONDS_MAX = 1.0
+
+Problem = StoreUnavailable | StoreRefused
+"""Why a store cannot be read, or must not be used."""
 
 
-async def inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | None:
+async def inspected(store: RecordStore) -> Problem | None:
     """Why the store cannot be read; None once it is open."""
     opening = asyncio.ensure_future(inspect(store))
     done, _ = await asyncio.wait({opening}, timeout=INSPECT_SECONDS_MAX)
@@ -21,3 +29,27 @@ async def inspected(store: RecordStore) -> StoreUnavailable | StoreRefused | Non
     except (StoreUnavailable, StoreRefused) as error:
         return error
     return None
+
+
+async def objections(
+    source: SourceSide, target: TargetSide | None, *, can_read_target: bool
+) -> Mapping[str, Problem]:
+    """Why stores that can be read must not be used as they are, by name: what a start would say of them, except what
+    it only learns by waiting. The source is open, and so is the target if it can be read.
+    """
+    name = source.store.name
+    readable = target if can_read_target else None
+    try:
+        async with asyncio.timeout(COMPARE_SECONDS_MAX):
+            held = await source.inspect(None if readable is None else readable.ownership)
+            if readable is None:
+                return {}
+            name = source.target_name
+            await (readable.look_beside_new_source() if held is None else readable.inspect())
+    except OlderSource as older:
+        return {source.store.name: older}
+    except (StoreUnavailable, StoreRefused) as problem:
+        return {name: problem}
+    except TimeoutError:
+        return {name: StoreUnavailable(f"{name} does not answer within {COMPARE_SECONDS_MAX:.0f} s.")}
+    return {}

@@ -33,10 +33,10 @@ from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth, StoreFacts
-from application.ports.schema import SchemaReport
+from application.ports.schema import OldRecords, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.inspection import inspected
+from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import build_cache, build_store
@@ -91,6 +91,8 @@ class StoreStack:
         self._relaying: asyncio.Task[None] | None = None
         self._waits_for: str | None = None
         self.is_open = False
+        self.objections: Mapping[str, Problem] = {}
+        """Why stores that `inspect` could read must not be used as they are, by name."""
 
     def _mirror(self, target_name: str, clock: Clock) -> Mirror:
         settings = self._dual_write
@@ -139,10 +141,11 @@ class StoreStack:
         self._waits_for = None
         self.is_open = True
 
-    async def inspect(self) -> Mapping[str, StoreUnavailable | StoreRefused]:
+    async def inspect(self) -> Mapping[str, Problem]:
         """Opens the stores only to be read: creates, migrates, starts and claims nothing, and waits for nothing.
 
-        Returns why stores cannot be read, by name. Such a target opens the breaker, whose reason is the same.
+        Returns why stores cannot be read, by name. `objections` says afterwards why the others must not be used. Both
+        open the breaker, whose reason is the same, where nothing can be mirrored.
         """
         outcomes = await asyncio.gather(*map(inspected, self.raw_stores))
         problems = {
@@ -150,8 +153,17 @@ class StoreStack:
             for store, problem in zip(self.raw_stores, outcomes, strict=True)
             if problem is not None
         }
-        if self._target is not None and self._target.name in problems:
-            self._target.breaker.trip(str(problems[self._target.name]))
+        if self.source.name not in problems:
+            can_read_target = self._target is not None and self._target.name not in problems
+            self.objections = await objections(
+                self.ownership, self._target_side, can_read_target=can_read_target
+            )
+        if self._target is not None:
+            # The target's own cause comes first.
+            found = {**self.objections, **problems}
+            for name in (self._target.name, self.source.name):
+                if name in found and not self._target.breaker.is_open:
+                    self._target.breaker.trip(str(found[name]))
         return problems
 
     async def require_own_stores(self) -> None:
@@ -254,20 +266,36 @@ class StoreStack:
         return StoreSchema([store for store in self.raw_stores if store.name not in unreadable])
 
     async def schema_report(self) -> SchemaReport:
-        """The schema of the stores that answer; changes nothing."""
+        """The schema of the stores that answer and may be used; changes nothing."""
+        states: list[SchemaState] = []
+        waiting: list[OldRecords] = []
         unreadable: dict[str, str] = {}
         for store in self.raw_stores:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
                     await store.ping()
+                    await self._require_own(store)
+                schema = StoreSchema([store])
+                states += await schema.states()
+                waiting += await schema.waiting()
             except StoreUnavailable as error:
-                unreadable[store.name] = error.message
+                unreadable[store.name] = f"{store.name}: {self._cause_of(store) or error.message}"
+            except StoreRefused as refused:
+                unreadable[store.name] = f"{store.name}: {refused}"
             except TimeoutError:
                 unreadable[store.name] = f"{store.name} does not answer."
-        schema = self.schema_without(unreadable)
-        return SchemaReport(
-            states=await schema.states(), waiting=await schema.waiting(), unreadable=unreadable
-        )
+        return SchemaReport(states=states, waiting=waiting, unreadable=unreadable)
+
+    def _cause_of(self, store: RecordStore) -> str | None:
+        """Why a target that does not answer is not called, which says more than an attempt without a connection."""
+        return self._target.breaker.reason if self._target is not None and store is self._raw_target else None
+
+    async def _require_own(self, store: RecordStore) -> None:
+        """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
+        if store is self._raw_target and self._target_side is not None:
+            await self._target_side.look()
+        elif (refusal := self._refusal()) is not None:
+            raise StoreUnavailable(refusal)
 
     async def _open_once(self) -> None:
         raw_source = self.ownership.store

@@ -55,6 +55,7 @@ def p99_seconds(attacked: Attacked, *, new_connections: bool) -> float:
     return quantiles(durations, n=100)[-1]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("new_connections", [False, True], ids=["one connection", "a connection each"])
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"], ids=["same address", "another address"])
 def test_two_thousand_half_open_connections_do_not_slow_down_others(

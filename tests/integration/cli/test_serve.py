@@ -121,13 +121,21 @@ def status_of(url: str, path: str) -> int:
         connection.close()
 
 
+def test_migrate_up_beside_a_service_names_the_store_that_cannot_be_used(beside: Tandem) -> None:
+    ended = beside("migrate", "up")
+    assert ended.code == 3
+    assert "postgres: " in ended.err
+    assert "nothing listens" in ended.err
+    assert "kill" not in ended.err
+
+
 def test_commands_ask_the_service_that_holds_the_store(service: Process, beside: Tandem) -> None:
     status = beside("sync", "status", "--json")
     token = beside("admin", "token", "demo@example.com", "--json")
     user_id = token.view["user"]["id"]
     history = beside("sync", "history", "users", user_id, "--json")
     record = beside("sync", "status", "users", user_id, "--url", service.url, "--json")
-    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert (status.code, status.view["source"], status.view["target"]) == (3, "monty", "postgres")
     assert token.view["user"]["grants"] == ["admin"]
     assert [(row["version"], row["inTarget"]) for row in history.view["items"]] == [(1, False)]
     assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (1, 1, None)
@@ -205,7 +213,7 @@ def test_commands_need_no_setting_after_the_service_has_stopped(
         monkeypatch.delenv(name)
     before = contents_of(data_dir)
     status = tandem("sync", "status", "--json")
-    assert (status.code, status.view["source"], status.view["target"]) == (0, "monty", "postgres")
+    assert (status.code, status.view["source"], status.view["target"]) == (3, "monty", "postgres")
     assert "nothing listens" in status.view["breaker"]["reason"]
     doctor = tandem("doctor", "--json")
     assert doctor.code == 1
@@ -295,7 +303,7 @@ def test_a_service_whose_store_is_down_listens_says_so_and_ends_cleanly(start: S
         port = free.getsockname()[1]
     process = start("serve", "--port", str(port), STORE="postgres", POSTGRES_URL=NOWHERE)
     url = f"http://127.0.0.1:{port}"
-    process.wait_for(lambda: "does not answer" in process.err, "word about the store")
+    process.wait_for(lambda: "cannot be used yet" in process.err, "word about the store")
     assert status_of(url, "/livez") == 200
     assert status_of(url, "/readyz") == 503
     assert tandem("sync", "status", "--url", url).code == 3

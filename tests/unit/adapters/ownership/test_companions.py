@@ -4,6 +4,7 @@ import pytest
 
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.refusals import Stranger, WritesRefused
+from adapters.records.record_store import RecordStore
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.ownership.world import Service, cloned, world_in_memory
 
@@ -67,6 +68,25 @@ async def test_a_clone_is_refused_and_the_original_goes_on() -> None:
         await clone.start()
     await original.mirror(await original.write(2))
     assert set(await clone.lanes(world.target)) == {"original"}
+
+
+async def test_a_clone_neither_migrates_nor_rewrites_the_target() -> None:
+    world = await world_in_memory()
+    original = await Service(world, "original").start()
+    changed: list[str] = []
+
+    async def bring_up(store: RecordStore) -> None:
+        changed.append(store.name)
+
+    clone = Service(await cloned(world), "clone", bring_up=bring_up)
+    await clone.side.enter()
+    await clone.target.open()
+    with pytest.raises(StoreUnavailable, match="Another copy"):
+        await clone.target.prepare()
+    await world.pass_time(BEYOND_LEASE, original)
+    with pytest.raises(Stranger):
+        await clone.target.prepare()
+    assert changed == []
 
 
 async def test_a_refused_clone_takes_writes_once_the_other_one_has_ended() -> None:

@@ -32,6 +32,21 @@ async def test_a_process_that_wrote_nothing_learns_from_the_file_that_the_source
         await reader.write(3)
 
 
+async def test_an_idle_process_remembers_what_its_comparisons_found() -> None:
+    world = await world_in_memory()
+    writer = await Service(world, "writer").start()
+    idle = await Service(world, "idle").join(writer)
+    older = world.source.copied()
+    await writer.mirror(await writer.write(1, 2))
+    await idle.target.compare()
+    world.target.is_down = True
+    world.source.put_back(older)
+    for lane in (await idle.lanes(world.source))["idle"]:
+        await world.source.store.close_lane(lane.lane)
+    with pytest.raises(WritesRefused, match="older than when it was last used"):
+        await idle.write(3)
+
+
 async def test_an_older_source_takes_writes_again_once_the_newest_copy_is_back(tmp_path: Path) -> None:
     world = await world_in_memory(tmp_path)
     service = await Service(world, "first").start()

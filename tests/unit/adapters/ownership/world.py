@@ -13,13 +13,13 @@ from adapters.monty.writes import Write
 from adapters.ownership import control
 from adapters.ownership.control import Held
 from adapters.ownership.last_seen import LastSeen
-from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
+from adapters.ownership.owned_stores import OwnedSource, OwnedTarget, Step
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
-from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, stamped
+from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, LaneStamp, stamped
 from adapters.records.criteria import Question
-from adapters.records.lanes import Lane, Positions, ProcessIdentity
+from adapters.records.lanes import Applied, Lane, Positions, ProcessIdentity
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS
 from domain.audit import SyncStatus
@@ -70,6 +70,8 @@ class View(MontyRecordStore):
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self.writes = 0
+        self.blocked: Blocked | None = None
+        """The outcome of every apply, unless None."""
         self.before: Callable[[str], Awaitable[None]] = _nothing
         """Called with the name of `register` and `lower` before they run."""
 
@@ -95,6 +97,11 @@ class View(MontyRecordStore):
     async def positions(self, *, with_settled: bool = False) -> Positions:
         self._require_up()
         return await super().positions(with_settled=with_settled)
+
+    async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
+        if self.blocked is None:
+            return await super().apply_by_lane(change_sets)
+        return Applied([self.blocked for _ in change_sets], None)
 
     async def register(self) -> None:
         await self.before("register")
@@ -144,7 +151,9 @@ class World:
 class Service:
     """The stores of one process, as the service wires them."""
 
-    def __init__(self, world: World, name: str, *, is_alone: bool = False) -> None:
+    def __init__(
+        self, world: World, name: str, *, is_alone: bool = False, bring_up: Step | None = None
+    ) -> None:
         self.world = world
         self.raw_source, self.raw_target = View(world.source), View(world.target)
         settings = SourceSettings(
@@ -162,7 +171,7 @@ class Service:
             self.raw_target,
             self.target_side,
             stamps,
-            bring_up=None,
+            bring_up=bring_up,
             require_current=_nothing,
             monotonic=lambda: world.time.now,
         )

@@ -85,12 +85,12 @@ def test_entries_pending_for_an_unreachable_target_are_shown(
     status = tandem("sync", "status", "--json")
     record = tandem("sync", "status", "projects", project_id, "--json")
     assert imported.code == 0
-    assert (status.code, status.view["targetReachable"]) == (0, False)
+    assert (status.code, status.view["targetReachable"]) == (3, False)
     assert status.view["totals"]["pending"] >= 2
     assert (record.code, record.view["status"], record.view["targetVersion"]) == (1, "PENDING", None)
     assert tandem("sync", "retry", "projects", project_id).code == 3
     assert tandem("sync", "failures", "--json").view == {"items": []}
-    assert "IS NOT REACHABLE" in tandem("sync", "status").out
+    assert "CANNOT BE USED" in tandem("sync", "status").out
 
 
 def test_the_history_lists_every_version(tandem: Tandem, beads_file: Path) -> None:
