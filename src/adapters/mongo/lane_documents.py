@@ -139,8 +139,13 @@ class MongoLanes:
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
+
+        async def unsettle(session: AsyncClientSession) -> None:
+            await database[SEEN].update_many({SETTLED: True}, {"$unset": {SETTLED: ""}}, session=session)
+
         async with self._connection.call() as database:
-            await database[SEEN].update_many({SETTLED: True}, {"$unset": {SETTLED: ""}})
+            # The server retries updates of many documents only as a transaction.
+            await Transaction(database.client, MAJORITY).run(unsettle)
         await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
 
     async def lower(self, numbers: Mapping[int, int]) -> None:
