@@ -35,6 +35,7 @@ NewService = Callable[[Topology], ServiceProcess]
 NewWorker = Callable[[Topology], WorkerProcess]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.torture)])
 async def test_workers_killed_between_taking_up_and_noting_leave_nothing_undone_and_nothing_doubled(
     kills: int,
