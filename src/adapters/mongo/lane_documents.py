@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.client import MAJORITY, MongoConnection
 from adapters.mongo.documents import GUARDED, Document
+from adapters.mongo.errors import StaleVersion
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import LANES
 from adapters.records.change_set import DeliveryMark
@@ -22,6 +23,8 @@ from adapters.records.record import VERSION
 from adapters.records.specs import CONTROL
 
 SEEN = "seen"
+SETTLED = "isSettled"
+"""Set on documents that are settled, and missing in the others."""
 
 
 class MongoLanes:
@@ -79,20 +82,70 @@ class MongoLanes:
                 {"process": process, "isOpen": True}, {"$currentDate": {"beatenAt": True}}
             )
 
-    async def positions(self) -> Positions:
-        """See LanedStore."""
+    async def prepare(self) -> None:
+        """Creates the indexes by which `positions` finds what is not settled."""
+        async with self._connection.call() as database:
+            for name in (LANES, SEEN):
+                await database[name].create_index(SETTLED)
+
+    async def positions(self, *, with_settled: bool) -> Positions:
+        """See LanedStore. What was seen is read first, so that no lane is read before it is seen elsewhere."""
+        where: Document = {} if with_settled else {SETTLED: None}
         async with self._connection.call() as database:
             hello = await database.client.admin.command("hello")
-            seen = [document async for document in database[SEEN].find({}, batch_size=10_000)]
-            lanes = [document async for document in database[LANES].find({}, batch_size=10_000)]
+            seen = [document async for document in database[SEEN].find(where, batch_size=10_000)]
+            lanes = [document async for document in database[LANES].find(where, batch_size=10_000)]
         now = hello["localTime"].replace(tzinfo=UTC)
         return Positions(
             {document[DOCUMENT_ID]: _lane_of(document, now) for document in lanes},
-            {document[DOCUMENT_ID]: Seen(document["number"], document.get("cut")) for document in seen},
+            {document[DOCUMENT_ID]: _seen_of(document) for document in seen},
         )
+
+    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": number, "isOpen": False}, {"$set": {SETTLED: True}})
+            for lane, number in numbers.items()
+        ]
+        nobody = {"epoch": 0, "opening": "", "process": "", "host": "", "boot": "", "pid": 0}
+        added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"beatenAt": True}}
+
+        async def work(session: AsyncClientSession) -> None:
+            settled = await database[LANES].bulk_write(updates, session=session)
+            if settled.matched_count != len(updates):
+                raise StaleVersion
+            await database[LANES].update_one({DOCUMENT_ID: settlement}, added, upsert=True, session=session)
+
+        async with self._connection.call() as database:
+            try:
+                await Transaction(database.client, MAJORITY).run(work)
+            except StaleVersion:
+                return False
+        return True
+
+    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": {"$lte": number}}, {"$set": {SETTLED: True}})
+            for lane, number in numbers.items()
+        ]
+        updates.append(UpdateOne({DOCUMENT_ID: settlement}, {"$max": {"number": 1}}, upsert=True))
+
+        async def work(session: AsyncClientSession) -> None:
+            await database[SEEN].bulk_write(updates, session=session)
+
+        async with self._connection.call() as database:
+            await Transaction(database.client, MAJORITY).run(work)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
+
+        async def unsettle(session: AsyncClientSession) -> None:
+            await database[SEEN].update_many({SETTLED: True}, {"$unset": {SETTLED: ""}}, session=session)
+
+        async with self._connection.call() as database:
+            # The server retries updates of many documents only as a transaction.
+            await Transaction(database.client, MAJORITY).run(unsettle)
         await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
 
     async def lower(self, numbers: Mapping[int, int]) -> None:
@@ -113,8 +166,7 @@ async def raise_seen(
     """Notes what was seen of lanes, in the transaction that stores what they did."""
     if seen:
         updates = [
-            UpdateOne({DOCUMENT_ID: lane}, {"$max": {"number": number}}, upsert=True)
-            for lane, number in seen.items()
+            UpdateOne({DOCUMENT_ID: lane}, _raised_to(number), upsert=True) for lane, number in seen.items()
         ]
         await database[SEEN].bulk_write(updates, session=session)
 
@@ -132,7 +184,7 @@ async def accepted(
         # Written in any case, so that it conflicts with a cut under way.
         found: Document | None = await database[SEEN].find_one_and_update(
             {DOCUMENT_ID: lane},
-            {"$max": {"number": number}},
+            _raised_to(number),
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -148,6 +200,14 @@ async def accepted(
     ]
 
 
+def _raised_to(number: int) -> Document:
+    return {"$max": {"number": number}, "$unset": {SETTLED: ""}}
+
+
+def _seen_of(document: Document) -> Seen:
+    return Seen(document["number"], document.get("cut"), document.get(SETTLED, False))
+
+
 def _lane_of(document: Document, now: datetime) -> Lane:
     return Lane(
         lane=document[DOCUMENT_ID],
@@ -157,4 +217,5 @@ def _lane_of(document: Document, now: datetime) -> Lane:
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
         silent_seconds=max(0.0, (now - document["beatenAt"]).total_seconds()),
+        is_settled=document.get(SETTLED, False),
     )

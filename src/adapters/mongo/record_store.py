@@ -19,7 +19,7 @@ from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.lane_documents import MongoLanes, accepted, raise_seen
 from adapters.mongo.mirroring import mirror_writes
-from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
+from adapters.mongo.old_documents import require_new, rewrite_documents, rewrite_touched
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, mark_update, write_all
@@ -94,6 +94,7 @@ class MongoRecordStore:
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
                 )
+        await self._lanes.prepare()
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
 
@@ -252,9 +253,17 @@ class MongoRecordStore:
         if self._slots.admission is not None:
             await self._lanes.beat(self._slots.admission.by.process)
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_settled: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._lanes.positions()
+        return await self._lanes.positions(with_settled=with_settled)
+
+    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+        """See LanedStore."""
+        return await self._lanes.settle(numbers, settlement=settlement)
+
+    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+        """See LanedStore."""
+        await self._lanes.settle_seen(numbers, settlement=settlement)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
@@ -298,7 +307,7 @@ class MongoRecordStore:
 
             async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
                 if old_first:
-                    await _rewrite_old(database, change_sets, session)
+                    await rewrite_touched(database, change_sets, session)
                 writes, held = await mirror_writes(
                     database, change_sets, session, with_object_ids=self._reader.with_object_ids
                 )
@@ -349,7 +358,7 @@ class MongoRecordStore:
             raise LaneLost
 
         async def write_after(session: AsyncClientSession) -> None:
-            if not await _rewrite_old(database, [change_set], session):
+            if not await rewrite_touched(database, [change_set], session):
                 raise StaleVersion
             await self._write(database, commit.writes, session)
 
@@ -371,22 +380,6 @@ class MongoRecordStore:
         if self._reader.with_object_ids:
             await require_new(database, writes, session, with_object_ids=self._reader.with_object_ids)
         await write_all(database, writes, session, has_bulk_write=self._connection.has_bulk_write)
-
-
-async def _rewrite_old(
-    database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
-) -> int:
-    """Rewrites the old documents that these change sets put or check; returns how many."""
-    touched: dict[str, list[str]] = {}
-    for change_set in change_sets:
-        guarded = [(check.collection, check.record_id) for check in change_set.read_checks]
-        for collection, record_id in (*change_set.touched(), *guarded):
-            if collection in UPGRADED:
-                touched.setdefault(collection, []).append(record_id)
-    rewritten = 0
-    for collection, ids in touched.items():
-        rewritten += await rewrite_documents(database, collection, ids, session)
-    return rewritten
 
 
 def _advance(slot: Slot | None) -> list[LaneAdvance]:

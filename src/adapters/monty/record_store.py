@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
 from adapters.monty.lane_rows import (
+    NotClosed,
     beat_write,
     close_write,
     cut_write,
     lower_write,
     positions,
     register_write,
+    settle_seen_write,
+    settle_write,
 )
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
@@ -216,16 +220,28 @@ class MontyRecordStore(Reader):
     async def close_lane(self, lane: int) -> int:
         """See LanedStore."""
         await self._submit(close_write(lane))
-        return (await self.positions()).number_of(lane)
+        return (await self.positions(with_settled=True)).number_of(lane)
 
     async def beat(self) -> None:
         """See LanedStore."""
         if self._lane.admission is not None:
             await self._submit(beat_write(self._lane.admission.by.process))
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_settled: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._reads.soon(positions)
+        return await self._reads.soon(partial(positions, with_settled=with_settled))
+
+    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+        """See LanedStore."""
+        try:
+            await self._submit(settle_write(numbers, settlement=settlement))
+        except NotClosed:
+            return False
+        return True
+
+    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+        """See LanedStore."""
+        await self._submit(settle_seen_write(numbers, settlement=settlement))
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""

@@ -185,9 +185,17 @@ class PostgresRecordStore:
         if self._slots.admission is not None:
             await self._lanes.beat(self._slots.admission.by.process)
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_settled: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._lanes.positions()
+        return await self._lanes.positions(with_settled=with_settled)
+
+    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+        """See LanedStore."""
+        return await self._lanes.settle(numbers, settlement=settlement)
+
+    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+        """See LanedStore."""
+        await self._lanes.settle_seen(numbers, settlement=settlement)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
