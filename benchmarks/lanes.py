@@ -14,9 +14,9 @@ from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
 from adapters.ownership import control
+from adapters.ownership.checkpoints import checkpoint_closed, compared
 from adapters.ownership.control import Ownership
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.settlement import compared, settle_closed
 from adapters.records.change_set import ChangeSet, LaneStamp, stamped
 from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import LanedStore
@@ -149,7 +149,7 @@ async def _comparison(report: Report, source: LanedStore, target: LanedStore) ->
         for store in (source, target):
             await _close_lanes(store, closed - present)
         present = closed
-        await settle_closed(source, target, await compared(source, target))
+        await checkpoint_closed(source, target, await compared(source, target))
 
         async def once(_: object) -> None:
             held = await control.read(target)
@@ -164,10 +164,10 @@ async def _comparison(report: Report, source: LanedStore, target: LanedStore) ->
 
 
 async def _close_lanes(store: LanedStore, count: int) -> None:
-    """Adds so many closed lanes: a settlement is one."""
+    """Adds so many closed lanes: a checkpoint is one."""
     for first in range(0, count, TOGETHER):
         group = range(first, min(first + TOGETHER, count))
-        await asyncio.gather(*(store.settle({}, settlement=new_lane()) for _ in group))
+        await asyncio.gather(*(store.add_checkpoint({}, checkpoint=new_lane()) for _ in group))
 
 
 def _add(report: Report, name: str, times: tuple[Sequence[float], Sequence[float]], bound: float) -> None:

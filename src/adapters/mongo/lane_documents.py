@@ -23,8 +23,8 @@ from adapters.records.record import VERSION
 from adapters.records.specs import CONTROL
 
 SEEN = "seen"
-SETTLED = "isSettled"
-"""Set on documents that are settled, and missing in the others."""
+CHECKPOINTED = "isCheckpointed"
+"""Set on the documents of checkpointed lanes, and missing in the others."""
 
 
 class MongoLanes:
@@ -83,14 +83,14 @@ class MongoLanes:
             )
 
     async def prepare(self) -> None:
-        """Creates the indexes by which `positions` finds what is not settled."""
+        """Creates the indexes by which `positions` finds what is not checkpointed."""
         async with self._connection.call() as database:
             for name in (LANES, SEEN):
-                await database[name].create_index(SETTLED)
+                await database[name].create_index(CHECKPOINTED)
 
-    async def positions(self, *, with_settled: bool) -> Positions:
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
         """See LanedStore. What was seen is read first, so that no lane is read before it is seen elsewhere."""
-        where: Document = {} if with_settled else {SETTLED: None}
+        where: Document = {} if with_checkpointed else {CHECKPOINTED: None}
         async with self._connection.call() as database:
             hello = await database.client.admin.command("hello")
             seen = [document async for document in database[SEEN].find(where, batch_size=10_000)]
@@ -101,20 +101,20 @@ class MongoLanes:
             {document[DOCUMENT_ID]: _seen_of(document) for document in seen},
         )
 
-    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
         """See LanedStore."""
         updates = [
-            UpdateOne({DOCUMENT_ID: lane, "number": number, "isOpen": False}, {"$set": {SETTLED: True}})
+            UpdateOne({DOCUMENT_ID: lane, "number": number, "isOpen": False}, {"$set": {CHECKPOINTED: True}})
             for lane, number in numbers.items()
         ]
         nobody = {"epoch": 0, "opening": "", "process": "", "host": "", "boot": "", "pid": 0}
         added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"beatenAt": True}}
 
         async def work(session: AsyncClientSession) -> None:
-            settled = await database[LANES].bulk_write(updates, session=session)
-            if settled.matched_count != len(updates):
+            closed = await database[LANES].bulk_write(updates, session=session)
+            if closed.matched_count != len(updates):
                 raise StaleVersion
-            await database[LANES].update_one({DOCUMENT_ID: settlement}, added, upsert=True, session=session)
+            await database[LANES].update_one({DOCUMENT_ID: checkpoint}, added, upsert=True, session=session)
 
         async with self._connection.call() as database:
             try:
@@ -123,13 +123,13 @@ class MongoLanes:
                 return False
         return True
 
-    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
         """See LanedStore."""
         updates = [
-            UpdateOne({DOCUMENT_ID: lane, "number": {"$lte": number}}, {"$set": {SETTLED: True}})
+            UpdateOne({DOCUMENT_ID: lane, "number": {"$lte": number}}, {"$set": {CHECKPOINTED: True}})
             for lane, number in numbers.items()
         ]
-        updates.append(UpdateOne({DOCUMENT_ID: settlement}, {"$max": {"number": 1}}, upsert=True))
+        updates.append(UpdateOne({DOCUMENT_ID: checkpoint}, {"$max": {"number": 1}}, upsert=True))
 
         async def work(session: AsyncClientSession) -> None:
             await database[SEEN].bulk_write(updates, session=session)
@@ -140,12 +140,14 @@ class MongoLanes:
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
 
-        async def unsettle(session: AsyncClientSession) -> None:
-            await database[SEEN].update_many({SETTLED: True}, {"$unset": {SETTLED: ""}}, session=session)
+        async def clear(session: AsyncClientSession) -> None:
+            await database[SEEN].update_many(
+                {CHECKPOINTED: True}, {"$unset": {CHECKPOINTED: ""}}, session=session
+            )
 
         async with self._connection.call() as database:
             # The server retries updates of many documents only as a transaction.
-            await Transaction(database.client, MAJORITY).run(unsettle)
+            await Transaction(database.client, MAJORITY).run(clear)
         await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
 
     async def lower(self, numbers: Mapping[int, int]) -> None:
@@ -201,11 +203,11 @@ async def accepted(
 
 
 def _raised_to(number: int) -> Document:
-    return {"$max": {"number": number}, "$unset": {SETTLED: ""}}
+    return {"$max": {"number": number}, "$unset": {CHECKPOINTED: ""}}
 
 
 def _seen_of(document: Document) -> Seen:
-    return Seen(document["number"], document.get("cut"), document.get(SETTLED, False))
+    return Seen(document["number"], document.get("cut"), document.get(CHECKPOINTED, False))
 
 
 def _lane_of(document: Document, now: datetime) -> Lane:
@@ -217,5 +219,5 @@ def _lane_of(document: Document, now: datetime) -> Lane:
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
         silent_seconds=max(0.0, (now - document["beatenAt"]).total_seconds()),
-        is_settled=document.get(SETTLED, False),
+        is_checkpointed=document.get(CHECKPOINTED, False),
     )

@@ -253,17 +253,17 @@ class MongoRecordStore:
         if self._slots.admission is not None:
             await self._lanes.beat(self._slots.admission.by.process)
 
-    async def positions(self, *, with_settled: bool = False) -> Positions:
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._lanes.positions(with_settled=with_settled)
+        return await self._lanes.positions(with_checkpointed=with_checkpointed)
 
-    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
         """See LanedStore."""
-        return await self._lanes.settle(numbers, settlement=settlement)
+        return await self._lanes.add_checkpoint(numbers, checkpoint=checkpoint)
 
-    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
         """See LanedStore."""
-        await self._lanes.settle_seen(numbers, settlement=settlement)
+        await self._lanes.see_checkpoint(numbers, checkpoint=checkpoint)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""

@@ -14,17 +14,15 @@ _ADVANCE = "UPDATE lanes SET number = ? WHERE lane = ? AND number = ? AND is_ope
 _REMOVE_UNUSED = "DELETE FROM lanes WHERE lane = ? AND number = 0"
 _CLOSE = "UPDATE lanes SET is_open = 0 WHERE lane = ?"
 _BEAT = "UPDATE lanes SET beaten_at = ? WHERE process = ? AND is_open"
-_LANES = (
-    "SELECT lane, number, is_settled, is_open, epoch, opening, process, host, boot, pid, beaten_at FROM lanes"
-)
-_SEEN = "SELECT lane, number, is_settled, NULL, cut, NULL, NULL, NULL, NULL, NULL, NULL FROM seen"
+_LANES = "SELECT lane, number, is_checkpointed, is_open, epoch, opening, process, host, boot, pid, beaten_at FROM lanes"
+_SEEN = "SELECT lane, number, is_checkpointed, NULL, cut, NULL, NULL, NULL, NULL, NULL, NULL FROM seen"
 _ALL_POSITIONS = f"{_LANES} UNION ALL {_SEEN}"
-_POSITIONS = f"{_LANES} WHERE NOT is_settled UNION ALL {_SEEN} WHERE NOT is_settled"
-_SETTLE = "UPDATE lanes SET is_settled = 1 WHERE lane = ? AND number = ? AND NOT is_open"
-_ADD_SETTLEMENT = "INSERT INTO lanes VALUES (?, 1, 0, '', '', '', '', 0, 0, ?, 0)"
-_SETTLE_SEEN = "UPDATE seen SET is_settled = 1 WHERE lane = ? AND number <= ?"
-_SEE_SETTLEMENT = "INSERT OR IGNORE INTO seen(lane, number) VALUES (?, 1)"
-_UNSETTLE = "UPDATE seen SET is_settled = 0 WHERE is_settled"
+_POSITIONS = f"{_LANES} WHERE NOT is_checkpointed UNION ALL {_SEEN} WHERE NOT is_checkpointed"
+_CHECKPOINT = "UPDATE lanes SET is_checkpointed = 1 WHERE lane = ? AND number = ? AND NOT is_open"
+_ADD_CHECKPOINT = "INSERT INTO lanes VALUES (?, 1, 0, '', '', '', '', 0, 0, ?, 0)"
+_CHECKPOINT_SEEN = "UPDATE seen SET is_checkpointed = 1 WHERE lane = ? AND number <= ?"
+_SEE_CHECKPOINT = "INSERT OR IGNORE INTO seen(lane, number) VALUES (?, 1)"
+_CLEAR = "UPDATE seen SET is_checkpointed = 0 WHERE is_checkpointed"
 _CUT = "UPDATE seen SET cut = min(ifnull(cut, ?1), ?1) WHERE lane = ?2"
 _LOWER = "UPDATE seen SET number = min(number, ?) WHERE lane = ?"
 
@@ -66,10 +64,10 @@ def beat_write(process: str) -> Write:
 
 
 def cut_write(numbers: Mapping[int, int]) -> Write:
-    """The write that voids marks above these numbers, and unsettles what was seen."""
+    """The write that voids marks above these numbers, after which nothing that was seen is checkpointed."""
 
     def run(transaction: Transaction) -> None:
-        transaction.execute(_UNSETTLE)
+        transaction.execute(_CLEAR)
         _run_each(transaction, _CUT, numbers)
 
     return run
@@ -80,41 +78,41 @@ def lower_write(numbers: Mapping[int, int]) -> Write:
     return lambda transaction: _run_each(transaction, _LOWER, numbers)
 
 
-def settle_write(numbers: Mapping[int, int], *, settlement: int) -> Write:
-    """The write that settles closed lanes. It raises NotClosed where one is not closed at its number."""
+def add_checkpoint_write(numbers: Mapping[int, int], *, checkpoint: int) -> Write:
+    """The write that adds a checkpoint of closed lanes. It raises NotClosed where one is not closed at its number."""
 
     def run(transaction: Transaction) -> None:
         for given in numbers.items():
-            if transaction.execute(_SETTLE, given).rowcount != 1:
+            if transaction.execute(_CHECKPOINT, given).rowcount != 1:
                 raise NotClosed
-        transaction.execute(_ADD_SETTLEMENT, (settlement, time.time()))
+        transaction.execute(_ADD_CHECKPOINT, (checkpoint, time.time()))
 
     return run
 
 
-def settle_seen_write(numbers: Mapping[int, int], *, settlement: int) -> Write:
-    """The write that settles what was seen of these lanes."""
+def see_checkpoint_write(numbers: Mapping[int, int], *, checkpoint: int) -> Write:
+    """The write that notes that a checkpoint of these lanes was seen."""
 
     def run(transaction: Transaction) -> None:
         for given in numbers.items():
-            transaction.execute(_SETTLE_SEEN, given)
-        transaction.execute(_SEE_SETTLEMENT, (settlement,))
+            transaction.execute(_CHECKPOINT_SEEN, given)
+        transaction.execute(_SEE_CHECKPOINT, (checkpoint,))
 
     return run
 
 
 class NotClosed(Exception):
-    """A lane that should be settled is not closed at its number."""
+    """A lane for a checkpoint is not closed at its number."""
 
 
-def positions(connection: sqlite3.Connection, *, with_settled: bool) -> Positions:
+def positions(connection: sqlite3.Connection, *, with_checkpointed: bool) -> Positions:
     """See LanedStore."""
     now = time.time()
     lanes, seen = {}, {}
-    rows = connection.execute(_ALL_POSITIONS if with_settled else _POSITIONS)
-    for lane, number, is_settled, is_open, epoch, opening, *identity, beaten_at in rows:
+    rows = connection.execute(_ALL_POSITIONS if with_checkpointed else _POSITIONS)
+    for lane, number, is_checkpointed, is_open, epoch, opening, *identity, beaten_at in rows:
         if is_open is None:
-            seen[lane] = Seen(number, cut=epoch, is_settled=bool(is_settled))
+            seen[lane] = Seen(number, cut=epoch, is_checkpointed=bool(is_checkpointed))
             continue
         lanes[lane] = Lane(
             lane=lane,
@@ -124,7 +122,7 @@ def positions(connection: sqlite3.Connection, *, with_settled: bool) -> Position
             opening=opening,
             by=ProcessIdentity(*identity),
             silent_seconds=max(0.0, now - beaten_at),
-            is_settled=bool(is_settled),
+            is_checkpointed=bool(is_checkpointed),
         )
     return Positions(lanes, seen)
 

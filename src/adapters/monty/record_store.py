@@ -13,14 +13,14 @@ from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
 from adapters.monty.lane_rows import (
     NotClosed,
+    add_checkpoint_write,
     beat_write,
     close_write,
     cut_write,
     lower_write,
     positions,
     register_write,
-    settle_seen_write,
-    settle_write,
+    see_checkpoint_write,
 )
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
@@ -220,28 +220,28 @@ class MontyRecordStore(Reader):
     async def close_lane(self, lane: int) -> int:
         """See LanedStore."""
         await self._submit(close_write(lane))
-        return (await self.positions(with_settled=True)).number_of(lane)
+        return (await self.positions(with_checkpointed=True)).number_of(lane)
 
     async def beat(self) -> None:
         """See LanedStore."""
         if self._lane.admission is not None:
             await self._submit(beat_write(self._lane.admission.by.process))
 
-    async def positions(self, *, with_settled: bool = False) -> Positions:
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         """See LanedStore."""
-        return await self._reads.soon(partial(positions, with_settled=with_settled))
+        return await self._reads.soon(partial(positions, with_checkpointed=with_checkpointed))
 
-    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
         """See LanedStore."""
         try:
-            await self._submit(settle_write(numbers, settlement=settlement))
+            await self._submit(add_checkpoint_write(numbers, checkpoint=checkpoint))
         except NotClosed:
             return False
         return True
 
-    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
         """See LanedStore."""
-        await self._submit(settle_seen_write(numbers, settlement=settlement))
+        await self._submit(see_checkpoint_write(numbers, checkpoint=checkpoint))
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from adapters.ownership import control, refusals
+from adapters.ownership.checkpoints import CHECKPOINT_SECONDS_MIN, Compared, checkpoint_closed, compared
 from adapters.ownership.comparison import (
     LEASE_SECONDS,
     Watch,
@@ -13,7 +14,6 @@ from adapters.ownership.comparison import (
 from adapters.ownership.completion import Completion
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
-from adapters.ownership.settlement import Compared, compared, settle_closed
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -34,6 +34,7 @@ class TargetSide:
         self._monotonic = source.settings.monotonic
         self._watched_since: float | None = None
         self._completion: Completion | None = None
+        self._next_checkpoint = 0.0
         source.compare_again = self._compare_if_reachable
 
     async def ownership(self) -> Ownership | None:
@@ -198,7 +199,9 @@ class TargetSide:
         if result.found.target_behind:
             self._completion = Completion(self._source, self._store.name, result.found.target_behind)
             await self._completed(self._completion)
-        await settle_closed(self._source.store, self._store, result)
+        now = self._monotonic()
+        if now >= self._next_checkpoint and await checkpoint_closed(self._source.store, self._store, result):
+            self._next_checkpoint = now + CHECKPOINT_SECONDS_MIN
         self._source.note_positions(result.source)
         return result
 

@@ -21,35 +21,36 @@ _CLOSE = """
 """
 _BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
 _ALL_POSITIONS = """
-    SELECT lane, number, is_settled, is_open, epoch, opening, process, host, boot, pid,
+    SELECT lane, number, is_checkpointed, is_open, epoch, opening, process, host, boot, pid,
            extract(epoch FROM clock_timestamp() - beaten_at)::float8, NULL
     FROM tandem_lanes
     UNION ALL
-    SELECT lane, number, is_settled, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, cut FROM tandem_seen
+    SELECT lane, number, is_checkpointed, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, cut FROM tandem_seen
 """
 _POSITIONS = (
-    "WHERE NOT is_settled UNION".join(_ALL_POSITIONS.rstrip().split("UNION")) + " WHERE NOT is_settled"
+    "WHERE NOT is_checkpointed UNION".join(_ALL_POSITIONS.rstrip().split("UNION"))
+    + " WHERE NOT is_checkpointed"
 )
-_SETTLE = """
-    UPDATE tandem_lanes SET is_settled = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
+_CHECKPOINT = """
+    UPDATE tandem_lanes SET is_checkpointed = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
     WHERE tandem_lanes.lane = given.lane AND tandem_lanes.number = given.number AND NOT is_open
 """
-_ADD_SETTLEMENT = """
+_ADD_CHECKPOINT = """
     INSERT INTO tandem_lanes (lane, number, epoch, pid, opening, process, host, boot, is_open, beaten_at)
     VALUES (%s, 1, 0, 0, '', '', '', '', false, clock_timestamp())
 """
-_SETTLE_SEEN = """
-    WITH settled AS (
-        UPDATE tandem_seen SET is_settled = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
+_CHECKPOINT_SEEN = """
+    WITH checkpointed AS (
+        UPDATE tandem_seen SET is_checkpointed = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
         WHERE tandem_seen.lane = given.lane AND tandem_seen.number <= given.number
     )
     INSERT INTO tandem_seen (lane, number) VALUES (%s::bigint, 1) ON CONFLICT DO NOTHING
 """
 _CUT = """
-    UPDATE tandem_seen SET cut = least(tandem_seen.cut, given.number), is_settled = false
+    UPDATE tandem_seen SET cut = least(tandem_seen.cut, given.number), is_checkpointed = false
     FROM tandem_seen AS known
     LEFT JOIN unnest(%s::bigint[], %s::bigint[]) AS given (lane, number) ON given.lane = known.lane
-    WHERE tandem_seen.lane = known.lane AND (known.is_settled OR given.lane IS NOT NULL)
+    WHERE tandem_seen.lane = known.lane AND (known.is_checkpointed OR given.lane IS NOT NULL)
 """
 _LOWER = """
     UPDATE tandem_seen SET number = least(tandem_seen.number, given.number)
@@ -103,14 +104,14 @@ class PostgresLanes:
         """Notes that the process is alive."""
         await self._connections.run(_BEAT, [process])
 
-    async def positions(self, *, with_settled: bool) -> Positions:
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
         """See LanedStore."""
         lanes, seen = {}, {}
-        statement = _ALL_POSITIONS if with_settled else _POSITIONS
+        statement = _ALL_POSITIONS if with_checkpointed else _POSITIONS
         for row in await (await self._connections.run(statement)).fetchall():
-            lane, number, is_settled, is_open, epoch, opening, *identity, silent_seconds, cut = row
+            lane, number, is_checkpointed, is_open, epoch, opening, *identity, silent_seconds, cut = row
             if is_open is None:
-                seen[lane] = Seen(number, cut, is_settled)
+                seen[lane] = Seen(number, cut, is_checkpointed)
                 continue
             lanes[lane] = Lane(
                 lane=lane,
@@ -120,30 +121,30 @@ class PostgresLanes:
                 opening=opening,
                 by=ProcessIdentity(*identity),
                 silent_seconds=silent_seconds,
-                is_settled=is_settled,
+                is_checkpointed=is_checkpointed,
             )
         return Positions(lanes, seen)
 
-    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
         """See LanedStore."""
 
-        async def settle() -> None:
+        async def add() -> None:
             async with self._connections.transaction() as transaction:
-                settled = await transaction.run(_SETTLE, _arrays(numbers))
-                if settled.rowcount != len(numbers):
+                closed = await transaction.run(_CHECKPOINT, _arrays(numbers))
+                if closed.rowcount != len(numbers):
                     raise _NotClosed
-                await transaction.run(_ADD_SETTLEMENT, [settlement])
+                await transaction.run(_ADD_CHECKPOINT, [checkpoint])
 
         try:
-            await retried(settle)
+            await retried(add)
         except _NotClosed:
             return False
         return True
 
-    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
         """See LanedStore."""
-        parameters = [*_arrays(numbers), settlement]
-        await retried(lambda: self._connections.run(_SETTLE_SEEN, parameters))
+        parameters = [*_arrays(numbers), checkpoint]
+        await retried(lambda: self._connections.run(_CHECKPOINT_SEEN, parameters))
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
@@ -158,7 +159,7 @@ class PostgresLanes:
 
 
 class _NotClosed(Exception):
-    """A lane that should be settled is not closed at its number."""
+    """A lane for a checkpoint is not closed at its number."""
 
 
 def _arrays(numbers: Mapping[int, int]) -> list[list[int]]:

@@ -268,7 +268,7 @@ MARK = f"""
         SELECT lane, max(number) FROM given WHERE lane IS NOT NULL GROUP BY lane ORDER BY lane
         ON CONFLICT (lane) DO UPDATE
         SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number))),
-            is_settled = false
+            is_checkpointed = false
         RETURNING lane, cut
     )
     UPDATE {_ENTRIES.table} AS stored

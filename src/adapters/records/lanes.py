@@ -59,7 +59,7 @@ class Lane:
     opening: str
     by: ProcessIdentity
     silent_seconds: float
-    is_settled: bool = False
+    is_checkpointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Seen:
 
     number: int
     cut: int | None = None
-    is_settled: bool = False
+    is_checkpointed: bool = False
 
     def accepts(self, number: int) -> bool:
         """Whether a mark with this number still tells the truth."""
@@ -151,28 +151,29 @@ class LanedStore(RecordStore, Protocol):
         """Notes that this process is alive, on all of its open lanes."""
         ...
 
-    async def positions(self, *, with_settled: bool = False) -> Positions:
-        """The lanes of this store, and what it has seen of others, without those that are settled, unless asked for."""
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
+        """The lanes of this store, and what it has seen of others; without checkpointed ones, unless asked for."""
         ...
 
-    async def settle(self, numbers: Mapping[int, int], *, settlement: int) -> bool:
-        """Settles lanes of this store that are closed at these numbers: `positions` leaves them out from now on. Adds
-        `settlement` in the same transaction: a closed lane at number 1, which no older copy of this store has.
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """Marks lanes of this store as checkpointed that are closed at these numbers: `positions` leaves them out. Adds
+        `checkpoint` in the same transaction: a closed lane at number 1, which no older copy of this store has.
 
         False, and nothing is changed, where one of them is not closed at its number.
         """
         ...
 
-    async def settle_seen(self, numbers: Mapping[int, int], *, settlement: int) -> None:
-        """Settles what this store has seen of these lanes of another one, as far as it is not above these numbers, and
-        notes that it has seen `settlement`, in one transaction. A higher number or a new mark unsettles a lane again.
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """Marks as checkpointed what this store has seen of these lanes of another one, where that is not above these
+        numbers, and notes that it has seen `checkpoint`, in one transaction. A higher number or a new mark of a lane
+        clears its mark as checkpointed.
         """
         ...
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """Voids marks of these lanes of another store above these numbers, those under way included.
 
-        Nothing that was seen is settled afterwards, because the other store is an older copy.
+        Nothing that was seen is checkpointed afterwards, because the other store is an older copy.
         """
         ...
 

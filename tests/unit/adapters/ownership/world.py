@@ -95,9 +95,9 @@ class View(MontyRecordStore):
         await self._database_in_memory.answers_searches.wait()
         return await super().find(question)
 
-    async def positions(self, *, with_settled: bool = False) -> Positions:
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         self._require_up()
-        return await super().positions(with_settled=with_settled)
+        return await super().positions(with_checkpointed=with_checkpointed)
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         if self.blocked is None:

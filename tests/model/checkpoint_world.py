@@ -1,6 +1,6 @@
-"""A mirror whose closed lanes are settled, and put back from a copy up to two times, in miniature.
+"""A mirror with checkpoints of its closed lanes, put back from a copy up to two times, in miniature.
 
-`compare` and `is_lost` are the real ones. What is settled is left out unless the lanes in use do not agree, as in the
+`compare` and `is_lost` are the real ones. Checkpointed lanes are left out unless the others do not agree, as in the
 service; a repair is one step here, because `mirror_world` explores its parts.
 """
 
@@ -12,29 +12,29 @@ from adapters.ownership.comparison import compare, is_lost
 from adapters.records.lanes import Lane, Positions, ProcessIdentity, Seen
 
 RESTORES_MAX = 2
-FIRST_SETTLEMENT = 10
+FIRST_CHECKPOINT = 10
 _BY = ProcessIdentity("p", "h", "b", 1)
 
 
-class Settling(Enum):
+class Rule(Enum):
     """The rule, and its unsound variants."""
 
     SOUND = "as in the service"
-    UNSEEN = "the peer does not note the settlement"
-    UNVERIFIED = "the owner settles lanes that are not closed at their numbers"
-    ANY_NUMBER = "the peer settles what it has seen, whatever its number"
-    RAISES_SETTLED = "a late mark leaves what was seen settled"
-    CUTS_SETTLED = "a cut leaves what was seen settled"
+    UNSEEN = "the peer does not note the checkpoint"
+    UNVERIFIED = "the owner checkpoints lanes that are not closed at their numbers"
+    ANY_NUMBER = "the peer marks what it has seen as checkpointed, whatever its number"
+    RAISES_CHECKPOINTED = "a late mark leaves what was seen checkpointed"
+    CUTS_CHECKPOINTED = "a cut leaves what was seen checkpointed"
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """What can be copied and put back: the entries, the numbers of lanes, which are closed, and which are settled."""
+    """What can be copied and put back: the entries, the numbers of lanes, which are closed or checkpointed."""
 
     held: frozenset[int] = frozenset()
     lanes: tuple[tuple[int, int], ...] = ()
     closed: frozenset[int] = frozenset()
-    settled: frozenset[int] = frozenset()
+    checkpointed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class World:
     seen: tuple[tuple[int, Seen], ...] = ()
     generation: int = 0
     remembered: int = 0
-    settlements: int = 0
-    settling: tuple[tuple[tuple[int, int], ...], int | None] | None = None
-    """The numbers that were read; and the settlement, once the mirror has stored it."""
+    checkpoints: int = 0
+    pending: tuple[tuple[tuple[int, int], ...], int | None] | None = None
+    """The numbers that were read; and the checkpoint, once the mirror has stored it."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Limits:
     """How much may happen in a world that is explored completely."""
 
     copies: int = 1
-    settlements: int = 1
+    checkpoints: int = 1
     lanes: int = 2
 
 
-class SettlementModel:
+class CheckpointModel:
     """The steps of the world under a rule, within these limits."""
 
-    def __init__(self, rule: Settling, limits: Limits) -> None:
+    def __init__(self, rule: Rule, limits: Limits) -> None:
         self._rule, self._limits = rule, limits
 
     def steps(self, world: World) -> Iterator[tuple[str, World]]:
@@ -90,7 +90,7 @@ class SettlementModel:
         behind = self._behind(world)
         if behind:
             yield "repair", self._repaired(world, behind)
-        yield from self._settle(world, is_clean=not behind)
+        yield from self._checkpoint(world, is_clean=not behind)
 
     def violation(self, world: World) -> str | None:
         """An entry that counts as mirrored, is not in the mirror, and that no comparison misses."""
@@ -116,17 +116,17 @@ class SettlementModel:
         known = dict(world.seen).get(lane, Seen(0))
         if not known.accepts(number):
             return f"the mark of {at} is void", replace(world, entries=_put(world.entries, at, None))
-        is_settled = known.is_settled and self._rule is Settling.RAISES_SETTLED
-        raised = Seen(max(known.number, number), known.cut, is_settled)
+        is_checkpointed = known.is_checkpointed and self._rule is Rule.RAISES_CHECKPOINTED
+        raised = Seen(max(known.number, number), known.cut, is_checkpointed)
         entries = _put(world.entries, at, (True, lane, number))
         return f"mark {at}", replace(world, entries=entries, seen=_seeing(world, {lane: raised}))
 
     def _behind(self, world: World) -> dict[int, int]:
         """The lanes that stand too low, by those in use, and by all where these do not agree."""
         found: dict[int, int] = {}
-        for with_settled in (False, True):
-            seen = {lane: of for lane, of in world.seen if with_settled or not of.is_settled}
-            positions = _positions(world.mirror, with_settled=with_settled)
+        for with_checkpointed in (False, True):
+            seen = {lane: of for lane, of in world.seen if with_checkpointed or not of.is_checkpointed}
+            positions = _positions(world.mirror, with_checkpointed=with_checkpointed)
             found = dict(compare(Positions({}, seen), positions).target_behind)
             if not found:
                 break
@@ -137,63 +137,63 @@ class SettlementModel:
         for lane, of in world.seen:
             cut = cuts.get(lane, of.cut)
             number = min(of.number, cuts.get(lane, of.number))
-            seen[lane] = Seen(number, cut, of.is_settled and self._rule is Settling.CUTS_SETTLED)
+            seen[lane] = Seen(number, cut, of.is_checkpointed and self._rule is Rule.CUTS_CHECKPOINTED)
         for at, entry in enumerate(world.entries):
             if entry and entry[0] and is_lost({"syncLane": entry[1], "syncNumber": entry[2]}, cuts):
                 world = replace(world, entries=_put(world.entries, at, None))
         return replace(world, seen=_seeing(world, seen))
 
-    def _settle(self, world: World, *, is_clean: bool) -> Iterator[tuple[str, World]]:
-        if world.settling is None:
+    def _checkpoint(self, world: World, *, is_clean: bool) -> Iterator[tuple[str, World]]:
+        if world.pending is None:
             seen, mirror = dict(world.seen), world.mirror
             numbers = tuple(
                 (lane, number)
                 for lane, number in mirror.lanes
                 if lane in mirror.closed
-                and not (lane in mirror.settled and seen.get(lane, Seen(0, None, True)).is_settled)
+                and not (lane in mirror.checkpointed and seen.get(lane, Seen(0, None, True)).is_checkpointed)
             )
-            if numbers and is_clean and world.settlements < self._limits.settlements:
+            if numbers and is_clean and world.checkpoints < self._limits.checkpoints:
                 yield (
                     "read what is closed",
-                    replace(world, settling=(numbers, None), settlements=world.settlements + 1),
+                    replace(world, pending=(numbers, None), checkpoints=world.checkpoints + 1),
                 )
             return
-        numbers, settlement = world.settling
-        if settlement is None:
-            yield self._settled(world, dict(numbers))
+        numbers, checkpoint = world.pending
+        if checkpoint is None:
+            yield self._added(world, dict(numbers))
         else:
-            yield f"the source sees {settlement}", self._seen_settled(world, dict(numbers), settlement)
+            yield f"the source sees {checkpoint}", self._seen(world, dict(numbers), checkpoint)
 
-    def _settled(self, world: World, numbers: dict[int, int]) -> tuple[str, World]:
+    def _added(self, world: World, numbers: dict[int, int]) -> tuple[str, World]:
         mirror = world.mirror
         lanes = dict(mirror.lanes)
         is_closed = all(
             lane in mirror.closed and lanes.get(lane) == number for lane, number in numbers.items()
         )
-        if not is_closed and self._rule is not Settling.UNVERIFIED:
-            return "the mirror settles nothing", replace(world, settling=None)
-        settlement = FIRST_SETTLEMENT + world.settlements
-        settled = replace(
+        if not is_closed and self._rule is not Rule.UNVERIFIED:
+            return "the mirror adds no checkpoint", replace(world, pending=None)
+        checkpoint = FIRST_CHECKPOINT + world.checkpoints
+        added = replace(
             mirror,
-            lanes=tuple(sorted({**lanes, settlement: 1}.items())),
-            closed=mirror.closed | {settlement},
-            settled=mirror.settled | set(numbers),
+            lanes=tuple(sorted({**lanes, checkpoint: 1}.items())),
+            closed=mirror.closed | {checkpoint},
+            checkpointed=mirror.checkpointed | set(numbers),
         )
-        return "the mirror settles", replace(
-            world, mirror=settled, settling=(tuple(numbers.items()), settlement)
+        return "the mirror adds a checkpoint", replace(
+            world, mirror=added, pending=(tuple(numbers.items()), checkpoint)
         )
 
-    def _seen_settled(self, world: World, numbers: dict[int, int], settlement: int) -> World:
+    def _seen(self, world: World, numbers: dict[int, int], checkpoint: int) -> World:
         seen = {}
         for lane, of in world.seen:
-            is_covered = lane in numbers and (of.number <= numbers[lane] or self._rule is Settling.ANY_NUMBER)
-            seen[lane] = replace(of, is_settled=of.is_settled or is_covered)
-        if self._rule is not Settling.UNSEEN:
-            seen[settlement] = Seen(1)
-        return replace(world, seen=_seeing(world, seen), settling=None)
+            is_covered = lane in numbers and (of.number <= numbers[lane] or self._rule is Rule.ANY_NUMBER)
+            seen[lane] = replace(of, is_checkpointed=of.is_checkpointed or is_covered)
+        if self._rule is not Rule.UNSEEN:
+            seen[checkpoint] = Seen(1)
+        return replace(world, seen=_seeing(world, seen), pending=None)
 
 
-def _positions(mirror: Mirror, *, with_settled: bool) -> Positions:
+def _positions(mirror: Mirror, *, with_checkpointed: bool) -> Positions:
     lanes = {
         lane: Lane(
             lane=lane,
@@ -205,7 +205,7 @@ def _positions(mirror: Mirror, *, with_settled: bool) -> Positions:
             silent_seconds=0.0,
         )
         for lane, number in mirror.lanes
-        if with_settled or lane not in mirror.settled
+        if with_checkpointed or lane not in mirror.checkpointed
     }
     return Positions(lanes)
 
