@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.monty.lane_rows import register_write
+from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.writes import Write
@@ -67,7 +67,8 @@ class View(MontyRecordStore):
     def __init__(self, database: Database) -> None:
         self.__dict__.update(database.store.__dict__)
         self._database_in_memory = database
-        self._lane = OwnLane(
+        self._lanes = MontyLanes(self._submit, lambda: self._reads)
+        self._own_lanes = OwnLane(
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self.writes = 0
