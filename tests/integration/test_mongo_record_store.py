@@ -11,7 +11,7 @@ from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
 from tests.servers.mongo import MongoDatabase, MongoServer
-from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 TIMEOUT_MS = 30_000
@@ -51,7 +51,7 @@ def empty_database(
     return prepared_database
 
 
-class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract):
+class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract, CheckpointContract):
     """Everything a record store promises."""
 
     @pytest.fixture

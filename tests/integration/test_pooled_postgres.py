@@ -10,7 +10,7 @@ from tests.servers.hostile_sessions import friendly, make_database_hostile
 from tests.servers.postgres import PostgresServer
 from tests.servers.postgres_pooler import Habits, PostgresPooler
 from tests.servers.tables import empty_tables
-from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 
@@ -33,7 +33,7 @@ async def _store_behind(url: str, habits: Habits) -> AsyncIterator[PostgresRecor
     empty_tables(friendly(url))
 
 
-class TestPooledPostgres(RecordStoreContract, LaneContract, SeenContract):
+class TestPooledPostgres(RecordStoreContract, LaneContract, SeenContract, CheckpointContract):
     """Each transaction gets another server process, in which nothing is left of the one before it."""
 
     @pytest.fixture

@@ -11,8 +11,10 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.mongo.client import MongoConnection
+from adapters.mongo.client import MAJORITY, MongoConnection
 from adapters.mongo.documents import Document
+from adapters.mongo.errors import StaleVersion
+from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import LANES
 from adapters.records.change_set import DeliveryMark
 from adapters.records.document_filter import DOCUMENT_ID
@@ -27,6 +29,8 @@ they would conflict with it.
 """
 BEATS_KEPT_SECONDS = 86_400
 """After this the server removes the beat of a process that has ended; then its lanes show when they were registered."""
+CHECKPOINTED = "isCheckpointed"
+"""Set on the documents of checkpointed lanes, and missing in the others."""
 
 
 class MongoLanes:
@@ -82,16 +86,19 @@ class MongoLanes:
             await database[BEATS].update_one({DOCUMENT_ID: process}, update, upsert=True)
 
     async def prepare(self) -> None:
-        """Lets the server remove old beats."""
+        """Creates the indexes by which `positions` finds what is not checkpointed, and the server removes old beats."""
         async with self._connection.call() as database:
             await database[BEATS].create_index("beatenAt", expireAfterSeconds=BEATS_KEPT_SECONDS)
+            for name in (LANES, SEEN):
+                await database[name].create_index(CHECKPOINTED)
 
-    async def positions(self) -> Positions:
-        """See LanedStore."""
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
+        """See LanedStore. What was seen is read first, so that no lane is read before it is seen elsewhere."""
+        where: Document = {} if with_checkpointed else {CHECKPOINTED: None}
         async with self._connection.call() as database:
             hello = await database.client.admin.command("hello")
-            seen = [document async for document in database[SEEN].find({}, batch_size=10_000)]
-            lanes = [document async for document in database[LANES].find({}, batch_size=10_000)]
+            seen = [document async for document in database[SEEN].find(where, batch_size=10_000)]
+            lanes = [document async for document in database[LANES].find(where, batch_size=10_000)]
             beats = [document async for document in database[BEATS].find({}, batch_size=10_000)]
         beaten_at = {document[DOCUMENT_ID]: document["beatenAt"] for document in beats}
         now = hello["localTime"].replace(tzinfo=UTC)
@@ -100,11 +107,56 @@ class MongoLanes:
                 document[DOCUMENT_ID]: _lane_of(document, beaten_at.get(document["process"]), now)
                 for document in lanes
             },
-            {document[DOCUMENT_ID]: Seen(document["number"], document.get("cut")) for document in seen},
+            {document[DOCUMENT_ID]: _seen_of(document) for document in seen},
         )
+
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": number, "isOpen": False}, {"$set": {CHECKPOINTED: True}})
+            for lane, number in numbers.items()
+        ]
+        nobody = {"epoch": 0, "opening": "", "process": "", "host": "", "boot": "", "pid": 0}
+        added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"registeredAt": True}}
+
+        async def work(session: AsyncClientSession) -> None:
+            closed = await database[LANES].bulk_write(updates, session=session)
+            if closed.matched_count != len(updates):
+                raise StaleVersion
+            await database[LANES].update_one({DOCUMENT_ID: checkpoint}, added, upsert=True, session=session)
+
+        async with self._connection.call() as database:
+            try:
+                await Transaction(self._connection.sessions, MAJORITY).run(work)
+            except StaleVersion:
+                return False
+        return True
+
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": {"$lte": number}}, {"$set": {CHECKPOINTED: True}})
+            for lane, number in numbers.items()
+        ]
+        updates.append(UpdateOne({DOCUMENT_ID: checkpoint}, {"$max": {"number": 1}}, upsert=True))
+
+        async def work(session: AsyncClientSession) -> None:
+            await database[SEEN].bulk_write(updates, session=session)
+
+        async with self._connection.call() as database:
+            await Transaction(self._connection.sessions, MAJORITY).run(work)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
+
+        async def clear(session: AsyncClientSession) -> None:
+            await database[SEEN].update_many(
+                {CHECKPOINTED: True}, {"$unset": {CHECKPOINTED: ""}}, session=session
+            )
+
+        async with self._connection.call() as database:
+            # The server retries updates of many documents only as a transaction.
+            await Transaction(self._connection.sessions, MAJORITY).run(clear)
         await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
 
     async def lower(self, numbers: Mapping[int, int]) -> None:
@@ -125,8 +177,7 @@ async def raise_seen(
     """Notes what was seen of lanes, in the transaction that stores what they did."""
     if seen:
         updates = [
-            UpdateOne({DOCUMENT_ID: lane}, {"$max": {"number": number}}, upsert=True)
-            for lane, number in seen.items()
+            UpdateOne({DOCUMENT_ID: lane}, _raised_to(number), upsert=True) for lane, number in seen.items()
         ]
         await database[SEEN].bulk_write(updates, session=session)
 
@@ -144,7 +195,7 @@ async def accepted(
         # Written in any case, so that it conflicts with a cut under way.
         found: Document | None = await database[SEEN].find_one_and_update(
             {DOCUMENT_ID: lane},
-            {"$max": {"number": number}},
+            _raised_to(number),
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -160,6 +211,14 @@ async def accepted(
     ]
 
 
+def _raised_to(number: int) -> Document:
+    return {"$max": {"number": number}, "$unset": {CHECKPOINTED: ""}}
+
+
+def _seen_of(document: Document) -> Seen:
+    return Seen(document["number"], document.get("cut"), document.get(CHECKPOINTED, False))
+
+
 def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> Lane:
     registered_at = document["registeredAt"]
     alive_at = registered_at if beaten_at is None else max(registered_at, beaten_at)
@@ -171,4 +230,5 @@ def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> L
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
         silent_seconds=max(0.0, (now - alive_at).total_seconds()),
+        is_checkpointed=document.get(CHECKPOINTED, False),
     )

@@ -39,11 +39,11 @@ class Evidence:
     async def is_beyond_in_memory(self) -> bool:
         """Whether more was written, as far as this process knows, than the source holds. Raises StoreUnavailable."""
         known = dict(self._numbers)
-        return bool(_beyond(known, await self._store.positions()))
+        return bool(_beyond(known, await self._store.positions(with_checkpointed=True)))
 
     async def is_beyond_in_file(self, installation: str) -> bool:
         """Whether the file shows more than the source holds. Raises DamagedFile and StoreUnavailable."""
-        positions = await self._store.positions()
+        positions = await self._store.positions(with_checkpointed=True)
         return await asyncio.to_thread(self._last_seen.is_ahead_of, positions, installation=installation)
 
     async def keep(self, installation: str) -> None:
@@ -59,7 +59,7 @@ class Evidence:
         Raises StoreUnavailable.
         """
         known = dict(self._numbers)
-        positions = await self._store.positions()
+        positions = await self._store.positions(with_checkpointed=True)
         lost = _beyond(known, positions)
         for lane in lost:
             self._numbers.pop(lane, None)

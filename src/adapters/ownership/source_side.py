@@ -267,10 +267,10 @@ class SourceSide:
             logger.error("{}", refusal)
         raise refusal
 
-    async def positions(self) -> Positions:
-        """The positions of the source. Raises StoreUnavailable."""
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
+        """See LanedStore."""
         with self.sight.of_call():
-            return await self.store.positions()
+            return await self.store.positions(with_checkpointed=with_checkpointed)
 
     async def required(self) -> Held:
         """The control record of the entered source. Raises StoreUnavailable where there is none (any more)."""

@@ -1,14 +1,13 @@
 """One process's use of a target: refuses what does not belong here, and completes an older copy."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from adapters.ownership import control, refusals
+from adapters.ownership.checkpoints import CHECKPOINT_SECONDS_MIN, Compared, checkpoint_closed, compared
 from adapters.ownership.comparison import (
     LEASE_SECONDS,
     Watch,
-    behind,
-    compare,
     dead_lanes,
     strangers,
     unheard,
@@ -17,19 +16,10 @@ from adapters.ownership.completion import Completion
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
-from adapters.records.lanes import Lane, LanedStore, LaneLost, Positions
+from adapters.records.lanes import Lane, LanedStore, LaneLost
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import StoreUnavailable, VersionConflict
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The positions of a comparison."""
-
-    source: Positions
-    target: Positions
-
 
 SILENT_CLOSED_MAX = 100
 """How many lanes of ended processes an admission closes."""
@@ -45,6 +35,7 @@ class TargetSide:
         self._monotonic = source.settings.monotonic
         self._watched_since: float | None = None
         self._completion: Completion | None = None
+        self._next_checkpoint = 0.0
         source.compare_again = self._compare_if_reachable
 
     async def ownership(self) -> Ownership | None:
@@ -78,11 +69,8 @@ class TargetSide:
         if await self._checked() is None:
             return
         source = self._source.store
-        source_positions = await source.positions()
-        target_positions = await self._store.positions()
-        found = compare(source_positions, target_positions)
-        # The source was read first, and the target may have seen more since.
-        if found.source_behind and behind(await source.positions(), target_positions.seen):
+        found = (await compared(source, self._store)).found
+        if found.source_behind:
             raise refusals.older_source(source.name, self._store.name)
         if found.target_behind:
             raise refusals.older_target(self._store.name)
@@ -201,24 +189,24 @@ class TargetSide:
                 ) from None
             return held
 
-    async def _compare(self) -> _Found:
+    async def _compare(self) -> Compared:
         """Finds older copies of either store: closes the gate of an older source, completes an older target.
 
         Raises OlderSource, and StoreUnavailable while the target is completed.
         """
         if self._completion is not None:
             await self._completed(self._completion)
-        source_positions = await self._source.positions()
-        target_positions = await self._store.positions()
-        found = compare(source_positions, target_positions)
-        # The source was read first, and the target may have seen more since.
-        if found.source_behind and behind(await self._source.positions(), target_positions.seen):
+        result = await compared(self._source, self._store)
+        if result.found.source_behind:
             await self._source.close_gate()
-        if found.target_behind:
-            self._completion = Completion(self._source, self._store.name, found.target_behind)
+        if result.found.target_behind:
+            self._completion = Completion(self._source, self._store.name, result.found.target_behind)
             await self._completed(self._completion)
-        self._source.note_positions(source_positions)
-        return _Found(source_positions, target_positions)
+        now = self._monotonic()
+        if now >= self._next_checkpoint and await checkpoint_closed(self._source.store, self._store, result):
+            self._next_checkpoint = now + CHECKPOINT_SECONDS_MIN
+        self._source.note_positions(result.source)
+        return result
 
     async def _completed(self, completion: Completion) -> None:
         """Waits a little, because a call to compare has a time limit and the completion has none."""

@@ -267,7 +267,8 @@ MARK = f"""
         INSERT INTO tandem_seen AS stored (lane, number)
         SELECT lane, max(number) FROM given WHERE lane IS NOT NULL GROUP BY lane ORDER BY lane
         ON CONFLICT (lane) DO UPDATE
-        SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number)))
+        SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number))),
+            is_checkpointed = false
         RETURNING lane, cut
     )
     UPDATE {_ENTRIES.table} AS stored

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.monty.lane_rows import register_write
+from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.writes import Write
@@ -70,7 +70,8 @@ class View(MontyRecordStore):
     def __init__(self, database: Database) -> None:
         self.__dict__.update(database.store.__dict__)
         self._database_in_memory = database
-        self._lane = OwnLane(
+        self._lanes = MontyLanes(self._submit, lambda: self._reads)
+        self._own_lanes = OwnLane(
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self.writes = 0
@@ -98,10 +99,10 @@ class View(MontyRecordStore):
         await self._database_in_memory.answers_searches.wait()
         return await super().find(question)
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         self._require_up()
         await self._database_in_memory.answers_positions.wait()
-        return await super().positions()
+        return await super().positions(with_checkpointed=with_checkpointed)
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         if self.blocked is None:
