@@ -249,6 +249,25 @@ REWRITE_ONE = {
 }
 """Writes a row that the table holds once more, as it is. Rolled back; it shows whether the table rejects any row."""
 
+DROPPED_MAX = 20
+"""Rows that are written once more to find out whether a table drops every row."""
+
+REWRITE_SOME = {
+    name: f"WITH kept AS MATERIALIZED (SELECT * FROM {form.table} WHERE {KEY_COLUMN} <> ALL(%(ids)s)"
+    f" ORDER BY {KEY_COLUMN} DESC LIMIT {DROPPED_MAX} FOR UPDATE SKIP LOCKED), written AS ({_insert_into(form)}"
+    f" SELECT {_list(map(_quoted, _written(form)))} FROM kept ON CONFLICT ({KEY_COLUMN}) DO"
+    f" UPDATE SET {_assignments(form)} RETURNING 1)"
+    " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM written)"
+    for name, form in FORMS.items()
+    if form is not _ENTRIES
+}
+"""Writes rows other than these once more, as they are: how many there are, and how many a trigger let through. Rolled
+back.
+"""
+
+ADD_ENTRIES = f"{_mirror_entries(named='rows')} RETURNING collection"
+"""Adds entries, and returns the collections of those that a trigger let through. Rolled back, too."""
+
 TABLE_OF_FILE = """
     SELECT coalesce(toasted.relname, indexed.relname, named.relname)
     FROM pg_class AS named
