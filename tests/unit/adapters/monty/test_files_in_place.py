@@ -120,7 +120,9 @@ async def test_an_older_copy_written_over_the_open_database_is_noticed_at_once_a
     store: MontyRecordStore, tmp_path: Path
 ) -> None:
     overwritten(tmp_path / "data" / DATABASE)
-    with pytest.raises(StoreRefused, match=r"Another copy was written over .* remove the files -wal and -shm"):
+    with pytest.raises(
+        StoreRefused, match=r"Another copy was written over .* remove the files -wal and -shm"
+    ):
         store.require_files()
     await store.close()
     for _ in range(2):
