@@ -39,14 +39,7 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     )
     try:
         health: Mapping[str, Any] = await client.health()
-        components = {name: _component(name, part) for name, part in health.get("components", {}).items()}
-        seen_by_health = components.pop("mirror", None)
-        for component in components.values():
-            yield component
-        found = [result async for result in _mirror(RemoteMirrorClient(client))]
-        if seen_by_health is not None and not seen_by_health.is_fine and all(one.is_fine for one in found):
-            found = [seen_by_health]
-        for result in found:
+        async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
             yield result
     except TandemError as error:
         yield CheckResult.failed(
@@ -55,6 +48,21 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
             f"Read its log. To end it, type: kill {service.pid}. To start it again, type: tandem serve",
             is_unreachable=True,
         )
+
+
+async def checks_of_components(
+    components: Mapping[str, Mapping[str, Any]], client: MirrorClient
+) -> AsyncIterator[CheckResult]:
+    """The components of a process as its health shows them, and its mirror in more detail. Raises TandemError."""
+    results = {name: _component(name, part) for name, part in components.items()}
+    seen_by_health = results.pop("mirror", None)
+    for result in results.values():
+        yield result
+    found = [result async for result in _mirror(client)]
+    if seen_by_health is not None and not seen_by_health.is_fine and all(one.is_fine for one in found):
+        found = [seen_by_health]
+    for result in found:
+        yield result
 
 
 def _component(name: str, part: Mapping[str, Any]) -> CheckResult:
