@@ -134,8 +134,12 @@ class Delivery:
         arrived: list[Settled] = []
         for change_set, outcome in settled:
             absent = await self._absent(change_set) if isinstance(outcome, Rejection) else set()
+            if not absent:
+                arrived.append((change_set, outcome))
+                continue
             rest = without_absent(change_set, absent)
-            arrived.append((rest, *await self._apply([rest])) if absent else (change_set, outcome))
+            (accepted,) = await self._apply([rest])
+            arrived.append((rest, accepted))
         return arrived
 
     async def _absent(self, change_set: ChangeSet) -> set[RecordKey]:

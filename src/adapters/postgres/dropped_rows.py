@@ -6,7 +6,8 @@ from secrets import token_hex
 
 from adapters.postgres.classification import Meaning, meaning_of
 from adapters.postgres.connections import Connections
-from adapters.postgres.execution import Parameters, Row
+from adapters.postgres.execution import Parameters
+from adapters.postgres.fail_fast_connection import Row
 from adapters.postgres.rows import encoded_rows
 from adapters.postgres.statements import ADD_ENTRIES, REWRITE_SOME
 from adapters.records.change_set import Blocked, ChangeSet

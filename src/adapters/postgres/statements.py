@@ -236,7 +236,8 @@ UNLOCKED_ROWS = {
 """Those of the rows that no other session has locked."""
 
 MIRROR_ROWS = {
-    name: _mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows")
+    name: (_mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows"))
+    + " RETURNING 1"
     for name, form in FORMS.items()
 }
 """The part of `mirror_many` for one table. Without rows it shows whether the table can be written to at all."""

@@ -225,6 +225,21 @@ def test_doctor_shows_an_unreachable_store_with_its_remedy(
     assert ended.code == 1
     assert "nothing listens at its address" in failed["postgres"]["message"]
     assert "POSTGRES_URL" in failed["postgres"]["remedy"]
+    assert "so it was not compared with monty" in failed["postgres"]["message"]
+
+
+@pytest.mark.parametrize("address", ["embedded", NOWHERE])
+def test_doctor_says_that_a_source_was_not_compared(
+    mirrored_nowhere: None, tandem: Tandem, beads_file: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    tandem("import", "--format", "beads", str(beads_file))
+    monkeypatch.setenv("POSTGRES_URL", address)
+    ended = tandem("doctor", "--json")
+    checks = {check["subject"]: check for check in ended.view["checks"]}
+    assert ended.code == 1
+    assert "It was not compared with postgres." in checks["monty"]["message"]
+    assert not checks["postgres"]["isFine"]
+    assert not checks["mirror"]["isFine"]
 
 
 def test_doctor_shows_a_schema_that_needs_a_migration(
