@@ -9,7 +9,7 @@ from adapters.postgres.connections import Connections
 from adapters.postgres.execution import Parameters
 from adapters.postgres.fail_fast_connection import Row
 from adapters.postgres.rows import encoded_rows
-from adapters.postgres.statements import ADD_ENTRIES, REWRITE_SOME
+from adapters.postgres.statements import MIRROR_ROWS, REWRITE_SOME
 from adapters.records.change_set import Blocked, ChangeSet
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS
@@ -31,7 +31,8 @@ class DroppedRows:
         """
         at = change_set.entries[0]["at"]
         entries = [_neutral_entry(spec.collection, at) for spec in ENTITY_SPECS]
-        found = await self._rehearsed(ADD_ENTRIES, {"rows": encoded_rows(AUDIT_LOGS.collection, entries)})
+        rows = {"rows": encoded_rows(AUDIT_LOGS.collection, entries)}
+        found = await self._rehearsed(MIRROR_ROWS[AUDIT_LOGS.collection], rows)
         if found is None:
             return None
         stored = {str(name) for (name,) in found}

@@ -236,11 +236,14 @@ UNLOCKED_ROWS = {
 """Those of the rows that no other session has locked."""
 
 MIRROR_ROWS = {
-    name: (_mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows"))
-    + " RETURNING 1"
+    name: f"{_mirror_entries(named='rows')} RETURNING collection"
+    if form is _ENTRIES
+    else f"{_mirror_rows(form, named='rows')} RETURNING 1"
     for name, form in FORMS.items()
 }
-"""The part of `mirror_many` for one table. Without rows it shows whether the table can be written to at all."""
+"""The part of `mirror_many` for one table. Without rows it shows whether the table can be written to; entries that
+were stored return their collections.
+"""
 
 REWRITE_ONE = {
     name: f"{_insert_into(form)} SELECT {_list(map(_quoted, _written(form)))} FROM (SELECT * FROM {form.table}"
@@ -265,9 +268,6 @@ REWRITE_SOME = {
 """Writes rows other than these once more, as they are: how many there are, and how many a trigger let through. Rolled
 back.
 """
-
-ADD_ENTRIES = f"{_mirror_entries(named='rows')} RETURNING collection"
-"""Adds entries, and returns the collections of those that a trigger let through. Rolled back, too."""
 
 TABLE_OF_FILE = """
     SELECT coalesce(toasted.relname, indexed.relname, named.relname)
