@@ -86,7 +86,7 @@ class TargetWrites:
 
             for race in range(1, RACES_MAX + 1):
                 transaction = Transaction(
-                    self._connection.sessions, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
+                    self._writer.connection.sessions, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
                 )
                 try:
                     held = await transaction.run(bring_in)

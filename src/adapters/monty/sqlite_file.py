@@ -170,6 +170,8 @@ class SqliteFile:
             if connection is not kept:
                 connection.close()
         self._connections, self._writer = [], kept
+        if self._identity_file is not None:
+            self._identity_file.release()
 
 
 def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:

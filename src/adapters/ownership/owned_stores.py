@@ -141,7 +141,7 @@ class OwnedTarget(WrappedStore):
         self._monotonic = monotonic
         self._is_ready = False
         self._is_admitted = False
-        self._compared_at = monotonic()
+        self._compared_at: float | None = None
         self._objection: str | None = None
 
     async def open(self) -> None:
@@ -178,9 +178,15 @@ class OwnedTarget(WrappedStore):
         """See Compared."""
         if self._objection is not None:
             raise StoreUnavailable(self._objection)
+        if self._compared_at is None:
+            raise StoreUnavailable("It was not compared with the source yet.")
         age = self._monotonic() - self._compared_at
         if age > COMPARED_SECONDS_MAX:
             raise StoreUnavailable(f"It was last compared with the source {age:.0f} s ago.")
+
+    def note_inspected(self) -> None:
+        """The stores were compared without an admission, by whoever only asks, and nothing was found."""
+        self._compared_at = self._monotonic()
 
     async def beat(self) -> None:
         """Shows that this process is alive, once it was admitted. Raises StoreUnavailable."""

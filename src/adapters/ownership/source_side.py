@@ -58,7 +58,7 @@ class SourceSide:
         self._admitted: Held | None = None
         self._has_lanes = False
         self._installation: str | None = None
-        self._evidence = Evidence(store, settings.last_seen, is_kept=settings.target is not None)
+        self._evidence = Evidence(store, settings.last_seen, has_target=settings.target is not None)
 
     @property
     def target_name(self) -> str:
@@ -84,7 +84,7 @@ class SourceSide:
         if found is not None:
             raise refusals.emptied_source(self.store.name, found)
         last_seen = self.settings.last_seen
-        if await asyncio.to_thread(last_seen.installation) is not None:
+        if await asyncio.to_thread(last_seen.installation, self.store.name) is not None:
             raise refusals.known_but_empty(self.store.name, str(last_seen.path))
         return None
 
@@ -109,6 +109,8 @@ class SourceSide:
         held = await self.check() or await self._created()
         self._require_usable(held.ownership)
         self._installation = held.ownership.installation
+        # From now on an emptied store is not taken for a new one.
+        await self._evidence.keep(self._installation)
         target = self.settings.target
         if target is None or held.ownership.mirror_to == target:
             return held.ownership

@@ -66,14 +66,21 @@ class TargetSide:
 
         Raises OlderSource, StoreRefused for a target that must not be used as it is, and StoreUnavailable.
         """
-        if await self._checked() is None:
-            return
+        if await self._checked() is not None and await self._target_behind():
+            raise refusals.older_target(self._store.name)
+
+    async def require_newest_source(self) -> None:
+        """`inspect` before a migration, which also an older target may take part in: a start completes it."""
+        if await self._checked() is not None:
+            await self._target_behind()
+
+    async def _target_behind(self) -> bool:
+        """Whether the target is an older copy. Writes nothing. Raises OlderSource."""
         source = self._source.store
         found = (await compared(source, self._store)).found
         if found.source_behind:
             raise refusals.older_source(source.name, self._store.name)
-        if found.target_behind:
-            raise refusals.older_target(self._store.name)
+        return bool(found.target_behind)
 
     async def admit(self) -> None:
         """See TargetGuard."""

@@ -107,7 +107,7 @@ class RetryOutcome(StrEnum):
     REJECTED = "REJECTED"
     """The target rejected the record again."""
     NOTHING_TO_DO = "NOTHING_TO_DO"
-    """There is no mirror, or the record has no entry."""
+    """The record has no entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,20 +154,27 @@ class Synchronisation(Protocol):
         ...
 
     async def retry(self, collection: str, id: str) -> Retried:
-        """Mirrors one record now, parked or not. Raises NotFound; StoreUnavailable where the target does not answer."""
+        """Mirrors one record now, parked or not.
+
+        Raises NotFound; Conflict without a mirror; StoreUnavailable where the target does not answer.
+        """
         ...
 
     async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
         """Gives up the version of a record that the target rejects: the source commits what the target holds as a new
-        version, and the rejected entries are delivered without their state.
+        version, and the rejected entries are delivered without their state. A record that the target never held keeps
+        its content in a new version, and stays absent in the target until its next one: a known difference.
 
-        Raises NotFound; Conflict where nothing is rejected or the target holds nothing to take back; StoreUnavailable
-        where the target does not answer.
+        Raises NotFound; Conflict where nothing is rejected, the difference is known already, the record was permanently
+        removed or there is no mirror; StoreUnavailable where the target does not answer.
         """
         ...
 
     async def retry_all(self) -> int:
-        """Puts every FAILED and PARKED entry back in the queue, due now; returns how many."""
+        """Puts every FAILED and PARKED entry back in the queue, due now; returns how many.
+
+        Raises Conflict without a mirror.
+        """
         ...
 
     async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:

@@ -65,6 +65,7 @@ class StoreStack:
         self.ownership = _source_side(raw_source, settings)
         self._raw_target: LanedStore | None = None
         self._target_side: TargetSide | None = None
+        self._owned_target: OwnedTarget | None = None
         # A single store has no mirror that another copy could feed.
         self._heartbeat = Heartbeat(())
         self.source: RecordStore = OwnedSource(raw_source, self.ownership, self._stamps)
@@ -107,6 +108,7 @@ class StoreStack:
             bring_up=_bring_up_target if self._auto_migrate else None,
             require_current=require_current,
         )
+        self._owned_target = owned
         self._heartbeat = Heartbeat((self.ownership.beat, owned.beat))
         target = MirrorTarget(owned, settings=settings)
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -158,6 +160,8 @@ class StoreStack:
             self.objections = await objections(
                 self.ownership, self._target_side, can_read_target=can_read_target
             )
+        if self._owned_target is not None and not problems and not self.objections:
+            self._owned_target.note_inspected()
         if self._target is not None:
             # The target's own cause comes first.
             found = {**self.objections, **problems}
@@ -169,12 +173,14 @@ class StoreStack:
     async def require_own_stores(self) -> None:
         """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
 
-        Raises StoreRefused for another installation's store, a mirror named as source, or a target that another copy
-        feeds; StoreUnavailable while that is not known.
+        Raises StoreRefused for another installation's store, a mirror named as source, a target that another copy
+        feeds, or a source that is an older copy, which a migration would write into; StoreUnavailable while that is not
+        known.
         """
-        held = await self.ownership.check(self._look_at_target)
+        held = await self.ownership.inspect(self._look_at_target)
         if self._target_side is not None:
-            await (self._target_side.look_beside_new_source() if held is None else self._target_side.look())
+            target = self._target_side
+            await (target.look_beside_new_source() if held is None else target.require_newest_source())
 
     async def require_current_source(self) -> None:
         """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""

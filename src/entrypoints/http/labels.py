@@ -74,7 +74,7 @@ class LabelController(TrashController, path="/v1/labels", collection="labels", v
 
     @operation("GET", summary="List labels", page_of=LabelView)
     async def list_all(self, actor: Actor, query: LabelQuery, page: PageRequest) -> Page[Label]:
-        return await self.list_labels(actor, query.q or None, page)
+        return await self.list_labels(actor, query.text, page)
 
     @operation("GET", "/trash", summary="List deleted labels", page_of=LabelView, query=TrashQuery)
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Label]:

@@ -192,11 +192,17 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         following = Position(None, items[-1].id) if len(found) > page.limit else None
         return Page(items=list(map(failure_view, items)), next=following)
 
-    @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView)
+    @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView, also=(409,))
     async def retry_all(self, actor: Actor) -> RequeuedView:
         return RequeuedView(await self.operate.retry_all(actor))
 
-    @operation("POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RetriedView)
+    @operation(
+        "POST",
+        "/failures/{collection}/{id}/retry",
+        summary="Mirror a record now",
+        view=RetriedView,
+        also=(409,),
+    )
     async def retry(self, actor: Actor, collection: str, id: str) -> RetriedView:
         return retried_view(await self.operate.retry(actor, collection, id))
 

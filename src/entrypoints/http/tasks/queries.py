@@ -87,7 +87,7 @@ class TaskQuery(SearchQuery, rename="camel"):
         | None
     ) = None
     created_by: (
-        Annotated[str, _listed(patterns.PEOPLE, "Tasks that these users created; `me`.", "me")] | None
+        Annotated[str, _listed(patterns.CREATORS, "Tasks that these users created; `me`.", "me")] | None
     ) = None
     watching: Annotated[bool, Meta(description="Only tasks that you watch.")] = False
     status: (
