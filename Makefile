@@ -7,7 +7,7 @@ ARGS   ?=
 BIN       := .venv/bin
 # Tests that start processes mostly wait for them, so more of them run at once than there are processors.
 WAITING   := tests/integration/crash tests/integration/cli
-UNIT      := $(BIN)/pytest tests/unit tests/model -n 2
+UNIT      := $(BIN)/pytest tests/unit tests/model -n 2 --dist worksteal
 SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 2 -m "not torture and not alone"
 PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
 ALONE     := $(BIN)/pytest tests/integration -m "alone and not torture"

@@ -143,7 +143,10 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         reads, self._connections = self._reads, None
         await reads.close()
         try:
-            await asyncio.to_thread(self._file.close)
+            if self._directory is None:
+                self._file.close()
+            else:
+                await asyncio.to_thread(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
         finally:
