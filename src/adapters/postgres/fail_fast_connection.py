@@ -24,6 +24,8 @@ class FailFastConnection(AsyncConnection[Row]):
         super().__init__(pgconn)
         self.known: set[str] = set()
         """The statements that this connection prepared together with the settings of its session."""
+        self.began_pooled = False
+        """Whether its latest transaction set its own session when it began."""
 
     async def wait(
         self,
