@@ -7,7 +7,6 @@ import pytest
 from pymongo import MongoClient
 
 from adapters.mongo.record_store import MongoRecordStore
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.criteria import HasWords
 from adapters.records.lanes import LanedStore, LaneLost
@@ -26,8 +25,7 @@ TASKS = PAGE + 20
 
 @pytest.fixture
 async def postgres(postgres_server: PostgresServer) -> AsyncIterator[PostgresRecordStore]:
-    url = postgres_server.create_database()
-    upgrade(url)
+    url = postgres_server.create_prepared_database()
     store = PostgresRecordStore(url)
     await store.open()
     yield store
