@@ -11,7 +11,8 @@ WAITING   := tests/integration/crash tests/integration/cli
 UNIT      := $(BIN)/pytest tests/unit tests/model -n 2
 SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 3 -m "not torture and not alone"
 PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
-ALONE     := $(BIN)/pytest tests/integration -m "alone and not torture"
+# Only the modules that have such tests: to collect all of them takes longer than some of these.
+ALONE      = $(BIN)/pytest $(shell grep -rl "mark\.alone" --include="test_*.py" tests/integration) -m "alone and not torture"
 SOURCES   := src tests benchmarks tools
 STATIC    := types lint format-check imports deps
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0
