@@ -21,6 +21,8 @@ from tests.unit.contracts.builders import change_set, commit_all, erasure, found
 from tests.unit.contracts.lanes import admitted
 
 TASKS = PAGE + 20
+MONGO_TIMEOUT_MS = 30_000
+"""Stand-ins are slow with hundreds of writes in one transaction."""
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ async def postgres(postgres_server: PostgresServer) -> AsyncIterator[PostgresRec
 
 @pytest.fixture
 async def mongo(mongo_database: MongoDatabase) -> AsyncIterator[MongoRecordStore]:
-    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name, timeout_ms=MONGO_TIMEOUT_MS)
     await store.open()
     await store.prepare()
     yield store

@@ -9,7 +9,8 @@ from adapters.postgres.tables import metadata
 from tests.servers.postgres import PostgresServer
 
 # In one message: one for each table takes ten times as long, and TRUNCATE a hundred times.
-_EMPTYING = "; ".join(f"DELETE FROM {table.name}" for table in metadata.sorted_tables)
+EMPTYING = "; ".join(f"DELETE FROM {table.name}" for table in metadata.sorted_tables)
+"""Deletes every row."""
 
 
 class PreparedDatabase:
@@ -21,7 +22,7 @@ class PreparedDatabase:
 
     def empty(self) -> None:
         """Deletes every row and leaves the tables."""
-        self._beside.execute(_EMPTYING)
+        self._beside.execute(EMPTYING)
 
 
 @contextmanager
