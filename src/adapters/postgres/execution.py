@@ -20,6 +20,7 @@ from psycopg.types.json import set_json_loads
 
 from adapters.postgres.errors import Contention, ServerReadOnly
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
+from adapters.postgres.instants import InstantLoader
 from adapters.postgres.session import IS_KEPT, Session
 from domain.errors import StoreUnavailable
 
@@ -49,6 +50,7 @@ class Execution:
         # by itself every connection of the driver begins with `_pg3_0`.
         connection._prepared._prepared_idx = secrets.randbits(60)
         set_json_loads(msgspec.json.decode, connection)
+        connection.adapters.register_loader("timestamptz", InstantLoader)
         cursor = await connection.execute(self._session.setting, prepare=False)
         await cursor.set_result(-1)
         row = await cursor.fetchone()
