@@ -10,7 +10,6 @@ from adapters.records.criteria import (
     Equals,
     HasWords,
     Holds,
-    IsNull,
     Question,
     Range,
 )
@@ -57,9 +56,6 @@ class StoredSessions(StoredRepository[Session]):
     """The port Sessions."""
 
     spec = SESSIONS
-
-    async def of_user(self, user_id: str) -> Sequence[Session]:
-        return await self._all(Equals("userId", user_id), IsNull("endedBecause"))
 
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)
