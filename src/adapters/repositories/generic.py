@@ -65,6 +65,9 @@ class StoredRepository(Generic[E]):
             raise Purged
         return self.spec.entity(record)
 
+    async def find(self, id: str) -> E | None:
+        return (await self.get_many([id])).get(id)
+
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
         records = await self._fetch(list(dict.fromkeys(ids)))
         read = self.spec.entity

@@ -77,7 +77,7 @@ class StoredTimelines(StoredRepository[Timeline]):
     undo_page = LARGE_ENTRIES_AT_ONCE
 
     async def of_project(self, project_id: str) -> Timeline | None:
-        return (await self.get_many([project_id])).get(project_id)
+        return await self.find(project_id)
 
     async def version_at(self, project_id: str, at: datetime) -> int | None:
         of_project = (Equals("collection", self.spec.collection), Equals("entityId", project_id))

@@ -22,7 +22,7 @@ from application.use_case import TimedUseCase
 
 async def zone_of(work: UnitOfWork, actor: Actor) -> tzinfo:
     """The time zone of the actor's profile; UTC without one."""
-    user = (await work.users.get_many([actor.id])).get(actor.id)
+    user = await work.users.find(actor.id)
     return UTC if user is None else user.zone
 
 
