@@ -231,12 +231,12 @@ async def _check_shown(
     assert health["mirror"].status == "DEGRADED"
     assert "tandem sync failures" in (health["mirror"].detail or "")
     if row.concerns == "record":
-        assert metrics.parked == 1
+        assert metrics.totals.parked == 1
         assert row.reason in (health["mirror"].cause or "")
     if row.concerns in ("record", "row"):
         assert health["target"].status == "UP"
     else:
-        assert metrics.failed >= 1
+        assert metrics.totals.failed >= 1
         assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DEGRADED", True)
         (blocked,) = metrics.blocked_tables
         assert blocked.table == ("postgres_labels" if row.concerns == "table" else "postgres_audit_logs")

@@ -19,8 +19,19 @@ class CollectionSync:
     failed: int
     parked: int
     oldest_pending_age_ms: int | None
-    mirror_latency_p50_ms: float | None
-    mirror_latency_p99_ms: float | None
+    mirror_latency_p50_ms: int | None
+    mirror_latency_p99_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncTotals:
+    """The entries of all collections."""
+
+    synced: int
+    pending: int
+    failed: int
+    parked: int
+    oldest_pending_age_ms: int | None
 
 
 class BreakerState(StrEnum):
@@ -73,14 +84,17 @@ class SyncMetrics:
     eta_seconds: int | None = None
 
     @property
-    def failed(self) -> int:
-        """The number of entries that the target did not accept and that are tried again."""
-        return sum(row.failed for row in self.collections)
-
-    @property
-    def parked(self) -> int:
-        """The number of rejected entries that wait for a person."""
-        return sum(row.parked for row in self.collections)
+    def totals(self) -> SyncTotals:
+        """The sums of the collections, and the largest age."""
+        rows = self.collections
+        ages = [row.oldest_pending_age_ms for row in rows if row.oldest_pending_age_ms is not None]
+        return SyncTotals(
+            synced=sum(row.synced for row in rows),
+            pending=sum(row.pending for row in rows),
+            failed=sum(row.failed for row in rows),
+            parked=sum(row.parked for row in rows),
+            oldest_pending_age_ms=max(ages, default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

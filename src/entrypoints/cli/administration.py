@@ -19,9 +19,10 @@ from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import LONG_SECONDS_MAX
 from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
-from entrypoints.http.admin import run_view
+from entrypoints.http.admin import RetentionRunView
 from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
 from entrypoints.http.operator import NO_DEMO_IN_PRODUCTION
+from entrypoints.http.protocol.answers import made_view
 from entrypoints.http.users import whole_user_view
 
 ADMINISTRATOR_ROLE_ID = built_in_id(RoleScope.GLOBAL, "admin")
@@ -132,7 +133,7 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
     else:
         async with opened(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
-        view = document(run_view(run))
+        view = document(made_view(run, RetentionRunView))
     console.show(view, lambda: _print_run(console, view))
     return ExitCode.SUCCESS
 

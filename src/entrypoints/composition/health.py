@@ -98,7 +98,8 @@ class StackHealth:
             troubles = list(troubles_of(metrics, relay_silent_seconds=silent_seconds, now=now))
             if not troubles:
                 return UP
-            reason = await self._newest_reason() if metrics.failed + metrics.parked else None
+            has_rejected = metrics.totals.failed + metrics.totals.parked > 0
+            reason = await self._newest_reason() if has_rejected else None
         except TandemError as error:
             return down(f"Its state cannot be read. {error.message}")
         shown = ". ".join(troubles)
