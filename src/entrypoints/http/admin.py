@@ -19,13 +19,13 @@ from entrypoints.http.protocol.schemas import Id, InstantText, ListQuery, Query
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
-class RunQuery(Query, rename="camel"):
+class RunQuery(Query):
     """Options of a retention run."""
 
     dry_run: bool = False
 
 
-class CollectionTrashQuery(ListQuery, rename="camel"):
+class CollectionTrashQuery(ListQuery):
     """A page of the trash of one collection, oldest first."""
 
     usual_order = "deletedAt"

@@ -70,7 +70,7 @@ class DiffView(Struct, rename="camel"):
     changes: dict[str, ChangeView]
 
 
-class RollbackBody(Body, rename="camel"):
+class RollbackBody(Body):
     """The version to restore."""
 
     version: VersionNumber
@@ -83,7 +83,7 @@ class DiffQuery(Query):
     to: Version
 
 
-class AuditQuery(ListQuery, rename="camel"):
+class AuditQuery(ListQuery):
     """Filters for audit entries; `from` is inclusive, `to` exclusive."""
 
     usual_order = "-at"

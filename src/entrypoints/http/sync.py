@@ -98,7 +98,7 @@ class RecordSyncView(Struct, rename="camel"):
     next_attempt_at: InstantText | None
 
 
-class RetriedView(RecordSyncView, rename="camel"):
+class RetriedView(RecordSyncView):
     """What a retry of one record did, why if it did not deliver, and the versions afterwards."""
 
     outcome: RetryOutcome
