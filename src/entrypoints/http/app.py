@@ -25,10 +25,10 @@ from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.connection import BoundedConnection, within
 from entrypoints.http.protocol.cursors import Cursors, Pages
 from entrypoints.http.protocol.endpoint import Conventions, routes_of
-from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.protocol.openapi import openapi_document
 from entrypoints.http.protocol.resource import Resource, collections_of, views_of
 from entrypoints.http.protocol.writes import Writes
+from entrypoints.http.request_layer import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.cookies import SessionCookies
 from entrypoints.http.security.csrf import CrossSiteGuard

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -19,13 +19,14 @@ from entrypoints.http.protocol.problems import DeadlinePassed, InternalError, To
 from entrypoints.http.protocol.request import (
     REJECTION,
     CallerReader,
-    RawHeaders,
     Request,
     current_request,
     enter,
     header,
     leave,
 )
+from entrypoints.http.security.proxies import TrustedProxies
+from entrypoints.http.security.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -78,33 +79,6 @@ class AccessLines(Protocol):
         ...
 
 
-class Allowance(Protocol):
-    """The remaining allowance of a caller. `retry_after_seconds` is 0 if the request is allowed."""
-
-    @property
-    def retry_after_seconds(self) -> int: ...
-
-    def headers(self) -> RawHeaders:
-        """The RateLimit headers."""
-        ...
-
-
-class Limiter(Protocol):
-    """Counts the requests of each caller."""
-
-    def take(self, caller: str, now_seconds: float) -> Allowance:
-        """Takes one request from the caller's allowance."""
-        ...
-
-
-class ProxyReader(Protocol):
-    """Knows which proxies are trusted."""
-
-    def apply(self, scope: MutableMapping[str, Any]) -> None:
-        """Replaces the proxy in the scope by its client, if it is trusted."""
-        ...
-
-
 class Deadlines:
     """Cancels the tasks of requests that take longer than `allowed_seconds`, checked every `look_seconds`.
 
@@ -151,9 +125,9 @@ class Deadlines:
 class Limits:
     """Rate limits, the proxies whose word about clients counts, and the time limit of a request."""
 
-    per_caller: Limiter | None = None
-    sign_in: Limiter | None = None
-    proxies: ProxyReader | None = None
+    per_caller: RateLimiter | None = None
+    sign_in: RateLimiter | None = None
+    proxies: TrustedProxies | None = None
     deadlines: Deadlines = field(default_factory=partial(Deadlines, REQUEST_SECONDS_MAX))
 
 
