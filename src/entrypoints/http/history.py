@@ -225,7 +225,7 @@ class AuditController(Controller, path="/v1/audit"):
         "GET", summary="List audit entries, newest first", page_of=AuditEntryView, stored=False, also=(403,)
     )
     async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
-        filter_ = AuditFilter(
+        filters = AuditFilter(
             collection=query.collection,
             entity_id=query.entity_id,
             actor_id=query.actor_id,
@@ -233,7 +233,7 @@ class AuditController(Controller, path="/v1/audit"):
             since=query.from_,
             until=query.to,
         )
-        found = await self.list_entries(actor, filter_, page)
+        found = await self.list_entries(actor, filters, page)
         return found.showing(lambda entry: self.audit_views.entry_for(actor, entry))
 
 
