@@ -1,4 +1,4 @@
-"""The shape of what is stored, and how it moves from version to version."""
+"""The schema of the stores, and how it changes from version to version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

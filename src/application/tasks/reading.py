@@ -60,8 +60,8 @@ class ListTasks(TimedUseCase):
             filters = replace(filters, zone=await zone_of(work, actor))
         if watching:
             watched = await work.watches.task_ids_of_user(actor.id)
-            wanted = watched if filters.ids is None else set(filters.ids).intersection(watched)
-            filters = replace(filters, ids=tuple(wanted))
+            ids = watched if filters.ids is None else set(filters.ids).intersection(watched)
+            filters = replace(filters, ids=tuple(ids))
         found = await work.tasks.matching(filters, page)
         details = {
             one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)

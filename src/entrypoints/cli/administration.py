@@ -75,7 +75,7 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
 
     Only its hash is stored, so it cannot be printed again.
     """
-    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+    requested = [Scope(scope) for scope in scopes] or list(Scope)
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     client = await service_client()
     user: View
@@ -83,12 +83,12 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
     if client is not None:
         user = await client.account(email)
         owner = await client.acting_as(str(user["id"]))
-        body = {"name": name, "scopes": wanted, "expiresAt": expires_at.isoformat()}
+        body = {"name": name, "scopes": requested, "expiresAt": expires_at.isoformat()}
         issued = await owner.ask("POST", "/v1/users/me/tokens", body)
     else:
         async with opened(current_settings()) as container:
             account, made = await container.builder().build(IssueApiToken)(
-                operator(container), email, name, wanted, expires_at=expires_at
+                operator(container), email, name, requested, expires_at=expires_at
             )
         user, issued = document(whole_user_view(account)), document(issued_view(made))
     view = {**{key: issued[key] for key in _TOKEN_KEYS}, "user": _account_view(user)}

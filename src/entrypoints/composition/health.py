@@ -48,7 +48,7 @@ class StackHealth:
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
     is_preparing: bool
-    refusal: str | None
+    obstacle: str | None
     """Why this process may not write; None if it may."""
     relay: Relay | None
     clock: Clock
@@ -70,7 +70,7 @@ class StackHealth:
             is_known = error.message != UNKNOWN_CAUSE
             return down(error.message if is_known else self.errors.trouble or error.message)
         await self.errors.check()
-        if (reason := self.refusal or self.errors.trouble) is not None:
+        if (reason := self.obstacle or self.errors.trouble) is not None:
             return down(reason)
         if self.is_preparing:
             return down(STARTING)
