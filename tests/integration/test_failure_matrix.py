@@ -250,7 +250,8 @@ async def _check_outage(mirror: FailingMirror, changes: list[ChangeSet], row: Ro
     health = await mirror.health()
     assert health["db"].status == "UP"
     assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DOWN", True)
-    assert not (await mirror.sync.metrics()).failed + (await mirror.sync.metrics()).parked
+    totals = (await mirror.sync.metrics()).totals
+    assert totals.failed + totals.parked == 0
     entries = await mirror.entries(changes)
     assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {(row.shown_as, 0)}
 
