@@ -157,19 +157,15 @@ class Synchronisation(Protocol):
 
     async def metrics(self) -> SyncMetrics:
         """Counts per collection, at most a second old; `synced` at most a minute."""
-        ...
 
     async def status(self, collection: str, id: str) -> RecordSync:
         """One record on both sides. Raises NotFound where the source does not hold it."""
-        ...
 
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
         """Entries FAILED or PARKED, oldest first, after this entry id."""
-        ...
 
     async def retry(self, collection: str, id: str) -> Retried:
         """Mirrors one record now, parked or not. Raises NotFound; StoreUnavailable where the target does not answer."""
-        ...
 
     async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
         """Gives up the version of a record that the target rejects: the source commits what the target holds as a new
@@ -178,12 +174,9 @@ class Synchronisation(Protocol):
         Raises NotFound; Conflict where nothing is rejected or the target holds nothing to take back; StoreUnavailable
         where the target does not answer.
         """
-        ...
 
     async def retry_all(self) -> int:
         """Puts every FAILED and PARKED entry back in the queue, due now; returns how many."""
-        ...
 
     async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
         """Each version of a record, newest first. Raises NotFound for a record without any."""
-        ...

@@ -54,7 +54,6 @@ class RequestCounters(Protocol):
 
     def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """Counts one request; the route is a template."""
-        ...
 
 
 class AccessLines(Protocol):
@@ -72,11 +71,9 @@ class AccessLines(Protocol):
         client_address: str | None,
     ) -> None:
         """Adds one line. Does not block for long and never raises."""
-        ...
 
     def flush(self) -> None:
         """Writes the lines that have been added so far."""
-        ...
 
 
 class Deadlines:

@@ -28,7 +28,6 @@ class TokenVerifier(TokenReader, Protocol):
 
     def derived_secret(self, purpose: str) -> bytes:
         """32 secret bytes for this purpose."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
