@@ -237,13 +237,13 @@ async def _check_shown(
     assert health["mirror"].status == "DEGRADED"
     assert "tandem sync failures" in (health["mirror"].detail or "")
     if row.concerns == "record":
-        assert metrics.parked == 1
+        assert metrics.totals.parked == 1
         assert row.reason in (health["mirror"].cause or "")
     await _check_doctor(mirror, row)
     if row.concerns in ("record", "row"):
         assert health["target"].status == "UP"
     else:
-        assert metrics.failed >= 1
+        assert metrics.totals.failed >= 1
         assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DEGRADED", True)
         (blocked,) = metrics.blocked_tables
         assert blocked.table == ("postgres_labels" if row.concerns == "table" else "postgres_audit_logs")
@@ -272,7 +272,8 @@ async def _check_outage(mirror: FailingMirror, changes: list[ChangeSet], row: Ro
     health = await mirror.health()
     assert health["db"].status == "UP"
     assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DOWN", True)
-    assert not (await mirror.sync.metrics()).failed + (await mirror.sync.metrics()).parked
+    totals = (await mirror.sync.metrics()).totals
+    assert totals.failed + totals.parked == 0
     await _check_doctor(mirror, row)
     entries = await mirror.entries(changes)
     assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {(row.shown_as, 0)}

@@ -202,7 +202,6 @@ class StoredSynchronisation:
             for where in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
                 age_ms = await self._age_ms(AllOf((of_collection, where)))
                 ages += [] if age_ms is None else [age_ms]
-        quantile = self._mirror.latencies.quantile if self._mirror else None
         return CollectionSync(
             collection=collection,
             synced=counts[SyncStatus.SYNCED],
@@ -210,9 +209,13 @@ class StoredSynchronisation:
             failed=counts[SyncStatus.FAILED],
             parked=counts[SyncStatus.PARKED],
             oldest_pending_age_ms=max(ages, default=None),
-            mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
-            mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
+            mirror_latency_p50_ms=self._latency_ms(collection, 0.5),
+            mirror_latency_p99_ms=self._latency_ms(collection, 0.99),
         )
+
+    def _latency_ms(self, collection: str, share: float) -> int | None:
+        measured = None if self._mirror is None else self._mirror.latencies.quantile(collection, share)
+        return None if measured is None else round(measured)
 
     async def _lag_ms(self, collections: Sequence[CollectionSync]) -> int:
         """The age of the oldest entry that is PENDING or FAILED; 0 if there is none."""

@@ -203,8 +203,8 @@ class TargetWrites:
                 ids[collection].append(record_id)
             ids[AUDIT_LOGS.collection] += change_set.entry_ids
         held: Versions = {}
-        for collection, wanted in ids.items():
-            answer = await self._connections.run(VERSIONS_OF[collection], {"ids": wanted})
+        for collection, requested in ids.items():
+            answer = await self._connections.run(VERSIONS_OF[collection], {"ids": requested})
             held.update({(collection, id_): version for id_, version in await answer.fetchall()})
         return [await self._outcome_in(held, change_set) for change_set in change_sets]
 

@@ -222,7 +222,7 @@ class StoreStack:
             cached=self._cached,
             synchronisation=self.synchronisation,
             is_preparing=self.is_preparing,
-            refusal=self._refusal(),
+            obstacle=self._obstacle(),
             relay=self.relay,
             clock=self._clock,
         )
@@ -231,11 +231,11 @@ class StoreStack:
     def _note_cause(self, error: StoreUnavailable) -> None:
         self._waits_for = error.message
 
-    def _refusal(self) -> str | None:
+    def _obstacle(self) -> str | None:
         if self._waits_for is not None:
             return self._waits_for
-        refusal = self.ownership.refusal
-        return None if refusal is None else str(refusal)
+        reason = self.ownership.refusal
+        return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, as Prometheus text."""
@@ -300,8 +300,8 @@ class StoreStack:
         """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
         if store is self._raw_target and self._target_side is not None:
             await self._target_side.look()
-        elif (refusal := self._refusal()) is not None:
-            raise StoreUnavailable(refusal)
+        elif (obstacle := self._obstacle()) is not None:
+            raise StoreUnavailable(obstacle)
 
     async def _open_once(self) -> None:
         raw_source = self.ownership.store

@@ -29,28 +29,28 @@ LabelName = Annotated[
 ]
 
 
-class LabelBody(Body, rename="camel"):
+class LabelBody(Body):
     """A new label."""
 
     name: LabelName
     color: Color | UnsetType = UNSET
 
 
-class LabelPatch(Body, rename="camel"):
+class LabelPatch(Body):
     """Changes to a label (merge patch)."""
 
     name: LabelName | UnsetType = UNSET
     color: Color | UnsetType = UNSET
 
 
-class LabelView(EntityView, rename="camel"):
+class LabelView(EntityView):
     """A label."""
 
     name: str
     color: str
 
 
-class LabelQuery(SearchQuery, rename="camel"):
+class LabelQuery(SearchQuery):
     """Filters and order of labels."""
 
     usual_order: ClassVar[str] = "name"

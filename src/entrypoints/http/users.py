@@ -50,7 +50,7 @@ TimeZone = Annotated[
 ]
 
 
-class UserBody(Body, rename="camel"):
+class UserBody(Body):
     """A new account. Without a name, it is the part of the address before the @."""
 
     email: Email
@@ -58,14 +58,14 @@ class UserBody(Body, rename="camel"):
     is_administrator: bool = False
 
 
-class UserPatch(Body, rename="camel"):
+class UserPatch(Body):
     """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
     timezone: TimeZone | UnsetType | None = UNSET
 
 
-class UserView(EntityView, rename="camel"):
+class UserView(EntityView):
     """A user. Only the user and administrators see `email` and `grants`; for others they are null."""
 
     email: str | None
@@ -74,7 +74,7 @@ class UserView(EntityView, rename="camel"):
     timezone: str
 
 
-class UserQuery(ListQuery, rename="camel"):
+class UserQuery(ListQuery):
     """Search text of users."""
 
     usual_order = "createdAt"

@@ -156,7 +156,7 @@ class ListQuery(PageQuery):
     count: Literal["exact"] | None = None
 
 
-class TrashQuery(ListQuery, rename="camel"):
+class TrashQuery(ListQuery):
     """A page of deleted items."""
 
     sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt"] = "-updatedAt"
@@ -169,7 +169,7 @@ class TrashQuery(ListQuery, rename="camel"):
 SearchOrder = Literal["relevance", "createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"]
 
 
-class SearchQuery(ListQuery, rename="camel"):
+class SearchQuery(ListQuery):
     """A page of the items that contain all words of `q`. A subclass adds its filters, then `sort`."""
 
     q: (
