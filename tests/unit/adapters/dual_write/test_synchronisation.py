@@ -354,7 +354,7 @@ def test_a_discarded_record_that_the_target_never_held_is_a_known_difference_unt
         assert (newest.entry.action, newest.in_target, rejected.in_target) == (Action.ABANDONED, True, True)
         assert newest.entry.changes == {"absentInTarget": {"before": 1, "after": "a test"}}
         await asyncio.sleep(2)
-        assert (await office.sync.metrics()).parked == 0
+        assert (await office.sync.metrics()).totals.parked == 0
         assert await office.sync.failures(limit=10) == []
         with pytest.raises(Conflict, match="A known difference"):
             await office.sync.discard(LABEL, FIRST, DISCARD)
@@ -382,7 +382,7 @@ def test_a_later_version_of_an_absent_record_is_rejected_and_parked_as_any_other
             await office.process.relay.drain()
         parked = await office.sync.status(LABEL, FIRST)
         assert (parked.status, parked.last_error) == (SyncStatus.PARKED, "name: longer than 20 characters")
-        assert (await office.sync.metrics()).parked == 1
+        assert (await office.sync.metrics()).totals.parked == 1
         await office.process.store.close()
 
     simulate(check())
