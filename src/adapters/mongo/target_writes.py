@@ -67,8 +67,7 @@ class TargetWrites:
         self, change_sets: Sequence[ChangeSet], slot: Slot | None
     ) -> dict[tuple[str, str], int]:
         """Stores what is newer; returns the versions that were stored before, by (collection, id)."""
-        old_first = False
-        seen = seen_in(change_sets)
+        old_first, seen, sessions = False, seen_in(change_sets), self._writer.connection.sessions
         async with self._writer.connection.call() as database:
 
             async def bring_in(session: AsyncClientSession) -> dict[tuple[str, str], int]:
@@ -85,9 +84,7 @@ class TargetWrites:
                 return held
 
             for race in range(1, RACES_MAX + 1):
-                transaction = Transaction(
-                    self._writer.connection.sessions, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX
-                )
+                transaction = Transaction(sessions, SNAPSHOT, attempts_max=APPLY_ATTEMPTS_MAX)
                 try:
                     held = await transaction.run(bring_in)
                     if slot is not None:
