@@ -5,12 +5,14 @@ UV     ?= uv
 ARGS   ?=
 
 BIN       := .venv/bin
-# Tests that start processes mostly wait for them, so more of them run at once than there are processors.
+# Tests that start processes mostly wait for them, so more of them run at once than there are processors; of those with
+# servers some wait for bounds in seconds.
 WAITING   := tests/integration/crash tests/integration/cli
-UNIT      := $(BIN)/pytest tests/unit tests/model -n 2
-SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 2 -m "not torture and not alone"
+UNIT      := $(BIN)/pytest tests/unit tests/model -n 2 --dist worksteal
+SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 3 -m "not torture and not alone"
 PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
-ALONE     := $(BIN)/pytest tests/integration -m "alone and not torture"
+# Only the modules that have such tests: to collect all of them takes longer than some of these.
+ALONE      = $(BIN)/pytest $(shell grep -rl "mark\.alone" --include="test_*.py" tests/integration) -m "alone and not torture"
 SOURCES   := src tests benchmarks tools
 STATIC    := types lint format-check imports deps
 COUNTED   := --cov-append --cov-report= --cov-fail-under=0

@@ -6,24 +6,30 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
+from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
 from adapters.ownership import control
-from adapters.ownership.comparison import compare
+from adapters.ownership.checkpoints import checkpoint_closed, compared
 from adapters.ownership.control import Ownership
 from adapters.ownership.process_identity import this_process
 from adapters.records.change_set import ChangeSet, LaneStamp, stamped
+from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import LanedStore
+from benchmarks.processes import stand_in_mongo
 from benchmarks.records import task_change
 from benchmarks.report import Report, at_most
 
 SECTION = "Lanes"
 COMMITS, BATCHES, BATCH, COMPARISONS, ROUNDS = 400, 60, 32, 200, 5
-LANES_KNOWN = 200
-"""About what a year of weekly deploys leaves."""
+GROUP, GROUPS = 8, 40
+CLOSED = (200, 10_000)
+"""About what a year of weekly deploys leaves, and what a network leaves that loses an answer every hour."""
+TOGETHER = 100
 FOREIGN = 4_711
 
 Call = Callable[[Any], Awaitable[Any]]
@@ -32,7 +38,7 @@ Pair = tuple[Call, Call, Any, Any]
 
 
 async def measure(report: Report) -> None:
-    """Commits on MontyDB and PostgreSQL, mirror batches, and the comparison of both stores."""
+    """Commits on every store, mirror batches, and the comparison of both stores."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
         pairs: list[tuple[str, LanedStore, LanedStore]] = []
         for name in ("monty", "postgres"):
@@ -51,6 +57,8 @@ async def measure(report: Report) -> None:
         for _, plain, laned in pairs:
             await plain.close()
             await laned.close()
+    with stand_in_mongo() as uri:
+        await _groups(report, uri, changes)
 
 
 def _store(name: str, folder: str, kind: str) -> LanedStore:
@@ -91,6 +99,27 @@ async def _commits(
     _add(report, f"commit with a lane against one without, {name}", times, 1.10)
 
 
+async def _groups(report: Report, uri: str, changes: _Changes) -> None:
+    """Groups of commits at the same time, each with a lane of its own."""
+    plain, laned = (MongoRecordStore(uri, f"bench_{name}", timeout_ms=60_000) for name in ("plain", "laned"))
+    for store in (plain, laned):
+        await store.open()
+        await store.prepare()
+    await _admit(laned)
+
+    async def commit_all(store: LanedStore, group: Sequence[ChangeSet]) -> None:
+        await asyncio.gather(*(store.commit(change) for change in group))
+
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        groups = [changes.next(GROUP) for _ in range(GROUPS)]
+        pairs = [(partial(commit_all, plain), partial(commit_all, laned), group, group) for group in groups]
+        await _measure_in_turn(pairs, times)
+    _add(report, f"{GROUP} commits at once with lanes against without, stand-in for MongoDB", times, 1.10)
+    for store in (plain, laned):
+        await store.close()
+
+
 async def _batches(report: Report, stores: tuple[LanedStore, LanedStore], changes: _Changes) -> None:
     """The batch with a lane also notes what was seen of the lane of its entries."""
     plain, laned = stores
@@ -107,24 +136,38 @@ async def _batches(report: Report, stores: tuple[LanedStore, LanedStore], change
 
 
 async def _comparison(report: Report, source: LanedStore, target: LanedStore) -> None:
-    """Reads both stores and compares, as on each new connection."""
+    """Reads both stores and compares, as in each round of the relay."""
     for store in (source, target):
-        for _ in range(LANES_KNOWN):
-            held = await control.read(store)
-            if held is not None:
-                store.admit(held.admission(this_process()))
-                await store.register()
+        held = await control.read(store)
+        if held is not None:
+            store.admit(held.admission(this_process()))
+            await store.register()
+    # The batches carried marks of a lane that the source does not have.
+    await target.lower({FOREIGN: 0})
+    present = 0
+    for closed in CLOSED:
+        for store in (source, target):
+            await _close_lanes(store, closed - present)
+        present = closed
+        await checkpoint_closed(source, target, await compared(source, target))
 
-    async def once(_: object) -> None:
-        held = await control.read(target)
-        found = compare(await source.positions(), await target.positions())
-        if held is None or found.target_behind:
-            raise AssertionError("the target should not be an older copy")
+        async def once(_: object) -> None:
+            held = await control.read(target)
+            if held is None or not (await compared(source, target)).is_clean:
+                raise AssertionError("neither store should be an older copy")
 
-    elapsed = [await _median_us(once, range(COMPARISONS)) / 1_000 for _ in range(ROUNDS)]
-    value = statistics.median(elapsed)
-    raw = f"{LANES_KNOWN} lanes in each store, p50 of {COMPARISONS}: {value:.2f} ms"
-    report.add(SECTION, at_most("comparison of both stores", value, 2, unit="ms", raw=raw))
+        elapsed = [await _median_us(once, range(COMPARISONS)) / 1_000 for _ in range(ROUNDS)]
+        name = f"comparison of both stores with {closed:,} closed lanes in each"
+        value = statistics.median(elapsed)
+        raw = f"p50 of {COMPARISONS}: {value:.2f} ms"
+        report.add(SECTION, at_most(name, value, 2, unit="ms", raw=raw))
+
+
+async def _close_lanes(store: LanedStore, count: int) -> None:
+    """Adds so many closed lanes: a checkpoint is one."""
+    for first in range(0, count, TOGETHER):
+        group = range(first, min(first + TOGETHER, count))
+        await asyncio.gather(*(store.add_checkpoint({}, checkpoint=new_lane()) for _ in group))
 
 
 def _add(report: Report, name: str, times: tuple[Sequence[float], Sequence[float]], bound: float) -> None:

@@ -18,8 +18,8 @@ from benchmarks.report import Report, at_most
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
 from entrypoints.http.protocol.answers import answer_error
-from entrypoints.http.protocol.middleware import Limits, RequestLayer
 from entrypoints.http.protocol.request import required_request
+from entrypoints.http.request_layer import Limits, RequestLayer
 from entrypoints.http.security.authentication import Authentication
 
 SECTION = "Around a handler"

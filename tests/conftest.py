@@ -57,15 +57,25 @@ def data_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(shared_servers: SharedServers) -> PostgresServer:
+def postgres_server(shared_servers: SharedServers) -> Iterator[PostgresServer]:
     """The PostgreSQL server of the run; do not harm it, other tests use it too."""
-    return PostgresServer(shared_servers.url("postgres"))
+    server = PostgresServer(shared_servers.url("postgres"))
+    yield server
+    server.drop_prepared()
 
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty PostgreSQL database for one test."""
     url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def prepared_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a PostgreSQL database for one test that has every table and no row."""
+    url = postgres_server.create_prepared_database()
     yield url
     postgres_server.drop_database(url)
 

@@ -52,7 +52,7 @@ async def require_present_grants(users: Users, actor: Actor) -> None:
     """
     if not actor.used_grants or actor.id == SYSTEM_ID:
         return
-    user = (await users.get_many([actor.id])).get(actor.id)
+    user = await users.find(actor.id)
     if user is None or not actor.used_grants.issubset(user.present_grants):
         raise Forbidden(_REVOKED)
     users.require_unchanged(user)

@@ -31,8 +31,7 @@ async def reassign_tasks(work: UnitOfWork, team_id: str, user_id: str, stamp: St
 
 async def reassign_added_tasks(work: UnitOfWork, team_id: str, user_id: str, stamp: Stamp) -> None:
     """As `reassign_tasks`, for tasks taken between reading and commit; nothing if the user has rejoined since."""
-    id = membership_id(team_id, user_id)
-    membership = (await work.memberships.get_many([id])).get(id)
+    membership = await work.memberships.find(membership_id(team_id, user_id))
     if membership is not None and membership.is_deleted:
         work.memberships.require_unchanged(membership)
         await reassign_tasks(work, team_id, user_id, stamp)
@@ -44,8 +43,7 @@ async def reopened_assignment(work: UnitOfWork, task: Task, stamp: Stamp) -> Tas
     """
     if task.executor_id is None or task.assignee_id is None:
         return None
-    id = membership_id(task.assignee_id, task.executor_id)
-    membership = (await work.memberships.get_many([id])).get(id)
+    membership = await work.memberships.find(membership_id(task.assignee_id, task.executor_id))
     if membership is not None and not membership.is_deleted:
         work.memberships.require_unchanged(membership)
         return None

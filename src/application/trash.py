@@ -48,7 +48,7 @@ class ResourceType(Generic[E]):
     async def present(self, work: UnitOfWork, id: str) -> E | None:
         """The entity, if it exists; the commit fails if it changes meanwhile."""
         entities = self.repository(work)
-        present = (await entities.get_many([id])).get(id)
+        present = await entities.find(id)
         if present is not None:
             entities.require_unchanged(present)
         return present

@@ -12,6 +12,9 @@ _SECRET = frozenset({"tokenHash", "tokens"})
 _LEFT_OUT = _STAMPS | _SECRET
 ABANDONED = "abandoned"
 """A note among the changes of an ABANDONED entry, no field: the version that was given up, and the reason."""
+ABSENT = "absentInTarget"
+"""The note in its place where the target holds nothing of the record: it stays absent there until its next version."""
+_NOTES = frozenset({ABANDONED, ABSENT})
 
 
 class Action(StrEnum):
@@ -25,7 +28,7 @@ class Action(StrEnum):
     IMPORTED = "IMPORTED"
     PURGED = "PURGED"
     ABANDONED = "ABANDONED"
-    """The mirror's target rejects the version before, so the source took back what the target holds."""
+    """The mirror's target rejects the version before, so the source took back what the target holds, if anything."""
 
 
 class SyncStatus(StrEnum):
@@ -89,4 +92,4 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
 
 def undo(state: Mapping[str, object], changes: Changes) -> dict[str, object]:
     """The state before these changes were made."""
-    return {**state, **{name: change["before"] for name, change in changes.items() if name != ABANDONED}}
+    return {**state, **{name: change["before"] for name, change in changes.items() if name not in _NOTES}}

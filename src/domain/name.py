@@ -119,6 +119,9 @@ def _is_hidden(character: str) -> bool:
 
 def _misplaced(name: str) -> Iterator[str]:
     """Every invisible character at a place where it is not allowed."""
+    if name.isascii():
+        # Most names are, and ASCII has no invisible characters except the control characters, which break lines.
+        return
     reads_leftward = any(map(_is_right_to_left, name))
     # A well-formed sequence counts as its first character.
     plain = _SEQUENCE.sub(lambda found: found[0][0], name)

@@ -14,9 +14,11 @@ SHARES_NOTHING: Final = re.compile(r"^tests/integration/(crash/|cli/test_start|j
 JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_model|test_permission_table)")
 """Their tests share one service for each choice of stores."""
 LONGEST_FIRST: Final = (
-    "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races"
+    "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races",
+    "test_failure_matrix", "test_ownership", "test_request_bounds", "test_a_new_team", "test_interface_model",
+    "test_permission_table", "test_mongo_record_store"
 )  # fmt: skip
-"""Modules whose tests take longest: begun last, they would keep the other workers waiting at the end."""
+"""Modules whose tests take longest, or wait: begun last, they would keep the other workers waiting at the end."""
 
 
 class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without types
@@ -36,9 +38,12 @@ class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """How tests are distributed, whatever `--dist` says."""
+    # By itself the scheduler begins with the largest number of tests, not with those that take longest.
+    config.option.loadscopereorder = False
     return ByService(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the tests that take longest."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST_FIRST)
+    """Begins with the tests that take longest, in the order of LONGEST_FIRST."""
+    places = {stem: place for place, stem in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))

@@ -127,6 +127,18 @@ FAILURES: dict[str, Failure] = {
     "a trigger that raises an error for every row": Failure(
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
+    "a trigger that drops every row": Failure(before=_trigger("true", "RETURN NULL"), after=_NO_TRIGGER),
+    "a trigger that drops the entries of one table": Failure(
+        before=_trigger("NEW.collection = 'labels'", "RETURN NULL", table="postgres_audit_logs"),
+        after=_NO_TRIGGER,
+    ),
+    "a trigger that drops every audit entry": Failure(
+        before=_trigger("true", "RETURN NULL", table="postgres_audit_logs"), after=_NO_TRIGGER
+    ),
+    "a rule that drops every audit entry": Failure(
+        before=("CREATE RULE trouble AS ON INSERT TO postgres_audit_logs DO INSTEAD NOTHING",),
+        after=("DROP RULE trouble ON postgres_audit_logs",),
+    ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
     "a role without LOGIN": Failure(
         before=("ALTER ROLE {role} NOLOGIN",), ends_sessions=True, after=("ALTER ROLE {role} LOGIN",)

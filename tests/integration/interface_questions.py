@@ -50,6 +50,10 @@ def _bulk(things: Things) -> Json:
 
 
 DISCARD: Final = "POST /v1/sync/failures/{collection}/{id}/discard"
+OF_THE_MIRROR: Final = frozenset(
+    {DISCARD, "POST /v1/sync/failures/{collection}/{id}/retry", "POST /v1/sync/failures/retry"}
+)
+"""Without a mirror, or without anything to discard, they conflict with the state of the service."""
 
 _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/auth/dev/token": lambda _: {"email": _new("eve") + "@example.org"},

@@ -16,7 +16,13 @@ from adapters.dual_write.synchronisation import METRICS_AGE_SECONDS_MAX
 from adapters.postgres.migrate import upgrade
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import Record
+from adapters.system.identifiers import SortableIdentifiers
+from application.actor import system_actor
+from application.operations import OperateSync
 from application.ports.synchronisation import BreakerState
+from entrypoints.cli.check_result import one_for_each
+from entrypoints.cli.mirror_client import LocalMirrorClient
+from entrypoints.cli.store_checks import checks_of_components
 from tests.integration.failing_mirror import Deadline, FailingMirror, failing_mirror, others
 from tests.integration.failures import (
     CONCERNED,
@@ -231,17 +237,33 @@ async def _check_shown(
     assert health["mirror"].status == "DEGRADED"
     assert "tandem sync failures" in (health["mirror"].detail or "")
     if row.concerns == "record":
-        assert metrics.parked == 1
+        assert metrics.totals.parked == 1
         assert row.reason in (health["mirror"].cause or "")
+    await _check_doctor(mirror, row)
     if row.concerns in ("record", "row"):
         assert health["target"].status == "UP"
     else:
-        assert metrics.failed >= 1
+        assert metrics.totals.failed >= 1
         assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DEGRADED", True)
         (blocked,) = metrics.blocked_tables
         assert blocked.table == ("postgres_labels" if row.concerns == "table" else "postgres_audit_logs")
         assert row.reason in f"{blocked.table} is blocked: {blocked.cause}"
         assert blocked.waiting >= 1
+
+
+async def _check_doctor(mirror: FailingMirror, row: Row) -> None:
+    """What `tandem doctor` prints of the running service: one line for each check, with the cause and a command."""
+    components = {
+        name: {"status": one.status, "detail": one.detail} for name, one in (await mirror.health()).items()
+    }
+    client = LocalMirrorClient(OperateSync(mirror.sync, SortableIdentifiers()), system_actor("doctor"))
+    results = one_for_each([result async for result in checks_of_components(components, client)])
+    failed = {one.subject: one for one in results if not one.is_fine}
+    assert len({one.subject for one in results}) == len(results)
+    assert set(failed) == ({"mirror"} if row.concerns in ("record", "row") else {"target", "mirror"})
+    assert all(row.reason in one.message for one in failed.values()), failed
+    command = "tandem sync failures" if row.concerns in ("record", "row") else "tandem sync status"
+    assert command in (failed["mirror"].remedy or "")
 
 
 async def _check_outage(mirror: FailingMirror, changes: list[ChangeSet], row: Row) -> None:
@@ -250,7 +272,9 @@ async def _check_outage(mirror: FailingMirror, changes: list[ChangeSet], row: Ro
     health = await mirror.health()
     assert health["db"].status == "UP"
     assert (health["target"].status, row.reason in (health["target"].detail or "")) == ("DOWN", True)
-    assert not (await mirror.sync.metrics()).failed + (await mirror.sync.metrics()).parked
+    totals = (await mirror.sync.metrics()).totals
+    assert totals.failed + totals.parked == 0
+    await _check_doctor(mirror, row)
     entries = await mirror.entries(changes)
     assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {(row.shown_as, 0)}
 

@@ -142,7 +142,7 @@ async def test_no_address_shows_the_verifier(google: StandInGoogle, service: Ser
 
 
 async def test_any_process_with_the_same_keys_and_store_finishes_what_another_began(
-    google: StandInGoogle, postgres_url: str, data_directory: Path
+    google: StandInGoogle, prepared_postgres_url: str, data_directory: Path
 ) -> None:
     pem = keys().private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -151,7 +151,7 @@ async def test_any_process_with_the_same_keys_and_store_finishes_what_another_be
         "APP_ENV": "test",
         "LOG_LEVEL": "WARNING",
         "STORE": "postgres",
-        "POSTGRES_URL": postgres_url,
+        "POSTGRES_URL": prepared_postgres_url,
         "PRIVATE_KEY": pem.decode(),
         "DATA_DIR": str(data_directory),
         **client_settings(google),

@@ -1,11 +1,12 @@
 """Roles, databases, the environment and poolers that set sessions otherwise: what is stored and read stays the same."""
 
+import asyncio
 import json
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import psycopg
@@ -133,8 +134,7 @@ def as_target(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 async def untouched(postgres_server: PostgresServer, as_target: bool) -> AsyncIterator[str]:
     """A database that was written to in sessions with PostgreSQL's own settings."""
-    url = postgres_server.create_database()
-    upgrade(url)
+    url = postgres_server.create_prepared_database()
     await _write_all(url, as_target=as_target)
     yield url
     postgres_server.drop_database(url)
@@ -288,12 +288,11 @@ def habits(request: pytest.FixtureRequest) -> Habits:
 
 
 @pytest.fixture
-def prepared_url(postgres_url: str) -> str:
+def prepared_url(prepared_postgres_url: str) -> str:
     """A database with tables that notes the settings of writes, and whose own settings are hostile."""
-    upgrade(postgres_url)
-    _see_settings(postgres_url)
-    make_database_hostile(postgres_url)
-    return postgres_url
+    _see_settings(prepared_postgres_url)
+    make_database_hostile(prepared_postgres_url)
+    return prepared_postgres_url
 
 
 @asynccontextmanager
@@ -312,6 +311,15 @@ async def test_every_write_through_a_pooler_runs_with_the_settings_it_needs(
         assert len(await store.scan("tasks", after=None, limit=100)) == 24
         assert len(await store.scan("audit_logs", after=None, limit=100)) == 24
     _require_settings(prepared_url)
+
+
+async def test_instants_stay_in_utc_whatever_zone_a_pooler_reports(prepared_url: str, habits: Habits) -> None:
+    async with PostgresPooler(prepared_url, habits).serving() as pooler, _opened(pooler.url) as store:
+        await store.commit(change_set(put("tasks", task(1)), put("labels", label(1))))
+        for collection in ("tasks", "labels"):
+            found = await fetched(store, collection, 1)
+            assert found is not None
+            assert found["createdAt"].tzinfo is UTC
 
 
 async def test_a_pooler_is_migrated_through(postgres_url: str, habits: Habits) -> None:
@@ -365,6 +373,30 @@ async def test_statements_forgotten_at_any_time_are_sent_again(
     _require_settings(prepared_url)
 
 
+async def _commit_at_once(store: PostgresRecordStore, numbers: range) -> None:
+    """Writes of one statement and of several, on all connections at the same time."""
+    alone = (change_set(put("tasks", task(number))) for number in numbers[::3])
+    together = (
+        change_set(put("tasks", task(number)), put("tasks", task(number + 1))) for number in numbers[1::3]
+    )
+    await asyncio.gather(*(store.commit(changes) for changes in (*alone, *together)))
+
+
+@pytest.mark.parametrize("forgetting", [b"DISCARD ALL", b"DEALLOCATE ALL"])
+async def test_statements_forgotten_under_several_connections_are_sent_again(
+    prepared_url: str, forgetting: bytes
+) -> None:
+    """The first connection that notices it does not keep the others from noticing."""
+    pooler = PostgresPooler(prepared_url, Habits(names_process=True))
+    async with pooler.serving(), _opened(pooler.url) as store:
+        for first in (0, 30):
+            await _commit_at_once(store, range(first, first + 30))
+        await pooler.everywhere(forgetting)
+        await _commit_at_once(store, range(60, 90))
+        assert len(await store.scan("tasks", after=None, limit=100)) == 90
+    _require_settings(prepared_url)
+
+
 async def test_a_direct_connection_prepares_its_statements(prepared_url: str) -> None:
     """Only what stands behind a pooler sends its settings with each transaction."""
     pooler = PostgresPooler(prepared_url, Habits(names_process=True))
@@ -377,9 +409,8 @@ async def test_a_direct_connection_prepares_its_statements(prepared_url: str) ->
         assert pooler.messages - before == 4, "bind, describe, execute and sync"
 
 
-async def test_connections_never_share_the_name_of_a_statement(postgres_url: str) -> None:
-    upgrade(postgres_url)
-    pooler = PostgresPooler(postgres_url, Habits(server_count=1, names_process=True))
+async def test_connections_never_share_the_name_of_a_statement(prepared_postgres_url: str) -> None:
+    pooler = PostgresPooler(prepared_postgres_url, Habits(server_count=1, names_process=True))
     async with pooler.serving(), _opened(pooler.url) as first, _opened(pooler.url) as second:
         await commit_all(first, "tasks", task(1))
         await commit_all(first, "labels", label(1))
@@ -390,17 +421,16 @@ async def test_connections_never_share_the_name_of_a_statement(postgres_url: str
         assert same(await fetched(second, "labels", 1), label(1))
 
 
-async def test_a_stronger_durability_stays(postgres_url: str) -> None:
-    upgrade(postgres_url)
-    _see_settings(postgres_url)
-    database = sql.Identifier(str(conninfo_to_dict(postgres_url)["dbname"]))
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+async def test_a_stronger_durability_stays(prepared_postgres_url: str) -> None:
+    _see_settings(prepared_postgres_url)
+    database = sql.Identifier(str(conninfo_to_dict(prepared_postgres_url)["dbname"]))
+    with psycopg.connect(prepared_postgres_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("ALTER DATABASE {} SET synchronous_commit = remote_apply").format(database)
         )
-    async with _opened(postgres_url) as store:
+    async with _opened(prepared_postgres_url) as store:
         await _write_in_every_way(store)
-    assert _seen(postgres_url)["synchronous_commit"] == {"remote_apply"}
+    assert _seen(prepared_postgres_url)["synchronous_commit"] == {"remote_apply"}
 
 
 @pytest.mark.parametrize("options", ["-c search_path=tandem", "-csearch_path=tandem", "--search-path=tandem"])

@@ -1,11 +1,9 @@
 """What PostgreSQL as the source says of a commit whose answer was lost: its lane tells whether it was stored."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet
 from adapters.records.specs import AUDIT_LOGS
@@ -18,10 +16,9 @@ WORDS = "the answer to this one is lost"
 
 
 @pytest.fixture
-async def pooler(postgres_url: str) -> AsyncIterator[PostgresPooler]:
+async def pooler(prepared_postgres_url: str) -> AsyncIterator[PostgresPooler]:
     """A way to an empty database with tables, that can lose answers."""
-    await asyncio.to_thread(upgrade, postgres_url)
-    async with PostgresPooler(postgres_url, Habits(server_count=3, resets=True)).serving() as pooler:
+    async with PostgresPooler(prepared_postgres_url, Habits(server_count=3, resets=True)).serving() as pooler:
         yield pooler
 
 

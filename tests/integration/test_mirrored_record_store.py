@@ -9,7 +9,6 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
@@ -19,9 +18,9 @@ from adapters.system.clock import SystemClock
 from domain.audit import SyncStatus
 from tests.integration.crash.store_comparison import Stores, differences, read_open_store
 from tests.servers.postgres import PostgresServer
-from tests.servers.tables import empty_tables
+from tests.servers.tables import PreparedDatabase, prepared_database
 from tests.unit.contracts.builders import change_set, fetched, label, put, same, task
-from tests.unit.contracts.record_store import RecordStoreContract
+from tests.unit.contracts.record_store import StateContract
 from tests.unit.contracts.values import UNHOLDABLE
 
 PATIENT = DualWriteSettings(timeout_ms=30_000, mark_interval_ms=60_000)
@@ -43,12 +42,10 @@ UNCOMPARED = frozenset(
 
 
 @pytest.fixture(scope="module")
-def target_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with tables, shared by the tests of this module; each of them finds it empty."""
-    url = postgres_server.create_database()
-    upgrade(url)
-    yield url
-    postgres_server.drop_database(url)
+def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
+    """The target's, shared by the tests of this module; each of them finds it empty."""
+    with prepared_database(postgres_server) as database:
+        yield database
 
 
 def _mirrored(
@@ -74,8 +71,10 @@ async def _marks(source: RecordStore, change_sets: list[ChangeSet]) -> list[Reco
             await asyncio.sleep(0.01)
 
 
-async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason(target_url: str) -> None:
-    source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
+async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason(
+    database: PreparedDatabase,
+) -> None:
+    source, target = MontyRecordStore(None), PostgresRecordStore(database.url)
     store = _mirrored(source, target, DualWriteSettings(timeout_ms=30_000, mark_interval_ms=10))
     await store.open()
     await store.prepare()
@@ -95,15 +94,20 @@ async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason
         record["id"] for number, record in enumerate(records) if number != 17
     ]
     await store.close()
-    empty_tables(target_url)
+    database.empty()
 
 
-class TestMontyMirroredToPostgres(RecordStoreContract):
-    """Everything every store promises, and the mirror."""
+class TestMontyMirroredToPostgres(StateContract):
+    """What every store promises, and the mirror.
+
+    Questions go to the source alone; the unit tests of the mirrored store show that they do.
+    """
 
     @pytest.fixture
-    async def store(self, target_url: str, request: pytest.FixtureRequest) -> AsyncIterator[RecordStore]:
-        source, target = MontyRecordStore(None), PostgresRecordStore(target_url)
+    async def store(
+        self, database: PreparedDatabase, request: pytest.FixtureRequest
+    ) -> AsyncIterator[RecordStore]:
+        source, target = MontyRecordStore(None), PostgresRecordStore(database.url)
         store = _mirrored(source, target)
         await store.open()
         await store.prepare()
@@ -113,7 +117,7 @@ class TestMontyMirroredToPostgres(RecordStoreContract):
             left = Stores(await read_open_store(source), await read_open_store(target))
             findings = list(differences(left))
         await store.close()
-        empty_tables(target_url)
+        database.empty()
         assert findings == []
 
     @pytest.mark.parametrize("record", UNHOLDABLE.values(), ids=UNHOLDABLE)

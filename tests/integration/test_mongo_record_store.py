@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from pymongo import MongoClient
 
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
 from tests.servers.mongo import MongoDatabase, MongoServer
-from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 TIMEOUT_MS = 30_000
@@ -51,8 +52,26 @@ def empty_database(
     return prepared_database
 
 
-class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract):
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_store(prepared_database: MongoDatabase) -> AsyncIterator[MongoRecordStore]:
+    store = MongoRecordStore(prepared_database.uri, prepared_database.name, timeout_ms=TIMEOUT_MS)
+    yield store
+    await store.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestMongoRecordStore(RecordStoreContract):
     """Everything a record store promises."""
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def store(self, shared_store: MongoRecordStore, empty_database: MongoDatabase) -> RecordStore:
+        # Harmless unless the test before closed it.
+        await shared_store.open()
+        return shared_store
+
+
+class TestLanesOfMongo(LaneContract, SeenContract, CheckpointContract):
+    """Lanes belong to a store that is new: it has not been admitted yet."""
 
     @pytest.fixture
     async def store(self, empty_database: MongoDatabase) -> AsyncIterator[RecordStore]:

@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.errors import DuplicateKey, StaleVersion
+from adapters.mongo.sessions import Sessions
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import VersionCheck, Write, commit_writes, write_in_turn, write_together
 from tests.servers.mongo import MongoDatabase
@@ -32,7 +33,7 @@ def written(request: pytest.FixtureRequest, database: Database) -> Writer:
     """Sends writes in one transaction."""
 
     async def write(writes: list[Write | VersionCheck]) -> None:
-        transaction = Transaction(database.client, ReadConcern())
+        transaction = Transaction(Sessions(database.client), ReadConcern())
         await transaction.run(lambda session: request.param(database, writes, session))
 
     return write
@@ -93,6 +94,6 @@ async def test_a_write_conflict_is_repeated_on_what_is_stored_by_then(database: 
         await database.tasks.update_one({}, {"$set": {"version": found["version"] + 1}}, session=session)
         return attempts
 
-    assert await Transaction(database.client, ReadConcern("snapshot")).run(count_up) == 2
+    assert await Transaction(Sessions(database.client), ReadConcern("snapshot")).run(count_up) == 2
     found = await database.tasks.find_one({})
     assert found == {"_id": numbered_id(1), "version": 11}

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from adapters.postgres.criteria_sql import question_sql
-from adapters.postgres.migrate import upgrade
 from adapters.records.criteria import AllOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
 from adapters.records.indexes import UNDELIVERED
 from tests.servers.postgres import PostgresServer
@@ -20,8 +19,7 @@ IN_PROJECT = Equals("projectId", PROJECT)
 
 @pytest.fixture(scope="module")
 def connection(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[tuple[str]]"]:
-    url = postgres_server.create_database()
-    upgrade(url)
+    url = postgres_server.create_prepared_database()
     with psycopg.connect(url, autocommit=True) as connection:
         # The tables are empty: without this, reading all of nothing is always the cheapest.
         connection.execute("SET enable_seqscan = off")

@@ -3,32 +3,51 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from tests.servers.postgres import PostgresServer
-from tests.servers.tables import empty_tables
-from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 
 @pytest.fixture(scope="module")
-def prepared_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with tables, shared by the tests of this module; each of them finds it empty."""
-    url = postgres_server.create_database()
-    upgrade(url)
-    yield url
-    postgres_server.drop_database(url)
+def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
+    """Shared by the tests of this module; each of them finds it empty."""
+    with prepared_database(postgres_server) as database:
+        yield database
 
 
-@pytest.fixture
-async def store(prepared_url: str) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(prepared_url)
-    await store.open()
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+    """A new connection has everything to plan anew, which takes longer than most tests."""
+    store = PostgresRecordStore(database.url)
     yield store
     await store.close()
-    empty_tables(prepared_url)
 
 
-class TestPostgresRecordStore(RecordStoreContract, LaneContract, SeenContract):
+@pytest.mark.asyncio(loop_scope="module")
+class TestPostgresRecordStore(RecordStoreContract):
     """Everything every store promises."""
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def store(
+        self, shared_store: PostgresRecordStore, database: PreparedDatabase
+    ) -> AsyncIterator[PostgresRecordStore]:
+        # Harmless unless the test before closed it.
+        await shared_store.open()
+        yield shared_store
+        database.empty()
+
+
+class TestLanesOfPostgres(LaneContract, SeenContract, CheckpointContract):
+    """Lanes belong to a store that is new: it has not been admitted yet."""
+
+    @pytest.fixture
+    async def store(self, database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+        store = PostgresRecordStore(database.url)
+        await store.open()
+        yield store
+        await store.close()
+        database.empty()

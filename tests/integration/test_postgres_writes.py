@@ -9,15 +9,14 @@ import pytest
 from psycopg.rows import dict_row
 
 from adapters.dual_write.isolation import apply_each
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.postgres.tables import TABLES
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
 from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from adapters.records.slow_change_sets import too_slow
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.postgres import PostgresServer
+from tests.servers.tables import PreparedDatabase, prepared_database
 from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import (
     change_set,
@@ -33,22 +32,24 @@ from tests.unit.contracts.builders import (
 
 
 @pytest.fixture(scope="module")
-def prepared_url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.create_database()
-    upgrade(url)
-    yield url
-    postgres_server.drop_database(url)
+def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
+    """Shared by the tests of this module; each of them finds it empty."""
+    with prepared_database(postgres_server) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def prepared_url(database: PreparedDatabase) -> str:
+    return database.url
 
 
 @pytest.fixture
-async def store(prepared_url: str) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(prepared_url)
+async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+    store = PostgresRecordStore(database.url)
     await store.open()
     yield store
     await store.close()
-    with psycopg.connect(prepared_url, autocommit=True) as connection:
-        for table in TABLES.values():
-            connection.execute(f"DELETE FROM {table.name}")
+    database.empty()
 
 
 def _row(url: str, table: str, number: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.specs import AUDIT_LOGS
@@ -19,10 +18,9 @@ SLOW_SECONDS = 0.05
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[PostgresRecordStore]:
+async def store(prepared_postgres_url: str) -> AsyncIterator[PostgresRecordStore]:
     """A store whose server takes its time between the first unique index of an entry and its primary key."""
-    await asyncio.to_thread(upgrade, postgres_url)
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(prepared_postgres_url, autocommit=True) as connection:
         connection.execute(
             "CREATE FUNCTION slowly(id text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS"
             f" $$BEGIN PERFORM pg_sleep({SLOW_SECONDS}); RETURN id; END$$"
@@ -30,7 +28,7 @@ async def store(postgres_url: str) -> AsyncIterator[PostgresRecordStore]:
         connection.execute(f"CREATE INDEX slow ON {TABLE} (slowly(entity_id))")
         # PostgreSQL fills indexes in the order of their creation.
         connection.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT {TABLE}_pkey, ADD PRIMARY KEY (mongo_id)")
-    store = PostgresRecordStore(postgres_url)
+    store = PostgresRecordStore(prepared_postgres_url)
     await store.open()
     await asyncio.gather(*(store.apply([change_set(put("tasks", task(number)))]) for number in (8, 9)))
     yield store

@@ -24,7 +24,7 @@ from tests.unit.contracts.cache import (
     nothing_is_cached_before_a_namespace_is_used,
     stale_reads,
 )
-from tests.unit.contracts.record_store import RecordStoreContract
+from tests.unit.contracts.record_store import StateContract
 from tests.unit.faults import FaultyStore, Moment, Step
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -40,7 +40,9 @@ class TestRedisCache(RecordCacheContract):
     pass
 
 
-class TestStoreCachedInRedis(RecordStoreContract):
+class TestStoreCachedInRedis(StateContract):
+    """The cache hands questions on; the unit tests of the cached store show that it does."""
+
     @pytest.fixture
     async def store(self, cache: RecordCache) -> AsyncIterator[RecordStore]:
         store = CachedStore(MemoryRecordStore(), cache)

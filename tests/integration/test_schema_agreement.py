@@ -160,7 +160,7 @@ def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as reader:
         reader.execute("SELECT 1 FROM tandem_control")
         with pytest.raises(StoreUnavailable):
-            downgrade(postgres_url, "base")
+            downgrade(postgres_url, "base", lock_timeout_ms=200)
     assert _current(postgres_url) == "0001"
     assert _facts(postgres_url) == before
 

@@ -14,7 +14,6 @@ from adapters.mongo.documents import to_document
 from adapters.mongo.errors import INVALID_DOCUMENT
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.mongo.validators import validator_of
-from adapters.postgres.migrate import upgrade
 from adapters.records.record import tombstone
 from adapters.records.specs import ALL_SPECS, TASKS
 from domain.errors import RuleBroken
@@ -124,8 +123,7 @@ async def test_an_older_validator_is_replaced_and_documents_stay(
 @pytest.fixture(scope="module")
 def url(postgres_server: PostgresServer) -> Iterator[str]:
     """A database with tables; nothing that these tests write stays."""
-    url = postgres_server.create_database()
-    upgrade(url)
+    url = postgres_server.create_prepared_database()
     yield url
     postgres_server.drop_database(url)
 

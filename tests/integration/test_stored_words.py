@@ -7,7 +7,6 @@ import pytest
 from pymongo import MongoClient
 
 from adapters.mongo.record_store import MongoRecordStore
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.criteria import HasWords
 from adapters.records.lanes import LanedStore, LaneLost
@@ -22,12 +21,13 @@ from tests.unit.contracts.builders import change_set, commit_all, erasure, found
 from tests.unit.contracts.lanes import admitted
 
 TASKS = PAGE + 20
+MONGO_TIMEOUT_MS = 30_000
+"""Stand-ins are slow with hundreds of writes in one transaction."""
 
 
 @pytest.fixture
 async def postgres(postgres_server: PostgresServer) -> AsyncIterator[PostgresRecordStore]:
-    url = postgres_server.create_database()
-    upgrade(url)
+    url = postgres_server.create_prepared_database()
     store = PostgresRecordStore(url)
     await store.open()
     yield store
@@ -37,7 +37,7 @@ async def postgres(postgres_server: PostgresServer) -> AsyncIterator[PostgresRec
 
 @pytest.fixture
 async def mongo(mongo_database: MongoDatabase) -> AsyncIterator[MongoRecordStore]:
-    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name, timeout_ms=MONGO_TIMEOUT_MS)
     await store.open()
     await store.prepare()
     yield store

@@ -1,7 +1,8 @@
 """Two writers and a coordinator that closes the gate of a store and then reads what was committed until then.
 
 A writer may pause at every step. The rules are those of the service: the record is changed first, then every lane is
-closed in a transaction of its own; a commit writes its lane; registering a lane writes the control record.
+closed in a transaction of its own; a commit writes its lane. Registering a lane conflicts with a change of the control
+record, or adds the lane and reads the record afterwards.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ class FenceRules:
     """`lane`: the commit writes its own lane. `memory`: the epoch is compared before the transaction. `snapshot`: the
     transaction reads the control record. `time`: the lease is compared by a clock that may be set back."""
     record_first: bool = True
-    registration_writes: bool = True
+    registration: str = "conflicts"
+    """`conflicts`: with a change of the control record. `checks`: the record is read once the lane is there. `ignores`:
+    the record was read before."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +93,34 @@ class FenceModel:
     def _write(self, world: FenceWorld, writer: int) -> Iterator[tuple[str, FenceWorld]]:
         step, seen = world.writers[writer]
         lane = world.lanes[writer]
-
-        def going(to: str, version: int = 0, **changes: object) -> FenceWorld:
-            moved = replace(world, writers=_put(world.writers, writer, (to, version)))
-            return replace(moved, **changes)  # type: ignore[arg-type]
-
-        if step == "new" and not world.is_closed:
-            yield f"{writer} reads the record", going("registering", world.control_version)
-        elif step == "registering":
-            if self._rules.registration_writes and world.control_version != seen:
-                yield f"{writer} may not register", going("refused")
-            else:
-                version = world.control_version + (1 if self._rules.registration_writes else 0)
-                lanes = _put(world.lanes, writer, (True, 0))
-                yield f"{writer} registers", going("idle", lanes=lanes, control_version=version)
-        elif step == "idle" and lane is not None:
+        if lane is None or step in ("new", "registering", "added"):
+            yield from self._register(world, writer)
+        elif step == "idle":
             if self._may_begin(world, lane):
-                yield f"{writer} begins", going("begun", lane[1])
-        elif step == "begun" and lane is not None:
-            committed = world.committed | {writer}
+                yield f"{writer} begins", _going(world, writer, "begun", lane[1])
+        elif step == "begun":
             if self._may_commit(world, lane, seen):
                 lanes = _put(world.lanes, writer, (lane[0], lane[1] + 1))
-                yield f"{writer} commits", going("done", lanes=lanes, committed=committed)
+                stored = replace(world, lanes=lanes, committed=world.committed | {writer})
+                yield f"{writer} commits", _going(stored, writer, "done")
             else:
-                yield f"{writer} is refused", going("refused")
+                yield f"{writer} is refused", _going(world, writer, "refused")
+
+    def _register(self, world: FenceWorld, writer: int) -> Iterator[tuple[str, FenceWorld]]:
+        step, seen = world.writers[writer]
+        if step == "new" and not world.is_closed:
+            yield f"{writer} reads the record", _going(world, writer, "registering", world.control_version)
+        elif step == "registering":
+            added = replace(world, lanes=_put(world.lanes, writer, (True, 0)))
+            if self._rules.registration == "checks":
+                yield f"{writer} adds its lane", _going(added, writer, "added", seen)
+            elif self._rules.registration == "conflicts" and world.control_version != seen:
+                yield f"{writer} may not register", _going(world, writer, "refused")
+            else:
+                yield f"{writer} registers", _going(added, writer, "idle")
+        elif step == "added":
+            found = "idle" if world.control_version == seen else "refused"
+            yield f"{writer} reads the record again and is {found}", _going(world, writer, found)
 
     def _may_begin(self, world: FenceWorld, lane: tuple[bool, int]) -> bool:
         if self._rules.commit_checks == "lane":
@@ -129,6 +136,10 @@ class FenceModel:
                 return not world.is_closed or world.clock_set_back
             case _:
                 return True
+
+
+def _going(world: FenceWorld, writer: int, step: str, seen: int = 0) -> FenceWorld:
+    return replace(world, writers=_put(world.writers, writer, (step, seen)))
 
 
 def _put(values: tuple, at: int, value: object) -> tuple:  # type: ignore[type-arg]

@@ -6,8 +6,9 @@ from tests.model.exploration import explore
 from tests.model.fence_world import FenceModel, FenceRules, FenceWorld
 
 
-def test_no_commit_comes_after_the_barrier() -> None:
-    model = FenceModel(FenceRules())
+@pytest.mark.parametrize("registration", ["conflicts", "checks"])
+def test_no_commit_comes_after_the_barrier(registration: str) -> None:
+    model = FenceModel(FenceRules(registration=registration))
     result = explore(FenceWorld(), model.steps, model.violation)
     assert (result.violation, result.trace) == (None, ())
 
@@ -19,7 +20,8 @@ def test_no_commit_comes_after_the_barrier() -> None:
         FenceRules(commit_checks="snapshot"),
         FenceRules(commit_checks="time"),
         FenceRules(record_first=False),
-        FenceRules(registration_writes=False),
+        FenceRules(registration="ignores"),
+        FenceRules(record_first=False, registration="checks"),
     ],
     ids=str,
 )

@@ -22,6 +22,7 @@ from tests.servers.report import note
 
 SELECTION_MS_MAX = 10_000
 DROP_SECONDS_MAX = 90.0
+SHORT_TRANSACTIONS_SERVER = Path(__file__).with_name("secantus_server.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,18 @@ def start_secantus(
     note("MongoDB", f"secantusdb {release} standing in for MongoDB")
     if is_standalone:
         return StandInMongoServer([*command, "--standalone"], port=port, directory=directory)
+    return StandInMongoServer(command, port=port, directory=directory, options="?replicaSet=secantus")
+
+
+def start_secantus_with(directory: Path, *, transaction_seconds: float) -> StandInMongoServer:
+    """A durable one-node replica set that ends transactions which nobody uses for so long; MongoDB's limit is 60 s."""
+    release = _release("secantusdb")
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    # -P, because the modules beside the program have names of packages.
+    command = [sys.executable, "-P", str(SHORT_TRANSACTIONS_SERVER), "--port", str(port)]
+    command += ["--storage-path", str(directory / "data"), "--transaction-seconds", str(transaction_seconds)]
+    note("MongoDB", f"secantusdb {release} standing in for MongoDB")
     return StandInMongoServer(command, port=port, directory=directory, options="?replicaSet=secantus")
 
 

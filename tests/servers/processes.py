@@ -26,12 +26,19 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], bool], *, seconds_max: float, reason: str) -> None:
-    """Poll a condition; fail the test with the reason when it does not come true in time."""
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    seconds_max: float,
+    reason: str,
+    evidence: Callable[[], str] | None = None,
+) -> None:
+    """Poll a condition; fail the test with the reason, and the evidence, when it does not come true in time."""
     deadline = time.monotonic() + seconds_max
     while not condition():
         if time.monotonic() >= deadline:
-            pytest.fail(f"{reason} within {seconds_max:.0f} seconds")
+            found = "" if evidence is None else f"\n{evidence()}"
+            pytest.fail(f"{reason} within {seconds_max:.0f} seconds{found}")
         time.sleep(POLL_SECONDS)
 
 

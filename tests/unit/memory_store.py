@@ -3,8 +3,9 @@
 It is what decorators are tested over; it passes the contract suite like the real ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from adapters.records.change_set import (
@@ -37,6 +38,7 @@ from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombston
 from adapters.records.relevance import found_by_relevance
 from adapters.records.search import condition_of, holds
 from adapters.records.specs import AUDIT_LOGS, SPECS
+from adapters.records.words import tokens_of
 from domain.audit import SyncStatus
 from domain.errors import AlreadyExists, RuleBroken, VersionConflict
 
@@ -142,11 +144,14 @@ class MemoryRecordStore:
 
     def put_back(self, snapshot: Collections) -> None:
         """Restores exactly the records of the snapshot."""
-        self._collections = {collection: {} for collection in SPECS}
-        self._holders = {}
-        for name, kept in snapshot.items():
-            for id_, record in kept.items():
-                self._replace(name, id_, record)
+        self._collections = {collection: dict(snapshot.get(collection, {})) for collection in SPECS}
+        self._holders = {
+            (key.name, held): id_
+            for collection, kept in self._collections.items()
+            for key in SPECS[collection].unique_keys
+            for id_, record in kept.items()
+            if (held := _held(key, record))
+        }
 
     def _apply(self, change_set: ChangeSet) -> ApplyOutcome:
         undone: list[Written] = []
@@ -211,8 +216,12 @@ class MemoryRecordStore:
 
     def _matching(self, collection: str, where: Criterion) -> list[Record]:
         kept = self._collections[collection].values()
-        tokens_of = SPECS[collection].tokens
-        return [record for record in kept if not is_tombstone(record) and matches(where, record, tokens_of)]
+        spec = SPECS[collection]
+
+        def tokens(record: Record) -> Set[str]:
+            return _tokens(tuple(spec.texts(record)), spec.number(record))
+
+        return [record for record in kept if not is_tombstone(record) and matches(where, record, tokens)]
 
 
 def _held(key: UniqueKey, record: Record) -> tuple[Any, ...]:
@@ -223,12 +232,16 @@ def _held(key: UniqueKey, record: Record) -> tuple[Any, ...]:
     return values
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+"""What most values are; calling a function for each would take half of the time of many tests."""
+
+
 def copied(value: Any) -> Any:
     """The same value, sharing nothing that can change; instants in UTC."""
     if isinstance(value, dict):
-        return {key: copied(item) for key, item in value.items()}
+        return {key: item if type(item) in _PLAIN else copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [copied(item) for item in value]
+        return [item if type(item) in _PLAIN else copied(item) for item in value]
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not UTC else value
 
 
@@ -236,15 +249,24 @@ def _sort_key(value: Any) -> tuple[bool, Any]:
     return (value is not None, value if value is not None else 0)
 
 
-def matches(where: Criterion, record: Record, tokens_of: Callable[[Record], list[str]]) -> bool:
+TokensOf = Callable[[Record], Set[str]]
+
+
+@lru_cache(1_024)
+def _tokens(texts: tuple[str, ...], number: int | None) -> frozenset[str]:
+    """The tokens of these texts: one search by relevance asks for them up to seven times."""
+    return frozenset(tokens_of(texts, number)) if texts else frozenset()
+
+
+def matches(where: Criterion, record: Record, tokens: TokensOf) -> bool:
     """Whether the record satisfies the criterion."""
     match where:
         case AllOf(criteria):
-            return all(matches(criterion, record, tokens_of) for criterion in criteria)
+            return all(matches(criterion, record, tokens) for criterion in criteria)
         case AnyOf(criteria):
-            return any(matches(criterion, record, tokens_of) for criterion in criteria)
+            return any(matches(criterion, record, tokens) for criterion in criteria)
         case HasWords(text, rank):
-            return holds(condition_of(text, rank), set(tokens_of(record)))
+            return holds(condition_of(text, rank), tokens(record))
         case Range():
             return _within(where, record.get(where.field))
         case _:

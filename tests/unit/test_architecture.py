@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,13 @@ def modules(folder: str = "") -> list[Path]:
     return sorted((SOURCES / folder).rglob("*.py"))
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported_roots(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (name.name.partition(".")[0] for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,7 +95,7 @@ def test_functions_stay_readable() -> None:
     long_functions = [
         f"{path.name}:{node.lineno} {node.name}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno > FUNCTION_LINES_MAX
     ]
@@ -97,14 +103,14 @@ def test_functions_stay_readable() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    assert not [str(path) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not [str(path) for path in modules() if not ast.get_docstring(tree_of(path))]
 
 
 def test_no_exception_is_swallowed_in_silence() -> None:
     silent = [
         f"{path.name}:{node.lineno}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ExceptHandler) and len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
     ]
     assert not silent
@@ -124,7 +130,7 @@ def test_test_modules_import_no_test_modules() -> None:
     imported = [
         f"{path.relative_to(ROOT)}: {module}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         for module in imported_modules(node)
         if module.startswith("tests.") and ".test_" in module
     ]

@@ -5,10 +5,8 @@ import time
 
 from loguru import logger
 
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.control_records import read_control, write_control
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 from domain.errors import Conflict, StoreUnavailable
 
 NOTICE_ID = "cache-bypass"
@@ -83,9 +81,8 @@ class BypassNotice:
     async def _raise_version(self) -> None:
         while True:
             version = await self._stored_version()
-            record: Record = {ID: NOTICE_ID, VERSION: version + 1, "value": {}}
             try:
-                await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+                await write_control(self._store, NOTICE_ID, {}, over=version)
             except Conflict:
                 continue  # Another writer's notice, which does not stop that writer's own reads.
             if version == self._version:
@@ -94,5 +91,5 @@ class BypassNotice:
             return
 
     async def _stored_version(self) -> int:
-        record = (await self._store.fetch(CONTROL.collection, [NOTICE_ID])).get(NOTICE_ID)
-        return 0 if record is None else int(record[VERSION])
+        version, _ = await read_control(self._store, NOTICE_ID)
+        return version

@@ -63,12 +63,12 @@ class Blockages:
         if not self._blockages:
             return None
         now = asyncio.get_running_loop().time()
-        standing = [one for place in _places(change_set) if (one := self._blockages.get(place))]
+        blocking = [one for place in _places(change_set) if (one := self._blockages.get(place))]
         behind = [one for key in change_set.touched() if (one := self._waiting.get(key))]
-        for one in (*standing, *behind):
+        for one in (*blocking, *behind):
             if now < one.retry_at:
                 return one.blocked
-        for one in standing:
+        for one in blocking:
             # Others wait while this change set tries.
             one.tries += 1
             one.retry_at = now + PAUSES_SECONDS[min(one.tries, len(PAUSES_SECONDS) - 1)]

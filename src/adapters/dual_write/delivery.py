@@ -5,6 +5,7 @@ from datetime import datetime
 
 from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.differences import DeliveryOutcome, judged
+from adapters.dual_write.discarding import absence_of, without_absent
 from adapters.dual_write.grouping import (
     Entries,
     RecordKey,
@@ -36,6 +37,7 @@ CANARIES_MAX = 20
 
 Outcomes = dict[str, DeliveryOutcome]
 """What became of entries, by id."""
+Settled = tuple[ChangeSet, DeliveryOutcome]
 
 
 class Delivery:
@@ -65,7 +67,7 @@ class Delivery:
         groups = connected(entry for entry in entries if key_of(entry) in current)
         rejected: list[Record] = []
         for batch in bounded_batches((_latest(group, current) for group in groups), self._settings):
-            settled = list(zip(batch, await self._apply(batch), strict=True))
+            settled = await self._without_absent(list(zip(batch, await self._apply(batch), strict=True)))
             accepted = [pair for pair in settled if not isinstance(pair[1], Rejection)]
             outcomes |= await self._mark(accepted)
             for change_set, outcome in settled:
@@ -99,12 +101,13 @@ class Delivery:
     async def _deliver_in_steps(self, entries: Entries, current: Mapping[RecordKey, Record]) -> Outcomes:
         steps = sorted(by_change_set(entries), key=lambda step: str(step[0][ID]))
         outcomes: Outcomes = {}
-        rejected: list[tuple[ChangeSet, DeliveryOutcome]] = []
+        rejected: list[Settled] = []
         for _ in range(_ROUNDS_MAX):
             rejected = []
             for step in steps:
                 change_set = await as_committed(self._source, step, current)
                 (outcome,) = await self._apply([change_set])
+                ((change_set, outcome),) = await self._without_absent([(change_set, outcome)])
                 if isinstance(outcome, Rejection):
                     rejected.append((change_set, outcome))
                 else:
@@ -123,6 +126,30 @@ class Delivery:
                 self._target.blockages.learn([change_set], [outcome])
             outcomes.append(outcome)
         return outcomes
+
+    async def _without_absent(self, settled: Sequence[Settled]) -> list[Settled]:
+        """The same outcomes, except that rejected change sets arrive without the states of records that an operator let
+        be absent in the target. A later version of such a record is no longer absent.
+        """
+        arrived: list[Settled] = []
+        for change_set, outcome in settled:
+            absent = await self._absent(change_set) if isinstance(outcome, Rejection) else set()
+            if not absent:
+                arrived.append((change_set, outcome))
+                continue
+            rest = without_absent(change_set, absent)
+            (accepted,) = await self._apply([rest])
+            arrived.append((rest, accepted))
+        return arrived
+
+    async def _absent(self, change_set: ChangeSet) -> set[RecordKey]:
+        """The records of the change set whose newest entry says that they are absent in the target."""
+        absent: set[RecordKey] = set()
+        for put in change_set.puts:
+            for entry in await self._backlog.newest_of(put.collection, put.record_id):
+                if put.version <= entry[VERSION] and absence_of(entry) is not None:
+                    absent.add((put.collection, put.record_id))
+        return absent
 
     async def _applied(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         now = self._clock.now()
@@ -154,7 +181,7 @@ class Delivery:
                         return ChangeSet((put_of(collection, record),))
         return None
 
-    async def _mark(self, settled: Sequence[tuple[ChangeSet, DeliveryOutcome]]) -> Outcomes:
+    async def _mark(self, settled: Sequence[Settled]) -> Outcomes:
         now = self._clock.now()
         marks: list[DeliveryMark] = []
         for change_set, outcome in settled:

@@ -15,6 +15,10 @@ TOTALS_AGE_SECONDS_MAX = 60.0
 """The largest age of the totals, from which only `synced` is derived."""
 TOTALS_REST = 100
 """Totals are reused for this many times the duration of counting them."""
+COUNTED_A_SECOND = 1_000
+"""Totals are reused for at most one second for so many entries: small ones cost nothing, and change soon after a start,
+when counting may take long for other reasons.
+"""
 
 T = TypeVar("T")
 Counts = Mapping[SyncStatus, int]
@@ -65,7 +69,8 @@ class EntryCounts:
             for collection, counts in undelivered.items()
         }
         took = clock.time() - started
-        self._recount_at = clock.time() + min(TOTALS_AGE_SECONDS_MAX, TOTALS_REST * took)
+        of_size = sum(self._synced.values()) / COUNTED_A_SECOND
+        self._recount_at = clock.time() + min(TOTALS_AGE_SECONDS_MAX, TOTALS_REST * took, of_size)
 
     async def _count(self, *criteria: Criterion) -> int:
         return await self._source.count(AUDIT_LOGS.collection, AllOf(criteria))

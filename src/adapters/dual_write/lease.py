@@ -2,10 +2,8 @@
 
 import asyncio
 
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.control_records import read_control, write_control
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 from domain.errors import Conflict
 
 LEASE_ID = "relay-lease"
@@ -32,9 +30,9 @@ class RelayLease:
         now = asyncio.get_running_loop().time()
         if self._held_version is not None and now - self._renewed_at < self._lease_seconds / 3:
             return True
-        record = (await self._source.fetch(CONTROL.collection, (LEASE_ID,))).get(LEASE_ID)
-        if self._may_take(record, now):
-            return await self._write(self._holder, 0 if record is None else record[VERSION], now)
+        version, value = await read_control(self._source, LEASE_ID)
+        if value is None or value.get("holder") is None or self._may_take(version, now):
+            return await self._write(self._holder, version, now)
         self._held_version = None
         return False
 
@@ -47,10 +45,8 @@ class RelayLease:
             await self._write(None, self._held_version, asyncio.get_running_loop().time())
             self._held_version = None
 
-    def _may_take(self, record: Record | None, now: float) -> bool:
-        if record is None or record["value"].get("holder") is None:
-            return True
-        version: int = record[VERSION]
+    def _may_take(self, version: int, now: float) -> bool:
+        """Whether the holder of this version is this process, or has not renewed it in time."""
         if version == self._held_version:
             return True
         if version != self._watched_version:
@@ -59,9 +55,8 @@ class RelayLease:
         return now - self._watched_since >= self._lease_seconds
 
     async def _write(self, holder: str | None, expected_version: int, now: float) -> bool:
-        record: Record = {ID: LEASE_ID, VERSION: expected_version + 1, "value": {"holder": holder}}
         try:
-            await self._source.commit(ChangeSet((Put(CONTROL.collection, record, expected_version),)))
+            await write_control(self._source, LEASE_ID, {"holder": holder}, over=expected_version)
         except Conflict:
             self._held_version = None
             return False

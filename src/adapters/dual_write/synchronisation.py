@@ -7,21 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog, unmirrored
+from adapters.dual_write.backlog import TROUBLED, UNMARKED, Backlog
 from adapters.dual_write.delivery import Outcomes
-from adapters.dual_write.differences import ahead
 from adapters.dual_write.discarding import abandonment
 from adapters.dual_write.entry_counts import Counts, EntryCounts, SharedAnswer
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.outbox import requeued
+from adapters.dual_write.record_states import RecordStates
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import Blocked, ChangeSet, Rejection
-from adapters.records.criteria import AllOf, Criterion, Equals, Order, Question
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.criteria import AllOf, Criterion, Equals, Question
+from adapters.records.record import ID
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
+from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from application.ports.synchronisation import (
     BlockedTableSync,
@@ -36,16 +36,12 @@ from application.ports.synchronisation import (
     VersionStatus,
 )
 from domain.audit import AuditEntry, SyncStatus
-from domain.errors import Conflict, MirrorPending, NotFound, StoreUnavailable
+from domain.errors import Conflict, MirrorPending, NotFound
 
-HISTORY_MAX = 1_000
-"""The largest number of versions in a history; older ones are left out."""
 METRICS_AGE_SECONDS_MAX = 1.0
 """How long metrics are shared between callers, because unauthenticated callers can request them, too."""
 
-_WORST_FIRST = (SyncStatus.PARKED, SyncStatus.FAILED, SyncStatus.PENDING)
-_NEVER_MIRRORED = "It was written before mirroring began, or the target has lost it."
-_COLLECTIONS = frozenset(spec.collection for spec in ENTITY_SPECS)
+_NO_MIRROR = "There is no mirror: {} is the only store, so nothing can be delivered or given up."
 
 
 Commit = Callable[[ChangeSet], Awaitable[object]]
@@ -63,7 +59,7 @@ class Mirror:
 
 
 class StoredSynchronisation:
-    """The port Synchronisation. Without a mirror everything is in sync by definition and retries do nothing."""
+    """The port Synchronisation. Without a mirror everything is in sync by definition, and retries raise Conflict."""
 
     def __init__(
         self, source: RecordStore, mirror: Mirror | None, *, settings: DualWriteSettings, clock: Clock
@@ -73,6 +69,7 @@ class StoredSynchronisation:
         self._settings = settings
         self._clock = clock
         self._backlog = Backlog(source, settings=settings)
+        self._states = RecordStates(source, None if mirror is None else mirror.target, self._backlog)
         self._counts = EntryCounts(source, has_mirror=mirror is not None)
         self._metrics = SharedAnswer(self._measure, seconds=METRICS_AGE_SECONDS_MAX)
 
@@ -80,33 +77,7 @@ class StoredSynchronisation:
         return await self._metrics.get()
 
     async def status(self, collection: str, id: str) -> RecordSync:
-        if collection not in _COLLECTIONS:
-            raise NotFound
-        record = (await self._source.fetch(collection, (id,))).get(id)
-        if record is None:
-            raise NotFound
-        entries = await self._newest(unmirrored(collection, id)) if self._mirror else []
-        target_version, error = await self._version_in_target(collection, id)
-        status, attempts, next_attempt_at = SyncStatus.SYNCED, 0, None
-        if entries:
-            worst = min(entries, key=lambda entry: _WORST_FIRST.index(_status_of(entry)))
-            status, error = _status_of(worst), worst["syncError"] or error
-            attempts, next_attempt_at = worst["syncAttempts"], worst["syncNextAt"]
-        elif self._mirror and error is None and target_version != record[VERSION]:
-            status, error = SyncStatus.PENDING, _NEVER_MIRRORED
-            if target_version is not None and target_version > record[VERSION]:
-                difference = ahead(collection, held=target_version, own=record[VERSION])
-                status, error = SyncStatus.FAILED, difference.reason
-        return RecordSync(
-            collection=collection,
-            id=id,
-            status=status,
-            source_version=record[VERSION],
-            target_version=target_version,
-            attempts=attempts,
-            last_error=error,
-            next_attempt_at=next_attempt_at,
-        )
+        return await self._states.of(collection, id)
 
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
         entries = await self._backlog.with_status(TROUBLED, after=after, limit=limit)
@@ -114,33 +85,37 @@ class StoredSynchronisation:
 
     async def retry(self, collection: str, id: str) -> Retried:
         await self.status(collection, id)
-        outcome, detail = RetryOutcome.NOTHING_TO_DO, None
-        if self._mirror is not None:
-            await self._mirror.target.connect()
-            outcomes = await self._mirror.relay.deliver_record(collection, id)
-            outcome, detail = _retried(outcomes)
-            self._metrics.forget()
-        return Retried(outcome=outcome, detail=detail, record=await self.status(collection, id))
+        mirror = self._required_mirror()
+        await mirror.target.connect()
+        outcome, detail = _retried(await mirror.relay.deliver_record(collection, id))
+        self._metrics.forget()
+        record = await self.status(collection, id)
+        if outcome is RetryOutcome.DELIVERED and record.status is SyncStatus.PARKED:
+            # Its entries arrived, its state did not: it stays absent.
+            outcome, detail = RetryOutcome.REJECTED, record.last_error
+        return Retried(outcome=outcome, detail=detail, record=record)
 
     async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
         status = await self.status(collection, id)
-        if self._mirror is None or status.status not in (SyncStatus.PARKED, SyncStatus.FAILED):
+        mirror = self._required_mirror()
+        if status.status not in (SyncStatus.PARKED, SyncStatus.FAILED):
             raise Conflict("The target rejects no version of this record, so there is nothing to discard.")
-        await self._mirror.target.connect()
+        if (absence := await self._states.known_absence(collection, id)) is not None:
+            raise Conflict(absence)
+        await mirror.target.connect()
         current = (await self._source.fetch(collection, (id,)))[id]
-        held = (await self._mirror.target.fetch(collection, (id,))).get(id)
+        held = (await mirror.target.fetch(collection, (id,))).get(id)
         now = self._clock.now()
         abandoned = abandonment(collection, current=current, held=held, discard=discard, at=now)
         # It is durable in the source; the delivery below does not depend on the mode.
         with suppress(MirrorPending):
-            await self._mirror.commit(abandoned)
-        await self._mirror.relay.deliver_record(collection, id)
+            await mirror.commit(abandoned)
+        await mirror.relay.deliver_record(collection, id)
         self._metrics.forget()
         return await self.status(collection, id)
 
     async def retry_all(self) -> int:
-        if self._mirror is None:
-            return 0
+        mirror = self._required_mirror()
         count = 0
         after: str | None = None
         while page := await self._backlog.with_status(TROUBLED, after=after):
@@ -148,21 +123,27 @@ class StoredSynchronisation:
             await self._source.mark([requeued(entry, now) for entry in page])
             count += len(page)
             after = page[-1][ID]
-        self._mirror.relay.wake()
+        mirror.relay.wake()
         self._metrics.forget()
         return count
 
     async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
-        entries = await self._newest(AllOf((Equals("collection", collection), Equals("entityId", id))))
+        entries = await self._states.newest(AllOf((Equals("collection", collection), Equals("entityId", id))))
         if not entries:
             raise NotFound
-        in_target = await self._held_by_target(entries)
+        in_target = await self._states.held_by_target(entries)
         return [
             VersionStatus(
                 entry=AUDIT_LOGS.mapping.from_record(entry), in_source=True, in_target=entry[ID] in in_target
             )
             for entry in entries
         ]
+
+    def _required_mirror(self) -> Mirror:
+        """Raises Conflict for a single store."""
+        if self._mirror is None:
+            raise Conflict(_NO_MIRROR.format(self._source.name))
+        return self._mirror
 
     async def _measure(self) -> SyncMetrics:
         target = None if self._mirror is None else self._mirror.target
@@ -224,7 +205,6 @@ class StoredSynchronisation:
             for where in (UNMARKED, Equals("syncStatus", SyncStatus.PENDING.value)):
                 age_ms = await self._age_ms(AllOf((of_collection, where)))
                 ages += [] if age_ms is None else [age_ms]
-        quantile = self._mirror.latencies.quantile if self._mirror else None
         return CollectionSync(
             collection=collection,
             synced=counts[SyncStatus.SYNCED],
@@ -232,9 +212,13 @@ class StoredSynchronisation:
             failed=counts[SyncStatus.FAILED],
             parked=counts[SyncStatus.PARKED],
             oldest_pending_age_ms=max(ages, default=None),
-            mirror_latency_p50_ms=quantile(collection, 0.5) if quantile else None,
-            mirror_latency_p99_ms=quantile(collection, 0.99) if quantile else None,
+            mirror_latency_p50_ms=self._latency_ms(collection, 0.5),
+            mirror_latency_p99_ms=self._latency_ms(collection, 0.99),
         )
+
+    def _latency_ms(self, collection: str, share: float) -> int | None:
+        measured = None if self._mirror is None else self._mirror.latencies.quantile(collection, share)
+        return None if measured is None else round(measured)
 
     async def _lag_ms(self, collections: Sequence[CollectionSync]) -> int:
         """The age of the oldest entry that is PENDING or FAILED; 0 if there is none."""
@@ -250,38 +234,6 @@ class StoredSynchronisation:
             return None
         age: timedelta = self._clock.now() - found[0]["at"]
         return max(0, round(age / timedelta(milliseconds=1)))
-
-    async def _newest(self, where: Criterion) -> list[Record]:
-        """The newest HISTORY_MAX entries that match, newest first."""
-        order = Order(VERSION, descending=True)
-        return await self._source.find(
-            Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=HISTORY_MAX)
-        )
-
-    async def _version_in_target(self, collection: str, id_: str) -> tuple[int | None, str | None]:
-        """The version in the target, and the error if the target could not be read."""
-        if self._mirror is None:
-            return None, None
-        try:
-            held = (await self._mirror.target.fetch(collection, (id_,))).get(id_)
-        except StoreUnavailable as error:
-            return None, error.message
-        return (held[VERSION] if held else None), None
-
-    async def _held_by_target(self, entries: Sequence[Record]) -> frozenset[str]:
-        """The ids of the entries in the target; if it does not answer, of those that it has confirmed."""
-        if self._mirror is None:
-            return frozenset()
-        try:
-            ids = [entry[ID] for entry in entries]
-            return frozenset(await self._mirror.target.fetch(AUDIT_LOGS.collection, ids))
-        except StoreUnavailable:
-            return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
-
-
-def _status_of(entry: Record) -> SyncStatus:
-    """The delivery state of an entry of a mirrored source: without a mark it is PENDING."""
-    return SyncStatus(entry["syncStatus"] or SyncStatus.PENDING)
 
 
 def _waiting_of(counts: Mapping[str, Counts]) -> int:

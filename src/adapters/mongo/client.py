@@ -20,6 +20,7 @@ from pymongo.write_concern import WriteConcern
 
 from adapters.mongo.documents import Document
 from adapters.mongo.errors import translated
+from adapters.mongo.sessions import Sessions
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
@@ -30,6 +31,7 @@ CONNECT_MS_MAX = 2_000
 IDLE_MS_MAX = 300_000
 CONNECTING_MAX = 4
 PING_SECONDS = 1.0
+CLOSED = "The connection to MongoDB is closed."
 BULK_WRITE_WIRE_VERSION = 25
 """MongoDB 8.0, since which one command can write to several collections."""
 
@@ -116,6 +118,7 @@ class MongoConnection:
         self._timeout_ms = timeout_ms
         self._pool_max = pool_max
         self._client: AsyncMongoClient[Document] | None = None
+        self._sessions: Sessions | None = None
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -133,7 +136,7 @@ class MongoConnection:
             except BaseException:
                 await client.close()
                 raise
-        self._client = client
+        self._client, self._sessions = client, Sessions(client)
         self.has_bulk_write = hello["maxWireVersion"] >= BULK_WRITE_WIRE_VERSION
 
     def _new_client(self) -> AsyncMongoClient[Document]:
@@ -142,11 +145,19 @@ class MongoConnection:
         except ValueError as error:
             raise ConfigurationError("a part of the URI is out of its range") from error
 
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions for the transactions of a call. Raises StoreUnavailable before the connection was opened."""
+        if self._sessions is None:
+            raise StoreUnavailable(CLOSED)
+        return self._sessions
+
     async def close(self) -> None:
         """Accepts no more calls, waits for running ones (bounded by their timeouts), and disconnects."""
         client, self._client = self._client, None
         await self._idle.wait()
         if client is not None:
+            await self.sessions.close()
             await client.close()
 
     async def ping(self) -> None:
@@ -163,7 +174,7 @@ class MongoConnection:
         """The database for one call, with one deadline for everything in it and pymongo's errors translated."""
         client = self._client
         if client is None:
-            raise StoreUnavailable("The connection to MongoDB is closed.")
+            raise StoreUnavailable(CLOSED)
         self._running += 1
         self._idle.clear()
         try:

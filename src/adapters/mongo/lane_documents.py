@@ -1,7 +1,7 @@
 """The lanes of this store, and what it has seen of the lanes of others: one document each.
 
-A transaction that only reads the control document does not conflict with one that changes it. One that writes its own
-lane does conflict with one that closes the lane, and no two processes write the same lane.
+A transaction that writes its own lane conflicts with one that closes the lane, and no two processes write the same
+lane.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.client import MAJORITY, MongoConnection
-from adapters.mongo.documents import GUARDED, Document
+from adapters.mongo.documents import Document
+from adapters.mongo.errors import StaleVersion
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.writes import LANES
 from adapters.records.change_set import DeliveryMark
@@ -22,6 +23,14 @@ from adapters.records.record import VERSION
 from adapters.records.specs import CONTROL
 
 SEEN = "seen"
+BEATS = "beats"
+"""When each process was last alive. Not noted in its lanes: a beat would wait for the transactions that hold them, and
+they would conflict with it.
+"""
+BEATS_KEPT_SECONDS = 86_400
+"""After this the server removes the beat of a process that has ended; then its lanes show when they were registered."""
+CHECKPOINTED = "isCheckpointed"
+"""Set on the documents of checkpointed lanes, and missing in the others."""
 
 
 class MongoLanes:
@@ -31,7 +40,9 @@ class MongoLanes:
         self._connection = connection
 
     async def register(self, lane: int, admission: Admission) -> bool:
-        """See LaneRows. It writes to the control document, so that it conflicts with a change of that."""
+        """See LaneRows. It adds the lane first and reads the control record then, while a change of that is stored
+        before the lanes are listed to be closed: so the one finds the other. Registrations do not conflict.
+        """
         by = admission.by
         document = {
             "number": 0,
@@ -43,18 +54,14 @@ class MongoLanes:
             "boot": by.boot,
             "pid": by.pid,
         }
-
-        async def work(session: AsyncClientSession) -> bool:
-            held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
-            control = database[CONTROL.collection]
-            found = await control.update_one(held, {"$inc": {GUARDED: 1}}, session=session)
-            if found.matched_count:
-                update = {"$setOnInsert": document, "$currentDate": {"beatenAt": True}}
-                await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True, session=session)
-            return bool(found.matched_count)
-
+        update = {"$setOnInsert": document, "$currentDate": {"registeredAt": True}}
+        held = {DOCUMENT_ID: OWNERSHIP_ID, VERSION: admission.token}
         async with self._connection.call() as database:
-            return await Transaction(database.client, MAJORITY).run(work)
+            await database[LANES].update_one({DOCUMENT_ID: lane}, update, upsert=True)
+            if await database[CONTROL.collection].find_one(held, {DOCUMENT_ID: True}) is not None:
+                return True
+        await self.close(lane)
+        return False
 
     async def close(self, lane: int) -> int:
         """See LaneRows. It waits for, or ends, a transaction that holds the lane."""
@@ -74,25 +81,82 @@ class MongoLanes:
 
     async def beat(self, process: str) -> None:
         """Notes that the process is alive, by the server's clock."""
+        update = {"$currentDate": {"beatenAt": True}}
         async with self._connection.call() as database:
-            await database[LANES].update_many(
-                {"process": process, "isOpen": True}, {"$currentDate": {"beatenAt": True}}
-            )
+            await database[BEATS].update_one({DOCUMENT_ID: process}, update, upsert=True)
 
-    async def positions(self) -> Positions:
-        """See LanedStore."""
+    async def prepare(self) -> None:
+        """Creates the indexes by which `positions` finds what is not checkpointed, and the server removes old beats."""
+        async with self._connection.call() as database:
+            await database[BEATS].create_index("beatenAt", expireAfterSeconds=BEATS_KEPT_SECONDS)
+            for name in (LANES, SEEN):
+                await database[name].create_index(CHECKPOINTED)
+
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
+        """See LanedStore. What was seen is read first, so that no lane is read before it is seen elsewhere."""
+        where: Document = {} if with_checkpointed else {CHECKPOINTED: None}
         async with self._connection.call() as database:
             hello = await database.client.admin.command("hello")
-            seen = [document async for document in database[SEEN].find({}, batch_size=10_000)]
-            lanes = [document async for document in database[LANES].find({}, batch_size=10_000)]
+            seen = [document async for document in database[SEEN].find(where, batch_size=10_000)]
+            lanes = [document async for document in database[LANES].find(where, batch_size=10_000)]
+            beats = [document async for document in database[BEATS].find({}, batch_size=10_000)]
+        beaten_at = {document[DOCUMENT_ID]: document["beatenAt"] for document in beats}
         now = hello["localTime"].replace(tzinfo=UTC)
         return Positions(
-            {document[DOCUMENT_ID]: _lane_of(document, now) for document in lanes},
-            {document[DOCUMENT_ID]: Seen(document["number"], document.get("cut")) for document in seen},
+            {
+                document[DOCUMENT_ID]: _lane_of(document, beaten_at.get(document["process"]), now)
+                for document in lanes
+            },
+            {document[DOCUMENT_ID]: _seen_of(document) for document in seen},
         )
+
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": number, "isOpen": False}, {"$set": {CHECKPOINTED: True}})
+            for lane, number in numbers.items()
+        ]
+        nobody = {"epoch": 0, "opening": "", "process": "", "host": "", "boot": "", "pid": 0}
+        added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"registeredAt": True}}
+
+        async def work(session: AsyncClientSession) -> None:
+            closed = await database[LANES].bulk_write(updates, session=session)
+            if closed.matched_count != len(updates):
+                raise StaleVersion
+            await database[LANES].update_one({DOCUMENT_ID: checkpoint}, added, upsert=True, session=session)
+
+        async with self._connection.call() as database:
+            try:
+                await Transaction(self._connection.sessions, MAJORITY).run(work)
+            except StaleVersion:
+                return False
+        return True
+
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """See LanedStore."""
+        updates = [
+            UpdateOne({DOCUMENT_ID: lane, "number": {"$lte": number}}, {"$set": {CHECKPOINTED: True}})
+            for lane, number in numbers.items()
+        ]
+        updates.append(UpdateOne({DOCUMENT_ID: checkpoint}, {"$max": {"number": 1}}, upsert=True))
+
+        async def work(session: AsyncClientSession) -> None:
+            await database[SEEN].bulk_write(updates, session=session)
+
+        async with self._connection.call() as database:
+            await Transaction(self._connection.sessions, MAJORITY).run(work)
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
+
+        async def clear(session: AsyncClientSession) -> None:
+            await database[SEEN].update_many(
+                {CHECKPOINTED: True}, {"$unset": {CHECKPOINTED: ""}}, session=session
+            )
+
+        async with self._connection.call() as database:
+            # The server retries updates of many documents only as a transaction.
+            await Transaction(self._connection.sessions, MAJORITY).run(clear)
         await self._update({lane: {"$min": {"cut": number}} for lane, number in numbers.items()})
 
     async def lower(self, numbers: Mapping[int, int]) -> None:
@@ -113,8 +177,7 @@ async def raise_seen(
     """Notes what was seen of lanes, in the transaction that stores what they did."""
     if seen:
         updates = [
-            UpdateOne({DOCUMENT_ID: lane}, {"$max": {"number": number}}, upsert=True)
-            for lane, number in seen.items()
+            UpdateOne({DOCUMENT_ID: lane}, _raised_to(number), upsert=True) for lane, number in seen.items()
         ]
         await database[SEEN].bulk_write(updates, session=session)
 
@@ -132,7 +195,7 @@ async def accepted(
         # Written in any case, so that it conflicts with a cut under way.
         found: Document | None = await database[SEEN].find_one_and_update(
             {DOCUMENT_ID: lane},
-            {"$max": {"number": number}},
+            _raised_to(number),
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -148,7 +211,17 @@ async def accepted(
     ]
 
 
-def _lane_of(document: Document, now: datetime) -> Lane:
+def _raised_to(number: int) -> Document:
+    return {"$max": {"number": number}, "$unset": {CHECKPOINTED: ""}}
+
+
+def _seen_of(document: Document) -> Seen:
+    return Seen(document["number"], document.get("cut"), document.get(CHECKPOINTED, False))
+
+
+def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> Lane:
+    registered_at = document["registeredAt"]
+    alive_at = registered_at if beaten_at is None else max(registered_at, beaten_at)
     return Lane(
         lane=document[DOCUMENT_ID],
         number=document["number"],
@@ -156,5 +229,6 @@ def _lane_of(document: Document, now: datetime) -> Lane:
         epoch=document["epoch"],
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
-        silent_seconds=max(0.0, (now - document["beatenAt"]).total_seconds()),
+        silent_seconds=max(0.0, (now - alive_at).total_seconds()),
+        is_checkpointed=document.get(CHECKPOINTED, False),
     )

@@ -16,6 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from adapters.mongo.documents import GUARDED, Document, has_todays_words, stored_record, to_document
 from adapters.mongo.errors import StaleVersion
 from adapters.mongo.writes import AnyWrite, Write
+from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import Question
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.record import ID, VERSION, Record
@@ -108,6 +109,22 @@ async def rewrite_documents(
             if (await documents.delete_one(stored, session=session)).deleted_count:
                 await documents.insert_one(successor, session=session)
                 rewritten += 1
+    return rewritten
+
+
+async def rewrite_touched(
+    database: AsyncDatabase[Document], change_sets: Sequence[ChangeSet], session: AsyncClientSession
+) -> int:
+    """Rewrites the old documents that these change sets put or check; returns how many."""
+    touched: dict[str, list[str]] = {}
+    for change_set in change_sets:
+        guarded = [(check.collection, check.record_id) for check in change_set.read_checks]
+        for collection, record_id in (*change_set.touched(), *guarded):
+            if collection in UPGRADED:
+                touched.setdefault(collection, []).append(record_id)
+    rewritten = 0
+    for collection, ids in touched.items():
+        rewritten += await rewrite_documents(database, collection, ids, session)
     return rewritten
 
 

@@ -5,15 +5,14 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from adapters.mongo.client import DURABLE
-from adapters.mongo.documents import Document
 from adapters.mongo.errors import WRITE_CONFLICT, code_of
+from adapters.mongo.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -33,12 +32,12 @@ class Transaction:
 
     def __init__(
         self,
-        client: AsyncMongoClient[Document],
+        sessions: Sessions,
         read_concern: ReadConcern,
         *,
         attempts_max: int = ATTEMPTS_MAX,
     ) -> None:
-        self._client = client
+        self._sessions = sessions
         self._read_concern = read_concern
         self._attempts_max = attempts_max
         self.is_answer_lost = False
@@ -55,8 +54,7 @@ class Transaction:
         return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        # Leaving the session aborts an unfinished transaction.
-        async with self._client.start_session(causal_consistency=False) as session:
+        async with self._sessions.opened() as session:
             await session.start_transaction(
                 read_concern=self._read_concern,
                 write_concern=DURABLE,

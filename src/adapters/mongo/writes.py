@@ -22,6 +22,7 @@ from adapters.mongo.errors import (
 )
 from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER, ChangeSet, DeliveryMark
 from adapters.records.document_filter import DOCUMENT_ID
+from adapters.records.lane_slots import Slot
 from adapters.records.record import VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import SyncStatus
@@ -81,6 +82,11 @@ class LaneAdvance:
 
 
 AnyWrite = Write | VersionCheck | LaneAdvance
+
+
+def lane_advance(slot: Slot | None) -> list[LaneAdvance]:
+    """The last write of a transaction; none for a store without lanes."""
+    return [] if slot is None else [LaneAdvance(slot.lane, slot.number + 1)]
 
 
 def commit_writes(change_set: ChangeSet) -> list[Write | VersionCheck]:

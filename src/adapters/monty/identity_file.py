@@ -16,6 +16,8 @@ from adapters.records.record_store import StoreRefused
 _NUMBER_AT = slice(60, 64)
 """Where the file format of SQLite keeps `user_version`."""
 _NUMBERS = 2**31 - 1
+_OVERWRITTEN = "overwritten"
+"""In place of the number: SQLite has perhaps mixed the log into a copy that it does not belong to."""
 
 
 class IdentityFile:
@@ -27,6 +29,10 @@ class IdentityFile:
         self._path = database.with_suffix(".identity")
         self._opened: dict[Path, tuple[int, int]] = {}
         self._store, self._has_number = "", False
+        self._numbers: set[int] = set()
+        """What the database may hold while it is the one that was opened."""
+        self._descriptor: int | None = None
+        """Of the open database: closing one of its descriptors takes the locks of all of them away."""
 
     def known_store(self) -> str | None:
         """The id of the store; None where there is none yet. Raises StoreRefused where its files are not complete."""
@@ -38,6 +44,11 @@ class IdentityFile:
                 f"The database file {self._database} is missing or empty, although this directory held one: restore it "
                 f"from a copy, without the files beside it that do not belong to the copy, or remove {self._path} to "
                 "start with an empty store."
+            )
+        if number == _OVERWRITTEN:
+            raise StoreRefused(
+                f"Another copy was written over {self._database} while it was in use. Restore a complete copy, without "
+                f"the files -wal and -shm beside it, and remove {self._path}."
             )
         if number and not (self._log.exists() and self._number() == int(number)):
             raise StoreRefused(
@@ -55,13 +66,21 @@ class IdentityFile:
         database, log = self._database.stat(), self._log.stat()
         self._opened = {self._database: (database.st_ino, database.st_size), self._log: (log.st_ino, 0)}
         self._store, self._has_number = store, False
+        self._descriptor = os.open(self._database, os.O_RDONLY | os.O_CLOEXEC)
+        self._numbers = {self._number_in(self._descriptor)}
 
     def require_in_place(self) -> None:
-        """Raises OSError where the open files were deleted, replaced or emptied: writes would be lost with them."""
+        """Raises OSError where the open files were deleted, replaced, emptied or overwritten: writes would be lost."""
         if not (self._is_in_place(self._database) and self._is_in_place(self._log)):
             raise OSError(
                 f"{self._database} or its log was deleted, replaced or emptied while in use, so nothing is written any "
                 "more. Stop Tandem, and restore a copy if it does not start again."
+            )
+        if not self._is_own():
+            raise OSError(
+                f"Another copy was written over {self._database} while in use, so nothing is written any more. Stop "
+                "Tandem, remove the files -wal and -shm beside it, which do not belong to that copy, and restore a "
+                "complete copy of the database."
             )
 
     def log_bytes(self) -> int:
@@ -78,8 +97,10 @@ class IdentityFile:
         if is_written_back(writer):
             self._write(self._store)
             number = secrets.randbelow(_NUMBERS) + 1
+            self._numbers = {*self._numbers, number}
             writer.execute(f"PRAGMA user_version = {number}")
             if is_written_back(writer):
+                self._numbers = {number}
                 self._write(f"{self._store} {number}")
         self._has_number = True
 
@@ -87,8 +108,18 @@ class IdentityFile:
         """Notes that the database is complete without its log; nothing may be written after this."""
         # Where that fails, the log stays, and the next process opens the store with it.
         with suppress(sqlite3.Error, OSError):
-            if self._is_in_place(self._database) and is_written_back(writer):
+            if not self._is_in_place(self._database):
+                return
+            if not self._is_own():
+                self._write(f"{self._store} {_OVERWRITTEN}")
+            elif is_written_back(writer):
                 self._write(self._store)
+
+    def release(self) -> None:
+        """Follows `close`, once no connection is open any more."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _is_in_place(self, path: Path) -> bool:
         inode, size = self._opened[path]
@@ -98,10 +129,18 @@ class IdentityFile:
             return False
         return found.st_ino == inode and found.st_size >= size
 
+    def _is_own(self) -> bool:
+        """Whether the database holds the number of this process, which no copy from before it does."""
+        return self._descriptor is None or self._number_in(self._descriptor) in self._numbers
+
     def _number(self) -> int:
-        """What the database file itself holds, whatever is in the log."""
+        """What the database file itself holds, whatever is in the log; only while no connection is open."""
         with self._database.open("rb") as file:
-            return int.from_bytes(file.read(_NUMBER_AT.stop)[_NUMBER_AT], "big")
+            return self._number_in(file.fileno())
+
+    @staticmethod
+    def _number_in(descriptor: int) -> int:
+        return int.from_bytes(os.pread(descriptor, _NUMBER_AT.stop, 0)[_NUMBER_AT], "big")
 
     def _write(self, text: str) -> None:
         """The whole text, or what was there before."""

@@ -2,22 +2,30 @@
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
+from adapters.monty.read_connections import ReadConnections
 from adapters.monty.tables import TABLES
 from adapters.monty.writes import Transaction, Write
 from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, LaneLost, Positions, ProcessIdentity, Seen
 from adapters.records.specs import CONTROL
 
-_REGISTER = "INSERT INTO lanes VALUES (?, 0, ?, ?, ?, ?, ?, ?, 1, ?)"
+_REGISTER = "INSERT INTO lanes VALUES (?, 0, ?, ?, ?, ?, ?, ?, 1, ?, 0)"
 _ADVANCE = "UPDATE lanes SET number = ? WHERE lane = ? AND number = ? AND is_open"
 _REMOVE_UNUSED = "DELETE FROM lanes WHERE lane = ? AND number = 0"
 _CLOSE = "UPDATE lanes SET is_open = 0 WHERE lane = ?"
 _BEAT = "UPDATE lanes SET beaten_at = ? WHERE process = ? AND is_open"
-_POSITIONS = (
-    "SELECT lane, number, is_open, epoch, opening, process, host, boot, pid, beaten_at FROM lanes"
-    " UNION ALL SELECT lane, number, NULL, cut, NULL, NULL, NULL, NULL, NULL, NULL FROM seen"
-)
+_NUMBER_OF = "SELECT number FROM lanes WHERE lane = ?"
+_LANES = "SELECT lane, number, is_checkpointed, is_open, epoch, opening, process, host, boot, pid, beaten_at FROM lanes"
+_SEEN = "SELECT lane, number, is_checkpointed, NULL, cut, NULL, NULL, NULL, NULL, NULL, NULL FROM seen"
+_ALL_POSITIONS = f"{_LANES} UNION ALL {_SEEN}"
+_POSITIONS = f"{_LANES} WHERE NOT is_checkpointed UNION ALL {_SEEN} WHERE NOT is_checkpointed"
+_CHECKPOINT = "UPDATE lanes SET is_checkpointed = 1 WHERE lane = ? AND number = ? AND NOT is_open"
+_ADD_CHECKPOINT = "INSERT INTO lanes VALUES (?, 1, 0, '', '', '', '', 0, 0, ?, 0)"
+_CHECKPOINT_SEEN = "UPDATE seen SET is_checkpointed = 1 WHERE lane = ? AND number <= ?"
+_SEE_CHECKPOINT = "INSERT OR IGNORE INTO seen(lane, number) VALUES (?, 1)"
+_CLEAR = "UPDATE seen SET is_checkpointed = 0 WHERE is_checkpointed"
 _CUT = "UPDATE seen SET cut = min(ifnull(cut, ?1), ?1) WHERE lane = ?2"
 _LOWER = "UPDATE seen SET number = min(number, ?) WHERE lane = ?"
 
@@ -48,33 +56,87 @@ def register_write(lane: int, admission: Admission, *, previous: int | None) -> 
     return run
 
 
-def close_write(lane: int) -> Write:
-    """The write that closes a lane."""
-    return lambda transaction: _close(transaction, lane)
+class MontyLanes:
+    """StoredLanes in the SQLite file."""
+
+    def __init__(
+        self, submit: Callable[[Write], Awaitable[None]], reads: Callable[[], ReadConnections]
+    ) -> None:
+        self._submit = submit
+        self._reads = reads
+
+    async def close(self, lane: int) -> int:
+        """See StoredLanes."""
+        await self._submit(lambda transaction: _close(transaction, lane))
+        return await self._reads().soon(_number_of, lane)
+
+    async def beat(self, process: str) -> None:
+        """See StoredLanes."""
+
+        def run(transaction: Transaction) -> None:
+            transaction.execute(_BEAT, (time.time(), process))
+
+        await self._submit(run)
+
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
+        """See LanedStore."""
+        return await self._reads().soon(partial(_positions, with_checkpointed=with_checkpointed))
+
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """See LanedStore."""
+
+        def run(transaction: Transaction) -> None:
+            for given in numbers.items():
+                if transaction.execute(_CHECKPOINT, given).rowcount != 1:
+                    raise _NotClosed
+            transaction.execute(_ADD_CHECKPOINT, (checkpoint, time.time()))
+
+        try:
+            await self._submit(run)
+        except _NotClosed:
+            return False
+        return True
+
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """See LanedStore."""
+
+        def run(transaction: Transaction) -> None:
+            for given in numbers.items():
+                transaction.execute(_CHECKPOINT_SEEN, given)
+            transaction.execute(_SEE_CHECKPOINT, (checkpoint,))
+
+        await self._submit(run)
+
+    async def cut(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+
+        def run(transaction: Transaction) -> None:
+            transaction.execute(_CLEAR)
+            _run_each(transaction, _CUT, numbers)
+
+        await self._submit(run)
+
+    async def lower(self, numbers: Mapping[int, int]) -> None:
+        """See LanedStore."""
+        await self._submit(lambda transaction: _run_each(transaction, _LOWER, numbers))
 
 
-def beat_write(process: str) -> Write:
-    """The write that notes that a process is alive."""
-    return lambda transaction: _run(transaction, _BEAT, (time.time(), process))
+class _NotClosed(Exception):
+    """A lane for a checkpoint is not closed at its number."""
 
 
-def cut_write(numbers: Mapping[int, int]) -> Write:
-    """The write that voids marks above these numbers."""
-    return lambda transaction: _run_each(transaction, _CUT, numbers)
+def _number_of(connection: sqlite3.Connection, lane: int) -> int:
+    row = connection.execute(_NUMBER_OF, (lane,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
-def lower_write(numbers: Mapping[int, int]) -> Write:
-    """The write that lowers what was seen."""
-    return lambda transaction: _run_each(transaction, _LOWER, numbers)
-
-
-def positions(connection: sqlite3.Connection) -> Positions:
-    """See LanedStore."""
+def _positions(connection: sqlite3.Connection, *, with_checkpointed: bool) -> Positions:
     now = time.time()
     lanes, seen = {}, {}
-    for lane, number, is_open, epoch, opening, *identity, beaten_at in connection.execute(_POSITIONS):
+    rows = connection.execute(_ALL_POSITIONS if with_checkpointed else _POSITIONS)
+    for lane, number, is_checkpointed, is_open, epoch, opening, *identity, beaten_at in rows:
         if is_open is None:
-            seen[lane] = Seen(number, cut=epoch)
+            seen[lane] = Seen(number, cut=epoch, is_checkpointed=bool(is_checkpointed))
             continue
         lanes[lane] = Lane(
             lane=lane,
@@ -84,6 +146,7 @@ def positions(connection: sqlite3.Connection) -> Positions:
             opening=opening,
             by=ProcessIdentity(*identity),
             silent_seconds=max(0.0, now - beaten_at),
+            is_checkpointed=bool(is_checkpointed),
         )
     return Positions(lanes, seen)
 
@@ -91,10 +154,6 @@ def positions(connection: sqlite3.Connection) -> Positions:
 def _close(transaction: Transaction, lane: int) -> None:
     transaction.execute(_REMOVE_UNUSED, (lane,))
     transaction.execute(_CLOSE, (lane,))
-
-
-def _run(transaction: Transaction, statement: str, values: tuple[object, ...]) -> None:
-    transaction.execute(statement, values)
 
 
 def _run_each(transaction: Transaction, statement: str, numbers: Mapping[int, int]) -> None:

@@ -3,21 +3,14 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
 from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
-from adapters.monty.lane_rows import (
-    beat_write,
-    close_write,
-    cut_write,
-    lower_write,
-    positions,
-    register_write,
-)
+from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader
@@ -34,7 +27,8 @@ from adapters.records.change_set import (
     superseded,
     taken_reason,
 )
-from adapters.records.lanes import Admission, Applied, LaneLost, Positions
+from adapters.records.lane_operations import LaneOperations
+from adapters.records.lanes import Applied, LaneLost
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -46,7 +40,7 @@ LONG_READS_MAX = 2
 """How many long reads run at once; in memory only one, because commits wait for it."""
 
 
-class MontyRecordStore(Reader):
+class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
     """The port RecordStore: in memory without a directory, otherwise in one SQLite file in the directory.
 
     Only one process can open a directory at a time. Records are checked and encoded on the event
@@ -67,7 +61,8 @@ class MontyRecordStore(Reader):
         self._writer: Writer | None = None
         self._next_trial = 0.0
         self._is_inspected = False
-        self._lane = OwnLane(
+        self._lanes = MontyLanes(self._submit, lambda: self._reads)
+        self._own_lanes = OwnLane(
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self._commits: ImmediateCommits | GroupCommits | None = None
@@ -148,7 +143,10 @@ class MontyRecordStore(Reader):
         reads, self._connections = self._reads, None
         await reads.close()
         try:
-            await asyncio.to_thread(self._file.close)
+            if self._directory is None:
+                self._file.close()
+            else:
+                await asyncio.to_thread(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
         finally:
@@ -192,7 +190,7 @@ class MontyRecordStore(Reader):
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
-        stamp = await self._lane.next()
+        stamp = await self._own_lanes.next()
         # Numbers are queued in their order: nothing is awaited in between.
         await self._submit(commit_write(stamped(change_set, stamp)), stamp)
         return stamp
@@ -203,37 +201,7 @@ class MontyRecordStore(Reader):
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         outcomes = await asyncio.gather(*(self._applied(change_set) for change_set in change_sets))
-        return Applied(list(outcomes), self._lane.last)
-
-    def admit(self, admission: Admission | None) -> None:
-        """See LanedStore."""
-        self._lane.admit(admission)
-
-    async def register(self) -> None:
-        """See LanedStore."""
-        await self._lane.register()
-
-    async def close_lane(self, lane: int) -> int:
-        """See LanedStore."""
-        await self._submit(close_write(lane))
-        return (await self.positions()).number_of(lane)
-
-    async def beat(self) -> None:
-        """See LanedStore."""
-        if self._lane.admission is not None:
-            await self._submit(beat_write(self._lane.admission.by.process))
-
-    async def positions(self) -> Positions:
-        """See LanedStore."""
-        return await self._reads.soon(positions)
-
-    async def cut(self, numbers: Mapping[int, int]) -> None:
-        """See LanedStore."""
-        await self._submit(cut_write(numbers))
-
-    async def lower(self, numbers: Mapping[int, int]) -> None:
-        """See LanedStore."""
-        await self._submit(lower_write(numbers))
+        return Applied(list(outcomes), self._own_lanes.last)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:
@@ -242,7 +210,7 @@ class MontyRecordStore(Reader):
     async def _applied(self, change_set: ChangeSet) -> ApplyOutcome:
         held: dict[tuple[str, str], int] = {}
         try:
-            stamp = await self._lane.next()
+            stamp = await self._own_lanes.next()
             await self._submit(apply_write(change_set, held), stamp)
         except StoreUnavailable:
             raise
@@ -259,5 +227,5 @@ class MontyRecordStore(Reader):
         try:
             await self._commits.submit(write, stamp)
         except LaneLost:
-            self._lane.admit(None)
+            self._own_lanes.admit(None)
             raise

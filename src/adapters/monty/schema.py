@@ -19,9 +19,16 @@ _VERSIONS = (
 _LANES = (
     "CREATE TABLE IF NOT EXISTS lanes(lane INTEGER PRIMARY KEY, number INTEGER NOT NULL, epoch INTEGER NOT NULL,"
     " opening TEXT NOT NULL, process TEXT NOT NULL, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,"
-    " is_open INTEGER NOT NULL, beaten_at REAL NOT NULL)"
+    " is_open INTEGER NOT NULL, beaten_at REAL NOT NULL, is_checkpointed INTEGER NOT NULL DEFAULT 0)"
 )
-_SEEN = "CREATE TABLE IF NOT EXISTS seen(lane INTEGER PRIMARY KEY, number INTEGER NOT NULL, cut INTEGER)"
+_SEEN = (
+    "CREATE TABLE IF NOT EXISTS seen(lane INTEGER PRIMARY KEY, number INTEGER NOT NULL, cut INTEGER,"
+    " is_checkpointed INTEGER NOT NULL DEFAULT 0)"
+)
+_COMPARED = (
+    "CREATE INDEX IF NOT EXISTS lanes_compared ON lanes(lane) WHERE NOT is_checkpointed",
+    "CREATE INDEX IF NOT EXISTS seen_compared ON seen(lane) WHERE NOT is_checkpointed",
+)
 _ROOM = "CREATE TABLE IF NOT EXISTS room(bytes BLOB)"
 """Empty but for a moment, when a ping finds out whether the disk takes a write."""
 
@@ -42,6 +49,8 @@ def bring_up(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_LANES)
             connection.execute(_SEEN)
+            for statement in _COMPARED:
+                connection.execute(statement)
             connection.execute(_VERSIONS)
             connection.execute(LIVE_COUNTS)
             connection.execute(_ROOM)

@@ -7,14 +7,14 @@ import time
 import weakref
 from collections.abc import Collection
 from contextlib import closing, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from uuid import uuid4
 
 from adapters.monty.document import decoded
 from adapters.monty.identity_file import IdentityFile, is_written_back, sync
 from adapters.monty.schema import bring_up
-from adapters.monty.tables import TABLES
+from adapters.monty.tables import TABLES, has_words
 from adapters.monty.tuning import Tuning
 from adapters.records.record import CorruptRecord
 from adapters.records.record_store import NothingStored, StoreRefused
@@ -27,6 +27,10 @@ SQLITE_MIN = (3, 36)
 STATEMENTS_MAX = 512
 EMPTYING_MS = 50
 """How long one attempt to empty the log waits for readers."""
+KNOWN_MAX, KNOWN_BYTES_MAX = 256, 4_096
+"""How many documents are kept with their tokens, and up to which size: a search by relevance asks for each place in
+turn, and every time it reads the documents that are not indexed yet.
+"""
 PAGE_CACHE_KIB = {"writer": 32_768, "reader": 16_384, "long": 8_192}
 
 
@@ -170,6 +174,8 @@ class SqliteFile:
             if connection is not kept:
                 connection.close()
         self._connections, self._writer = [], kept
+        if self._identity_file is not None:
+            self._identity_file.release()
 
 
 def require_features(version: tuple[int, ...], modules: Collection[str]) -> None:
@@ -230,9 +236,17 @@ def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
 
 def _has_words(data: bytes, search: str, rank: int | None) -> bool:
     name, _, text = search.partition(":")
+    tokens_of = _known_tokens if len(data) <= KNOWN_BYTES_MAX else _tokens
     with suppress(CorruptRecord):
-        return TABLES[name].has_words(decoded(data), text, rank)
+        return has_words(tokens_of(name, data), text, rank)
     return False
+
+
+def _tokens(name: str, data: bytes) -> frozenset[str] | None:
+    return TABLES[name].found_by(decoded(data))
+
+
+_known_tokens = lru_cache(KNOWN_MAX)(_tokens)
 
 
 def make_private(directory: Path) -> None:

@@ -174,10 +174,9 @@ class Table:
         """The tokens of a record as one text. FTS5's ascii tokenizer splits it at the spaces, and only there."""
         return " ".join(self.spec.tokens(record))
 
-    def has_words(self, record: Record, text: str, rank: int | None) -> bool:
-        """Whether one record matches a HasWords."""
-        condition = condition_of(text, None if rank is None else Rank(rank))
-        return not is_tombstone(record) and holds(condition, set(self.spec.tokens(record)))
+    def found_by(self, record: Record) -> frozenset[str] | None:
+        """The tokens under which searches find the record, for `has_words`; None for a tombstone."""
+        return None if is_tombstone(record) else frozenset(self.spec.tokens(record))
 
     def sql_value(self, name: str, value: Any) -> Any:
         """The column's value for this value of the field; NO_VALUE if no column can hold it."""
@@ -191,6 +190,11 @@ class Table:
             return (value - EPOCH) / MILLISECOND
         is_wide = type(value) is int and not -(2**63) <= value < 2**63
         return float(value) if is_wide else _stored(value, _TYPES[kind])
+
+
+def has_words(tokens: frozenset[str] | None, text: str, rank: int | None) -> bool:
+    """Whether a record with these tokens matches a HasWords."""
+    return tokens is not None and holds(condition_of(text, None if rank is None else Rank(rank)), tokens)
 
 
 def quoted(name: str) -> str:

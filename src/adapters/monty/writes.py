@@ -27,7 +27,7 @@ ROOM_BYTES = 1024 * 1024
 
 _RAISE_SEEN = (
     "INSERT INTO seen(lane, number) VALUES (?, ?) ON CONFLICT (lane) DO UPDATE"
-    " SET number = max(number, min(excluded.number, ifnull(cut, excluded.number)))"
+    " SET number = max(number, min(excluded.number, ifnull(cut, excluded.number))), is_checkpointed = 0"
 )
 _ARRIVED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.SYNCED.value, "syncAttempts": 0}
 """The sync fields of an entry that was mirrored to this store."""

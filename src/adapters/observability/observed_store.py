@@ -1,18 +1,17 @@
 """A record store that counts and times its operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
-from adapters.records.criteria import Criterion, Question
-from adapters.records.record import Record
+from adapters.observability.watched_store import WatchedStore
+from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
-from adapters.records.wrapped_store import Answer, WrappedStore
+from adapters.records.wrapped_store import Answer
 from application.ports.clock import Clock
 from application.ports.diagnostics import SlowQuery
 from domain.errors import TandemError, Unavailable
@@ -23,7 +22,7 @@ SEVERAL = "several"
 """The collection of an operation that spans more than one, or none."""
 
 
-class ObservedStore(WrappedStore):
+class ObservedStore(WatchedStore):
     """A RecordStore that counts every operation by outcome, measures its duration, and records slow ones.
 
     Outcomes: `ok`, `rejected` (because of the input or the state), `unavailable`, `cancelled`, `failed` (our bug).
@@ -31,11 +30,8 @@ class ObservedStore(WrappedStore):
     Failed operations are noted in `errors`.
     """
 
-    def __init__(
-        self, store: RecordStore, *, slow_ms: float, clock: Clock, errors: RecentErrors | None = None
-    ) -> None:
-        super().__init__(store)
-        self._errors = errors
+    def __init__(self, store: RecordStore, *, slow_ms: float, clock: Clock, errors: RecentErrors) -> None:
+        super().__init__(store, errors)
         self._slow_seconds = slow_ms / 1000
         self._clock = clock
         self.metrics = StoreMetrics(store.name)
@@ -46,50 +42,23 @@ class ObservedStore(WrappedStore):
         self._errors = errors
 
     def ping(self) -> Answer[None]:
-        return self._timed("ping", SEVERAL, self._inner.ping())
+        return self._noted("ping", self._inner.ping())
 
-    def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
-        return self._timed("fetch", collection, self._inner.fetch(collection, ids), collection, ids)
-
-    def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
-        return self._timed("gather", SEVERAL, self._inner.gather(ids_by_collection), ids_by_collection)
-
-    def find(self, question: Question) -> Answer[list[Record]]:
-        return self._timed("find", question.collection, self._inner.find(question), question)
-
-    def count(self, collection: str, where: Criterion) -> Answer[int]:
-        return self._timed("count", collection, self._inner.count(collection, where), collection, where)
-
-    def scan(self, collection: str, *, after: str | None, limit: int) -> Answer[list[Record]]:
-        call = self._inner.scan(collection, after=after, limit=limit)
-        return self._timed("scan", collection, call, collection, after, limit)
-
-    def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
-        return self._timed("commit", _collection_of(change_set.puts), self._inner.commit(change_set))
-
-    def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:
-        collection = _collection_of(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
-        return self._timed("apply", collection, self._inner.apply(change_sets))
-
-    def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
-        return self._timed("mark", AUDIT_LOGS.collection, self._inner.mark(marks))
-
-    async def _timed(self, operation: str, collection: str, call: Answer[T], *arguments: object) -> T:
-        """The call's result. `arguments` are those of a read."""
+    async def _noted(self, operation: str, call: Answer[T], *arguments: Any) -> T:
         outcome = "ok"
         started = perf_counter()
         try:
             return await call
         except BaseException as error:
             outcome = _outcome_of(error)
-            if self._errors is not None:
-                self._errors.note(operation, arguments, error)
+            self._errors.note(operation, arguments, error)
             raise
         finally:
             seconds = perf_counter() - started
-            self.metrics.observe((operation, collection, outcome), seconds)
+            key = (operation, _COLLECTIONS[operation](*arguments), outcome)
+            self.metrics.observe(key, seconds)
             if seconds >= self._slow_seconds:
-                self._note_slow((operation, collection, outcome), seconds)
+                self._note_slow(key, seconds)
 
     def _note_slow(self, key: tuple[str, str, str], seconds: float) -> None:
         operation, collection, outcome = key
@@ -104,8 +73,34 @@ class ObservedStore(WrappedStore):
         self.slow_operations.note(slow)
 
 
-def _collection_of(puts: Sequence[Put]) -> str:
+def _named_first(collection: str, *_others: object) -> str:
+    return collection
+
+
+def _several(*_arguments: object) -> str:
+    return SEVERAL
+
+
+def _of_puts(puts: Sequence[Put]) -> str:
     return puts[0].collection if len(puts) == 1 else SEVERAL
+
+
+def _of_change_sets(change_sets: Sequence[ChangeSet]) -> str:
+    return _of_puts(change_sets[0].puts) if len(change_sets) == 1 else SEVERAL
+
+
+_COLLECTIONS: dict[str, Callable[..., str]] = {
+    "ping": _several,
+    "fetch": _named_first,
+    "gather": _several,
+    "find": lambda question: question.collection,
+    "count": _named_first,
+    "scan": _named_first,
+    "commit": lambda change_set: _of_puts(change_set.puts),
+    "apply": _of_change_sets,
+    "mark": lambda _marks: AUDIT_LOGS.collection,
+}
+"""The collection of each operation, by its arguments."""
 
 
 def _outcome_of(error: BaseException) -> str:

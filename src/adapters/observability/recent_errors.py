@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 from adapters.observability.damaged_records import DamagedRecords
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, CorruptRecord, Record
+from adapters.records.control_records import read_control, write_control
+from adapters.records.record import CorruptRecord
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 from adapters.records.wrapped_store import Answer
 from domain.errors import StoreUnavailable, VersionConflict
 
@@ -95,11 +94,9 @@ class RecentErrors:
 
     async def _try_writing(self) -> None:
         """Commits a control record of the store itself. Raises StoreUnavailable."""
-        held = (await self._store.fetch(CONTROL.collection, [TRIAL_ID])).get(TRIAL_ID)
-        version = 0 if held is None else int(held[VERSION])
-        record: Record = {ID: TRIAL_ID, VERSION: version + 1, "value": {}}
+        version, _ = await read_control(self._store, TRIAL_ID)
         try:
-            await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+            await write_control(self._store, TRIAL_ID, {}, over=version)
         except VersionConflict:
             return  # another process has just written it
 

@@ -37,15 +37,16 @@ class WatchedStore(WrappedStore):
         return self._noted("scan", call, collection, after, limit)
 
     def commit(self, change_set: ChangeSet) -> Answer[LaneStamp | None]:
-        return self._noted("commit", self._inner.commit(change_set))
+        return self._noted("commit", self._inner.commit(change_set), change_set)
 
     def apply(self, change_sets: Sequence[ChangeSet]) -> Answer[list[ApplyOutcome]]:
-        return self._noted("apply", self._inner.apply(change_sets))
+        return self._noted("apply", self._inner.apply(change_sets), change_sets)
 
     def mark(self, marks: Sequence[DeliveryMark]) -> Answer[None]:
-        return self._noted("mark", self._inner.mark(marks))
+        return self._noted("mark", self._inner.mark(marks), marks)
 
     async def _noted(self, operation: str, call: Answer[T], *arguments: object) -> T:
+        """The call's result. `arguments` are those of the operation, in the order of the port."""
         try:
             return await call
         except Exception as error:

@@ -15,12 +15,12 @@ LANES_MAX = 256
 
 
 class Evidence:
-    """Of one process about its source. `is_kept`: the file is written, too, for those that come later."""
+    """Of one process about its source. The file is written, too, for those that come later."""
 
-    def __init__(self, store: LanedStore, last_seen: LastSeen, *, is_kept: bool) -> None:
+    def __init__(self, store: LanedStore, last_seen: LastSeen, *, has_target: bool) -> None:
         self._store = store
         self._last_seen = last_seen
-        self._is_kept = is_kept
+        self._only_store = None if has_target else store.name
         self._numbers: dict[int, int] = {}
 
     def note_commit(self, stamp: LaneStamp) -> None:
@@ -39,19 +39,20 @@ class Evidence:
     async def is_beyond_in_memory(self) -> bool:
         """Whether more was written, as far as this process knows, than the source holds. Raises StoreUnavailable."""
         known = dict(self._numbers)
-        return bool(_beyond(known, await self._store.positions()))
+        return bool(_beyond(known, await self._store.positions(with_checkpointed=True)))
 
     async def is_beyond_in_file(self, installation: str) -> bool:
         """Whether the file shows more than the source holds. Raises DamagedFile and StoreUnavailable."""
-        positions = await self._store.positions()
+        positions = await self._store.positions(with_checkpointed=True)
         return await asyncio.to_thread(self._last_seen.is_ahead_of, positions, installation=installation)
 
     async def keep(self, installation: str) -> None:
-        """Writes what this process remembers into the file. Logs where that fails."""
-        known = dict(self._numbers)
-        if known and self._is_kept:
-            with self._reported():
-                await asyncio.to_thread(self._last_seen.note, known, installation=installation)
+        """Writes what this process remembers into the file, at least the installation. Logs where that fails."""
+        known, only_store = dict(self._numbers), self._only_store
+        with self._reported():
+            await asyncio.to_thread(
+                self._last_seen.note, known, installation=installation, only_store=only_store
+            )
 
     async def forget_beyond(self, installation: str) -> bool:
         """Forgets what is beyond the source, which is vouched for. Returns whether there was anything.
@@ -59,7 +60,7 @@ class Evidence:
         Raises StoreUnavailable.
         """
         known = dict(self._numbers)
-        positions = await self._store.positions()
+        positions = await self._store.positions(with_checkpointed=True)
         lost = _beyond(known, positions)
         for lane in lost:
             self._numbers.pop(lane, None)

@@ -26,6 +26,7 @@ class _Facts:
 
     installation: str | None = None
     lanes: Mapping[int, int] = field(default_factory=dict)
+    only_store: str | None = None
 
     def numbers(self, installation: str) -> dict[int, int]:
         """By lane, the numbers of this installation."""
@@ -42,23 +43,30 @@ class LastSeen:
         self.path = None if directory is None else directory / NAME
         self._writing = threading.Lock()
 
-    def installation(self) -> str | None:
-        """The installation that was last seen here; None where none was."""
-        return self._read().installation
+    def installation(self, store: str) -> str | None:
+        """The installation that was last seen here, unless another store was its only one; None where none was."""
+        facts = self._read()
+        return facts.installation if facts.only_store in (None, store) else None
 
     def is_ahead_of(self, positions: Positions, *, installation: str) -> bool:
         """Whether lanes of this installation's source were seen beyond where they stand now."""
         lanes = self._read().numbers(installation)
         return any(positions.number_of(lane) < number for lane, number in lanes.items())
 
-    def note(self, numbers: Mapping[int, int], *, installation: str) -> None:
-        """Adds these numbers, the highest of each lane. Raises OSError."""
+    def note(self, numbers: Mapping[int, int], *, installation: str, only_store: str | None = None) -> None:
+        """Adds these numbers, the highest of each lane. Raises OSError.
+
+        `only_store` is the source of an installation without a target. Somebody may try another store in the same
+        directory, which is empty then and rightly so.
+        """
         with self._writing:
-            known = self._known(installation)
+            facts = self._facts()
+            known = facts.numbers(installation)
             raised = {lane: max(number, known.get(lane, 0)) for lane, number in numbers.items()}
-            if not raised.items() <= known.items():
+            is_new = (facts.installation, facts.only_store) != (installation, only_store)
+            if is_new or not raised.items() <= known.items():
                 others = {lane: number for lane, number in known.items() if lane not in raised}
-                self._replace(_Facts(installation, others | raised))
+                self._replace(_Facts(installation, others | raised, only_store))
 
     def forget_beyond(self, positions: Positions, *, installation: str) -> None:
         """Forgets lanes that stand below what was seen of them, because a comparison or the operator vouches for that.
@@ -66,18 +74,19 @@ class LastSeen:
         Raises OSError.
         """
         with self._writing:
-            known = self._known(installation)
+            facts = self._facts()
+            known = facts.numbers(installation)
             kept = {lane: number for lane, number in known.items() if positions.number_of(lane) >= number}
             if kept != known:
-                self._replace(_Facts(installation, kept))
+                self._replace(_Facts(installation, kept, facts.only_store))
 
-    def _known(self, installation: str) -> dict[int, int]:
-        """The numbers in the file. None in a damaged one, which is written anew: this process may use the source."""
+    def _facts(self) -> _Facts:
+        """What the file says. Nothing in a damaged one, which is written anew: this process may use the source."""
         try:
-            return self._read().numbers(installation)
+            return self._read()
         except refusals.DamagedFile as damaged:
             logger.warning("{} It is written anew.", damaged.cause)
-            return {}
+            return _Facts()
 
     def _replace(self, facts: _Facts) -> None:
         """Replaces the file so that it survives a power cut, whole."""
@@ -87,6 +96,7 @@ class LastSeen:
         document = {
             "installation": facts.installation,
             "lanes": {str(lane): number for lane, number in newest},
+            "onlyStore": facts.only_store,
         }
         partial = self.path.with_name(f"{NAME}.{os.getpid()}")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -109,7 +119,10 @@ class LastSeen:
         try:
             document = json.loads(text)
             lanes = {int(lane): int(number) for lane, number in document["lanes"].items()}
-            return _Facts(str(document["installation"]), lanes)
+            only_store = document.get("onlyStore")
+            return _Facts(
+                str(document["installation"]), lanes, None if only_store is None else str(only_store)
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise refusals.damaged_file(str(self.path)) from error
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from adapters.ownership.sight import Sight
 from adapters.ownership.stamps import AppliedStamps
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost
@@ -19,7 +20,9 @@ COMPARED_SECONDS_MAX = 30.0
 
 
 class SourceGuard(Protocol):
-    """What a source asks before it writes."""
+    """What a source asks before it writes, and tells about its answers."""
+
+    sight: Sight
 
     def require_open(self) -> None:
         """Raises WritesRefused while the source takes no writes."""
@@ -95,7 +98,8 @@ class OwnedSource(WrappedStore):
     async def _guarded(self, write: Callable[[], Awaitable[T]]) -> T:
         self._guard.require_open()
         try:
-            return await write()
+            with self._guard.sight.of_call():
+                return await write()
         except LaneLost:
             # Nothing was written.
             await self._guard.enter_again()
@@ -107,7 +111,8 @@ class OwnedSource(WrappedStore):
         await super().close()
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
-        await self._inner.mark(self._stamps.on(marks))
+        with self._guard.sight.of_call():
+            await self._inner.mark(self._stamps.on(marks))
 
 
 class OwnedTarget(WrappedStore):
@@ -136,7 +141,7 @@ class OwnedTarget(WrappedStore):
         self._monotonic = monotonic
         self._is_ready = False
         self._is_admitted = False
-        self._compared_at = monotonic()
+        self._compared_at: float | None = None
         self._objection: str | None = None
 
     async def open(self) -> None:
@@ -173,9 +178,15 @@ class OwnedTarget(WrappedStore):
         """See Compared."""
         if self._objection is not None:
             raise StoreUnavailable(self._objection)
+        if self._compared_at is None:
+            raise StoreUnavailable("It was not compared with the source yet.")
         age = self._monotonic() - self._compared_at
         if age > COMPARED_SECONDS_MAX:
             raise StoreUnavailable(f"It was last compared with the source {age:.0f} s ago.")
+
+    def note_inspected(self) -> None:
+        """The stores were compared without an admission, by whoever only asks, and nothing was found."""
+        self._compared_at = self._monotonic()
 
     async def beat(self) -> None:
         """Shows that this process is alive, once it was admitted. Raises StoreUnavailable."""

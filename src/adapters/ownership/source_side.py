@@ -14,6 +14,7 @@ from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
+from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -43,7 +44,8 @@ class SourceSide:
         self.store = store
         self.settings = settings
         self.me = settings.process
-        self.started = settings.monotonic()
+        self.sight = Sight(settings.monotonic)
+        """Since when the source answers to this process without a gap."""
         self.is_compared = False
         """Whether the source was compared with its target in this process."""
         self.compare_again: Callable[[], Awaitable[bool]] | None = None
@@ -58,7 +60,7 @@ class SourceSide:
         self._admitted: Held | None = None
         self._has_lanes = False
         self._installation: str | None = None
-        self._evidence = Evidence(store, settings.last_seen, is_kept=settings.target is not None)
+        self._evidence = Evidence(store, settings.last_seen, has_target=settings.target is not None)
 
     @property
     def target_name(self) -> str:
@@ -84,7 +86,7 @@ class SourceSide:
         if found is not None:
             raise refusals.emptied_source(self.store.name, found)
         last_seen = self.settings.last_seen
-        if await asyncio.to_thread(last_seen.installation) is not None:
+        if await asyncio.to_thread(last_seen.installation, self.store.name) is not None:
             raise refusals.known_but_empty(self.store.name, str(last_seen.path))
         return None
 
@@ -109,6 +111,8 @@ class SourceSide:
         held = await self.check() or await self._created()
         self._require_usable(held.ownership)
         self._installation = held.ownership.installation
+        # From now on an emptied store is not taken for a new one.
+        await self._evidence.keep(self._installation)
         target = self.settings.target
         if target is None or held.ownership.mirror_to == target:
             return held.ownership
@@ -178,10 +182,12 @@ class SourceSide:
         """
         if self.refusal is None:
             try:
-                await self.store.register()
+                with self.sight.of_call():
+                    await self.store.register()
             except LaneLost:
                 await self.enter_again()
-        await self.store.beat()
+        with self.sight.of_call():
+            await self.store.beat()
         if self._installation is not None:
             await self._evidence.keep(self._installation)
 
@@ -197,10 +203,25 @@ class SourceSide:
                 return
             self._admit(held)
         try:
-            await self.store.register()
+            with self.sight.of_call():
+                await self.store.register()
         except LaneLost:
             self._admitted = None
             raise
+
+    async def try_beat(self) -> None:
+        """Shows this process in the source, and loses sight of it where that fails: a source that takes no writes
+        silences everybody in it, although it may answer whoever reads.
+        """
+        if isinstance(self.refusal, Stranger):
+            return
+        try:
+            await self.appear()
+            with self.sight.of_call():
+                await self.store.beat()
+        except StoreUnavailable as error:
+            self.sight.lose()
+            logger.debug("This process could not show that it is alive: {}", error.message)
 
     async def reopen(self) -> None:
         """Takes writes, once a comparison has found nothing against it, whatever spoke against it before.
@@ -299,9 +320,15 @@ class SourceSide:
                 await self.store.close_lane(lane.lane)
         self._admit(None)
 
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
+        """See LanedStore."""
+        with self.sight.of_call():
+            return await self.store.positions(with_checkpointed=with_checkpointed)
+
     async def required(self) -> Held:
         """The control record of the entered source. Raises StoreUnavailable where there is none (any more)."""
-        held = await control.read(self.store)
+        with self.sight.of_call():
+            held = await control.read(self.store)
         if held is None:
             raise StoreUnavailable(f"The {self.store.name} store has lost its control record.")
         return held

@@ -1,13 +1,13 @@
 """One process's use of a target: refuses what does not belong here, and completes an older copy."""
 
-from dataclasses import dataclass, replace
+import asyncio
+from dataclasses import replace
 
 from adapters.ownership import control, refusals
+from adapters.ownership.checkpoints import CHECKPOINT_SECONDS_MIN, Compared, checkpoint_closed, compared
 from adapters.ownership.comparison import (
     LEASE_SECONDS,
     Watch,
-    behind,
-    compare,
     dead_lanes,
     strangers,
     unheard,
@@ -16,19 +16,10 @@ from adapters.ownership.completion import Completion
 from adapters.ownership.control import Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
-from adapters.records.lanes import Lane, LanedStore, LaneLost, Positions
+from adapters.records.lanes import Lane, LanedStore, LaneLost
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from domain.errors import StoreUnavailable, VersionConflict
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The positions of a comparison."""
-
-    source: Positions
-    target: Positions
-
 
 SILENT_CLOSED_MAX = 100
 """How many lanes of ended processes an admission closes."""
@@ -44,6 +35,7 @@ class TargetSide:
         self._monotonic = source.settings.monotonic
         self._watched_since: float | None = None
         self._completion: Completion | None = None
+        self._next_checkpoint = 0.0
         source.compare_again = self._compare_if_reachable
 
     async def ownership(self) -> Ownership | None:
@@ -74,25 +66,31 @@ class TargetSide:
 
         Raises OlderSource, StoreRefused for a target that must not be used as it is, and StoreUnavailable.
         """
-        if await self._checked() is None:
-            return
-        source = self._source.store
-        source_positions = await source.positions()
-        target_positions = await self._store.positions()
-        found = compare(source_positions, target_positions)
-        # The source was read first, and the target may have seen more since.
-        if found.source_behind and behind(await source.positions(), target_positions.seen):
-            raise refusals.older_source(source.name, self._store.name)
-        if found.target_behind:
+        if await self._checked() is not None and await self._target_behind():
             raise refusals.older_target(self._store.name)
+
+    async def require_newest_source(self) -> None:
+        """`inspect` before a migration, which also an older target may take part in: a start completes it."""
+        if await self._checked() is not None:
+            await self._target_behind()
+
+    async def _target_behind(self) -> bool:
+        """Whether the target is an older copy. Writes nothing. Raises OlderSource."""
+        source = self._source.store
+        found = (await compared(source, self._store)).found
+        if found.source_behind:
+            raise refusals.older_source(source.name, self._store.name)
+        return bool(found.target_behind)
 
     async def admit(self) -> None:
         """See TargetGuard."""
         try:
             await self._admit()
-        except StoreUnavailable as error:
-            if not isinstance(error, _Suspected):
-                self.lose_sight()
+        except _Suspected:
+            raise
+        except (StoreUnavailable, asyncio.CancelledError):
+            # A call that is given up because it takes too long is cancelled.
+            self.lose_sight()
             raise
 
     def lose_sight(self) -> None:
@@ -198,24 +196,24 @@ class TargetSide:
                 ) from None
             return held
 
-    async def _compare(self) -> _Found:
+    async def _compare(self) -> Compared:
         """Finds older copies of either store: closes the gate of an older source, completes an older target.
 
         Raises OlderSource, and StoreUnavailable while the target is completed.
         """
         if self._completion is not None:
             await self._completed(self._completion)
-        source_positions = await self._source.store.positions()
-        target_positions = await self._store.positions()
-        found = compare(source_positions, target_positions)
-        # The source was read first, and the target may have seen more since.
-        if found.source_behind and behind(await self._source.store.positions(), target_positions.seen):
+        result = await compared(self._source, self._store)
+        if result.found.source_behind:
             await self._source.close_gate()
-        if found.target_behind:
-            self._completion = Completion(self._source, self._store.name, found.target_behind)
+        if result.found.target_behind:
+            self._completion = Completion(self._source, self._store.name, result.found.target_behind)
             await self._completed(self._completion)
-        self._source.note_positions(source_positions)
-        return _Found(source_positions, target_positions)
+        now = self._monotonic()
+        if now >= self._next_checkpoint and await checkpoint_closed(self._source.store, self._store, result):
+            self._next_checkpoint = now + CHECKPOINT_SECONDS_MIN
+        self._source.note_positions(result.source)
+        return result
 
     async def _completed(self, completion: Completion) -> None:
         """Waits a little, because a call to compare has a time limit and the completion has none."""
@@ -234,12 +232,12 @@ class TargetSide:
 
         Raises Stranger, and StoreUnavailable as long as it is too early to tell.
         """
-        source, target = await self._source.store.positions(), await self._store.positions()
+        source, target = await self._source.positions(), await self._store.positions()
         for lane in dead_lanes(target, is_gone=is_gone):
             await self._store.close_lane(lane.lane)
         now = self._monotonic()
         self._watched_since = now if self._watched_since is None else self._watched_since
-        watch = Watch(now - self._source.started, now - self._watched_since)
+        watch = Watch(self._source.sight.seconds, now - self._watched_since)
         found = strangers(source, target, me=self._me, watch=watch, is_gone=is_gone)
         self._source.suspicion = None
         if not found:
@@ -247,7 +245,8 @@ class TargetSide:
                 lane for lane in unheard(source, target, me=self._me, watch=watch) if not is_gone(lane.by)
             ]
         refusal = refusals.stranger(found)
-        if min(watch.source_seconds, watch.target_seconds) < LEASE_SECONDS:
+        await self._source.try_beat()
+        if min(self._source.sight.seconds, watch.target_seconds) < LEASE_SECONDS:
             self._source.suspicion = f"{refusal.cause} This one waits {LEASE_SECONDS:.0f} s for it to end."
             raise _Suspected(self._source.suspicion)
         self._source.refuse(refusal)

@@ -10,7 +10,6 @@ import psycopg
 
 REFUSED = "PostgreSQL cannot be reached: nothing listens at its address. Start it, or correct the address."
 UNKNOWN_HOST = "PostgreSQL cannot be reached: the name of its host is not known. Correct the address."
-NO_CONNECTION = "PostgreSQL cannot be reached, or the connection to it broke."
 NO_LOGIN = "PostgreSQL does not let this account log in (NOLOGIN). Let it: ALTER ROLE … LOGIN."
 NO_ROLE = "PostgreSQL does not know this account. Create it, or correct the address."
 WRONG_PASSWORD = "PostgreSQL rejects the password of this account. Correct it."  # noqa: S105 - a message

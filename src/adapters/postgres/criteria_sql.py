@@ -8,7 +8,6 @@ constants.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +36,7 @@ from adapters.records.criteria import (
     Range,
     Scalar,
     after_position,
+    plain,
 )
 from adapters.records.record import ID
 from adapters.records.search import NOTHING as NO_RECORD
@@ -111,7 +111,7 @@ class _Abstraction:
     def name(self, value: Scalar | list[Scalar]) -> str:
         """A new name for a value."""
         name = f"p{len(self.values)}"
-        self.values[name] = value if isinstance(value, list) else _plain(value)
+        self.values[name] = value if isinstance(value, list) else plain(value)
         return name
 
     def _equality(self, field: str, value: Scalar) -> Criterion:
@@ -121,7 +121,7 @@ class _Abstraction:
         return Equals(field, value if is_shown else self.name(value))
 
     def _choice(self, field: str, options: Sequence[Scalar]) -> Criterion:
-        fitting = tuple(_plain(option) for option in options if self._fits(field, option))
+        fitting = tuple(plain(option) for option in options if self._fits(field, option))
         if all(_is_sync_state(field, option) for option in fitting):
             return OneOf(field, fitting)
         return OneOf(field, (self.name(list(fitting)),))
@@ -154,11 +154,6 @@ def _text_query(condition: Condition) -> str:
             return f"({' | '.join(map(_text_query, parts))})"
         case Except(found, left_out):
             return f"({_text_query(found)} & !{_text_query(left_out)})"
-
-
-def _plain(value: Scalar) -> Scalar:
-    plain: Scalar = value.value if isinstance(value, Enum) else value
-    return plain
 
 
 def _is_sync_state(field: str, value: Scalar) -> bool:

@@ -20,6 +20,7 @@ from psycopg.types.json import set_json_loads
 
 from adapters.postgres.errors import Contention, ServerReadOnly
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
+from adapters.postgres.instants import InstantLoader
 from adapters.postgres.session import IS_KEPT, Session
 from domain.errors import StoreUnavailable
 
@@ -49,6 +50,7 @@ class Execution:
         # by itself every connection of the driver begins with `_pg3_0`.
         connection._prepared._prepared_idx = secrets.randbits(60)
         set_json_loads(msgspec.json.decode, connection)
+        connection.adapters.register_loader("timestamptz", InstantLoader)
         cursor = await connection.execute(self._session.setting, prepare=False)
         await cursor.set_result(-1)
         row = await cursor.fetchone()
@@ -68,8 +70,11 @@ class Execution:
         """
         is_alone = connection.pgconn.transaction_status == _IDLE
         await _keep_encoding(connection)
+        # Decided once: another connection may find the pooler while this statement is under way. A transaction that
+        # began before that has not set its session.
+        is_prepared = not (self.is_pooled if is_alone else connection.is_set_by_transaction)
         try:
-            if not self.is_pooled:
+            if is_prepared:
                 await self._run_prepared(connection, cursor, statement, parameters)
             elif is_alone:
                 await self._run_in_its_session(connection, cursor, statement, parameters)
@@ -77,7 +82,7 @@ class Execution:
                 await cursor.execute(statement, parameters, prepare=False)
         except driver.Error as error:
             # In each of these cases the server refused before it executed anything.
-            if self._is_lost_session(error):
+            if is_prepared and self._is_lost_session(error):
                 self._note_pooler()
                 if not is_alone:
                     raise Contention from error
@@ -99,6 +104,7 @@ class Execution:
     ) -> AsyncIterator[None]:
         """A transaction in which the settings are in force from the beginning; a rehearsal is rolled back."""
         await _keep_encoding(connection)
+        connection.is_set_by_transaction = self.is_pooled
         begin = f"{self._begin}; {self._session.for_transaction}" if self.is_pooled else self._begin
         try:
             await connection.execute(begin, prepare=False)
@@ -143,9 +149,9 @@ class Execution:
             raise
 
     def _is_lost_session(self, error: driver.Error) -> bool:
-        """Whether a server process does not know what this connection did before."""
-        if self.is_pooled:
-            return False
+        """Whether a prepared statement failed because the server process does not know what this connection did
+        before.
+        """
         if isinstance(error, driver.ReadOnlySqlTransaction):
             return self._begin == _BEGIN_TO_WRITE
         return isinstance(error, _FORGOTTEN)

@@ -24,6 +24,8 @@ class FailFastConnection(AsyncConnection[Row]):
         super().__init__(pgconn)
         self.known: set[str] = set()
         """The statements that this connection prepared together with the settings of its session."""
+        self.is_set_by_transaction = False
+        """Whether the newest transaction has set its session itself, so that it prepares nothing."""
 
     async def wait(
         self,

@@ -20,16 +20,37 @@ _CLOSE = """
     WHERE lane = %(lane)s::bigint AND NOT EXISTS (SELECT FROM unused) RETURNING number
 """
 _BEAT = "UPDATE tandem_lanes SET beaten_at = clock_timestamp() WHERE process = %s AND is_open"
-_POSITIONS = """
-    SELECT lane, number, is_open, epoch, opening, process, host, boot, pid,
+_ALL_POSITIONS = """
+    SELECT lane, number, is_checkpointed, is_open, epoch, opening, process, host, boot, pid,
            extract(epoch FROM clock_timestamp() - beaten_at)::float8, NULL
     FROM tandem_lanes
     UNION ALL
-    SELECT lane, number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, cut FROM tandem_seen
+    SELECT lane, number, is_checkpointed, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, cut FROM tandem_seen
+"""
+_POSITIONS = (
+    "WHERE NOT is_checkpointed UNION".join(_ALL_POSITIONS.rstrip().split("UNION"))
+    + " WHERE NOT is_checkpointed"
+)
+_CHECKPOINT = """
+    UPDATE tandem_lanes SET is_checkpointed = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
+    WHERE tandem_lanes.lane = given.lane AND tandem_lanes.number = given.number AND NOT is_open
+"""
+_ADD_CHECKPOINT = """
+    INSERT INTO tandem_lanes (lane, number, epoch, pid, opening, process, host, boot, is_open, beaten_at)
+    VALUES (%s, 1, 0, 0, '', '', '', '', false, clock_timestamp())
+"""
+_CHECKPOINT_SEEN = """
+    WITH checkpointed AS (
+        UPDATE tandem_seen SET is_checkpointed = true FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number)
+        WHERE tandem_seen.lane = given.lane AND tandem_seen.number <= given.number
+    )
+    INSERT INTO tandem_seen (lane, number) VALUES (%s::bigint, 1) ON CONFLICT DO NOTHING
 """
 _CUT = """
-    UPDATE tandem_seen SET cut = least(cut, given.number)
-    FROM unnest(%s::bigint[], %s::bigint[]) AS given (lane, number) WHERE tandem_seen.lane = given.lane
+    UPDATE tandem_seen SET cut = least(tandem_seen.cut, given.number), is_checkpointed = false
+    FROM tandem_seen AS known
+    LEFT JOIN unnest(%s::bigint[], %s::bigint[]) AS given (lane, number) ON given.lane = known.lane
+    WHERE tandem_seen.lane = known.lane AND (known.is_checkpointed OR given.lane IS NOT NULL)
 """
 _LOWER = """
     UPDATE tandem_seen SET number = least(tandem_seen.number, given.number)
@@ -83,13 +104,14 @@ class PostgresLanes:
         """Notes that the process is alive."""
         await self._connections.run(_BEAT, [process])
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_checkpointed: bool) -> Positions:
         """See LanedStore."""
         lanes, seen = {}, {}
-        for row in await (await self._connections.run(_POSITIONS)).fetchall():
-            lane, number, is_open, epoch, opening, process, host, boot, pid, silent_seconds, cut = row
+        statement = _ALL_POSITIONS if with_checkpointed else _POSITIONS
+        for row in await (await self._connections.run(statement)).fetchall():
+            lane, number, is_checkpointed, is_open, epoch, opening, *identity, silent_seconds, cut = row
             if is_open is None:
-                seen[lane] = Seen(number, cut)
+                seen[lane] = Seen(number, cut, is_checkpointed)
                 continue
             lanes[lane] = Lane(
                 lane=lane,
@@ -97,10 +119,32 @@ class PostgresLanes:
                 is_open=is_open,
                 epoch=epoch,
                 opening=opening,
-                by=ProcessIdentity(process, host, boot, pid),
+                by=ProcessIdentity(*identity),
                 silent_seconds=silent_seconds,
+                is_checkpointed=is_checkpointed,
             )
         return Positions(lanes, seen)
+
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """See LanedStore."""
+
+        async def add() -> None:
+            async with self._connections.transaction() as transaction:
+                closed = await transaction.run(_CHECKPOINT, _arrays(numbers))
+                if closed.rowcount != len(numbers):
+                    raise _NotClosed
+                await transaction.run(_ADD_CHECKPOINT, [checkpoint])
+
+        try:
+            await retried(add)
+        except _NotClosed:
+            return False
+        return True
+
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """See LanedStore."""
+        parameters = [*_arrays(numbers), checkpoint]
+        await retried(lambda: self._connections.run(_CHECKPOINT_SEEN, parameters))
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
         """See LanedStore."""
@@ -111,6 +155,14 @@ class PostgresLanes:
         await self._set(_LOWER, numbers)
 
     async def _set(self, statement: str, numbers: Mapping[int, int]) -> None:
-        lanes = sorted(numbers)
-        parameters = [lanes, [numbers[lane] for lane in lanes]]
-        await retried(lambda: self._connections.run(statement, parameters))
+        await retried(lambda: self._connections.run(statement, _arrays(numbers)))
+
+
+class _NotClosed(Exception):
+    """A lane for a checkpoint is not closed at its number."""
+
+
+def _arrays(numbers: Mapping[int, int]) -> list[list[int]]:
+    """The lanes in ascending order, and their numbers."""
+    lanes = sorted(numbers)
+    return [lanes, [numbers[lane] for lane in lanes]]

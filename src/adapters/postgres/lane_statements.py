@@ -30,7 +30,8 @@ RAISE_SEEN = (
     " WHERE NOT EXISTS"
     " (SELECT FROM tandem_seen AS known WHERE known.lane = given.lane AND known.number >= given.number)"
     " ORDER BY given.lane"
-    " ON CONFLICT (lane) DO UPDATE SET number = greatest(stored.number, excluded.number))"
+    " ON CONFLICT (lane) DO UPDATE SET number = greatest(stored.number, excluded.number),"
+    " is_checkpointed = false)"
 )
 """Raises what was seen of lanes; rows that would not change are not locked."""
 

@@ -35,9 +35,12 @@ def upgrade(url: str, revision: str = "head") -> None:
         command.upgrade(_config(connection), revision)
 
 
-def downgrade(url: str, revision: str) -> None:
-    """Goes back to an earlier revision; `base` removes the tables with their rows. Raises as `upgrade` does."""
-    with _alone(url) as connection, _known_revision():
+def downgrade(url: str, revision: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
+    """Goes back to an earlier revision; `base` removes the tables with their rows. Raises as `upgrade` does.
+
+    `lock_timeout_ms` is how long it waits for tables in use before it gives up.
+    """
+    with _alone(url, lock_timeout_ms=lock_timeout_ms) as connection, _known_revision():
         command.downgrade(_config(connection), revision)
 
 
@@ -101,12 +104,12 @@ def _known_revision() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
+def _alone(url: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> Iterator[sqlalchemy.Connection]:
     """A connection whose transaction holds the migration lock: all migrations take effect together, or none does.
 
     The lock belongs to the transaction, because a pooler would leave that of a session with whoever comes next.
     """
     with _connected(url) as connection:
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+        connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = {lock_timeout_ms}"))
         yield connection

@@ -65,7 +65,7 @@ class ObstacleSearch:
                 ids.setdefault(collection, []).append(record_id)
         obstacles = Obstacles()
         for collection in (*ids, AUDIT_LOGS.collection):
-            found = await self._refusal(collection, state_of(error))
+            found = await self._rejection(collection, state_of(error))
             if found is not None:
                 obstacles.tables[collection] = _blocked_table(collection, found, change_sets)
         if not obstacles.tables and state_of(error) in FULL_STATES:
@@ -76,7 +76,7 @@ class ObstacleSearch:
                 obstacles.records.update(await self._locked(collection, ids[collection]))
         return obstacles
 
-    async def _refusal(self, collection: str, state: str | None) -> TandemError | None:
+    async def _rejection(self, collection: str, state: str | None) -> TandemError | None:
         """The error with which a table rejects every row: one without rows, or one that it already holds.
 
         An error with another SQLSTATE than the one that is looked into only counts if it is about the table itself.

@@ -20,8 +20,9 @@ from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
-from adapters.records.lanes import Admission, Applied, Positions
+from adapters.records.lanes import Applied
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
@@ -41,7 +42,7 @@ FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
 
-class PostgresRecordStore:
+class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
     """The port RecordStore over one bounded pool of connections; `url` is any address libpq understands."""
 
     name = "postgres"
@@ -65,9 +66,9 @@ class PostgresRecordStore:
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
         self._lanes = PostgresLanes(self._connections)
-        self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
-        self._source = SourceWrites(self._connections, self._slots)
-        self._target = TargetWrites(self._applying, self._slots)
+        self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
+        self._source = SourceWrites(self._connections, self._own_lanes)
+        self._target = TargetWrites(self._applying, self._own_lanes)
 
     async def open(self) -> None:
         await self._connections.open()
@@ -75,7 +76,7 @@ class PostgresRecordStore:
         await self._applying.open()
 
     async def close(self) -> None:
-        await self._slots.close()
+        await self._own_lanes.close()
         await self._applying.close()
         await self._connections.close()
 
@@ -156,7 +157,7 @@ class PostgresRecordStore:
         from adapters.postgres.stored_words import rewrite_words  # noqa: PLC0415 - as above
 
         records = (await self.fetch(collection, ids)).values()
-        return await rewrite_words(self._connections, self._slots, collection, records)
+        return await rewrite_words(self._connections, self._own_lanes, collection, records)
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         return await self._source.commit(change_set)
@@ -167,35 +168,6 @@ class PostgresRecordStore:
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         return await self._target.apply(change_sets)
-
-    def admit(self, admission: Admission | None) -> None:
-        """See LanedStore."""
-        self._slots.admit(admission)
-
-    async def register(self) -> None:
-        """See LanedStore."""
-        await self._slots.register()
-
-    async def close_lane(self, lane: int) -> int:
-        """See LanedStore."""
-        return await self._lanes.close(lane)
-
-    async def beat(self) -> None:
-        """See LanedStore."""
-        if self._slots.admission is not None:
-            await self._lanes.beat(self._slots.admission.by.process)
-
-    async def positions(self) -> Positions:
-        """See LanedStore."""
-        return await self._lanes.positions()
-
-    async def cut(self, numbers: Mapping[int, int]) -> None:
-        """See LanedStore."""
-        await self._lanes.cut(numbers)
-
-    async def lower(self, numbers: Mapping[int, int]) -> None:
-        """See LanedStore."""
-        await self._lanes.lower(numbers)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:

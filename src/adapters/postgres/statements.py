@@ -236,10 +236,14 @@ UNLOCKED_ROWS = {
 """Those of the rows that no other session has locked."""
 
 MIRROR_ROWS = {
-    name: _mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows")
+    name: f"{_mirror_entries(named='rows')} RETURNING collection"
+    if form is _ENTRIES
+    else f"{_mirror_rows(form, named='rows')} RETURNING 1"
     for name, form in FORMS.items()
 }
-"""The part of `mirror_many` for one table. Without rows it shows whether the table can be written to at all."""
+"""The part of `mirror_many` for one table. Without rows it shows whether the table can be written to; entries that
+were stored return their collections.
+"""
 
 REWRITE_ONE = {
     name: f"{_insert_into(form)} SELECT {_list(map(_quoted, _written(form)))} FROM (SELECT * FROM {form.table}"
@@ -248,6 +252,22 @@ REWRITE_ONE = {
     for name, form in FORMS.items()
 }
 """Writes a row that the table holds once more, as it is. Rolled back; it shows whether the table rejects any row."""
+
+DROPPED_MAX = 20
+"""Rows that are written once more to find out whether a table drops every row."""
+
+REWRITE_SOME = {
+    name: f"WITH kept AS MATERIALIZED (SELECT * FROM {form.table} WHERE {KEY_COLUMN} <> ALL(%(ids)s)"
+    f" ORDER BY {KEY_COLUMN} DESC LIMIT {DROPPED_MAX} FOR UPDATE SKIP LOCKED), written AS ({_insert_into(form)}"
+    f" SELECT {_list(map(_quoted, _written(form)))} FROM kept ON CONFLICT ({KEY_COLUMN}) DO"
+    f" UPDATE SET {_assignments(form)} RETURNING 1)"
+    " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM written)"
+    for name, form in FORMS.items()
+    if form is not _ENTRIES
+}
+"""Writes rows other than these once more, as they are: how many there are, and how many a trigger let through. Rolled
+back.
+"""
 
 TABLE_OF_FILE = """
     SELECT coalesce(toasted.relname, indexed.relname, named.relname)
@@ -267,7 +287,8 @@ MARK = f"""
         INSERT INTO tandem_seen AS stored (lane, number)
         SELECT lane, max(number) FROM given WHERE lane IS NOT NULL GROUP BY lane ORDER BY lane
         ON CONFLICT (lane) DO UPDATE
-        SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number)))
+        SET number = greatest(stored.number, least(excluded.number, coalesce(stored.cut, excluded.number))),
+            is_checkpointed = false
         RETURNING lane, cut
     )
     UPDATE {_ENTRIES.table} AS stored

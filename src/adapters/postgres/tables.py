@@ -162,6 +162,8 @@ LANES = Table(
     *(Column(name, Text(), nullable=False) for name in ("opening", "process", "host", "boot")),
     Column("is_open", Boolean(), nullable=False),
     Column("beaten_at", TIMESTAMP(timezone=True), nullable=False),
+    Column("is_checkpointed", Boolean(), nullable=False, server_default=text("false")),
+    TableIndex("tandem_lanes_compared", "lane", postgresql_where=text("NOT is_checkpointed")),
 )
 """The lanes of this store."""
 
@@ -171,6 +173,8 @@ SEEN = Table(
     Column("lane", BigInteger(), primary_key=True, autoincrement=False),
     Column("number", BigInteger(), nullable=False),
     Column("cut", BigInteger()),
+    Column("is_checkpointed", Boolean(), nullable=False, server_default=text("false")),
+    TableIndex("tandem_seen_compared", "lane", postgresql_where=text("NOT is_checkpointed")),
 )
 """What this store has seen of the lanes of other stores."""
 

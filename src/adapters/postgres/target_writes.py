@@ -8,6 +8,7 @@ from typing import Any
 from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import ATTEMPTS_MAX
+from adapters.postgres.dropped_rows import DroppedRows
 from adapters.postgres.errors import translated
 from adapters.postgres.lane_rows import lane_values
 from adapters.postgres.lane_statements import arrival_parameters
@@ -50,6 +51,7 @@ class TargetWrites:
         self._connections = connections
         self._slots = slots
         self._search = ObstacleSearch(connections)
+        self._dropped = DroppedRows(connections)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore.apply_by_lane. Raises PartRejected for one of several, without saying which."""
@@ -201,21 +203,23 @@ class TargetWrites:
                 ids[collection].append(record_id)
             ids[AUDIT_LOGS.collection] += change_set.entry_ids
         held: Versions = {}
-        for collection, wanted in ids.items():
-            answer = await self._connections.run(VERSIONS_OF[collection], {"ids": wanted})
+        for collection, requested in ids.items():
+            answer = await self._connections.run(VERSIONS_OF[collection], {"ids": requested})
             held.update({(collection, id_): version for id_, version in await answer.fetchall()})
-        return [_outcome_in(held, change_set) for change_set in change_sets]
+        return [await self._outcome_in(held, change_set) for change_set in change_sets]
 
-
-def _outcome_in(held: Versions, change_set: ChangeSet) -> ApplyOutcome:
-    for put in change_set.puts:
-        version = held.get((put.collection, put.record_id), 0)
-        if version < put.version:
-            return _swallowed(put, version)
-    if any((AUDIT_LOGS.collection, entry_id) not in held for entry_id in change_set.entry_ids):
-        reason = "The database dropped its audit entry without an error: look for a trigger."
-        return Rejection(reason, table=AUDIT_LOGS.table)
-    return superseded(change_set, held)
+    async def _outcome_in(self, held: Versions, change_set: ChangeSet) -> ApplyOutcome:
+        """What was not stored although nothing newer is there was dropped, with its table's other rows or alone."""
+        for put in change_set.puts:
+            version = held.get((put.collection, put.record_id), 0)
+            if version < put.version:
+                blocked = await self._dropped.blocked_table(put.collection, [put.record_id])
+                return blocked or _swallowed(put, version)
+        if any((AUDIT_LOGS.collection, entry_id) not in held for entry_id in change_set.entry_ids):
+            reason = "The database dropped its audit entry without an error: look for a trigger."
+            blocked = await self._dropped.blocked_by_entries(change_set)
+            return blocked or Rejection(reason, table=AUDIT_LOGS.table)
+        return superseded(change_set, held)
 
 
 def _swallowed(put: Put, version: int) -> Rejection:

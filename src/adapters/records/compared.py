@@ -14,8 +14,6 @@ class Compared(Protocol):
 
         Raises StoreUnavailable, and StoreRefused for a store that must not be used.
         """
-        ...
 
     def require_compared(self) -> None:
         """Raises StoreUnavailable if the last comparison spoke against the store, or was too long ago."""
-        ...

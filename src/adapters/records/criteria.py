@@ -6,6 +6,7 @@ ascending and last in descending order. Fields are record names.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from adapters.records.search import Rank
 
@@ -102,6 +103,12 @@ def has_search(where: Criterion) -> bool:
     if isinstance(where, AllOf | AnyOf):
         return any(map(has_search, where.criteria))
     return isinstance(where, HasWords)
+
+
+def plain(value: Scalar) -> Scalar:
+    """The value as drivers take it: they know no members of enumerations."""
+    bare: Scalar = value.value if isinstance(value, Enum) else value
+    return bare
 
 
 RELEVANCE = "$relevance"

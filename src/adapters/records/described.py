@@ -11,4 +11,3 @@ class Described(Protocol):
 
     async def facts(self) -> StoreFacts:
         """Product, version, topology, clock. Raises StoreUnavailable."""
-        ...

@@ -3,7 +3,6 @@
 Text compares by bytes in BSON, which is by code point. Words are looked up among the tokens of a document.
 """
 
-from enum import Enum
 from typing import Any
 
 from adapters.records.criteria import (
@@ -17,7 +16,7 @@ from adapters.records.criteria import (
     NotNull,
     OneOf,
     Range,
-    Scalar,
+    plain,
 )
 from adapters.records.record import ID
 from adapters.records.search import Condition, Every, Except, Some, Token, condition_of
@@ -47,9 +46,9 @@ def filter_of(criterion: Criterion) -> Filter:
 def _condition(criterion: Equals | OneOf | IsNull | NotNull | Range | Holds) -> Filter:
     match criterion:
         case Equals(_, value):
-            return {"$eq": _plain(value)}
+            return {"$eq": plain(value)}
         case OneOf(_, values):
-            return {"$in": [_plain(value) for value in values]}
+            return {"$in": [plain(value) for value in values]}
         case IsNull() | NotNull():
             return {"$eq" if isinstance(criterion, IsNull) else "$ne": None}
         case Holds(_, value):
@@ -66,7 +65,7 @@ def _bounds(criterion: Range) -> Filter:
         "$lt": criterion.below,
         "$lte": criterion.at_most,
     }
-    named = {operator: _plain(value) for operator, value in bounds.items() if value is not None}
+    named = {operator: plain(value) for operator, value in bounds.items() if value is not None}
     return named or {"$ne": None}
 
 
@@ -96,9 +95,3 @@ def _any(filters: list[Filter]) -> Filter:
     if len(filters) == 1:
         return filters[0]
     return {} if {} in filters else {"$or": filters}
-
-
-def _plain(value: Scalar) -> Scalar:
-    # The exact class counts: neither MontyDB nor BSON knows members of enumerations.
-    plain: Scalar = value.value if isinstance(value, Enum) else value
-    return plain

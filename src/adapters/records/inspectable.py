@@ -15,7 +15,6 @@ class Inspectable(Protocol):
         Raises NothingStored if there is none, StoreUnavailable if another process holds it, and otherwise StoreRefused
         as `open` does.
         """
-        ...
 
 
 async def inspect(store: RecordStore) -> None:

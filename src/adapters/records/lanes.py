@@ -59,6 +59,7 @@ class Lane:
     opening: str
     by: ProcessIdentity
     silent_seconds: float
+    is_checkpointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Seen:
 
     number: int
     cut: int | None = None
+    is_checkpointed: bool = False
 
     def accepts(self, number: int) -> bool:
         """Whether a mark with this number still tells the truth."""
@@ -149,12 +151,30 @@ class LanedStore(RecordStore, Protocol):
         """Notes that this process is alive, on all of its open lanes."""
         ...
 
-    async def positions(self) -> Positions:
-        """The lanes of this store, and what it has seen of others, in one snapshot."""
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
+        """The lanes of this store, and what it has seen of others; without checkpointed ones, unless asked for."""
+        ...
+
+    async def add_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> bool:
+        """Marks lanes of this store as checkpointed that are closed at these numbers: `positions` leaves them out. Adds
+        `checkpoint` in the same transaction: a closed lane at number 1, which no older copy of this store has.
+
+        False, and nothing is changed, where one of them is not closed at its number.
+        """
+        ...
+
+    async def see_checkpoint(self, numbers: Mapping[int, int], *, checkpoint: int) -> None:
+        """Marks as checkpointed what this store has seen of these lanes of another one, where that is not above these
+        numbers, and notes that it has seen `checkpoint`, in one transaction. A higher number or a new mark of a lane
+        clears its mark as checkpointed.
+        """
         ...
 
     async def cut(self, numbers: Mapping[int, int]) -> None:
-        """Voids marks of these lanes of another store above these numbers, those under way included."""
+        """Voids marks of these lanes of another store above these numbers, those under way included.
+
+        Nothing that was seen is checkpointed afterwards, because the other store is an older copy.
+        """
         ...
 
     async def lower(self, numbers: Mapping[int, int]) -> None:

@@ -35,7 +35,6 @@ class Upgradable(Protocol):
 
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """The formats of at most `limit` records with ids above `after`, by id."""
-        ...
 
     async def rewrite(self, collection: str, ids: Sequence[str]) -> int:
         """Stores the old ones among the records in the format in which they are read; returns how many.
@@ -45,7 +44,6 @@ class Upgradable(Protocol):
 
         Advances a lane, as every write does once the process is admitted. Raises LaneLost where that is impossible.
         """
-        ...
 
 
 async def waiting_in(store: RecordStore, collection: str) -> OldRecords:

@@ -9,4 +9,3 @@ class OnDisk(Protocol):
 
     def require_files(self) -> None:
         """Raises StoreRefused where the files of the opened store are no longer in their place."""
-        ...

@@ -25,46 +25,36 @@ class RecordStore(Protocol):
     @property
     def name(self) -> str:
         """The name that operators use: monty, mongo or postgres."""
-        ...
 
     async def open(self) -> None:
         """Connects, and finishes or undoes changes that a crash interrupted. Harmless when open already.
 
         Raises StoreUnavailable, or StoreRefused with a remedy.
         """
-        ...
 
     async def close(self) -> None:
         """Waits for running calls and disconnects. Harmless when closed already."""
-        ...
 
     async def prepare(self) -> None:
         """Creates or upgrades collections, tables and indexes from the specs. Harmless when done already."""
-        ...
 
     async def ping(self) -> None:
         """Returns within a second or so if the store answers requests."""
-        ...
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """Those of the ids (at most FETCH_MAX) that exist, by id, as of the last commit."""
-        ...
 
     async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
         """The results of `fetch` for several collections in one call; every collection has its key."""
-        ...
 
     async def find(self, question: Question) -> list[Record]:
         """The matching records in the question's order."""
-        ...
 
     async def count(self, collection: str, where: Criterion) -> int:
         """How many records match, exactly."""
-        ...
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         """At most `limit` (up to SCAN_MAX) records with ids above `after`, by id: everything, tombstones included."""
-        ...
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         """Writes all puts and entries, or none; durable on return, also after a crash in between.
@@ -78,7 +68,6 @@ class RecordStore(Protocol):
         outcome is looked up, not assumed. Nothing changes when this raises, except that StoreUnavailable leaves the
         outcome open.
         """
-        ...
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Mirrors resulting states: each put is stored where the stored version is lower, each entry where it is new.
@@ -94,7 +83,6 @@ class RecordStore(Protocol):
         rejects one of several; any part of them may be stored then, and the caller isolates the rejected one
         (adapters.dual_write.isolation).
         """
-        ...
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         """Notes the outcome of mirroring on entries of this store. Idempotent; unknown entries are ignored.
@@ -102,7 +90,6 @@ class RecordStore(Protocol):
         Raises what the store has seen of the lanes of the marks at the same time, and ignores marks of a lane that is
         cut below their number: their entries stay undelivered.
         """
-        ...
 
 
 class SchemaMissing(StoreUnavailable):

@@ -18,8 +18,6 @@ class Revisioned(Protocol):
 
     async def revision(self) -> Revision:
         """The current and the expected revision; changes nothing."""
-        ...
 
     async def step_back(self) -> None:
         """Reverts the last step of the schema, and drops the data that it added."""
-        ...

@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from adapters.records.criteria import Equals, OneOf
-from adapters.records.record import IS_DELETED
 from adapters.records.specs import TASK_ASSIGNMENTS, WATCHLISTS
-from adapters.repositories.generic import StoredRepository
+from adapters.repositories.generic import LIVE, StoredRepository
 from application.paging import Page, PageRequest
 from domain.assignment import TaskAssignment
 from domain.watch import Watch
-
-LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 
 class StoredAssignments(StoredRepository[TaskAssignment]):

@@ -26,10 +26,10 @@ class StoredAuditTrail:
     def __init__(self, store: RecordStore) -> None:
         self._store = store
 
-    async def matching(self, filter_: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
-        where = AllOf(tuple(_criteria(filter_)))
+    async def matching(self, filters: AuditFilter, page: PageRequest) -> Page[AuditEntry]:
+        where = AllOf(tuple(_criteria(filters)))
         question = page_question(AUDIT_LOGS.collection, where, page)
-        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(filter_) else question.limit
+        at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(filters) else question.limit
         records, is_last = await self._read(question, at_once)
         positions = [Position(record[page.sort.field], record[ID]) for record in records]
         total = await self._store.count(AUDIT_LOGS.collection, where) if page.with_total else None
@@ -81,28 +81,28 @@ class StoredAuditTrail:
         return AUDIT_LOGS.mapping.from_record(records[0]) if records else None
 
 
-def _may_be_large(filter_: AuditFilter) -> bool:
-    if filter_.collection is None:
-        return filter_.collections is None or _LARGE in filter_.collections
-    return filter_.collection == _LARGE
+def _may_be_large(filters: AuditFilter) -> bool:
+    if filters.collection is None:
+        return filters.collections is None or _LARGE in filters.collections
+    return filters.collection == _LARGE
 
 
 def _size(records: Sequence[Record]) -> int:
     return sum(len(msgspec.json.encode(record["changes"])) for record in records)
 
 
-def _criteria(filter_: AuditFilter) -> list[Criterion]:
+def _criteria(filters: AuditFilter) -> list[Criterion]:
     pinned = {
-        "collection": filter_.collection,
-        "entityId": filter_.entity_id,
-        "actorId": filter_.actor_id,
-        "action": filter_.action,
+        "collection": filters.collection,
+        "entityId": filters.entity_id,
+        "actorId": filters.actor_id,
+        "action": filters.action,
     }
     criteria: list[Criterion] = [Equals(name, value) for name, value in pinned.items() if value is not None]
-    if filter_.collections is not None:
-        criteria.append(OneOf("collection", filter_.collections))
-    if filter_.entity_ids is not None:
-        criteria.append(OneOf("entityId", filter_.entity_ids))
-    if filter_.since is not None or filter_.until is not None:
-        criteria.append(Range(field="at", at_least=filter_.since, below=filter_.until))
+    if filters.collections is not None:
+        criteria.append(OneOf("collection", filters.collections))
+    if filters.entity_ids is not None:
+        criteria.append(OneOf("entityId", filters.entity_ids))
+    if filters.since is not None or filters.until is not None:
+        criteria.append(Range(field="at", at_least=filters.since, below=filters.until))
     return criteria

@@ -4,11 +4,10 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import read_control, write_control
 from adapters.records.criteria import NotNull, Order, Question
-from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL, TASKS
+from adapters.records.specs import TASKS
 from domain.errors import Conflict, StoreUnavailable
 
 NUMBERS_ID = "display-numbers"
@@ -60,9 +59,8 @@ class StoredDisplayNumbers:
         size = max(BLOCK, count)
         for attempt in range(ATTEMPTS_MAX):
             version, reserved = await self._present()
-            record: Record = {ID: NUMBERS_ID, VERSION: version + 1, "value": {RESERVED: reserved + size}}
             try:
-                await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+                await write_control(self._store, NUMBERS_ID, {RESERVED: reserved + size}, over=version)
             except Conflict:
                 await asyncio.sleep(_pause_seconds(attempt))
                 continue
@@ -75,13 +73,11 @@ class StoredDisplayNumbers:
         """The control record's version, and the highest number in use. That is read from the tasks if there is no
         record, or if one of its numbers turned out to be taken.
         """
-        record = (await self._store.fetch(CONTROL.collection, (NUMBERS_ID,))).get(NUMBERS_ID)
-        if record is not None and not self._is_doubted:
-            return record[VERSION], record["value"][RESERVED]
+        version, value = await read_control(self._store, NUMBERS_ID)
+        if value is not None and not self._is_doubted:
+            return version, value[RESERVED]
         highest = await self._highest_present()
-        if record is None:
-            return 0, highest
-        return record[VERSION], max(highest, record["value"][RESERVED])
+        return version, highest if value is None else max(highest, value[RESERVED])
 
     async def _highest_present(self) -> int:
         question = Question(

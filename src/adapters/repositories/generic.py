@@ -31,6 +31,8 @@ from domain.storable import INTEGER_MIN
 
 E = TypeVar("E", bound=Entity)
 
+LIVE = Equals(IS_DELETED, value=False)
+"""Records outside the trash."""
 UNDO_PAGE = 200
 """Entries read at once to reconstruct an earlier version; repositories with large entries read fewer."""
 ALL_MAX = 20_000
@@ -64,6 +66,9 @@ class StoredRepository(Generic[E]):
         if is_tombstone(record):
             raise Purged
         return self.spec.entity(record)
+
+    async def find(self, id: str) -> E | None:
+        return (await self.get_many([id])).get(id)
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
         records = await self._fetch(list(dict.fromkeys(ids)))
@@ -207,13 +212,13 @@ class StoredRepository(Generic[E]):
 
 def _scoped(where: Sequence[Criterion], *, deleted: bool) -> Criterion:
     """All of the criteria, in the trash or outside it."""
-    scope = trash_scope() if deleted else (Equals(IS_DELETED, False),)  # noqa: FBT003 - a value
+    scope = trash_scope() if deleted else (LIVE,)
     return AllOf((*scope, *where))
 
 
 def trash_scope() -> tuple[Criterion, ...]:
     """Records in the trash that can still be restored."""
-    return (Equals(IS_DELETED, True), IsNull(IS_ERASED))  # noqa: FBT003 - a value
+    return (Equals(IS_DELETED, value=True), IsNull(IS_ERASED))
 
 
 def trashed_under(stamp: Stamp) -> tuple[Criterion, ...]:

@@ -10,13 +10,11 @@ from adapters.records.criteria import (
     Equals,
     HasWords,
     Holds,
-    IsNull,
     Question,
     Range,
 )
-from adapters.records.record import IS_DELETED
 from adapters.records.specs import API_TOKENS, SESSIONS, USERS
-from adapters.repositories.generic import StoredRepository
+from adapters.repositories.generic import LIVE, StoredRepository
 from application.paging import Page, PageRequest
 from domain.api_token import ApiToken
 from domain.session import Session
@@ -29,7 +27,7 @@ class StoredUsers(StoredRepository[User]):
     spec = USERS
 
     async def with_email(self, email: str) -> User | None:
-        users = await self._all(Equals("email", email), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
+        users = await self._all(Equals("email", email), LIVE)
         return users[0] if users else None
 
     async def is_empty(self) -> bool:
@@ -37,7 +35,7 @@ class StoredUsers(StoredRepository[User]):
         return not await self._store.find(question)
 
     async def holding(self, grant: str) -> Sequence[User]:
-        return await self._all(Holds("grants", grant), Equals(IS_DELETED, False))  # noqa: FBT003 - a value
+        return await self._all(Holds("grants", grant), LIVE)
 
     async def search(self, text: str, page: PageRequest) -> Page[User]:
         return await self._page(list(_named(text)), page, deleted=False)
@@ -58,9 +56,6 @@ class StoredSessions(StoredRepository[Session]):
 
     spec = SESSIONS
 
-    async def of_user(self, user_id: str) -> Sequence[Session]:
-        return await self._all(Equals("userId", user_id), IsNull("endedBecause"))
-
     async def over_before(self, instant: datetime, page: PageRequest) -> Page[Session]:
         return await self._page([Range(field="expiresAt", below=instant)], page, deleted=False)
 
@@ -71,7 +66,7 @@ class StoredApiTokens(StoredRepository[ApiToken]):
     spec = API_TOKENS
 
     async def count_of_user(self, user_id: str) -> int:
-        where = AllOf((Equals("userId", user_id), Equals(IS_DELETED, False)))  # noqa: FBT003 - a value
+        where = AllOf((Equals("userId", user_id), LIVE))
         return await self._store.count(self.spec.collection, where)
 
     async def page_of_user(self, user_id: str, page: PageRequest) -> Page[ApiToken]:

@@ -19,10 +19,10 @@ from adapters.records.criteria import (
     Range,
     Scalar,
 )
-from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION
+from adapters.records.record import ID, IS_ERASED, VERSION
 from adapters.records.specs import AUDIT_LOGS, LABELS, PROJECTS, TASKS, TIMELINES
 from adapters.repositories.audit_entries import LARGE_ENTRIES_AT_ONCE
-from adapters.repositories.generic import StoredRepository, trashed_under
+from adapters.repositories.generic import LIVE, StoredRepository, trashed_under
 from application.paging import Page, PageRequest
 from application.ports.repositories import Audience, Moment, ProjectFilter, TaskFilter
 from domain.entity import Stamp
@@ -32,8 +32,6 @@ from domain.project import Project
 from domain.task import Task, TaskStatus
 from domain.timeline import Timeline
 from domain.user import start_of_day
-
-LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 
 def _pinned(**values: str | int | None) -> list[Criterion]:
@@ -57,13 +55,13 @@ class StoredProjects(StoredRepository[Project]):
 
     spec = PROJECTS
 
-    async def matching(self, filter_: ProjectFilter, page: PageRequest) -> Page[Project]:
-        where = _pinned(ownerId=filter_.owner_id, teamId=filter_.team_id, status=filter_.status)
-        if (audience := filter_.visible_to) is not None:
+    async def matching(self, filters: ProjectFilter, page: PageRequest) -> Page[Project]:
+        where = _pinned(ownerId=filters.owner_id, teamId=filters.team_id, status=filters.status)
+        if (audience := filters.visible_to) is not None:
             where.append(AnyOf(_owned_by(audience)))
-        if filter_.text:
-            where.append(HasWords(filter_.text))
-        return await self._page(where, page, deleted=filter_.deleted)
+        if filters.text:
+            where.append(HasWords(filters.text))
+        return await self._page(where, page, deleted=filters.deleted)
 
     async def of_team(self, team_id: str, *, limit: int) -> Sequence[Project]:
         return await self._some(Equals("teamId", team_id), limit=limit)
@@ -77,7 +75,7 @@ class StoredTimelines(StoredRepository[Timeline]):
     undo_page = LARGE_ENTRIES_AT_ONCE
 
     async def of_project(self, project_id: str) -> Timeline | None:
-        return (await self.get_many([project_id])).get(project_id)
+        return await self.find(project_id)
 
     async def version_at(self, project_id: str, at: datetime) -> int | None:
         of_project = (Equals("collection", self.spec.collection), Equals("entityId", project_id))
@@ -97,11 +95,11 @@ class StoredTasks(StoredRepository[Task]):
     spec = TASKS
     sorted_by: ClassVar[Mapping[str, str]] = {"dueAt": "dueBy"}
 
-    async def matching(self, filter_: TaskFilter, page: PageRequest) -> Page[Task]:
-        return await self._page(list(_task_criteria(filter_)), page, deleted=filter_.deleted)
+    async def matching(self, filters: TaskFilter, page: PageRequest) -> Page[Task]:
+        return await self._page(list(_task_criteria(filters)), page, deleted=filters.deleted)
 
-    async def count(self, filter_: TaskFilter) -> int:
-        return await self._count(list(_task_criteria(filter_)), deleted=filter_.deleted)
+    async def count(self, filters: TaskFilter) -> int:
+        return await self._count(list(_task_criteria(filters)), deleted=filters.deleted)
 
     async def of_project(self, project_id: str) -> Sequence[Task]:
         return await self._all(Equals("projectId", project_id), IsNull(IS_ERASED))
@@ -137,32 +135,32 @@ class StoredTasks(StoredRepository[Task]):
 _OPEN = tuple(status for status in TaskStatus if status is not TaskStatus.DONE)
 
 
-def _task_criteria(filter_: TaskFilter) -> Iterator[Criterion]:
+def _task_criteria(filters: TaskFilter) -> Iterator[Criterion]:
     for name, values in (
-        ("createdBy", filter_.created_by),
-        ("projectId", filter_.project_ids),
-        ("parentId", filter_.parent_ids),
-        ("assigneeId", filter_.assignee_ids),
-        ("displayId", filter_.display_ids),
-        ("priority", filter_.priorities),
+        ("createdBy", filters.created_by),
+        ("projectId", filters.project_ids),
+        ("parentId", filters.parent_ids),
+        ("assigneeId", filters.assignee_ids),
+        ("displayId", filters.display_ids),
+        ("priority", filters.priorities),
     ):
         if values is not None:
             yield _among(name, values)
-    yield from _pinned(executorId=filter_.executor_id)
-    if filter_.ids is not None:
-        yield OneOf(ID, filter_.ids)
-    if filter_.visible_to is not None:
-        yield _seen_by(filter_.visible_to)
-    if filter_.team_ids is not None:
-        yield AnyOf(tuple(_among(name, filter_.team_ids) for name in ("teamId", "assigneeId")))
-    if filter_.is_assigned:
+    yield from _pinned(executorId=filters.executor_id)
+    if filters.ids is not None:
+        yield OneOf(ID, filters.ids)
+    if filters.visible_to is not None:
+        yield _seen_by(filters.visible_to)
+    if filters.team_ids is not None:
+        yield AnyOf(tuple(_among(name, filters.team_ids) for name in ("teamId", "assigneeId")))
+    if filters.is_assigned:
         yield NotNull("assigneeId")
-    if filter_.label_ids is not None:
-        yield _any_of(Holds("labelIds", label_id) for label_id in filter_.label_ids)
-    yield from _progress(filter_)
-    yield from _times(filter_)
-    if filter_.text:
-        yield HasWords(filter_.text)
+    if filters.label_ids is not None:
+        yield _any_of(Holds("labelIds", label_id) for label_id in filters.label_ids)
+    yield from _progress(filters)
+    yield from _times(filters)
+    if filters.text:
+        yield HasWords(filters.text)
 
 
 def _among(name: str, values: Sequence[Scalar | None]) -> Criterion:
@@ -178,17 +176,17 @@ def _any_of(criteria: Iterable[Criterion]) -> Criterion:
     return alternatives[0] if len(alternatives) == 1 else AnyOf(alternatives)
 
 
-def _progress(filter_: TaskFilter) -> Iterator[Criterion]:
+def _progress(filters: TaskFilter) -> Iterator[Criterion]:
     """The conditions on status and deferral."""
-    has_status = None if filter_.statuses is None else _among("status", filter_.statuses)
-    if filter_.deferred and has_status is not None:
-        both = (has_status, _deferred(filter_.now, is_deferred=False))
-        yield AnyOf((_deferred(filter_.now, is_deferred=True), AllOf(both)))
+    has_status = None if filters.statuses is None else _among("status", filters.statuses)
+    if filters.deferred and has_status is not None:
+        both = (has_status, _deferred(filters.now, is_deferred=False))
+        yield AnyOf((_deferred(filters.now, is_deferred=True), AllOf(both)))
         return
     if has_status is not None:
         yield has_status
-    if filter_.deferred is not None:
-        yield _deferred(filter_.now, is_deferred=filter_.deferred)
+    if filters.deferred is not None:
+        yield _deferred(filters.now, is_deferred=filters.deferred)
 
 
 def _deferred(now: datetime | None, *, is_deferred: bool) -> Criterion:
@@ -197,31 +195,31 @@ def _deferred(now: datetime | None, *, is_deferred: bool) -> Criterion:
     return AnyOf((IsNull("deferredTill"), Range(field="deferredTill", at_most=now)))
 
 
-def _times(filter_: TaskFilter) -> Iterator[Criterion]:
+def _times(filters: TaskFilter) -> Iterator[Criterion]:
     """The conditions on due dates and on the time of the last change."""
-    bounds = {"at_least": filter_.due_after, "below": filter_.due_before}
+    bounds = {"at_least": filters.due_after, "below": filters.due_before}
     instants = {side: bound for side, bound in bounds.items() if isinstance(bound, datetime)}
     days = {side: bound for side, bound in bounds.items() if bound is not None and side not in instants}
     if instants:
         yield Range(field="dueBy", **instants)
     if days:
-        midnights = {side: _instant(day, filter_) for side, day in days.items()}
+        midnights = {side: _instant(day, filters) for side, day in days.items()}
         dates = {side: day.isoformat() for side, day in days.items()}
         yield AnyOf((Range(field="dueAt", **midnights), Range(field="dueOn", **dates)))
-    if filter_.is_overdue is not None:
-        yield _overdue(filter_, is_overdue=filter_.is_overdue)
-    if filter_.updated_after is not None:
-        yield Range(field="updatedAt", at_least=_instant(filter_.updated_after, filter_))
+    if filters.is_overdue is not None:
+        yield _overdue(filters, is_overdue=filters.is_overdue)
+    if filters.updated_after is not None:
+        yield Range(field="updatedAt", at_least=_instant(filters.updated_after, filters))
 
 
-def _instant(moment: Moment, filter_: TaskFilter) -> datetime:
-    return moment if isinstance(moment, datetime) else start_of_day(moment, filter_.zone)
+def _instant(moment: Moment, filters: TaskFilter) -> datetime:
+    return moment if isinstance(moment, datetime) else start_of_day(moment, filters.zone)
 
 
-def _overdue(filter_: TaskFilter, *, is_overdue: bool) -> Criterion:
+def _overdue(filters: TaskFilter, *, is_overdue: bool) -> Criterion:
     """Tasks that are not done although their instant or, for the reader, their day has passed; or all others."""
-    now = filter_.now or datetime.min.replace(tzinfo=UTC)
-    today = now.astimezone(filter_.zone).date().isoformat()
+    now = filters.now or datetime.min.replace(tzinfo=UTC)
+    today = now.astimezone(filters.zone).date().isoformat()
     if is_overdue:
         late = AnyOf((Range(field="dueAt", below=now), Range(field="dueOn", below=today)))
         return AllOf((OneOf("status", _OPEN), late))

@@ -4,10 +4,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, instant_text, json_value, mapping_of
+from adapters.records.control_records import read_control, write_control
+from adapters.records.record import instant_text, json_value, mapping_of
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 from application.ports.retention_runs import RetentionRun
 from domain.errors import Conflict
 
@@ -25,23 +24,17 @@ class StoredRetentionRuns:
         await self._keep(RUN_ID, {name: json_value(field) for name, field in _MAPPING.to_record(run).items()})
 
     async def last(self) -> RetentionRun | None:
-        value = await self._kept(RUN_ID)
+        _, value = await read_control(self._store, RUN_ID)
         return None if value is None else _MAPPING.from_record(value)
 
     async def note_finished(self, at: datetime) -> None:
         await self._keep(FINISHED_ID, {"at": instant_text(at)})
 
     async def finished_until(self) -> datetime | None:
-        value = await self._kept(FINISHED_ID)
+        _, value = await read_control(self._store, FINISHED_ID)
         return None if value is None else datetime.fromisoformat(value["at"])
 
     async def _keep(self, id: str, value: dict[str, Any]) -> None:
-        present = (await self._store.fetch(CONTROL.collection, (id,))).get(id)
-        version = 0 if present is None else int(present[VERSION])
-        record = {ID: id, VERSION: version + 1, "value": value}
+        version, _ = await read_control(self._store, id)
         with suppress(Conflict):
-            await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
-
-    async def _kept(self, id: str) -> dict[str, Any] | None:
-        record = (await self._store.fetch(CONTROL.collection, (id,))).get(id)
-        return None if record is None else record["value"]
+            await write_control(self._store, id, value, over=version)

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 
 from adapters.records.criteria import AllOf, Criterion, Equals, HasWords, OneOf
-from adapters.records.record import ID, IS_DELETED
+from adapters.records.record import ID
 from adapters.records.specs import ROLES, TEAM_MEMBERS, TEAMS
-from adapters.repositories.generic import StoredRepository, trashed_under
+from adapters.repositories.generic import LIVE, StoredRepository, trashed_under
 from application.paging import Page, PageRequest
 from application.ports.repositories import TeamFilter
 from domain.entity import Stamp
 from domain.role import Role, RoleScope
 from domain.team import Membership, Team
-
-LIVE = Equals(IS_DELETED, False)  # noqa: FBT003 - a value
 
 
 class StoredRoles(StoredRepository[Role]):
@@ -32,15 +30,15 @@ class StoredTeams(StoredRepository[Team]):
 
     spec = TEAMS
 
-    async def matching(self, filter_: TeamFilter, page: PageRequest) -> Page[Team]:
+    async def matching(self, filters: TeamFilter, page: PageRequest) -> Page[Team]:
         where: list[Criterion] = []
-        if filter_.ids is not None:
-            where.append(OneOf(ID, filter_.ids))
-        if filter_.owner_id is not None:
-            where.append(Equals("ownerId", filter_.owner_id))
-        if filter_.text:
-            where.append(HasWords(filter_.text))
-        return await self._page(where, page, deleted=filter_.deleted)
+        if filters.ids is not None:
+            where.append(OneOf(ID, filters.ids))
+        if filters.owner_id is not None:
+            where.append(Equals("ownerId", filters.owner_id))
+        if filters.text:
+            where.append(HasWords(filters.text))
+        return await self._page(where, page, deleted=filters.deleted)
 
 
 class StoredMemberships(StoredRepository[Membership]):

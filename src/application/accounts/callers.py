@@ -22,7 +22,7 @@ class ReadCaller(UseCase):
         grants = identity.grants
         if grants and identity.user_id != SYSTEM_ID:
             users = self.begin(system_actor(request_id)).users
-            user = (await users.get_many([identity.user_id])).get(identity.user_id)
+            user = await users.find(identity.user_id)
             grants = grants & user.present_grants if user is not None else frozenset()
         return Actor(id=identity.user_id, grants=grants, request_id=request_id)
 
@@ -37,11 +37,11 @@ class ReadApiCaller(TimedUseCase):
         """Raises Unauthenticated for a token that is not valid, Forbidden for one without the scope."""
         shown = self.texts.read(text)
         work = self.begin(system_actor(request_id))
-        token = (await work.api_tokens.get_many([shown.id])).get(shown.id)
+        token = await work.api_tokens.find(shown.id)
         if token is None:
             raise Unauthenticated("This is not an API token of this installation.")
         token.require_valid(shown.hash, self.clock.now())
-        owner = (await work.users.get_many([token.user_id])).get(token.user_id)
+        owner = await work.users.find(token.user_id)
         if owner is None or owner.is_deleted:
             raise Unauthenticated("The account of this API token no longer exists.")
         if not token.allows(scope):
@@ -59,7 +59,7 @@ class NoteTokenUse(TimedUseCase):
         if token.used(stamp) is token:
             return
         work = self.begin(actor)
-        found = (await work.api_tokens.get_many([token.id])).get(token.id)
+        found = await work.api_tokens.find(token.id)
         if found is not None and not found.is_deleted:
             work.api_tokens.save(found.used(stamp))
             await work.commit()

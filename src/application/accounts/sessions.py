@@ -116,7 +116,7 @@ class RefreshSession(TimedUseCase):
         session = await _open_session(work, shown, now)
         if not session.accepts(shown.hash, now):
             raise await self._end(work, session, because=REUSED)
-        user = (await work.users.get_many([session.user_id])).get(session.user_id)
+        user = await work.users.find(session.user_id)
         if user is None or user.is_deleted:
             raise await self._end(work, session, because=USER_GONE)
         token = self.refresh_tokens.fresh(session.id)
@@ -158,21 +158,21 @@ class EndSession(TimedUseCase):
         """The session of one of the tokens; None for a valid access token without a stored session."""
         if refresh_token is not None:
             shown = self.refresh_tokens.read(refresh_token)
-            session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
+            session = await work.sessions.find(shown.session_id)
             if session is None or not _was_issued(shown, session):
                 raise _foreign()
             return session
         if access_token is None:
             raise Unauthenticated
         id = self.tokens.session_of(access_token)
-        return None if id is None else (await work.sessions.get_many([id])).get(id)
+        return None if id is None else await work.sessions.find(id)
 
 
 async def _open_session(work: UnitOfWork, shown: ShownRefreshToken, now: datetime) -> Session:
     """The open session of a token. Raises Unauthenticated, with the reason only for a token that was issued here: it
     must not tell anybody else about the sessions of other people.
     """
-    session = (await work.sessions.get_many([shown.session_id])).get(shown.session_id)
+    session = await work.sessions.find(shown.session_id)
     if session is None:
         raise Unauthenticated(EXPIRED) if shown.is_genuine else _foreign()
     if not _was_issued(shown, session):

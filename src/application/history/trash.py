@@ -7,7 +7,7 @@ from typing import Any
 
 from application.access import require_admin
 from application.actor import Actor
-from application.history.retention import with_trash
+from application.history.removal import with_trash
 from application.paging import Page, PageRequest, Sort
 from application.use_case import TimedUseCase
 from domain.errors import NotFound

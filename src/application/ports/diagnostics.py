@@ -38,8 +38,6 @@ class Diagnostics(Protocol):
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The newest slow operations, newest first; bounded."""
-        ...
 
     def cache_use(self) -> CacheUse | None:
         """How the cache is used; None without a cache."""
-        ...

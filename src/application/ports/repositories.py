@@ -36,6 +36,9 @@ class Repository(Protocol[E]):
     async def get(self, id: str) -> E:
         """The entity. Raises NotFound, or Purged if it was permanently removed."""
 
+    async def find(self, id: str) -> E | None:
+        """The entity; None if there is none, or if it was permanently removed."""
+
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
         """The existing ones of these entities, by id."""
 

@@ -1,4 +1,4 @@
-"""The shape of what is stored, and how it moves from version to version."""
+"""The schema of the stores, and how it changes from version to version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,24 +50,19 @@ class Schema(Protocol):
 
     async def states(self) -> Sequence[SchemaState]:
         """Where each store stands; changes nothing."""
-        ...
 
     async def upgrade(self) -> Sequence[SchemaState]:
         """Brings each store to what this program expects, creating what is missing. Harmless when done already."""
-        ...
 
     async def waiting(self) -> Sequence[OldRecords]:
         """How many records of each collection wait for an upgrade, in each store whose schema can be read; a bounded
         number of them is looked at.
         """
-        ...
 
     async def rewrite(self) -> Sequence[OldRecords]:
         """Stores every old record in today's form under its present version, and says what is left. May be repeated,
         and run beside writers.
         """
-        ...
 
     async def downgrade(self) -> Sequence[SchemaState]:
         """Takes each store that has steps behind it one step back. Raises Conflict where there is none."""
-        ...

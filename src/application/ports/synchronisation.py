@@ -19,8 +19,19 @@ class CollectionSync:
     failed: int
     parked: int
     oldest_pending_age_ms: int | None
-    mirror_latency_p50_ms: float | None
-    mirror_latency_p99_ms: float | None
+    mirror_latency_p50_ms: int | None
+    mirror_latency_p99_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncTotals:
+    """The entries of all collections."""
+
+    synced: int
+    pending: int
+    failed: int
+    parked: int
+    oldest_pending_age_ms: int | None
 
 
 class BreakerState(StrEnum):
@@ -73,14 +84,17 @@ class SyncMetrics:
     eta_seconds: int | None = None
 
     @property
-    def failed(self) -> int:
-        """The number of entries that the target did not accept and that are tried again."""
-        return sum(row.failed for row in self.collections)
-
-    @property
-    def parked(self) -> int:
-        """The number of rejected entries that wait for a person."""
-        return sum(row.parked for row in self.collections)
+    def totals(self) -> SyncTotals:
+        """The sums of the collections, and the largest age."""
+        rows = self.collections
+        ages = [row.oldest_pending_age_ms for row in rows if row.oldest_pending_age_ms is not None]
+        return SyncTotals(
+            synced=sum(row.synced for row in rows),
+            pending=sum(row.pending for row in rows),
+            failed=sum(row.failed for row in rows),
+            parked=sum(row.parked for row in rows),
+            oldest_pending_age_ms=max(ages, default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +121,7 @@ class RetryOutcome(StrEnum):
     REJECTED = "REJECTED"
     """The target rejected the record again."""
     NOTHING_TO_DO = "NOTHING_TO_DO"
-    """There is no mirror, or the record has no entry."""
+    """The record has no entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,33 +157,33 @@ class Synchronisation(Protocol):
 
     async def metrics(self) -> SyncMetrics:
         """Counts per collection, at most a second old; `synced` at most a minute."""
-        ...
 
     async def status(self, collection: str, id: str) -> RecordSync:
         """One record on both sides. Raises NotFound where the source does not hold it."""
-        ...
 
     async def failures(self, *, limit: int, after: str | None = None) -> Sequence[AuditEntry]:
         """Entries FAILED or PARKED, oldest first, after this entry id."""
-        ...
 
     async def retry(self, collection: str, id: str) -> Retried:
-        """Mirrors one record now, parked or not. Raises NotFound; StoreUnavailable where the target does not answer."""
-        ...
+        """Mirrors one record now, parked or not.
+
+        Raises NotFound; Conflict without a mirror; StoreUnavailable where the target does not answer.
+        """
 
     async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
         """Gives up the version of a record that the target rejects: the source commits what the target holds as a new
-        version, and the rejected entries are delivered without their state.
+        version, and the rejected entries are delivered without their state. A record that the target never held keeps
+        its content in a new version, and stays absent in the target until its next one: a known difference.
 
-        Raises NotFound; Conflict where nothing is rejected or the target holds nothing to take back; StoreUnavailable
-        where the target does not answer.
+        Raises NotFound; Conflict where nothing is rejected, the difference is known already, the record was permanently
+        removed or there is no mirror; StoreUnavailable where the target does not answer.
         """
-        ...
 
     async def retry_all(self) -> int:
-        """Puts every FAILED and PARKED entry back in the queue, due now; returns how many."""
-        ...
+        """Puts every FAILED and PARKED entry back in the queue, due now; returns how many.
+
+        Raises Conflict without a mirror.
+        """
 
     async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
         """Each version of a record, newest first. Raises NotFound for a record without any."""
-        ...

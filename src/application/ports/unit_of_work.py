@@ -71,7 +71,6 @@ class UnitOfWork(Protocol):
         teams: Iterable[str] = (),
         memberships: Iterable[str] = (),
         projects: Iterable[str] = (),
-        timelines: Iterable[str] = (),
         tasks: Iterable[str] = (),
         watches: Iterable[str] = (),
         labels: Iterable[str] = (),

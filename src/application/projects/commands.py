@@ -40,7 +40,7 @@ async def _require_valid_ownership(
             "Only the project's owner can change its owner or team.",
         )
     if owner_id is not None and owner_id != actor.id:
-        owner = (await work.users.get_many([owner_id])).get(owner_id)
+        owner = await work.users.find(owner_id)
         if owner is None or owner.is_deleted:
             violations += await missing_violations(work.users, {"/ownerId": owner_id}, "is not a user")
     if team_id is not None and (project is None or team_id != project.team_id):
@@ -59,7 +59,7 @@ async def _team_violations(work: UnitOfWork, actor: Actor, team_id: str) -> list
     again.
     """
     await work.load(teams=[team_id], memberships=[membership_id(team_id, actor.id)])
-    team = (await work.teams.get_many([team_id])).get(team_id)
+    team = await work.teams.find(team_id)
     is_permitted = await is_allowed(
         work, actor, lambda principal: may_put_in_team(principal, team_id), teams=[team_id]
     )

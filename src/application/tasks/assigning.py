@@ -59,8 +59,7 @@ async def require_member(work: UnitOfWork, team_id: str, user_id: str) -> None:
     """Raises RuleBroken unless the user is a member of the team, now and at the commit: the tasks of a member who
     leaves are reassigned, and this one must be among them.
     """
-    id_ = membership_id(team_id, user_id)
-    membership = (await work.memberships.get_many([id_])).get(id_)
+    membership = await work.memberships.find(membership_id(team_id, user_id))
     if membership is None or membership.is_deleted:
         violation = Violation("/executorId", "is not a member of the team")
         raise RuleBroken("The executor must be a member of the assigned team.", violations=[violation])
@@ -80,11 +79,11 @@ async def _require_assignee(writer: TaskWriter, task: Task, assignee: Assignee) 
     """
     work = writer.work
     if assignee.type is AssigneeType.USER:
-        user = (await work.users.get_many([assignee.id])).get(assignee.id)
+        user = await work.users.find(assignee.id)
         if user is None or user.is_deleted:
             raise _unknown("is not a user")
         return
-    team = (await work.teams.get_many([assignee.id])).get(assignee.id)
+    team = await work.teams.find(assignee.id)
     is_permitted = await is_allowed(
         work,
         writer.actor,

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from application.actor import Actor
 from application.paging import LIMIT_MAX, PageRequest, Sort
-from application.ports.display_numbers import DisplayNumbers
 from application.ports.identifiers import Identifiers
 from application.ports.repositories import AuditFilter
 from application.ports.unit_of_work import UnitOfWork
@@ -25,9 +24,9 @@ from application.tasks.bulk_operations import (
     merged_error,
     placed,
 )
-from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
+from application.tasks.changes import TaskChange, TaskUseCase, TaskWriter, retry_taken_numbers
 from application.tasks.details import TaskDetails, details_as_of, details_of_all
-from application.use_case import TimedUseCase, UseCase
+from application.use_case import UseCase
 from domain.audit import Action, AuditEntry
 from domain.errors import NotFound, TandemError, Unavailable, VersionConflict
 from domain.task import Task
@@ -43,12 +42,8 @@ def _concerns_operation(
 
 
 @dataclass(frozen=True, slots=True)
-class _WriteTasks(TimedUseCase):
+class _WriteTasks(TaskUseCase):
     identifiers: Identifiers
-    numbers: DisplayNumbers
-
-    def writer(self, actor: Actor) -> TaskWriter:
-        return TaskWriter(self.begin(actor), actor, self.stamp(actor), self.numbers)
 
 
 class WriteTasksTogether(_WriteTasks):

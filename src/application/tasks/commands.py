@@ -105,7 +105,7 @@ async def _require_live_project(work: UnitOfWork, task: Task) -> None:
     """Raises Conflict if the task's project is in the trash or gone, now or at the commit."""
     if task.project_id is None:
         return
-    project = (await work.projects.get_many([task.project_id])).get(task.project_id)
+    project = await work.projects.find(task.project_id)
     if project is None:
         if await work.projects.purged([task.project_id]):
             raise Conflict("The task's project was permanently removed, so the task cannot be restored.")

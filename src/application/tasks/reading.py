@@ -22,7 +22,7 @@ from application.use_case import TimedUseCase
 
 async def zone_of(work: UnitOfWork, actor: Actor) -> tzinfo:
     """The time zone of the actor's profile; UTC without one."""
-    user = (await work.users.get_many([actor.id])).get(actor.id)
+    user = await work.users.find(actor.id)
     return UTC if user is None else user.zone
 
 
@@ -60,8 +60,8 @@ class ListTasks(TimedUseCase):
             filters = replace(filters, zone=await zone_of(work, actor))
         if watching:
             watched = await work.watches.task_ids_of_user(actor.id)
-            wanted = watched if filters.ids is None else set(filters.ids).intersection(watched)
-            filters = replace(filters, ids=tuple(wanted))
+            ids = watched if filters.ids is None else set(filters.ids).intersection(watched)
+            filters = replace(filters, ids=tuple(ids))
         found = await work.tasks.matching(filters, page)
         details = {
             one.id: one for one in await details_of_all(work, actor, found.items, now=now, expand=expand)

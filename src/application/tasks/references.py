@@ -122,7 +122,7 @@ async def _project_violations(work: UnitOfWork, project_id: str) -> list[Violati
 async def _project_ownership(
     work: UnitOfWork, actor: Actor, project_id: str, *, is_move: bool
 ) -> Ownership | None:
-    project = (await work.projects.get_many([project_id])).get(project_id)
+    project = await work.projects.find(project_id)
     if project is None or project.is_deleted:
         return None
     teams = [project.team_id]
@@ -164,7 +164,7 @@ async def _link_violations(work: UnitOfWork, actor: Actor, task_ids: Mapping[int
 async def _parent_violations(
     work: UnitOfWork, actor: Actor, parent_id: str, *, before: Task | None, lineages: Lineages
 ) -> list[Violation]:
-    parent = (await work.tasks.get_many([parent_id])).get(parent_id)
+    parent = await work.tasks.find(parent_id)
     if parent is None or parent.is_deleted:
         return await missing_violations(work.tasks, {"/parentId": parent_id}, "is not a task")
     if not may_see_task(await principal_for(work, actor, parent), parent):

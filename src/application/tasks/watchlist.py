@@ -145,8 +145,7 @@ class UnwatchTask(TimedUseCase):
 
 
 async def _watch_over(work: UnitOfWork, actor: Actor, task_id: str) -> Watch | None:
-    id = watch_id(actor.id, task_id)
-    return (await work.watches.get_many([id])).get(id)
+    return await work.watches.find(watch_id(actor.id, task_id))
 
 
 def _resumed(watch: Watch | None, stamp: Stamp, *, task_id: str) -> Watch:

@@ -53,8 +53,7 @@ async def visible_team(work: UnitOfWork, actor: Actor, id: str) -> tuple[Team, P
 
 async def member_of(work: UnitOfWork, team_id: str, user_id: str) -> Membership:
     """The live membership of a user. Raises NotFound if they are not a member."""
-    id = membership_id(team_id, user_id)
-    membership = (await work.memberships.get_many([id])).get(id)
+    membership = await work.memberships.find(membership_id(team_id, user_id))
     if membership is None or membership.is_deleted:
         raise NotFound("This user is not a member of the team.")
     return membership

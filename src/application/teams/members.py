@@ -174,7 +174,7 @@ class FinishLeavings(TimedUseCase):
     @retry_conflicts()
     async def _finish(self, actor: Actor, left: Membership) -> None:
         work = self.begin(actor)
-        team = (await work.teams.get_many([left.team_id])).get(left.team_id)
+        team = await work.teams.find(left.team_id)
         if team is None or team.trash_stamp == left.trash_stamp:
             return
         await reassign_added_tasks(work, team.id, left.user_id, self.stamp(actor))
@@ -233,13 +233,13 @@ class JoinTeam(TimedUseCase):
         work = self.begin(actor)
         id = invitation.team_id
         await work.load(teams=[id], memberships=[membership_id(id, actor.id)])
-        team = (await work.teams.get_many([id])).get(id)
+        team = await work.teams.find(id)
         if team is None or team.is_deleted:
             raise _rejected_code("belongs to a team that was deleted")
         if team.invite_series != invitation.series:
             raise _rejected_code("was revoked by the team; ask for a new one")
-        memberships = await work.memberships.get_many([membership_id(id, actor.id)])
-        if any(membership.was_removed for membership in memberships.values()):
+        former = await work.memberships.find(membership_id(id, actor.id))
+        if former is not None and former.was_removed:
             raise _rejected_code(
                 "is valid, but you were removed from this team; ask its owner, or a member who may change members,"
                 " to add you again"

@@ -19,9 +19,10 @@ from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import LONG_SECONDS_MAX
 from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
-from entrypoints.http.admin import run_view
+from entrypoints.http.admin import RetentionRunView
 from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
 from entrypoints.http.operator import NO_DEMO_IN_PRODUCTION
+from entrypoints.http.protocol.answers import made_view
 from entrypoints.http.users import whole_user_view
 
 ADMINISTRATOR_ROLE_ID = built_in_id(RoleScope.GLOBAL, "admin")
@@ -74,7 +75,7 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
 
     Only its hash is stored, so it cannot be printed again.
     """
-    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+    requested = [Scope(scope) for scope in scopes] or list(Scope)
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     client = await service_client()
     user: View
@@ -82,12 +83,12 @@ async def token(console: Console, email: str, *, name: str, scopes: tuple[str, .
     if client is not None:
         user = await client.account(email)
         owner = await client.acting_as(str(user["id"]))
-        body = {"name": name, "scopes": wanted, "expiresAt": expires_at.isoformat()}
+        body = {"name": name, "scopes": requested, "expiresAt": expires_at.isoformat()}
         issued = await owner.ask("POST", "/v1/users/me/tokens", body)
     else:
         async with opened(current_settings()) as container:
             account, made = await container.builder().build(IssueApiToken)(
-                operator(container), email, name, wanted, expires_at=expires_at
+                operator(container), email, name, requested, expires_at=expires_at
             )
         user, issued = document(whole_user_view(account)), document(issued_view(made))
     view = {**{key: issued[key] for key in _TOKEN_KEYS}, "user": _account_view(user)}
@@ -132,7 +133,7 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
     else:
         async with opened(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
-        view = document(run_view(run))
+        view = document(made_view(run, RetentionRunView))
     console.show(view, lambda: _print_run(console, view))
     return ExitCode.SUCCESS
 

@@ -1,5 +1,6 @@
 """The result of one check of `tandem doctor`."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,3 +27,22 @@ class CheckResult:
     def failed(cls, subject: str, message: str, remedy: str, *, is_unreachable: bool = False) -> Self:
         """Something to repair."""
         return cls(subject, is_fine=False, message=message, remedy=remedy, is_unreachable=is_unreachable)
+
+
+def one_for_each(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """One result for each subject, in the order in which they first occur: what failed, or else all that passed."""
+    subjects: dict[str, list[CheckResult]] = {}
+    for result in results:
+        subjects.setdefault(result.subject, []).append(result)
+    return [_joined([one for one in found if not one.is_fine] or found) for found in subjects.values()]
+
+
+def _joined(results: Sequence[CheckResult]) -> CheckResult:
+    remedies = dict.fromkeys(one.remedy for one in results if one.remedy is not None)
+    return CheckResult(
+        results[0].subject,
+        is_fine=results[0].is_fine,
+        message="\n".join(dict.fromkeys(one.message for one in results)),
+        remedy="\n".join(remedies) or None,
+        is_unreachable=any(one.is_unreachable for one in results),
+    )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import click
 
-from entrypoints.cli.check_result import CheckResult
+from entrypoints.cli.check_result import CheckResult, one_for_each
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.machine_checks import checks_of_machine
@@ -37,6 +37,7 @@ async def doctor(console: Console) -> ExitCode:
         results.append(
             CheckResult.failed("time", LATE, "Try again in a moment: tandem doctor", is_unreachable=True)
         )
+    results = one_for_each(results)
     is_fine = all(result.is_fine for result in results)
     view = {"isFine": is_fine, "checks": [_view(result) for result in results]}
     console.show(view, lambda: _print(console, results))
@@ -83,8 +84,9 @@ def _view(result: CheckResult) -> dict[str, object]:
 
 def _print(console: Console, results: list[CheckResult]) -> None:
     for result in results:
-        console.line(f"{'ok    ' if result.is_fine else 'FAILED'}  {result.subject}: {result.message}")
-        if result.remedy is not None:
-            console.line(f"        → {result.remedy}")
+        message = result.message.replace("\n", "\n        ")
+        console.line(f"{'ok    ' if result.is_fine else 'FAILED'}  {result.subject}: {message}")
+        for remedy in (result.remedy or "").splitlines():
+            console.line(f"        → {remedy}")
     failed = sum(not result.is_fine for result in results)
     console.line("All checks passed." if not failed else f"{failed} of {len(results)} checks failed.")

@@ -62,7 +62,7 @@ async def failures(console: Console, limit: int, url: str | None) -> ExitCode:
 async def retry(
     console: Console, collection: str | None, id: str | None, *, everything: bool, url: str | None
 ) -> ExitCode:
-    """Mirror one record now, or queue all failures again."""
+    """Mirror one record now, or queue all failures again. Exits with 1 where there is no mirror."""
     if everything == (collection is not None) or (collection is None) != (id is None):
         raise click.UsageError("Give COLLECTION and ID of one record, or --all.")
     async with mirror_client(url, changes=True) as client:
@@ -83,7 +83,8 @@ async def retry(
 async def discard(console: Console, collection: str, id: str, *, reason: str, url: str | None) -> ExitCode:
     """Give up a version that the target rejects.
 
-    The source takes back the content that the target holds, as a new version.
+    The source takes back the content that the target holds, as a new version. A record that the target has never held
+    keeps its content and stays absent there until its next version: a known difference, with which this exits with 1.
     """
     async with mirror_client(url) as client:
         record: Mapping[str, Any] = await client.discard(collection, id, reason)
@@ -173,7 +174,8 @@ def _print_record(console: Console, record: Mapping[str, Any]) -> None:
         f"version {_shown(record['sourceVersion'])} in the source, {_shown(record['targetVersion'])} in the target."
     )
     if record["lastError"] is not None:
-        console.line(f"Last error, after {record['attempts']} attempts: {record['lastError']}")
+        counted = f"Last error, after {record['attempts']} attempts" if record["attempts"] else "The reason"
+        console.line(f"{counted}: {record['lastError']}")
     if record["nextAttemptAt"] is not None:
         console.line(f"Next attempt at {record['nextAttemptAt']}.")
 

@@ -23,6 +23,7 @@ from entrypoints.cli.session import (
     service_client,
 )
 from entrypoints.http import sync
+from entrypoints.http.protocol.answers import made_view
 
 
 class MirrorClient(Protocol):
@@ -102,10 +103,11 @@ class LocalMirrorClient:
     actor: Actor
 
     async def metrics(self) -> View:
-        return document(sync.metrics_view(await self.operate.metrics(self.actor)))
+        return document(made_view(await self.operate.metrics(self.actor), sync.SyncMetricsView))
 
     async def status(self, collection: str, id: str) -> View:
-        return document(sync.record_view(await self.operate.status(self.actor, collection, id)))
+        record = await self.operate.status(self.actor, collection, id)
+        return document(made_view(record, sync.RecordSyncView))
 
     async def failures(self, *, limit: int) -> View:
         entries = await self.operate.failures(self.actor, limit=limit)
@@ -115,7 +117,8 @@ class LocalMirrorClient:
         return document(sync.retried_view(await self.operate.retry(self.actor, collection, id)))
 
     async def discard(self, collection: str, id: str, reason: str) -> View:
-        return document(sync.record_view(await self.operate.discard(self.actor, collection, id, reason)))
+        record = await self.operate.discard(self.actor, collection, id, reason)
+        return document(made_view(record, sync.RecordSyncView))
 
     async def retry_all(self) -> View:
         return document(sync.RequeuedView(await self.operate.retry_all(self.actor)))

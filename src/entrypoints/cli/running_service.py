@@ -186,16 +186,11 @@ class ServiceClient:
         path: str,
         body: object = None,
         *,
-        content: bytes | None = None,
-        kind: str = "application/json",
         timeout_seconds: float | None = None,
     ) -> dict[str, object]:
         """The JSON answer. Raises the domain error of an error response, and StoreUnavailable without a response."""
-        if body is not None:
-            content = json.dumps(body).encode()
-        return decoded(
-            await self.fetch(method, path, content=content, kind=kind, timeout_seconds=timeout_seconds)
-        )
+        content = None if body is None else json.dumps(body).encode()
+        return decoded(await self.fetch(method, path, content=content, timeout_seconds=timeout_seconds))
 
     async def fetch(
         self,
@@ -250,7 +245,7 @@ def _exchange(
     *,
     headers: dict[str, str],
     content: bytes | None = None,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    timeout_seconds: float,
 ) -> tuple[int, bytes]:
     """One request on its own connection. It blocks, so it runs in a thread."""
     parts = urlsplit(url)

@@ -37,7 +37,7 @@ async def up(console: Console) -> ExitCode:
     """Upgrade every store to the schema of this program, and rewrite old records. Harmless when done already.
 
     It may run beside the service: old records are rewritten in small batches and keep their versions. Exits with 3 if
-    the service cannot use a store, and names the cause.
+    a store cannot be used or takes no writes, as an older copy does, and names the cause.
     """
     client = await service_client()
     if client is not None:
@@ -53,6 +53,8 @@ async def up(console: Console) -> ExitCode:
         states = await schema.upgrade()
         old = await schema.rewrite()
     async with opened(settings) as container:
+        # Found out only now where the target was compared a first time.
+        container.stack().ownership.require_open()
         await add_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
     return _shown(console, states, old)
 

@@ -39,9 +39,7 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     )
     try:
         health: Mapping[str, Any] = await client.health()
-        for name, part in health.get("components", {}).items():
-            yield _component(name, part)
-        async for result in _mirror(RemoteMirrorClient(client)):
+        async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
             yield result
     except TandemError as error:
         yield CheckResult.failed(
@@ -50,6 +48,21 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
             f"Read its log. To end it, type: kill {service.pid}. To start it again, type: tandem serve",
             is_unreachable=True,
         )
+
+
+async def checks_of_components(
+    components: Mapping[str, Mapping[str, Any]], client: MirrorClient
+) -> AsyncIterator[CheckResult]:
+    """The components of a process as its health shows them, and its mirror in more detail. Raises TandemError."""
+    results = {name: _component(name, part) for name, part in components.items()}
+    seen_by_health = results.pop("mirror", None)
+    for result in results.values():
+        yield result
+    found = [result async for result in _mirror(client)]
+    if seen_by_health is not None and not seen_by_health.is_fine and all(one.is_fine for one in found):
+        found = [seen_by_health]
+    for result in found:
+        yield result
 
 
 def _component(name: str, part: Mapping[str, Any]) -> CheckResult:
@@ -85,7 +98,8 @@ def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | Store
     is_source = name == stores.source
     if isinstance(problem, NothingStored):
         return CheckResult.failed(name, str(problem), AGAIN)
-    message = f"{location_of(stores, name)} cannot be used. {problem}"
+    compared = "" if is_source else f", so it was not compared with {stores.source}"
+    message = f"{location_of(stores, name)} cannot be used{compared}. {problem}"
     # The reason of an embedded server says itself what to type.
     is_embedded = name == "postgres" and stores.postgres_url == EMBEDDED
     says_what_to_do = is_embedded or isinstance(problem, StoreRefused)
@@ -106,7 +120,10 @@ async def _readable(
     facts = await stack.facts()
     for name in stores.named:
         if name not in unreadable and name not in stack.objections:
-            yield CheckResult.passed(name, _answers(stores, name, facts.get(name)))
+            answers = _answers(stores, name, facts.get(name))
+            is_alone = stores.target in unreadable
+            compared = f" It was not compared with {stores.target}." if is_alone else ""
+            yield CheckResult.passed(name, f"{answers}{compared}")
     for name, store_facts in facts.items():
         if store_facts.clock is not None:
             yield _clock(name, store_facts.clock)

@@ -181,6 +181,11 @@ class Direction:
             None if await target.answers() else "It does not answer, or was not compared with the source yet."
         )
 
+    def note_inspected(self) -> None:
+        """The stores were compared by whoever only asks, and nothing was found."""
+        if self._mirror is not None:
+            self._mirror.owned.note_inspected()
+
     async def deliver(self) -> None:
         """Delivers what is due to the target. Raises StoreUnavailable."""
         if self.relay is not None:

@@ -48,7 +48,7 @@ class StackHealth:
     cached: CachedStore | None
     synchronisation: StoredSynchronisation
     is_preparing: bool
-    refusal: str | None
+    obstacle: str | None
     """Why this process may not write; None if it may."""
     relay: Relay | None
     clock: Clock
@@ -70,7 +70,7 @@ class StackHealth:
             is_known = error.message != UNKNOWN_CAUSE
             return down(error.message if is_known else self.errors.trouble or error.message)
         await self.errors.check()
-        if (reason := self.refusal or self.errors.trouble) is not None:
+        if (reason := self.obstacle or self.errors.trouble) is not None:
             return down(reason)
         if self.is_preparing:
             return down(STARTING)
@@ -98,7 +98,8 @@ class StackHealth:
             troubles = list(troubles_of(metrics, relay_silent_seconds=silent_seconds, now=now))
             if not troubles:
                 return UP
-            reason = await self._newest_reason() if metrics.failed + metrics.parked else None
+            has_rejected = metrics.totals.failed + metrics.totals.parked > 0
+            reason = await self._newest_reason() if has_rejected else None
         except TandemError as error:
             return down(f"Its state cannot be read. {error.message}")
         shown = ". ".join(troubles)

@@ -16,12 +16,13 @@ def troubles_of(metrics: SyncMetrics, *, relay_silent_seconds: float | None, now
 
     `relay_silent_seconds`: since the relay of this process made its last step; None where it does not run here.
     """
-    if metrics.failed + metrics.parked:
+    totals = metrics.totals
+    if totals.failed + totals.parked:
         yield (
-            f"{metrics.failed} changes failed and {metrics.parked} are parked."
+            f"{totals.failed} changes failed and {totals.parked} are parked."
             " For the reasons, type: tandem sync failures"
         )
-    waiting = sum(row.pending + row.failed for row in metrics.collections)
+    waiting = totals.pending + totals.failed
     backlog = "1 change waits" if waiting == 1 else f"{waiting} changes wait"
     lag_seconds = metrics.lag_ms / 1_000
     since = _ago(now, lag_seconds)

@@ -1,13 +1,11 @@
 """The port Migration over the stores of this process."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
 
 from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.census import Census
-from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
 from adapters.migration.quarantine import Quarantine
@@ -75,9 +73,7 @@ class Move:
         await self.require(Step.VERIFY)
         owner = await self._owner()
         verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(
-            on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch
-        )
+        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch)
         await keep_evidence(self._stack.source, found)
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
@@ -90,7 +86,9 @@ class Move:
     async def self_test(self, count: int) -> int:
         found = await corrupted_and_found(count, clock=self._clock)
         if found != count:
-            raise Conflict(f"Of {count} corrupted records only {found} were found: do not trust a verification.")
+            raise Conflict(
+                f"Of {count} corrupted records only {found} were found: do not trust a verification."
+            )
         return found
 
     async def repair(self, on_progress: OnProgress, *, by: str) -> Verification:
@@ -147,14 +145,10 @@ class Move:
         await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.")
         return await self._result(pause_ms, guards)
 
-    async def cut_over(
-        self, *, by: str, force: str | None = None, is_dry_run: bool = False
-    ) -> SwitchResult:
+    async def cut_over(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         return await self._switch(Step.CUT_OVER, by=by, force=force, is_dry_run=is_dry_run)
 
-    async def roll_back(
-        self, *, by: str, force: str | None = None, is_dry_run: bool = False
-    ) -> SwitchResult:
+    async def roll_back(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         return await self._switch(Step.ROLL_BACK, by=by, force=force, is_dry_run=is_dry_run)
 
     async def finish(self, *, by: str) -> str:

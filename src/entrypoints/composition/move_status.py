@@ -8,6 +8,7 @@ from adapters.migration.guards import Situation, guards_of, newest_step, process
 from adapters.migration.quarantine import Quarantine
 from adapters.migration.steps import steps_of
 from adapters.ownership.control import Ownership
+from adapters.records.criteria import EVERYTHING
 from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import ENTITY_SPECS
@@ -16,7 +17,6 @@ from application.ports.migration import CollectionMove, MoveProcess, MoveStatus,
 from domain.errors import StoreUnavailable
 from domain.migration import NEXT, Phase, Route, Step
 from entrypoints.composition.store_stack import StoreStack
-from adapters.records.criteria import EVERYTHING
 
 STEPS_SHOWN_MAX = 50
 
@@ -81,9 +81,7 @@ class MoveReader:
     ) -> tuple[CollectionMove, ...]:
         return tuple([await self._collection(spec.collection, owner, evidence) for spec in ENTITY_SPECS])
 
-    async def _collection(
-        self, name: str, owner: Ownership, evidence: Verification | None
-    ) -> CollectionMove:
+    async def _collection(self, name: str, owner: Ownership, evidence: Verification | None) -> CollectionMove:
         direction = self._stack.direction
         rows = () if evidence is None else evidence.collections
         verified = next((row for row in rows if row.collection == name), None)

@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 
-from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import read_control, write_control
 from adapters.records.old_records import Upgradable, rewritten_in, waiting_in
-from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Revisioned
-from adapters.records.specs import ALL_SPECS, CONTROL, ENTITY_SPECS
+from adapters.records.specs import ALL_SPECS, ENTITY_SPECS
 from adapters.records.words import RULE
 from application.ports.schema import OldRecords, SchemaState
 from domain.errors import Conflict, VersionConflict
@@ -153,15 +152,13 @@ def expected_of(name: str) -> str:
 
 async def _recorded(store: RecordStore, id: str) -> str | None:
     """The digest in a control record; None where there is no such record."""
-    record = (await store.fetch(CONTROL.collection, [id])).get(id)
-    return None if record is None else str(record["value"]["revision"])
+    _, value = await read_control(store, id)
+    return None if value is None else str(value["revision"])
 
 
 async def _record(store: RecordStore, id: str, revision: str) -> None:
     """Writes the revision into a control record."""
-    held = (await store.fetch(CONTROL.collection, [id])).get(id)
-    version = 0 if held is None else int(held[VERSION])
-    record: Record = {ID: id, VERSION: version + 1, "value": {"revision": revision}}
+    version, _ = await read_control(store, id)
     # Another process of this program may be first, with the same digest.
     with suppress(VersionConflict):
-        await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+        await write_control(store, id, {"revision": revision}, over=version)

@@ -218,6 +218,8 @@ class StoreStack:
             self.objections = await objections(
                 self.ownership, self.direction.target_side, can_read_target=can_read_target
             )
+        if not problems and not self.objections:
+            self.direction.note_inspected()
         if self._target is not None:
             # The target's own cause comes first.
             found = {**self.objections, **problems}
@@ -229,16 +231,14 @@ class StoreStack:
     async def require_own_stores(self) -> None:
         """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
 
-        Raises StoreRefused for another installation's store, a mirror named as source, or a target that another copy
-        feeds; StoreUnavailable while that is not known.
+        Raises StoreRefused for another installation's store, a mirror named as source, a target that another copy
+        feeds, or a source that is an older copy, which a migration would write into; StoreUnavailable while that is not
+        known.
         """
-        held = await self.ownership.check(self._look_at_target)
-        if self.direction.target_side is not None:
-            await (
-                self.direction.target_side.look_beside_new_source()
-                if held is None
-                else self.direction.target_side.look()
-            )
+        held = await self.ownership.inspect(self._look_at_target)
+        target = self.direction.target_side
+        if target is not None:
+            await (target.look_beside_new_source() if held is None else target.require_newest_source())
 
     async def require_current_source(self) -> None:
         """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
@@ -292,7 +292,7 @@ class StoreStack:
             cached=self._cached,
             synchronisation=self.direction.synchronisation,
             is_preparing=self.is_preparing,
-            refusal=self._refusal(),
+            obstacle=self._obstacle(),
             relay=self.direction.relay,
             clock=self._clock,
         )
@@ -301,11 +301,11 @@ class StoreStack:
     def _note_cause(self, error: StoreUnavailable) -> None:
         self._waits_for = error.message
 
-    def _refusal(self) -> str | None:
+    def _obstacle(self) -> str | None:
         if self._waits_for is not None:
             return self._waits_for
-        refusal = self.ownership.refusal
-        return None if refusal is None else str(refusal)
+        reason = self.ownership.refusal
+        return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, as Prometheus text."""
@@ -374,8 +374,8 @@ class StoreStack:
         """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
         if store is self.direction.raw_target and self.direction.target_side is not None:
             await self.direction.target_side.look()
-        elif (refusal := self._refusal()) is not None:
-            raise StoreUnavailable(refusal)
+        elif (obstacle := self._obstacle()) is not None:
+            raise StoreUnavailable(obstacle)
 
     async def _open_once(self) -> None:
         await self._choose_direction()

@@ -10,7 +10,6 @@ from application.history.retention import PurgeExpired, ReadRetention
 from application.history.trash import ListTrash, ReadTrash
 from application.operations import ReadDiagnostics
 from application.paging import Page, PageRequest
-from application.ports.retention_runs import RetentionRun
 from domain.entity import Entity
 from entrypoints.http.protocol.answers import instant_text, made_view
 from entrypoints.http.protocol.operation import Controller, operation
@@ -20,13 +19,13 @@ from entrypoints.http.protocol.schemas import Id, InstantText, ListQuery, Query
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
-class RunQuery(Query, rename="camel"):
+class RunQuery(Query):
     """Options of a retention run."""
 
     dry_run: bool = False
 
 
-class CollectionTrashQuery(ListQuery, rename="camel"):
+class CollectionTrashQuery(ListQuery):
     """A page of the trash of one collection, oldest first."""
 
     usual_order = "deletedAt"
@@ -123,15 +122,7 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
 
     @operation("GET", "/trash", summary="Count the trash of all users by collection", view=TrashHeapsView)
     async def trash(self, actor: Actor) -> TrashHeapsView:
-        views = [
-            made_view(
-                each,
-                TrashHeapView,
-                oldest_deleted_at=each.oldest_deleted_at and instant_text(each.oldest_deleted_at),
-            )
-            for each in await self.read_trash(actor)
-        ]
-        return TrashHeapsView(tuple(views))
+        return TrashHeapsView(tuple(made_view(heap, TrashHeapView) for heap in await self.read_trash(actor)))
 
     @operation(
         "GET",
@@ -148,13 +139,11 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
         "GET", "/retention", summary="Read the retention period and the expired records", view=RetentionView
     )
     async def retention(self, actor: Actor) -> RetentionView:
-        status = await self.read_retention(actor)
-        last = None if status.last_run is None else run_view(status.last_run)
-        return made_view(status, RetentionView, expired=dict(status.expired), last_run=last)
+        return made_view(await self.read_retention(actor), RetentionView)
 
     @operation("POST", "/retention", summary="Permanently remove expired records now", view=RetentionRunView)
     async def run_retention(self, actor: Actor, query: RunQuery) -> RetentionRunView:
-        return run_view(await self.purge_expired(actor, is_dry_run=query.dry_run))
+        return made_view(await self.purge_expired(actor, is_dry_run=query.dry_run), RetentionRunView)
 
     @operation("GET", "/slow-queries", summary="List slow store operations", view=SlowQueriesView)
     async def slow_queries(self, actor: Actor) -> SlowQueriesView:
@@ -167,11 +156,6 @@ class AdminController(Controller, path="/v1/admin", stored=False, also=(403,)):
         if use is None:
             return CacheView(is_configured=False, in_use=False, hits=0, misses=0, ratio=None)
         return made_view(use, CacheView, is_configured=True)
-
-
-def run_view(run: RetentionRun) -> RetentionRunView:
-    """The view of one retention run."""
-    return made_view(run, RetentionRunView, removed=dict(run.removed))
 
 
 def _trashed_view(collection: str, entity: Entity, retention_days: int) -> TrashedView:

@@ -42,7 +42,7 @@ End = Annotated[
 ]
 
 
-class ApiTokenBody(Body, rename="camel"):
+class ApiTokenBody(Body):
     """A new API token."""
 
     name: ApiTokenName
@@ -50,7 +50,7 @@ class ApiTokenBody(Body, rename="camel"):
     expires_at: End | UnsetType = UNSET
 
 
-class ApiTokenView(EntityView, rename="camel"):
+class ApiTokenView(EntityView):
     """An API token, without its text. `lastUsedAt` is exact to a minute."""
 
     user_id: Id
@@ -60,13 +60,13 @@ class ApiTokenView(EntityView, rename="camel"):
     last_used_at: InstantText | None
 
 
-class IssuedApiTokenView(ApiTokenView, rename="camel"):
+class IssuedApiTokenView(ApiTokenView):
     """A new API token. `token` is shown only this once."""
 
     token: str
 
 
-class ApiTokenQuery(ListQuery, rename="camel"):
+class ApiTokenQuery(ListQuery):
     """A page of API tokens, newest first."""
 
 

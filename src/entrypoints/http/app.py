@@ -1,6 +1,6 @@
 """The application: the list of resources, the request layer around them, and the exception handler."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
@@ -26,10 +26,10 @@ from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.connection import BoundedConnection, within
 from entrypoints.http.protocol.cursors import Cursors, Pages
 from entrypoints.http.protocol.endpoint import Conventions, routes_of
-from entrypoints.http.protocol.middleware import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.protocol.openapi import openapi_document
 from entrypoints.http.protocol.resource import Resource, collections_of, views_of
 from entrypoints.http.protocol.writes import Writes
+from entrypoints.http.request_layer import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.cookies import SessionCookies
 from entrypoints.http.security.csrf import CrossSiteGuard
@@ -46,8 +46,6 @@ from entrypoints.http.teams.controller import TEAMS
 from entrypoints.http.teams.members import MEMBERS
 from entrypoints.http.teams.roles import ROLES
 from entrypoints.http.users import USERS
-
-Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 RESOURCES: tuple[Resource, ...] = (
     PROJECTS,
@@ -74,16 +72,10 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 
-def create_app(
-    container: Container,
-    *,
-    lifespan: Sequence[Lifespan] = (),
-    is_started: Callable[[], bool] = lambda: True,
-) -> Litestar:
+def create_app(container: Container, *, is_started: Callable[[], bool] = lambda: True) -> Litestar:
     """The application over a container whose stores may still be closed.
 
-    `lifespan` opens the container's parts in order and closes them in reverse order; while `is_started` is false,
-    `/startupz` and `/readyz` answer 503. Raises MissingPart if a part cannot be built.
+    While `is_started` is false, `/startupz` and `/readyz` answer 503. Raises MissingPart if a part cannot be built.
     """
     logger.configure(patcher=name_request)
     settings, access_lines = container.settings(), container.access_log()
@@ -91,7 +83,7 @@ def create_app(
     app = Litestar(
         route_handlers=_routes(container, authentication, is_started),
         exception_handlers={Exception: answer_error},
-        lifespan=[*lifespan, _flushing(access_lines)],
+        lifespan=[_flushing(access_lines)],
         openapi_config=None,
         logging_config=None,
     )
@@ -158,7 +150,7 @@ def _authentication(container: Container) -> Authentication:
     )
 
 
-def _flushing(access_lines: AccessLines) -> Lifespan:
+def _flushing(access_lines: AccessLines) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def flushing(_app: Litestar) -> AsyncIterator[None]:
         try:

@@ -35,7 +35,7 @@ ReceivingProject = Annotated[
 ]
 
 
-class ImportQuery(Query, rename="camel"):
+class ImportQuery(Query):
     """The format of the file and the receiving project. With `dryRun` nothing is changed."""
 
     format: Format
@@ -50,7 +50,7 @@ class ImportQuery(Query, rename="camel"):
     ] = False
 
 
-class ExportQuery(Query, rename="camel"):
+class ExportQuery(Query):
     """The format, and the project to export; without `projectId` all tasks that the caller may see."""
 
     format: Format

@@ -53,7 +53,6 @@ class RequestMetrics(Protocol):
         self, sync: SyncMetrics | None = None, components: Mapping[str, ComponentHealth] | None = None
     ) -> str:
         """All counters, and the state of the mirror and of each component if given, as Prometheus text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

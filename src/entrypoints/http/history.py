@@ -70,7 +70,7 @@ class DiffView(Struct, rename="camel"):
     changes: dict[str, ChangeView]
 
 
-class RollbackBody(Body, rename="camel"):
+class RollbackBody(Body):
     """The version to restore."""
 
     version: VersionNumber
@@ -83,7 +83,7 @@ class DiffQuery(Query):
     to: Version
 
 
-class AuditQuery(ListQuery, rename="camel"):
+class AuditQuery(ListQuery):
     """Filters for audit entries; `from` is inclusive, `to` exclusive."""
 
     usual_order = "-at"
@@ -225,7 +225,7 @@ class AuditController(Controller, path="/v1/audit"):
         "GET", summary="List audit entries, newest first", page_of=AuditEntryView, stored=False, also=(403,)
     )
     async def list_all(self, actor: Actor, query: AuditQuery, page: PageRequest) -> Page[AuditEntryView]:
-        filter_ = AuditFilter(
+        filters = AuditFilter(
             collection=query.collection,
             entity_id=query.entity_id,
             actor_id=query.actor_id,
@@ -233,7 +233,7 @@ class AuditController(Controller, path="/v1/audit"):
             since=query.from_,
             until=query.to,
         )
-        found = await self.list_entries(actor, filter_, page)
+        found = await self.list_entries(actor, filters, page)
         return found.showing(lambda entry: self.audit_views.entry_for(actor, entry))
 
 

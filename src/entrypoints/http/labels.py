@@ -29,28 +29,28 @@ LabelName = Annotated[
 ]
 
 
-class LabelBody(Body, rename="camel"):
+class LabelBody(Body):
     """A new label."""
 
     name: LabelName
     color: Color | UnsetType = UNSET
 
 
-class LabelPatch(Body, rename="camel"):
+class LabelPatch(Body):
     """Changes to a label (merge patch)."""
 
     name: LabelName | UnsetType = UNSET
     color: Color | UnsetType = UNSET
 
 
-class LabelView(EntityView, rename="camel"):
+class LabelView(EntityView):
     """A label."""
 
     name: str
     color: str
 
 
-class LabelQuery(SearchQuery, rename="camel"):
+class LabelQuery(SearchQuery):
     """Filters and order of labels."""
 
     usual_order: ClassVar[str] = "name"
@@ -74,7 +74,7 @@ class LabelController(TrashController, path="/v1/labels", collection="labels", v
 
     @operation("GET", summary="List labels", page_of=LabelView)
     async def list_all(self, actor: Actor, query: LabelQuery, page: PageRequest) -> Page[Label]:
-        return await self.list_labels(actor, query.q or None, page)
+        return await self.list_labels(actor, query.text, page)
 
     @operation("GET", "/trash", summary="List deleted labels", page_of=LabelView, query=TrashQuery)
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Label]:

@@ -21,7 +21,7 @@ from entrypoints.http.protocol.schemas import Body, Id
 NO_DEMO_IN_PRODUCTION = "Demo data cannot be added in production (APP_ENV=production)."
 
 
-class UserBody(Body, rename="camel"):
+class UserBody(Body):
     """An existing user."""
 
     user_id: Id

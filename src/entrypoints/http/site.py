@@ -21,7 +21,6 @@ from entrypoints.http.protocol.preconditions import seen_tag
 from entrypoints.http.protocol.problems import KINDS, outcome_of
 from entrypoints.http.protocol.request import RawHeaders, Request, header
 from entrypoints.http.protocol.resource import Resource
-from entrypoints.http.sync import metrics_view
 
 ASSETS = Path(__file__).parent / "assets"
 HTML = b"text/html; charset=utf-8"
@@ -206,7 +205,7 @@ def _component_rows(components: Mapping[str, ComponentHealth]) -> Iterator[str]:
 def _sync_rows(sync: SyncMetrics | None) -> Iterator[str]:
     if sync is None or sync.target is None:
         return
-    totals = metrics_view(sync).totals
+    totals = sync.totals
     waiting = f"{totals.pending} pending, {totals.failed} failed, {totals.parked} parked"
     yield f"<dt>Mirrored</dt><dd>{totals.synced} changes</dd>"
     yield f"<dt>Not yet mirrored</dt><dd>{waiting}</dd>"

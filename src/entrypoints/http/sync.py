@@ -9,14 +9,9 @@ from application.actor import Actor
 from application.operations import OperateSync
 from application.paging import Page, PageRequest, Position
 from application.ports.synchronisation import (
-    BlockedTableSync,
     BreakerState,
-    BreakerSync,
-    CollectionSync,
-    RecordSync,
     Retried,
     RetryOutcome,
-    SyncMetrics,
     VersionStatus,
 )
 from domain.audit import Action, AuditEntry, SyncStatus
@@ -103,7 +98,7 @@ class RecordSyncView(Struct, rename="camel"):
     next_attempt_at: InstantText | None
 
 
-class RetriedView(RecordSyncView, rename="camel"):
+class RetriedView(RecordSyncView):
     """What a retry of one record did, why if it did not deliver, and the versions afterwards."""
 
     outcome: RetryOutcome
@@ -166,7 +161,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
 
     @operation("GET", "/metrics", summary="Read mirror metrics", view=SyncMetricsView)
     async def metrics(self, actor: Actor) -> SyncMetricsView:
-        return metrics_view(await self.operate.metrics(actor))
+        return made_view(await self.operate.metrics(actor), SyncMetricsView)
 
     @operation(
         "GET",
@@ -175,7 +170,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         view=RecordSyncView,
     )
     async def status(self, actor: Actor, collection: str, id: str) -> RecordSyncView:
-        return record_view(await self.operate.status(actor, collection, id))
+        return made_view(await self.operate.status(actor, collection, id), RecordSyncView)
 
     @operation(
         "GET",
@@ -192,11 +187,17 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         following = Position(None, items[-1].id) if len(found) > page.limit else None
         return Page(items=list(map(failure_view, items)), next=following)
 
-    @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView)
+    @operation("POST", "/failures/retry", summary="Retry all failures", view=RequeuedView, also=(409,))
     async def retry_all(self, actor: Actor) -> RequeuedView:
         return RequeuedView(await self.operate.retry_all(actor))
 
-    @operation("POST", "/failures/{collection}/{id}/retry", summary="Mirror a record now", view=RetriedView)
+    @operation(
+        "POST",
+        "/failures/{collection}/{id}/retry",
+        summary="Mirror a record now",
+        view=RetriedView,
+        also=(409,),
+    )
     async def retry(self, actor: Actor, collection: str, id: str) -> RetriedView:
         return retried_view(await self.operate.retry(actor, collection, id))
 
@@ -208,7 +209,8 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         also=(409,),
     )
     async def discard(self, actor: Actor, collection: str, id: str, body: DiscardBody) -> RecordSyncView:
-        return record_view(await self.operate.discard(actor, collection, id, body.reason))
+        record = await self.operate.discard(actor, collection, id, body.reason)
+        return made_view(record, RecordSyncView)
 
     @operation(
         "GET",
@@ -219,53 +221,6 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
     async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
         versions = await self.operate.history(actor, collection, id)
         return SyncHistoryView(tuple(map(version_status_view, versions)))
-
-
-def metrics_view(metrics: SyncMetrics) -> SyncMetricsView:
-    """The metrics of the mirror with their totals."""
-    rows = tuple(map(_collection_view, metrics.collections))
-    ages = [row.oldest_pending_age_ms for row in rows if row.oldest_pending_age_ms is not None]
-    totals = SyncTotalsView(
-        synced=sum(row.synced for row in rows),
-        pending=sum(row.pending for row in rows),
-        failed=sum(row.failed for row in rows),
-        parked=sum(row.parked for row in rows),
-        oldest_pending_age_ms=max(ages, default=None),
-    )
-    return made_view(
-        metrics,
-        SyncMetricsView,
-        totals=totals,
-        collections=rows,
-        breaker=_breaker_view(metrics.breaker),
-        blocked_tables=tuple(map(_blocked_table_view, metrics.blocked_tables)),
-    )
-
-
-def _collection_view(row: CollectionSync) -> CollectionSyncView:
-    return made_view(
-        row,
-        CollectionSyncView,
-        mirror_latency_p50_ms=_whole(row.mirror_latency_p50_ms),
-        mirror_latency_p99_ms=_whole(row.mirror_latency_p99_ms),
-    )
-
-
-def _breaker_view(breaker: BreakerSync) -> BreakerView:
-    return made_view(breaker, BreakerView)
-
-
-def _blocked_table_view(blocked: BlockedTableSync) -> BlockedTableView:
-    return made_view(blocked, BlockedTableView)
-
-
-def _whole(milliseconds: float | None) -> int | None:
-    return None if milliseconds is None else round(milliseconds)
-
-
-def record_view(record: RecordSync) -> RecordSyncView:
-    """The view of one record on both sides."""
-    return made_view(record, RecordSyncView)
 
 
 def retried_view(retried: Retried) -> RetriedView:

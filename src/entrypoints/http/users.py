@@ -20,6 +20,7 @@ from entrypoints.http.protocol.schemas import (
     Body,
     EntityView,
     ListQuery,
+    searched,
     set_fields,
     word_violations,
 )
@@ -49,7 +50,7 @@ TimeZone = Annotated[
 ]
 
 
-class UserBody(Body, rename="camel"):
+class UserBody(Body):
     """A new account. Without a name, it is the part of the address before the @."""
 
     email: Email
@@ -57,14 +58,14 @@ class UserBody(Body, rename="camel"):
     is_administrator: bool = False
 
 
-class UserPatch(Body, rename="camel"):
+class UserPatch(Body):
     """Changes to a profile (merge patch)."""
 
     name: UserName | UnsetType = UNSET
     timezone: TimeZone | UnsetType | None = UNSET
 
 
-class UserView(EntityView, rename="camel"):
+class UserView(EntityView):
     """A user. Only the user and administrators see `email` and `grants`; for others they are null."""
 
     email: str | None
@@ -73,7 +74,7 @@ class UserView(EntityView, rename="camel"):
     timezone: str
 
 
-class UserQuery(ListQuery, rename="camel"):
+class UserQuery(ListQuery):
     """Search text of users."""
 
     usual_order = "createdAt"
@@ -83,8 +84,8 @@ class UserQuery(ListQuery, rename="camel"):
             str,
             Meta(
                 max_length=TEXT_LENGTH_MAX,
-                description="Words in the name, or one complete e-mail address. An empty text finds all users; "
-                "a text without letters or digits is rejected.",
+                description="Words in the name, or one complete e-mail address. An empty or blank text finds all "
+                "users; any other text without letters or digits is rejected.",
             ),
         ]
         | None
@@ -133,7 +134,7 @@ class UserController(Controller, path="/v1/users", collection="users"):
         stored=False,
     )
     async def search(self, actor: Actor, query: UserQuery, page: PageRequest) -> Page[UserDetails]:
-        return await self.search_users(actor, query.search or "", page)
+        return await self.search_users(actor, searched(query.search) or "", page)
 
     @operation("GET", "/me", summary="Read your own profile", view=UserView, stored=False, also=(404,))
     async def me(self, actor: Actor) -> UserDetails:

@@ -1,4 +1,4 @@
-"""The background jobs. A job that fails is logged and repeated with growing pauses."""
+"""The background jobs. A job that fails, or whose store takes no writes, is logged and repeated with growing pauses."""
 
 import asyncio
 import secrets
@@ -13,7 +13,9 @@ from application.history.retention import PurgeExpired
 from application.projects.commands import FinishProjects
 from application.teams.commands import FinishTeams
 from application.teams.members import FinishLeavings
+from domain.errors import StoreUnavailable
 from entrypoints.composition.container import Container
+from entrypoints.composition.failures import StoreRefused
 
 BACK_OFF_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 60.0
@@ -89,7 +91,10 @@ def retention_of(container: Container) -> Job:
 
 
 async def keep_going(job: Job, stopping: asyncio.Event) -> None:
-    """Repeats the job until `stopping` is set. Whatever it raises is logged, and it is repeated with back-off."""
+    """Repeats the job until `stopping` is set. Whatever it raises is logged, and it is repeated with back-off.
+
+    A store that cannot be used, or takes no writes, is no fault of ours: its reason is logged without a traceback.
+    """
     failures = 0
     if job.delay_seconds:
         await _pause(job.delay_seconds, stopping)
@@ -99,6 +104,11 @@ async def keep_going(job: Job, stopping: asyncio.Event) -> None:
                 await job.work()
             failures = 0
             pause = job.interval_seconds
+        except (StoreUnavailable, StoreRefused) as refused:
+            # Nothing is wrong with the job: it goes on as soon as the store takes writes again.
+            failures += 1
+            pause = back_off_seconds(failures)
+            logger.warning("The job {} pauses for {:.1f} s: {}", job.name, pause, refused)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs and this one go on
             failures += 1
             pause = back_off_seconds(failures)

@@ -18,7 +18,8 @@ import pytest
 
 from entrypoints.cli.running_service import SERVICE_FILE, SERVICE_LOCK
 from entrypoints.composition.installation import INSTALLATION_FILE
-from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, VARIABLES, Tandem
+from entrypoints.composition.names import SETTINGS
+from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, Tandem
 
 SECONDS_MAX = 60.0
 PROGRAM = "from entrypoints.cli.main import main; main()"
@@ -33,7 +34,7 @@ class Process:
         self.directory = directory
         self._out = directory / f"{arguments[0]}.out"
         self._err = directory / f"{arguments[0]}.err"
-        plain = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         environment = {**plain, "APP_ENV": "test", "PYTHONPATH": str(SOURCES), **variables}
         command = [sys.executable, "-c", PROGRAM, *arguments]
         with self._out.open("wb") as out, self._err.open("wb") as err:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -112,8 +113,11 @@ class ServiceClient:
         metrics: dict[str, Any] = answer.json()
         return metrics
 
-    async def wait_delivered(self, *, seconds_max: float) -> float:
-        """Waits until every entry is mirrored; how many seconds that took. What is parked never will be."""
+    async def wait_delivered(self, *, seconds_max: float, evidence: Callable[[], str] | None = None) -> float:
+        """Waits until every entry is mirrored; how many seconds that took. What is parked never will be.
+
+        `evidence` is added to the failure, for what other processes say.
+        """
         began = time.monotonic()
         nothing_since: float | None = None
         totals: dict[str, Any] = {}
@@ -127,7 +131,8 @@ class ServiceClient:
             elif time.monotonic() - nothing_since > SHARED_ANSWER_SECONDS:
                 return nothing_since - began
             await asyncio.sleep(MARKED_POLL_SECONDS)
-        pytest.fail(f"after {seconds_max:.0f} seconds the mirror is not up to date: {totals}")
+        found = "" if evidence is None else f"\n{evidence()}"
+        pytest.fail(f"after {seconds_max:.0f} seconds the mirror is not up to date: {totals}{found}")
 
 
 def _is_running_elsewhere(answer: httpx.Response) -> bool:

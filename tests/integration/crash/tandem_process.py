@@ -83,7 +83,12 @@ class TandemProcess:
 
     def wait_ready(self) -> dict[str, Any]:
         """What it says once it works."""
-        wait_until(self._is_ready, seconds_max=READY_SECONDS_MAX, reason="tandem was not ready")
+        wait_until(
+            self._is_ready,
+            seconds_max=READY_SECONDS_MAX,
+            reason="tandem was not ready",
+            evidence=self.evidence,
+        )
         ready: dict[str, Any] = json.loads(self._answer.read_bytes())
         return ready
 
@@ -107,7 +112,10 @@ class TandemProcess:
         if process is None:
             pytest.fail("the process does not run")
         wait_until(
-            lambda: process.poll() is not None, seconds_max=STOP_SECONDS_MAX, reason="tandem did not end"
+            lambda: process.poll() is not None,
+            seconds_max=STOP_SECONDS_MAX,
+            reason="tandem did not end",
+            evidence=self.evidence,
         )
         with self._lock:
             return self._end()
@@ -116,10 +124,17 @@ class TandemProcess:
         """Standard output so far."""
         return self._answer.read_text(errors="replace")
 
+    def evidence(self) -> str:
+        """What explains a failure: whether it runs, what it said, and the end of its log."""
+        ended = None if self._process is None else self._process.poll()
+        state = "runs" if self.is_running else "was ended" if ended is None else f"ended with {ended}"
+        log = self.log.read_text(errors="replace")[-LOG_CHARACTERS_MAX:] if self.log.exists() else ""
+        said = self.said() if self._answer.exists() else ""
+        return f"{self.log.stem} {state} and said: {said}\n{log}"
+
     def _is_ready(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
-            log = self.log.read_text(errors="replace")[-LOG_CHARACTERS_MAX:]
-            pytest.fail(f"tandem ended with {self._process.returncode}: {self.said()}\n{log}")
+            pytest.fail(f"tandem was not ready: {self.evidence()}")
         return self.said().endswith("\n")
 
     def _end(self) -> int:

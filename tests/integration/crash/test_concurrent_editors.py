@@ -25,9 +25,9 @@ NewService = Callable[[Topology], ServiceProcess]
 
 @pytest.mark.parametrize("edits", [200, pytest.param(1_000, marks=pytest.mark.torture)])
 async def test_editors_of_one_record_never_leave_the_stores_apart(
-    edits: int, data_directory: Path, postgres_url: str, new_service: NewService
+    edits: int, data_directory: Path, prepared_postgres_url: str, new_service: NewService
 ) -> None:
-    topology = monty_to_postgres(data_directory, postgres_url)
+    topology = monty_to_postgres(data_directory, prepared_postgres_url)
     await _edit_and_compare(topology, new_service(topology), edits=edits)
 
 
@@ -36,10 +36,10 @@ async def test_editors_of_one_record_over_mongodb_never_leave_the_stores_apart(
     edits: int,
     data_directory: Path,
     mongo_database: MongoDatabase,
-    postgres_url: str,
+    prepared_postgres_url: str,
     new_service: NewService,
 ) -> None:
-    topology = mongo_to_postgres(data_directory, mongo_database, postgres_url)
+    topology = mongo_to_postgres(data_directory, mongo_database, prepared_postgres_url)
     await _edit_and_compare(topology, new_service(topology), edits=edits)
 
 

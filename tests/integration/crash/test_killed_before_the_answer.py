@@ -67,7 +67,7 @@ async def test_another_process_returns_the_answer_that_the_killed_one_did_not(
     topology = (
         _mongo(request.getfixturevalue("own_mongo_server"))
         if store == "mongo"
-        else _postgres(request.getfixturevalue("postgres_url"), name)
+        else _postgres(request.getfixturevalue("prepared_postgres_url"), name)
     )
     async with topology as (shared, proxied, at_commit):
         killed, other = [

@@ -74,12 +74,12 @@ def import_words(real_file: Path) -> Sequence[str]:
 
 
 @pytest.fixture(params=["monty", pytest.param("mongo", marks=pytest.mark.alone)])
-def topology(request: pytest.FixtureRequest, data_directory: Path, postgres_url: str) -> Topology:
+def topology(request: pytest.FixtureRequest, data_directory: Path, prepared_postgres_url: str) -> Topology:
     """Two empty stores, the second of them PostgreSQL."""
     if request.param == "monty":
-        return monty_to_postgres(data_directory, postgres_url)
+        return monty_to_postgres(data_directory, prepared_postgres_url)
     mongo: MongoDatabase = request.getfixturevalue("mongo_database")
-    return mongo_to_postgres(data_directory, mongo, postgres_url)
+    return mongo_to_postgres(data_directory, mongo, prepared_postgres_url)
 
 
 async def imported(start_command: StartCommand, topology: Topology, real_file: Path) -> dict[str, int]:

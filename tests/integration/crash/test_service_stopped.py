@@ -24,9 +24,9 @@ NewService = Callable[[Topology], ServiceProcess]
 
 
 async def test_a_second_service_on_the_same_data_is_refused_and_harms_nothing(
-    data_directory: Path, postgres_url: str, new_service: NewService
+    data_directory: Path, prepared_postgres_url: str, new_service: NewService
 ) -> None:
-    topology = monty_to_postgres(data_directory, postgres_url)
+    topology = monty_to_postgres(data_directory, prepared_postgres_url)
     first, second = new_service(topology), new_service(topology)
     await asyncio.to_thread(first.start_ready)
     ledger = Ledger()
@@ -47,9 +47,9 @@ async def test_a_second_service_on_the_same_data_is_refused_and_harms_nothing(
 
 @pytest.mark.parametrize("stops", [1, pytest.param(10, marks=pytest.mark.torture)])
 async def test_a_service_that_is_told_to_stop_under_load_keeps_all_it_acknowledged(
-    stops: int, seed: int, data_directory: Path, postgres_url: str, new_service: NewService
+    stops: int, seed: int, data_directory: Path, prepared_postgres_url: str, new_service: NewService
 ) -> None:
-    topology = monty_to_postgres(data_directory, postgres_url)
+    topology = monty_to_postgres(data_directory, prepared_postgres_url)
     service = new_service(topology)
     random = Random(seed)
     ledger = Ledger()

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from pymongo import AsyncMongoClient
 
-from adapters.postgres.tables import TABLES, metadata
+from adapters.postgres.tables import TABLES
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL, SPECS, SYNC_FIELDS
 from adapters.records.wrapped_store import WrappedStore
@@ -15,6 +15,7 @@ from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.store_stack import StoreStack
 from tests.integration.crash.store_comparison import Contents, read_open_store
+from tests.servers.tables import EMPTYING
 from tests.unit.entrypoints.http.permission_world import make_world
 
 OPEN_SECONDS_MAX = 30.0
@@ -114,8 +115,7 @@ async def _empty_tables(url: str) -> None:
         found = await connection.execute("SELECT to_regclass(%s)", (TABLES[CONTROL.collection].name,))
         if await found.fetchone() == (None,):
             return
-        for table in metadata.sorted_tables:
-            await connection.execute(f"DELETE FROM {table.name}")
+        await connection.execute(EMPTYING)
 
 
 async def _keep_rows(url: str) -> None:

@@ -38,6 +38,6 @@ def variables_of(topology: str, request: pytest.FixtureRequest) -> Iterator[dict
             variables |= {"MONGODB_URI": database.uri, "DB_NAME": database.name}
         if "postgres" in (source, target):
             postgres: PostgresServer = request.getfixturevalue("postgres_server")
-            variables["POSTGRES_URL"] = postgres.create_database()
+            variables["POSTGRES_URL"] = postgres.create_prepared_database()
             made.callback(postgres.drop_database, variables["POSTGRES_URL"])
         yield variables

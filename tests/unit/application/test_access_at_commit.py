@@ -55,8 +55,8 @@ class UseCases:
         self.restore_task = RestoreTask(begin, clock, NUMBERS)
         self.roll_back_task = RollBackTask(begin, clock, NUMBERS)
         self.assign = AssignTask(begin, clock, NUMBERS)
-        self.together = WriteTasksTogether(begin, clock, identifiers, NUMBERS)
-        self.each = WriteTasksEach(begin, clock, identifiers, NUMBERS)
+        self.together = WriteTasksTogether(begin, clock, NUMBERS, identifiers)
+        self.each = WriteTasksEach(begin, clock, NUMBERS, identifiers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,76 @@ class LaneContract:
         assert (await store.positions()).number_of(FOREIGN) == 0
 
 
+class CheckpointContract:
+    """Checkpointed lanes stay, and are left out of what is read in every comparison."""
+
+    async def test_checkpointed_lanes_are_read_only_when_asked_for(self, store: LanedStore) -> None:
+        lane = await _closed_lane(store)
+        assert await store.add_checkpoint({lane: 1}, checkpoint=FOREIGN)
+        listed = (await store.positions()).lanes
+        assert {one.lane: (one.number, one.is_open) for one in listed.values()} == {FOREIGN: (1, False)}
+        every = (await store.positions(with_checkpointed=True)).lanes
+        assert {one.lane: (one.number, one.is_checkpointed) for one in every.values()} == {
+            FOREIGN: (1, False),
+            lane: (1, True),
+        }
+        assert await store.close_lane(lane) == 1
+
+    async def test_nothing_is_checkpointed_where_one_lane_is_open_or_at_another_number(
+        self, store: LanedStore
+    ) -> None:
+        lane = await _closed_lane(store)
+        await admitted(store)
+        stamp = await store.commit(created(2))
+        assert stamp is not None
+        for numbers in ({lane: 1, stamp.lane: 1}, {lane: 2}, {lane: 1, FOREIGN + 1: 1}):
+            assert not await store.add_checkpoint(numbers, checkpoint=FOREIGN)
+        assert set((await store.positions()).lanes) == {lane, stamp.lane}
+
+    async def test_what_was_seen_is_checkpointed_up_to_the_number_of_its_lane(
+        self, store: LanedStore
+    ) -> None:
+        await admitted(store)
+        await store.apply_by_lane([_by_lane(created(n), FOREIGN + n, 5) for n in range(3)])
+        await store.see_checkpoint({FOREIGN: 5, FOREIGN + 1: 7, FOREIGN + 2: 4}, checkpoint=FOREIGN + 9)
+        assert (await store.positions()).seen == {FOREIGN + 2: Seen(5), FOREIGN + 9: Seen(1)}
+        every = (await store.positions(with_checkpointed=True)).seen
+        assert (every[FOREIGN], every[FOREIGN + 1]) == (
+            Seen(5, is_checkpointed=True),
+            Seen(5, is_checkpointed=True),
+        )
+
+    async def test_a_later_arrival_or_mark_brings_what_was_seen_back_into_comparisons(
+        self, store: LanedStore
+    ) -> None:
+        change = created(1)
+        await store.commit(change)
+        await store.mark([mark_of(change, number=8)])
+        await admitted(store)
+        await store.apply_by_lane([_by_lane(created(2), FOREIGN + 1, 3)])
+        await store.see_checkpoint({FOREIGN: 8, FOREIGN + 1: 3}, checkpoint=FOREIGN + 9)
+        assert set((await store.positions()).seen) == {FOREIGN + 9}
+        late = created(3)
+        await store.commit(late)
+        await store.mark([mark_of(late, number=9)])
+        await store.apply_by_lane([_by_lane(created(4), FOREIGN + 1, 4)])
+        await store.apply_by_lane([_by_lane(created(n), FOREIGN + 1, 4) for n in (5, 6)])
+        seen = (await store.positions()).seen
+        assert seen == {FOREIGN: Seen(9), FOREIGN + 1: Seen(4), FOREIGN + 9: Seen(1)}
+
+    async def test_a_cut_brings_everything_that_was_seen_back_into_comparisons(
+        self, store: LanedStore
+    ) -> None:
+        changes = [created(number) for number in range(2)]
+        for number, change in enumerate(changes):
+            await store.commit(change)
+            await store.mark([replace(mark_of(change, number=8), lane=FOREIGN + number)])
+        await store.see_checkpoint({FOREIGN: 8, FOREIGN + 1: 8}, checkpoint=FOREIGN + 9)
+        await store.cut({FOREIGN: 5, FOREIGN + 9: 0})
+        seen = (await store.positions()).seen
+        assert seen == {FOREIGN: Seen(8, cut=5), FOREIGN + 1: Seen(8), FOREIGN + 9: Seen(1, cut=0)}
+
+
 class SeenContract:
     """What a store keeps of the lanes of another one is written with what those lanes did."""
 
@@ -293,6 +363,15 @@ class SeenContract:
         assert [found[ID] for found in await store.find(question)] == expected
         by_lane = replace(question, where=Equals("syncLane", FOREIGN))
         assert [found[ID] for found in await store.find(by_lane)] == list(changes[1].entry_ids)
+
+
+async def _closed_lane(store: LanedStore) -> int:
+    """A lane that was used once."""
+    await admitted(store)
+    stamp = await store.commit(created(1))
+    assert stamp is not None
+    assert await store.close_lane(stamp.lane) == 1
+    return stamp.lane
 
 
 async def _open_lanes(store: LanedStore, *, count: int) -> list[Lane]:

@@ -16,7 +16,7 @@ from tests.unit.contracts.validation import ValidationContract
 from tests.unit.contracts.values import LimitContract, ScalarContract, TextContract, TreeContract
 
 
-class RecordStoreContract(
+class StateContract(
     CommitContract,
     GuardContract,
     TombstoneContract,
@@ -25,11 +25,6 @@ class RecordStoreContract(
     LateReplayContract,
     MarkContract,
     FetchContract,
-    CriteriaContract,
-    HasWordsContract,
-    ScriptContract,
-    RelevanceContract,
-    SearchTableContract,
     OrderContract,
     PageContract,
     ScanContract,
@@ -41,4 +36,18 @@ class RecordStoreContract(
     ConcurrencyContract,
     OwnershipContract,
 ):
+    """What is written, what is read back, and in which order.
+
+    A store that hands questions on to another one as they are passes this: which records fit is the other's answer, and
+    the other passes all of the contract.
+    """
+
+
+class QuestionContract(
+    CriteriaContract, HasWordsContract, ScriptContract, RelevanceContract, SearchTableContract
+):
+    """Which records fit a question."""
+
+
+class RecordStoreContract(StateContract, QuestionContract):
     """Everything a record store promises."""

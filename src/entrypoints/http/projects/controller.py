@@ -37,10 +37,10 @@ class ProjectController(TrashController, path="/v1/projects", collection="projec
 
     @operation("GET", summary="List projects", page_of=ProjectView)
     async def list_all(self, actor: Actor, query: ProjectQuery, page: PageRequest) -> Page[Project]:
-        filter_ = ProjectFilter(
-            owner_id=query.owner_id, team_id=query.team_id, status=query.status, text=query.q or None
+        filters = ProjectFilter(
+            owner_id=query.owner_id, team_id=query.team_id, status=query.status, text=query.text
         )
-        return await self.list_projects(actor, filter_, page)
+        return await self.list_projects(actor, filters, page)
 
     @operation("GET", "/trash", summary="List deleted projects", page_of=ProjectView, query=TrashQuery)
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Project]:

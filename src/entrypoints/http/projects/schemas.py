@@ -36,7 +36,7 @@ Duration = Annotated[int, Meta(ge=0, le=timeline.DURATION_MAX)]
 Lag = Annotated[int, Meta(ge=-timeline.LAG_MAX, le=timeline.LAG_MAX)]
 
 
-class ProjectBody(Body, rename="camel"):
+class ProjectBody(Body):
     """A new project."""
 
     name: ProjectName
@@ -47,7 +47,7 @@ class ProjectBody(Body, rename="camel"):
     color: Color | UnsetType | None = UNSET
 
 
-class ProjectPatch(Body, rename="camel"):
+class ProjectPatch(Body):
     """Changes to a project (merge patch)."""
 
     name: ProjectName | UnsetType = UNSET
@@ -58,7 +58,7 @@ class ProjectPatch(Body, rename="camel"):
     color: Color | UnsetType | None = UNSET
 
 
-class ProjectView(EntityView, rename="camel"):
+class ProjectView(EntityView):
     """A project."""
 
     name: str
@@ -69,7 +69,7 @@ class ProjectView(EntityView, rename="camel"):
     color: str | None
 
 
-class ProjectQuery(SearchQuery, rename="camel"):
+class ProjectQuery(SearchQuery):
     """Filters and order of projects."""
 
     owner_id: Id | None = None
@@ -78,14 +78,14 @@ class ProjectQuery(SearchQuery, rename="camel"):
     sort: Annotated[SearchOrder, sort_described("-createdAt")] | None = None
 
 
-class CalendarBody(Body, rename="camel"):
+class CalendarBody(Body):
     """The working days."""
 
     working_days: WorkingDays = timeline.WORKING_WEEK
     holidays: Holidays = ()
 
 
-class TimelineItemBody(Body, rename="camel"):
+class TimelineItemBody(Body):
     """One item: a task, a summary or a milestone."""
 
     id: ItemId
@@ -113,7 +113,7 @@ Items = Annotated[tuple[TimelineItemBody, ...], Meta(max_length=timeline.ITEMS_M
 Dependencies = Annotated[tuple[DependencyBody, ...], Meta(max_length=timeline.DEPENDENCIES_MAX)]
 
 
-class TimelineBody(Body, rename="camel"):
+class TimelineBody(Body):
     """A complete plan."""
 
     calendar: CalendarBody = field(default_factory=CalendarBody)
@@ -122,14 +122,14 @@ class TimelineBody(Body, rename="camel"):
     message: SaveMessage | None = None
 
 
-class CalendarPatch(Body, rename="camel"):
+class CalendarPatch(Body):
     """Changes to a calendar (merge patch)."""
 
     working_days: WorkingDays | UnsetType | None = UNSET
     holidays: Holidays | UnsetType | None = UNSET
 
 
-class TimelinePatch(Body, rename="camel"):
+class TimelinePatch(Body):
     """Changes to a plan (merge patch). A list is replaced as a whole. The message of the last version is not kept."""
 
     calendar: CalendarPatch | UnsetType | None = UNSET
@@ -169,7 +169,7 @@ class DependencyView(Struct, rename="camel"):
     lag: int
 
 
-class TimelineView(EntityView, rename="camel"):
+class TimelineView(EntityView):
     """The schedule of a project, with the project's id. Version 0 is the empty plan before the first save."""
 
     calendar: CalendarView
@@ -178,14 +178,14 @@ class TimelineView(EntityView, rename="camel"):
     message: str | None
 
 
-class TimelineQuery(Query, rename="camel"):
+class TimelineQuery(Query):
     """The version to read: by number, or the one that was current at an instant."""
 
     version: Version | None = None
     at: Instant | None = None
 
 
-class SaveQuery(Query, rename="camel"):
+class SaveQuery(Query):
     """Options for saving."""
 
     dry_run: Annotated[

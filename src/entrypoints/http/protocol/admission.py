@@ -61,11 +61,9 @@ class Connection(Protocol):
 
     def end_overdue(self) -> None:
         """The deadline has passed."""
-        ...
 
     def evict(self) -> None:
         """Closes the connection at once, without a response."""
-        ...
 
 
 class Connections:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
@@ -84,12 +85,35 @@ def encoded(view: object) -> bytes:
 
 
 def made_view(source: object, view: type[V], **replaced: object) -> V:
-    """A view with the source's attributes of the same names, instants as text; `replaced` has all others."""
-    given = {name: getattr(source, name) for name in view.__struct_fields__ if name not in replaced}
-    plain = {
-        name: instant_text(value) if isinstance(value, datetime) else value for name, value in given.items()
+    """A view with the source's attributes of the same names, instants as text, and what they contain in turn as the
+    views that the fields name; `replaced` has all others.
+    """
+    hints = _hints_of(view)
+    given = {
+        name: _shown(getattr(source, name), hints[name])
+        for name in view.__struct_fields__
+        if name not in replaced
     }
-    return view(**plain, **replaced)
+    return view(**given, **replaced)
+
+
+@lru_cache(maxsize=256)
+def _hints_of(view: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(view)
+
+
+def _shown(value: object, hint: Any) -> object:
+    """The value as a field of this type shows it."""
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return tuple(_shown(each, get_args(hint)[0]) for each in value)
+    if is_dataclass(value):
+        kinds = (kind for kind in (hint, *get_args(hint)) if isinstance(kind, type))
+        return made_view(value, next(kind for kind in kinds if issubclass(kind, msgspec.Struct)))
+    return value
 
 
 def view_maker(entity: type[Any], view: type[V], *, without: tuple[str, ...] = ()) -> Callable[[Any], V]:

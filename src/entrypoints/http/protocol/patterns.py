@@ -25,6 +25,7 @@ MOMENT = rf"^{_DAY}([Tt]\d\d:\d\d:\d\d(\.\d{{1,3}})?([Zz]|[+-]\d\d:\d\d))?$"
 IDS = _listed(_ID, most=IDS_MAX)
 IDS_OR_NONE = _listed(f"{_ID}|none")
 PEOPLE = _listed(f"{_ID}|me|none")
+CREATORS = _listed(f"{_ID}|me")
 STATUSES = _listed(_STATUS)
 PRIORITIES = _listed(_PRIORITY)
 NUMBERS = _listed(_NUMBER)
@@ -39,6 +40,7 @@ MESSAGES = {
     IDS: f"must be 1 to {IDS_MAX} ids ({_ID_FORM}), {_COMMAS}",
     IDS_OR_NONE: f"must be 1 to {VALUES_MAX} ids ({_ID_FORM}) or none, {_COMMAS}",
     PEOPLE: f"must be me, none, or 1 to {VALUES_MAX} ids ({_ID_FORM}), {_COMMAS}",
+    CREATORS: f"must be me, or 1 to {VALUES_MAX} ids ({_ID_FORM}), {_COMMAS}; every task has a creator",
     STATUSES: f"must be one or more of {_STATUS.replace('|', ', ')}, {_COMMAS}",
     PRIORITIES: f"must be one or more of {_PRIORITY.replace('|', ', ')}, {_COMMAS}",
     NUMBERS: f"must be 1 to {VALUES_MAX} task numbers like 17, {_COMMAS}",

@@ -31,11 +31,9 @@ class CallerReader(Protocol):
 
     async def actor(self, request: "Request") -> Actor:
         """The signed-in caller, with present rights. Raises Unauthenticated, CrossSiteRejected, Forbidden."""
-        ...
 
     def caller(self, request: "Request") -> str:
         """The rate-limit key of this caller."""
-        ...
 
 
 class Request:

@@ -156,7 +156,7 @@ class ListQuery(PageQuery):
     count: Literal["exact"] | None = None
 
 
-class TrashQuery(ListQuery, rename="camel"):
+class TrashQuery(ListQuery):
     """A page of deleted items."""
 
     sort: Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt"] = "-updatedAt"
@@ -169,7 +169,7 @@ class TrashQuery(ListQuery, rename="camel"):
 SearchOrder = Literal["relevance", "createdAt", "-createdAt", "updatedAt", "-updatedAt", "name", "-name"]
 
 
-class SearchQuery(ListQuery, rename="camel"):
+class SearchQuery(ListQuery):
     """A page of the items that contain all words of `q`. A subclass adds its filters, then `sort`."""
 
     q: (
@@ -179,22 +179,27 @@ class SearchQuery(ListQuery, rename="camel"):
                 max_length=TEXT_LENGTH_MAX,
                 description="Words that must all occur, in any case; the last one may be the beginning of a word. "
                 "Accents need not be typed. In scripts without spaces every part of a text is found. `#17` finds the "
-                "task with this display number first. An empty text finds all items; a text without a word is "
-                "rejected.",
+                "task with this display number first. An empty or blank text finds all items; any other text "
+                "without a word is rejected.",
             ),
         ]
         | None
     ) = None
 
     @property
+    def text(self) -> str | None:
+        """What is searched for; None where nothing is."""
+        return searched(self.q)
+
+    @property
     def order(self) -> str:
         """The requested order; by default a search shows the most relevant items first."""
         requested: str | None = getattr(self, "sort", None)
-        return requested or (RELEVANCE if self.q else self.usual_order)
+        return requested or (RELEVANCE if self.text else self.usual_order)
 
     def violations(self) -> Iterator[Violation]:
         yield from word_violations("q", self.q)
-        if not self.q and self.order == RELEVANCE:
+        if not self.text and self.order == RELEVANCE:
             yield Violation("/sort", "can only be relevance together with search words in q")
 
 
@@ -208,7 +213,12 @@ def sort_described(usual: str, *, more: str = "") -> Meta:
     )
 
 
+def searched(text: str | None) -> str | None:
+    """The search text; None for an empty or blank one, as a search field sends it that was cleared."""
+    return (text or "").strip() or None
+
+
 def word_violations(name: str, text: str | None) -> Iterator[Violation]:
     """The violation of a search text without words, which would otherwise find all items."""
-    if text and not has_word(text):
+    if searched(text) and not has_word(text or ""):
         yield Violation(f"/{name}", "contains no word to search for; a word consists of letters and digits")

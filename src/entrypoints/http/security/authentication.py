@@ -9,7 +9,7 @@ from loguru import logger
 from application.accounts.callers import Callers
 from application.actor import Actor
 from application.ports.api_tokens import PREFIX
-from application.ports.tokens import Identity, TokenPair
+from application.ports.tokens import Identity, TokenPair, TokenReader
 from domain.api_token import ApiToken, Scope
 from domain.errors import Conflict, MirrorPending, Unauthenticated, Unavailable
 from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, header
@@ -23,20 +23,11 @@ API_TOKENS_KNOWN_MAX = 10_000
 _SCHEME = "bearer"
 
 
-class TokenVerifier(Protocol):
+class TokenVerifier(TokenReader, Protocol):
     """Verifies access tokens, and derives secrets that are the same in every process with the same keys."""
-
-    def read(self, access_token: str) -> Identity:
-        """The identity that the token was issued for. Raises Unauthenticated."""
-        ...
-
-    def session_of(self, access_token: str) -> str | None:
-        """The session of the token, even if the token has expired. Raises Unauthenticated."""
-        ...
 
     def derived_secret(self, purpose: str) -> bytes:
         """32 secret bytes for this purpose."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

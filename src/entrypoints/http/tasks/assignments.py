@@ -50,12 +50,12 @@ class AssignmentController(Controller, path="/v1/task-assignments", collection="
 
     @operation("GET", summary="List active assignments, newest tasks first", page_of=AssignmentView)
     async def list_all(self, actor: Actor, query: AssignmentQuery, page: PageRequest) -> Page[TaskAssignment]:
-        filter_ = TaskFilter(
+        filters = TaskFilter(
             ids=None if query.task_id is None else (query.task_id,),
             assignee_ids=None if query.assignee_id is None else (query.assignee_id,),
             executor_id=query.executor_id,
         )
-        return await self.list_assignments(actor, filter_, page)
+        return await self.list_assignments(actor, filters, page)
 
     @operation("GET", "/{id}", summary="Read an assignment", view=AssignmentView)
     async def read(self, actor: Actor, id: str) -> TaskAssignment:

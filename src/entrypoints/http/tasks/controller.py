@@ -74,7 +74,7 @@ def _filter_of(query: TaskQuery, actor: Actor) -> TaskFilter:
         due_before=moment_of(query.due_before),
         is_overdue=query.overdue,
         updated_after=moment_of(query.updated_after),
-        text=query.q or None,
+        text=query.text,
     )
 
 

@@ -54,7 +54,7 @@ def _listed(pattern: str, description: str, example: str = "018f3c2ab4d700000001
 _NULLS = "Tasks without a due date, or without a number, come last in both directions."
 
 
-class TaskQuery(SearchQuery, rename="camel"):
+class TaskQuery(SearchQuery):
     """Filters and order of tasks. A filter that takes several values, separated by commas, accepts tasks with any of
     them.
     """
@@ -87,7 +87,7 @@ class TaskQuery(SearchQuery, rename="camel"):
         | None
     ) = None
     created_by: (
-        Annotated[str, _listed(patterns.PEOPLE, "Tasks that these users created; `me`.", "me")] | None
+        Annotated[str, _listed(patterns.CREATORS, "Tasks that these users created; `me`.", "me")] | None
     ) = None
     watching: Annotated[bool, Meta(description="Only tasks that you watch.")] = False
     status: (
@@ -129,7 +129,7 @@ class TaskViewQuery(Query):
     expand: Expand | None = None
 
 
-class TaskTrashQuery(TrashQuery, rename="camel"):
+class TaskTrashQuery(TrashQuery):
     """A page of deleted tasks, with related objects."""
 
     expand: Expand | None = None
@@ -143,7 +143,7 @@ class WatchlistQuery(ListQuery):
     expand: Expand | None = None
 
 
-class AssignmentQuery(ListQuery, rename="camel"):
+class AssignmentQuery(ListQuery):
     """Filters for active assignments; those of the newest tasks come first."""
 
     task_id: Id | None = None

@@ -68,7 +68,7 @@ ClearablePriority = Annotated[
 ]
 
 
-class LinkBody(Body, rename="camel"):
+class LinkBody(Body):
     """A link to another task: what this task is to it."""
 
     kind: LinkKind
@@ -94,7 +94,7 @@ class LinkView(Struct, rename="camel"):
     task_id: Id
 
 
-class TaskBody(Body, rename="camel"):
+class TaskBody(Body):
     """A new task."""
 
     title: TaskTitle
@@ -111,7 +111,7 @@ class TaskBody(Body, rename="camel"):
     is_acknowledged: bool | UnsetType = UNSET
 
 
-class TaskPatch(Body, rename="camel"):
+class TaskPatch(Body):
     """Changes to a task (merge patch). Required fields cannot be null.
 
     A task with `dueAt` gets a `dueOn` only together with `"dueAt": null`, and the other way round.
@@ -131,20 +131,20 @@ class TaskPatch(Body, rename="camel"):
     is_acknowledged: bool | UnsetType = UNSET
 
 
-class DeferBody(Body, rename="camel"):
+class DeferBody(Body):
     """The time until which a task is deferred; null ends the deferral."""
 
     deferred_till: Instant | None
 
 
-class AssignBody(Body, rename="camel"):
+class AssignBody(Body):
     """The assignee of a task."""
 
     assignee_id: Id
     assignee_type: AssigneeType
 
 
-class AssignmentBody(Body, rename="camel"):
+class AssignmentBody(Body):
     """A task and its assignee."""
 
     task_id: Id
@@ -152,7 +152,7 @@ class AssignmentBody(Body, rename="camel"):
     assignee_type: AssigneeType
 
 
-class AssignmentPatch(Body, rename="camel"):
+class AssignmentPatch(Body):
     """The team member who executes the task (merge patch; only this field can change), or null for no executor."""
 
     executor_id: Id | None
@@ -176,7 +176,7 @@ class AssigneeView(Struct, rename="camel"):
     executor_name: str | None
 
 
-class TaskView(EntityView, rename="camel"):
+class TaskView(EntityView):
     """A task as the caller sees it.
 
     `inWatchlist` says whether the caller watches it. `labels` (without deleted ones) and `assignee` are present only if
@@ -209,7 +209,7 @@ class TaskView(EntityView, rename="camel"):
     assignee: AssigneeView | UnsetType | None = UNSET
 
 
-class AssignmentView(EntityView, rename="camel"):
+class AssignmentView(EntityView):
     """A period of responsibility for a task; `isDeleted` is true once it has ended."""
 
     task_id: Id

@@ -13,7 +13,7 @@ from entrypoints.http.tasks.queries import WatchlistQuery, expansions_of
 from entrypoints.http.tasks.schemas import TaskView, task_view
 
 
-class WatchedTaskView(TaskView, rename="camel", kw_only=True):
+class WatchedTaskView(TaskView, kw_only=True):
     """A watched task. `watchedAt` is the time when the caller started to watch it."""
 
     watched_at: InstantText

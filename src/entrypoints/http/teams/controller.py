@@ -43,7 +43,7 @@ class TeamController(TrashController, path="/v1/teams", collection="teams", view
 
     @operation("GET", summary="List your teams", page_of=TeamView)
     async def list_all(self, actor: Actor, query: TeamQuery, page: PageRequest) -> Page[Team]:
-        return await self.list_teams(actor, TeamFilter(owner_id=query.owner_id, text=query.q or None), page)
+        return await self.list_teams(actor, TeamFilter(owner_id=query.owner_id, text=query.text), page)
 
     @operation("GET", "/trash", summary="List your deleted teams", page_of=TeamView, query=TrashQuery)
     async def trash(self, actor: Actor, page: PageRequest) -> Page[Team]:

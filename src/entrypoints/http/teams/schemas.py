@@ -33,7 +33,7 @@ RoleDescription = Annotated[str, Meta(max_length=role.DESCRIPTION_LENGTH_MAX)]
 Permissions = Annotated[tuple[Permission, ...], Meta(max_length=len(Permission))]
 
 
-class TeamBody(Body, rename="camel"):
+class TeamBody(Body):
     """A new team. `pocId` can only be its creator, because the team has no other member yet."""
 
     name: TeamName
@@ -41,7 +41,7 @@ class TeamBody(Body, rename="camel"):
     poc_id: Id | UnsetType | None = UNSET
 
 
-class TeamPatch(Body, rename="camel"):
+class TeamPatch(Body):
     """Changes to a team (merge patch). Owner and point of contact must be members."""
 
     name: TeamName | UnsetType = UNSET
@@ -50,7 +50,7 @@ class TeamPatch(Body, rename="camel"):
     poc_id: Id | UnsetType | None = UNSET
 
 
-class MembersBody(Body, rename="camel"):
+class MembersBody(Body):
     """The users to add to a team."""
 
     user_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=USERS_MAX)]
@@ -62,7 +62,7 @@ class JoinBody(Body):
     code: Annotated[str, Meta(min_length=1, max_length=CODE_LENGTH_MAX)]
 
 
-class RoleBody(Body, rename="camel"):
+class RoleBody(Body):
     """A new role. A global role needs at least one permission."""
 
     name: RoleName
@@ -71,7 +71,7 @@ class RoleBody(Body, rename="camel"):
     description: RoleDescription | UnsetType | None = UNSET
 
 
-class RolePatch(Body, rename="camel"):
+class RolePatch(Body):
     """Changes to a role (merge patch)."""
 
     name: RoleName | UnsetType = UNSET
@@ -79,7 +79,7 @@ class RolePatch(Body, rename="camel"):
     description: RoleDescription | UnsetType | None = UNSET
 
 
-class TeamView(EntityView, rename="camel"):
+class TeamView(EntityView):
     """A team. `pocId` is the point of contact."""
 
     name: str
@@ -88,7 +88,7 @@ class TeamView(EntityView, rename="camel"):
     poc_id: Id | None
 
 
-class MembershipView(EntityView, rename="camel"):
+class MembershipView(EntityView):
     """A membership in a team, as audit entries show it."""
 
     team_id: Id
@@ -115,7 +115,7 @@ class InviteCodeView(Struct, rename="camel"):
     expires_at: InstantText
 
 
-class RoleView(EntityView, rename="camel"):
+class RoleView(EntityView):
     """A role. Built-in roles cannot be changed."""
 
     name: str
@@ -141,7 +141,7 @@ class RolesHeldView(Struct, rename="camel"):
     teams: tuple[RolesInTeamView, ...]
 
 
-class TeamQuery(SearchQuery, rename="camel"):
+class TeamQuery(SearchQuery):
     """Filters and order of your teams."""
 
     owner_id: Id | None = None

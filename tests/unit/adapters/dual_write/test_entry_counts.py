@@ -24,13 +24,16 @@ from tests.unit.adapters.dual_write.world import (
 )
 from tests.unit.adapters.monty.query_plans import plan_of
 
+MANY = 1_000_000
+
 
 class CountingStore(WrappedStore):
-    """Remembers what it was asked, and takes its time for it."""
+    """Remembers what it was asked, and takes its time for it. Each entry counts as `times` entries."""
 
-    def __init__(self, stores: Stores, *, seconds: float = 0.0) -> None:
+    def __init__(self, stores: Stores, *, seconds: float = 0.0, times: int = 1) -> None:
         super().__init__(stores.source)
         self.seconds = seconds
+        self.times = times
         self.is_down = False
         self.counted: list[Criterion] = []
         self.found: list[Question] = []
@@ -40,7 +43,7 @@ class CountingStore(WrappedStore):
         await asyncio.sleep(self.seconds)
         if self.is_down:
             raise StoreUnavailable
-        return await super().count(collection, where)
+        return self.times * await super().count(collection, where)
 
     async def find(self, question: Question) -> list[Record]:
         self.found.append(question)
@@ -110,16 +113,31 @@ def test_callers_within_a_second_share_one_answer() -> None:
 def test_expensive_totals_are_counted_once_a_minute_and_waiting_entries_each_time() -> None:
     async def check() -> None:
         stores = await mirrored(1)
-        store = CountingStore(stores, seconds=1.0)
+        store = CountingStore(stores, seconds=1.0, times=MANY)
         counts = EntryCounts(store)
         await counts.read()
         await left_pending(stores, change_set_of(creation(2)))
         soon = (await counts.read())[LABEL]
-        assert (soon[SyncStatus.SYNCED], soon[SyncStatus.PENDING]) == (1, 1)
+        assert (soon[SyncStatus.SYNCED], soon[SyncStatus.PENDING]) == (MANY, MANY)
         assert len(store.counted) == 2 * (4 + len(ENTITY_SPECS))
         await asyncio.sleep(TOTALS_AGE_SECONDS_MAX)
         await counts.read()
         assert len(store.counted) == 3 * (4 + len(ENTITY_SPECS)) + len(ENTITY_SPECS)
+
+    simulate(check())
+
+
+def test_what_is_mirrored_just_after_a_slow_start_is_counted_at_once() -> None:
+    async def check() -> None:
+        stores = await mirrored()
+        store = CountingStore(stores, seconds=1.0)
+        counts = EntryCounts(store)
+        assert (await counts.read())[LABEL][SyncStatus.SYNCED] == 0
+        process = Process(stores)
+        await process.store.open()
+        await process.create(1)
+        await process.store.close()
+        assert (await counts.read())[LABEL][SyncStatus.SYNCED] == 1
 
     simulate(check())
 

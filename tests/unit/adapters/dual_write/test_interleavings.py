@@ -88,13 +88,22 @@ def orders(left: int = len(STEPS), right: int = len(STEPS)) -> Iterator[tuple[in
         yield tuple(0 if position in firsts else 1 for position in range(length))
 
 
+_TWO_LABELS: list[Stores] = []
+
+
 async def two_labels() -> Stores:
-    stores = Stores()
-    process = Process(stores)
-    await process.store.open()
-    await process.create(1)
-    await process.create(2)
-    await process.store.close()
+    """Two mirrored labels; stored once and put back for each order, of which there are thousands."""
+    if not _TWO_LABELS:
+        made = Stores()
+        process = Process(made)
+        await process.store.open()
+        await process.create(1)
+        await process.create(2)
+        await process.store.close()
+        _TWO_LABELS.append(made)
+    stores = Stores(acknowledged=set(_TWO_LABELS[0].acknowledged))
+    stores.source.put_back(_TWO_LABELS[0].source.snapshot())
+    stores.target.put_back(_TWO_LABELS[0].target.snapshot())
     return stores
 
 

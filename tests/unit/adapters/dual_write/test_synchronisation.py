@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
-from adapters.records.change_set import Blocked, ChangeSet, Put
+from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, Put
 from application.ports.synchronisation import BlockedTableSync, BreakerState, Discard, RetryOutcome
 from domain.audit import Action, SyncStatus
 from domain.errors import Conflict, NotFound, StoreUnavailable
@@ -18,6 +18,7 @@ from tests.unit.adapters.dual_write.world import (
     Process,
     Stores,
     assert_promises,
+    entries_of,
     statuses,
     too_long,
 )
@@ -170,7 +171,9 @@ def test_a_single_store_is_in_sync_with_itself() -> None:
         alone = StoredSynchronisation(office.stores.source, None, settings=QUICK, clock=LoopClock())
         metrics = await alone.metrics()
         assert (metrics.target, metrics.mode, metrics.target_reachable) == (None, "single", False)
-        assert await alone.retry_all() == 0
+        for refused in (alone.retry_all(), alone.retry(LABEL, FIRST), alone.discard(LABEL, FIRST, DISCARD)):
+            with pytest.raises(Conflict, match="There is no mirror: source is the only store"):
+                await refused
         with pytest.raises(NotFound):
             await alone.retry(LABEL, SECOND)
         (version,) = await alone.history(LABEL, FIRST)
@@ -219,7 +222,7 @@ def test_a_record_the_target_lost_is_not_called_synced() -> None:
         await office.process.create(1)
         await asyncio.sleep(1)
         office.stores.target.forget(LABEL, FIRST)
-        assert (await office.sync.status(LABEL, FIRST)).status is SyncStatus.PENDING
+        assert (await office.sync.status(LABEL, FIRST)).status is SyncStatus.FAILED
         await office.process.store.close()
 
     simulate(check())
@@ -334,19 +337,88 @@ def test_a_discarded_version_gives_way_to_the_content_of_the_target() -> None:
     simulate(check())
 
 
-def test_a_record_that_the_target_never_held_cannot_be_discarded() -> None:
+def test_a_discarded_record_that_the_target_never_held_is_a_known_difference_until_it_changes() -> None:
     async def check() -> None:
         office = Office(dislike=too_long)
         await office.open()
         await office.park(1)
-        before = await office.sync.status(LABEL, FIRST)
-        with pytest.raises(Conflict, match="never held"):
+        answer = await office.sync.discard(LABEL, FIRST, DISCARD)
+        assert (answer.status, answer.source_version, answer.target_version) == (SyncStatus.PARKED, 2, None)
+        assert answer.last_error == (
+            "A known difference: it is absent in the target (a test). Its next version is mirrored again."
+        )
+        kept = (await office.stores.source.fetch(LABEL, [FIRST]))[FIRST]
+        assert kept["name"] == "far longer than twenty characters 1"
+        assert await office.stores.target.fetch(LABEL, [FIRST]) == {}
+        newest, rejected = await office.sync.history(LABEL, FIRST)
+        assert (newest.entry.action, newest.in_target, rejected.in_target) == (Action.ABANDONED, True, True)
+        assert newest.entry.changes == {"absentInTarget": {"before": 1, "after": "a test"}}
+        await asyncio.sleep(2)
+        assert (await office.sync.metrics()).totals.parked == 0
+        assert await office.sync.failures(limit=10) == []
+        with pytest.raises(Conflict, match="A known difference"):
             await office.sync.discard(LABEL, FIRST, DISCARD)
+        retried = await office.sync.retry(LABEL, FIRST)
+        assert (retried.outcome, retried.detail) == (RetryOutcome.REJECTED, answer.last_error)
+        await office.process.edit(1, name="Short")
+        await asyncio.sleep(1)
+        mirrored = await office.sync.status(LABEL, FIRST)
+        assert (mirrored.status, mirrored.target_version) == (SyncStatus.SYNCED, 3)
+        await office.process.store.close()
+        await assert_promises(office.stores)
+
+    simulate(check())
+
+
+def test_a_later_version_of_an_absent_record_is_rejected_and_parked_as_any_other() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        await office.sync.discard(LABEL, FIRST, DISCARD)
+        await office.process.edit(1, name="once more far too long a name")
+        for _ in range(QUICK.retry_attempts):
+            await asyncio.sleep(100)
+            await office.process.relay.drain()
+        parked = await office.sync.status(LABEL, FIRST)
+        assert (parked.status, parked.last_error) == (SyncStatus.PARKED, "name: longer than 20 characters")
+        assert (await office.sync.metrics()).totals.parked == 1
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_the_entries_of_an_absent_record_arrive_again_in_a_copy_that_lost_them() -> None:
+    async def check() -> None:
+        office = Office(dislike=too_long)
+        await office.open()
+        await office.park(1)
+        await office.sync.discard(LABEL, FIRST, DISCARD)
+        await asyncio.sleep(1)
+        entries = await entries_of(office.stores, 1)
+        await office.stores.source.mark(
+            [
+                DeliveryMark(
+                    entry_id=each["id"], status=SyncStatus.PENDING, at=LoopClock().now(), reopens=True
+                )
+                for each in entries
+            ]
+        )
+        await office.process.relay.drain()
+        assert await statuses(office.stores) == ["SYNCED", "SYNCED"]
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_what_the_target_does_not_reject_cannot_be_discarded() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
         await office.process.create(2)
         await asyncio.sleep(1)
         with pytest.raises(Conflict, match="nothing to discard"):
             await office.sync.discard(LABEL, SECOND, DISCARD)
-        assert await office.sync.status(LABEL, FIRST) == before
         await office.process.store.close()
 
     simulate(check())
@@ -385,6 +457,10 @@ def test_a_record_that_the_target_has_lost_is_written_again_by_a_retry() -> None
         await office.process.create(1)
         await asyncio.sleep(1)
         office.stores.target.forget(LABEL, FIRST)
+        lost = await office.sync.status(LABEL, FIRST)
+        assert (lost.status, lost.target_version) == (SyncStatus.FAILED, None)
+        assert lost.last_error is not None
+        assert lost.last_error.endswith(f"To deliver it again, type: tandem sync retry {LABEL} {FIRST}")
         retried = await office.sync.retry(LABEL, FIRST)
         assert (retried.outcome, retried.record.target_version) == (RetryOutcome.DELIVERED, 1)
         await office.process.store.close()

@@ -97,7 +97,12 @@ def replaced(path: Path) -> None:
     path.with_suffix(".new").replace(path)
 
 
-@pytest.mark.parametrize("harm", [deleted, emptied, replaced])
+def overwritten(path: Path) -> None:
+    """As `cp` does it: the file stays the same one."""
+    shutil.copy(path.parents[1] / "older", path)
+
+
+@pytest.mark.parametrize("harm", [deleted, emptied, replaced, overwritten])
 async def test_no_write_is_acknowledged_once_the_database_has_gone(
     store: MontyRecordStore, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -109,6 +114,35 @@ async def test_no_write_is_acknowledged_once_the_database_has_gone(
     await store.close()
     with pytest.raises(StoreRefused):
         await MontyRecordStore(tmp_path / "data").open()
+
+
+async def test_an_older_copy_written_over_the_open_database_is_noticed_at_once_and_refused_until_it_is_complete(
+    store: MontyRecordStore, tmp_path: Path
+) -> None:
+    overwritten(tmp_path / "data" / DATABASE)
+    with pytest.raises(
+        StoreRefused, match=r"Another copy was written over .* remove the files -wal and -shm"
+    ):
+        store.require_files()
+    await store.close()
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match=r"Another copy was written over .* Restore a complete copy"):
+            await MontyRecordStore(tmp_path / "data").open()
+    for name in (LOG, f"{DATABASE}-shm", IDENTITY):
+        (tmp_path / "data" / name).unlink(missing_ok=True)
+    overwritten(tmp_path / "data" / DATABASE)
+    await require_tasks(tmp_path / "data", 1)
+
+
+async def test_a_store_that_writes_back_its_log_is_still_its_own(
+    store: MontyRecordStore, tmp_path: Path
+) -> None:
+    for number in range(3, 6):
+        await commit_all(store, "tasks", task(number))
+        store._file.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.require_files()
+    await store.close()
+    await require_tasks(tmp_path / "data", *range(1, 6))
 
 
 async def test_no_write_is_acknowledged_once_the_log_has_gone(

@@ -9,6 +9,7 @@ import pytest
 from loguru import logger
 
 from adapters.observability.observed_store import SEVERAL, ObservedStore
+from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.slow_operations import SLOW_OPERATIONS_MAX
 from adapters.observability.store_metrics import NAME
 from adapters.records.change_set import ChangeSet, DeliveryMark
@@ -41,7 +42,7 @@ class StoppedClock:
 
 
 def observed(store: RecordStore, *, slow_ms: float = NEVER_SLOW_MS) -> ObservedStore:
-    return ObservedStore(store, slow_ms=slow_ms, clock=StoppedClock())
+    return ObservedStore(store, slow_ms=slow_ms, clock=StoppedClock(), errors=RecentErrors(store))
 
 
 @pytest.fixture

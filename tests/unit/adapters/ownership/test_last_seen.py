@@ -65,6 +65,14 @@ def test_the_file_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
     assert kept["5000"] == 9
 
 
+def test_an_only_store_is_known_by_its_name_and_a_source_with_a_target_by_any(tmp_path: Path) -> None:
+    last_seen = LastSeen(tmp_path)
+    last_seen.note({}, installation=HERE, only_store="monty")
+    assert (last_seen.installation("monty"), last_seen.installation("postgres")) == (HERE, None)
+    last_seen.note({1: 5}, installation=HERE)
+    assert (last_seen.installation("monty"), last_seen.installation("postgres")) == (HERE, HERE)
+
+
 def test_another_installation_is_no_evidence(tmp_path: Path) -> None:
     last_seen = LastSeen(tmp_path)
     last_seen.note({1: 5}, installation="other")
@@ -78,7 +86,7 @@ def test_a_damaged_file_is_not_taken_for_a_first_start(tmp_path: Path, content: 
     (tmp_path / "last-seen").write_text(content)
     last_seen = LastSeen(tmp_path)
     with pytest.raises(DamagedFile, match="last-seen"):
-        last_seen.installation()
+        last_seen.installation("source")
     with pytest.raises(DamagedFile, match="remove the file"):
         last_seen.is_ahead_of(positions(), installation=HERE)
 

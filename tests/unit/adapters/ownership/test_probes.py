@@ -45,6 +45,18 @@ async def test_a_probe_repeats_what_the_last_comparison_found() -> None:
         await target.probe()
 
 
+async def test_a_target_is_not_up_before_its_first_comparison() -> None:
+    world = await world_in_memory()
+    service = Service(world, "first")
+    target = MirrorTarget(service.target, settings=DualWriteSettings())
+    with pytest.raises(StoreUnavailable, match="not compared with the source yet"):
+        await target.probe()
+    assert not await target.is_reachable()
+    await service.start()
+    await target.probe()
+    assert await target.is_reachable()
+
+
 async def test_a_comparison_that_is_too_old_proves_nothing() -> None:
     world = await world_in_memory()
     _, target = await started(world)

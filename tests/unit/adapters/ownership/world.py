@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.monty.lane_rows import register_write
+from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.record_store import MontyRecordStore
 from adapters.monty.writes import Write
@@ -37,8 +37,11 @@ class Database:
     def __init__(self) -> None:
         self.store = MontyRecordStore(None)
         self.is_down = False
+        self.takes_writes = True
         self.answers_searches = asyncio.Event()
         self.answers_searches.set()
+        self.answers_positions = asyncio.Event()
+        self.answers_positions.set()
 
     async def opened(self) -> "Database":
         await self.store.open()
@@ -67,7 +70,8 @@ class View(MontyRecordStore):
     def __init__(self, database: Database) -> None:
         self.__dict__.update(database.store.__dict__)
         self._database_in_memory = database
-        self._lane = OwnLane(
+        self._lanes = MontyLanes(self._submit, lambda: self._reads)
+        self._own_lanes = OwnLane(
             lambda lane, admission, previous: self._submit(register_write(lane, admission, previous=previous))
         )
         self.writes = 0
@@ -95,9 +99,10 @@ class View(MontyRecordStore):
         await self._database_in_memory.answers_searches.wait()
         return await super().find(question)
 
-    async def positions(self) -> Positions:
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         self._require_up()
-        return await super().positions()
+        await self._database_in_memory.answers_positions.wait()
+        return await super().positions(with_checkpointed=with_checkpointed)
 
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         if self.blocked is None:
@@ -114,6 +119,8 @@ class View(MontyRecordStore):
 
     async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
         self._require_up()
+        if not self._database_in_memory.takes_writes:
+            raise StoreUnavailable("It takes no writes.")
         self.writes += 1
         await super()._submit(write, stamp)
 

@@ -14,7 +14,7 @@ from adapters.records.specs import TASKS
 from adapters.repositories.retention_runs import StoredRetentionRuns
 from adapters.repositories.unit_of_work import StoredUnitOfWork
 from adapters.system.identifiers import SortableIdentifiers
-from application.history import retention
+from application.history.removal import PARTS_MAX
 from application.history.retention import PurgeExpired, ReadRetention
 from application.paging import PageRequest, Sort
 from application.ports.repositories import AuditFilter
@@ -214,7 +214,7 @@ async def test_a_removal_is_one_change_set_whose_entries_repeat_nothing(world: W
 async def test_a_large_project_goes_in_bounded_change_sets_and_nobody_restores_what_is_left(
     world: World,
 ) -> None:
-    count = retention.PARTS_MAX * 2 + 3
+    count = PARTS_MAX * 2 + 3
     garden = await _garden(world, tasks=count)
     await world.delete_project(actor(), garden.id, expected_version=None)
     world.clock.days = DAYS + 1
@@ -228,7 +228,7 @@ async def test_a_large_project_goes_in_bounded_change_sets_and_nobody_restores_w
     world.interruption = dies_later
     with pytest.raises(ConnectionError):
         await world.purge(actor(admin=True))
-    assert sum((await world.left("tasks")).values()) == retention.PARTS_MAX
+    assert sum((await world.left("tasks")).values()) == PARTS_MAX
     assert await world.left("projects") == {garden.id: True}
     with pytest.raises(Purged):
         await world.restore_project(actor(), garden.id, expected_version=None)
@@ -236,7 +236,7 @@ async def test_a_large_project_goes_in_bounded_change_sets_and_nobody_restores_w
     with pytest.raises(Conflict):
         await RestoreTask(world.begin, world.clock, NUMBERS)(actor(), rest, expected_version=None)
     run = await world.purge(actor(admin=True))
-    assert run.removed == {"tasks": count - retention.PARTS_MAX}
+    assert run.removed == {"tasks": count - PARTS_MAX}
     assert set((await world.left("tasks")).values()) == {True}
 
 
@@ -288,7 +288,7 @@ async def test_tasks_lose_a_label_and_a_parent_that_are_gone(world: World) -> No
 
 
 async def test_a_label_on_many_tasks_leaves_them_in_bounded_change_sets(world: World) -> None:
-    red, count = label(1, name="red"), retention.PARTS_MAX + 5
+    red, count = label(1, name="red"), PARTS_MAX + 5
     carriers = [task(number, changes={"label_ids": (red.id,)}) for number in range(10, 10 + count)]
     await world.keep(labels=[red], tasks=carriers)
     await world.trash("labels", red.id)
@@ -299,7 +299,7 @@ async def test_a_label_on_many_tasks_leaves_them_in_bounded_change_sets(world: W
 
 
 async def test_a_label_or_team_restored_in_the_same_moment_stays_on_all_its_tasks(world: World) -> None:
-    noon, count = Stamp(NOON, ANNA), retention.PARTS_MAX + 5
+    noon, count = Stamp(NOON, ANNA), PARTS_MAX + 5
     red = label(1, name="red")
     team = Team.create(numbered_id(2), noon, owner_id=ANNA, changes={"name": "Gardeners"})
     tasks = [task(number, changes={"label_ids": (red.id,)}) for number in range(10, 10 + count)]
@@ -350,7 +350,7 @@ async def test_a_team_leaves_its_projects_to_their_owners_and_its_tasks_to_nobod
 
 
 async def test_a_large_team_is_restored_by_nobody_once_its_removal_has_begun(world: World) -> None:
-    noon, count = Stamp(NOON, ANNA), retention.PARTS_MAX + 5
+    noon, count = Stamp(NOON, ANNA), PARTS_MAX + 5
     team = Team.create(numbered_id(2), noon, owner_id=ANNA, changes={"name": "Gardeners"})
     place = Membership.create(noon, team_id=team.id, user_id=ANNA, owns=True)
     tasks = [replace(task(number), team_id=team.id) for number in range(10, 10 + count)]

@@ -57,8 +57,8 @@ class UseCases:
         self.plain: Begin = partial(StoredUnitOfWork, self.memory, identifiers)
         begin: Begin = partial(StoredUnitOfWork, self.counted, identifiers)
         numbers = StoredDisplayNumbers(self.memory)
-        self.together = WriteTasksTogether(begin, clock, identifiers, numbers)
-        self.each = WriteTasksEach(begin, clock, identifiers, numbers)
+        self.together = WriteTasksTogether(begin, clock, numbers, identifiers)
+        self.each = WriteTasksEach(begin, clock, numbers, identifiers)
         self.written = ReadTasksWritten(begin)
 
     async def _gate(self, step: Step) -> None:

@@ -12,36 +12,7 @@ import pytest
 from application.accounts.sessions import SignInByEmail
 from entrypoints.cli.program import run
 from entrypoints.cli.session import current_settings, opened, operator
-
-VARIABLES = (
-    "APP_ENV",
-    "AUTO_MIGRATE",
-    "CACHE_URL",
-    "DATA_DIR",
-    "DB_NAME",
-    "DUAL_WRITE_ENABLED",
-    "DUAL_WRITE_MODE",
-    "DUAL_WRITE_SOURCE",
-    "DUAL_WRITE_TARGET",
-    "GOOGLE_OAUTH_CLIENT_ID",
-    "GOOGLE_OAUTH_CLIENT_SECRET",
-    "GOOGLE_OAUTH_ISSUER",
-    "HOST",
-    "LOG_FORMAT",
-    "LOG_LEVEL",
-    "MONGODB_URI",
-    "MONTY_STORAGE",
-    "PORT",
-    "POSTGRES_HOST",
-    "POSTGRES_URL",
-    "PRIVATE_KEY",
-    "PUBLIC_KEY",
-    "PUBLIC_URL",
-    "RATE_LIMIT",
-    "SIGN_IN_RATE_LIMIT",
-    "STORE",
-    "UI_URL",
-)
+from entrypoints.composition.names import SETTINGS
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 """A PostgreSQL address on which nothing listens."""
@@ -76,7 +47,7 @@ Tandem = Callable[..., Ended]
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings of a test installation: MontyDB in files, in an empty working directory."""
-    for variable in VARIABLES:
+    for variable in SETTINGS:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     directory = tmp_path / "data"

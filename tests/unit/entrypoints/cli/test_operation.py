@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -177,6 +178,25 @@ def test_demo_data_stays_out_of_production(
     assert tandem("demo").code == 2
 
 
+def test_without_a_mirror_nothing_can_be_retried(tandem: Tandem) -> None:
+    tandem("demo")
+    ended = tandem("sync", "retry", "--all")
+    assert ended.code == 1
+    assert "There is no mirror: monty is the only store" in ended.err
+
+
+def test_a_single_store_that_was_emptied_is_not_taken_for_a_new_one(tandem: Tandem, data_dir: Path) -> None:
+    assert tandem("demo").code == 0
+    shutil.rmtree(data_dir / "monty")
+    for words in (("demo",), ("migrate", "up")):
+        refused = tandem(*words)
+        assert refused.code == 3
+        assert "is empty, although this data directory has served an installation before" in refused.err
+        assert str(data_dir / "last-seen") in refused.err
+    (data_dir / "last-seen").unlink()
+    assert tandem("demo").code == 0
+
+
 def test_doctor_passes_every_check_of_a_sound_installation(tandem: Tandem) -> None:
     tandem("demo")
     ended = tandem("doctor", "--json")
@@ -191,7 +211,8 @@ def test_doctor_shows_every_invalid_setting(tandem: Tandem, monkeypatch: pytest.
     monkeypatch.setenv("STORE", "shoebox")
     ended = tandem("doctor", "--json")
     assert ended.code == 1
-    assert [check["message"].split()[0] for check in ended.view["checks"]] == ["STORE", "PORT"]
+    (check,) = ended.view["checks"]
+    assert [line.split()[0] for line in check["message"].splitlines()] == ["STORE", "PORT"]
     assert all(check["remedy"] for check in ended.view["checks"])
 
 
@@ -204,6 +225,21 @@ def test_doctor_shows_an_unreachable_store_with_its_remedy(
     assert ended.code == 1
     assert "nothing listens at its address" in failed["postgres"]["message"]
     assert "POSTGRES_URL" in failed["postgres"]["remedy"]
+    assert "so it was not compared with monty" in failed["postgres"]["message"]
+
+
+@pytest.mark.parametrize("address", ["embedded", NOWHERE])
+def test_doctor_says_that_a_source_was_not_compared(
+    mirrored_nowhere: None, tandem: Tandem, beads_file: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    tandem("import", "--format", "beads", str(beads_file))
+    monkeypatch.setenv("POSTGRES_URL", address)
+    ended = tandem("doctor", "--json")
+    checks = {check["subject"]: check for check in ended.view["checks"]}
+    assert ended.code == 1
+    assert "It was not compared with postgres." in checks["monty"]["message"]
+    assert not checks["postgres"]["isFine"]
+    assert not checks["mirror"]["isFine"]
 
 
 def test_doctor_shows_a_schema_that_needs_a_migration(

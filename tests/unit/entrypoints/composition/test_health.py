@@ -68,7 +68,7 @@ def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHe
         cached=None,
         synchronisation=StoredSynchronisation(source, mirror, settings=settings, clock=clock),
         is_preparing=False,
-        refusal=None,
+        obstacle=None,
         relay=relay,
         clock=clock,
     )

@@ -46,7 +46,7 @@ class World:
             cached=None,
             synchronisation=StoredSynchronisation(self.source, mirror, settings=settings, clock=clock),
             is_preparing=False,
-            refusal=None,
+            obstacle=None,
             relay=self.relay,
             clock=clock,
         )

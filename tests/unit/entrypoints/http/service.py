@@ -133,7 +133,7 @@ class ScriptedSynchronisation:
             failed=0,
             parked=len(self.entries),
             oldest_pending_age_ms=1_500,
-            mirror_latency_p50_ms=1.5,
+            mirror_latency_p50_ms=2,
             mirror_latency_p99_ms=None,
         )
         return SyncMetrics(

@@ -1,8 +1,8 @@
 """Rights that rest on a global role: what happens after the role was revoked, while the old access token is valid."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from domain.entity import Stamp
 from tests.unit.builders import NOON
 from tests.unit.entrypoints.http.permission_world import IDS, USERS, make_world
 from tests.unit.entrypoints.http.service import Service
-from tests.unit.memory_store import MemoryRecordStore
+from tests.unit.memory_store import Collections, MemoryRecordStore
 
 GRANTS = {"admin": ("admin",), "moderator": ("moderator",)}
 
@@ -89,11 +89,24 @@ class RevokingStore(WrappedStore):
         await super().commit(change_set)
 
 
+@cache
+def shared_service() -> Service:
+    return Service(RevokingStore())
+
+
+_WORLD: list[Collections] = []
+
+
 @pytest.fixture
-async def service() -> Service:
-    made = Service(RevokingStore())
-    await make_world(made.store.memory)
-    return made
+async def service() -> AsyncIterator[Service]:
+    running = shared_service()
+    running.renew()
+    if not _WORLD:
+        await make_world(running.store.memory)
+        _WORLD.append(running.store.memory.snapshot())
+    running.store.memory.put_back(_WORLD[0])
+    yield running
+    running.client.cookies.clear()
 
 
 def filled(text: Any) -> Any:

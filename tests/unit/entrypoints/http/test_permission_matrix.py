@@ -42,7 +42,8 @@ async def put_back_world(service: Service) -> Collections:
         service.renew()
         await make_world(service.store)
         _WORLD.append(service.store.snapshot())
-    service.store.put_back(_WORLD[0])
+    if service.store.snapshot() != _WORLD[0]:
+        service.store.put_back(_WORLD[0])
     service.parts.mirror.entries = [failed_entry(1)]
     world: Collections = service.store.snapshot()
     return world

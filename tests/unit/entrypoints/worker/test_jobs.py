@@ -11,7 +11,9 @@ from loguru import logger
 from adapters.records.record import is_tombstone
 from application.history.retention import PurgeExpired
 from domain.entity import Stamp
+from domain.errors import StoreUnavailable
 from entrypoints.composition.container import build_container
+from entrypoints.composition.failures import StoreRefused, WritesRefused
 from entrypoints.composition.settings import read_settings
 from entrypoints.worker.jobs import (
     BACK_OFF_SECONDS,
@@ -96,6 +98,39 @@ async def test_a_job_that_fails_is_logged_and_tried_again_while_others_go_on(log
     line = log.lines[0]
     assert line.startswith("The job repair failed (failure 1 in a row)")
     assert "the store went away" in line
+
+
+class Gate:
+    """A store that takes no writes until it is opened."""
+
+    def __init__(self, refusal: Exception) -> None:
+        self._refusal, self.is_open, self.passed = refusal, False, asyncio.Event()
+
+    async def __call__(self) -> None:
+        if not self.is_open:
+            raise self._refusal
+        self.passed.set()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [WritesRefused("It is an older copy."), StoreRefused("It is an older copy."), StoreUnavailable("Down.")],
+)
+async def test_a_job_pauses_with_the_stores_own_reason_and_goes_on_once_it_takes_writes(
+    log: Log, refusal: Exception
+) -> None:
+    stopping, gate = asyncio.Event(), Gate(refusal)
+    paused = Job(name="retention", work=gate, interval_seconds=60, timeout_seconds=1.0)
+    running = asyncio.create_task(run_jobs([paused], stopping))
+    async with asyncio.timeout(SECONDS_MAX):
+        await log.has_line.wait()
+        gate.is_open = True
+        await gate.passed.wait()
+        stopping.set()
+        assert await running
+    assert log.lines[0].startswith("The job retention pauses for ")
+    assert str(refusal) in log.lines[0]
+    assert not any("Traceback" in line for line in log.lines)
 
 
 async def test_a_run_that_takes_too_long_is_a_failure(log: Log) -> None:

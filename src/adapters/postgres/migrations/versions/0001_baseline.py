@@ -149,15 +149,21 @@ INDEXES = (
 LANES = (
     "CREATE TABLE tandem_lanes (lane bigint PRIMARY KEY, number bigint NOT NULL, epoch bigint NOT NULL,"
     " pid bigint NOT NULL, opening text NOT NULL, process text NOT NULL, host text NOT NULL, boot text NOT NULL,"
-    " is_open boolean NOT NULL, beaten_at timestamptz NOT NULL) WITH (fillfactor = 50)"
+    " is_open boolean NOT NULL, beaten_at timestamptz NOT NULL,"
+    " is_checkpointed boolean NOT NULL DEFAULT false) WITH (fillfactor = 50)"
 )
 """Every write updates one row: with free space on its page an update needs no new index entry."""
-SEEN = "CREATE TABLE tandem_seen (lane bigint PRIMARY KEY, number bigint NOT NULL, cut bigint) WITH (fillfactor = 50)"
+SEEN = (
+    "CREATE TABLE tandem_seen (lane bigint PRIMARY KEY, number bigint NOT NULL, cut bigint,"
+    " is_checkpointed boolean NOT NULL DEFAULT false) WITH (fillfactor = 50)"
+)
 
 
 def upgrade() -> None:
     op.execute(LANES)
     op.execute(SEEN)
+    for table in ("tandem_lanes", "tandem_seen"):
+        op.execute(f"CREATE INDEX {table}_compared ON {table} (lane) WHERE NOT is_checkpointed")
     for collection, columns in COLUMNS.items():
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
     for collection in SEARCHED:

@@ -9,6 +9,7 @@ from tests.unit.entrypoints.http.openapi_copy import COPY
 from tests.unit.entrypoints.http.service import Service
 from tests.unit.memory_store import MemoryRecordStore
 
+PATHS = json.loads(COPY.read_text("utf-8"))["paths"]
 STATUSES: list[tuple[type[errors.TandemError], int]] = [
     (errors.NotFound, 404),
     (errors.Purged, 410),
@@ -107,10 +108,10 @@ async def test_other_methods_are_refused_with_those_allowed(service: Service) ->
     assert (await service.call("BREW", "/v1/projects")).status_code == 405
 
 
-@pytest.mark.parametrize("path", sorted(json.loads(COPY.read_text("utf-8"))["paths"]))
+@pytest.mark.parametrize("path", sorted(PATHS))
 async def test_an_address_names_all_its_methods_however_it_is_asked(service: Service, path: str) -> None:
     address = path.replace("{id}", "a" * 24).replace("{collection}", "tasks").replace("{version}", "1")
-    documented = {method.upper() for method in json.loads(COPY.read_text("utf-8"))["paths"][path]}
+    documented = {method.upper() for method in PATHS[path]}
 
     told = await service.client.options(address)
     refused = await service.call("BREW", address)

@@ -53,7 +53,7 @@ async def test_found_labels_come_newest_first_and_others_by_name(service: Servic
             "a urgent",
             "b urgent",
         ]
-    for query in ("", "q="):
+    for query in ("", "q=", "q=%20", "q=+%09"):
         assert await found(service, f"/v1/labels?{query}", "name") == [
             "a urgent",
             "b urgent",

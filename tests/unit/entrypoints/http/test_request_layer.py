@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from application.accounts.callers import Callers
-from entrypoints.http.protocol.middleware import Deadlines, Limits, RequestLayer
+from entrypoints.http.request_layer import Deadlines, Limits, RequestLayer
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import BEN, Service

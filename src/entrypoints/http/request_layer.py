@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -19,13 +19,14 @@ from entrypoints.http.protocol.problems import DeadlinePassed, InternalError, To
 from entrypoints.http.protocol.request import (
     REJECTION,
     CallerReader,
-    RawHeaders,
     Request,
     current_request,
     enter,
     header,
     leave,
 )
+from entrypoints.http.security.proxies import TrustedProxies
+from entrypoints.http.security.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -53,7 +54,6 @@ class RequestCounters(Protocol):
 
     def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """Counts one request; the route is a template."""
-        ...
 
 
 class AccessLines(Protocol):
@@ -71,38 +71,9 @@ class AccessLines(Protocol):
         client_address: str | None,
     ) -> None:
         """Adds one line. Does not block for long and never raises."""
-        ...
 
     def flush(self) -> None:
         """Writes the lines that have been added so far."""
-        ...
-
-
-class Allowance(Protocol):
-    """The remaining allowance of a caller. `retry_after_seconds` is 0 if the request is allowed."""
-
-    @property
-    def retry_after_seconds(self) -> int: ...
-
-    def headers(self) -> RawHeaders:
-        """The RateLimit headers."""
-        ...
-
-
-class Limiter(Protocol):
-    """Counts the requests of each caller."""
-
-    def take(self, caller: str, now_seconds: float) -> Allowance:
-        """Takes one request from the caller's allowance."""
-        ...
-
-
-class ProxyReader(Protocol):
-    """Knows which proxies are trusted."""
-
-    def apply(self, scope: MutableMapping[str, Any]) -> None:
-        """Replaces the proxy in the scope by its client, if it is trusted."""
-        ...
 
 
 class Deadlines:
@@ -151,9 +122,9 @@ class Deadlines:
 class Limits:
     """Rate limits, the proxies whose word about clients counts, and the time limit of a request."""
 
-    per_caller: Limiter | None = None
-    sign_in: Limiter | None = None
-    proxies: ProxyReader | None = None
+    per_caller: RateLimiter | None = None
+    sign_in: RateLimiter | None = None
+    proxies: TrustedProxies | None = None
     deadlines: Deadlines = field(default_factory=partial(Deadlines, REQUEST_SECONDS_MAX))
 
 

@@ -1,0 +1,22 @@
+"""Control records: what Tandem itself keeps in a store. They have a version like all records, and no audit entries."""
+
+from typing import Any
+
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.record import ID, VERSION, Record
+from adapters.records.record_store import RecordStore
+from adapters.records.specs import CONTROL
+
+
+async def read_control(store: RecordStore, id: str) -> tuple[int, dict[str, Any] | None]:
+    """The version and the value of a control record; 0 and None if there is none. Raises StoreUnavailable."""
+    record = (await store.fetch(CONTROL.collection, [id])).get(id)
+    return (0, None) if record is None else (int(record[VERSION]), record["value"])
+
+
+async def write_control(store: RecordStore, id: str, value: dict[str, Any], *, over: int) -> None:
+    """Replaces the version that was read, or adds the record over version 0. Raises VersionConflict if another process
+    was faster, and StoreUnavailable.
+    """
+    record: Record = {ID: id, VERSION: over + 1, "value": value}
+    await store.commit(ChangeSet((Put(CONTROL.collection, record, over),)))
