@@ -20,6 +20,7 @@ from adapters.mongo.key_locks import KeyLocks
 from adapters.mongo.lane_documents import MongoLanes, accepted, raise_seen
 from adapters.mongo.mirroring import mirror_writes
 from adapters.mongo.old_documents import UPGRADED, require_new, rewrite_documents
+from adapters.mongo.raw_documents import RawDocuments
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import AnyWrite, LaneAdvance, commit_writes, mark_update, write_all
@@ -37,6 +38,7 @@ from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
+from adapters.records.raw_reading import RawPage
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
@@ -70,6 +72,7 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        self._raw = RawDocuments(self._connection)
         self._lanes = MongoLanes(self._connection)
         self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._locks = KeyLocks()
@@ -126,6 +129,20 @@ class MongoRecordStore:
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         return await self._reader.scan(collection, after=after, limit=limit)
+
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
+        """See RawReader."""
+        has_ids = collection in self._reader.with_object_ids
+        return await self._raw.scan(collection, after=after, limit=limit, with_object_ids=has_ids)
+
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
+        """See RawReader."""
+        has_ids = collection in self._reader.with_object_ids
+        return await self._raw.fetch(collection, ids, with_object_ids=has_ids)
+
+    async def raw_count(self, collection: str) -> int:
+        """See RawReader."""
+        return await self._raw.count(collection)
 
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable."""
