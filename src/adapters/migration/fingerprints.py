@@ -1,7 +1,7 @@
 """What two stores must agree on about a record: a form of its own, which no store writes or reads.
 
-Two steps, because nearly all records are equal: pages are compared as the bytes of all of their records, which takes one
-call in C for each; only where these differ, the records are compared field by field.
+Two steps, because nearly all records are equal: pages are compared as the bytes of all of their records, one call in C
+for each; only where these differ, the records are compared field by field.
 """
 
 import hashlib
