@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from bson.objectid import ObjectId
+from pymongo import MongoClient
 
+from adapters.migration.census import Census
 from adapters.migration.repair import Repair
 from adapters.migration.verification import Verifier
 from adapters.mongo.record_store import MongoRecordStore
@@ -19,7 +23,7 @@ from adapters.records.wrapped_store import WrappedStore
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.migration import Verification
-from tests.servers.mongo import MongoServer
+from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
 from tests.servers.tables import empty_tables
 from tests.unit.contracts.builders import (
@@ -76,14 +80,10 @@ async def target(target_url: str) -> AsyncIterator[PostgresRecordStore]:
 async def source(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     store: Store = MontyRecordStore(None)
     if request.param == "mongo":
-        server: MongoServer = request.getfixturevalue("mongo_server")
-        store = MongoRecordStore(server.url, f"verification_{request.node.name[:20].strip('[]')}")
+        database: MongoDatabase = request.getfixturevalue("mongo_database")
+        store = MongoRecordStore(database.uri, database.name, timeout_ms=30_000)
     await store.open()
     await store.prepare()
-    if request.param == "mongo":
-        async with store._connection.call() as database:  # type: ignore[union-attr]
-            for collection in SPECS:
-                await database[collection].delete_many({})
     yield store
     await store.close()
 
@@ -253,3 +253,41 @@ async def test_the_raw_path_of_postgres_names_every_field_of_the_specs(target: P
     for spec in SPECS.values():
         if spec not in (AUDIT_LOGS, CONTROL):
             assert (await target.raw_fetch(spec.collection, [numbered_id(1)])).is_last
+
+
+async def test_old_documents_equal_what_they_read_as_and_foreign_ids_lower_the_coverage(
+    mongo_database: MongoDatabase, target: PostgresRecordStore
+) -> None:
+    old = [
+        {
+            "_id": ObjectId(numbered_id(number)),
+            "title": f"Old {number}",
+            "priority": "HIGH",
+            "createdBy": OWNER,
+        }
+        for number in (2, 5, 9)
+    ]
+    with MongoClient[dict[str, Any]](mongo_database.uri) as client:
+        client[mongo_database.name]["tasks"].insert_many([*old, {**old[0], "_id": 7}])
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name, timeout_ms=30_000)
+    await store.open()
+    try:
+        for number in (1, 3, 4, 8):
+            await store.commit(ChangeSet((put("tasks", task(number)),)))
+        for record in await store.scan("tasks", after="0", limit=100):
+            await target.apply([ChangeSet((put("tasks", record),))])
+
+        verification = await Verifier(store, target, clock=SystemClock(), page=2).verify(
+            lambda _: None, incarnation=1, epoch=1
+        )
+        preflight = await Census(store).take(lambda _: None)
+    finally:
+        await store.close()
+
+    row = next(row for row in verification.collections if row.collection == "tasks")
+    assert [(one.kind.value, one.id) for one in verification.differences] == [("UNREADABLE", "(7)")]
+    assert (row.source, row.target, row.compared) == (8, 7, 7)
+    assert not verification.is_clean
+    found = {one.code: one for one in preflight.findings}
+    assert (found["unreadable"].samples, found["unreadable"].blocks) == (("(7)",), True)
+    assert found["old_form"].count == 3
