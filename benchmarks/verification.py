@@ -72,7 +72,7 @@ async def _fill(source: MontyRecordStore, target: EmbeddedPostgresRecordStore, t
 async def _measure_passes(
     report: Report, source: MontyRecordStore, target: EmbeddedPostgresRecordStore
 ) -> None:
-    rates, processor = [], []
+    rates, processor, compared = [], [], 0
     for _ in range(ROUNDS):
         began, used = time.perf_counter(), time.process_time()
         found = await _verify(source, target)

@@ -42,7 +42,12 @@ from tests.unit.contracts.builders import (
 )
 
 Store = MontyRecordStore | MongoRecordStore
-UNKNOWN = {"points": 3, "ratio": 2.5, "nested": {"b": [1, None], "a": "é"}, "seenAt": minutes(3)}
+UNKNOWN: dict[str, Any] = {
+    "points": 3,
+    "ratio": 2.5,
+    "nested": {"b": [1, None], "a": "é"},
+    "seenAt": minutes(3),
+}
 
 
 class _Mirroring(WrappedStore):

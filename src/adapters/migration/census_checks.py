@@ -188,12 +188,10 @@ def _indexed(spec: RecordSpec[Any]) -> frozenset[str]:
     return _INDEXED[spec.collection]
 
 
-_INDEXED = {
-    spec.collection: frozenset(
-        name
-        for index in (*spec.indexes, *spec.unique_keys)
-        for name in index.fields
-        if spec.field(name).kind is FieldKind.TEXT
-    )
-    for spec in SPECS.values()
-}
+def _indexed_texts(spec: RecordSpec[Any]) -> frozenset[str]:
+    names = [name for index in spec.indexes for name in index.fields]
+    names += [name for key in spec.unique_keys for name in key.fields]
+    return frozenset(name for name in names if spec.field(name).kind is FieldKind.TEXT)
+
+
+_INDEXED = {spec.collection: _indexed_texts(spec) for spec in SPECS.values()}

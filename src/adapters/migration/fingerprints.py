@@ -4,10 +4,8 @@ Two steps, because nearly all records are equal: pages are compared as the bytes
 for each; only where these differ, the records are compared field by field.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,14 +13,6 @@ import msgspec
 
 from adapters.records.record import ID, IS_ERASED, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS, SYNC_FIELDS, RecordSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """How many records a range holds, and a digest of their content."""
-
-    count: int
-    digest: str
 
 
 def _foreign(value: Any) -> Any:
@@ -59,11 +49,6 @@ class Canonical:
             return _encode([self.compared(record) for record in records])
         absent = self._absent
         return _encode([{**absent, **record} for record in records])
-
-    def fingerprint(self, records: Sequence[Record]) -> Fingerprint:
-        """The fingerprint of a range. Raises one of UNENCODABLE."""
-        digest = hashlib.blake2b(self.encoded(records), digest_size=16).hexdigest()
-        return Fingerprint(len(records), digest)
 
     def differing_fields(self, source: Record, target: Record) -> tuple[str, ...]:
         """The names of the fields that differ, in order; empty for equal records.

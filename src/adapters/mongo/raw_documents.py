@@ -106,7 +106,8 @@ async def _documents(
 ) -> dict[str, bytes]:
     """The bytes of each document, by id and in the order of the ids."""
     cursor = database[collection].find_raw_batches(query, _HIDDEN, batch_size=limit + 1)
-    parts = []
+    parts: list[bytes] = []
+    batch: Any  # the driver declares documents, and gives bytes
     async for batch in cursor.sort(DOCUMENT_ID, 1).limit(limit):
         parts += _split(batch)
     return {_id_in(data): data for data in parts}

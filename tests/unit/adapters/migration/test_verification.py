@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -231,11 +232,7 @@ async def test_evidence_is_kept_and_holds_only_for_its_incarnation_and_epoch(pai
     owner = Ownership.of_owner("source")
     assert owner.epoch == 1
     with_peer = [
-        Ownership(**{**_fields(owner), "peer": Peer("target", incarnation), "epoch": epoch})
+        replace(owner, peer=Peer("target", incarnation), epoch=epoch)
         for incarnation, epoch in ((1, 1), (2, 1), (1, 2))
     ]
     assert [still_holds(loaded, one) for one in (owner, *with_peer)] == [False, True, False, False]
-
-
-def _fields(ownership: Ownership) -> dict[str, object]:
-    return {name: getattr(ownership, name) for name in ownership.__dataclass_fields__}
