@@ -25,30 +25,24 @@ UNENCODABLE = (UnicodeEncodeError, OverflowError, RecursionError, TypeError, Val
 
 
 class Canonical:
-    """The compared form of the records of one collection: local and sync fields left out, absent fields null."""
+    """The compared form of the records of one collection: absent fields are null, and so are sync fields."""
 
     def __init__(self, collection: str) -> None:
         self.spec: RecordSpec[Any] = SPECS[collection]
-        self._left_out = SYNC_FIELDS if collection == AUDIT_LOGS.collection else frozenset()
-        names = [field.name for field in self.spec.fields if field.name not in self._left_out]
-        self._absent = dict.fromkeys((*names, IS_ERASED))
+        self._absent = dict.fromkeys((*(field.name for field in self.spec.fields), IS_ERASED))
+        self._left_out = dict.fromkeys(SYNC_FIELDS) if collection == AUDIT_LOGS.collection else {}
 
     def compared(self, record: Record) -> Record:
-        """The fields that are compared."""
-        whole = {**self._absent, **record}
-        for name in self._left_out:
-            whole.pop(name, None)
-        return whole
+        """The record with the fields that are compared."""
+        return {**self._absent, **record, **self._left_out}
 
     def encoded(self, records: Sequence[Record]) -> bytes:
         """The content of records: equal bytes, equal records. Raises one of UNENCODABLE.
 
         Records with equal content may have different bytes: -0.0, or 1 in place of 1.0, or an older form.
         """
-        if self._left_out:
-            return _encode([self.compared(record) for record in records])
-        absent = self._absent
-        return _encode([{**absent, **record} for record in records])
+        absent, left_out = self._absent, self._left_out
+        return _encode([{**absent, **record, **left_out} for record in records])
 
     def differing_fields(self, source: Record, target: Record) -> tuple[str, ...]:
         """The names of the fields that differ, in order; empty for equal records.

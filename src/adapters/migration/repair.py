@@ -6,6 +6,7 @@ source, above both, which travels as any other write does.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -137,9 +138,8 @@ class Repair:
         version = max(expected, present.target_version or 0) + 1
         put = Put(present.collection, self._above(present, record, version, by), expected)
         try:
-            await self._writer.commit(ChangeSet((put,), (self._entry(present, version, by),)))
-        except MirrorPending:
-            pass  # durable in the source
+            with suppress(MirrorPending):  # it is durable in the source
+                await self._writer.commit(ChangeSet((put,), (self._entry(present, version, by),)))
         except (AlreadyExists, RuleBroken) as error:
             _leave(done, present, f"The source does not take the new version: {error.message}")
             return

@@ -11,6 +11,7 @@ from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.client import MongoConnection
+from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import GUARDED
 from adapters.mongo.old_documents import object_id_up_to, object_ids
 from adapters.records.document_filter import DOCUMENT_ID, WORDS
@@ -46,17 +47,17 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 
 
 class RawDocuments:
-    """Reads over the connection of a record store."""
+    """The raw half of the record store: see RawReader."""
 
-    def __init__(self, connection: MongoConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: MongoConnection, reader: DocumentReader) -> None:
+        self._connection, self._reader = connection, reader
 
-    async def scan(self, collection: str, *, after: str | None, limit: int, with_object_ids: bool) -> RawPage:
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
         """The documents with the next ids. Text ids and ObjectIds sort apart on the server, and together here.
 
         Ids of other kinds have no place in this order: the first page names them as unreadable.
         """
-        kinds = ("string", "objectId") if with_object_ids else ("string",)
+        kinds = ("string", "objectId") if self._has_object_ids(collection) else ("string",)
         found: dict[str, bytes] = {}
         others: dict[str, bytes] = {}
         is_last = True
@@ -75,9 +76,9 @@ class RawDocuments:
         page.unreadable.update(dict.fromkeys(others, "The id is neither a text nor an ObjectId."))
         return page
 
-    async def fetch(self, collection: str, ids: Sequence[str], *, with_object_ids: bool) -> RawPage:
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
         """The documents with these ids."""
-        keys = object_ids(ids) if with_object_ids else []
+        keys = object_ids(ids) if self._has_object_ids(collection) else []
         async with self._connection.call() as database:
             found = (
                 await _documents(database, collection, {DOCUMENT_ID: {"$in": keys}}, len(ids)) if keys else {}
@@ -85,10 +86,13 @@ class RawDocuments:
             found |= await _documents(database, collection, {DOCUMENT_ID: {"$in": list(ids)}}, len(ids))
         return _page(dict(sorted(found.items())), is_last=True)
 
-    async def count(self, collection: str) -> int:
+    async def raw_count(self, collection: str) -> int:
         """The number of documents."""
         async with self._connection.call() as database:
             return int(await database[collection].count_documents({}))
+
+    def _has_object_ids(self, collection: str) -> bool:
+        return collection in self._reader.with_object_ids
 
 
 def _query(after: str | None, kind: str) -> dict[str, Any]:

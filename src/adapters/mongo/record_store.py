@@ -38,7 +38,6 @@ from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
 from adapters.records.old_records import StoredFormat
-from adapters.records.raw_reading import RawPage
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
@@ -63,7 +62,7 @@ class _Commit:
     slot: Slot | None
 
 
-class MongoRecordStore:
+class MongoRecordStore(RawDocuments):
     """Keeps each record as one document. Works on replica sets only: a standalone server has no transactions.
 
     `timeout_ms` bounds every call as a whole, `pool_max` the connections.
@@ -72,7 +71,7 @@ class MongoRecordStore:
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
-        self._raw = RawDocuments(self._connection)
+        super().__init__(self._connection, self._reader)
         self._lanes = MongoLanes(self._connection)
         self._slots = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._locks = KeyLocks()
@@ -129,20 +128,6 @@ class MongoRecordStore:
 
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         return await self._reader.scan(collection, after=after, limit=limit)
-
-    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
-        """See RawReader."""
-        has_ids = collection in self._reader.with_object_ids
-        return await self._raw.scan(collection, after=after, limit=limit, with_object_ids=has_ids)
-
-    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
-        """See RawReader."""
-        has_ids = collection in self._reader.with_object_ids
-        return await self._raw.fetch(collection, ids, with_object_ids=has_ids)
-
-    async def raw_count(self, collection: str) -> int:
-        """See RawReader."""
-        return await self._raw.count(collection)
 
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable."""
