@@ -21,6 +21,7 @@ from benchmarks import (
     mirror,
     request_costs,
     signing,
+    verification,
     wrapping,
 )
 from benchmarks.report import Report, additions_seconds, machine
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "mirror": mirror.measure,
     "drain": drain.measure,
     "lanes": lanes.measure,
+    "verification": verification.measure,
     "monty": embedded_store.measure,
     "lists": lists.measure,
     "requests": request_costs.measure,

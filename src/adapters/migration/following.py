@@ -63,7 +63,9 @@ async def successor_of(former: LanedStore, successor: LanedStore) -> Ownership:
             f"The {former.name} store says that {decided.owner} owns the writes in epoch {decided.epoch}, and the"
             f" {found.store} store is {found.role} in epoch {found.epoch}. Bring it back: tandem recover"
         )
-    require_complete(await successor.positions(), await former.positions())
+    require_complete(
+        await successor.positions(with_checkpointed=True), await former.positions(with_checkpointed=True)
+    )
     return found
 
 

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,7 +89,7 @@ class ChangeOfOwner:
         """Closes the source, delivers the rest and notes the barrier: how far the source has seen the successor."""
         await self.source.close_for_move(move)
         await self._deliver_all()
-        seen = (await self.source.store.positions()).seen
+        seen = (await self.source.store.positions(with_checkpointed=True)).seen
         barrier = {lane: of.number for lane, of in seen.items()}
         await self.source.note_barrier(move, barrier)
         return barrier
@@ -99,7 +99,7 @@ class ChangeOfOwner:
         owner = (await self.source.required()).ownership
         held = await control_of(self.successor)
         _require_mirror(owner, held.ownership)
-        positions = await self.successor.positions()
+        positions = await self.successor.positions(with_checkpointed=True)
         if any(positions.number_of(lane) < number for lane, number in barrier.items()):
             raise StoreUnavailable(
                 f"The {self.successor.name} store is an older copy of itself; it is completed first."
@@ -193,6 +193,15 @@ async def disarm(store: LanedStore, held: Held, owner: Ownership) -> bool:
     if is_left_over:
         await control.write(store, owner.of_mirror(store.name), over=held)
     return is_left_over
+
+
+async def retire(store: LanedStore) -> None:
+    """Takes a mirror out of its installation for good. Harmless when done already. Raises Conflict for an owner."""
+    held = await control_of(store)
+    if held.ownership.role is Role.OWNER:
+        raise Conflict(f"The {store.name} store owns the writes, so it cannot be retired.")
+    if held.ownership.role is Role.MIRROR:
+        await control.write(store, replace(held.ownership, role=Role.RETIRED), over=held)
 
 
 def is_overdue(owner: Ownership, *, is_gone: Callable[[ProcessIdentity], bool], now: datetime) -> bool:

@@ -15,6 +15,7 @@ from adapters.mongo.errors import StaleVersion
 from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.lane_documents import MongoLanes, accepted
 from adapters.mongo.old_documents import rewrite_documents
+from adapters.mongo.raw_documents import RawDocuments
 from adapters.mongo.source_writes import SourceWrites
 from adapters.mongo.target_writes import TargetWrites
 from adapters.mongo.transactions import Transaction
@@ -34,7 +35,7 @@ from application.ports.health import StoreFacts
 PREPARE_SECONDS_MAX = 3_600.0
 
 
-class MongoRecordStore(LaneOperations[MongoLanes, LaneSlots]):
+class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
     """Keeps each record as one document. Works on replica sets only: a standalone server has no transactions.
 
     `timeout_ms` bounds every call as a whole, `pool_max` the connections.
@@ -45,6 +46,7 @@ class MongoRecordStore(LaneOperations[MongoLanes, LaneSlots]):
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        super().__init__(self._connection, self._reader)
         self._lanes = MongoLanes(self._connection)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         writer = DocumentWriter(

@@ -13,6 +13,7 @@ from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.lane_rows import PostgresLanes
+from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
@@ -24,6 +25,7 @@ from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied
 from adapters.records.old_records import StoredFormat
+from adapters.records.raw_reading import RawPage
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
 from adapters.records.relevance import found_by_relevance
@@ -65,6 +67,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
+        self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._source = SourceWrites(self._connections, self._own_lanes)
@@ -143,6 +146,18 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         bounded = min(limit, SCAN_MAX)
         rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
         return list(map(FORMS[collection].record, rows))
+
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
+        """See RawReader."""
+        return await self._raw.scan(collection, after=after, limit=limit)
+
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
+        """See RawReader."""
+        return await self._raw.fetch(collection, ids)
+
+    async def raw_count(self, collection: str) -> int:
+        """See RawReader."""
+        return await self._raw.count(collection)
 
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable: a row is old if its search tokens follow an earlier rule."""

@@ -25,6 +25,8 @@ from application.ports.clock import Clock
 from application.ports.sign_in import IdentityProvider
 from entrypoints.composition.building import Builder
 from entrypoints.composition.logs import access_log
+from entrypoints.composition.move import Move
+from entrypoints.composition.move_jobs import MoveJobs
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
 
@@ -64,6 +66,9 @@ class Container(containers.DeclarativeContainer):
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
     schema_report = providers.Callable(lambda stack: stack.schema_report, stack)
+    migration = providers.Singleton(Move, stack, settings=settings, clock=clock, identifiers=identifiers)
+    move_jobs = providers.Singleton(MoveJobs)
+    jobs = move_jobs
     begin = providers.Singleton(partial, StoredUnitOfWork, store, identifiers)
     numbers = providers.Singleton(StoredDisplayNumbers, store)
     runs = providers.Singleton(StoredRetentionRuns, store)

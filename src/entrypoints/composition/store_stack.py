@@ -12,6 +12,7 @@ from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.relay import Relay
 from adapters.migration.following import Standing, owner_among, standing_of, successor_of
+from adapters.migration.ownership_change import retire
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Ownership
@@ -117,6 +118,13 @@ class StoreStack:
         """Lets the writes of this process wait, once those under way have ended. Raises StoreUnavailable."""
         async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
             yield
+
+    async def retire_former_owner(self) -> None:
+        """Takes the former owner out of the installation, once its mirror is stopped. Raises StoreUnavailable."""
+        for store in self._raw.values():
+            if store is not self.direction.raw_source:
+                await store.open()
+                await retire(store)
 
     @property
     def last_pause_ms(self) -> int:
