@@ -12,6 +12,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 TIMEOUT_MS = 30_000
@@ -51,7 +52,7 @@ def empty_database(
     return prepared_database
 
 
-class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract):
+class TestMongoRecordStore(RecordStoreContract, LaneContract, SeenContract, LoadContract):
     """Everything a record store promises."""
 
     @pytest.fixture

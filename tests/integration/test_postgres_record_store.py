@@ -9,6 +9,7 @@ from adapters.postgres.record_store import PostgresRecordStore
 from tests.servers.postgres import PostgresServer
 from tests.servers.tables import empty_tables
 from tests.unit.contracts.lanes import LaneContract, SeenContract
+from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 
@@ -30,5 +31,5 @@ async def store(prepared_url: str) -> AsyncIterator[PostgresRecordStore]:
     empty_tables(prepared_url)
 
 
-class TestPostgresRecordStore(RecordStoreContract, LaneContract, SeenContract):
+class TestPostgresRecordStore(RecordStoreContract, LaneContract, SeenContract, LoadContract):
     """Everything every store promises."""

@@ -28,6 +28,7 @@ from adapters.records.change_set import (
     ChangeSet,
     DeliveryMark,
     LaneStamp,
+    Put,
     Rejection,
     Superseded,
     stamped,
@@ -36,6 +37,7 @@ from adapters.records.change_set import (
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions, seen_in
+from adapters.records.loading import Loaded, load_by_apply
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
@@ -234,6 +236,10 @@ class MongoRecordStore:
             await self.ping()
             raise PartRejected from error
         return [superseded(change_set, held) for change_set in part]
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await load_by_apply(self, collection, records, checkpoint=checkpoint)
 
     def admit(self, admission: Admission | None) -> None:
         """See LanedStore."""

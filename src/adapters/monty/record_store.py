@@ -29,12 +29,15 @@ from adapters.records.change_set import (
     ChangeSet,
     DeliveryMark,
     LaneStamp,
+    Put,
     Rejection,
     stamped,
     superseded,
     taken_reason,
 )
 from adapters.records.lanes import Admission, Applied, LaneLost, Positions
+from adapters.records.loading import Loaded, load_by_apply
+from adapters.records.record import Record
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -204,6 +207,10 @@ class MontyRecordStore(Reader):
         """See LanedStore."""
         outcomes = await asyncio.gather(*(self._applied(change_set) for change_set in change_sets))
         return Applied(list(outcomes), self._lane.last)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await load_by_apply(self, collection, records, checkpoint=checkpoint)
 
     def admit(self, admission: Admission | None) -> None:
         """See LanedStore."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from adapters.postgres.columns import KEY_COLUMN, SYNCED_AT
-from adapters.postgres.lane_statements import ADVANCE_AFTER_PUT, HELD, arrival_parts, laned
+from adapters.postgres.lane_statements import ADVANCE_AFTER_PUT, HELD, RAISE_SEEN, arrival_parts, laned
 from adapters.postgres.rows import FORMS, RowColumn, RowForm
 from adapters.records.record import ID, VERSION
 from adapters.records.specs import AUDIT_LOGS
@@ -17,6 +17,8 @@ from adapters.records.specs import AUDIT_LOGS
 SHAPES_MAX = 256
 NOW = "date_trunc('milliseconds', statement_timestamp())"
 SYNCED = "SYNCED"
+STAGED = "pg_temp.tandem_load"
+"""The temporary table of a page that is loaded. It ends with its transaction, since a pooler's sessions are shared."""
 
 _ENTRIES = FORMS[AUDIT_LOGS.collection]
 _ARRIVED = {"syncStatus": f"'{SYNCED}'"}
@@ -201,6 +203,17 @@ def mirror_many(collections: tuple[str, ...], *, has_lane: bool, has_seen: bool)
     )
 
 
+def _merge_staged(form: RowForm) -> str:
+    columns = [f"given.{_quoted(column.name)}" for column in form.columns]
+    values = _list([*columns, NOW] if form.keeps_synced_at else columns)
+    newer = f"UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+    return (
+        f"{_insert_into(form)} SELECT {values} FROM {STAGED} AS given"
+        f' ORDER BY given.{KEY_COLUMN} COLLATE "C"'
+        f" ON CONFLICT ({KEY_COLUMN}) DO {'NOTHING' if form is _ENTRIES else newer}"
+    )
+
+
 def _mirror_rows(form: RowForm, *, named: str) -> str:
     identity = f'given."{ID}" COLLATE "C"'
     return (
@@ -234,6 +247,25 @@ UNLOCKED_ROWS = {
     for name, form in FORMS.items()
 }
 """Those of the rows that no other session has locked."""
+
+STAGE = {
+    name: f"CREATE TEMP TABLE tandem_load (LIKE {form.table}) ON COMMIT DROP" for name, form in FORMS.items()
+}
+COPY_STAGED = {
+    name: f"COPY {STAGED} ({_list(_quoted(column.name) for column in form.columns)}) FROM STDIN"
+    for name, form in FORMS.items()
+}
+MERGE_STAGED = {name: _merge_staged(form) for name, form in FORMS.items()}
+"""Stores the staged rows where they are newer, and staged entries where they are new, as `mirror_many` does."""
+RELEASE_STAGED = {
+    name: f"DELETE FROM {form.table} AS stored USING {STAGED} AS given"
+    f" WHERE stored.{KEY_COLUMN} = given.{KEY_COLUMN} AND stored.version < given.version"
+    for name, form in FORMS.items()
+    if form is not _ENTRIES
+}
+"""As RELEASE, for staged rows."""
+EMPTY_STAGED = f"DELETE FROM {STAGED}"
+RAISE_SEEN_ALONE = f"WITH {RAISE_SEEN.format(lanes='%s', numbers='%s')} SELECT"
 
 MIRROR_ROWS = {
     name: _mirror_entries(named="rows") if form is _ENTRIES else _mirror_rows(form, named="rows")
