@@ -6,13 +6,21 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from adapters.ownership.stamps import AppliedStamps
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.lanes import LanedStore, LaneLost
+from adapters.records.loading import BulkLoader, Loaded
+from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
 
 T = TypeVar("T")
+
+
+class FilledStore(LanedStore, BulkLoader, Protocol):
+    """A store that can be a target: mirrored to, and loaded in bulk."""
+
+
 Step = Callable[[RecordStore], Awaitable[None]]
 COMPARED_SECONDS_MAX = 30.0
 """The relay compares once a second, but not while it delivers a page, which may take twice as long as one slow call."""
@@ -119,7 +127,7 @@ class OwnedTarget(WrappedStore):
 
     def __init__(
         self,
-        inner: LanedStore,
+        inner: FilledStore,
         guard: TargetGuard,
         stamps: AppliedStamps,
         *,
@@ -209,6 +217,17 @@ class OwnedTarget(WrappedStore):
         if applied.stamp is not None:
             self._stamps.note(change_sets, applied.stamp)
         return applied.outcomes
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader. Raises StoreRefused where another database has taken the place of the target."""
+        if not self._is_admitted:
+            raise StoreUnavailable("The target was not compared with the source yet.")
+        try:
+            return await self._laned.load(collection, records, checkpoint=checkpoint)
+        except LaneLost:
+            self._is_admitted = False
+            await self._admit()
+            return await self._laned.load(collection, records, checkpoint=checkpoint)
 
     async def _admit(self) -> None:
         await self._judged(self._guard.admit())
