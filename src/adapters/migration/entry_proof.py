@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from adapters.records.change_set import DeliveryMark, LaneStamp
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.record import ID, VERSION, CorruptRecord, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import SPECS
 from domain.audit import SyncStatus
@@ -67,6 +67,18 @@ async def _versions(store: RecordStore, ids: dict[str, set[str]]) -> dict[tuple[
     for collection, wanted in ids.items():
         ordered = sorted(wanted)
         for start in range(0, len(ordered), FETCH_MAX):
-            found = await store.fetch(collection, ordered[start : start + FETCH_MAX])
+            found = await _readable(store, collection, ordered[start : start + FETCH_MAX])
             versions.update({(collection, record_id): record[VERSION] for record_id, record in found.items()})
     return versions
+
+
+async def _readable(store: RecordStore, collection: str, ids: list[str]) -> dict[str, Record]:
+    """Those of the records that can be decoded: nothing is proven about the others."""
+    try:
+        return await store.fetch(collection, ids)
+    except CorruptRecord:
+        if len(ids) == 1:
+            return {}
+    middle = len(ids) // 2
+    first = await _readable(store, collection, ids[:middle])
+    return first | await _readable(store, collection, ids[middle:])

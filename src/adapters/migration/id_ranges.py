@@ -1,7 +1,7 @@
 """Divides the ids of a collection into ranges of about the same number of records."""
 
 from adapters.records.criteria import EVERYTHING, Order, Question, Range
-from adapters.records.record import ID
+from adapters.records.record import ID, CorruptRecord
 from adapters.records.record_store import RecordStore
 
 DIGITS = 8
@@ -34,8 +34,12 @@ async def _bounds(source: RecordStore, collection: str) -> tuple[str, str] | Non
         order = Order(ID, descending=descending)
         return Question(collection=collection, where=EVERYTHING, order=order, limit=1)
 
-    lowest = await source.find(question(descending=False))
-    highest = await source.find(question(descending=True))
+    try:
+        lowest = await source.find(question(descending=False))
+        highest = await source.find(question(descending=True))
+    except CorruptRecord:
+        # One range is slower, and harmless.
+        return None
     return (lowest[0][ID], highest[0][ID]) if lowest and highest else None
 
 

@@ -255,6 +255,13 @@ COPY_STAGED = {
     name: f"COPY {STAGED} ({_list(_quoted(column.name) for column in form.columns)}) FROM STDIN"
     for name, form in FORMS.items()
 }
+COPY_NEW = {
+    name: f"COPY {form.table} ({_list(map(_quoted, _written(form)))}) FROM STDIN"
+    for name, form in FORMS.items()
+}
+"""Adds rows of which the table holds none yet; fails as a whole where it does. The last value is the time of arrival,
+in tables that keep one.
+"""
 MERGE_STAGED = {name: _merge_staged(form) for name, form in FORMS.items()}
 """Stores the staged rows where they are newer, and staged entries where they are new, as `mirror_many` does."""
 RELEASE_STAGED = {
