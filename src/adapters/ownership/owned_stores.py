@@ -8,19 +8,13 @@ from typing import Any, Protocol, TypeVar
 from adapters.ownership.stamps import AppliedStamps
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.lanes import LanedStore, LaneLost
-from adapters.records.loading import BulkLoader, Loaded
+from adapters.records.loading import FilledStore, Loaded
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
 
 T = TypeVar("T")
-
-
-class FilledStore(LanedStore, BulkLoader, Protocol):
-    """A store that can be a target: mirrored to, and loaded in bulk."""
-
-
 Step = Callable[[RecordStore], Awaitable[None]]
 COMPARED_SECONDS_MAX = 30.0
 """The relay compares once a second, but not while it delivers a page, which may take twice as long as one slow call."""

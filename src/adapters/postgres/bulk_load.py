@@ -299,7 +299,8 @@ async def _finish(transaction: Transaction, page: _Page, rejected: Mapping[str, 
 async def _keep(transaction: Transaction, checkpoint: Put) -> None:
     collection, record_id = checkpoint.collection, checkpoint.record_id
     answer = await transaction.run(LOCK_VERSIONS[collection], {"ids": [record_id]})
-    current: int = dict(await answer.fetchall()).get(record_id, 0)
+    versions: dict[str, int] = dict(await answer.fetchall())
+    current = versions.get(record_id, 0)
     if current != checkpoint.expected_version:
         answer = await transaction.run(FETCH_ONE[collection], [record_id])
         row = await answer.fetchone()

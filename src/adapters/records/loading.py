@@ -53,6 +53,10 @@ class BulkLoader(Protocol):
         ...
 
 
+class FilledStore(LanedStore, BulkLoader, Protocol):
+    """A store that can be a target: mirrored to, and loaded in bulk."""
+
+
 def arrived(entry: Record) -> Record:
     """The entry as a target keeps it: delivered, without the marks of the store that it comes from."""
     return {**entry, **_ARRIVED}

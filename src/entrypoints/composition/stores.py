@@ -2,13 +2,13 @@
 
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.lanes import LanedStore
+from adapters.records.loading import FilledStore
 from entrypoints.composition.settings import EMBEDDED, StoreSettings
 
 MEMORY = "memory"
 
 
-def build_store(name: str, settings: StoreSettings) -> LanedStore:
+def build_store(name: str, settings: StoreSettings) -> FilledStore:
     """One store by its name, not opened yet."""
     if name == "monty":
         from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
