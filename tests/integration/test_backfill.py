@@ -159,3 +159,21 @@ async def test_progress_ends_at_the_total(target: PostgresRecordStore) -> None:
     assert reports[-1].done == reports[-1].total == read
     assert reports[-1].eta_seconds == (0, 0)
     await source.close()
+
+
+async def test_records_that_the_mirror_brings_meanwhile_are_not_taken_back(
+    target: PostgresRecordStore,
+) -> None:
+    """The rows are held until the load that saw none of them has begun to copy."""
+    with psycopg.connect(target.url) as other:
+        other.execute(
+            "INSERT INTO postgres_labels (mongo_id, version, is_erased, is_deleted) VALUES (%s, 5, true, true)",
+            [numbered_id(2)],
+        )
+        loading = asyncio.create_task(target.load("labels", [label(1), label(2), label(3)], checkpoint=None))
+        await asyncio.sleep(0.3)
+        assert not loading.done()
+        other.commit()
+    loaded = await loading
+    assert (loaded.written, loaded.rejected) == (2, {})
+    assert [one["version"] for one in await target.scan("labels", after=None, limit=9)] == [1, 5, 1]

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from loguru import logger
-
 from adapters.migration.checkpoints import (
     WORKERS_MAX,
     Destination,
@@ -18,6 +16,7 @@ from adapters.migration.checkpoints import (
 )
 from adapters.migration.entry_proof import EntryProof
 from adapters.migration.id_ranges import ends_of
+from adapters.migration.patience import PATIENCE_SECONDS, Patience
 from adapters.migration.quarantine import Decision, Quarantine, raw_text
 from adapters.migration.source_pages import SourcePage, SourcePages
 from adapters.migration.throttle import PAGE_MIN, Latency, PageSize, Speed, Throttle
@@ -33,9 +32,6 @@ from domain.errors import Conflict, StoreUnavailable, VersionConflict
 COLLECTIONS = tuple(spec.collection for spec in (*ENTITY_SPECS, AUDIT_LOGS))
 """Entities first, in the order of their references; then the history, whose entries say what the target holds."""
 PAUSE_POLL_SECONDS = 0.5
-RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 0.2, 15.0
-PATIENCE_SECONDS = 300.0
-"""How long a store may be unavailable before the backfill gives up. It continues there when it is started again."""
 
 T = TypeVar("T")
 
@@ -172,7 +168,7 @@ class Backfill:
         What was rejected is kept before the checkpoint passes it, so a crash loses no name.
         """
         records, part = page.records, max(len(page.records), 1)
-        patience = _Patience(self._settings.patience_seconds)
+        patience = Patience(self._settings.patience_seconds)
         while records:
             chunk = records[:part]
             try:
@@ -193,7 +189,7 @@ class Backfill:
         return replace(checkpoint, after=page.after)
 
     async def _end_range(self, checkpoint: RangeCheckpoint) -> RangeCheckpoint:
-        patience = _Patience(self._settings.patience_seconds)
+        patience = Patience(self._settings.patience_seconds)
         while True:
             try:
                 ended, _ = await self._load(checkpoint, [], is_done=True)
@@ -254,7 +250,7 @@ class Backfill:
             await asyncio.sleep(PAUSE_POLL_SECONDS)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        patience = _Patience(self._settings.patience_seconds)
+        patience = Patience(self._settings.patience_seconds)
         while True:
             try:
                 return await call()
@@ -274,23 +270,6 @@ class Backfill:
                 collection=collection,
             )
         )
-
-
-class _Patience:
-    """Waits longer after each failure, until it has waited for too long."""
-
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._pause = RETRY_SECONDS_MIN
-
-    async def wait(self, error: StoreUnavailable) -> None:
-        """Waits. Raises the error once there is no patience left."""
-        if self._left <= 0:
-            raise error
-        logger.info("The backfill waits {:.1f} s: {}", self._pause, error.message)
-        await asyncio.sleep(min(self._pause, self._left))
-        self._left -= self._pause
-        self._pause = min(2 * self._pause, RETRY_SECONDS_MAX)
 
 
 def _other_backfill() -> Conflict:

@@ -16,22 +16,19 @@ from adapters.postgres.errors import translated
 from adapters.postgres.lane_rows import advance
 from adapters.postgres.obstacles import ObstacleSearch
 from adapters.postgres.rows import FORMS, encoded_rows
-from adapters.postgres.statements import (
+from adapters.postgres.staged_statements import (
     COPY_NEW,
     COPY_STAGED,
     EMPTY_STAGED,
-    FETCH_ONE,
-    LOCK_VERSIONS,
     MERGE_STAGED,
-    MIRROR_ROWS,
     RAISE_SEEN_ALONE,
     RELEASE_STAGED,
     STAGE,
-    VERSIONS_OF,
 )
+from adapters.postgres.statements import FETCH_ONE, LOCK_VERSIONS, MIRROR_ROWS, VERSIONS_OF
 from adapters.postgres.target_writes import LOST_REASON, is_certain, swallowed
-from adapters.records.change_set import ChangeSet, LaneStamp, Put, Rejection
-from adapters.records.lane_slots import LaneSlots, Slot
+from adapters.records.change_set import ChangeSet, Put, Rejection
+from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import LaneLost, seen_in
 from adapters.records.loading import Loaded, carrier, is_kept, newer_than, page_of
 from adapters.records.record import ID, VERSION, Record
@@ -170,7 +167,7 @@ class BulkLoad:
                 await advance(transaction, slot)
             if slot is not None:
                 slot.advance()
-            return Loaded(written, rejected, _stamp_of(slot))
+            return Loaded(written, rejected, None if slot is None else slot.stamp)
 
     async def _versions(self, collection: str, ids: list[str]) -> dict[str, int]:
         answer = await self._connections.run(VERSIONS_OF[collection], {"ids": ids})
@@ -308,7 +305,3 @@ async def _keep(transaction: Transaction, checkpoint: Put) -> None:
             raise VersionConflict(current_version=current, collection=collection, entity_id=record_id)
         return
     await transaction.run(MIRROR_ROWS[collection], {"rows": encoded_rows(collection, [checkpoint.record])})
-
-
-def _stamp_of(slot: Slot | None) -> LaneStamp | None:
-    return None if slot is None else slot.stamp
