@@ -14,7 +14,6 @@ from adapters.migration.repair import Repair
 from adapters.migration.verification import Verifier
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet, LaneStamp
 from adapters.records.record import ID, VERSION
@@ -25,7 +24,7 @@ from adapters.system.identifiers import SortableIdentifiers
 from application.ports.migration import Verification
 from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.tables import empty_tables
+from tests.servers.tables import PreparedDatabase, prepared_database
 from tests.unit.contracts.builders import (
     OWNER,
     change_set,
@@ -64,18 +63,21 @@ class _Mirroring(WrappedStore):
 
 
 @pytest.fixture(scope="module")
-def target_url(postgres_server: PostgresServer) -> Iterator[str]:
+def target_database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
     """A database with tables, which each test finds empty."""
-    url = postgres_server.create_database()
-    upgrade(url)
-    yield url
-    postgres_server.drop_database(url)
+    with prepared_database(postgres_server) as database:
+        yield database
 
 
 @pytest.fixture
-async def target(target_url: str) -> AsyncIterator[PostgresRecordStore]:
-    empty_tables(target_url)
-    store = PostgresRecordStore(target_url)
+def target_url(target_database: PreparedDatabase) -> str:
+    return target_database.url
+
+
+@pytest.fixture
+async def target(target_database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+    target_database.empty()
+    store = PostgresRecordStore(target_database.url)
     await store.open()
     yield store
     await store.close()

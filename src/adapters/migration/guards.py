@@ -78,15 +78,15 @@ def _target(situation: Situation) -> Guard:
 
 def _backlog(situation: Situation) -> Guard:
     metrics = situation.metrics
-    is_green = metrics.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
+    is_green = metrics.totals.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
     if is_green:
         return Guard(code="backlog", is_green=True, detail=f"The mirror is {metrics.lag_ms} ms behind.")
-    detail = f"{metrics.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
+    detail = f"{metrics.totals.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
     return Guard(code="backlog", is_green=False, detail=detail, remedy="See: tandem sync failures")
 
 
 def _undecided(situation: Situation) -> Guard:
-    parked = situation.metrics.parked
+    parked = situation.metrics.totals.parked
     undecided = sum(one.decision is None for one in situation.quarantined)
     if parked == 0 and undecided == 0:
         return Guard(code="undecided", is_green=True, detail="No record waits for a decision.")

@@ -21,11 +21,12 @@ from adapters.mongo.target_writes import TargetWrites
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import lane_advance, mark_update, write_all
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied, LaneLost
+from adapters.records.loading import Loaded, load_by_apply
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
@@ -140,6 +141,10 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         return await self._target.apply(change_sets)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await load_by_apply(self, collection, records, checkpoint=checkpoint)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:

@@ -76,6 +76,10 @@ class Reader:
         """See RawReader."""
         return await self._reads.in_thread(raw_documents.count_all, collection)
 
+    async def raw(self, collection: str, record_id: str) -> bytes | None:
+        """The document of a record as it is stored, also if it cannot be decoded; None if there is none."""
+        return await self._reads.soon(_raw, collection, record_id)
+
     async def count(self, collection: str, where: Criterion) -> int:
         table, conjuncts = TABLES[collection], conjuncts_of(where)
         if planning.is_all_live(table, conjuncts):
@@ -190,6 +194,11 @@ def _number(connection: sqlite3.Connection, counted: Sql) -> int:
 
 def _records(connection: sqlite3.Connection, statement: Sql) -> list[Record]:
     return [decoded(data) for (data,) in connection.execute(statement.text, statement.params).fetchall()]
+
+
+def _raw(connection: sqlite3.Connection, collection: str, record_id: str) -> bytes | None:
+    found = connection.execute(TABLES[collection].by_id, (record_id,)).fetchone()
+    return None if found is None else bytes(found[0])
 
 
 def _fetched(connection: sqlite3.Connection, collection: str, ids: Sequence[str]) -> dict[str, Record]:

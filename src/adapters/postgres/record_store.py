@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from adapters.postgres.bulk_load import BulkLoad
 from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
@@ -19,11 +20,12 @@ from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied
+from adapters.records.loading import Loaded
 from adapters.records.old_records import StoredFormat
 from adapters.records.raw_reading import RawPage
 from adapters.records.record import ID, Record
@@ -72,6 +74,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._source = SourceWrites(self._connections, self._own_lanes)
         self._target = TargetWrites(self._applying, self._own_lanes)
+        self._bulk = BulkLoad(self._connections, self._own_lanes)
 
     async def open(self) -> None:
         await self._connections.open()
@@ -183,6 +186,10 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         return await self._target.apply(change_sets)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await self._bulk.load(collection, records, checkpoint=checkpoint)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:

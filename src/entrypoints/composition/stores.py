@@ -4,15 +4,14 @@ from typing import Protocol
 
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.lanes import LanedStore
-from adapters.records.loading import BulkLoader
+from adapters.records.loading import FilledStore
 from adapters.records.raw_reading import RawReader
 from entrypoints.composition.settings import EMBEDDED, StoreSettings
 
 MEMORY = "memory"
 
 
-class CompleteStore(LanedStore, BulkLoader, RawReader, Protocol):
+class CompleteStore(FilledStore, RawReader, Protocol):
     """A store with everything that mirroring and moving need."""
 
 
