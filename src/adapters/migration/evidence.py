@@ -32,12 +32,12 @@ async def load_evidence(store: RecordStore) -> Verification | None:
 
 
 def still_holds(verification: Verification, ownership: Ownership) -> bool:
-    """Whether the verification was made of the mirror and in the epoch that the owner's control record names now."""
+    """Whether the verification was made of the mirror and since the present owner took over."""
     peer = ownership.peer
     return (
         peer is not None
         and verification.incarnation == peer.incarnation
-        and verification.epoch == ownership.epoch
+        and verification.epoch == ownership.since
     )
 
 

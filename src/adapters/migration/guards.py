@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.migration.evidence import still_holds
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import Ownership
 from adapters.records.lanes import Positions
@@ -116,7 +117,7 @@ def _evidence(situation: Situation) -> Guard:
     remedy = "Type: tandem move verify --full"
     if found is None:
         return Guard(code="evidence", is_green=False, detail="The stores were never compared.", remedy=remedy)
-    if owner.peer is None or found.incarnation != owner.peer.incarnation or found.epoch != owner.epoch:
+    if not still_holds(found, owner):
         detail = "The verification is void: a store was restored or the owner has changed since."
         return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
     detail = (

@@ -55,14 +55,18 @@ class Quarantine:
     async def add(self, collection: str, record_id: str, *, reason: str, raw: str) -> None:
         """Keeps a record; a decision to skip it stays. Raises Conflict above the maximum."""
         held = await self.all()
-        known = next((one for one in held if one.id == _id_of(collection, record_id)), None)
+        known = next((one for one in held if one.id == quarantine_id(collection, record_id)), None)
         if known is None and len(held) >= self._max:
             raise Conflict(
                 f"More than {self._max} records cannot be carried over; the last one is {collection} {record_id}: "
                 f"{reason} Run `tandem move preflight`, repair what it names, and run the backfill again."
             )
         kept = known or Quarantined(
-            id=_id_of(collection, record_id), collection=collection, record_id=record_id, reason="", raw=""
+            id=quarantine_id(collection, record_id),
+            collection=collection,
+            record_id=record_id,
+            reason="",
+            raw="",
         )
         await self._put(replace(kept, reason=reason[:REASON_LENGTH_MAX], raw=raw[:RAW_LENGTH_MAX]))
 
@@ -83,7 +87,7 @@ class Quarantine:
 
     async def release(self, collection: str, record_id: str) -> None:
         """Notes that a record was loaded after all. Harmless for one that is not in quarantine."""
-        id = _id_of(collection, record_id)
+        id = quarantine_id(collection, record_id)
         if id in await self._source.fetch(CONTROL.collection, [id]):
             await self.note(id, Decision.FIX, because="It was loaded when it was tried again.")
 
@@ -141,7 +145,8 @@ def _extended_scalar(value: Any) -> Any:
     return {f"${type(value).__name__}": str(value)}
 
 
-def _id_of(collection: str, record_id: str) -> str:
+def quarantine_id(collection: str, record_id: str) -> str:
+    """The id of the control record that keeps a record."""
     return f"{PREFIX}{collection}:{record_id}"
 
 

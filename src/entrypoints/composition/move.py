@@ -9,7 +9,7 @@ from adapters.migration.census import Census
 from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
-from adapters.migration.quarantine import Quarantine
+from adapters.migration.quarantine import Quarantine, quarantine_id
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
 from adapters.migration.steps import note_step
@@ -75,7 +75,7 @@ class Move:
         await self.require(Step.VERIFY)
         owner = await self._owner()
         verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch)
+        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
         await keep_evidence(self._stack.source, found)
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
@@ -114,9 +114,11 @@ class Move:
     async def quarantine(self) -> Sequence[Quarantined]:
         return await Quarantine(self._stack.source).all()
 
-    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await (await self._backfill(None)).decide(id, fix=fix, reason=reason)
-        await self._note(Step.BACKFILL, by, f"{id}: {decided.decision}, {reason}")
+    async def decide(self, collection: str, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+        decided = await (await self._backfill(None)).decide(
+            quarantine_id(collection, id), fix=fix, reason=reason
+        )
+        await self._note(Step.BACKFILL, by, f"{collection} {id}: {decided.decision}, {reason}")
         return decided
 
     async def route(self, collection: str, route: Route, *, by: str) -> None:
@@ -209,7 +211,7 @@ class Move:
         return Backfill(
             self._stack.source,
             self._raw_target,
-            destination=Destination(owner.installation, owner.epoch, _peer_of(owner).incarnation),
+            destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
             settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
         )
 

@@ -102,7 +102,7 @@ class MoveReader:
         target = self._stack.direction.raw_target
         if target is None or owner.peer is None:
             return 0, False
-        destination = Destination(owner.installation, owner.epoch, owner.peer.incarnation)
+        destination = Destination(owner.installation, owner.since, owner.peer.incarnation)
         try:
             ranges = await checkpoints_of(target, name, destination)
         except StoreUnavailable:
