@@ -1,0 +1,228 @@
+"""Every small schedule of a move: at each call of its coordinator something happens, and others write meanwhile."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from adapters.migration.following import owner_among, standing_of
+from adapters.migration.ownership_change import control_of, disarm
+from adapters.ownership.control import Ownership
+from domain.errors import StoreUnavailable, TandemError
+from tests.unit.adapters.migration.move_world import (
+    FIRST,
+    LATER,
+    SECOND,
+    Calls,
+    Ended,
+    MovingService,
+    opposite,
+    ownership_of,
+    takes_writes,
+    task_ids,
+)
+from tests.unit.adapters.ownership.world import World, world_in_memory
+from tests.unit.contracts.builders import task
+
+T = TypeVar("T")
+WRITTEN_BEFORE = (1, 2, 3, 4)
+CALLS_MAX = 100
+
+
+class Event(StrEnum):
+    """What happens at one call of the coordinator."""
+
+    OTHERS_WRITE = "another process writes"
+    ENDS_BEFORE = "the coordinator ends before the call"
+    ENDS_AFTER = "the coordinator ends after the call"
+    FAILS = "the call fails"
+    LOSES_REPLY = "the reply is lost"
+    SLEEPS_BEFORE = "the coordinator sleeps before the call, and others go on"
+    SLEEPS_AFTER = "the coordinator sleeps after the call, and others go on"
+    WRITER_WAKES = "a writer that slept before its commit wakes"
+
+
+class ScheduledCalls(Calls):
+    """Lets one event happen at one call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: int | None = None
+        self.event = Event.OTHERS_WRITE
+        self.meanwhile: Callable[[], Awaitable[None]] = _nothing
+        self.happened = False
+        self._has_ended = False
+
+    async def around(self, call: Callable[[], Awaitable[T]]) -> T:
+        self.count += 1
+        if self._has_ended:
+            raise Ended
+        if self.count != self.at:
+            return await call()
+        self.happened = True
+        return await self._met(call)
+
+    async def _met(self, call: Callable[[], Awaitable[T]]) -> T:
+        match self.event:
+            case Event.OTHERS_WRITE | Event.SLEEPS_BEFORE | Event.WRITER_WAKES:
+                await self.meanwhile()
+                return await call()
+            case Event.SLEEPS_AFTER:
+                answer = await call()
+                await self.meanwhile()
+                return answer
+            case Event.ENDS_BEFORE | Event.FAILS:
+                await self.meanwhile()
+            case Event.ENDS_AFTER | Event.LOSES_REPLY:
+                await call()
+                await self.meanwhile()
+        if self.event in (Event.FAILS, Event.LOSES_REPLY):
+            raise StoreUnavailable("The connection was lost.")
+        self._has_ended = True
+        raise Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """An event at a call, counted from the first call of the move."""
+
+    at: int
+    event: Event
+
+
+class Explored:
+    """One schedule in a world of its own. `findings` are the promises that were broken, in words."""
+
+    def __init__(self, service: type[MovingService], schedule: Schedule) -> None:
+        self._kind = service
+        self._schedule = schedule
+        self._written = {str(task(number)["id"]) for number in WRITTEN_BEFORE}
+        self._numbers = iter(range(50, 100))
+        self.findings: list[str] = []
+
+    async def run(self) -> bool:
+        """Returns whether the move was still under way when the event was due."""
+        calls = ScheduledCalls()
+        self._world = await world_in_memory()
+        service = await self._started(calls)
+        self._writer = await MovingService(self._world, "writer").join(service)
+        calls.meanwhile, calls.event = self._meanwhile, self._schedule.event
+        calls.at = calls.count + self._schedule.at
+        with suppress(TandemError, Ended):
+            await service.change().run()
+        if calls.happened:
+            await self._check()
+        return calls.happened
+
+    async def _started(self, calls: ScheduledCalls) -> MovingService:
+        service = self._kind(self._world, "first", calls=calls)
+        await service.start()
+        await service.mirror(await service.write(*WRITTEN_BEFORE[:3]))
+        await service.write(*WRITTEN_BEFORE[3:])
+        return service
+
+    async def _meanwhile(self) -> None:
+        await self._require_one_owner()
+        await self._write(self._writer)
+        if self._schedule.event in (Event.SLEEPS_BEFORE, Event.SLEEPS_AFTER):
+            await self._succeeded()
+
+    async def _write(self, service: MovingService) -> None:
+        """A write that is refused was not promised."""
+        number = next(self._numbers)
+        with suppress(TandemError):
+            await service.write(number)
+            self._written.add(str(task(number)["id"]))
+
+    async def _check(self) -> None:
+        await self._require_one_owner()
+        await self._write(self._writer)
+        await self._succeeded()
+        await self._require_one_owner()
+        await self._require_movable()
+
+    async def _succeeded(self) -> MovingService | None:
+        """A process that starts now finishes what it finds, and writes."""
+        try:
+            successor = await self._entered()
+        except (TandemError, AssertionError) as failure:
+            self._find(f"a process that starts cannot go on: {failure!r}")
+            return None
+        await self._require_complete(successor)
+        await self._write(successor)
+        return successor
+
+    async def _entered(self) -> MovingService:
+        probe = MovingService(self._world, "probe")
+        found = await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)
+        assert found is not None
+        if found.store == SECOND:
+            return await self._taken_over(found)
+        successor = self._kind(self._world, "second")
+        successor.side.refusal = None
+        await standing_of(successor.side, now=LATER)
+        held = await successor.side.required()
+        await successor.side.open_gate(held)
+        await disarm(successor.raw_target, await control_of(successor.raw_target), held.ownership)
+        return successor
+
+    async def _taken_over(self, found: Ownership) -> MovingService:
+        if found.mirror_to != FIRST:
+            self._find("the new owner does not mirror to the former one")
+        successor = self._kind(opposite(self._world), "second", source=SECOND)
+        await successor.side.take_over()
+        return successor
+
+    async def _require_one_owner(self) -> None:
+        first, second = await ownership_of(self._world.source), await ownership_of(self._world.target)
+        if takes_writes(first, second) and takes_writes(second, first):
+            self._find("both stores take writes")
+        if takes_writes(second, first) and second.mirror_to != FIRST:
+            self._find("the new owner does not mirror to the former one")
+
+    async def _require_complete(self, owner: MovingService) -> None:
+        missing = self._written - await task_ids(owner.world.source)
+        if missing:
+            self._find(f"acknowledged writes are missing in the owner: {len(missing)}")
+
+    async def _require_movable(self) -> None:
+        """The ownership can move (back), and everything moves with it."""
+        try:
+            service = await self._entered()
+            await service.target.open()
+            await service.target.compare()
+            await service.deliver()
+            await service.change().run()
+        except (TandemError, AssertionError) as failure:
+            self._find(f"the ownership cannot move any more: {failure!r}")
+            return
+        if self._written - await task_ids(service.world.target):
+            self._find("acknowledged writes are missing after the next move")
+
+    def _find(self, finding: str) -> None:
+        self.findings.append(f"{self._schedule.event} (call {self._schedule.at}): {finding}")
+
+
+async def explore(service: type[MovingService], *, until_found: bool = False) -> tuple[int, list[str]]:
+    """Every event at every call of a move. Returns the number of schedules, and what was found."""
+    count, findings = 0, []
+    for at, event in _schedules():
+        explored = Explored(service, Schedule(at, event))
+        if not await explored.run():
+            return count, findings
+        count += 1
+        findings += explored.findings
+        if until_found and findings:
+            break
+    return count, findings
+
+
+def _schedules() -> Iterator[tuple[int, Event]]:
+    for at in range(1, CALLS_MAX):
+        for event in Event:
+            yield at, event
+
+
+async def _nothing() -> None:
+    return
