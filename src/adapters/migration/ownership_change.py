@@ -97,7 +97,7 @@ class ChangeOfOwner:
     async def _armed(self, move: dict[str, Any]) -> Ownership:
         barrier = await self._ready(move)
         owner = (await self.source.required()).ownership
-        held = await control_of(self.successor)
+        held = await control.disarm(self.successor, await control_of(self.successor), owner)
         _require_mirror(owner, held.ownership)
         positions = await self.successor.positions(with_checkpointed=True)
         if any(positions.number_of(lane) < number for lane, number in barrier.items()):
@@ -179,20 +179,6 @@ async def control_of(store: LanedStore) -> Held:
     if held is None:
         raise StoreUnavailable(f"The {store.name} store has no control record.")
     return held
-
-
-async def disarm(store: LanedStore, held: Held, owner: Ownership) -> bool:
-    """Makes a successor a mirror again whose move was undone. Returns whether it was one."""
-    found = held.ownership
-    is_left_over = (
-        found.installation == owner.installation
-        and found.role is Role.OWNER
-        and found.gate is Gate.ARMED
-        and found.epoch < owner.epoch
-    )
-    if is_left_over:
-        await control.write(store, owner.of_mirror(store.name), over=held)
-    return is_left_over
 
 
 async def retire(store: LanedStore) -> None:

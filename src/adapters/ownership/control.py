@@ -137,6 +137,12 @@ class Ownership:
         opening = secrets.token_hex(8)
         return replace(self, gate=Gate.OPEN, epoch=self.epoch + 2, opening=opening, move=None)
 
+    def is_left_armed(self, owner: "Ownership") -> bool:
+        """Whether this successor was armed for a move that `owner` has undone since."""
+        is_undone = owner.role is Role.OWNER and self.epoch < owner.epoch
+        is_armed = self.role is Role.OWNER and self.gate is Gate.ARMED
+        return is_undone and is_armed and self.installation == owner.installation
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -168,6 +174,16 @@ async def write(
     record: Record = {ID: OWNERSHIP_ID, VERSION: token, "value": _to_value(ownership)}
     await store.commit(ChangeSet((Put(CONTROL.collection, record, expected), *beside)))
     return Held(ownership, token)
+
+
+async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
+    """Makes a successor that was left armed a mirror again; returns the record of any other store as it is.
+
+    Raises VersionConflict if it has changed meanwhile.
+    """
+    if not held.ownership.is_left_armed(owner):
+        return held
+    return await write(store, owner.of_mirror(store.name), over=held)
 
 
 def next_token(token: int) -> int:

@@ -120,7 +120,7 @@ class TargetSide:
         await leave(self._store, self._me)
 
     async def _admit(self) -> None:
-        held = await self._checked() or await self._created()
+        held = await self._disarmed() or await self._created()
         silent = await self._require_no_stranger()
         found = await self._compare()
         for lane in silent[:SILENT_CLOSED_MAX]:
@@ -174,9 +174,19 @@ class TargetSide:
             return None
         if held.ownership.installation != owner.installation:
             raise refusals.other_installation(name, held.ownership, owner)
-        if held.ownership.role is not Role.MIRROR:
+        if held.ownership.role is not Role.MIRROR and not held.ownership.is_left_armed(owner):
             raise refusals.not_a_mirror(name, held.ownership)
         return held
+
+    async def _disarmed(self) -> Held | None:
+        """`_checked`, and a mirror again where a move ended after it had armed this store and was undone."""
+        held = await self._checked()
+        if held is None or held.ownership.role is Role.MIRROR:
+            return held
+        try:
+            return await control.disarm(self._store, held, (await self._source.required()).ownership)
+        except VersionConflict:
+            raise StoreUnavailable("The target changes while it is entered; try again in a moment.") from None
 
     async def _holds_entries(self) -> bool:
         try:

@@ -49,7 +49,7 @@ def _tried(scenario: Scenario) -> Report | None:
     )
     try:
         report = asyncio.run(run(scenario))
-    except (AssertionError, Failed, ExceptionGroup, OSError) as failure:
+    except (AssertionError, Failed, TimeoutError, ExceptionGroup, OSError) as failure:
         lines = "".join(traceback.format_exception(failure)).splitlines()
         print("\n".join(lines[-TRACE_LINES_MAX:]))
         print(f"  FAILED. Repeat it: make lab ARGS='--seed {scenario.seed}'", flush=True)
@@ -57,7 +57,7 @@ def _tried(scenario: Scenario) -> Report | None:
     print(
         f"  kept {report.acknowledged_writes} writes; pauses {list(report.pauses_ms)} ms, longest wait"
         f" {report.longest_wait_ms} ms, {report.lost_answers} answers lost, {report.failed_answers} of 5xx,"
-        f" refused steps {dict(report.refusals)}, {report.seconds:.0f} s",
+        f" refused steps {dict(report.refusals)}, {report.seconds:.0f} s\n  seconds by stage {report.stages}",
         flush=True,
     )
     return report

@@ -14,6 +14,7 @@ from tests.integration.crash.service_client import ADMINISTRATOR
 STEP_SECONDS_MAX = 120.0
 ANSWER_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.1
+REFUSAL_CHARACTERS_MAX = 400
 UNANSWERED = "unanswered"
 
 Json = dict[str, Any]
@@ -24,13 +25,12 @@ class NotTaken(Exception):
 
 
 class MoveOperator:
-    """`pauses_ms` are the pauses of the switches that were answered; `refusals` counts by step what was not taken."""
+    """`pauses_ms` are the pauses of the switches that were answered; `refusals` counts what was not taken, in words."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         self.pauses_ms: list[int] = []
         self.refusals: Counter[str] = Counter()
-        self.last_refusal = ""
 
     async def __aenter__(self) -> Self:
         answer = await self._http.post("/v1/auth/dev/token", json={"email": ADMINISTRATOR})
@@ -109,7 +109,6 @@ class MoveOperator:
         found = await self._job("verify", {})
         if not found["isClean"]:
             self.refusals["verify found differences"] += 1
-            self.last_refusal = str(found["differences"])[:2_000]
             found = await self._job("repair")
         if not found["isClean"]:
             raise NotTaken(f"the stores differ: {found['differences']}")
@@ -143,8 +142,7 @@ class MoveOperator:
             try:
                 await attempt()
             except NotTaken as refused:
-                self.refusals[step] += 1
-                self.last_refusal = str(refused)
+                self.refusals[str(refused)[:REFUSAL_CHARACTERS_MAX]] += 1
                 if time.monotonic() > deadline:
                     pytest.fail(f"{step} was not possible within {STEP_SECONDS_MAX:.0f} s: {refused}")
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -28,6 +28,11 @@ WARM_UP_SECONDS = 0.5
 WRITES_SECONDS = 1.0
 AFTER_SWITCH_SECONDS = 0.4
 DELIVERED_SECONDS_MAX = 60.0
+NOT_ENDED = -1.0
+SECONDS_MAX = 400.0
+"""How long a scenario may take on a busy machine."""
+
+Step = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -35,102 +40,97 @@ class Report:
     """What one scenario measured."""
 
     scenario: Scenario
-    pauses_ms: Sequence[int] = ()
+    pauses_ms: list[int] = field(default_factory=list)
     acknowledged_writes: int = 0
     lost_answers: int = 0
     failed_answers: int = 0
     longest_wait_ms: int = 0
-    refusals: Mapping[str, int] = field(default_factory=dict)
-    last_refusal: str = ""
+    refusals: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    """How many seconds each stage took; the last one may not have ended."""
 
 
-async def run(scenario: Scenario) -> Report:
-    """Moves an installation there, back, and there again. Raises AssertionError for a broken promise."""
+async def run(scenario: Scenario, *, seconds_max: float = SECONDS_MAX) -> Report:
+    """Moves an installation there, back, and there again. Raises AssertionError for a broken promise, and TimeoutError
+    for a scenario that does not end.
+    """
     began = time.monotonic()
     report = Report(scenario)
     async with installed(scenario.source) as installation:
         try:
-            load = await _move(scenario, installation, report)
-            await installation.stop()
-            await _require_kept(installation, load)
+            async with asyncio.timeout(seconds_max):
+                load = await _move(installation, report)
+                await installation.stop()
+                await _require_kept(installation, load)
         except BaseException as failure:
-            failure.add_note(f"{scenario.described()}\n{report.last_refusal}\n{installation.evidence()}")
+            failure.add_note(f"{report.stages}\n{report.refusals}\n{installation.evidence()}")
             raise
     report.seconds = time.monotonic() - began
     return report
 
 
-async def _move(scenario: Scenario, installation: Installation, report: Report) -> Load:
-    striker = Striker(installation)
+async def _move(installation: Installation, report: Report) -> Load:
     async with MoveOperator(installation.coordinator.url) as operator:
-        steps = _steps(operator, scenario.source)
-        async with loaded(installation.services, Random(scenario.seed)) as load:
+        report.refusals, report.pauses_ms = operator.refusals, operator.pauses_ms
+        async with loaded(installation.services, Random(report.scenario.seed)) as load:
+            run = _Run(report, installation, operator, load)
             await asyncio.sleep(WARM_UP_SECONDS)
-            for stage in Stage:
-                if stage is Stage.FINISH:
-                    break
-                await _take(
-                    stage, steps[stage], scenario=scenario, striker=striker, parts=(installation, load)
-                )
-                report.last_refusal = operator.last_refusal
+            await run.take_all(list(Stage)[:-1])
             await load.stop()
+            await load.clients[0].wait_delivered(seconds_max=DELIVERED_SECONDS_MAX)
+            await run.take_all([Stage.FINISH])
             report.failed_answers = len(load.failed(since=0))
-            await load.clients[0].wait_delivered(
-                seconds_max=DELIVERED_SECONDS_MAX, evidence=installation.evidence
-            )
-            await _take(
-                Stage.FINISH,
-                steps[Stage.FINISH],
-                scenario=scenario,
-                striker=striker,
-                parts=(installation, load),
-            )
-    report.pauses_ms = operator.pauses_ms
-    report.refusals = dict(operator.refusals)
-    report.acknowledged_writes = load.ledger.writes
-    report.lost_answers = load.lost
-    report.longest_wait_ms = load.longest_ms()
+            report.acknowledged_writes = load.ledger.writes
+            report.lost_answers = load.lost
+            report.longest_wait_ms = load.longest_ms()
     return load
 
 
-def _steps(operator: MoveOperator, source: str) -> Mapping[Stage, Callable[[], Awaitable[None]]]:
-    return {
-        Stage.BACKFILL: operator.backfill,
-        Stage.VERIFY: operator.verify,
-        Stage.REHEARSE: operator.rehearse,
-        Stage.CUT_OVER: lambda: operator.switch("cutover", owner="postgres"),
-        Stage.WRITES: lambda: asyncio.sleep(WRITES_SECONDS),
-        Stage.ROLL_BACK: lambda: operator.switch("rollback", owner=source),
-        Stage.VERIFY_AGAIN: operator.verify,
-        Stage.CUT_OVER_AGAIN: lambda: operator.switch("cutover", owner="postgres"),
-        Stage.VERIFY_LAST: operator.verify,
-        Stage.FINISH: operator.finish,
-    }
+class _Run:
+    """Takes the stages of one scenario beside their faults."""
 
+    def __init__(
+        self, report: Report, installation: Installation, operator: MoveOperator, load: Load
+    ) -> None:
+        self._report, self._scenario = report, report.scenario
+        self._parts, self._load = installation, load
+        self._striker = Striker(installation)
+        self._steps: Mapping[Stage, Step] = {
+            Stage.BACKFILL: operator.backfill,
+            Stage.VERIFY: operator.verify,
+            Stage.REHEARSE: operator.rehearse,
+            Stage.CUT_OVER: lambda: operator.switch("cutover", owner="postgres"),
+            Stage.WRITES: lambda: asyncio.sleep(WRITES_SECONDS),
+            Stage.ROLL_BACK: lambda: operator.switch("rollback", owner=self._scenario.source),
+            Stage.VERIFY_AGAIN: operator.verify,
+            Stage.CUT_OVER_AGAIN: lambda: operator.switch("cutover", owner="postgres"),
+            Stage.VERIFY_LAST: operator.verify,
+            Stage.FINISH: operator.finish,
+        }
 
-async def _take(
-    stage: Stage,
-    step: Callable[[], Awaitable[None]],
-    *,
-    scenario: Scenario,
-    striker: Striker,
-    parts: tuple[Installation, Load],
-) -> None:
-    """Takes a step beside its fault, and requires what must hold of requests meanwhile."""
-    installation, load = parts
-    if stage is scenario.copied:
-        await asyncio.to_thread(installation.copy, is_postgres=_is_postgres_restored(scenario))
-    planned = scenario.of(stage)
-    began, lost = time.monotonic(), load.lost
-    strike = [] if planned is None else [striker.strike(planned, stage)]
-    await asyncio.gather(step(), *strike)
-    load.require_no_failure()
-    if stage in SWITCHES and (planned is None or planned.fault in SPARES_REQUESTS):
-        await asyncio.sleep(AFTER_SWITCH_SECONDS)
-        failed = load.failed(since=began)
-        assert not failed, f"{stage}: requests failed although nothing hit their process: {failed[:5]}"
-        assert load.lost == lost, f"{stage}: {load.lost - lost} requests were not answered"
+    async def take_all(self, stages: Sequence[Stage]) -> None:
+        """Takes these stages in their order."""
+        for stage in stages:
+            began = time.monotonic()
+            self._report.stages[stage] = NOT_ENDED
+            await self._take(stage)
+            self._report.stages[stage] = round(time.monotonic() - began, 1)
+
+    async def _take(self, stage: Stage) -> None:
+        if stage is self._scenario.copied:
+            is_postgres = _is_postgres_restored(self._scenario)
+            await asyncio.to_thread(self._parts.copy, is_postgres=is_postgres)
+        planned = self._scenario.of(stage)
+        began, lost = time.monotonic(), self._load.lost
+        strikes = [] if planned is None else [self._striker.strike(planned, stage)]
+        await asyncio.gather(self._steps[stage](), *strikes)
+        self._load.require_no_failure()
+        if stage in SWITCHES and (planned is None or planned.fault in SPARES_REQUESTS):
+            await asyncio.sleep(AFTER_SWITCH_SECONDS)
+            failed = self._load.failed(since=began)
+            assert not failed, f"{stage}: requests failed although nothing hit their process: {failed[:5]}"
+            assert self._load.lost == lost, f"{stage}: {self._load.lost - lost} requests were not answered"
 
 
 def _is_postgres_restored(scenario: Scenario) -> bool:

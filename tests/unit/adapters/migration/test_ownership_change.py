@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from adapters.migration.following import Standing, owner_among, standing_of
-from adapters.migration.ownership_change import NotDelivered, disarm
+from adapters.migration.ownership_change import NotDelivered
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Role
 from adapters.ownership.source_moves import begin_move
@@ -135,7 +135,7 @@ async def _succeeded(world: World) -> Database:
         await successor.side.open_gate(held)
         armed = await control.read(successor.raw_target)
         if armed is not None:
-            await disarm(successor.raw_target, armed, held.ownership)
+            await control.disarm(successor.raw_target, armed, held.ownership)
     owner = await _owner(world)
     assert owner is (world.target if is_moved else world.source)
     before = await task_ids(owner)
