@@ -14,7 +14,7 @@ from tests.integration.crash.service_client import ADMINISTRATOR
 STEP_SECONDS_MAX = 120.0
 ANSWER_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.1
-REFUSAL_CHARACTERS_MAX = 400
+REFUSAL_CHARACTERS_MAX = 200
 UNANSWERED = "unanswered"
 
 Json = dict[str, Any]
@@ -128,10 +128,10 @@ class MoveOperator:
         try:
             answer = await self._http.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise NotTaken(f"{method} {path}: {UNANSWERED} ({type(error).__name__})") from error
+            raise NotTaken(f"{path}: {UNANSWERED} ({type(error).__name__})") from error
         is_forgotten_job = answer.status_code == 404 and "/jobs/" in path
         if answer.status_code in (409, 503) or is_forgotten_job:
-            raise NotTaken(f"{method} {path}: {answer.status_code} {answer.text}")
+            raise NotTaken(f"{path}: {answer.status_code} {answer.json()['detail']}")
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         result: Json = answer.json()
         return result

@@ -129,7 +129,8 @@ class _Run:
         if stage in SWITCHES and (planned is None or planned.fault in SPARES_REQUESTS):
             await asyncio.sleep(AFTER_SWITCH_SECONDS)
             failed = self._load.failed(since=began)
-            assert not failed, f"{stage}: requests failed although nothing hit their process: {failed[:5]}"
+            said = [list(client.faults)[-3:] for client in self._load.clients]
+            assert not failed, f"{stage}: {len(failed)} requests failed although nothing hit them: {said}"
             assert self._load.lost == lost, f"{stage}: {self._load.lost - lost} requests were not answered"
 
 

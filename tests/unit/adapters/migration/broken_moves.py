@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from adapters.migration.carried import carried_puts
 from adapters.migration.ownership_change import ChangeOfOwner, control_of
 from adapters.ownership import control, source_moves
 from adapters.ownership.control import Gate, Ownership, Role
-from tests.unit.adapters.migration.move_world import MovingService
+from tests.unit.adapters.migration.move_world import SECOND, MovingService
 
 Move = dict[str, Any]
 
@@ -44,24 +43,21 @@ class _OpenedFirst(ChangeOfOwner):
     """The successor is opened, not only armed, before the old owner decides, whose record alone is undone."""
 
     async def _armed(self, move: Move) -> Ownership:
-        armed = await super()._armed(move)
-        held = await control_of(self.successor)
-        await control.write(self.successor, replace(held.ownership, gate=Gate.OPEN), over=held)
-        return armed
+        await self._ready(move)
+        return await _made_owner(self, gate=Gate.OPEN)
 
 
 class _MirrorArmedLater(ChangeOfOwner):
     """The new owner learns in a step of its own where to mirror to."""
 
     async def _armed(self, move: Move) -> Ownership:
-        await super()._armed(move)
-        held = await control_of(self.successor)
-        without = replace(held.ownership, mirror_to=None)
-        return (await control.write(self.successor, without, over=held)).ownership
+        await self._ready(move)
+        return await _made_owner(self, mirror_to=None)
 
     async def _decide(self, move: Move) -> None:
         await super()._decide(move)
         held = await control_of(self.successor)
+        self.successor.admit(held.admission(self.source.me))
         mirroring = replace(held.ownership, mirror_to=self.source.store.name)
         await control.write(self.successor, mirroring, over=held)
 
@@ -73,22 +69,9 @@ class _UndoneAfterTheDecision(ChangeOfOwner):
         return False
 
     async def _undo(self, move: Move) -> None:
-        held = await control_of(self.source.store)
-        undone = replace(held.ownership.after_undo(), role=Role.OWNER, owner=held.ownership.store)
-        self.source.store.admit(held.admission(self.source.me))
-        await control.write(self.source.store, undone, over=held)
-
-
-class _NotComparedWhenArmed(ChangeOfOwner):
-    """The successor is armed without a look at whether it holds what the old owner has seen there."""
-
-    async def _armed(self, move: Move) -> Ownership:
-        await self._ready(move)
-        owner = (await self.source.required()).ownership
-        held = await control_of(self.successor)
-        beside = await carried_puts(self.source.store, self.successor)
-        next_owner = owner.of_next_owner(held.ownership)
-        return (await control.write(self.successor, next_owner, over=held, beside=beside)).ownership
+        await self.source.change(
+            lambda now: replace(now.after_undo(), role=Role.OWNER, owner=now.store, mirror_to=SECOND)
+        )
 
 
 class NeverClosing(MovingService):
@@ -127,12 +110,6 @@ class UndoneAfterTheDecision(MovingService):
     kind_of_change = _UndoneAfterTheDecision
 
 
-class NotComparedWhenArmed(MovingService):
-    """See `_NotComparedWhenArmed`."""
-
-    kind_of_change = _NotComparedWhenArmed
-
-
 class UndoneInTheSameEpoch(MovingService):
     """An undo opens the gate of the old owner and leaves its epoch, so an armed successor looks newer for ever."""
 
@@ -148,6 +125,14 @@ class SuccessorNotCompared(MovingService):
 
     async def compare_successor(self) -> None:
         return
+
+
+async def _made_owner(change: ChangeOfOwner, **wrong: object) -> Ownership:
+    """Writes the successor's record with something wrong in it."""
+    owner = (await change.source.required()).ownership
+    held = await control_of(change.successor)
+    next_owner = replace(owner.of_next_owner(held.ownership), **wrong)  # type: ignore[arg-type]
+    return (await control.write(change.successor, next_owner, over=held)).ownership
 
 
 async def _delivered(change: ChangeOfOwner, move: Move) -> dict[int, int]:

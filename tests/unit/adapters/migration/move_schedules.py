@@ -1,7 +1,7 @@
 """Every small schedule of a move: at each call of its coordinator something happens, and others write meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from tests.unit.adapters.migration.move_world import (
     takes_writes,
     task_ids,
 )
-from tests.unit.adapters.ownership.world import World, world_in_memory
+from tests.unit.adapters.ownership.world import world_in_memory
 from tests.unit.contracts.builders import task
 
 T = TypeVar("T")
@@ -38,11 +38,14 @@ class Event(StrEnum):
     ENDS_BEFORE = "the coordinator ends before the call"
     ENDS_AFTER = "the coordinator ends after the call"
     FAILS = "the call fails"
-    LOSES_REPLY = "the reply is lost"
+    LOSES_REPLY = "the reply is lost, and others go on before the coordinator notices"
     SLEEPS_BEFORE = "the coordinator sleeps before the call, and others go on"
     SLEEPS_AFTER = "the coordinator sleeps after the call, and others go on"
     WRITER_WAKES = "a writer that slept before its commit wakes"
     TARGET_RESTORED = "the target is restored from an older copy"
+
+
+OTHERS_GO_ON = (Event.LOSES_REPLY, Event.SLEEPS_BEFORE, Event.SLEEPS_AFTER)
 
 
 class ScheduledCalls(Calls):
@@ -158,7 +161,7 @@ class Explored:
         await self._write(self._writer)
         if self._schedule.event is Event.TARGET_RESTORED:
             self._world.target.put_back(self._older)
-        if self._schedule.event in (Event.SLEEPS_BEFORE, Event.SLEEPS_AFTER):
+        if self._schedule.event in OTHERS_GO_ON:
             await self._succeeded()
 
     async def _write(self, service: MovingService) -> None:
@@ -250,24 +253,17 @@ class Explored:
         self.findings.append(f"{self._schedule.event} (call {self._schedule.at}): {finding}")
 
 
-async def explore(service: type[MovingService], *, until_found: bool = False) -> tuple[int, list[str]]:
-    """Every event at every call of a move. Returns the number of schedules, and what was found."""
+async def explore(service: type[MovingService], events: Sequence[Event]) -> tuple[int, list[str]]:
+    """Each of these events at every call of a move. Returns the number of schedules, and what was found."""
     count, findings = 0, []
-    for at, event in _schedules():
-        explored = Explored(service, Schedule(at, event))
-        if not await explored.run():
-            return count, findings
-        count += 1
-        findings += explored.findings
-        if until_found and findings:
-            break
+    for event in events:
+        for at in range(1, CALLS_MAX):
+            explored = Explored(service, Schedule(at, event))
+            if not await explored.run():
+                break
+            count += 1
+            findings += explored.findings
     return count, findings
-
-
-def _schedules() -> Iterator[tuple[int, Event]]:
-    for at in range(1, CALLS_MAX):
-        for event in Event:
-            yield at, event
 
 
 async def _nothing() -> None:
