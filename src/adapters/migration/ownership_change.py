@@ -17,7 +17,7 @@ from loguru import logger
 from adapters.migration.carried import carried_puts
 from adapters.ownership import control, source_moves
 from adapters.ownership.comparison import behind
-from adapters.ownership.control import Gate, Held, Ownership, Role
+from adapters.ownership.control import Held, Ownership, Role
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lanes import LanedStore, Positions, ProcessIdentity
 from domain.errors import Conflict, StoreUnavailable, TandemError

@@ -46,7 +46,7 @@ class ServiceClient:
         self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         self.timings: deque[Timing] = deque(maxlen=TIMINGS_MAX)
         self.faults: deque[str] = deque(maxlen=FAULTS_MAX)
-        """The newest answers with a fault of the server, in its words."""
+        """The newest answers with a fault of the server, as they were sent."""
         self.lost = 0
         self.replayed = 0
         self._unanswered: dict[float, str] = {}
@@ -78,7 +78,7 @@ class ServiceClient:
             del self._unanswered[began]
         self.timings.append(Timing(asked, began, time.monotonic(), answer.status_code))
         if answer.status_code >= 500:
-            self.faults.append(f"{asked}: {answer.text}")
+            self.faults.append(answer.text)
         return answer
 
     def still_waiting(self) -> list[Timing]:

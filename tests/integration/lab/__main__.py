@@ -35,7 +35,7 @@ def main() -> int:
             writes += report.acknowledged_writes
     RUN.remove()
     minutes = (time.monotonic() - began) / 60
-    print(
+    _say(
         f"{len(seeds)} seeds, {writes} acknowledged writes, {minutes:.1f} minutes, failed: {failed or 'none'}"
     )
     return 1 if failed else 0
@@ -43,24 +43,28 @@ def main() -> int:
 
 def _tried(scenario: Scenario) -> Report | None:
     """The report; None where a promise was broken, with the reason printed."""
-    print(
+    _say(
         f"seed {scenario.seed}, from {scenario.source}: {'; '.join(scenario.described()) or 'no fault'}",
-        flush=True,
     )
     try:
         report = asyncio.run(run(scenario))
     except (AssertionError, Failed, TimeoutError, ExceptionGroup, OSError) as failure:
         lines = "".join(traceback.format_exception(failure)).splitlines()
-        print("\n".join(lines[-TRACE_LINES_MAX:]))
-        print(f"  FAILED. Repeat it: make lab ARGS='--seed {scenario.seed}'", flush=True)
+        _say("\n".join(lines[-TRACE_LINES_MAX:]))
+        _say(f"  FAILED. Repeat it: make lab ARGS='--seed {scenario.seed}'")
         return None
-    print(
+    _say(
         f"  kept {report.acknowledged_writes} writes; pauses {list(report.pauses_ms)} ms, longest wait"
         f" {report.longest_wait_ms} ms, {report.lost_answers} answers lost, {report.failed_answers} of 5xx,"
-        f" refused steps {dict(report.refusals)}, {report.seconds:.0f} s\n  seconds by stage {report.stages}",
-        flush=True,
+        f" refused steps {dict(report.refusals)}, {report.seconds:.0f} s\n  seconds by stage"
+        f" {report.seconds_by_stage()}\n  5xx {dict(report.faults)}",
     )
     return report
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 def _arguments() -> argparse.Namespace:

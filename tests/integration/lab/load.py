@@ -1,6 +1,8 @@
 """People who write while the ownership moves, by every service, and note what was acknowledged."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
@@ -50,6 +52,10 @@ class Load:
             for timing in client.timings
             if timing.ended >= since and timing.status >= 500
         ]
+
+    def faults(self) -> Counter[str]:
+        """The newest answers with a fault of the server, by what they say."""
+        return Counter(json.loads(fault)["detail"] for client in self.clients for fault in client.faults)
 
     def longest_ms(self) -> int:
         """The longest that anybody waited for one answer."""

@@ -31,6 +31,8 @@ class MoveOperator:
         self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         self.pauses_ms: list[int] = []
         self.refusals: Counter[str] = Counter()
+        self.switching = asyncio.Event()
+        """Set when a rehearsal, a cut-over or a rollback is asked for; whoever waits for the next one clears it."""
 
     async def __aenter__(self) -> Self:
         answer = await self._http.post("/v1/auth/dev/token", json={"email": ADMINISTRATOR})
@@ -80,6 +82,7 @@ class MoveOperator:
     async def _switch(self, step: str, owner: str) -> None:
         if step == "cutover":
             await self._prepare()
+        self.switching.set()
         result = await self._ask("POST", f"/v1/move/{step}", {})
         assert result["owner"] == owner, result
         self.pauses_ms.append(result["pauseMs"])
@@ -100,6 +103,7 @@ class MoveOperator:
 
     async def _rehearse(self) -> None:
         await self._equal()
+        self.switching.set()
         await self._ask("POST", "/v1/move/rehearse")
 
     async def _backfill(self) -> None:

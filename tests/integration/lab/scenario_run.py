@@ -49,6 +49,12 @@ class Report:
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     """How many seconds each stage took; the last one may not have ended."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """The newest answers of 5xx, by what they say."""
+
+    def seconds_by_stage(self) -> str:
+        """The stages in words."""
+        return ", ".join(f"{stage} {seconds}" for stage, seconds in self.stages.items())
 
 
 async def run(scenario: Scenario, *, seconds_max: float = SECONDS_MAX) -> Report:
@@ -64,7 +70,7 @@ async def run(scenario: Scenario, *, seconds_max: float = SECONDS_MAX) -> Report
                 await installation.stop()
                 await _require_kept(installation, load)
         except BaseException as failure:
-            failure.add_note(f"{report.stages}\n{report.refusals}\n{installation.evidence()}")
+            failure.add_note(f"{report.seconds_by_stage()}\n{report.refusals}\n{installation.evidence()}")
             raise
     report.seconds = time.monotonic() - began
     return report
@@ -81,6 +87,7 @@ async def _move(installation: Installation, report: Report) -> Load:
             await load.clients[0].wait_delivered(seconds_max=DELIVERED_SECONDS_MAX)
             await run.take_all([Stage.FINISH])
             report.failed_answers = len(load.failed(since=0))
+            report.faults = load.faults()
             report.acknowledged_writes = load.ledger.writes
             report.lost_answers = load.lost
             report.longest_wait_ms = load.longest_ms()
@@ -94,7 +101,7 @@ class _Run:
         self, report: Report, installation: Installation, operator: MoveOperator, load: Load
     ) -> None:
         self._report, self._scenario = report, report.scenario
-        self._parts, self._load = installation, load
+        self._parts, self._operator, self._load = installation, operator, load
         self._striker = Striker(installation)
         self._steps: Mapping[Stage, Step] = {
             Stage.BACKFILL: operator.backfill,
@@ -123,8 +130,12 @@ class _Run:
             await asyncio.to_thread(self._parts.copy, is_postgres=is_postgres)
         planned = self._scenario.of(stage)
         began, lost = time.monotonic(), self._load.lost
-        strikes = [] if planned is None else [self._striker.strike(planned, stage)]
-        await asyncio.gather(self._steps[stage](), *strikes)
+        async with asyncio.TaskGroup() as group:
+            if planned is not None:
+                group.create_task(self._striker.strike(planned, stage, begun=self._operator.switching))
+            # The fault waits for the beginning of the step before the step begins.
+            await asyncio.sleep(0)
+            await self._steps[stage]()
         self._load.require_no_failure()
         if stage in SWITCHES and (planned is None or planned.fault in SPARES_REQUESTS):
             await asyncio.sleep(AFTER_SWITCH_SECONDS)
@@ -162,7 +173,6 @@ def _returned(contents: Contents, deleted: Sequence[str]) -> list[str]:
 
 async def _require_one_owner(first: RecordStore, second: RecordStore) -> None:
     found = [await control.read(store) for store in (first, second)]
-    assert found[0] is not None and found[1] is not None
-    one, other = found[0].ownership, found[1].ownership
+    one, other = [held.ownership for held in found if held is not None]
     takers = Counter([takes_writes(one, other), takes_writes(other, one)])
     assert takers[True] == 1, (one, other)

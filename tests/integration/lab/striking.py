@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from tests.integration.crash.tandem_process import TandemProcess
 from tests.integration.lab.faulty_proxy import FaultyProxy
 from tests.integration.lab.installation import Installation
-from tests.integration.lab.schedule import OWNED_BY_POSTGRES, Fault, Planned, Stage
+from tests.integration.lab.schedule import OWNED_BY_POSTGRES, SWITCHES, Fault, Planned, Stage
 from tests.servers.mongo import StandInMongoServer
 from tests.servers.postgres import OwnPostgresServer
 from tests.servers.processes import PortServer, freeze_tree, thaw_tree
@@ -24,8 +24,14 @@ class Striker:
         self._parts = installation
         self._strikes: Mapping[Fault, Strike] = self._all_strikes()
 
-    async def strike(self, planned: Planned, stage: Stage) -> None:
-        """Waits, lets the fault happen, and undoes it once its time is over. All parts run on return."""
+    async def strike(self, planned: Planned, stage: Stage, *, begun: asyncio.Event) -> None:
+        """Waits, lets the fault happen, and undoes it once its time is over. All parts run on return.
+
+        The time of a switch counts from when it is asked for, which sets `begun`.
+        """
+        if stage in SWITCHES or stage is Stage.REHEARSE:
+            begun.clear()
+            await begun.wait()
         await asyncio.sleep(planned.after_seconds)
         if planned.fault is Fault.RESTORE_TARGET:
             await self._restore_target(is_postgres=stage not in OWNED_BY_POSTGRES)

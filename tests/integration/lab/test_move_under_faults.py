@@ -1,4 +1,4 @@
-"""Whole migrations with real processes under faults: every acknowledged write survives, and one store owns the writes."""
+"""Whole migrations with real processes under faults: every acknowledged write survives, and one store is the owner."""
 
 import pytest
 
@@ -6,7 +6,10 @@ from tests.integration.lab.scenario_run import run
 from tests.integration.lab.schedule import drawn
 from tests.servers.report import note_figures
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (3062, 1705)
+"""From MontyDB, with the coordinator killed in the cut-over; from MongoDB, with a service that sleeps through it. Both
+restore a target from an older copy.
+"""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
