@@ -18,9 +18,8 @@ from typing import Any
 
 from secantus import cli
 from secantus.server import SecantusDBServer
-from secantus.storage import Storage, WriteConflictError, _is_wt_rollback, _retry_write_conflicts
+from secantus.storage import Storage, WriteConflictError, _is_wt_rollback, _retry_write_conflicts, wt
 from secantus.transactions import TransactionRegistry
-from wiredtiger import WiredTigerError
 
 TRANSACTION_SECONDS = 60.0
 RETRY_SECONDS = 0.005
@@ -53,7 +52,7 @@ def _unlocked_while_waiting(write_chunk: Callable[..., Any]) -> Callable[..., An
         while True:
             try:
                 return write_chunk(storage, database, collection, *arguments, **options)
-            except (WriteConflictError, WiredTigerError) as error:
+            except (WriteConflictError, wt.WiredTigerError) as error:
                 if not isinstance(error, WriteConflictError) and not _is_wt_rollback(error):
                     raise
             lock = storage._coll_lock(database, collection)
