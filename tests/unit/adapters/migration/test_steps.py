@@ -7,7 +7,6 @@ import pytest
 
 from adapters.migration.steps import STEPS_MAX, note_step, steps_of
 from adapters.records.change_set import ChangeSet
-from adapters.records.lanes import LaneStamp
 from application.ports.migration import StepTaken
 from domain.errors import StoreUnavailable, VersionConflict
 from tests.unit.memory_store import MemoryRecordStore
@@ -50,7 +49,7 @@ async def test_steps_of_two_processes_at_the_same_time_are_both_kept() -> None:
 class Overtaken(MemoryRecordStore):
     """A store in which others always write first."""
 
-    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
+    async def commit(self, change_set: ChangeSet) -> None:
         raise VersionConflict
 
 

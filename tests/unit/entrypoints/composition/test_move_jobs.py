@@ -92,6 +92,7 @@ async def test_a_stopped_service_leaves_no_job_running() -> None:
 async def test_the_oldest_jobs_are_forgotten() -> None:
     jobs = MoveJobs()
     first = await ended(jobs, jobs.start("verify", quick))
+    newest = first
     for _ in range(JOBS_MAX):
         newest = await ended(jobs, jobs.start("verify", quick))
     with pytest.raises(NotFound, match="tandem move status"):
