@@ -63,6 +63,7 @@ class Container(containers.DeclarativeContainer):
     synchronisation = stack.provided.synchronisation
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
+    read_routing = stack.provided.read_routing
     schema_report = providers.Callable(lambda stack: stack.schema_report, stack)
     begin = providers.Singleton(partial, StoredUnitOfWork, store, identifiers)
     numbers = providers.Singleton(StoredDisplayNumbers, store)
