@@ -1,6 +1,6 @@
 """`make bench`: measures all sections or the named ones; `--write` writes the report to docs/benchmarks.md.
 
-A number after `drain` is the length of the backlog.
+A number after `drain` is the length of the backlog, one after `backfill` the number of tasks.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    backfill,
     cache,
     creators,
     decisions,
@@ -21,6 +22,7 @@ from benchmarks import (
     mirror,
     request_costs,
     signing,
+    verification,
     wrapping,
 )
 from benchmarks.report import Report, additions_seconds, machine
@@ -32,7 +34,9 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
     "drain": drain.measure,
+    "backfill": backfill.measure,
     "lanes": lanes.measure,
+    "verification": verification.measure,
     "monty": embedded_store.measure,
     "lists": lists.measure,
     "requests": request_costs.measure,
@@ -57,6 +61,8 @@ async def main(arguments: list[str]) -> Report:
     for name in names or list(SECTIONS):
         if name == "drain" and lengths:
             await drain.measure(report, entries=lengths[0])
+        elif name == "backfill" and lengths:
+            await backfill.measure(report, records=lengths[0])
         else:
             await SECTIONS[name](report)
     return report

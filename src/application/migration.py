@@ -75,12 +75,12 @@ class OperateMove:
         require_admin(actor)
         return await self.migration.quarantine()
 
-    async def decide(self, actor: Actor, id: str, *, fix: bool, reason: str) -> Quarantined:
+    async def decide(self, actor: Actor, collection: str, id: str, *, fix: bool, reason: str) -> Quarantined:
         """Raises NotFound, and RuleBroken for a blank reason of a skipped record."""
         require_admin(actor)
         if not fix:
             _require_reason(reason)
-        return await self.migration.decide(id, fix=fix, reason=reason.strip(), by=actor.id)
+        return await self.migration.decide(collection, id, fix=fix, reason=reason.strip(), by=actor.id)
 
     async def route(self, actor: Actor, collection: str, *, shadow: int | None, target: int | None) -> None:
         """Raises RuleBroken for a percentage out of range."""

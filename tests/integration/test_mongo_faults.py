@@ -12,10 +12,10 @@ import pytest
 from bson.objectid import ObjectId
 from pymongo import MongoClient
 
-from adapters.dual_write.isolation import apply_each
 from adapters.mongo.documents import to_document
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.change_set import Rejection
+from adapters.records.isolation import apply_each
 from adapters.records.lanes import LaneLost
 from adapters.records.record_store import StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable, VersionConflict

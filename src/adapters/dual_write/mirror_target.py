@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
-from adapters.dual_write.isolation import Apply, apply_each, bisected
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.slow_tables import SlowTables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.compared import Compared
+from adapters.records.isolation import Apply, apply_each, bisected
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.slow_change_sets import too_slow

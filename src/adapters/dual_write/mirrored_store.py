@@ -5,7 +5,6 @@ from functools import partial
 
 from adapters.dual_write.batcher import MirrorBatcher
 from adapters.dual_write.differences import DeliveryOutcome, judged
-from adapters.dual_write.isolation import apply_each
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -13,6 +12,7 @@ from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, LaneStamp, Rejection, stamped
 from adapters.records.criteria import Question
+from adapters.records.isolation import apply_each
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import Answer, WrappedStore

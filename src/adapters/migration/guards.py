@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.migration.evidence import still_holds
 from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import Ownership
@@ -79,15 +80,15 @@ def _target(situation: Situation) -> Guard:
 
 def _backlog(situation: Situation) -> Guard:
     metrics = situation.metrics
-    is_green = metrics.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
+    is_green = metrics.totals.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
     if is_green:
         return Guard(code="backlog", is_green=True, detail=f"The mirror is {metrics.lag_ms} ms behind.")
-    detail = f"{metrics.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
+    detail = f"{metrics.totals.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
     return Guard(code="backlog", is_green=False, detail=detail, remedy="See: tandem sync failures")
 
 
 def _undecided(situation: Situation) -> Guard:
-    parked = situation.metrics.parked
+    parked = situation.metrics.totals.parked
     undecided = sum(one.decision is None for one in situation.quarantined)
     if parked == 0 and undecided == 0:
         return Guard(code="undecided", is_green=True, detail="No record waits for a decision.")
@@ -117,7 +118,7 @@ def _evidence(situation: Situation) -> Guard:
     remedy = "Type: tandem move verify --full"
     if found is None:
         return Guard(code="evidence", is_green=False, detail="The stores were never compared.", remedy=remedy)
-    if owner.peer is None or found.incarnation != owner.peer.incarnation or found.epoch != owner.epoch:
+    if not still_holds(found, owner):
         detail = "The verification is void: a store was restored or the owner has changed since."
         return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
     detail = (

@@ -51,7 +51,8 @@ class Ownership:
     """The value of the control record. Epochs only rise; `opening` is random for each time a store becomes the owner.
 
     `mirror_to` names the store that receives the mirror, `move` a change of ownership under way. `phase` and `routes`
-    (by collection) are those of the whole installation; the owner's record has the say.
+    (by collection) are those of the whole installation; the owner's record has the say. `since` is the epoch in which
+    the present owner took over: a move that is undone raises the epoch alone.
     """
 
     installation: str
@@ -66,6 +67,7 @@ class Ownership:
     move: dict[str, Any] | None = None
     phase: Phase = Phase.SINGLE
     routes: Mapping[str, Route] = field(default_factory=dict)
+    since: int = FIRST_EPOCH
 
     @classmethod
     def of_owner(cls, store: str) -> "Ownership":
@@ -101,6 +103,7 @@ class Ownership:
             role=Role.OWNER,
             gate=Gate.ARMED,
             epoch=self.epoch + 1,
+            since=self.epoch + 1,
             opening=secrets.token_hex(8),
             owner=mirrored.store,
             peer=Peer(self.store, 1),
@@ -117,6 +120,7 @@ class Ownership:
             role=Role.MIRROR,
             gate=Gate.CLOSED,
             epoch=successor.epoch,
+            since=successor.since,
             owner=successor.store,
             opening=successor.opening,
             peer=Peer(successor.store, 1),
@@ -185,6 +189,7 @@ def _to_value(ownership: Ownership) -> dict[str, Any]:
         "mirrorTo": ownership.mirror_to,
         "move": ownership.move,
         "phase": ownership.phase.value,
+        "since": ownership.since,
         "routes": {
             collection: [route.shadow_percent, route.target_percent]
             for collection, route in ownership.routes.items()
@@ -206,5 +211,6 @@ def _from_value(value: dict[str, Any]) -> Ownership:
         mirror_to=value["mirrorTo"],
         move=value["move"],
         phase=Phase(value["phase"]),
+        since=value["since"],
         routes={collection: Route(*percents) for collection, percents in value["routes"].items()},
     )

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from loguru import logger
 
@@ -262,38 +261,10 @@ class SourceSide:
         refusal = refusals.older_source(self.store.name, self.target_name)
         is_news = not isinstance(self.refusal, OlderSource)
         self.refusal = refusal
-        await self._close(lambda now: replace(now, gate=Gate.CLOSED))
+        await self.close(lambda now: replace(now, gate=Gate.CLOSED))
         if is_news:
             logger.error("{}", refusal)
         raise refusal
-
-    async def begin_move(self, move: Mapping[str, Any]) -> None:
-        """Notes a change of ownership in the control record. Raises Conflict if another one is under way."""
-
-        def begun(now: Ownership) -> Ownership:
-            if now.move is not None or now.gate is not Gate.OPEN or now.role is not Role.OWNER:
-                raise refusals.other_move(now.move)
-            return replace(now, move=dict(move))
-
-        await self.change(begun)
-
-    async def close_for_move(self, move: Mapping[str, Any]) -> None:
-        """Takes no writes any more, in any process, until the move is decided or undone. Nothing that this process has
-        begun to write may be under way. Raises Conflict if the move is not under way (any more).
-        """
-        self.refusal = refusals.moving(self.store.name)
-        await self._close(lambda now: replace(_of_move(now, move), gate=Gate.CLOSED))
-
-    async def note_barrier(self, move: Mapping[str, Any], barrier: Mapping[int, int]) -> None:
-        """Notes the target's lanes as far as the source has seen them, once nothing is undelivered."""
-        numbers = {str(lane): number for lane, number in barrier.items()}
-        await self.change(lambda now: replace(_of_move(now, move), move={**move, "barrier": numbers}))
-
-    async def decide(self, move: Mapping[str, Any], successor: Ownership) -> Ownership:
-        """Gives the ownership to an armed successor: from here on the move cannot be undone."""
-        held = await self.change(lambda now: _of_move(now, move).after_decision(successor))
-        self.refusal = refusals.foreign_source(self.store.name, held.ownership)
-        return held.ownership
 
     async def take_over(self) -> None:
         """Takes writes as the successor of the former owner, which was compared with this store just now.
@@ -307,13 +278,8 @@ class SourceSide:
         await self.change(lambda now: replace(now, gate=Gate.OPEN) if now.gate is Gate.ARMED else now)
         await self.open_gate(await self.required())
 
-    async def undo_move(self, move: Mapping[str, Any]) -> Ownership:
-        """Takes writes again, in this process and the others. Raises Conflict if the move was decided."""
-        held = await self.change(lambda now: _of_move(now, move).after_undo())
-        await self.open_gate(held)
-        return held.ownership
-
-    async def _close(self, closed: Callable[[Ownership], Ownership]) -> None:
+    async def close(self, closed: Callable[[Ownership], Ownership]) -> None:
+        """Closes the gate by this change of the control record, and then the lanes of every process, one by one."""
         await self.change(closed)
         for lane in (await self.store.positions()).lanes.values():
             if lane.is_open:
@@ -390,13 +356,6 @@ class SourceSide:
 def _mirrored(now: Ownership, target: str) -> Ownership:
     phase = Phase.MIRRORING if now.phase is Phase.SINGLE else now.phase
     return replace(now, mirror_to=target, phase=phase)
-
-
-def _of_move(now: Ownership, move: Mapping[str, Any]) -> Ownership:
-    """The record, if this move is under way and not decided. Raises Conflict otherwise."""
-    if now.role is not Role.OWNER or now.move is None or now.move["id"] != move["id"]:
-        raise refusals.move_is_over()
-    return now
 
 
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:

@@ -278,7 +278,7 @@ class Migration(Protocol):
         """The records that the target rejected during a backfill."""
         ...
 
-    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+    async def decide(self, collection: str, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
         """Decides about a quarantined record: `fix` tries it again, otherwise it is skipped with the reason."""
         ...
 

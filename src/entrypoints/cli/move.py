@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -44,7 +45,7 @@ async def status(console: Console, url: str | None) -> ExitCode:
 async def preflight(console: Console, url: str | None) -> ExitCode:
     """Read the whole source and report what the target cannot hold. Changes nothing."""
     async with move_client(url) as client:
-        job = await _run(console, client, "preflight", {}, is_dry_run=False, wait=True)
+        job = await _run(console, client, "preflight", None, is_dry_run=False, wait=True)
     result: Answer = job["result"]
     console.show(result, lambda: _print_preflight(console, result))
     return ExitCode.SUCCESS if result["isClear"] else ExitCode.DIFFERENCE
@@ -93,7 +94,7 @@ async def verify(
 async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
     """Repair what the last verification found, then verify again."""
     async with move_client(url) as client:
-        job = await _run(console, client, "repair", {}, is_dry_run=dry_run, wait=wait)
+        job = await _run(console, client, "repair", None, is_dry_run=dry_run, wait=wait)
     return _show_verification(console, job)
 
 
@@ -188,27 +189,33 @@ async def list_quarantine(console: Console, url: str | None) -> ExitCode:
     async with move_client(url) as client:
         view: Answer = await client.ask("GET", f"{PREFIX}/quarantine")
     items: list[Answer] = view["items"]
-    rows = [(one["id"], one["reason"], one["decision"]) for one in items]
-    console.show(view, lambda: console.table(("id", "reason", "decision"), rows))
+    rows = [(one["collection"], one["recordId"], one["reason"], one["decision"]) for one in items]
+    console.show(view, lambda: console.table(("collection", "id", "reason", "decision"), rows))
     return ExitCode.DIFFERENCE if any(one["decision"] is None for one in items) else ExitCode.SUCCESS
 
 
 @quarantine.command("fix")
+@click.argument("collection")
 @click.argument("id")
 @click.option("--reason", default="corrected", show_default=True)
 @url_option
-async def fix_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
+async def fix_quarantined(
+    console: Console, collection: str, id: str, *, reason: str, url: str | None
+) -> ExitCode:
     """Try a rejected record again, after it was corrected."""
-    return await _decide(console, f"{id}/fix", reason, url)
+    return await _decide(console, f"{_path(collection, id)}/fix", reason, url)
 
 
 @quarantine.command("skip")
+@click.argument("collection")
 @click.argument("id")
 @click.option("--reason", required=True, help="Why the record stays behind.")
 @url_option
-async def skip_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
+async def skip_quarantined(
+    console: Console, collection: str, id: str, *, reason: str, url: str | None
+) -> ExitCode:
     """Leave a rejected record behind."""
-    return await _decide(console, f"{id}/skip", reason, url)
+    return await _decide(console, f"{_path(collection, id)}/skip", reason, url)
 
 
 async def _decide(console: Console, path: str, reason: str, url: str | None) -> ExitCode:
@@ -239,7 +246,7 @@ async def _run(
     console: Console, client: MoveClient, step: str, body: object, *, is_dry_run: bool, wait: bool
 ) -> Answer:
     """Starts a long step and, if that was asked for, follows it. Raises the error with which it ended."""
-    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body or None)
+    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
     with console.progress(step) as show:
         while wait and job["state"] == "RUNNING":
             await asyncio.sleep(POLL_SECONDS)
@@ -249,6 +256,10 @@ async def _run(
     if job["state"] == "FAILED":
         raise click.ClickException(job["error"])
     return job
+
+
+def _path(collection: str, id: str) -> str:
+    return f"{quote(collection, safe='')}/{quote(id, safe='')}"
 
 
 def _query(*, is_dry_run: bool) -> str:

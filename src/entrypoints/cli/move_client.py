@@ -30,11 +30,7 @@ async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
     """A client of the service at this address, of the running service, or of this process, which then delivers the
     mirror itself.
     """
-    client = (
-        client_at(url, timeout_seconds=TIMEOUT_SECONDS)
-        if url
-        else await service_client(timeout_seconds=TIMEOUT_SECONDS)
-    )
+    client = client_at(url) if url else await service_client(timeout_seconds=TIMEOUT_SECONDS)
     if client is not None:
         yield client
         return

@@ -22,12 +22,15 @@ from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
-from adapters.records.lanes import LanedStore, ProcessIdentity
+from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
+from domain.errors import Conflict
+from domain.migration import NEXT, Phase
 from entrypoints.composition.schema import bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
+from entrypoints.composition.stores import CompleteStore
 
 EMBEDDED_START_MS_MAX = 60_000
 BEING_COMPARED = "It is being compared with the new owner of the writes."
@@ -37,7 +40,7 @@ BEING_COMPARED = "It is being compared with the new owner of the writes."
 class _MirrorParts:
     """What exists only where there is a target."""
 
-    raw: LanedStore
+    raw: CompleteStore
     side: TargetSide
     owned: OwnedTarget
     target: MirrorTarget
@@ -54,14 +57,16 @@ class Direction:
 
     def __init__(
         self,
-        source: LanedStore,
-        target: LanedStore | None,
+        source: CompleteStore,
+        target: CompleteStore | None,
         *,
         settings: Settings,
         clock: Clock,
         commit: Commit,
         process: ProcessIdentity,
     ) -> None:
+        self.raw_source = source
+        """The store that owns the writes, as its adapter offers it."""
         self._settings = settings
         self._dual_write = _patient(settings)
         self._stamps = AppliedStamps()
@@ -88,7 +93,7 @@ class Direction:
         self._heartbeat = Heartbeat(beats)
         self._relaying: asyncio.Task[None] | None = None
 
-    def _mirrored(self, raw: LanedStore, clock: Clock) -> _MirrorParts:
+    def _mirrored(self, raw: CompleteStore, clock: Clock) -> _MirrorParts:
         settings = self._dual_write
         side = TargetSide(raw, self.ownership)
         owned = OwnedTarget(
@@ -117,14 +122,16 @@ class Direction:
         return self.source if self._mirror is None else self._mirror.mirrored
 
     @property
-    def raw_source(self) -> LanedStore:
-        """The store that owns the writes, as its adapter offers it."""
-        return self.ownership.store
-
-    @property
-    def raw_target(self) -> LanedStore | None:
+    def raw_target(self) -> CompleteStore | None:
         """The store that receives the mirror, as its adapter offers it."""
         return None if self._mirror is None else self._mirror.raw
+
+    @property
+    def applier(self) -> RecordStore:
+        """The target as the mirror uses it, by lanes of this process. Raises Conflict for a single store."""
+        if self._mirror is None:
+            raise Conflict(NEXT[Phase.SINGLE])
+        return self._mirror.owned
 
     @property
     def target_side(self) -> TargetSide | None:

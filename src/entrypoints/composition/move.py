@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.census import Census
+from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
-from adapters.migration.quarantine import Quarantine
+from adapters.migration.quarantine import Quarantine, quarantine_id
 from adapters.migration.repair import Repair
-from adapters.migration.self_test import corrupted_and_found
+from adapters.migration.self_test import self_test
 from adapters.migration.steps import note_step
 from adapters.migration.verification import Verifier
 from adapters.ownership.control import Ownership, Peer
@@ -34,10 +35,9 @@ from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
-from entrypoints.composition.stores import CompleteStore
+from entrypoints.composition.stores import CompleteStore, scratch_store
 
 ALL = "all"
-SETTLED_SECONDS_MAX = 20.0
 
 
 class Move:
@@ -60,11 +60,13 @@ class Move:
         require_step((await self._owner()).phase, step)
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:
-        return await Census(self._raw_source, clock=self._clock).take(on_progress)
+        target = self._stack.direction.raw_target
+        lanes = [self._raw_source, *([] if target is None else [target])]
+        return await Census(self._raw_source, lanes=lanes).take(on_progress)
 
     async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
         await self.require(Step.BACKFILL)
-        read = await self._backfill(rate).run(on_progress)
+        read = await (await self._backfill(rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
@@ -73,7 +75,7 @@ class Move:
         await self.require(Step.VERIFY)
         owner = await self._owner()
         verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch)
+        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
         await keep_evidence(self._stack.source, found)
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
@@ -84,7 +86,7 @@ class Move:
         return found
 
     async def self_test(self, count: int) -> int:
-        found = await corrupted_and_found(count, clock=self._clock)
+        found = await self_test(self._stack.source, scratch_store, count, clock=self._clock)
         if found != count:
             raise Conflict(
                 f"Of {count} corrupted records only {found} were found: do not trust a verification."
@@ -112,9 +114,11 @@ class Move:
     async def quarantine(self) -> Sequence[Quarantined]:
         return await Quarantine(self._stack.source).all()
 
-    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await self._backfill(None).decide(id, fix=fix, reason=reason)
-        await self._note(Step.BACKFILL, by, f"{id}: {decided.decision}, {reason}")
+    async def decide(self, collection: str, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+        decided = await (await self._backfill(None)).decide(
+            quarantine_id(collection, id), fix=fix, reason=reason
+        )
+        await self._note(Step.BACKFILL, by, f"{collection} {id}: {decided.decision}, {reason}")
         return decided
 
     async def route(self, collection: str, route: Route, *, by: str) -> None:
@@ -130,7 +134,6 @@ class Move:
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
         await self._stack.ownership.change(routed)
-        await self._stack.use_routes()
         shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
         await self._note(Step.ROUTE, by, f"{collection}: {shares}")
 
@@ -203,11 +206,12 @@ class Move:
             is_dry_run=is_dry_run,
         )
 
-    def _backfill(self, rate: int | None) -> Backfill:
+    async def _backfill(self, rate: int | None) -> Backfill:
+        owner = await self._owner()
         return Backfill(
             self._stack.source,
             self._raw_target,
-            destination=self._destination,
+            destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
             settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
         )
 

@@ -30,7 +30,7 @@ class MoveJobs:
             raise Conflict(
                 f"A {running.step} is under way (job {running.id}). Wait for it: tandem move status"
             )
-        job = Job(id=secrets.token_hex(8), step=step, state=JobState.RUNNING)
+        job = Job(id=secrets.token_hex(12), step=step, state=JobState.RUNNING)
         self._jobs[job.id] = job
         while len(self._jobs) > JOBS_MAX:
             self._jobs.popitem(last=False)

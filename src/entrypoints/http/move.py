@@ -299,15 +299,27 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
     async def quarantine(self, actor: Actor) -> QuarantineView:
         return quarantine_view(await self.operate.quarantine(actor))
 
-    @operation("POST", "/quarantine/{id}/fix", summary="Try a rejected record again", view=QuarantinedView)
-    async def fix(self, actor: Actor, id: str, body: DecisionBody) -> QuarantinedView:
-        return quarantined_view(await self.operate.decide(actor, id, fix=True, reason=body.reason))
+    @operation(
+        "POST",
+        "/quarantine/{collection}/{id}/fix",
+        summary="Try a rejected record again",
+        view=QuarantinedView,
+    )
+    async def fix(self, actor: Actor, collection: str, id: str, body: DecisionBody) -> QuarantinedView:
+        return quarantined_view(
+            await self.operate.decide(actor, collection, id, fix=True, reason=body.reason)
+        )
 
     @operation(
-        "POST", "/quarantine/{id}/skip", summary="Leave a rejected record behind", view=QuarantinedView
+        "POST",
+        "/quarantine/{collection}/{id}/skip",
+        summary="Leave a rejected record behind",
+        view=QuarantinedView,
     )
-    async def skip(self, actor: Actor, id: str, body: DecisionBody) -> QuarantinedView:
-        return quarantined_view(await self.operate.decide(actor, id, fix=False, reason=body.reason))
+    async def skip(self, actor: Actor, collection: str, id: str, body: DecisionBody) -> QuarantinedView:
+        return quarantined_view(
+            await self.operate.decide(actor, collection, id, fix=False, reason=body.reason)
+        )
 
 
 def move_view(status: MoveStatus) -> MoveView:
