@@ -149,7 +149,7 @@ class StackReadRouting:
             raise TypeError("the request was not entered here")
         if token is not None:
             said = read_after(token)
-            if said.epoch > self._epoch:
+            if said.epoch > self._epoch > 0:
                 await self._follow()
                 await self.use_routes()
             request.read_after = said.unconfirmed
