@@ -125,6 +125,28 @@ async def test_the_owner_changes_there_and_back_without_a_lost_or_failed_write(
         )
 
 
+@pytest.mark.parametrize("variables", ["mongo"], indirect=True)
+async def test_writes_of_another_process_wait_and_go_on_in_the_new_owner(variables: dict[str, str]) -> None:
+    async with serving(variables) as first, serving(variables) as second:
+        await until_connected(second)
+        async with writing(second) as writers:
+            await asyncio.sleep(0.3)
+            await change_of_owner(first.stack()).run()
+            await asyncio.sleep(1)
+            assert second.stack().source.name == "postgres"
+        assert writers.failures == []
+        await until_equal(first, seconds=60)
+        former, owner = first.stack().raw_stores
+        held = {task(number)["id"] for number in writers.acknowledged}
+        assert held <= await task_ids(owner)
+        assert await content(former) == await content(owner)
+        note_figures(
+            "ownership moved by another process",
+            writes=len(writers.acknowledged),
+            longest_write_ms=round(writers.longest_seconds * 1000),
+        )
+
+
 async def test_a_restart_finds_the_new_owner_whatever_the_settings_say(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
         change = put("tasks", task(1))

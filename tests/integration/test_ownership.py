@@ -388,7 +388,8 @@ async def _refused(container: Any, world: World, *, reason: str, before: dict[st
     await _require_shown(container, reason)
     report = await schema_report_of(container.stack())
     assert reason in report.unreadable["postgres"]
-    assert {one.store for one in (*report.states, *report.waiting)} == {world.source}
+    assert {state.store for state in report.states} == {world.source}
+    assert {old.store for old in report.waiting} == {world.source}
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(

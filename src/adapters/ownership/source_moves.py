@@ -40,7 +40,7 @@ async def note_barrier(source: SourceSide, move: Move, barrier: Mapping[int, int
 async def decide(source: SourceSide, move: Move, successor: Ownership) -> Ownership:
     """Gives the ownership to an armed successor: from here on the move cannot be undone."""
     held = await source.change(lambda now: _of(move, now).after_decision(successor))
-    source.refusal = refusals.foreign_source(source.store.name, held.ownership)
+    source.refusal = refusals.moved(source.store.name, held.ownership)
     return held.ownership
 
 

@@ -12,7 +12,7 @@ from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
+from adapters.ownership.refusals import DamagedFile, Moving, OlderSource, Stranger, WritesRefused
 from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
@@ -141,7 +141,8 @@ class SourceSide:
     def require_open(self) -> None:
         """See SourceGuard."""
         if self.refusal is not None:
-            raise WritesRefused(str(self.refusal))
+            kind = Moving if isinstance(self.refusal, Moving) else WritesRefused
+            raise kind(str(self.refusal))
 
     def note_positions(self, positions: Positions) -> None:
         """Remembers what all processes have written, once a comparison found nothing wrong."""
@@ -160,7 +161,7 @@ class SourceSide:
             self._admitted = None
             ownership = (await self.required()).ownership
             if ownership.role is not Role.OWNER:
-                self.refuse(refusals.foreign_source(self.store.name, ownership))
+                self.refuse(refusals.moved(self.store.name, ownership))
             elif self.compare_again is not None and not await self.compare_again():
                 await self._require_what_was_seen(ownership.installation)
             if self.refusal is None:
@@ -254,7 +255,7 @@ class SourceSide:
         """Takes no writes any more in this process."""
         self.refusal = refusal
         self._admit(None)
-        logger.error("{}", refusal)
+        logger.log("INFO" if isinstance(refusal, Moving) else "ERROR", "{}", refusal)
 
     async def close_gate(self) -> None:
         """Takes no writes any more, in any process: closes the record first, then lane by lane. Raises OlderSource."""
