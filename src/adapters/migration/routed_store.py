@@ -96,27 +96,22 @@ class RoutedStore(WrappedStore):
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
         if not self._routes.used or (current := CURRENT.get()) is None:
             return self._inner.fetch(collection, ids)
-        return self._routed((collection,), current, lambda store: store.fetch(collection, ids))
+        return self._routed(collection, current, lambda store: store.fetch(collection, ids))
 
     def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
         if not self._routes.used or (current := CURRENT.get()) is None:
             return self._inner.gather(ids_by_collection)
-        return self._routed(
-            tuple(ids_by_collection),
-            current,
-            lambda store: store.gather(ids_by_collection),
-            is_gathered=True,
-        )
+        return self._gathered(ids_by_collection, current)
 
     def find(self, question: Question) -> Answer[list[Record]]:
         if not self._routes.used or (current := CURRENT.get()) is None:
             return self._inner.find(question)
-        return self._routed((question.collection,), current, lambda store: store.find(question))
+        return self._routed(question.collection, current, lambda store: store.find(question))
 
     def count(self, collection: str, where: Criterion) -> Answer[int]:
         if not self._routes.used or (current := CURRENT.get()) is None:
             return self._inner.count(collection, where)
-        return self._routed((collection,), current, lambda store: store.count(collection, where))
+        return self._routed(collection, current, lambda store: store.count(collection, where))
 
     async def read_shadow(self, read: OneRead[T]) -> T:
         """The target's answer to a read that the source has answered. Raises StoreUnavailable."""
@@ -130,40 +125,47 @@ class RoutedStore(WrappedStore):
             await self.shadows.close()
         await super().close()
 
-    async def _routed(
-        self,
-        collections: Sequence[str],
-        current: RequestReads,
-        read: OneRead[T],
-        *,
-        is_gathered: bool = False,
-    ) -> T:
-        answerers = self._answerers(collections, current)
-        if Answerer.SOURCE in answerers or not answerers:
-            return await read(self._inner)
-        if Answerer.SHADOW in answerers:
-            answer = await read(self._inner)
-            self._shadow(collections, read, answer, is_gathered=is_gathered)
-            return answer
-        return await self._by_target(collections, current, read)
+    async def _routed(self, collection: str, current: RequestReads, read: OneRead[T]) -> T:
+        match self._answerer(collection, current):
+            case Answerer.TARGET:
+                return await self._by_target((collection,), current, read)
+            case Answerer.SHADOW:
+                answer = await read(self._inner)
+                self._shadow(collection, read, answer)
+                return answer
+            case Answerer.SOURCE:
+                return await read(self._inner)
 
-    def _answerers(self, collections: Sequence[str], current: RequestReads) -> set[Answerer]:
-        caller_id, used = current.caller_id, self._routes.used
-        if caller_id is None:
-            return {Answerer.SOURCE}
-        return {
-            answerer_of(route, caller_id) if (route := used.get(name)) is not None else Answerer.SOURCE
-            for name in collections
-        }
+    async def _gathered(
+        self, ids_by_collection: Mapping[str, Sequence[str]], current: RequestReads
+    ) -> dict[str, dict[str, Record]]:
+        """Each collection by its own route."""
+        answerers = {name: self._answerer(name, current) for name in ids_by_collection}
+        routed, own = (
+            {
+                name: ids
+                for name, ids in ids_by_collection.items()
+                if (answerers[name] is Answerer.TARGET) is one
+            }
+            for one in (True, False)
+        )
+        found: dict[str, dict[str, Record]] = {}
+        if routed:
+            found |= await self._by_target(tuple(routed), current, lambda store: store.gather(routed))
+        if own:
+            found |= await self._inner.gather(own)
+        for name, answerer in answerers.items():
+            if answerer is Answerer.SHADOW:
+                self._shadow(name, _fetching(name, own[name]), found[name])
+        return {name: found[name] for name in ids_by_collection}
 
-    def _shadow(
-        self, collections: Sequence[str], read: OneRead[Any], answer: Any, *, is_gathered: bool
-    ) -> None:
-        if self.shadows is None:
-            return
-        for name in collections:
-            part, answered = (_part_of(read, name), answer[name]) if is_gathered else (read, answer)
-            self.shadows.begin(name, part, answered)
+    def _answerer(self, collection: str, current: RequestReads) -> Answerer:
+        caller_id, route = current.caller_id, self._routes.used.get(collection)
+        return Answerer.SOURCE if caller_id is None or route is None else answerer_of(route, caller_id)
+
+    def _shadow(self, collection: str, read: OneRead[Any], answer: Any) -> None:
+        if self.shadows is not None:
+            self.shadows.begin(collection, read, answer)
 
     async def _by_target(
         self,
@@ -240,8 +242,5 @@ class RoutedStore(WrappedStore):
         return self._watch.has_confirmed(caller_id, age_seconds_max=LAG_LOOK_SECONDS_MAX)
 
 
-def _part_of(read: OneRead[Any], collection: str) -> OneRead[Any]:
-    async def part(store: RecordStore) -> Any:
-        return (await read(store))[collection]
-
-    return part
+def _fetching(collection: str, ids: Sequence[str]) -> OneRead[dict[str, Record]]:
+    return lambda store: store.fetch(collection, ids)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
@@ -25,6 +26,7 @@ from tests.unit.memory_store import MemoryRecordStore
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ALL_TO_TARGET = Route(target_percent=100)
 ALL_SHADOWED = Route(shadow_percent=100)
+T = TypeVar("T")
 WRITER, READER = "a" * 24, "b" * 24
 
 
@@ -138,11 +140,11 @@ class RoutedWorld:
 
     async def read(
         self,
-        read: Callable[[], Awaitable[dict[str, Record]]],
+        read: Callable[[], Awaitable[T]],
         *,
         by: str | None,
         read_after: Unconfirmed | None = None,
-    ) -> dict[str, Record]:
+    ) -> T:
         """One read in a request of this caller."""
         token = CURRENT.set(RequestReads(caller_id=by, read_after=read_after))
         self.source.asked.clear()

@@ -44,7 +44,7 @@ async def test_the_target_answers_every_kind_of_read_of_a_routed_collection() ->
     }
     world.source.trouble = OUTAGE
     for read in kinds.values():
-        assert await world.read(read, by=READER, read_after=Unconfirmed())  # type: ignore[arg-type]
+        assert await world.read(read, by=READER, read_after=Unconfirmed())
     assert world.store.answered == {"tasks": len(kinds)}
     assert fallbacks(world) == {}
 
@@ -65,11 +65,14 @@ async def test_reads_outside_requests_and_of_writes_ask_the_owner() -> None:
     assert world.target_store.asked == []
 
 
-async def test_reads_that_span_an_unrouted_collection_ask_the_owner() -> None:
+async def test_of_a_read_that_spans_collections_each_goes_its_own_way() -> None:
     world = await routed_world()
     both = {"tasks": [numbered_id(1)], "labels": [numbered_id(1)]}
-    await world.read(lambda: world.store.gather(both), by=READER, read_after=Unconfirmed())  # type: ignore[arg-type]
-    assert world.target_store.asked == []
+    found = await world.read(lambda: world.store.gather(both), by=READER, read_after=Unconfirmed())
+    assert [*found] == ["tasks", "labels"]
+    assert found["tasks"][numbered_id(1)]["title"] == "Task 1, 1"
+    assert world.is_from_target
+    assert world.source.asked == ["fetch labels"]
 
 
 async def test_a_caller_outside_the_share_is_answered_by_the_source() -> None:

@@ -94,7 +94,7 @@ async def test_a_record_that_only_the_target_holds_is_found_by_every_kind_of_rea
         "find": lambda: store.find(LIST),
         "count": lambda: store.count("tasks", EVERYTHING),
     }
-    await made.world.read(reads[kind], by=READER, read_after=NOTHING_UNCONFIRMED)  # type: ignore[arg-type]
+    await made.world.read(reads[kind], by=READER, read_after=NOTHING_UNCONFIRMED)
     await made.settled()
     assert [one.kind for one in made.found] == [COUNT if kind == "count" else DifferenceKind.EXTRA]
 
