@@ -1,7 +1,7 @@
 """Shadow reads find what differs and lasts, keep names only, and never touch the answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -88,7 +88,7 @@ async def test_a_record_that_only_the_target_holds_is_found_by_every_kind_of_rea
     made = await shadowed()
     await made.tamper(3, version=1)
     store, ids = made.world.store, [numbered_id(number) for number in (1, 2, 3)]
-    reads: dict[str, Callable[[], object]] = {
+    reads: dict[str, Callable[[], Awaitable[object]]] = {
         "fetch": lambda: store.fetch("tasks", ids),
         "gather": lambda: store.gather({"tasks": ids}),
         "find": lambda: store.find(LIST),
