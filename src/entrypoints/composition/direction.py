@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
@@ -20,6 +21,7 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
+from adapters.records.change_set import ChangeSet
 from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
@@ -150,6 +152,11 @@ class Direction:
     def connect_seconds(self) -> float:
         """How long connecting the target may take."""
         return self._dual_write.connect_timeout_ms / 1000
+
+    def when_unconfirmed(self, listener: Callable[[ChangeSet], None]) -> None:
+        """Calls the listener with each change set that is durable in the source and that the target did not confirm."""
+        if self._mirror is not None:
+            self._mirror.mirrored.on_unconfirmed = listener
 
     def start_heartbeat(self) -> None:
         """Shows from now on that this process is alive."""

@@ -135,6 +135,7 @@ class Move:
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
         await self._stack.ownership.change(routed)
+        await self._stack.use_routes()
         shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
         await self._note(Step.ROUTE, by, f"{collection}: {shares}")
 

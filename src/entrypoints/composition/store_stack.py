@@ -1,6 +1,7 @@
 """The stores of one process: opens them in order, waits while they do not answer, and closes them in reverse."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,6 +34,7 @@ from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.mirror_view import MirrorView
+from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_cache, build_store
@@ -63,8 +65,15 @@ class StoreStack:
         self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
         self._cached = None if self._cache is None else CachedStore(self._switching, self._cache)
-        self._observed = ObservedStore(
+        # Above the cache, which must hold nothing that a target behind the source has answered.
+        self.read_routing = StackReadRouting(
             self._cached or self._switching,
+            direction=lambda: self.direction,
+            follow=self.follow,
+            clock=clock,
+        )
+        self._observed = ObservedStore(
+            self.read_routing.store,
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
             errors=self.direction.errors,
@@ -81,7 +90,7 @@ class StoreStack:
         """Why stores that `inspect` could read must not be used as they are, by name."""
 
     def _directed(self, source: str, target: str | None) -> Direction:
-        return Direction(
+        directed = Direction(
             self._raw[source],
             None if target is None else self._raw[target],
             settings=self._settings,
@@ -89,6 +98,8 @@ class StoreStack:
             commit=self._commit,
             process=self._process,
         )
+        directed.when_unconfirmed(self._note_unconfirmed)
+        return directed
 
     @property
     def source(self) -> RecordStore:
@@ -108,6 +119,9 @@ class StoreStack:
     async def _commit(self, change_set: ChangeSet) -> None:
         """Commits through the outermost store, so that caches forget what changes."""
         await self.store.commit(change_set)
+
+    def _note_unconfirmed(self, change_set: ChangeSet) -> None:
+        self.read_routing.note_unconfirmed(change_set)
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -142,6 +156,14 @@ class StoreStack:
                     await self._switch(direction)
                     return True
 
+    async def use_routes(self) -> None:
+        """Reads the routes of reads from the control record. Raises StoreUnavailable."""
+        await self.read_routing.use_routes()
+
+    def fallbacks_of(self, collection: str) -> int:
+        """How many reads of a collection the source answered in this process although the target was to answer."""
+        return self.read_routing.fallbacks_of(collection)
+
     async def drop_mirror(self) -> None:
         """Mirrors no more, once the control record of the source says so."""
         async with self._following:
@@ -156,6 +178,7 @@ class StoreStack:
         self._observed.watch(following.errors)
         self._switching.switch(following.store)
         self._use_namespace(owner)
+        self.read_routing.learn(owner, asked_at=time.monotonic())
 
     async def _switch(self, former: Direction) -> None:
         if former.raw_target is None:
@@ -276,6 +299,7 @@ class StoreStack:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.read_routing.close()
         if self._given_up:
             await asyncio.wait(self._given_up)
         await self.direction.stop()
@@ -307,8 +331,8 @@ class StoreStack:
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
-        """The counts and durations of store operations so far, as Prometheus text."""
-        return self._observed.metrics.render()
+        """The counts and durations of store operations so far, and of routed reads, as Prometheus text."""
+        return self._observed.metrics.render() + self.read_routing.render_metrics()
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
@@ -344,6 +368,8 @@ class StoreStack:
         await self.store.open()
         await self.ownership.settle()
         self._use_namespace(ownership)
+        await self.use_routes()
+        self.read_routing.start()
         if self._watching is None:
             self._watching = asyncio.create_task(self._keep_following(), name="following the owner")
 
@@ -384,6 +410,7 @@ class StoreStack:
             await asyncio.sleep(FOLLOW_INTERVAL_SECONDS)
             try:
                 await self.follow()
+                await self.use_routes()
             except StoreUnavailable as error:
                 logger.debug("The control record could not be read: {}", error.message)
 
