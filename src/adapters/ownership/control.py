@@ -133,6 +133,18 @@ class Ownership:
         opening = secrets.token_hex(8)
         return replace(self, gate=Gate.OPEN, epoch=self.epoch + 2, opening=opening, move=None)
 
+    def after_recovery(self) -> "Ownership":
+        """The record of this owner once it lacks nothing that its target has seen. Evidence from before is void."""
+        is_compared = self.phase in (Phase.VERIFIED, Phase.READING)
+        return replace(
+            self,
+            gate=Gate.OPEN,
+            epoch=self.epoch + 1,
+            opening=secrets.token_hex(8),
+            phase=Phase.BACKFILLED if is_compared else self.phase,
+            routes={},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

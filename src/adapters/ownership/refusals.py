@@ -64,8 +64,8 @@ def older_source(name: str, target: str) -> OlderSource:
     """The source lacks writes that the target has."""
     return OlderSource(
         f"This {name} store is an older copy of itself: {target} has seen writes that it lacks, so it takes no writes.",
-        remedy="Restore the newest copy of it; a process that runs takes writes again within seconds. A command that"
-        " brings the missing writes back from the target comes with the live migration.",
+        remedy="Bring the missing writes back from the target: tandem recover. Or restore the newest copy of it; a process"
+        " that runs takes writes again within seconds.",
     )
 
 

@@ -262,7 +262,10 @@ class SourceSide:
         refusal = refusals.older_source(self.store.name, self.target_name)
         is_news = not isinstance(self.refusal, OlderSource)
         self.refusal = refusal
-        await self._close(lambda now: replace(now, gate=Gate.CLOSED))
+        # The epoch rises once, so that lanes of a recovery under way, opened after that, stay open.
+        held = await self.change(_closed)
+        await self._close_lanes(below=held.ownership.epoch)
+        self._admit(None)
         if is_news:
             logger.error("{}", refusal)
         raise refusal
@@ -282,7 +285,9 @@ class SourceSide:
         begun to write may be under way. Raises Conflict if the move is not under way (any more).
         """
         self.refusal = refusals.moving(self.store.name)
-        await self._close(lambda now: replace(_of_move(now, move), gate=Gate.CLOSED))
+        await self.change(lambda now: replace(_of_move(now, move), gate=Gate.CLOSED))
+        await self._close_lanes()
+        self._admit(None)
 
     async def note_barrier(self, move: Mapping[str, Any], barrier: Mapping[int, int]) -> None:
         """Notes the target's lanes as far as the source has seen them, once nothing is undelivered."""
@@ -313,12 +318,33 @@ class SourceSide:
         await self.open_gate(held)
         return held.ownership
 
-    async def _close(self, closed: Callable[[Ownership], Ownership]) -> None:
-        await self.change(closed)
+    async def begin_recovery(self, epoch: int) -> None:
+        """Takes writes of this recovery only, in any process: all others belong to an earlier epoch.
+
+        Raises StoreUnavailable.
+        """
+        self.refusal = refusals.older_source(self.store.name, self.target_name)
+        await self.change(lambda now: replace(now, gate=Gate.CLOSED, epoch=max(epoch, now.epoch + 1)))
+        await self._close_lanes()
+        self._admit(await self.required())
+
+    async def change_in_recovery(self, changed: Callable[[Ownership], Ownership]) -> None:
+        """`change` between `begin_recovery` and `end_recovery`."""
+        await self.change(changed)
+        self._admit(await self.required())
+
+    async def end_recovery(self) -> Ownership:
+        """Takes writes again: the source lacks nothing that its target has seen. Raises StoreUnavailable."""
+        held = await self.change(Ownership.after_recovery)
+        self._admit(held)
+        await self.open_gate(held)
+        return held.ownership
+
+    async def _close_lanes(self, *, below: int | None = None) -> None:
+        """Closes all lanes, or those of epochs below this one."""
         for lane in (await self.store.positions()).lanes.values():
-            if lane.is_open:
+            if lane.is_open and (below is None or lane.epoch < below):
                 await self.store.close_lane(lane.lane)
-        self._admit(None)
 
     async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         """See LanedStore."""
@@ -390,6 +416,10 @@ class SourceSide:
 def _mirrored(now: Ownership, target: str) -> Ownership:
     phase = Phase.MIRRORING if now.phase is Phase.SINGLE else now.phase
     return replace(now, mirror_to=target, phase=phase)
+
+
+def _closed(now: Ownership) -> Ownership:
+    return now if now.gate is Gate.CLOSED else replace(now, gate=Gate.CLOSED, epoch=now.epoch + 1)
 
 
 def _of_move(now: Ownership, move: Mapping[str, Any]) -> Ownership:

@@ -75,8 +75,9 @@ class NamedView(View):
         fetch = super().fetch
         return await self._calls.around(lambda: fetch(collection, ids))
 
-    async def positions(self) -> Positions:
-        return await self._calls.around(super().positions)
+    async def positions(self, *, with_checkpointed: bool = False) -> Positions:
+        positions = super().positions
+        return await self._calls.around(lambda: positions(with_checkpointed=with_checkpointed))
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         commit = super().commit
