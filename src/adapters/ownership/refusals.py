@@ -109,7 +109,17 @@ def emptied(store: str) -> StoreRefused:
     return StoreRefused(
         f"This {store} store is empty or was emptied, and the target of this installation was filled before, so nothing"
         " is written into it.",
-        remedy="Name the earlier database or restore it; an older copy of it is completed by itself.",
+        remedy="Name the earlier database or restore it; an older copy of it is completed by itself. If it is lost for"
+        " good, fill this one anew: tandem move backfill --new-target",
+    )
+
+
+def filled_target(store: str, found: Ownership | None) -> str:
+    """Why a store is not taken as a new target."""
+    holds = "holds records" if found is None else f"is {found.role} of installation {found.installation}"
+    return (
+        f"This {store} store {holds}, and only an empty one becomes a new target. Name an empty database, or use this"
+        " one as it is: tandem doctor"
     )
 
 
