@@ -13,7 +13,7 @@ from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.refusals import DamagedFile, OlderSource, Stranger, WritesRefused
+from adapters.ownership.refusals import DamagedFile, OlderSource, StaleOwner, Stranger, WritesRefused
 from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
@@ -123,7 +123,7 @@ class SourceSide:
 
         Raises Stranger, DamagedFile, and StoreUnavailable.
         """
-        if isinstance(self.refusal, Stranger):
+        if isinstance(self.refusal, Stranger | StaleOwner):
             raise self.refusal
         if self.suspicion is not None:
             self._suspected, self.suspicion = self.suspicion, None
@@ -213,7 +213,7 @@ class SourceSide:
         """Shows this process in the source, and loses sight of it where that fails: a source that takes no writes
         silences everybody in it, although it may answer whoever reads.
         """
-        if isinstance(self.refusal, Stranger):
+        if isinstance(self.refusal, Stranger | StaleOwner):
             return
         try:
             await self.appear()

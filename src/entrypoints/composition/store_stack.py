@@ -138,6 +138,10 @@ class StoreStack:
                     await self._switch(direction)
                     return True
 
+    async def forget_cached(self) -> None:
+        """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
+        self._use_namespace((await self.ownership.required()).ownership)
+
     async def drop_mirror(self) -> None:
         """Mirrors no more, once the control record of the source says so."""
         async with self._following:
