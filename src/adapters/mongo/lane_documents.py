@@ -120,9 +120,10 @@ class MongoLanes:
         added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"registeredAt": True}}
 
         async def work(session: AsyncClientSession) -> None:
-            closed = await database[LANES].bulk_write(updates, session=session)
-            if closed.matched_count != len(updates):
-                raise StaleVersion
+            if updates:
+                closed = await database[LANES].bulk_write(updates, session=session)
+                if closed.matched_count != len(updates):
+                    raise StaleVersion
             await database[LANES].update_one({DOCUMENT_ID: checkpoint}, added, upsert=True, session=session)
 
         async with self._connection.call() as database:

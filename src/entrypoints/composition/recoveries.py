@@ -12,14 +12,14 @@ from adapters.ownership.control import Ownership
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.records.lanes import LanedStore
-from adapters.records.record_store import StoreRefused
+from adapters.records.on_disk import OnDisk
 from application.actor import SYSTEM_ID
 from application.ports.migration import ChangedTwice, Recovered, StepTaken, Verification
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Step
 from entrypoints.composition.inspection import inspected
 from entrypoints.composition.schema import bring_up, require_current
-from entrypoints.composition.settings import Settings
+from entrypoints.composition.settings import Settings, StoreSettings
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import build_store
 
@@ -92,8 +92,9 @@ async def survive_without_service(settings: Settings, *, reason: str) -> Ownersh
     try:
         await survivor.open()
         await require_current(survivor)
-        readable = await _readable(former)
+        readable = await _readable(former, stores)
         owner = await survival.survive(survivor, readable, by=this_process())
+        survivor.forget_admission()
         detail = f"The source was given up: {reason}"
         at = datetime.now(UTC)
         await note_step(survivor, StepTaken(step=Step.RECOVER.value, at=at, by=SYSTEM_ID, detail=detail))
@@ -107,15 +108,20 @@ async def survive_without_service(settings: Settings, *, reason: str) -> Ownersh
         await former.close()
 
 
-async def _readable(store: LanedStore) -> LanedStore | None:
-    """The store, open to be written; None if there is nothing to open, because it is lost."""
-    if await inspected(store) is not None:
+async def _readable(store: LanedStore, stores: StoreSettings) -> LanedStore | None:
+    """The store, open to be written; None if it is lost: its files are missing or damaged, or its server is gone.
+
+    Raises StoreUnavailable for files that another process uses.
+    """
+    # A store that was only opened to be read cannot be opened again.
+    probe = build_store(store.name, stores)
+    problem = await inspected(probe)
+    await probe.close()
+    if isinstance(problem, StoreUnavailable) and isinstance(store, OnDisk):
+        raise problem
+    if problem is not None:
         return None
-    await store.close()
-    try:
-        await store.open()
-    except (StoreUnavailable, StoreRefused):
-        return None
+    await store.open()
     return store
 
 

@@ -266,6 +266,12 @@ class CheckpointContract:
         seen = (await store.positions()).seen
         assert seen == {FOREIGN: Seen(9), FOREIGN + 1: Seen(4), FOREIGN + 9: Seen(1)}
 
+    async def test_a_checkpoint_needs_no_closed_lane(self, store: LanedStore) -> None:
+        assert await store.add_checkpoint({}, checkpoint=FOREIGN)
+        await store.see_checkpoint({}, checkpoint=FOREIGN + 1)
+        positions = await store.positions()
+        assert (positions.number_of(FOREIGN), positions.seen) == (1, {FOREIGN + 1: Seen(1)})
+
     async def test_a_cut_brings_everything_that_was_seen_back_into_comparisons(
         self, store: LanedStore
     ) -> None:
