@@ -218,7 +218,9 @@ async def _replaced(container: Container) -> None:
     """Lets the empty database become the target, and waits until it holds everything."""
     stack = container.stack()
     async with asyncio.timeout(20):
-        while "--new-target" not in (await stack.direction.target_trouble() or ""):
+        while True:
+            if "--new-target" in (await stack.direction.target_trouble() or ""):
+                break
             await asyncio.sleep(0.05)
     await write(container, 4)
     await take_target(stack)

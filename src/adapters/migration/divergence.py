@@ -29,8 +29,8 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Change sets that are connected by a record: `own` are those of the source that the target lacks, `theirs` those of
-    the target that the source lacks. Both in the order of their ids.
+    """Change sets that are connected by a record: `own` are those of the source that the target lacks, `theirs` those
+    of the target that the source lacks. Both in the order of their ids.
     """
 
     own: tuple[Trace, ...]
@@ -73,10 +73,10 @@ async def divergence_of(source: RecordStore, target: RecordStore) -> Divergence:
     ours, others = _entries(source), _entries(target)
     left, right = await anext(ours, None), await anext(others, None)
     while left is not None or right is not None:
-        if right is None or (left is not None and left[ID] < right[ID]):
+        if left is not None and (right is None or left[ID] < right[ID]):
             own.append(_trace(left))
             left = await anext(ours, None)
-        elif left is None or right[ID] < left[ID]:
+        elif right is not None and (left is None or right[ID] < left[ID]):
             theirs.append(_trace(right))
             right = await anext(others, None)
         else:
@@ -98,8 +98,7 @@ async def _entries(store: RecordStore) -> AsyncIterator[Record]:
         after = page[-1][ID]
 
 
-def _trace(entry: Record | None) -> Trace:
-    assert entry is not None
+def _trace(entry: Record) -> Trace:
     record = (entry["collection"], entry["entityId"])
     return Trace(entry[ID], entry["changeSetId"], record, entry[VERSION])
 

@@ -20,8 +20,8 @@ async def take_new_target(
 
     First everything that was known of the lost target is void, then the new one is entered: a crash in between leaves
     an empty store that is refused, and the operation can be repeated. The next comparison finds that the target lacks
-    all that was delivered, and delivers it again. Raises Conflict for a store that is not empty, for a source that takes
-    no writes, and StoreUnavailable.
+    all that was delivered, and delivers it again. Raises Conflict for a store that is not empty and for a source that
+    takes no writes, and StoreUnavailable.
     """
     await require_empty(target)
     owner = (await source.change(_with_new_target)).ownership

@@ -10,7 +10,11 @@ from adapters.records.specs import AUDIT_LOGS, SYNC_FIELDS
 from domain.audit import REBASED, SyncStatus, overlaid
 
 DISPLAY_ID = "displayId"
-_UNDELIVERED: Record = {**dict.fromkeys(SYNC_FIELDS), "syncStatus": SyncStatus.PENDING.value, "syncAttempts": 0}
+_UNDELIVERED: Record = {
+    **dict.fromkeys(SYNC_FIELDS),
+    "syncStatus": SyncStatus.PENDING.value,
+    "syncAttempts": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ class Sides:
         return [record, *reversed(puts)]
 
     def _content(self) -> Record:
-        """The target's content with the fields that own entries have changed. What is removed for good stays removed."""
+        """The target's content with the fields that own entries have changed. What is removed for good stays so."""
         held, mirrored = self.held, self.mirrored
         if held is None or (mirrored is not None and is_tombstone(mirrored)):
             return dict(mirrored or {})

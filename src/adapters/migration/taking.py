@@ -141,9 +141,7 @@ class Taking:
         return int(highest) + 1
 
 
-async def _gathered(
-    store: RecordStore, ids_by_collection: dict[str, list[str]]
-) -> dict[RecordKey, Record]:
+async def _gathered(store: RecordStore, ids_by_collection: dict[str, list[str]]) -> dict[RecordKey, Record]:
     found: dict[RecordKey, Record] = {}
     for collection, ids in ids_by_collection.items():
         for start in range(0, len(ids), FETCH_MAX):

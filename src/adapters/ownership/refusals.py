@@ -69,8 +69,8 @@ def older_source(name: str, target: str) -> OlderSource:
     """The source lacks writes that the target has."""
     return OlderSource(
         f"This {name} store is an older copy of itself: {target} has seen writes that it lacks, so it takes no writes.",
-        remedy="Bring the missing writes back from the target: tandem recover. Or restore the newest copy of it; a process"
-        " that runs takes writes again within seconds.",
+        remedy="Bring the missing writes back from the target: tandem recover. Or restore the newest copy of it; a"
+        " process that runs takes writes again within seconds.",
     )
 
 
@@ -161,7 +161,8 @@ def foreign_source(store: str, found: Ownership) -> StoreRefused:
     )
     if found.role is Role.MIRROR and found.phase is not Phase.FINISHED:
         return StoreRefused(
-            cause, remedy=f"Start with STORE=dual, DUAL_WRITE_SOURCE={found.owner} and DUAL_WRITE_TARGET={store}."
+            cause,
+            remedy=f"Start with STORE=dual, DUAL_WRITE_SOURCE={found.owner} and DUAL_WRITE_TARGET={store}.",
         )
     return StoreRefused(cause, remedy=f"Start with STORE={found.owner}.")
 

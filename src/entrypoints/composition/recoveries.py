@@ -1,4 +1,4 @@
-"""What an operator does after a loss, with the stores of this process: a new target, a recovery, the last store left."""
+"""What an operator does after a loss: a new target, a recovery, and the target as the last store left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,13 +40,11 @@ async def take_target(stack: StoreStack) -> None:
 
 async def until_connected(stack: StoreStack) -> None:
     """Waits until the relay delivers to the target. Raises StoreUnavailable after CONNECTED_SECONDS_MAX."""
-    trouble: str | None = None
-    try:
-        async with asyncio.timeout(CONNECTED_SECONDS_MAX):
-            while (trouble := await stack.direction.target_trouble()) is not None:
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise StoreUnavailable(f"The target is not connected yet: {trouble}") from None
+    deadline = asyncio.get_running_loop().time() + CONNECTED_SECONDS_MAX
+    while (trouble := await stack.direction.target_trouble()) is not None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise StoreUnavailable(f"The target is not connected yet: {trouble}")
+        await asyncio.sleep(0.1)
 
 
 async def recover(stack: StoreStack, *, verify: Callable[[], Awaitable[Verification]]) -> Recovered:
@@ -83,7 +81,10 @@ async def survive(stack: StoreStack) -> Ownership:
 
 
 async def survive_without_service(settings: Settings, *, reason: str) -> Ownership:
-    """`survive` with the stores of these settings, where the source is gone, so that nothing starts. Raises Conflict, StoreUnavailable and StoreRefused."""
+    """`survive` with the stores of these settings, where the source is gone, so that nothing starts.
+
+    Raises Conflict, StoreUnavailable and StoreRefused.
+    """
     stores = settings.stores
     if stores.target is None:
         raise Conflict(NO_TARGET)

@@ -16,6 +16,7 @@ from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Ownership
 from adapters.ownership.process_identity import this_process
+from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.described import Described
@@ -411,6 +412,8 @@ class StoreStack:
             self._raw[first], self._raw[second], seconds_max=self.direction.connect_seconds
         )
         if owner is not None and owner.store != self.direction.raw_source.name:
+            if owner.mirror_to is None:
+                logger.warning("{}", other_owner(first, owner))
             other = first if owner.store == second else second
             self.direction = self._directed(owner.store, other if owner.mirror_to is not None else None)
             self._observed.watch(self.direction.errors)
