@@ -17,7 +17,7 @@ from loguru import logger
 from adapters.migration.carried import carried_puts
 from adapters.ownership import control, source_moves
 from adapters.ownership.comparison import behind
-from adapters.ownership.control import Gate, Held, Ownership, Role
+from adapters.ownership.control import Held, Ownership, Role
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lanes import LanedStore, Positions, ProcessIdentity
 from domain.errors import Conflict, StoreUnavailable, TandemError
@@ -179,20 +179,6 @@ async def control_of(store: LanedStore) -> Held:
     if held is None:
         raise StoreUnavailable(f"The {store.name} store has no control record.")
     return held
-
-
-async def disarm(store: LanedStore, held: Held, owner: Ownership) -> bool:
-    """Makes a successor a mirror again whose move was undone. Returns whether it was one."""
-    found = held.ownership
-    is_left_over = (
-        found.installation == owner.installation
-        and found.role is Role.OWNER
-        and found.gate is Gate.ARMED
-        and found.epoch < owner.epoch
-    )
-    if is_left_over:
-        await control.write(store, owner.of_mirror(store.name), over=held)
-    return is_left_over
 
 
 async def retire(store: LanedStore) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
@@ -215,6 +216,20 @@ class Direction:
             self.relay.stop()
             await self._relaying
             self._relaying = None
+
+    @asynccontextmanager
+    async def undisturbed(self, reason: str) -> AsyncIterator[None]:
+        """Delivers nothing in this process meanwhile; the reason is shown. Afterwards the target is connected anew."""
+        is_relaying = self._relaying is not None
+        if self.target is not None:
+            self.target.breaker.trip(reason)
+        await self.stop_relay()
+        try:
+            yield
+        finally:
+            if self.relay is not None and is_relaying:
+                self.relay.resume()
+                self.start_relay()
 
     async def stop(self) -> None:
         """Ends the background work of this process. The stores stay open."""

@@ -23,6 +23,7 @@ from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import FIRST_EPOCH, Gate, Ownership, Role
 from adapters.ownership.process_identity import this_process
+from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.record_store import RecordStore, StoreRefused
@@ -163,6 +164,10 @@ class StoreStack:
     def fallbacks_of(self, collection: str) -> int:
         """How many reads of a collection the source answered in this process although the target was to answer."""
         return self.read_routing.fallbacks_of(collection)
+
+    async def forget_cached(self) -> None:
+        """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
+        self._use_namespace((await self.ownership.required()).ownership)
 
     async def drop_mirror(self) -> None:
         """Mirrors no more, once the control record of the source says so."""
@@ -402,6 +407,8 @@ class StoreStack:
 
     def _turn_to(self, owner: Ownership | None) -> None:
         if owner is not None and owner.store != self.direction.raw_source.name:
+            if owner.mirror_to is None:
+                logger.warning("{}", other_owner(self._settings.stores.source, owner))
             (former,) = (name for name in self._raw if name != owner.store)
             self._use(self._directed(owner.store, former if owner.mirror_to is not None else None), owner)
 
