@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -41,6 +42,10 @@ def variables(
     database = MongoDatabase(mongo_server.uri)
     yield {**settings, "MONGODB_URI": database.uri, "DB_NAME": database.name}
     database.drop()
+
+
+class CoordinatorEnded(Exception):
+    """Stands for a process that ends at this point."""
 
 
 class Writers:
@@ -177,3 +182,27 @@ async def test_a_rehearsal_leaves_the_owner_and_the_writes_as_they_were(variable
         assert await role_of(stack.direction.raw_source) == (Role.OWNER, Gate.OPEN)
         assert stack.source.name == variables["DUAL_WRITE_SOURCE"]
         await until_equal(container)
+
+
+async def test_a_start_confirms_the_new_owner_where_the_coordinator_ended_right_after_the_decision(
+    variables: dict[str, str],
+) -> None:
+    async with serving(variables) as container:
+        change = put("tasks", task(1))
+        await container.stack().store.commit(change_set(change, entries=[entry(change)]))
+        undecided = change_of_owner(container.stack())
+        with pytest.raises(CoordinatorEnded):
+            await replace(undecided, follow=_end).run()
+        _, successor = container.stack().raw_stores
+        assert await role_of(successor) == (Role.OWNER, Gate.ARMED)
+    async with serving(variables) as container:
+        change = put("tasks", task(2))
+        await container.stack().store.commit(change_set(change, entries=[entry(change)]))
+        await until_equal(container)
+        former, owner = container.stack().raw_stores
+        assert await role_of(owner) == (Role.OWNER, Gate.OPEN)
+        assert len(await task_ids(former)) == 2
+
+
+async def _end() -> bool:
+    raise CoordinatorEnded

@@ -8,6 +8,7 @@ from adapters.migration.evidence import still_holds
 from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
 from application.ports.synchronisation import SyncMetrics
@@ -63,7 +64,7 @@ def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...
     found: dict[str, MoveProcess] = {}
     for lane in source.lanes.values():
         if lane.is_open:
-            is_alive = lane.silent_seconds <= LEASE_SECONDS
+            is_alive = lane.silent_seconds <= LEASE_SECONDS and not is_gone(lane.by)
             known = found.get(lane.by.process)
             found[lane.by.process] = MoveProcess(
                 process=str(lane.by),

@@ -97,7 +97,7 @@ class ChangeOfOwner:
     async def _armed(self, move: dict[str, Any]) -> Ownership:
         barrier = await self._ready(move)
         owner = (await self.source.required()).ownership
-        held = await control_of(self.successor)
+        held = await control.disarm(self.successor, await control_of(self.successor), owner)
         _require_mirror(owner, held.ownership)
         positions = await self.successor.positions(with_checkpointed=True)
         if any(positions.number_of(lane) < number for lane, number in barrier.items()):

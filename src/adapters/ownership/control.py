@@ -217,6 +217,16 @@ async def write(
     return Held(ownership, token)
 
 
+async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
+    """Makes a successor that was left armed a mirror again; returns the record of any other store as it is.
+
+    Raises VersionConflict if it has changed meanwhile.
+    """
+    if not held.ownership.is_left_over_of(owner):
+        return held
+    return await write(store, owner.of_mirror(store.name), over=held)
+
+
 def next_token(token: int) -> int:
     """A random token above this one."""
     return ((token >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)
