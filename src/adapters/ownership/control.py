@@ -96,6 +96,11 @@ class Ownership:
             routes={},
         )
 
+    def is_left_over_of(self, owner: "Ownership") -> bool:
+        """Whether this is the record of a successor that was armed for a move which `owner` has undone."""
+        is_armed = self.role is Role.OWNER and self.gate is Gate.ARMED
+        return is_armed and self.installation == owner.installation and self.epoch < owner.epoch
+
     def of_next_owner(self, mirrored: "Ownership") -> "Ownership":
         """The record of a mirror that is armed to take over from this owner; `mirrored` is its present record."""
         return replace(
@@ -137,11 +142,47 @@ class Ownership:
         opening = secrets.token_hex(8)
         return replace(self, gate=Gate.OPEN, epoch=self.epoch + 2, opening=opening, move=None)
 
-    def is_left_armed(self, owner: "Ownership") -> bool:
-        """Whether this successor was armed for a move that `owner` has undone since."""
-        is_undone = owner.role is Role.OWNER and self.epoch < owner.epoch
-        is_armed = self.role is Role.OWNER and self.gate is Gate.ARMED
-        return is_undone and is_armed and self.installation == owner.installation
+    def of_survivor(self, *, former: str, epoch: int) -> "Ownership":
+        """The record of this mirror as the owner, once `former` is lost. A new, empty mirror may take its place."""
+        return replace(
+            self,
+            role=Role.OWNER,
+            gate=Gate.OPEN,
+            epoch=epoch,
+            opening=secrets.token_hex(8),
+            owner=self.store,
+            peer=None,
+            mirror_to=former,
+            move=None,
+            phase=Phase.MIRRORING,
+            routes={},
+        )
+
+    def after_loss(self, survivor: "Ownership") -> "Ownership":
+        """The record of this store once it was given up, because it is damaged or an older copy."""
+        return replace(
+            self,
+            role=Role.RETIRED,
+            gate=Gate.CLOSED,
+            epoch=survivor.epoch,
+            owner=survivor.store,
+            opening=survivor.opening,
+            mirror_to=None,
+            move=None,
+            routes={},
+        )
+
+    def after_recovery(self) -> "Ownership":
+        """The record of this owner once it lacks nothing that its target has seen. Evidence from before is void."""
+        is_compared = self.phase in (Phase.VERIFIED, Phase.READING)
+        return replace(
+            self,
+            gate=Gate.OPEN,
+            epoch=self.epoch + 1,
+            opening=secrets.token_hex(8),
+            phase=Phase.BACKFILLED if is_compared else self.phase,
+            routes={},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +222,7 @@ async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
 
     Raises VersionConflict if it has changed meanwhile.
     """
-    if not held.ownership.is_left_armed(owner):
+    if not held.ownership.is_left_over_of(owner):
         return held
     return await write(store, owner.of_mirror(store.name), over=held)
 

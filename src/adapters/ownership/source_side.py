@@ -12,7 +12,14 @@ from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.refusals import DamagedFile, Moving, OlderSource, Stranger, WritesRefused
+from adapters.ownership.refusals import (
+    DamagedFile,
+    Moving,
+    OlderSource,
+    StaleOwner,
+    Stranger,
+    WritesRefused,
+)
 from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
@@ -122,7 +129,7 @@ class SourceSide:
 
         Raises Stranger, DamagedFile, and StoreUnavailable.
         """
-        if isinstance(self.refusal, Stranger):
+        if isinstance(self.refusal, Stranger | StaleOwner):
             raise self.refusal
         if self.suspicion is not None:
             self._suspected, self.suspicion = self.suspicion, None
@@ -201,7 +208,7 @@ class SourceSide:
             held = await self.required()
             if held.ownership.gate is not Gate.OPEN:
                 return
-            self._admit(held)
+            self.admit(held)
         try:
             with self.sight.of_call():
                 await self.store.register()
@@ -213,7 +220,7 @@ class SourceSide:
         """Shows this process in the source, and loses sight of it where that fails: a source that takes no writes
         silences everybody in it, although it may answer whoever reads.
         """
-        if isinstance(self.refusal, Stranger):
+        if isinstance(self.refusal, Stranger | StaleOwner):
             return
         try:
             await self.appear()
@@ -248,13 +255,13 @@ class SourceSide:
                 "The {} store is older than it was: the writes in between are lost.", self.store.name
             )
         if self._admitted is None or self._admitted.token != held.token:
-            self._admit(held)
+            self.admit(held)
         self.refusal = None
 
     def refuse(self, refusal: StoreRefused | WritesRefused) -> None:
         """Takes no writes any more in this process."""
         self.refusal = refusal
-        self._admit(None)
+        self.admit(None)
         logger.log("INFO" if isinstance(refusal, Moving) else "ERROR", "{}", refusal)
 
     async def close_gate(self) -> None:
@@ -262,7 +269,10 @@ class SourceSide:
         refusal = refusals.older_source(self.store.name, self.target_name)
         is_news = not isinstance(self.refusal, OlderSource)
         self.refusal = refusal
-        await self.close(lambda now: replace(now, gate=Gate.CLOSED))
+        # The epoch rises once, so that lanes of a recovery under way, opened after that, stay open.
+        held = await self.change(_closed)
+        await self.close_lanes(below=held.ownership.epoch)
+        self.admit(None)
         if is_news:
             logger.error("{}", refusal)
         raise refusal
@@ -274,7 +284,7 @@ class SourceSide:
         """
         held = await self.required()
         self._installation = held.ownership.installation
-        self._admit(held)
+        self.admit(held)
         self.is_compared = True
         await self.change(lambda now: replace(now, gate=Gate.OPEN) if now.gate is Gate.ARMED else now)
         await self.open_gate(await self.required())
@@ -282,10 +292,14 @@ class SourceSide:
     async def close(self, closed: Callable[[Ownership], Ownership]) -> None:
         """Closes the gate by this change of the control record, and then the lanes of every process, one by one."""
         await self.change(closed)
+        await self.close_lanes()
+        self.admit(None)
+
+    async def close_lanes(self, *, below: int | None = None) -> None:
+        """Closes all lanes, or those of epochs below this one."""
         for lane in (await self.store.positions()).lanes.values():
-            if lane.is_open:
+            if lane.is_open and (below is None or lane.epoch < below):
                 await self.store.close_lane(lane.lane)
-        self._admit(None)
 
     async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         """See LanedStore."""
@@ -308,15 +322,15 @@ class SourceSide:
                 return held
             is_admitted = self._admitted is not None
             if self._has_lanes:
-                self._admit(held)
+                self.admit(held)
             try:
                 written = await control.write(self.store, changed(held.ownership), over=held)
             except (VersionConflict, LaneLost):
                 continue
             if is_admitted and written.ownership.gate is Gate.OPEN:
-                self._admit(written)
+                self.admit(written)
             elif self._has_lanes:
-                self._admit(None)
+                self.admit(None)
             return written
         raise StoreUnavailable("Other processes keep changing the control record; try again in a moment.")
 
@@ -327,7 +341,7 @@ class SourceSide:
         if target is not None and ownership.mirror_to not in (None, target):
             raise refusals.other_target(self.store.name, ownership.mirror_to)
 
-    def _admit(self, held: Held | None) -> None:
+    def admit(self, held: Held | None) -> None:
         """Writes by lanes of this admission from now on; without one, no write is possible."""
         self._admitted, self._has_lanes = held, True
         self.store.admit(None if held is None else held.admission(self.me))
@@ -357,6 +371,10 @@ class SourceSide:
 def _mirrored(now: Ownership, target: str) -> Ownership:
     phase = Phase.MIRRORING if now.phase is Phase.SINGLE else now.phase
     return replace(now, mirror_to=target, phase=phase)
+
+
+def _closed(now: Ownership) -> Ownership:
+    return now if now.gate is Gate.CLOSED else replace(now, gate=Gate.CLOSED, epoch=now.epoch + 1)
 
 
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:

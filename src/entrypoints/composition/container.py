@@ -66,6 +66,7 @@ class Container(containers.DeclarativeContainer):
     synchronisation = stack.provided.synchronisation
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
+    read_routing = stack.provided.read_routing
     schema_report = providers.Callable(partial, schema_report_of, stack)
     migration = providers.Singleton(Move, stack, settings=settings, clock=clock, identifiers=identifiers)
     move_jobs = providers.Singleton(MoveJobs)

@@ -9,7 +9,7 @@ from adapters.migration.census import Census
 from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
-from adapters.migration.quarantine import Quarantine, quarantine_id
+from adapters.migration.quarantine import Quarantine
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
 from adapters.migration.steps import note_step
@@ -24,6 +24,7 @@ from application.ports.migration import (
     OnProgress,
     Preflight,
     Quarantined,
+    Recovered,
     StepTaken,
     SwitchResult,
     Verification,
@@ -33,6 +34,7 @@ from domain.migration import NEXT, Phase, Route, Step, require_step
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner
+from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
@@ -64,12 +66,38 @@ class Move:
         lanes = [self._raw_source, *([] if target is None else [target])]
         return await Census(self._raw_source, lanes=lanes).take(on_progress)
 
-    async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
+    async def backfill(
+        self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
+    ) -> int:
         await self.require(Step.BACKFILL)
+        if new_target:
+            await take_target(self._stack)
+            await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
+            await until_connected(self._stack)
         read = await (await self._backfill(rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
+
+    async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
+        await self.require(Step.RECOVER)
+        owner = await self._owner()
+        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
+
+        async def verified() -> Verification:
+            return await verifier.verify(
+                on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch
+            )
+
+        found = await recover(self._stack, verify=verified)
+        detail = f"{found.changes} changes came back, {found.rebased} follow them as new versions."
+        await self._note(Step.RECOVER, by, detail)
+        return found
+
+    async def survive(self, *, by: str, reason: str) -> SwitchResult:
+        owner = await survive(self._stack)
+        await self._note(Step.RECOVER, by, f"The source was given up: {reason}")
+        return SwitchResult(owner=owner.owner, epoch=owner.epoch, pause_ms=0)
 
     async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
         await self.require(Step.VERIFY)
@@ -114,18 +142,19 @@ class Move:
     async def quarantine(self) -> Sequence[Quarantined]:
         return await Quarantine(self._stack.source).all()
 
-    async def decide(self, collection: str, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await (await self._backfill(None)).decide(
-            quarantine_id(collection, id), fix=fix, reason=reason
-        )
-        await self._note(Step.BACKFILL, by, f"{collection} {id}: {decided.decision}, {reason}")
+    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+        decided = await (await self._backfill(None)).decide(id, fix=fix, reason=reason)
+        record = f"{decided.collection} {decided.record_id}"
+        await self._note(Step.BACKFILL, by, f"{record}: {decided.decision}, {reason}")
         return decided
 
-    async def route(self, collection: str, route: Route, *, by: str) -> None:
-        await self.require(Step.ROUTE)
+    async def route(self, collection: str, route: Route, *, by: str, is_dry_run: bool = False) -> None:
         known = [spec.collection for spec in ENTITY_SPECS]
         if collection not in (ALL, *known):
             raise NotFound(f"There is no collection {collection}. There are: {', '.join(known)}, and all.")
+        await self.require(Step.ROUTE)
+        if is_dry_run:
+            return
         chosen = known if collection == ALL else [collection]
 
         def routed(now: Ownership) -> Ownership:
@@ -134,6 +163,7 @@ class Move:
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
         await self._stack.ownership.change(routed)
+        await self._stack.use_routes()
         shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
         await self._note(Step.ROUTE, by, f"{collection}: {shares}")
 
@@ -145,7 +175,7 @@ class Move:
         require_green(guards)
         await change_of_owner(self._stack).rehearse()
         pause_ms = self._stack.last_pause_ms
-        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.")
+        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.", pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def cut_over(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
@@ -154,9 +184,11 @@ class Move:
     async def roll_back(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         return await self._switch(Step.ROLL_BACK, by=by, force=force, is_dry_run=is_dry_run)
 
-    async def finish(self, *, by: str) -> str:
+    async def finish(self, *, by: str, is_dry_run: bool = False) -> str | None:
         await self.require(Step.FINISH)
         require_green(await self._guards(Step.FINISH))
+        if is_dry_run:
+            return None
         evidence = await load_evidence(self._stack.source)
         status = await self.status()
         path = await asyncio.to_thread(
@@ -188,7 +220,7 @@ class Move:
         owner = await change_of_owner(self._stack).run()
         pause_ms = self._stack.last_pause_ms
         detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
-        await self._note(step, by, detail)
+        await self._note(step, by, detail, pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def _guards(self, step: Step) -> tuple[Guard, ...]:
@@ -234,8 +266,8 @@ class Move:
             lambda now: replace(now, phase=phase) if now.phase in only_from else now
         )
 
-    async def _note(self, step: Step, by: str, detail: str) -> None:
-        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail)
+    async def _note(self, step: Step, by: str, detail: str, *, pause_ms: int | None = None) -> None:
+        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail, pause_ms=pause_ms)
         await note_step(self._stack.source, taken)
 
 

@@ -1,6 +1,7 @@
 """The stores of one process: opens them in order, waits while they do not answer, and closes them in reverse."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import FIRST_EPOCH, Gate, Ownership, Role
 from adapters.ownership.process_identity import this_process
+from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.record_store import RecordStore, StoreRefused
@@ -33,13 +35,12 @@ from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.mirror_view import MirrorView
+from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
-PROBE_TIMEOUT_SECONDS = 2.0
-FILES_INTERVAL_SECONDS = 1.0
 FOLLOW_INTERVAL_SECONDS = 1.0
 HOLD_SECONDS_MAX = 3.0
 
@@ -60,13 +61,20 @@ class StoreStack:
         self.raw_stores: list[RecordStore] = list(self._raw.values())
         self.direction = self._directed(settings.stores.source, settings.stores.target)
         self.is_preparing = False
-        """True while a service starts and its records cannot be relied on yet."""
+        """While a service starts and its records cannot be relied on yet."""
         self._switching = SwitchingStore(self.direction.store, follow=self.follow)
         self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
         self._cached = None if self._cache is None else CachedStore(self._switching, self._cache)
-        self._observed = ObservedStore(
+        # Above the cache, which must hold nothing that a target behind the source has answered.
+        self.read_routing = StackReadRouting(
             self._cached or self._switching,
+            direction=lambda: self.direction,
+            follow=self.follow,
+            clock=clock,
+        )
+        self._observed = ObservedStore(
+            self.read_routing.store,
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
             errors=self.direction.errors,
@@ -83,7 +91,7 @@ class StoreStack:
         """Why stores that `inspect` could read must not be used as they are, by name."""
 
     def _directed(self, source: str, target: str | None) -> Direction:
-        return Direction(
+        directed = Direction(
             self._raw[source],
             None if target is None else self._raw[target],
             settings=self._settings,
@@ -91,6 +99,8 @@ class StoreStack:
             commit=self._commit,
             process=self._process,
         )
+        directed.when_unconfirmed(self._note_unconfirmed)
+        return directed
 
     @property
     def source(self) -> RecordStore:
@@ -111,9 +121,12 @@ class StoreStack:
         """Commits through the outermost store, so that caches forget what changes."""
         await self.store.commit(change_set)
 
+    def _note_unconfirmed(self, change_set: ChangeSet) -> None:
+        self.read_routing.note_unconfirmed(change_set)
+
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Lets the writes of this process wait, once those under way have ended. Raises StoreUnavailable."""
+        """See SwitchingStore.held."""
         async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
             yield
 
@@ -144,6 +157,18 @@ class StoreStack:
                     await self._switch(direction)
                     return True
 
+    async def use_routes(self) -> None:
+        """Reads the routes of reads from the control record. Raises StoreUnavailable."""
+        await self.read_routing.use_routes()
+
+    def fallbacks_of(self, collection: str) -> int:
+        """How many reads of a collection the source answered in this process although the target was to answer."""
+        return self.read_routing.fallbacks_of(collection)
+
+    async def forget_cached(self) -> None:
+        """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
+        self._use_namespace((await self.ownership.required()).ownership)
+
     async def drop_mirror(self) -> None:
         """Mirrors no more, once the control record of the source says so."""
         async with self._following:
@@ -158,6 +183,7 @@ class StoreStack:
         self._observed.watch(following.errors)
         self._switching.switch(following.store)
         self._use_namespace(owner)
+        self.read_routing.learn(owner, asked_at=time.monotonic())
 
     async def _switch(self, former: Direction) -> None:
         if former.raw_target is None:
@@ -173,9 +199,9 @@ class StoreStack:
 
     async def _replaced(self, former: Direction, following: Direction) -> None:
         await former.give_up()
-        await following.connect_late()
         if self._is_relaying:
             following.start_relay()
+        await following.connect_late()
 
     def _use_namespace(self, ownership: Ownership) -> None:
         if self._cache is not None:
@@ -190,7 +216,12 @@ class StoreStack:
     def _begin(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._given_up.add(task)
-        task.add_done_callback(self._given_up.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._given_up.remove(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.opt(exception=task.exception()).error("{} failed.", task.get_name())
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
@@ -273,6 +304,7 @@ class StoreStack:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.read_routing.close()
         if self._given_up:
             await asyncio.wait(self._given_up)
         await self.direction.stop()
@@ -304,8 +336,8 @@ class StoreStack:
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
-        """The counts and durations of store operations so far, as Prometheus text."""
-        return self._observed.metrics.render()
+        """The counts and durations of store operations so far, and of routed reads, as Prometheus text."""
+        return self._observed.metrics.render() + self.read_routing.render_metrics()
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
@@ -341,6 +373,8 @@ class StoreStack:
         await self.store.open()
         await self.ownership.settle()
         self._use_namespace(ownership)
+        await self.use_routes()
+        self.read_routing.start()
         if self._watching is None:
             self._watching = asyncio.create_task(self._keep_following(), name="following the owner")
 
@@ -373,6 +407,8 @@ class StoreStack:
 
     def _turn_to(self, owner: Ownership | None) -> None:
         if owner is not None and owner.store != self.direction.raw_source.name:
+            if owner.mirror_to is None:
+                logger.warning("{}", other_owner(self._settings.stores.source, owner))
             (former,) = (name for name in self._raw if name != owner.store)
             self._use(self._directed(owner.store, former if owner.mirror_to is not None else None), owner)
 
@@ -381,6 +417,7 @@ class StoreStack:
             await asyncio.sleep(FOLLOW_INTERVAL_SECONDS)
             try:
                 await self.follow()
+                await self.use_routes()
             except StoreUnavailable as error:
                 logger.debug("The control record could not be read: {}", error.message)
 

@@ -7,7 +7,6 @@ import pytest
 
 from adapters.migration.following import Standing, owner_among, standing_of
 from adapters.migration.ownership_change import NotDelivered
-from adapters.ownership import control
 from adapters.ownership.control import Gate, Role
 from adapters.ownership.source_moves import begin_move
 from domain.errors import Conflict, StoreUnavailable
@@ -133,9 +132,8 @@ async def _succeeded(world: World) -> Database:
         assert standing is Standing.OWNER
         held = await successor.side.required()
         await successor.side.open_gate(held)
-        armed = await control.read(successor.raw_target)
-        if armed is not None:
-            await control.disarm(successor.raw_target, armed, held.ownership)
+        await _admitted(successor)
+        assert (await ownership_of(world.target)).role is Role.MIRROR
     owner = await _owner(world)
     assert owner is (world.target if is_moved else world.source)
     before = await task_ids(owner)
@@ -143,6 +141,16 @@ async def _succeeded(world: World) -> Database:
     await successor.write(99)
     assert len(await task_ids(owner)) == 5
     return owner
+
+
+async def _admitted(service: MovingService) -> None:
+    await service.target.open()
+    try:
+        await service.target.prepare()
+    except StoreUnavailable:
+        # The coordinator was admitted there.
+        await service.world.pass_time(9)
+        await service.target.prepare()
 
 
 async def _owner(world: World) -> Database:
