@@ -97,7 +97,7 @@ class MoveOperator:
         status = await self.status()
         if status["phase"] == "mirroring":
             await self._backfill()
-        guards = {guard["code"]: guard["isGreen"] for guard in status["guards"]}
+        guards = {guard["code"]: guard["green"] for guard in status["guards"]}
         if status["phase"] in ("mirroring", "backfilled") or not guards.get("evidence", True):
             await self._verify()
 
