@@ -32,7 +32,10 @@ class Situation:
 
 
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
-    """The guards of a cut-over; a rollback needs no new evidence, because it returns to the store that was verified."""
+    """The guards of a step that moves the ownership, or ends the way back.
+
+    A rollback needs no new evidence, because it returns to the store that was verified.
+    """
     guards = [
         _target(situation),
         _backlog(situation),
@@ -41,6 +44,8 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     ]
     if step is Step.CUT_OVER:
         guards += [_evidence(situation), _shadow(situation), _rehearsal(situation)]
+    elif step is Step.FINISH:
+        guards.append(_evidence(situation))
     return tuple(guards)
 
 
@@ -126,8 +131,14 @@ def _evidence(situation: Situation) -> Guard:
         f"{found.difference_count} differences."
     )
     if found.is_clean:
-        return Guard(code="evidence", is_green=True, detail=detail)
-    return Guard(code="evidence", is_green=False, detail=detail, remedy="Type: tandem move repair")
+        return Guard(code="evidence", is_green=True, detail=detail, since=found.ended_at)
+    return Guard(
+        code="evidence",
+        is_green=False,
+        detail=detail,
+        remedy="Type: tandem move repair",
+        since=found.ended_at,
+    )
 
 
 def _shadow(situation: Situation) -> Guard:
@@ -154,7 +165,7 @@ def _rehearsal(situation: Situation) -> Guard:
         detail = "The cut-over was never rehearsed."
         return Guard(code="rehearsal", is_green=False, detail=detail, remedy="Type: tandem move rehearse")
     detail = f"Rehearsed at {_minute(newest.at)}: {newest.detail}"
-    return Guard(code="rehearsal", is_green=True, detail=detail)
+    return Guard(code="rehearsal", is_green=True, detail=detail, since=newest.at)
 
 
 def newest_step(steps: Sequence[StepTaken], step: Step) -> StepTaken | None:

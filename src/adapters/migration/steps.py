@@ -45,9 +45,21 @@ async def _held(store: RecordStore) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _value(taken: StepTaken) -> dict[str, Any]:
-    return {"step": taken.step, "at": taken.at.isoformat(), "by": taken.by, "detail": taken.detail}
+    return {
+        "step": taken.step,
+        "at": taken.at.isoformat(),
+        "by": taken.by,
+        "detail": taken.detail,
+        "pauseMs": taken.pause_ms,
+    }
 
 
 def _step(value: Mapping[str, Any]) -> StepTaken:
     at = datetime.fromisoformat(value["at"])
-    return StepTaken(step=value["step"], at=at, by=value["by"], detail=value["detail"])
+    return StepTaken(
+        step=value["step"],
+        at=at,
+        by=value["by"],
+        detail=value["detail"],
+        pause_ms=value.get("pauseMs"),
+    )

@@ -61,11 +61,11 @@ async def service_client(*, timeout_seconds: float = TIMEOUT_SECONDS) -> Service
     return ServiceClient(service, token=service.token, timeout_seconds=timeout_seconds)
 
 
-def client_at(url: str) -> ServiceClient:
+def client_at(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient:
     """A client of the service at an address, with the keys of these settings, which that service must share."""
     issuer = build_container(current_settings()).tokens()
     issued = issuer.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
-    return ServiceClient(RunningService(url), token=issued.access_token)
+    return ServiceClient(RunningService(url), token=issued.access_token, timeout_seconds=timeout_seconds)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from adapters.migration.census import Census
 from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
-from adapters.migration.quarantine import Quarantine, quarantine_id
+from adapters.migration.quarantine import Quarantine
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
 from adapters.migration.steps import note_step
@@ -114,18 +114,19 @@ class Move:
     async def quarantine(self) -> Sequence[Quarantined]:
         return await Quarantine(self._stack.source).all()
 
-    async def decide(self, collection: str, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await (await self._backfill(None)).decide(
-            quarantine_id(collection, id), fix=fix, reason=reason
-        )
-        await self._note(Step.BACKFILL, by, f"{collection} {id}: {decided.decision}, {reason}")
+    async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
+        decided = await (await self._backfill(None)).decide(id, fix=fix, reason=reason)
+        record = f"{decided.collection} {decided.record_id}"
+        await self._note(Step.BACKFILL, by, f"{record}: {decided.decision}, {reason}")
         return decided
 
-    async def route(self, collection: str, route: Route, *, by: str) -> None:
-        await self.require(Step.ROUTE)
+    async def route(self, collection: str, route: Route, *, by: str, is_dry_run: bool = False) -> None:
         known = [spec.collection for spec in ENTITY_SPECS]
         if collection not in (ALL, *known):
             raise NotFound(f"There is no collection {collection}. There are: {', '.join(known)}, and all.")
+        await self.require(Step.ROUTE)
+        if is_dry_run:
+            return
         chosen = known if collection == ALL else [collection]
 
         def routed(now: Ownership) -> Ownership:
@@ -146,7 +147,7 @@ class Move:
         require_green(guards)
         await change_of_owner(self._stack).rehearse()
         pause_ms = self._stack.last_pause_ms
-        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.")
+        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.", pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def cut_over(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
@@ -155,9 +156,11 @@ class Move:
     async def roll_back(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         return await self._switch(Step.ROLL_BACK, by=by, force=force, is_dry_run=is_dry_run)
 
-    async def finish(self, *, by: str) -> str:
+    async def finish(self, *, by: str, is_dry_run: bool = False) -> str | None:
         await self.require(Step.FINISH)
         require_green(await self._guards(Step.FINISH))
+        if is_dry_run:
+            return None
         evidence = await load_evidence(self._stack.source)
         status = await self.status()
         path = await asyncio.to_thread(
@@ -189,7 +192,7 @@ class Move:
         owner = await change_of_owner(self._stack).run()
         pause_ms = self._stack.last_pause_ms
         detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
-        await self._note(step, by, detail)
+        await self._note(step, by, detail, pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def _guards(self, step: Step) -> tuple[Guard, ...]:
@@ -235,8 +238,8 @@ class Move:
             lambda now: replace(now, phase=phase) if now.phase in only_from else now
         )
 
-    async def _note(self, step: Step, by: str, detail: str) -> None:
-        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail)
+    async def _note(self, step: Step, by: str, detail: str, *, pause_ms: int | None = None) -> None:
+        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail, pause_ms=pause_ms)
         await note_step(self._stack.source, taken)
 
 

@@ -40,8 +40,6 @@ from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
-PROBE_TIMEOUT_SECONDS = 2.0
-FILES_INTERVAL_SECONDS = 1.0
 FOLLOW_INTERVAL_SECONDS = 1.0
 HOLD_SECONDS_MAX = 3.0
 
@@ -62,7 +60,7 @@ class StoreStack:
         self.raw_stores: list[RecordStore] = list(self._raw.values())
         self.direction = self._directed(settings.stores.source, settings.stores.target)
         self.is_preparing = False
-        """True while a service starts and its records cannot be relied on yet."""
+        """While a service starts and its records cannot be relied on yet."""
         self._switching = SwitchingStore(self.direction.store, follow=self.follow)
         self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
@@ -127,7 +125,7 @@ class StoreStack:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Lets the writes of this process wait, once those under way have ended. Raises StoreUnavailable."""
+        """See SwitchingStore.held."""
         async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
             yield
 
@@ -196,9 +194,9 @@ class StoreStack:
 
     async def _replaced(self, former: Direction, following: Direction) -> None:
         await former.give_up()
-        await following.connect_late()
         if self._is_relaying:
             following.start_relay()
+        await following.connect_late()
 
     def _use_namespace(self, ownership: Ownership) -> None:
         if self._cache is not None:
@@ -213,7 +211,12 @@ class StoreStack:
     def _begin(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._given_up.add(task)
-        task.add_done_callback(self._given_up.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._given_up.remove(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.opt(exception=task.exception()).error("{} failed.", task.get_name())
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.

@@ -341,5 +341,6 @@ _PATH_SCHEMAS: dict[str, Json] = {
     "id": _ID_SCHEMA,
     "user_id": _ID_SCHEMA,
     "role_id": _ID_SCHEMA,
+    "record": {"type": "string", "minLength": 1, "maxLength": 300},
     "version": {"type": "integer", "minimum": 1},
 }
