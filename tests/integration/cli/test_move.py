@@ -283,6 +283,7 @@ def _move_over_http(installation: Installation) -> None:
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         token = client.post("/v1/auth/dev/token", json={"email": "demo@example.com"}).json()["accessToken"]
         client.headers["Authorization"] = f"Bearer {token}"
+        job: dict[str, Any] = {}
         for step in ("preflight", "backfill", "verify"):
             started = client.post(f"/v1/move/{step}")
             assert started.status_code == 202, started.text
