@@ -54,11 +54,34 @@ class OperateMove:
             return _possible("preflight")
         return self.jobs.start("preflight", self.migration.preflight)
 
-    async def backfill(self, actor: Actor, *, is_dry_run: bool = False, rate: int | None = None) -> Job:
+    async def backfill(
+        self, actor: Actor, *, is_dry_run: bool = False, rate: int | None = None, new_target: bool = False
+    ) -> Job:
+        """With `new_target`, an empty store takes the place of a lost target first."""
+
         async def work(on_progress: OnProgress) -> int:
-            return await self.migration.backfill(on_progress, by=actor.id, rate=rate)
+            return await self.migration.backfill(on_progress, by=actor.id, rate=rate, new_target=new_target)
 
         return await self._started(actor, Step.BACKFILL, work, is_dry_run=is_dry_run)
+
+    async def recover(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
+        """Brings back what the target holds and a restored source lacks."""
+
+        async def work(on_progress: OnProgress) -> Any:
+            return await self.migration.recover(on_progress, by=actor.id)
+
+        return await self._started(actor, Step.RECOVER, work, is_dry_run=is_dry_run)
+
+    async def survive(self, actor: Actor, *, force: str | None) -> Job:
+        """Makes the target the owner of the writes in place of a lost source. Raises RuleBroken without a reason."""
+        require_admin(actor)
+        reason = (force or "").strip()
+        _require_reason(reason, pointer="/force")
+
+        async def work(_on_progress: OnProgress) -> SwitchResult:
+            return await self.migration.survive(by=actor.id, reason=reason)
+
+        return self.jobs.start("recover", work)
 
     async def verify(self, actor: Actor, *, is_dry_run: bool = False, is_self_test: bool = False) -> Job:
         """Compares the stores; with `is_self_test`, tests the comparison itself on a scratch copy."""
@@ -121,7 +144,7 @@ class OperateMove:
         """Raises RuleBroken for a blank reason."""
         require_admin(actor)
         if force is not None:
-            _require_reason(force, "/force")
+            _require_reason(force, pointer="/force")
         return await self.migration.cut_over(by=actor.id, force=force, is_dry_run=is_dry_run)
 
     async def roll_back(
@@ -130,7 +153,7 @@ class OperateMove:
         """Raises RuleBroken for a blank reason."""
         require_admin(actor)
         if force is not None:
-            _require_reason(force, "/force")
+            _require_reason(force, pointer="/force")
         return await self.migration.roll_back(by=actor.id, force=force, is_dry_run=is_dry_run)
 
     async def finish(self, actor: Actor, *, is_dry_run: bool = False) -> str | None:
@@ -163,7 +186,7 @@ def _possible(step: str) -> Job:
     return Job(id=None, step=step, state=JobState.DONE)
 
 
-def _require_reason(reason: str, pointer: str = "/reason") -> None:
+def _require_reason(reason: str, *, pointer: str = "/reason") -> None:
     if not reason.strip():
         blank = Violation(pointer, "must say why")
         raise RuleBroken("Give a reason.", violations=[blank])

@@ -14,7 +14,9 @@ ABANDONED = "abandoned"
 """A note among the changes of an ABANDONED entry, no field: the version that was given up, and the reason."""
 ABSENT = "absentInTarget"
 """The note in its place where the target holds nothing of the record: it stays absent there until its next version."""
-_NOTES = frozenset({ABANDONED, ABSENT})
+REBASED = "rebased"
+"""A note among the changes of an entry whose version rose when a restored source was recovered: the old and new one."""
+_NOTES = frozenset({ABANDONED, ABSENT, REBASED})
 
 
 class Action(StrEnum):
@@ -95,3 +97,12 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
 def undo(state: Mapping[str, object], changes: Changes) -> dict[str, object]:
     """The state before these changes were made."""
     return {**state, **{name: change["before"] for name, change in changes.items() if name not in _NOTES}}
+
+
+def overlaid(state: Mapping[str, object], newer: Mapping[str, object], changes: Changes) -> dict[str, object]:
+    """The state with these changes, made to another state of the same entity which now is `newer`.
+
+    Secrets are taken from there as well, because entries do not name them.
+    """
+    changed = (changes.keys() - _NOTES) | _SECRET
+    return {**state, **{name: newer[name] for name in changed if name in newer}}

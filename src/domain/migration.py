@@ -40,6 +40,7 @@ class Step(StrEnum):
     ROLL_BACK = "rollback"
     FINISH = "finish"
     RETIRE = "retire"
+    RECOVER = "recover"
 
 
 _MIRRORED = frozenset({Phase.MIRRORING, Phase.BACKFILLED, Phase.VERIFIED, Phase.READING, Phase.CUT_OVER})
@@ -54,6 +55,7 @@ ALLOWED: Mapping[Step, frozenset[Phase]] = {
     Step.ROLL_BACK: frozenset({Phase.CUT_OVER}),
     Step.FINISH: frozenset({Phase.CUT_OVER}),
     Step.RETIRE: frozenset({Phase.FINISHED}),
+    Step.RECOVER: _MIRRORED,
 }
 
 NEXT: Mapping[Phase, str] = {

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from adapters.ownership.control import Ownership
+from adapters.ownership.source_moves import begin_move
 from application.actor import SYSTEM_ID
 from application.ports.tokens import Identity
 from domain.migration import ALLOWED, NEXT, Phase, Step
@@ -86,7 +87,7 @@ async def test_an_unknown_collection_is_not_found_and_the_known_ones_are_named(m
 async def test_a_second_coordinator_is_told_who_the_first_one_is(mirrored: Served) -> None:
     await mirrored.put_in(Phase.VERIFIED)
     stack = mirrored.container.stack()
-    await stack.ownership.begin_move({"id": "1", "to": "postgres", "coordinator": "process 7 on night"})
+    await begin_move(stack.ownership, {"id": "1", "to": "postgres", "coordinator": "process 7 on night"})
     before = await mirrored.owner()
     answer = await mirrored.post("cutover", {"force": "the old disk fails"})
     assert (answer.status_code, "process 7 on night" in answer.json()["detail"]) == (409, True)

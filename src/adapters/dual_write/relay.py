@@ -71,6 +71,10 @@ class Relay:
         self._stopped.set()
         self._woken.set()
 
+    def resume(self) -> None:
+        """Lets `run` be called again after `stop`."""
+        self._stopped.clear()
+
     async def run(self) -> None:
         """Runs until stopped. After an error of either store it waits and continues."""
         self._note_step()

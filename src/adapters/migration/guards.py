@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.migration.evidence import still_holds
+from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
 from application.ports.synchronisation import SyncMetrics
@@ -42,7 +44,7 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
         _processes(situation),
     ]
     if step is Step.CUT_OVER:
-        guards += [_evidence(situation), _rehearsal(situation)]
+        guards += [_evidence(situation), _shadow(situation), _rehearsal(situation)]
     elif step is Step.FINISH:
         guards.append(_evidence(situation))
     return tuple(guards)
@@ -62,7 +64,7 @@ def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...
     found: dict[str, MoveProcess] = {}
     for lane in source.lanes.values():
         if lane.is_open:
-            is_alive = lane.silent_seconds <= LEASE_SECONDS
+            is_alive = lane.silent_seconds <= LEASE_SECONDS and not is_gone(lane.by)
             known = found.get(lane.by.process)
             found[lane.by.process] = MoveProcess(
                 process=str(lane.by),
@@ -138,6 +140,24 @@ def _evidence(situation: Situation) -> Guard:
         remedy="Type: tandem move repair",
         since=found.ended_at,
     )
+
+
+def _shadow(situation: Situation) -> Guard:
+    newest = newest_step(situation.steps, Step.ROUTE)
+    since = situation.steps if newest is None else situation.steps[situation.steps.index(newest) :]
+    found = [taken for taken in since if taken.step == SHADOW_STEP]
+    if found:
+        return Guard(
+            code="shadow",
+            is_green=False,
+            detail=f"{found[-1].detail} ({_minute(found[-1].at)}).",
+            remedy="Type: tandem move verify --full, then tandem move route all --shadow 10",
+        )
+    shadowed = [name for name, route in situation.owner.routes.items() if route.shadow_percent]
+    if not shadowed or newest is None:
+        return Guard(code="shadow", is_green=True, detail="No reads are compared by shadow reads.")
+    detail = f"No shadow read has differed since {_minute(newest.at)} ({', '.join(sorted(shadowed))})."
+    return Guard(code="shadow", is_green=True, detail=detail)
 
 
 def _rehearsal(situation: Situation) -> Guard:

@@ -15,6 +15,8 @@ from domain.errors import StoreUnavailable, VersionConflict
 STEPS_MAX = 500
 """Beyond it, the oldest steps are left out."""
 RACES_MAX = 5
+SHADOW_STEP = "shadow"
+"""The step that a process takes by itself: a shadow read differed, or a collection is routed no more."""
 
 
 async def steps_of(store: RecordStore) -> tuple[StepTaken, ...]:

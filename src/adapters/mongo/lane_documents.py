@@ -120,9 +120,10 @@ class MongoLanes:
         added = {"$set": {"number": 1, "isOpen": False, **nobody}, "$currentDate": {"registeredAt": True}}
 
         async def work(session: AsyncClientSession) -> None:
-            closed = await database[LANES].bulk_write(updates, session=session)
-            if closed.matched_count != len(updates):
-                raise StaleVersion
+            if updates:
+                closed = await database[LANES].bulk_write(updates, session=session)
+                if closed.matched_count != len(updates):
+                    raise StaleVersion
             await database[LANES].update_one({DOCUMENT_ID: checkpoint}, added, upsert=True, session=session)
 
         async with self._connection.call() as database:
@@ -174,12 +175,17 @@ class MongoLanes:
 async def raise_seen(
     database: AsyncDatabase[Document], seen: Mapping[int, int], session: AsyncClientSession
 ) -> None:
-    """Notes what was seen of lanes, in the transaction that stores what they did."""
-    if seen:
-        updates = [
-            UpdateOne({DOCUMENT_ID: lane}, _raised_to(number), upsert=True) for lane, number in seen.items()
-        ]
-        await database[SEEN].bulk_write(updates, session=session)
+    """Notes what was seen of lanes, never above a cut, in the transaction that stores what they did."""
+    if not seen:
+        return
+    updates = [
+        UpdateOne({DOCUMENT_ID: lane}, _raised_to(number), upsert=True) for lane, number in seen.items()
+    ]
+    await database[SEEN].bulk_write(updates, session=session)
+    is_cut = {DOCUMENT_ID: {"$in": list(seen)}, "cut": {"$exists": True}}
+    for found in await database[SEEN].find(is_cut, session=session).to_list():
+        lowered = {"$min": {"number": found["cut"]}}
+        await database[SEEN].update_one({DOCUMENT_ID: found[DOCUMENT_ID]}, lowered, session=session)
 
 
 async def accepted(

@@ -29,6 +29,10 @@ class OwnLane:
             self._previous = self.last.lane
         self.admission, self._is_required, self.last = admission, True, None
 
+    def forget_admission(self) -> None:
+        """See LanedStore.forget_admission."""
+        self.admission, self._is_required, self.last, self._previous = None, False, None, None
+
     async def register(self) -> None:
         """See LanedStore.register."""
         async with self._registering:

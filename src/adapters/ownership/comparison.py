@@ -38,8 +38,16 @@ def compare(source: Positions, target: Positions) -> Comparison:
 
 
 def behind(store: Positions, seen: Mapping[int, Seen]) -> dict[int, int]:
-    """The lanes of a store that stand below what its peer has seen of them, with the numbers where they stand."""
-    return {lane: at for lane, of in seen.items() if (at := store.number_of(lane)) < of.number}
+    """The lanes of a store that stand below what its peer has seen of them, with the numbers where they stand.
+
+    A lane that the store itself has seen elsewhere is not one of its own: after a move or a loss, entries of a former
+    owner are delivered by another store.
+    """
+    return {
+        lane: at
+        for lane, of in seen.items()
+        if (at := store.number_of(lane)) < of.number and (lane in store.lanes or lane not in store.seen)
+    }
 
 
 def is_lost(entry: Record, cuts: Numbers) -> bool:

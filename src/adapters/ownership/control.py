@@ -96,6 +96,11 @@ class Ownership:
             routes={},
         )
 
+    def is_left_over_of(self, owner: "Ownership") -> bool:
+        """Whether this is the record of a successor that was armed for a move which `owner` has undone."""
+        is_armed = self.role is Role.OWNER and self.gate is Gate.ARMED
+        return is_armed and self.installation == owner.installation and self.epoch < owner.epoch
+
     def of_next_owner(self, mirrored: "Ownership") -> "Ownership":
         """The record of a mirror that is armed to take over from this owner; `mirrored` is its present record."""
         return replace(
@@ -137,6 +142,48 @@ class Ownership:
         opening = secrets.token_hex(8)
         return replace(self, gate=Gate.OPEN, epoch=self.epoch + 2, opening=opening, move=None)
 
+    def of_survivor(self, *, former: str, epoch: int) -> "Ownership":
+        """The record of this mirror as the owner, once `former` is lost. A new, empty mirror may take its place."""
+        return replace(
+            self,
+            role=Role.OWNER,
+            gate=Gate.OPEN,
+            epoch=epoch,
+            opening=secrets.token_hex(8),
+            owner=self.store,
+            peer=None,
+            mirror_to=former,
+            move=None,
+            phase=Phase.MIRRORING,
+            routes={},
+        )
+
+    def after_loss(self, survivor: "Ownership") -> "Ownership":
+        """The record of this store once it was given up, because it is damaged or an older copy."""
+        return replace(
+            self,
+            role=Role.RETIRED,
+            gate=Gate.CLOSED,
+            epoch=survivor.epoch,
+            owner=survivor.store,
+            opening=survivor.opening,
+            mirror_to=None,
+            move=None,
+            routes={},
+        )
+
+    def after_recovery(self) -> "Ownership":
+        """The record of this owner once it lacks nothing that its target has seen. Evidence from before is void."""
+        is_compared = self.phase in (Phase.VERIFIED, Phase.READING)
+        return replace(
+            self,
+            gate=Gate.OPEN,
+            epoch=self.epoch + 1,
+            opening=secrets.token_hex(8),
+            phase=Phase.BACKFILLED if is_compared else self.phase,
+            routes={},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -168,6 +215,16 @@ async def write(
     record: Record = {ID: OWNERSHIP_ID, VERSION: token, "value": _to_value(ownership)}
     await store.commit(ChangeSet((Put(CONTROL.collection, record, expected), *beside)))
     return Held(ownership, token)
+
+
+async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
+    """Makes a successor that was left armed a mirror again; returns the record of any other store as it is.
+
+    Raises VersionConflict if it has changed meanwhile.
+    """
+    if not held.ownership.is_left_over_of(owner):
+        return held
+    return await write(store, owner.of_mirror(store.name), over=held)
 
 
 def next_token(token: int) -> int:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adapters.ownership.control import Ownership
+from adapters.ownership.control import Ownership, Role
 from adapters.records.lanes import Lane
 from adapters.records.record_store import StoreRefused
 from domain.errors import Conflict, StoreUnavailable
+from domain.migration import Phase
 
 
 class WritesRefused(StoreUnavailable):
@@ -25,6 +26,10 @@ class Stranger(StoreRefused):
     """Another process feeds the target from another copy of the source."""
 
 
+class StaleOwner(StoreRefused):
+    """The source owned the writes once, and another store has owned them since."""
+
+
 class DamagedFile(StoreRefused):
     """The file `last-seen` cannot be read."""
 
@@ -37,6 +42,11 @@ def not_entered() -> WritesRefused:
 def moving(name: str) -> Moving:
     """A cut-over is under way."""
     return Moving(f"The writes are moving from {name} to the other store; try again in a moment.")
+
+
+def moved(name: str, found: Ownership) -> Moving:
+    """Another store owns the writes now; this process follows."""
+    return Moving(f"The writes have moved from {name} to {found.owner}; try again in a moment.")
 
 
 def closed(found: Ownership, *, target: str) -> StoreRefused | WritesRefused:
@@ -64,8 +74,8 @@ def older_source(name: str, target: str) -> OlderSource:
     """The source lacks writes that the target has."""
     return OlderSource(
         f"This {name} store is an older copy of itself: {target} has seen writes that it lacks, so it takes no writes.",
-        remedy="Restore the newest copy of it; a process that runs takes writes again within seconds. A command that"
-        " brings the missing writes back from the target comes with the live migration.",
+        remedy="Bring the missing writes back from the target: tandem recover. Or restore the newest copy of it; a"
+        " process that runs takes writes again within seconds.",
     )
 
 
@@ -109,7 +119,17 @@ def emptied(store: str) -> StoreRefused:
     return StoreRefused(
         f"This {store} store is empty or was emptied, and the target of this installation was filled before, so nothing"
         " is written into it.",
-        remedy="Name the earlier database or restore it; an older copy of it is completed by itself.",
+        remedy="Name the earlier database or restore it; an older copy of it is completed by itself. If it is lost for"
+        " good, fill this one anew: tandem move backfill --new-target",
+    )
+
+
+def filled_target(store: str, found: Ownership | None) -> str:
+    """Why a store is not taken as a new target."""
+    holds = "holds records" if found is None else f"is {found.role} of installation {found.installation}"
+    return (
+        f"This {store} store {holds}, and only an empty one becomes a new target. Name an empty database, or use this"
+        " one as it is: tandem doctor"
     )
 
 
@@ -139,10 +159,35 @@ def known_but_empty(store: str, path: str) -> StoreRefused:
 
 
 def foreign_source(store: str, found: Ownership) -> StoreRefused:
-    """The source is a mirror."""
+    """The settings name a source that does not own the writes."""
+    cause = (
+        f"This {store} store is the {found.role} of {found.owner}, which owns the writes since epoch {found.epoch}, so"
+        " a write here would be lost."
+    )
+    if found.role is Role.MIRROR and found.phase is not Phase.FINISHED:
+        return StoreRefused(
+            cause,
+            remedy=f"Start with STORE=dual, DUAL_WRITE_SOURCE={found.owner} and DUAL_WRITE_TARGET={store}.",
+        )
+    return StoreRefused(cause, remedy=f"Start with STORE={found.owner}.")
+
+
+def stale_owner(own: Ownership, found: Ownership) -> StaleOwner:
+    """The target has owned the writes since this source did."""
+    return StaleOwner(
+        f"This {own.store} store owned the writes in epoch {own.epoch}; {found.store} owns them since epoch"
+        f" {found.epoch}, so this one takes no writes.",
+        remedy=f"Keep it as a backup and start without it: STORE={found.store}. To mirror to {own.store} again, move"
+        f" its files or its database away, so that an empty one stands in its place.",
+    )
+
+
+def other_owner(source: str, owner: Ownership) -> StoreRefused:
+    """The settings still name the former owner, which takes part no more."""
     return StoreRefused(
-        f"This {store} store is a mirror: {found.owner} owns the writes, and a write to the mirror would be lost.",
-        remedy=f"Start with STORE=dual and DUAL_WRITE_SOURCE={found.owner}.",
+        f"The settings name {source} as the source, and {owner.store} owns the writes since epoch {owner.epoch}"
+        " without a mirror.",
+        remedy=f"Set STORE={owner.store}.",
     )
 
 

@@ -13,7 +13,7 @@ from adapters.ownership.comparison import (
     unheard,
 )
 from adapters.ownership.completion import Completion
-from adapters.ownership.control import Held, Ownership, Peer, Role
+from adapters.ownership.control import Gate, Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
@@ -121,6 +121,7 @@ class TargetSide:
 
     async def _admit(self) -> None:
         held = await self._checked() or await self._created()
+        held = await self._disarmed(held)
         silent = await self._require_no_stranger()
         found = await self._compare()
         for lane in silent[:SILENT_CLOSED_MAX]:
@@ -174,9 +175,34 @@ class TargetSide:
             return None
         if held.ownership.installation != owner.installation:
             raise refusals.other_installation(name, held.ownership, owner)
-        if held.ownership.role is not Role.MIRROR:
-            raise refusals.not_a_mirror(name, held.ownership)
-        return held
+        if held.ownership.role is Role.MIRROR or held.ownership.is_left_over_of(owner):
+            return held
+        await self._require_not_stale(held.ownership)
+        raise refusals.not_a_mirror(name, held.ownership)
+
+    async def _require_not_stale(self, found: Ownership) -> None:
+        """Refuses a source that was copied before the writes moved to the target, or that was given up since.
+
+        Its record is read once more: a move under way opens the target only after the source has given the writes away.
+        """
+        owner = (await self._source.required()).ownership
+        if owner.role is Role.OWNER and found.epoch > owner.epoch and found.gate is Gate.OPEN:
+            stale = refusals.stale_owner(owner, found)
+            self._source.refuse(stale)
+            raise stale
+
+    async def _disarmed(self, held: Held) -> Held:
+        """The record of a mirror: a successor whose move was undone becomes one again."""
+        owner = (await self._source.required()).ownership
+        if not held.ownership.is_left_over_of(owner):
+            return held
+        self._store.admit(held.admission(self._me))
+        try:
+            return await control.disarm(self._store, held, owner)
+        except VersionConflict:
+            raise StoreUnavailable("The target changes while it is entered; try again in a moment.") from None
+        finally:
+            self._store.admit(None)
 
     async def _holds_entries(self) -> bool:
         try:

@@ -28,12 +28,13 @@ RAISE_SEEN = (
     "seen AS (INSERT INTO tandem_seen AS stored (lane, number)"
     " SELECT given.lane, given.number FROM unnest({lanes}::bigint[], {numbers}::bigint[]) AS given (lane, number)"
     " WHERE NOT EXISTS"
-    " (SELECT FROM tandem_seen AS known WHERE known.lane = given.lane AND known.number >= given.number)"
+    " (SELECT FROM tandem_seen AS known"
+    " WHERE known.lane = given.lane AND known.number >= least(given.number, known.cut))"
     " ORDER BY given.lane"
-    " ON CONFLICT (lane) DO UPDATE SET number = greatest(stored.number, excluded.number),"
+    " ON CONFLICT (lane) DO UPDATE SET number = greatest(stored.number, least(excluded.number, stored.cut)),"
     " is_checkpointed = false)"
 )
-"""Raises what was seen of lanes; rows that would not change are not locked."""
+"""Raises what was seen of lanes, never above a cut; rows that would not change are not locked."""
 
 
 def arrival_parts(*, has_lane: bool, has_seen: bool, is_named: bool = False) -> str:

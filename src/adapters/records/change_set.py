@@ -93,10 +93,14 @@ class LaneStamp:
 
 
 def stamped(change_set: ChangeSet, stamp: LaneStamp | None) -> ChangeSet:
-    """The change set whose entries carry the stamp of their commit; the same without a stamp."""
+    """The change set whose entries carry the stamp of their commit; the same without a stamp.
+
+    An entry that a recovery brings back from the target keeps the stamp of its first commit.
+    """
     if stamp is None or not change_set.entries:
         return change_set
-    entries = ({**entry, LANE: stamp.lane, LANE_NUMBER: stamp.number} for entry in change_set.entries)
+    own = {LANE: stamp.lane, LANE_NUMBER: stamp.number}
+    entries = (entry if entry.get(LANE) is not None else {**entry, **own} for entry in change_set.entries)
     return ChangeSet(change_set.puts, tuple(entries), change_set.read_checks)
 
 

@@ -50,6 +50,10 @@ class OwnLanes(Protocol):
         """See LanedStore."""
         ...
 
+    def forget_admission(self) -> None:
+        """See LanedStore."""
+        ...
+
     async def register(self) -> None:
         """See LanedStore."""
         ...
@@ -68,6 +72,10 @@ class LaneOperations(Generic[LanesT, OwnLanesT]):
     def admit(self, admission: Admission | None) -> None:
         """See LanedStore."""
         self._own_lanes.admit(admission)
+
+    def forget_admission(self) -> None:
+        """See LanedStore."""
+        self._own_lanes.forget_admission()
 
     async def register(self) -> None:
         """See LanedStore."""

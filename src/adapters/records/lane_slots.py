@@ -83,6 +83,11 @@ class LaneSlots:
         self._admission, self._is_required = admission, True
         self._end_free()
 
+    def forget_admission(self) -> None:
+        """See LanedStore.forget_admission."""
+        self._admission, self._is_required = None, False
+        self._free.clear()
+
     async def register(self) -> None:
         """See LanedStore.register."""
         if not self._free:

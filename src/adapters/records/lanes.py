@@ -130,6 +130,12 @@ class LanedStore(RecordStore, Protocol):
         """Uses lanes of this admission from now on. None: no write is possible until the next admission."""
         ...
 
+    def forget_admission(self) -> None:
+        """Writes without lanes again, as before the first admission: a new store that nobody has entered has taken the
+        place of the earlier one.
+        """
+        ...
+
     async def register(self) -> None:
         """Registers a lane now, where none is open yet, so that the others see this process before its first write.
 

@@ -143,6 +143,27 @@ class Preflight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedTwice:
+    """A record that both stores had changed before a recovery: a person should look at it."""
+
+    collection: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a recovery did: `changes` came back from the target, and `rebased` changes of the source follow them as new
+    versions. `changed_twice` holds at most the first 1,000 of `changed_twice_count`.
+    """
+
+    changes: int
+    rebased: int
+    changed_twice: tuple[ChangedTwice, ...]
+    changed_twice_count: int
+    verification: Verification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """One condition of a cut-over. `since` is when it became as it is; None where nobody knows."""
 
@@ -263,11 +284,22 @@ class Migration(Protocol):
         """Reads the whole source and changes nothing."""
         ...
 
-    async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
+    async def backfill(
+        self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
+    ) -> int:
         """Gives the target everything that the source holds; returns how many records were read.
 
-        Continues where an earlier attempt ended. `rate` bounds the records per second.
+        Continues where an earlier attempt ended. `rate` bounds the records per second. `new_target`: the store at the
+        target's address is an empty one, in place of a lost target.
         """
+        ...
+
+    async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
+        """Brings a source that is an older copy of itself up to what the target holds, verifies and reopens it."""
+        ...
+
+    async def survive(self, *, by: str, reason: str) -> SwitchResult:
+        """Makes the target the owner although the source is lost: what had not reached the target is given up."""
         ...
 
     async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:

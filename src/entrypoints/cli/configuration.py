@@ -1,12 +1,14 @@
 """`tandem config check`: checks and shows the settings."""
 
 import click
+from loguru import logger
 
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import current_settings
 from entrypoints.cli.tree import TandemGroup
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
+from entrypoints.composition.settings_check import agreement_of
 
 
 @click.group(cls=TandemGroup)
@@ -16,11 +18,16 @@ def config() -> None:
 
 @config.command()
 async def check(console: Console) -> ExitCode:
-    """Check the settings and show what they mean. Lists every invalid setting; opens no store."""
+    """Check the settings and show what they mean. Lists every invalid setting, and reads who owns the writes.
+
+    Exits with 1 if the settings contradict what the stores say of themselves.
+    """
+    logger.remove()  # what was found is shown
     settings = current_settings()
-    view = described(settings)
+    agreement = await agreement_of(settings)
+    view = {**described(settings), "ownership": agreement.message, "remedy": agreement.remedy}
     console.show(view, lambda: console.table(("setting", "value"), [*view.items()]))
-    return ExitCode.SUCCESS
+    return ExitCode.SUCCESS if agreement.remedy is None else ExitCode.DIFFERENCE
 
 
 def described(settings: Settings) -> dict[str, object]:

@@ -13,6 +13,7 @@ from entrypoints.cli.running_service import ServiceHangs
 from entrypoints.cli.session import current_data_dir, current_settings, service_client
 from entrypoints.cli.store_checks import checks_of_service, checks_of_stores
 from entrypoints.cli.tree import TandemCommand
+from entrypoints.composition.settings_check import agreement_of
 from entrypoints.composition.variables import InvalidSettings
 
 SECONDS_MAX = 4.5
@@ -65,7 +66,11 @@ async def _checks() -> AsyncIterator[CheckResult]:
             yield CheckResult.failed("settings", f"{violation}.", CORRECT)
         return
     if settings is not None:
-        yield CheckResult.passed("settings", "They are valid.")
+        agreement = await agreement_of(settings)
+        if agreement.remedy is not None:
+            yield CheckResult.failed("settings", agreement.message, agreement.remedy)
+        else:
+            yield CheckResult.passed("settings", f"They are valid. {agreement.message}")
     for result in checks_of_machine(data_dir, settings):
         yield result
     found = checks_of_service(client) if client is not None else checks_of_stores(current_settings())

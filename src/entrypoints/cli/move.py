@@ -53,7 +53,7 @@ async def status(console: Console, url: str | None) -> ExitCode:
 async def preflight(console: Console, url: str | None) -> ExitCode:
     """Read the whole source and report what the target cannot hold. Changes nothing."""
     async with move_client(url) as client:
-        job = await _run(console, client, "preflight", None, is_dry_run=False, wait=True)
+        job = await run_step(console, client, "preflight", None, is_dry_run=False, wait=True)
     result: Answer = job["result"]
     console.show(result, lambda: print_preflight(console, result))
     return ExitCode.SUCCESS if result["isClear"] else ExitCode.DIFFERENCE
@@ -61,16 +61,19 @@ async def preflight(console: Console, url: str | None) -> ExitCode:
 
 @move.command()
 @click.option("--rate", type=click.IntRange(min=1), help="At most so many records per second.")
+@click.option("--new-target", is_flag=True, help="Take an empty database in place of a lost target first.")
 @dry_run_option
 @wait_option
 @url_option
 async def backfill(
-    console: Console, *, rate: int | None, dry_run: bool, wait: bool, url: str | None
+    console: Console, *, rate: int | None, new_target: bool, dry_run: bool, wait: bool, url: str | None
 ) -> ExitCode:
     """Give the target everything that the source holds. Continues where an earlier attempt ended."""
-    body = {} if rate is None else {"rate": rate}
+    body: dict[str, object] = {} if rate is None else {"rate": rate}
+    if new_target:
+        body["newTarget"] = True
     async with move_client(url) as client:
-        job = await _run(console, client, "backfill", body, is_dry_run=dry_run, wait=wait)
+        job = await run_step(console, client, "backfill", body, is_dry_run=dry_run, wait=wait)
     console.show(job, lambda: print_job(console, job, f"{job['result']} records were read."))
     return ExitCode.SUCCESS
 
@@ -91,7 +94,7 @@ async def verify(
     del full
     body = {"selfTest": self_test}
     async with move_client(url) as client:
-        job = await _run(console, client, "verify", body, is_dry_run=dry_run, wait=wait or self_test)
+        job = await run_step(console, client, "verify", body, is_dry_run=dry_run, wait=wait or self_test)
     return _show_verification(console, job)
 
 
@@ -102,7 +105,7 @@ async def verify(
 async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
     """Repair what the last verification found, then verify again."""
     async with move_client(url) as client:
-        job = await _run(console, client, "repair", None, is_dry_run=dry_run, wait=wait)
+        job = await run_step(console, client, "repair", None, is_dry_run=dry_run, wait=wait)
     return _show_verification(console, job)
 
 
@@ -262,7 +265,7 @@ async def _switch(
     return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS
 
 
-async def _run(
+async def run_step(
     console: Console, client: MoveClient, step: str, body: object, *, is_dry_run: bool, wait: bool
 ) -> Answer:
     """Starts a long step and follows it, if that was asked for or the step would end with this process.

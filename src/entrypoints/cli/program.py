@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": "entrypoints.cli.keys:keys",
     "migrate": "entrypoints.cli.schema:migrate",
     "move": "entrypoints.cli.move:move",
+    "recover": "entrypoints.cli.recover:recover",
     "serve": "entrypoints.cli.serve:serve",
     "sync": "entrypoints.cli.mirror:sync",
     "worker": "entrypoints.cli.worker:worker",

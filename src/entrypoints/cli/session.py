@@ -17,6 +17,7 @@ from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, Ser
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.installation import is_remembered, recalled
+from entrypoints.composition.schema import require_current
 from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
 from entrypoints.composition.variables import InvalidSettings
 from entrypoints.composition.waiting import until_available
@@ -96,7 +97,7 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
         if (problem := problems.get(stack.source.name)) is not None:
             raise problem
         try:
-            await stack.require_current_source()
+            await require_current(stack.source)
         except UnmigratedStore as unmigrated:
             # A migration would be refused, too, so its cause comes first.
             raise stack.objections.get(stack.source.name, unmigrated) from None

@@ -28,6 +28,7 @@ from entrypoints.composition.logs import access_log
 from entrypoints.composition.move import Move
 from entrypoints.composition.move_jobs import MoveJobs
 from entrypoints.composition.settings import Settings
+from entrypoints.composition.stack_reports import schema_report_of
 from entrypoints.composition.store_stack import StoreStack
 
 CALLBACK_PATH = "/v1/auth/google/callback"
@@ -65,7 +66,8 @@ class Container(containers.DeclarativeContainer):
     synchronisation = stack.provided.synchronisation
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
-    schema_report = providers.Callable(lambda stack: stack.schema_report, stack)
+    read_routing = stack.provided.read_routing
+    schema_report = providers.Callable(partial, schema_report_of, stack)
     migration = providers.Singleton(Move, stack, settings=settings, clock=clock, identifiers=identifiers)
     move_jobs = providers.Singleton(MoveJobs)
     jobs = move_jobs

@@ -4,6 +4,8 @@ import asyncio
 import os
 import secrets
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
@@ -20,6 +22,7 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
+from adapters.records.change_set import ChangeSet
 from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
@@ -151,6 +154,11 @@ class Direction:
         """How long connecting the target may take."""
         return self._dual_write.connect_timeout_ms / 1000
 
+    def when_unconfirmed(self, listener: Callable[[ChangeSet], None]) -> None:
+        """Calls the listener with each change set that is durable in the source and that the target did not confirm."""
+        if self._mirror is not None:
+            self._mirror.mirrored.on_unconfirmed = listener
+
     def start_heartbeat(self) -> None:
         """Shows from now on that this process is alive."""
         self._heartbeat.start()
@@ -208,6 +216,20 @@ class Direction:
             self.relay.stop()
             await self._relaying
             self._relaying = None
+
+    @asynccontextmanager
+    async def undisturbed(self, reason: str) -> AsyncIterator[None]:
+        """Delivers nothing in this process meanwhile; the reason is shown. Afterwards the target is connected anew."""
+        is_relaying = self._relaying is not None
+        if self.target is not None:
+            self.target.breaker.trip(reason)
+        await self.stop_relay()
+        try:
+            yield
+        finally:
+            if self.relay is not None and is_relaying:
+                self.relay.resume()
+                self.start_relay()
 
     async def stop(self) -> None:
         """Ends the background work of this process. The stores stay open."""

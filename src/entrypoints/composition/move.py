@@ -24,6 +24,7 @@ from application.ports.migration import (
     OnProgress,
     Preflight,
     Quarantined,
+    Recovered,
     StepTaken,
     SwitchResult,
     Verification,
@@ -33,6 +34,7 @@ from domain.migration import NEXT, Phase, Route, Step, require_step
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner
+from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
@@ -64,12 +66,38 @@ class Move:
         lanes = [self._raw_source, *([] if target is None else [target])]
         return await Census(self._raw_source, lanes=lanes).take(on_progress)
 
-    async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
+    async def backfill(
+        self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
+    ) -> int:
         await self.require(Step.BACKFILL)
+        if new_target:
+            await take_target(self._stack)
+            await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
+            await until_connected(self._stack)
         read = await (await self._backfill(rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
+
+    async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
+        await self.require(Step.RECOVER)
+        owner = await self._owner()
+        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
+
+        async def verified() -> Verification:
+            return await verifier.verify(
+                on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch
+            )
+
+        found = await recover(self._stack, verify=verified)
+        detail = f"{found.changes} changes came back, {found.rebased} follow them as new versions."
+        await self._note(Step.RECOVER, by, detail)
+        return found
+
+    async def survive(self, *, by: str, reason: str) -> SwitchResult:
+        owner = await survive(self._stack)
+        await self._note(Step.RECOVER, by, f"The source was given up: {reason}")
+        return SwitchResult(owner=owner.owner, epoch=owner.epoch, pause_ms=0)
 
     async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
         await self.require(Step.VERIFY)
@@ -135,6 +163,7 @@ class Move:
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
         await self._stack.ownership.change(routed)
+        await self._stack.use_routes()
         shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
         await self._note(Step.ROUTE, by, f"{collection}: {shares}")
 

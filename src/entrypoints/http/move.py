@@ -38,9 +38,10 @@ class StepQuery(Query, rename="camel"):
 
 
 class BackfillBody(Body):
-    """`rate` bounds the records per second."""
+    """`rate` bounds the records per second. `newTarget`: an empty store takes the place of a lost target."""
 
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX)] | None = None
+    new_target: bool = False
 
 
 class VerifyMode(StrEnum):
@@ -68,6 +69,15 @@ class RouteBody(Body):
 class ForceBody(Body):
     """`force` moves the ownership although guards are red, and says why; the reason is stored and shown."""
 
+    force: Reason | None = None
+
+
+class RecoverBody(Body):
+    """`fromTarget`: the source is lost, and the target becomes the owner. That needs `force`, which says why, because
+    writes that had not reached the target are given up.
+    """
+
+    from_target: bool = False
     force: Reason | None = None
 
 
@@ -102,8 +112,20 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
 
     @operation("POST", "/backfill", summary="Give the target everything", status=202, view=JobView)
     async def backfill(self, actor: Actor, query: StepQuery, body: BackfillBody | None) -> JobView:
-        rate = None if body is None else body.rate
-        return job_view(await self.operate.backfill(actor, is_dry_run=query.dry_run, rate=rate))
+        wanted = body or BackfillBody()
+        return job_view(
+            await self.operate.backfill(
+                actor, is_dry_run=query.dry_run, rate=wanted.rate, new_target=wanted.new_target
+            )
+        )
+
+    @operation(
+        "POST", "/recover", summary="Bring a restored source up to its target", status=202, view=JobView
+    )
+    async def recover(self, actor: Actor, query: StepQuery, body: RecoverBody) -> JobView:
+        if body.from_target:
+            return job_view(await self.operate.survive(actor, force=body.force))
+        return job_view(await self.operate.recover(actor, is_dry_run=query.dry_run))
 
     @operation("POST", "/verify", summary="Compare the stores in full", status=202, view=JobView)
     async def verify(self, actor: Actor, query: StepQuery, body: VerifyBody | None) -> JobView:

@@ -57,6 +57,18 @@ class CommitContract:
         assert same(await store.fetch("control", ["lease"]), {"lease": record})
         assert await store.scan("audit_logs", after=None, limit=10) == []
 
+    async def test_an_entry_gives_its_version_up_to_another_one(self, store: RecordStore) -> None:
+        first, second = put("tasks", task(1)), put("tasks", task(1, version=2))
+        own = entry(second)
+        await store.commit(change_set(first))
+        await store.commit(change_set(second, entries=[own]))
+        rebased = Put("audit_logs", {**own, VERSION: 3}, 2)
+        other = {**own, "id": numbered_id(0xF0)}
+        third = put("tasks", task(1, version=3))
+        await store.commit(ChangeSet((third, rebased), (other,)))
+        stored = await store.fetch("audit_logs", [own["id"], other["id"]])
+        assert {id_: one[VERSION] for id_, one in stored.items()} == {own["id"]: 3, other["id"]: 2}
+
     async def test_an_entry_is_committed_without_a_record(self, store: RecordStore) -> None:
         lone = entry(put("tasks", task(1)))
         await store.commit(ChangeSet((), (lone,)))

@@ -266,6 +266,12 @@ class CheckpointContract:
         seen = (await store.positions()).seen
         assert seen == {FOREIGN: Seen(9), FOREIGN + 1: Seen(4), FOREIGN + 9: Seen(1)}
 
+    async def test_a_checkpoint_needs_no_closed_lane(self, store: LanedStore) -> None:
+        assert await store.add_checkpoint({}, checkpoint=FOREIGN)
+        await store.see_checkpoint({}, checkpoint=FOREIGN + 1)
+        positions = await store.positions()
+        assert (positions.number_of(FOREIGN), positions.seen) == (1, {FOREIGN + 1: Seen(1)})
+
     async def test_a_cut_brings_everything_that_was_seen_back_into_comparisons(
         self, store: LanedStore
     ) -> None:
@@ -336,6 +342,23 @@ class SeenContract:
         assert (await store.positions()).seen == {FOREIGN: Seen(5, cut=5)}
         await store.cut({FOREIGN: 7})
         assert (await store.positions()).seen == {FOREIGN: Seen(5, cut=5)}
+
+    async def test_an_apply_raises_nothing_above_a_cut(self, store: LanedStore) -> None:
+        await admitted(store)
+        first, second = (_by_lane(created(number), FOREIGN, 8 + number) for number in (1, 2))
+        await store.apply_by_lane([first])
+        await store.cut({FOREIGN: 5})
+        await store.lower({FOREIGN: 5})
+        await store.apply_by_lane([first, second])
+        await store.apply_by_lane([second])
+        assert (await store.positions()).seen == {FOREIGN: Seen(5, cut=5)}
+
+    async def test_an_entry_that_has_a_stamp_keeps_it(self, store: LanedStore) -> None:
+        await admitted(store)
+        change = _by_lane(created(1), FOREIGN, 7)
+        await store.commit(change)
+        stored = await stored_entry(store, change)
+        assert (stored["lane"], stored["laneNumber"]) == (FOREIGN, 7)
 
     async def test_only_a_mark_that_reopens_changes_a_synced_entry(self, store: LanedStore) -> None:
         change = created(1)

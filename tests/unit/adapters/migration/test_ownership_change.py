@@ -6,9 +6,9 @@ import itertools
 import pytest
 
 from adapters.migration.following import Standing, owner_among, standing_of
-from adapters.migration.ownership_change import NotDelivered, disarm
-from adapters.ownership import control
+from adapters.migration.ownership_change import NotDelivered
 from adapters.ownership.control import Gate, Role
+from adapters.ownership.source_moves import begin_move
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Phase
 from tests.servers.report import note_figures
@@ -63,7 +63,7 @@ async def test_a_rejected_entry_keeps_the_writes_where_they_are() -> None:
 async def test_of_two_coordinators_one_is_told_who_the_other_is() -> None:
     world = await world_in_memory()
     service = await _started(world)
-    await service.side.begin_move({"id": "1", "to": SECOND, "coordinator": "process 7 on night"})
+    await begin_move(service.side, {"id": "1", "to": SECOND, "coordinator": "process 7 on night"})
     with pytest.raises(Conflict, match="process 7 on night"):
         await service.change().run()
 
@@ -132,9 +132,8 @@ async def _succeeded(world: World) -> Database:
         assert standing is Standing.OWNER
         held = await successor.side.required()
         await successor.side.open_gate(held)
-        armed = await control.read(successor.raw_target)
-        if armed is not None:
-            await disarm(successor.raw_target, armed, held.ownership)
+        await _admitted(successor)
+        assert (await ownership_of(world.target)).role is Role.MIRROR
     owner = await _owner(world)
     assert owner is (world.target if is_moved else world.source)
     before = await task_ids(owner)
@@ -142,6 +141,16 @@ async def _succeeded(world: World) -> Database:
     await successor.write(99)
     assert len(await task_ids(owner)) == 5
     return owner
+
+
+async def _admitted(service: MovingService) -> None:
+    await service.target.open()
+    try:
+        await service.target.prepare()
+    except StoreUnavailable:
+        # The coordinator was admitted there.
+        await service.world.pass_time(9)
+        await service.target.prepare()
 
 
 async def _owner(world: World) -> Database:

@@ -218,7 +218,7 @@ async def test_only_so_many_differences_are_kept_but_all_are_counted(pair: Pair)
     assert len(verification.differences) == DIFFERENCES_MAX
 
 
-async def test_evidence_is_kept_and_holds_only_for_its_incarnation_and_epoch(pair: Pair) -> None:
+async def test_evidence_is_kept_and_holds_only_for_its_incarnation_and_owner(pair: Pair) -> None:
     await _fill(pair, 3)
     await pair.commit(put("tasks", task(9)))
     assert await load_evidence(pair.source) is None
@@ -232,7 +232,8 @@ async def test_evidence_is_kept_and_holds_only_for_its_incarnation_and_epoch(pai
     owner = Ownership.of_owner("source")
     assert owner.epoch == 1
     with_peer = [
-        replace(owner, peer=Peer("target", incarnation), epoch=epoch)
-        for incarnation, epoch in ((1, 1), (2, 1), (1, 2))
+        replace(owner, peer=Peer("target", incarnation), since=since, epoch=epoch)
+        for incarnation, since, epoch in ((1, 1, 1), (1, 1, 3), (2, 1, 1), (1, 2, 2))
     ]
-    assert [still_holds(loaded, one) for one in (owner, *with_peer)] == [False, True, False, False]
+    # A move that was undone leaves the owner as it was, so the third epoch changes nothing.
+    assert [still_holds(loaded, one) for one in (owner, *with_peer)] == [False, True, True, False, False]
