@@ -75,7 +75,7 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
     """
     try:
         await first.open()
-        found = await _record_of(first)
+        found = await record_of(first)
     except (StoreUnavailable, StoreRefused):
         other = await _reachable(second, seconds_max)
         if other is None or not _has_taken_over(other):
@@ -96,12 +96,13 @@ async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:
     try:
         async with asyncio.timeout(seconds_max):
             await store.open()
-            return await _record_of(store)
+            return await record_of(store)
     except (StoreUnavailable, StoreRefused, TimeoutError):
         return None
 
 
-async def _record_of(store: LanedStore) -> Ownership | None:
+async def record_of(store: LanedStore) -> Ownership | None:
+    """The control record of an open store; None where there is none. Raises StoreUnavailable."""
     try:
         held = await control.read(store)
     except SchemaMissing:

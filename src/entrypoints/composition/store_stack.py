@@ -11,7 +11,7 @@ from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.relay import Relay
-from adapters.migration.following import Standing, owner_among, standing_of, successor_of
+from adapters.migration.following import Standing, owner_among, record_of, standing_of, successor_of
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Ownership
@@ -33,6 +33,7 @@ from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.mirror_view import MirrorView
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import Settings
+from entrypoints.composition.settings_check import owner_of
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
@@ -218,6 +219,7 @@ class StoreStack:
             for store, problem in zip(self.raw_stores, outcomes, strict=True)
             if problem is not None
         }
+        await self._choose_among_readable(problems)
         if self.source.name not in problems:
             can_read_target = self._target is not None and self._target.name not in problems
             self.objections = await objections(
@@ -411,13 +413,25 @@ class StoreStack:
         owner = await owner_among(
             self._raw[first], self._raw[second], seconds_max=self.direction.connect_seconds
         )
-        if owner is not None and owner.store != self.direction.raw_source.name:
-            if owner.mirror_to is None:
-                logger.warning("{}", other_owner(first, owner))
-            other = first if owner.store == second else second
-            self.direction = self._directed(owner.store, other if owner.mirror_to is not None else None)
-            self._observed.watch(self.direction.errors)
-            self._switching.switch(self.direction.store)
+        if owner is not None and owner.store != first and owner.mirror_to is None:
+            logger.warning("{}", other_owner(first, owner))
+        self._turn_to(owner)
+
+    async def _choose_among_readable(self, problems: Mapping[str, Problem]) -> None:
+        """`_choose_direction` for stores that are only open to be read."""
+        if self._settings.stores.target is None or problems:
+            return
+        records = {name: await record_of(store) for name, store in self._raw.items()}
+        self._turn_to(owner_of({name: found for name, found in records.items() if found is not None}))
+
+    def _turn_to(self, owner: Ownership | None) -> None:
+        """Makes this store the source, if another one is."""
+        if owner is None or owner.store == self.direction.raw_source.name:
+            return
+        other = next(name for name in self._raw if name != owner.store)
+        self.direction = self._directed(owner.store, other if owner.mirror_to is not None else None)
+        self._observed.watch(self.direction.errors)
+        self._switching.switch(self.direction.store)
 
     async def _keep_following(self) -> None:
         while True:
