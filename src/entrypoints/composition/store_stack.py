@@ -421,8 +421,14 @@ class StoreStack:
         """`_choose_direction` for stores that are only open to be read."""
         if self._settings.stores.target is None or problems:
             return
-        records = {name: await record_of(store) for name, store in self._raw.items()}
-        self._turn_to(owner_of({name: found for name, found in records.items() if found is not None}))
+        records = {}
+        # What cannot be read is found and reported by the comparison.
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                for name, store in self._raw.items():
+                    if (found := await record_of(store)) is not None:
+                        records[name] = found
+        self._turn_to(owner_of(records))
 
     def _turn_to(self, owner: Ownership | None) -> None:
         """Makes this store the source, if another one is."""
