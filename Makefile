@@ -7,7 +7,7 @@ ARGS   ?=
 BIN       := .venv/bin
 # Tests that start processes mostly wait for them, so more of them run at once than there are processors; of those with
 # servers some wait for bounds in seconds.
-WAITING   := tests/integration/crash tests/integration/cli
+WAITING   := tests/integration/crash tests/integration/cli tests/integration/lab
 UNIT      := $(BIN)/pytest tests/unit tests/model -n 2 --dist worksteal
 SERVERS   := $(BIN)/pytest tests/integration $(WAITING:%=--ignore=%) -n 3 -m "not torture and not alone"
 PROCESSES := $(BIN)/pytest $(WAITING) -n 6 -m "not torture and not alone"
@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev run test unit integration torture nightly bench check static lint format-check types \
+.PHONY: help install install-dev run test unit integration torture lab nightly bench check static lint format-check types \
         imports deps coverage format lock clean
 
 help: ## this list
@@ -99,6 +99,9 @@ integration: install-dev ## tests with real servers, started on free ports or na
 
 torture: install-dev ## the long crash and property tests, and every operation in every store mode
 	$(BIN)/pytest tests -m torture $(ARGS)
+
+lab: install-dev ## whole migrations under random faults; ARGS="--seeds 100", or "--seed 7" repeats one
+	PYTHONPATH=src $(BIN)/python -m tests.integration.lab $(ARGS)
 
 nightly: coverage torture ## what takes too long for every change: coverage and `make torture`
 

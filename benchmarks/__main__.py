@@ -1,6 +1,6 @@
 """`make bench`: measures all sections or the named ones; `--write` writes the report to docs/benchmarks.md.
 
-A number after `drain` is the length of the backlog.
+A number after `drain` is the length of the backlog, one after `backfill` the number of tasks.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    backfill,
     cache,
     creators,
     decisions,
@@ -20,7 +21,9 @@ from benchmarks import (
     lists,
     mirror,
     request_costs,
+    routing,
     signing,
+    verification,
     wrapping,
 )
 from benchmarks.report import Report, additions_seconds, machine
@@ -32,10 +35,13 @@ SECTIONS: dict[str, Callable[[Report], Awaitable[None]]] = {
     "http": http_stack.measure,
     "mirror": mirror.measure,
     "drain": drain.measure,
+    "backfill": backfill.measure,
     "lanes": lanes.measure,
+    "verification": verification.measure,
     "monty": embedded_store.measure,
     "lists": lists.measure,
     "requests": request_costs.measure,
+    "routing": routing.measure,
     "wrapping": wrapping.measure,
     "signing": signing.measure,
     "permissions": decisions.measure,
@@ -57,6 +63,8 @@ async def main(arguments: list[str]) -> Report:
     for name in names or list(SECTIONS):
         if name == "drain" and lengths:
             await drain.measure(report, entries=lengths[0])
+        elif name == "backfill" and lengths:
+            await backfill.measure(report, records=lengths[0])
         else:
             await SECTIONS[name](report)
     return report

@@ -22,6 +22,8 @@ POLL_SECONDS = 0.005
 CONFIRM_SECONDS = 0.2
 MIRRORED_SECONDS_MAX = 20.0
 ANSWER_SECONDS_MAX = 60.0
+STAND_IN = Path(__file__).parents[1] / "tests" / "servers" / "secantus_server.py"
+"""The launcher of tests, because secantusdb by itself locks itself up."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,7 +99,8 @@ def service(settings: Mapping[str, str]) -> Iterator[ServerProcess]:
 def stand_in_mongo() -> Iterator[str]:
     """The URI of a secantusdb, which speaks MongoDB's wire protocol and is not MongoDB."""
     port, directory = free_port(), tempfile.mkdtemp(prefix="tandem-bench-mongo-")
-    command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(port)]
+    # -P, because the modules beside the program have names of packages.
+    command = [sys.executable, "-P", str(STAND_IN), "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--storage-path", directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -17,7 +17,7 @@ from application.ports.migration import (
     SwitchResult,
     Work,
 )
-from domain.errors import RuleBroken, Violation
+from domain.errors import NotFound, RuleBroken, Violation
 from domain.migration import PERCENT_MAX, Route, Step
 
 ALL = "all"
@@ -37,6 +37,11 @@ class OperateMove:
         require_admin(actor)
         return await self.migration.status()
 
+    def newest_job(self, actor: Actor) -> Job | None:
+        """The long step that was started last in this process."""
+        require_admin(actor)
+        return self.jobs.newest()
+
     def job(self, actor: Actor, id: str) -> Job:
         """Raises NotFound."""
         require_admin(actor)
@@ -46,7 +51,7 @@ class OperateMove:
         """Reads the whole source and changes nothing."""
         require_admin(actor)
         if is_dry_run:
-            return Job(id="", step="preflight", state=JobState.DONE)
+            return _possible("preflight")
         return self.jobs.start("preflight", self.migration.preflight)
 
     async def backfill(
@@ -67,11 +72,16 @@ class OperateMove:
 
         return await self._started(actor, Step.RECOVER, work, is_dry_run=is_dry_run)
 
-    async def survive(self, actor: Actor, *, force: str | None) -> SwitchResult:
+    async def survive(self, actor: Actor, *, force: str | None) -> Job:
         """Makes the target the owner of the writes in place of a lost source. Raises RuleBroken without a reason."""
         require_admin(actor)
-        _require_reason(force or "", pointer="/force")
-        return await self.migration.survive(by=actor.id, reason=(force or "").strip())
+        reason = (force or "").strip()
+        _require_reason(reason, pointer="/force")
+
+        async def work(_on_progress: OnProgress) -> SwitchResult:
+            return await self.migration.survive(by=actor.id, reason=reason)
+
+        return self.jobs.start("recover", work)
 
     async def verify(self, actor: Actor, *, is_dry_run: bool = False, is_self_test: bool = False) -> Job:
         """Compares the stores; with `is_self_test`, tests the comparison itself on a scratch copy."""
@@ -93,22 +103,36 @@ class OperateMove:
         require_admin(actor)
         return await self.migration.quarantine()
 
-    async def decide(self, actor: Actor, id: str, *, fix: bool, reason: str) -> Quarantined:
-        """Raises NotFound, and RuleBroken for a blank reason of a skipped record."""
+    async def decide(
+        self, actor: Actor, id: str, *, fix: bool, reason: str, is_dry_run: bool = False
+    ) -> Quarantined:
+        """Raises NotFound, and RuleBroken for a blank reason. A dry run only finds the record."""
         require_admin(actor)
-        if not fix:
-            _require_reason(reason)
-        return await self.migration.decide(id, fix=fix, reason=reason.strip(), by=actor.id)
+        _require_reason(reason)
+        if not is_dry_run:
+            return await self.migration.decide(id, fix=fix, reason=reason.strip(), by=actor.id)
+        held = {one.id: one for one in await self.migration.quarantine()}
+        if id not in held:
+            raise NotFound(f"There is no quarantined record {id}. See: tandem move quarantine list")
+        return held[id]
 
-    async def route(self, actor: Actor, collection: str, *, shadow: int | None, target: int | None) -> None:
-        """Raises RuleBroken for a percentage out of range."""
+    async def route(
+        self,
+        actor: Actor,
+        collection: str,
+        *,
+        shadow: int | None,
+        target: int | None,
+        is_dry_run: bool = False,
+    ) -> None:
+        """Raises RuleBroken for a percentage out of range, and NotFound for an unknown collection."""
         require_admin(actor)
         for pointer, percent in (("/shadowPercent", shadow), ("/targetPercent", target)):
             if percent is not None and not 0 <= percent <= PERCENT_MAX:
                 wrong = Violation(pointer, f"must be between 0 and {PERCENT_MAX}")
                 raise RuleBroken("A percentage is out of range.", violations=[wrong])
         route = Route(shadow_percent=shadow or 0, target_percent=target or 0)
-        await self.migration.route(collection, route, by=actor.id)
+        await self.migration.route(collection, route, by=actor.id, is_dry_run=is_dry_run)
 
     async def rehearse(self, actor: Actor, *, is_dry_run: bool = False) -> SwitchResult:
         require_admin(actor)
@@ -120,7 +144,7 @@ class OperateMove:
         """Raises RuleBroken for a blank reason."""
         require_admin(actor)
         if force is not None:
-            _require_reason(force)
+            _require_reason(force, pointer="/force")
         return await self.migration.cut_over(by=actor.id, force=force, is_dry_run=is_dry_run)
 
     async def roll_back(
@@ -129,28 +153,37 @@ class OperateMove:
         """Raises RuleBroken for a blank reason."""
         require_admin(actor)
         if force is not None:
-            _require_reason(force)
+            _require_reason(force, pointer="/force")
         return await self.migration.roll_back(by=actor.id, force=force, is_dry_run=is_dry_run)
 
-    async def finish(self, actor: Actor) -> str:
-        """Returns the path of the evidence file."""
+    async def finish(self, actor: Actor, *, is_dry_run: bool = False) -> str | None:
+        """Returns the path of the evidence file; None for a dry run."""
         require_admin(actor)
-        return await self.migration.finish(by=actor.id)
+        return await self.migration.finish(by=actor.id, is_dry_run=is_dry_run)
 
-    async def retire(self, actor: Actor) -> None:
+    async def retire(self, actor: Actor, *, is_dry_run: bool = False) -> None:
         require_admin(actor)
-        await self.migration.retire(by=actor.id)
+        await self.migration.require(Step.RETIRE)
+        if not is_dry_run:
+            await self.migration.retire(by=actor.id)
 
-    async def pause(self, actor: Actor, *, is_paused: bool) -> None:
+    async def pause(self, actor: Actor, *, is_paused: bool, is_dry_run: bool = False) -> None:
         require_admin(actor)
-        await self.migration.pause(is_paused=is_paused, by=actor.id)
+        await self.migration.require(Step.BACKFILL)
+        if not is_dry_run:
+            await self.migration.pause(is_paused=is_paused, by=actor.id)
 
     async def _started(self, actor: Actor, step: Step, work: Work, *, is_dry_run: bool) -> Job:
         require_admin(actor)
         await self.migration.require(step)
         if is_dry_run:
-            return Job(id="", step=step, state=JobState.DONE)
+            return _possible(step)
         return self.jobs.start(step, work)
+
+
+def _possible(step: str) -> Job:
+    """What a dry run answers: nothing was started, and the step is possible."""
+    return Job(id=None, step=step, state=JobState.DONE)
 
 
 def _require_reason(reason: str, *, pointer: str = "/reason") -> None:

@@ -31,6 +31,8 @@ class Action(StrEnum):
     PURGED = "PURGED"
     ABANDONED = "ABANDONED"
     """The mirror's target rejects the version before, so the source took back what the target holds, if anything."""
+    REPAIRED = "REPAIRED"
+    """The stores differed, so the source took a version above both, with its own content."""
 
 
 class SyncStatus(StrEnum):

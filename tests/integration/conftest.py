@@ -10,10 +10,13 @@ STORES: Final = re.compile(
     r"(?<=[\[-])(monty-to-postgres|mongo-to-postgres|postgres-to-mongo|memory|monty|mongo|postgres)(?=[-\]])"
 )
 """The stores in the parameters of a test."""
-SHARES_NOTHING: Final = re.compile(r"^tests/integration/(crash/|cli/test_start|journeys/test_a_new_team)")
+SHARES_NOTHING: Final = re.compile(
+    r"^tests/integration/(crash/|lab/|cli/test_start|journeys/test_a_new_team)"
+)
 JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_model|test_permission_table)")
 """Their tests share one service for each choice of stores."""
 LONGEST_FIRST: Final = (
+    "test_move_under_faults",
     "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races",
     "test_failure_matrix", "test_ownership", "test_request_bounds", "test_a_new_team", "test_interface_model",
     "test_permission_table", "test_mongo_record_store"

@@ -36,6 +36,7 @@ KINDS: Final = {
     "/v1/users/": "newcomer",
     "/v1/watchlist/": "task",
     "/v1/sync/": "task",
+    "/v1/move/jobs/": "job",
     "/v1/admin/trash/": "task",
 }
 """What stands at an address, by how it begins."""
@@ -71,6 +72,7 @@ class World:
         assigned = self._assignment()
         self.things |= {**self._invited(), "refreshToken": self._signed_in("stranger")[2]}
         self.things |= {"assignment": assigned["assignment"], "assigned": assigned["task"]}
+        self.things["job"] = self._ask("POST", "/v1/move/preflight", by="admin")["jobId"]
 
     def headers(self, caller: str, path: str) -> dict[str, str]:
         """Who asks. What ends sessions is asked from one of its own."""
@@ -113,6 +115,7 @@ class World:
             "role_id": role,
             "version": "1",
             "collection": "tasks",
+            "record": f"quarantine:tasks:{things['task']}",
         }
         return {name: value for name, value in found.items() if f"{{{name}}}" in path}
 

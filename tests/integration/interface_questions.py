@@ -55,6 +55,9 @@ OF_THE_MIRROR: Final = frozenset(
 )
 """Without a mirror, or without anything to discard, they conflict with the state of the service."""
 
+MOVE: Final = "POST /v1/move/"
+"""Steps of the move conflict with its phase, and nothing is in quarantine."""
+
 _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/auth/dev/token": lambda _: {"email": _new("eve") + "@example.org"},
     "POST /v1/auth/dev/session": lambda _: {"email": _new("eve") + "@example.org"},
@@ -87,6 +90,9 @@ _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/users": lambda _: {"email": _new("adam") + "@example.org"},
     "POST /v1/users/me/tokens": lambda _: {"name": _new("script"), "scopes": ["read"]},
     "PATCH /v1/users/{id}": lambda _: {"name": "Eve"},
+    "POST /v1/move/routes": lambda _: {"collection": "all", "targetPercent": 1},
+    "POST /v1/move/quarantine/{record}/fix": lambda _: {"reason": "The title was cut."},
+    "POST /v1/move/quarantine/{record}/skip": lambda _: {"reason": "It is a draft."},
 }
 """The plain bodies, by operation."""
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -41,6 +42,10 @@ def variables(
     database = MongoDatabase(mongo_server.uri)
     yield {**settings, "MONGODB_URI": database.uri, "DB_NAME": database.name}
     database.drop()
+
+
+class CoordinatorEnded(Exception):
+    """Stands for a process that ends at this point."""
 
 
 class Writers:
@@ -125,6 +130,28 @@ async def test_the_owner_changes_there_and_back_without_a_lost_or_failed_write(
         )
 
 
+@pytest.mark.parametrize("variables", ["mongo"], indirect=True)
+async def test_writes_of_another_process_wait_and_go_on_in_the_new_owner(variables: dict[str, str]) -> None:
+    async with serving(variables) as first, serving(variables) as second:
+        await until_connected(second)
+        async with writing(second) as writers:
+            await asyncio.sleep(0.3)
+            await change_of_owner(first.stack()).run()
+            await asyncio.sleep(1)
+            assert second.stack().source.name == "postgres"
+        assert writers.failures == []
+        await until_equal(first, seconds=60)
+        former, owner = first.stack().raw_stores
+        held = {task(number)["id"] for number in writers.acknowledged}
+        assert held <= await task_ids(owner)
+        assert await content(former) == await content(owner)
+        note_figures(
+            "ownership moved by another process",
+            writes=len(writers.acknowledged),
+            longest_write_ms=round(writers.longest_seconds * 1000),
+        )
+
+
 async def test_a_restart_finds_the_new_owner_whatever_the_settings_say(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
         change = put("tasks", task(1))
@@ -155,3 +182,27 @@ async def test_a_rehearsal_leaves_the_owner_and_the_writes_as_they_were(variable
         assert await role_of(stack.direction.raw_source) == (Role.OWNER, Gate.OPEN)
         assert stack.source.name == variables["DUAL_WRITE_SOURCE"]
         await until_equal(container)
+
+
+async def test_a_start_confirms_the_new_owner_where_the_coordinator_ended_right_after_the_decision(
+    variables: dict[str, str],
+) -> None:
+    async with serving(variables) as container:
+        change = put("tasks", task(1))
+        await container.stack().store.commit(change_set(change, entries=[entry(change)]))
+        undecided = change_of_owner(container.stack())
+        with pytest.raises(CoordinatorEnded):
+            await replace(undecided, follow=_end).run()
+        _, successor = container.stack().raw_stores
+        assert await role_of(successor) == (Role.OWNER, Gate.ARMED)
+    async with serving(variables) as container:
+        change = put("tasks", task(2))
+        await container.stack().store.commit(change_set(change, entries=[entry(change)]))
+        await until_equal(container)
+        former, owner = container.stack().raw_stores
+        assert await role_of(owner) == (Role.OWNER, Gate.OPEN)
+        assert len(await task_ids(former)) == 2
+
+
+async def _end() -> bool:
+    raise CoordinatorEnded

@@ -1,7 +1,6 @@
 """Faults of MongoDB (errors, outages, freezes, lost replies) and how the store handles them."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -12,15 +11,15 @@ import pytest
 from bson.objectid import ObjectId
 from pymongo import MongoClient
 
-from adapters.dual_write.isolation import apply_each
 from adapters.mongo.documents import to_document
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.records.change_set import Rejection
+from adapters.records.isolation import apply_each
 from adapters.records.lanes import LaneLost
 from adapters.records.record_store import StoreRefused
 from domain.errors import RuleBroken, StoreUnavailable, VersionConflict
 from tests.integration.mongo_proxy import MongoProxy
-from tests.servers.mongo import MongoDatabase, StandInMongoServer
+from tests.servers.mongo import MongoDatabase, StandInMongoServer, start_secantus
 from tests.servers.processes import free_port
 from tests.unit.contracts.builders import (
     change_set,
@@ -48,20 +47,7 @@ def durable_server(data_directory: Path) -> Iterator[StandInMongoServer]:
     MongoDB does so because the commit asks for the journal; secantusdb heeds that for single writes only, and for
     transactions when it is told to at start.
     """
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "secantus",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--cache-size",
-        "64M",
-    ]
-    command += ["--storage-path", str(data_directory / "data"), "--log-level", "WARNING", "--sync-on-commit"]
-    server = StandInMongoServer(command, port=port, directory=data_directory, options="?replicaSet=secantus")
+    server = start_secantus(data_directory, is_durable=True)
     yield server
     server.close()
 

@@ -13,6 +13,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
+from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 TIMEOUT_MS = 30_000
@@ -70,7 +71,7 @@ class TestMongoRecordStore(RecordStoreContract):
         return shared_store
 
 
-class TestLanesOfMongo(LaneContract, SeenContract, CheckpointContract):
+class TestLanesOfMongo(LaneContract, SeenContract, CheckpointContract, LoadContract):
     """Lanes belong to a store that is new: it has not been admitted yet."""
 
     @pytest.fixture

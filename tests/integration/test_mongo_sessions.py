@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pymongo
@@ -104,6 +105,61 @@ async def test_a_beat_does_not_wait_for_a_write_that_holds_a_lane(mongo_database
         (lane,) = (await store.positions()).lanes.values()
     assert lane.silent_seconds < SILENT_SECONDS
     await store.close()
+
+
+@pytest.mark.parametrize("many", ["update", "delete"])
+async def test_a_change_of_many_documents_that_waits_for_a_transaction_lets_others_end(
+    database: Database, many: str
+) -> None:
+    await database.tasks.insert_many([{"_id": 2, "by": "nobody"}, {"_id": 3, "by": "nobody"}])
+    async with _open_transaction(database) as first, _open_transaction(database) as second:
+        await database.tasks.update_one({"_id": 1}, {"$set": {"by": "first"}}, session=first)
+        waiting = asyncio.create_task(_change_all(database, many))
+        await asyncio.sleep(DEADLINE_SECONDS)
+        inserting = asyncio.create_task(database.tasks.insert_one({"_id": 4, "by": "second"}, session=second))
+        await asyncio.sleep(DEADLINE_SECONDS)
+        await first.commit_transaction()
+        await inserting
+        await second.commit_transaction()
+        await waiting
+    left = [document["_id"] async for document in database.tasks.find({"by": "first"}, sort=["_id"])]
+    assert (left, await database.tasks.count_documents({"changes": 1})) == (
+        ([1], 3) if many == "update" else ([], 0)
+    )
+    assert await database.tasks.find_one({"_id": 4}, {"by": True}) == {"_id": 4, "by": "second"}
+
+
+async def test_the_removal_of_a_database_that_waits_for_a_transaction_holds_up_nobody(
+    mongo_database: MongoDatabase,
+) -> None:
+    async with AsyncMongoClient[dict[str, Any]](mongo_database.uri) as client:
+        removed = client[f"{mongo_database.name}_removed"]
+        await removed.tasks.insert_one({"_id": 1, "by": "nobody"})
+        async with _open_transaction(removed) as session:
+            await _write(removed, session)
+            removing = asyncio.create_task(client.drop_database(removed.name))
+            await asyncio.sleep(DEADLINE_SECONDS)
+            await client[mongo_database.name].tasks.insert_one({"_id": 1})
+            await session.commit_transaction()
+            await removing
+        assert await removed.list_collection_names() == []
+
+
+@asynccontextmanager
+async def _open_transaction(database: Database) -> AsyncIterator[AsyncClientSession]:
+    """A transaction that the block ends, soon enough."""
+    async with asyncio.timeout(UNLOCKED_SECONDS_MAX), database.client.start_session() as session:
+        await session.start_transaction()
+        yield session
+
+
+async def _change_all(database: Database, many: str) -> None:
+    """Of the documents that nobody but the first wrote."""
+    among = {"_id": {"$lte": 3}}
+    if many == "update":
+        await database.tasks.update_many(among, {"$inc": {"changes": 1}})
+    else:
+        await database.tasks.delete_many(among)
 
 
 async def _insert_too_late(connection: MongoConnection) -> None:

@@ -22,6 +22,7 @@ from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.session import inspected, schema_of
 from entrypoints.cli.store_checks import checks_of_stores
 from entrypoints.composition.settings import read_settings
+from entrypoints.composition.stack_reports import schema_report_of
 from tests.integration.ownership_world import (
     START_SECONDS_MAX,
     content,
@@ -379,14 +380,16 @@ async def _swapped(
 
 async def _refused(container: Any, world: World, *, reason: str, before: dict[str, Any] | None) -> None:
     await write(container, 2)
-    target = container.stack().synchronisation._mirror.target
+    target = container.stack().direction.target
+    assert target is not None
     await until(lambda: reason in (target.breaker.reason or ""))
     await write(container, 3)
     await asyncio.sleep(0.5)
     await _require_shown(container, reason)
-    report = await container.stack().schema_report()
+    report = await schema_report_of(container.stack())
     assert reason in report.unreadable["postgres"]
-    assert {one.store for one in (*report.states, *report.waiting)} == {world.source}
+    assert {state.store for state in report.states} == {world.source}
+    assert {old.store for old in report.waiting} == {world.source}
     if before is None:
         with psycopg.connect(world.variables["POSTGRES_URL"]) as connection:
             tables = connection.execute(

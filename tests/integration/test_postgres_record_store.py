@@ -9,6 +9,7 @@ from adapters.postgres.record_store import PostgresRecordStore
 from tests.servers.postgres import PostgresServer
 from tests.servers.tables import PreparedDatabase, prepared_database
 from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
+from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.record_store import RecordStoreContract
 
 
@@ -41,7 +42,7 @@ class TestPostgresRecordStore(RecordStoreContract):
         database.empty()
 
 
-class TestLanesOfPostgres(LaneContract, SeenContract, CheckpointContract):
+class TestLanesOfPostgres(LaneContract, SeenContract, CheckpointContract, LoadContract):
     """Lanes belong to a store that is new: it has not been admitted yet."""
 
     @pytest.fixture

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from adapters.dual_write.isolation import apply_each
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
 from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.isolation import apply_each
 from adapters.records.record import Record
 from adapters.records.slow_change_sets import too_slow
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict

@@ -22,7 +22,9 @@ from tests.servers.report import note
 
 SELECTION_MS_MAX = 10_000
 DROP_SECONDS_MAX = 90.0
-SHORT_TRANSACTIONS_SERVER = Path(__file__).with_name("secantus_server.py")
+SECANTUS_SERVER = Path(__file__).with_name("secantus_server.py")
+TRANSACTION_SECONDS = 60.0
+"""After this MongoDB ends a transaction that is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +84,29 @@ class StandInMongoServer(MongoServer):
 
 
 def start_secantus(
-    directory: Path, *, is_standalone: bool = False, is_durable: bool = False
+    directory: Path,
+    *,
+    is_standalone: bool = False,
+    is_durable: bool = False,
+    transaction_seconds: float = TRANSACTION_SECONDS,
 ) -> StandInMongoServer:
     """A one-node replica set named `secantus`, or a server without a replica set.
 
     Not `is_durable`, the stand-in ignores `j: true` at commitTransaction: a SIGKILL may lose acknowledged transactions.
+    A transaction that nobody uses for `transaction_seconds` is ended.
     """
     release = _release("secantusdb")
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(port)]
+    # -P, because the modules beside the program have names of packages.
+    command = [sys.executable, "-P", str(SECANTUS_SERVER), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--storage-path", str(directory / "data"), "--cache-size", "64M", "--log-level", "WARNING"]
+    command += ["--transaction-seconds", str(transaction_seconds)]
     if is_durable:
         command.append("--sync-on-commit")
     note("MongoDB", f"secantusdb {release} standing in for MongoDB")
     if is_standalone:
         return StandInMongoServer([*command, "--standalone"], port=port, directory=directory)
-    return StandInMongoServer(command, port=port, directory=directory, options="?replicaSet=secantus")
-
-
-def start_secantus_with(directory: Path, *, transaction_seconds: float) -> StandInMongoServer:
-    """A durable one-node replica set that ends transactions which nobody uses for so long; MongoDB's limit is 60 s."""
-    release = _release("secantusdb")
-    directory.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    # -P, because the modules beside the program have names of packages.
-    command = [sys.executable, "-P", str(SHORT_TRANSACTIONS_SERVER), "--port", str(port)]
-    command += ["--storage-path", str(directory / "data"), "--transaction-seconds", str(transaction_seconds)]
-    note("MongoDB", f"secantusdb {release} standing in for MongoDB")
     return StandInMongoServer(command, port=port, directory=directory, options="?replicaSet=secantus")
 
 

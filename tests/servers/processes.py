@@ -137,6 +137,13 @@ class PortServer:
         self._guard: Guard | None = None
         self.restart()
 
+    @property
+    def process_id(self) -> int:
+        """The running program."""
+        if self._process is None:
+            pytest.fail("the server is not running")
+        return self._process.pid
+
     def restart(self) -> None:
         """Start the server again after `kill`; returns once it takes connections."""
         self.kill()

@@ -12,6 +12,9 @@ BYTES_MAX = 64 * 1024 * 1024
 COPY_BYTES = 300
 """The approximate size of a copy without its data."""
 
+ONE_PROCESS_STORE = "monty"
+"""The store that serves one process at a time."""
+
 LEASED_MAX = 50_000
 """How many records have a write lease at once; further writes only invalidate."""
 
@@ -43,9 +46,12 @@ class MemoryCache:
         """It is part of this process, so it always answers."""
         return None
 
-    def use_namespace(self, namespace: CacheNamespace) -> None:  # noqa: ARG002 - it has one namespace at a time
+    def use_namespace(self, namespace: CacheNamespace) -> None:
+        """Forgets what it held. It stays unused over a store that other processes can write to, which the data may have
+        moved to.
+        """
         self._clear()
-        self._has_namespace = True
+        self._has_namespace = namespace.store == ONE_PROCESS_STORE
 
     async def look_up(self, collection: str, ids: Sequence[str]) -> LookUp:
         records = decoded((record_id, self._copies.get((collection, record_id))) for record_id in ids)

@@ -1,19 +1,19 @@
 """The store that receives the mirror, with time limits and a circuit breaker."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
-from adapters.dual_write.isolation import Apply, apply_each, bisected
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.slow_tables import SlowTables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.compared import Compared
+from adapters.records.isolation import Apply, apply_each, bisected
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.slow_change_sets import too_slow
@@ -33,6 +33,8 @@ class MirrorTarget:
         self._store = store
         self._settings = settings
         self._calls = BoundedCalls(abandoned_max=settings.abandoned_max)
+        # Reads that hang must not stop the mirror.
+        self._reads = BoundedCalls(abandoned_max=settings.abandoned_max)
         self._connecting = asyncio.Lock()
         self._is_open = False
         self._is_prepared = True
@@ -52,6 +54,18 @@ class MirrorTarget:
     def abandoned(self) -> int:
         """The number of abandoned calls that have not ended."""
         return self._calls.abandoned
+
+    @property
+    def trouble(self) -> str | None:
+        """Why requests must not read it, as far as this process knows without asking; None if they may."""
+        if self.breaker.is_open:
+            return self.breaker.reason
+        if isinstance(self._store, Compared):
+            try:
+                self._store.require_compared()
+            except StoreUnavailable as error:
+                return error.message
+        return None
 
     def want_prepared(self) -> None:
         """Requests that the store's collections and tables are created or upgraded, now or once it can be reached."""
@@ -145,6 +159,13 @@ class MirrorTarget:
         """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
         return await self._within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
+    async def read(self, call: Callable[[RecordStore], Coroutine[Any, Any, T]], *, timeout_ms: float) -> T:
+        """The answer of one read by a request, with its own time limit, which tells the breaker nothing.
+
+        Raises StoreUnavailable, TimedOut, and the errors of the call.
+        """
+        return await self._reads.within(timeout_ms, call(self._store))
+
     async def close(self) -> None:
         """Closes the store, even while it hangs. Does not raise if the store does not answer."""
         await self.finish()
@@ -156,6 +177,7 @@ class MirrorTarget:
     async def finish(self) -> None:
         """Ends the calls under way; the store stays open."""
         await self._calls.close(self._settings.close_timeout_ms)
+        await self._reads.close(self._settings.close_timeout_ms)
 
     async def is_reachable(self) -> bool:
         """Whether the breaker is closed and the store can be used as far as a probe shows."""

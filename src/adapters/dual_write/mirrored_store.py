@@ -5,7 +5,6 @@ from functools import partial
 
 from adapters.dual_write.batcher import MirrorBatcher
 from adapters.dual_write.differences import DeliveryOutcome, judged
-from adapters.dual_write.isolation import apply_each
 from adapters.dual_write.latency import MirrorLatencies
 from adapters.dual_write.marker import Marker
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -13,6 +12,7 @@ from adapters.dual_write.outbox import DeliveryMarks, for_target, needs_mirror, 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, LaneStamp, Rejection, stamped
 from adapters.records.criteria import Question
+from adapters.records.isolation import apply_each
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import Answer, WrappedStore
@@ -25,8 +25,8 @@ class MirroredStore(WrappedStore):
 
     The source's commit stores the entries as PENDING, so delivery does not depend on this process: after a cancellation
     or a crash the relay finds the entries. The target is never called before the commit in the source is durable, nor
-    while its breaker is open. `note_request` is called before each read and commit, so that the
-    relay makes room for them.
+    while its breaker is open. `note_request` is called before each read and commit, so that the relay makes room for
+    them.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class MirroredStore(WrappedStore):
             target, settings=settings, judge=partial(judged, source), on_outcome=self._mark
         )
         self.latencies = MirrorLatencies()
+        self.on_unconfirmed: Callable[[ChangeSet], None] = lambda _: None
+        """Called before a commit ends whose change set is durable in the source and not confirmed by the target."""
 
     async def open(self) -> None:
         """Opens the source. A target that cannot be reached opens the breaker instead; the relay connects it later."""
@@ -95,7 +97,12 @@ class MirroredStore(WrappedStore):
         if not needs_mirror(change_set):
             return await self._inner.commit(change_set)
         stamp = await self._inner.commit(pending(change_set))
-        is_confirmed = await self._mirror(stamped(change_set, stamp))
+        is_confirmed = False
+        try:
+            is_confirmed = await self._mirror(stamped(change_set, stamp))
+        finally:
+            if not is_confirmed:
+                self.on_unconfirmed(change_set)
         if self._settings.mode is MirrorMode.STRICT and not is_confirmed:
             raise MirrorPending
         return stamp

@@ -56,7 +56,8 @@ class Divergence:
             sets.join(trace.record, trace.change_set)
         for first, second in connected:
             sets.join(first, second)
-        own, theirs = defaultdict(list), defaultdict(list)
+        own: dict[object, list[Trace]] = defaultdict(list)
+        theirs: dict[object, list[Trace]] = defaultdict(list)
         for traces, by_set in ((self.own, own), (self.theirs, theirs)):
             for trace in traces:
                 by_set[sets.of(trace.record)].append(trace)

@@ -11,6 +11,7 @@ from adapters.ownership import control
 from adapters.ownership.control import Gate, Ownership, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.refusals import Moving
+from adapters.ownership.source_moves import undo_move
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lanes import LanedStore
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -37,7 +38,7 @@ async def standing_of(source: SourceSide, *, now: datetime) -> Standing:
         return Standing.SUCCEEDED
     if found.move is not None and is_overdue(found, is_gone=is_gone, now=now):
         try:
-            await source.undo_move(found.move)
+            await undo_move(source, found.move)
         except Conflict:
             # Another process was faster; how it ended shows at the next look.
             return Standing.MOVING
@@ -63,7 +64,9 @@ async def successor_of(former: LanedStore, successor: LanedStore) -> Ownership:
             f"The {former.name} store says that {decided.owner} owns the writes in epoch {decided.epoch}, and the"
             f" {found.store} store is {found.role} in epoch {found.epoch}. Bring it back: tandem recover"
         )
-    require_complete(await successor.positions(), await former.positions())
+    require_complete(
+        await successor.positions(with_checkpointed=True), await former.positions(with_checkpointed=True)
+    )
     return found
 
 
@@ -75,7 +78,7 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
     """
     try:
         await first.open()
-        found = await record_of(first)
+        found = await ownership_in(first)
     except (StoreUnavailable, StoreRefused):
         other = await _reachable(second, seconds_max)
         if other is None or not _has_taken_over(other):
@@ -96,13 +99,13 @@ async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:
     try:
         async with asyncio.timeout(seconds_max):
             await store.open()
-            return await record_of(store)
+            return await ownership_in(store)
     except (StoreUnavailable, StoreRefused, TimeoutError):
         return None
 
 
-async def record_of(store: LanedStore) -> Ownership | None:
-    """The control record of an open store; None where there is none. Raises StoreUnavailable."""
+async def ownership_in(store: LanedStore) -> Ownership | None:
+    """The control record of an opened store; None where there is none. Raises StoreUnavailable."""
     try:
         held = await control.read(store)
     except SchemaMissing:

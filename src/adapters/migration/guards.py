@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.migration.evidence import still_holds
+from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
 from application.ports.synchronisation import SyncMetrics
@@ -30,7 +33,10 @@ class Situation:
 
 
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
-    """The guards of a cut-over; a rollback needs no new evidence, because it returns to the store that was verified."""
+    """The guards of a step that moves the ownership, or ends the way back.
+
+    A rollback needs no new evidence, because it returns to the store that was verified.
+    """
     guards = [
         _target(situation),
         _backlog(situation),
@@ -38,7 +44,9 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
         _processes(situation),
     ]
     if step is Step.CUT_OVER:
-        guards += [_evidence(situation), _rehearsal(situation)]
+        guards += [_evidence(situation), _shadow(situation), _rehearsal(situation)]
+    elif step is Step.FINISH:
+        guards.append(_evidence(situation))
     return tuple(guards)
 
 
@@ -56,7 +64,7 @@ def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...
     found: dict[str, MoveProcess] = {}
     for lane in source.lanes.values():
         if lane.is_open:
-            is_alive = lane.silent_seconds <= LEASE_SECONDS
+            is_alive = lane.silent_seconds <= LEASE_SECONDS and not is_gone(lane.by)
             known = found.get(lane.by.process)
             found[lane.by.process] = MoveProcess(
                 process=str(lane.by),
@@ -78,15 +86,15 @@ def _target(situation: Situation) -> Guard:
 
 def _backlog(situation: Situation) -> Guard:
     metrics = situation.metrics
-    is_green = metrics.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
+    is_green = metrics.totals.failed == 0 and metrics.lag_ms <= LAG_MS_MAX
     if is_green:
         return Guard(code="backlog", is_green=True, detail=f"The mirror is {metrics.lag_ms} ms behind.")
-    detail = f"{metrics.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
+    detail = f"{metrics.totals.failed} entries failed, and the mirror is {metrics.lag_ms} ms behind."
     return Guard(code="backlog", is_green=False, detail=detail, remedy="See: tandem sync failures")
 
 
 def _undecided(situation: Situation) -> Guard:
-    parked = situation.metrics.parked
+    parked = situation.metrics.totals.parked
     undecided = sum(one.decision is None for one in situation.quarantined)
     if parked == 0 and undecided == 0:
         return Guard(code="undecided", is_green=True, detail="No record waits for a decision.")
@@ -116,7 +124,7 @@ def _evidence(situation: Situation) -> Guard:
     remedy = "Type: tandem move verify --full"
     if found is None:
         return Guard(code="evidence", is_green=False, detail="The stores were never compared.", remedy=remedy)
-    if owner.peer is None or found.incarnation != owner.peer.incarnation or found.epoch != owner.epoch:
+    if not still_holds(found, owner):
         detail = "The verification is void: a store was restored or the owner has changed since."
         return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
     detail = (
@@ -124,8 +132,32 @@ def _evidence(situation: Situation) -> Guard:
         f"{found.difference_count} differences."
     )
     if found.is_clean:
-        return Guard(code="evidence", is_green=True, detail=detail)
-    return Guard(code="evidence", is_green=False, detail=detail, remedy="Type: tandem move repair")
+        return Guard(code="evidence", is_green=True, detail=detail, since=found.ended_at)
+    return Guard(
+        code="evidence",
+        is_green=False,
+        detail=detail,
+        remedy="Type: tandem move repair",
+        since=found.ended_at,
+    )
+
+
+def _shadow(situation: Situation) -> Guard:
+    newest = newest_step(situation.steps, Step.ROUTE)
+    since = situation.steps if newest is None else situation.steps[situation.steps.index(newest) :]
+    found = [taken for taken in since if taken.step == SHADOW_STEP]
+    if found:
+        return Guard(
+            code="shadow",
+            is_green=False,
+            detail=f"{found[-1].detail} ({_minute(found[-1].at)}).",
+            remedy="Type: tandem move verify --full, then tandem move route all --shadow 10",
+        )
+    shadowed = [name for name, route in situation.owner.routes.items() if route.shadow_percent]
+    if not shadowed or newest is None:
+        return Guard(code="shadow", is_green=True, detail="No reads are compared by shadow reads.")
+    detail = f"No shadow read has differed since {_minute(newest.at)} ({', '.join(sorted(shadowed))})."
+    return Guard(code="shadow", is_green=True, detail=detail)
 
 
 def _rehearsal(situation: Situation) -> Guard:
@@ -134,7 +166,7 @@ def _rehearsal(situation: Situation) -> Guard:
         detail = "The cut-over was never rehearsed."
         return Guard(code="rehearsal", is_green=False, detail=detail, remedy="Type: tandem move rehearse")
     detail = f"Rehearsed at {_minute(newest.at)}: {newest.detail}"
-    return Guard(code="rehearsal", is_green=True, detail=detail)
+    return Guard(code="rehearsal", is_green=True, detail=detail, since=newest.at)
 
 
 def newest_step(steps: Sequence[StepTaken], step: Step) -> StepTaken | None:

@@ -8,14 +8,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loguru import logger
 
 from adapters.migration.carried import carried_puts
-from adapters.ownership import control
+from adapters.ownership import control, source_moves
 from adapters.ownership.comparison import behind
 from adapters.ownership.control import Held, Ownership, Role
 from adapters.ownership.source_side import SourceSide
@@ -60,7 +60,7 @@ class ChangeOfOwner:
     async def run(self) -> Ownership:
         """Returns the control record of the new owner. Raises the error that made it undo the move."""
         move = _new_move(self.successor.name, self.source.me)
-        await self.source.begin_move(move)
+        await source_moves.begin_move(self.source, move)
         try:
             await self._catch_up()
             async with self.hold():
@@ -74,32 +74,32 @@ class ChangeOfOwner:
     async def rehearse(self) -> None:
         """Goes through the same steps up to the decision, and undoes the move instead of deciding."""
         move = _new_move(self.successor.name, self.source.me)
-        await self.source.begin_move(move)
+        await source_moves.begin_move(self.source, move)
         try:
             await self._catch_up()
             async with self.hold():
                 async with _in_time():
                     await self._ready(move)
-                await self.source.undo_move(move)
+                await source_moves.undo_move(self.source, move)
         except BaseException:
             await asyncio.shield(self._undo(move))
             raise
 
     async def _ready(self, move: dict[str, Any]) -> dict[int, int]:
         """Closes the source, delivers the rest and notes the barrier: how far the source has seen the successor."""
-        await self.source.close_for_move(move)
+        await source_moves.close_for_move(self.source, move)
         await self._deliver_all()
-        seen = (await self.source.store.positions()).seen
+        seen = (await self.source.store.positions(with_checkpointed=True)).seen
         barrier = {lane: of.number for lane, of in seen.items()}
-        await self.source.note_barrier(move, barrier)
+        await source_moves.note_barrier(self.source, move, barrier)
         return barrier
 
     async def _armed(self, move: dict[str, Any]) -> Ownership:
         barrier = await self._ready(move)
         owner = (await self.source.required()).ownership
-        held = await control_of(self.successor)
+        held = await control.disarm(self.successor, await control_of(self.successor), owner)
         _require_mirror(owner, held.ownership)
-        positions = await self.successor.positions()
+        positions = await self.successor.positions(with_checkpointed=True)
         if any(positions.number_of(lane) < number for lane, number in barrier.items()):
             raise StoreUnavailable(
                 f"The {self.successor.name} store is an older copy of itself; it is completed first."
@@ -114,7 +114,7 @@ class ChangeOfOwner:
     async def _decide(self, move: dict[str, Any]) -> None:
         try:
             async with _in_time():
-                await self.source.decide(move, await self._armed(move))
+                await source_moves.decide(self.source, move, await self._armed(move))
         except BaseException:
             if not await asyncio.shield(self._is_decided()):
                 raise
@@ -150,7 +150,7 @@ class ChangeOfOwner:
         try:
             owner = (await self.source.required()).ownership
             if owner.role is Role.OWNER and owner.move is not None and owner.move["id"] == move["id"]:
-                await self.source.undo_move(move)
+                await source_moves.undo_move(self.source, move)
         except TandemError as failure:
             logger.error("The move is not undone yet, but will be when its time is over: {}", failure.message)
 
@@ -179,6 +179,15 @@ async def control_of(store: LanedStore) -> Held:
     if held is None:
         raise StoreUnavailable(f"The {store.name} store has no control record.")
     return held
+
+
+async def retire(store: LanedStore) -> None:
+    """Takes a mirror out of its installation for good. Harmless when done already. Raises Conflict for an owner."""
+    held = await control_of(store)
+    if held.ownership.role is Role.OWNER:
+        raise Conflict(f"The {store.name} store owns the writes, so it cannot be retired.")
+    if held.ownership.role is Role.MIRROR:
+        await control.write(store, replace(held.ownership, role=Role.RETIRED), over=held)
 
 
 def is_overdue(owner: Ownership, *, is_gone: Callable[[ProcessIdentity], bool], now: datetime) -> bool:

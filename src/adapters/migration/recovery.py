@@ -16,6 +16,7 @@ from adapters.ownership import control, refusals
 from adapters.ownership.checkpoints import compared
 from adapters.ownership.control import Gate, Ownership, Peer, Role
 from adapters.ownership.repair import reopen_lost
+from adapters.ownership.source_recovery import begin_recovery, change_in_recovery, end_recovery
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import LanedStore
@@ -60,13 +61,13 @@ class Recovery:
         owner = (await self.source.required()).ownership
         mirrored = (await control_of(self.target)).ownership
         epoch = max(owner.epoch, mirrored.epoch) + 1
-        await self.source.begin_recovery(epoch)
+        await begin_recovery(self.source, epoch)
         await self._fence_target(epoch)
         result = await Taking(self.source.store, self.target).run()
         await self._complete_target()
         await self.verify()
         await self._agree()
-        await self.source.end_recovery()
+        await end_recovery(self.source)
         logger.warning(
             "The {} store was recovered: {} changes came back from {}, {} own ones got new versions.",
             self.source.store.name,
@@ -94,7 +95,7 @@ class Recovery:
         if not cuts:
             return
         await reopen_lost(source, cuts, has_foreign_entries=True, on_reopened=lambda _: None)
-        await self.source.change_in_recovery(_with_next_incarnation)
+        await change_in_recovery(self.source, _with_next_incarnation)
         await source.lower(cuts)
 
     async def _agree(self) -> None:

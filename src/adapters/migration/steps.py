@@ -15,6 +15,8 @@ from domain.errors import StoreUnavailable, VersionConflict
 STEPS_MAX = 500
 """Beyond it, the oldest steps are left out."""
 RACES_MAX = 5
+SHADOW_STEP = "shadow"
+"""The step that a process takes by itself: a shadow read differed, or a collection is routed no more."""
 
 
 async def steps_of(store: RecordStore) -> tuple[StepTaken, ...]:
@@ -43,9 +45,21 @@ async def _held(store: RecordStore) -> tuple[int, list[dict[str, Any]]]:
 
 
 def _value(taken: StepTaken) -> dict[str, Any]:
-    return {"step": taken.step, "at": taken.at.isoformat(), "by": taken.by, "detail": taken.detail}
+    return {
+        "step": taken.step,
+        "at": taken.at.isoformat(),
+        "by": taken.by,
+        "detail": taken.detail,
+        "pauseMs": taken.pause_ms,
+    }
 
 
 def _step(value: Mapping[str, Any]) -> StepTaken:
     at = datetime.fromisoformat(value["at"])
-    return StepTaken(step=value["step"], at=at, by=value["by"], detail=value["detail"])
+    return StepTaken(
+        step=value["step"],
+        at=at,
+        by=value["by"],
+        detail=value["detail"],
+        pause_ms=value.get("pauseMs"),
+    )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from adapters.ownership.refusals import Moving
 from adapters.records.change_set import ApplyOutcome, ChangeSet, LaneStamp
+from adapters.records.lanes import LaneLost
 from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
@@ -73,8 +74,8 @@ class SwitchingStore(WrappedStore):
             self._begin()
             try:
                 return await write()
-            except Moving:
-                # Another process moves the ownership; nothing was written.
+            except (Moving, LaneLost):
+                # Another process moves the ownership, or changed its record just now; nothing was written.
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
             finally:

@@ -167,14 +167,14 @@ def _id_conditions(condition: Document) -> Iterator[tuple[str, Any]]:
             case "$in":
                 yield "$in", object_ids(value)
             case "$gt" | "$gte":
-                yield ("$gte" if operator == "$gte" and is_id(value) else "$gt"), _before(value)
+                yield ("$gte" if operator == "$gte" and is_id(value) else "$gt"), object_id_up_to(value)
             case "$lt" | "$lte":
-                yield ("$lt" if operator == "$lt" and is_id(value) else "$lte"), _before(value)
+                yield ("$lt" if operator == "$lt" and is_id(value) else "$lte"), object_id_up_to(value)
             case _:
                 yield operator, value
 
 
-def _before(text: str) -> ObjectId:
+def object_id_up_to(text: str) -> ObjectId:
     """The ObjectId of these digits; for a text that is no id, the last ObjectId that sorts before it."""
     if is_id(text):
         return ObjectId(text)

@@ -15,16 +15,18 @@ from adapters.mongo.errors import StaleVersion
 from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.lane_documents import MongoLanes, accepted
 from adapters.mongo.old_documents import rewrite_documents
+from adapters.mongo.raw_documents import RawDocuments
 from adapters.mongo.source_writes import SourceWrites
 from adapters.mongo.target_writes import TargetWrites
 from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import lane_advance, mark_update, write_all
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied, LaneLost
+from adapters.records.loading import Loaded, load_by_apply
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
@@ -34,7 +36,7 @@ from application.ports.health import StoreFacts
 PREPARE_SECONDS_MAX = 3_600.0
 
 
-class MongoRecordStore(LaneOperations[MongoLanes, LaneSlots]):
+class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
     """Keeps each record as one document. Works on replica sets only: a standalone server has no transactions.
 
     `timeout_ms` bounds every call as a whole, `pool_max` the connections.
@@ -45,6 +47,7 @@ class MongoRecordStore(LaneOperations[MongoLanes, LaneSlots]):
     def __init__(self, uri: str, database: str, *, timeout_ms: int = 5_000, pool_max: int = 50) -> None:
         self._connection = MongoConnection(uri, database, timeout_ms=timeout_ms, pool_max=pool_max)
         self._reader = DocumentReader(self._connection)
+        super().__init__(self._connection, self._reader)
         self._lanes = MongoLanes(self._connection)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         writer = DocumentWriter(
@@ -138,6 +141,10 @@ class MongoRecordStore(LaneOperations[MongoLanes, LaneSlots]):
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         return await self._target.apply(change_sets)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await load_by_apply(self, collection, records, checkpoint=checkpoint)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if not marks:

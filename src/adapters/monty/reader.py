@@ -11,7 +11,7 @@ from itertools import islice
 
 from montydb.engine.weighted import Weighted
 
-from adapters.monty import planning
+from adapters.monty import planning, raw_documents
 from adapters.monty.criteria_sql import PREFIX, Sql, WordAccess, match_expression, searches_of, where_of
 from adapters.monty.document import decoded
 from adapters.monty.read_connections import ReadConnections
@@ -29,6 +29,7 @@ from adapters.records.criteria import (
     has_search,
 )
 from adapters.records.document_filter import filter_of
+from adapters.records.raw_reading import RawPage
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.search import condition_of, whole_part_of, whole_words_of
@@ -62,6 +63,22 @@ class Reader:
     async def scan(self, collection: str, *, after: str | None, limit: int) -> list[Record]:
         page = Sql(f"SELECT doc FROM {collection} WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit))
         return await self._reads.soon(_records, page, rows=limit)
+
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
+        """See RawReader."""
+        return await self._reads.in_thread(raw_documents.page_after, collection, after or "", limit)
+
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
+        """See RawReader."""
+        return await self._reads.soon(raw_documents.page_of, collection, ids, rows=len(ids))
+
+    async def raw_count(self, collection: str) -> int:
+        """See RawReader."""
+        return await self._reads.in_thread(raw_documents.count_all, collection)
+
+    async def raw(self, collection: str, record_id: str) -> bytes | None:
+        """The document of a record as it is stored, also if it cannot be decoded; None if there is none."""
+        return await self._reads.soon(_raw, collection, record_id)
 
     async def count(self, collection: str, where: Criterion) -> int:
         table, conjuncts = TABLES[collection], conjuncts_of(where)
@@ -177,6 +194,11 @@ def _number(connection: sqlite3.Connection, counted: Sql) -> int:
 
 def _records(connection: sqlite3.Connection, statement: Sql) -> list[Record]:
     return [decoded(data) for (data,) in connection.execute(statement.text, statement.params).fetchall()]
+
+
+def _raw(connection: sqlite3.Connection, collection: str, record_id: str) -> bytes | None:
+    found = connection.execute(TABLES[collection].by_id, (record_id,)).fetchone()
+    return None if found is None else bytes(found[0])
 
 
 def _fetched(connection: sqlite3.Connection, collection: str, ids: Sequence[str]) -> dict[str, Record]:

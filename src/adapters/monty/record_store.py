@@ -22,6 +22,7 @@ from adapters.records.change_set import (
     ChangeSet,
     DeliveryMark,
     LaneStamp,
+    Put,
     Rejection,
     stamped,
     superseded,
@@ -29,6 +30,8 @@ from adapters.records.change_set import (
 )
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lanes import Applied, LaneLost
+from adapters.records.loading import Loaded, load_by_apply
+from adapters.records.record import Record
 from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
@@ -202,6 +205,10 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         """See LanedStore."""
         outcomes = await asyncio.gather(*(self._applied(change_set) for change_set in change_sets))
         return Applied(list(outcomes), self._own_lanes.last)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await load_by_apply(self, collection, records, checkpoint=checkpoint)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:

@@ -51,7 +51,8 @@ class Ownership:
     """The value of the control record. Epochs only rise; `opening` is random for each time a store becomes the owner.
 
     `mirror_to` names the store that receives the mirror, `move` a change of ownership under way. `phase` and `routes`
-    (by collection) are those of the whole installation; the owner's record has the say.
+    (by collection) are those of the whole installation; the owner's record has the say. `since` is the epoch in which
+    the present owner took over: a move that is undone raises the epoch alone.
     """
 
     installation: str
@@ -66,6 +67,7 @@ class Ownership:
     move: dict[str, Any] | None = None
     phase: Phase = Phase.SINGLE
     routes: Mapping[str, Route] = field(default_factory=dict)
+    since: int = FIRST_EPOCH
 
     @classmethod
     def of_owner(cls, store: str) -> "Ownership":
@@ -106,6 +108,7 @@ class Ownership:
             role=Role.OWNER,
             gate=Gate.ARMED,
             epoch=self.epoch + 1,
+            since=self.epoch + 1,
             opening=secrets.token_hex(8),
             owner=mirrored.store,
             peer=Peer(self.store, 1),
@@ -122,6 +125,7 @@ class Ownership:
             role=Role.MIRROR,
             gate=Gate.CLOSED,
             epoch=successor.epoch,
+            since=successor.since,
             owner=successor.store,
             opening=successor.opening,
             peer=Peer(successor.store, 1),
@@ -213,6 +217,16 @@ async def write(
     return Held(ownership, token)
 
 
+async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
+    """Makes a successor that was left armed a mirror again; returns the record of any other store as it is.
+
+    Raises VersionConflict if it has changed meanwhile.
+    """
+    if not held.ownership.is_left_over_of(owner):
+        return held
+    return await write(store, owner.of_mirror(store.name), over=held)
+
+
 def next_token(token: int) -> int:
     """A random token above this one."""
     return ((token >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)
@@ -232,6 +246,7 @@ def _to_value(ownership: Ownership) -> dict[str, Any]:
         "mirrorTo": ownership.mirror_to,
         "move": ownership.move,
         "phase": ownership.phase.value,
+        "since": ownership.since,
         "routes": {
             collection: [route.shadow_percent, route.target_percent]
             for collection, route in ownership.routes.items()
@@ -253,5 +268,6 @@ def _from_value(value: dict[str, Any]) -> Ownership:
         mirror_to=value["mirrorTo"],
         move=value["move"],
         phase=Phase(value["phase"]),
+        since=value["since"],
         routes={collection: Route(*percents) for collection, percents in value["routes"].items()},
     )

@@ -7,8 +7,10 @@ from typing import Any, Protocol, TypeVar
 
 from adapters.ownership.sight import Sight
 from adapters.ownership.stamps import AppliedStamps
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.lanes import LanedStore, LaneLost
+from adapters.records.loading import FilledStore, Loaded
+from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
@@ -124,7 +126,7 @@ class OwnedTarget(WrappedStore):
 
     def __init__(
         self,
-        inner: LanedStore,
+        inner: FilledStore,
         guard: TargetGuard,
         stamps: AppliedStamps,
         *,
@@ -220,6 +222,17 @@ class OwnedTarget(WrappedStore):
         if applied.stamp is not None:
             self._stamps.note(change_sets, applied.stamp)
         return applied.outcomes
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader. Raises StoreRefused where another database has taken the place of the target."""
+        if not self._is_admitted:
+            raise StoreUnavailable("The target was not compared with the source yet.")
+        try:
+            return await self._laned.load(collection, records, checkpoint=checkpoint)
+        except LaneLost:
+            self._is_admitted = False
+            await self._admit()
+            return await self._laned.load(collection, records, checkpoint=checkpoint)
 
     async def _admit(self) -> None:
         await self._judged(self._guard.admit())

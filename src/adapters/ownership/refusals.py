@@ -44,6 +44,11 @@ def moving(name: str) -> Moving:
     return Moving(f"The writes are moving from {name} to the other store; try again in a moment.")
 
 
+def moved(name: str, found: Ownership) -> Moving:
+    """Another store owns the writes now; this process follows."""
+    return Moving(f"The writes have moved from {name} to {found.owner}; try again in a moment.")
+
+
 def closed(found: Ownership, *, target: str) -> StoreRefused | WritesRefused:
     """Why the gate of this owner is closed."""
     return older_source(found.store, target) if found.move is None else moving(found.store)

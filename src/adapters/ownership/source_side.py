@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from loguru import logger
 
@@ -13,7 +12,14 @@ from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
-from adapters.ownership.refusals import DamagedFile, OlderSource, StaleOwner, Stranger, WritesRefused
+from adapters.ownership.refusals import (
+    DamagedFile,
+    Moving,
+    OlderSource,
+    StaleOwner,
+    Stranger,
+    WritesRefused,
+)
 from adapters.ownership.sight import Sight
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
@@ -142,7 +148,8 @@ class SourceSide:
     def require_open(self) -> None:
         """See SourceGuard."""
         if self.refusal is not None:
-            raise WritesRefused(str(self.refusal))
+            kind = Moving if isinstance(self.refusal, Moving) else WritesRefused
+            raise kind(str(self.refusal))
 
     def note_positions(self, positions: Positions) -> None:
         """Remembers what all processes have written, once a comparison found nothing wrong."""
@@ -161,7 +168,7 @@ class SourceSide:
             self._admitted = None
             ownership = (await self.required()).ownership
             if ownership.role is not Role.OWNER:
-                self.refuse(refusals.foreign_source(self.store.name, ownership))
+                self.refuse(refusals.moved(self.store.name, ownership))
             elif self.compare_again is not None and not await self.compare_again():
                 await self._require_what_was_seen(ownership.installation)
             if self.refusal is None:
@@ -201,7 +208,7 @@ class SourceSide:
             held = await self.required()
             if held.ownership.gate is not Gate.OPEN:
                 return
-            self._admit(held)
+            self.admit(held)
         try:
             with self.sight.of_call():
                 await self.store.register()
@@ -248,14 +255,14 @@ class SourceSide:
                 "The {} store is older than it was: the writes in between are lost.", self.store.name
             )
         if self._admitted is None or self._admitted.token != held.token:
-            self._admit(held)
+            self.admit(held)
         self.refusal = None
 
     def refuse(self, refusal: StoreRefused | WritesRefused) -> None:
         """Takes no writes any more in this process."""
         self.refusal = refusal
-        self._admit(None)
-        logger.error("{}", refusal)
+        self.admit(None)
+        logger.log("INFO" if isinstance(refusal, Moving) else "ERROR", "{}", refusal)
 
     async def close_gate(self) -> None:
         """Takes no writes any more, in any process: closes the record first, then lane by lane. Raises OlderSource."""
@@ -264,41 +271,11 @@ class SourceSide:
         self.refusal = refusal
         # The epoch rises once, so that lanes of a recovery under way, opened after that, stay open.
         held = await self.change(_closed)
-        await self._close_lanes(below=held.ownership.epoch)
-        self._admit(None)
+        await self.close_lanes(below=held.ownership.epoch)
+        self.admit(None)
         if is_news:
             logger.error("{}", refusal)
         raise refusal
-
-    async def begin_move(self, move: Mapping[str, Any]) -> None:
-        """Notes a change of ownership in the control record. Raises Conflict if another one is under way."""
-
-        def begun(now: Ownership) -> Ownership:
-            if now.move is not None or now.gate is not Gate.OPEN or now.role is not Role.OWNER:
-                raise refusals.other_move(now.move)
-            return replace(now, move=dict(move))
-
-        await self.change(begun)
-
-    async def close_for_move(self, move: Mapping[str, Any]) -> None:
-        """Takes no writes any more, in any process, until the move is decided or undone. Nothing that this process has
-        begun to write may be under way. Raises Conflict if the move is not under way (any more).
-        """
-        self.refusal = refusals.moving(self.store.name)
-        await self.change(lambda now: replace(_of_move(now, move), gate=Gate.CLOSED))
-        await self._close_lanes()
-        self._admit(None)
-
-    async def note_barrier(self, move: Mapping[str, Any], barrier: Mapping[int, int]) -> None:
-        """Notes the target's lanes as far as the source has seen them, once nothing is undelivered."""
-        numbers = {str(lane): number for lane, number in barrier.items()}
-        await self.change(lambda now: replace(_of_move(now, move), move={**move, "barrier": numbers}))
-
-    async def decide(self, move: Mapping[str, Any], successor: Ownership) -> Ownership:
-        """Gives the ownership to an armed successor: from here on the move cannot be undone."""
-        held = await self.change(lambda now: _of_move(now, move).after_decision(successor))
-        self.refusal = refusals.foreign_source(self.store.name, held.ownership)
-        return held.ownership
 
     async def take_over(self) -> None:
         """Takes writes as the successor of the former owner, which was compared with this store just now.
@@ -307,40 +284,18 @@ class SourceSide:
         """
         held = await self.required()
         self._installation = held.ownership.installation
-        self._admit(held)
+        self.admit(held)
         self.is_compared = True
         await self.change(lambda now: replace(now, gate=Gate.OPEN) if now.gate is Gate.ARMED else now)
         await self.open_gate(await self.required())
 
-    async def undo_move(self, move: Mapping[str, Any]) -> Ownership:
-        """Takes writes again, in this process and the others. Raises Conflict if the move was decided."""
-        held = await self.change(lambda now: _of_move(now, move).after_undo())
-        await self.open_gate(held)
-        return held.ownership
+    async def close(self, closed: Callable[[Ownership], Ownership]) -> None:
+        """Closes the gate by this change of the control record, and then the lanes of every process, one by one."""
+        await self.change(closed)
+        await self.close_lanes()
+        self.admit(None)
 
-    async def begin_recovery(self, epoch: int) -> None:
-        """Takes writes of this recovery only, in any process: all others belong to an earlier epoch.
-
-        Raises StoreUnavailable.
-        """
-        self.refusal = refusals.older_source(self.store.name, self.target_name)
-        await self.change(lambda now: replace(now, gate=Gate.CLOSED, epoch=max(epoch, now.epoch + 1)))
-        await self._close_lanes()
-        self._admit(await self.required())
-
-    async def change_in_recovery(self, changed: Callable[[Ownership], Ownership]) -> None:
-        """`change` between `begin_recovery` and `end_recovery`."""
-        await self.change(changed)
-        self._admit(await self.required())
-
-    async def end_recovery(self) -> Ownership:
-        """Takes writes again: the source lacks nothing that its target has seen. Raises StoreUnavailable."""
-        held = await self.change(Ownership.after_recovery)
-        self._admit(held)
-        await self.open_gate(held)
-        return held.ownership
-
-    async def _close_lanes(self, *, below: int | None = None) -> None:
+    async def close_lanes(self, *, below: int | None = None) -> None:
         """Closes all lanes, or those of epochs below this one."""
         for lane in (await self.store.positions()).lanes.values():
             if lane.is_open and (below is None or lane.epoch < below):
@@ -367,15 +322,15 @@ class SourceSide:
                 return held
             is_admitted = self._admitted is not None
             if self._has_lanes:
-                self._admit(held)
+                self.admit(held)
             try:
                 written = await control.write(self.store, changed(held.ownership), over=held)
             except (VersionConflict, LaneLost):
                 continue
             if is_admitted and written.ownership.gate is Gate.OPEN:
-                self._admit(written)
+                self.admit(written)
             elif self._has_lanes:
-                self._admit(None)
+                self.admit(None)
             return written
         raise StoreUnavailable("Other processes keep changing the control record; try again in a moment.")
 
@@ -386,7 +341,7 @@ class SourceSide:
         if target is not None and ownership.mirror_to not in (None, target):
             raise refusals.other_target(self.store.name, ownership.mirror_to)
 
-    def _admit(self, held: Held | None) -> None:
+    def admit(self, held: Held | None) -> None:
         """Writes by lanes of this admission from now on; without one, no write is possible."""
         self._admitted, self._has_lanes = held, True
         self.store.admit(None if held is None else held.admission(self.me))
@@ -420,13 +375,6 @@ def _mirrored(now: Ownership, target: str) -> Ownership:
 
 def _closed(now: Ownership) -> Ownership:
     return now if now.gate is Gate.CLOSED else replace(now, gate=Gate.CLOSED, epoch=now.epoch + 1)
-
-
-def _of_move(now: Ownership, move: Mapping[str, Any]) -> Ownership:
-    """The record, if this move is under way and not decided. Raises Conflict otherwise."""
-    if now.role is not Role.OWNER or now.move is None or now.move["id"] != move["id"]:
-        raise refusals.move_is_over()
-    return now
 
 
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:

@@ -27,14 +27,14 @@ class AppliedStamps:
             del self._stamps[next(iter(self._stamps))]
 
     def on(self, marks: Sequence[DeliveryMark]) -> list[DeliveryMark]:
-        """The marks, those of confirmed entries with their stamps.
+        """The marks, those of confirmed entries with their stamps; a mark that has one keeps it.
 
         Without a stamp SYNCED would be a claim that no comparison can take back, so such marks are left out.
         """
         carried = []
         for mark in marks:
             stamp = self._stamps.pop(mark.entry_id, None)
-            if mark.status is not SyncStatus.SYNCED:
+            if mark.status is not SyncStatus.SYNCED or mark.lane is not None:
                 carried.append(mark)
             elif stamp is not None:
                 carried.append(replace(mark, lane=stamp.lane, number=stamp.number))

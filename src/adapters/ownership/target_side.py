@@ -198,7 +198,7 @@ class TargetSide:
             return held
         self._store.admit(held.admission(self._me))
         try:
-            return await control.write(self._store, owner.of_mirror(self._store.name), over=held)
+            return await control.disarm(self._store, held, owner)
         except VersionConflict:
             raise StoreUnavailable("The target changes while it is entered; try again in a moment.") from None
         finally:

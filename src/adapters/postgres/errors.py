@@ -19,7 +19,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.causes import cause_of
 from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
-from adapters.postgres.rows import Unstorable
+from adapters.postgres.rows import NUL_MESSAGE, Unstorable
 from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
 from adapters.records.record_store import SchemaMissing
@@ -60,7 +60,6 @@ OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
-NUL_MESSAGE = "A text contains the NUL character."
 LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 _RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)

@@ -9,21 +9,25 @@ from typing import Any
 
 import msgspec
 
+from adapters.postgres.bulk_load import BulkLoad
 from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.lane_rows import PostgresLanes
+from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
-from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp
+from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied
+from adapters.records.loading import Loaded
 from adapters.records.old_records import StoredFormat
+from adapters.records.raw_reading import RawPage
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
 from adapters.records.relevance import found_by_relevance
@@ -65,10 +69,12 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
+        self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
         self._source = SourceWrites(self._connections, self._own_lanes)
         self._target = TargetWrites(self._applying, self._own_lanes)
+        self._bulk = BulkLoad(self._connections, self._own_lanes)
 
     async def open(self) -> None:
         await self._connections.open()
@@ -144,6 +150,18 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         rows = await self._rows(SCAN[collection], [after or "", str(bounded)])
         return list(map(FORMS[collection].record, rows))
 
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
+        """See RawReader."""
+        return await self._raw.scan(collection, after=after, limit=limit)
+
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
+        """See RawReader."""
+        return await self._raw.fetch(collection, ids)
+
+    async def raw_count(self, collection: str) -> int:
+        """See RawReader."""
+        return await self._raw.count(collection)
+
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable: a row is old if its search tokens follow an earlier rule."""
         from adapters.postgres.stored_words import formats_of  # noqa: PLC0415 - as above
@@ -168,6 +186,10 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
     async def apply_by_lane(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore."""
         return await self._target.apply(change_sets)
+
+    async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
+        """See BulkLoader."""
+        return await self._bulk.load(collection, records, checkpoint=checkpoint)
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:

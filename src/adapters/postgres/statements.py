@@ -23,28 +23,32 @@ _ARRIVED = {"syncStatus": f"'{SYNCED}'"}
 """Sync fields of a mirrored entry, in place of the source's values. The caller adds the time of arrival."""
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as PostgreSQL reads it."""
     return f'"{name}"'
 
 
-def _list(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The names, separated by commas."""
     return ", ".join(names)
 
 
-def _written(form: RowForm) -> list[str]:
+def written_columns(form: RowForm) -> list[str]:
     """The columns that a write sets: all of them, so that no value of the earlier state stays."""
     names = [column.name for column in form.columns]
     return [*names, SYNCED_AT] if form.keeps_synced_at else names
 
 
-def _assignments(form: RowForm) -> str:
-    return _list(
-        f"{_quoted(name)} = excluded.{_quoted(name)}" for name in _written(form) if name != KEY_COLUMN
+def assignments(form: RowForm) -> str:
+    """Replaces every column but the key by the proposed value."""
+    return listed(
+        f"{quoted(name)} = excluded.{quoted(name)}" for name in written_columns(form) if name != KEY_COLUMN
     )
 
 
-def _insert_into(form: RowForm) -> str:
-    return f"INSERT INTO {form.table} AS stored ({_list(map(_quoted, _written(form)))})"
+def insert_into(form: RowForm) -> str:
+    """The beginning of an INSERT into a table, whose rows it names `stored`."""
+    return f"INSERT INTO {form.table} AS stored ({listed(map(quoted, written_columns(form)))})"
 
 
 def numbered(statement: str) -> str:
@@ -55,25 +59,25 @@ def numbered(statement: str) -> str:
 
 def _parameters(form: RowForm, synced_at: str) -> str:
     values = [f"%s::{column.sql_type}" for column in form.columns]
-    return _list([*values, synced_at] if form.keeps_synced_at else values)
+    return listed([*values, synced_at] if form.keeps_synced_at else values)
 
 
 def _given(form: RowForm, *, named: str) -> str:
     """The rows of one JSON parameter as a table."""
-    columns = _list(f"{_quoted(column.key)} {column.sql_type}" for column in form.columns)
+    columns = listed(f"{quoted(column.key)} {column.sql_type}" for column in form.columns)
     return f"jsonb_to_recordset(%({named})s::jsonb) AS given ({columns})"
 
 
 def _selected(form: RowForm, synced_at: str) -> str:
-    values = [f"given.{_quoted(column.key)}" for column in form.columns]
-    return _list([*values, synced_at] if form.keeps_synced_at else values)
+    values = [f"given.{quoted(column.key)}" for column in form.columns]
+    return listed([*values, synced_at] if form.keeps_synced_at else values)
 
 
 # --- reading -------------------------------------------------------------------------------------
 
 
 def _read(form: RowForm) -> str:
-    return f"SELECT {_list(map(_quoted, form.read_columns))} FROM {form.table}"
+    return f"SELECT {listed(map(quoted, form.read_columns))} FROM {form.table}"
 
 
 FETCH_ONE = {name: f"{_read(form)} WHERE {KEY_COLUMN} = %s" for name, form in FORMS.items()}
@@ -106,20 +110,20 @@ def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: boo
     if entry_count:
         parts += [f"lane AS ({ADVANCE_AFTER_PUT})"] * has_lane
         row = f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put"
-        last = f"{_insert_into(_ENTRIES)} {' UNION ALL '.join([row] * entry_count)}"
+        last = f"{insert_into(_ENTRIES)} {' UNION ALL '.join([row] * entry_count)}"
     elif not has_lane:
         last = "SELECT FROM put"
-    return numbered(f"WITH {_list(parts)} {last}")
+    return numbered(f"WITH {listed(parts)} {last}")
 
 
 def _new_row(form: RowForm, *, has_lane: bool) -> str:
     source = " FROM held" if has_lane else ""
     row = f"SELECT {_parameters(form, 'NULL')}{source}"
-    return f"{_insert_into(form)} {row} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
+    return f"{insert_into(form)} {row} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
 
 
 def _replacement(form: RowForm, *, has_lane: bool) -> str:
-    columns = _list(map(_quoted, _written(form)))
+    columns = listed(map(quoted, written_columns(form)))
     row = f"ROW({_parameters(form, 'NULL::timestamptz')})"
     is_held = " AND EXISTS (SELECT FROM held)" if has_lane else ""
     return f"UPDATE {form.table} SET ({columns}) = {row} WHERE {KEY_COLUMN} = %s AND version = %s{is_held}"
@@ -147,7 +151,7 @@ RELEASE = {
 """Deletes the rows that the same transaction replaces, so that a unique value can move between records."""
 
 INSERT_MANY = {
-    name: f"{_insert_into(form)} SELECT {_selected(form, 'NULL')} FROM {_given(form, named='rows')}"
+    name: f"{insert_into(form)} SELECT {_selected(form, 'NULL')} FROM {_given(form, named='rows')}"
     f' ORDER BY given."{ID}" COLLATE "C"'
     for name, form in FORMS.items()
 }
@@ -166,12 +170,12 @@ def mirror_one(collection: str, *, has_lane: bool, has_seen: bool) -> str:
     """
     form = FORMS[collection]
     put = (
-        f"{_insert_into(form)} VALUES ({_parameters(form, NOW)})"
-        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+        f"{insert_into(form)} VALUES ({_parameters(form, NOW)})"
+        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {assignments(form)} WHERE stored.version < excluded.version"
         " RETURNING 1"
     )
-    values = _list(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
-    entry = f"{_insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING RETURNING 1"
+    values = listed(_ARRIVED.get(column.key, f"%s::{column.sql_type}") for column in _ENTRIES.columns)
+    entry = f"{insert_into(_ENTRIES)} VALUES ({values}) ON CONFLICT ({KEY_COLUMN}) DO NOTHING RETURNING 1"
     statement = f"WITH put AS ({put}), entry AS ({entry}) SELECT 1 FROM put UNION ALL SELECT 1 FROM entry"
     return numbered(laned(statement, arrival_parts(has_lane=has_lane, has_seen=has_seen)))
 
@@ -193,8 +197,8 @@ def mirror_many(collections: tuple[str, ...], *, has_lane: bool, has_seen: bool)
     """
     parts = {f"put_{name}": _mirror_rows(FORMS[name], named=name) for name in collections}
     parts["entry"] = _mirror_entries(named=ENTRIES_PARAMETER)
-    written = " + ".join(f"(SELECT count(*) FROM {_quoted(name)})" for name in parts)
-    named = _list(f"{_quoted(name)} AS ({part} RETURNING 1)" for name, part in parts.items())
+    written = " + ".join(f"(SELECT count(*) FROM {quoted(name)})" for name in parts)
+    named = listed(f"{quoted(name)} AS ({part} RETURNING 1)" for name, part in parts.items())
     return laned(
         f"WITH {named} SELECT {written}",
         arrival_parts(has_lane=has_lane, has_seen=has_seen, is_named=True),
@@ -204,23 +208,23 @@ def mirror_many(collections: tuple[str, ...], *, has_lane: bool, has_seen: bool)
 def _mirror_rows(form: RowForm, *, named: str) -> str:
     identity = f'given."{ID}" COLLATE "C"'
     return (
-        f"{_insert_into(form)} SELECT DISTINCT ON ({identity}) {_selected(form, NOW)} FROM {_given(form, named=named)}"
+        f"{insert_into(form)} SELECT DISTINCT ON ({identity}) {_selected(form, NOW)} FROM {_given(form, named=named)}"
         f' ORDER BY {identity}, given."{VERSION}" DESC'
-        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {_assignments(form)} WHERE stored.version < excluded.version"
+        f" ON CONFLICT ({KEY_COLUMN}) DO UPDATE SET {assignments(form)} WHERE stored.version < excluded.version"
     )
 
 
 def _mirror_entries(*, named: str) -> str:
     identity = f'given."{ID}"'
-    values = _list(map(_mirrored_value, _ENTRIES.columns))
+    values = listed(map(_mirrored_value, _ENTRIES.columns))
     return (
-        f"{_insert_into(_ENTRIES)} SELECT DISTINCT ON ({identity}) {values} FROM {_given(_ENTRIES, named=named)}"
+        f"{insert_into(_ENTRIES)} SELECT DISTINCT ON ({identity}) {values} FROM {_given(_ENTRIES, named=named)}"
         f" ORDER BY {identity} ON CONFLICT ({KEY_COLUMN}) DO NOTHING"
     )
 
 
 def _mirrored_value(column: RowColumn) -> str:
-    return _ARRIVED.get(column.key, f"given.{_quoted(column.key)}")
+    return _ARRIVED.get(column.key, f"given.{quoted(column.key)}")
 
 
 VERSIONS_OF = {
@@ -246,9 +250,9 @@ were stored return their collections.
 """
 
 REWRITE_ONE = {
-    name: f"{_insert_into(form)} SELECT {_list(map(_quoted, _written(form)))} FROM (SELECT * FROM {form.table}"
+    name: f"{insert_into(form)} SELECT {listed(map(quoted, written_columns(form)))} FROM (SELECT * FROM {form.table}"
     f" ORDER BY {KEY_COLUMN} DESC LIMIT 1 FOR UPDATE SKIP LOCKED) AS kept ON CONFLICT ({KEY_COLUMN}) DO "
-    + ("NOTHING" if form is _ENTRIES else f"UPDATE SET {_assignments(form)}")
+    + ("NOTHING" if form is _ENTRIES else f"UPDATE SET {assignments(form)}")
     for name, form in FORMS.items()
 }
 """Writes a row that the table holds once more, as it is. Rolled back; it shows whether the table rejects any row."""
@@ -258,9 +262,9 @@ DROPPED_MAX = 20
 
 REWRITE_SOME = {
     name: f"WITH kept AS MATERIALIZED (SELECT * FROM {form.table} WHERE {KEY_COLUMN} <> ALL(%(ids)s)"
-    f" ORDER BY {KEY_COLUMN} DESC LIMIT {DROPPED_MAX} FOR UPDATE SKIP LOCKED), written AS ({_insert_into(form)}"
-    f" SELECT {_list(map(_quoted, _written(form)))} FROM kept ON CONFLICT ({KEY_COLUMN}) DO"
-    f" UPDATE SET {_assignments(form)} RETURNING 1)"
+    f" ORDER BY {KEY_COLUMN} DESC LIMIT {DROPPED_MAX} FOR UPDATE SKIP LOCKED), written AS ({insert_into(form)}"
+    f" SELECT {listed(map(quoted, written_columns(form)))} FROM kept ON CONFLICT ({KEY_COLUMN}) DO"
+    f" UPDATE SET {assignments(form)} RETURNING 1)"
     " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM written)"
     for name, form in FORMS.items()
     if form is not _ENTRIES

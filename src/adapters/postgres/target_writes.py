@@ -74,7 +74,7 @@ class TargetWrites:
                 written = await self._write(sent, slot)
             except TandemError as error:
                 meaning = await self._meaning(error, slot)
-                if _is_certain(error, meaning):
+                if is_certain(error, meaning):
                     raise PartRejected from error
                 obstacles = await self._search.after(error, sent)
                 blocked = {place: obstacles.before(part[place]) for place in places}
@@ -98,7 +98,7 @@ class TargetWrites:
             except TandemError as failure:
                 error = failure
             meaning = await self._meaning(error, slot)
-            if _is_certain(error, meaning):
+            if is_certain(error, meaning):
                 break
             blocked = (await self._search.after(error, [change_set])).before(change_set)
             if blocked is not None:
@@ -214,7 +214,7 @@ class TargetWrites:
             version = held.get((put.collection, put.record_id), 0)
             if version < put.version:
                 blocked = await self._dropped.blocked_table(put.collection, [put.record_id])
-                return blocked or _swallowed(put, version)
+                return blocked or swallowed(put, version)
         if any((AUDIT_LOGS.collection, entry_id) not in held for entry_id in change_set.entry_ids):
             reason = "The database dropped its audit entry without an error: look for a trigger."
             blocked = await self._dropped.blocked_by_entries(change_set)
@@ -222,7 +222,7 @@ class TargetWrites:
         return superseded(change_set, held)
 
 
-def _swallowed(put: Put, version: int) -> Rejection:
+def swallowed(put: Put, version: int) -> Rejection:
     """The outcome where nothing was stored although nothing newer is there, as a trigger does that returns NULL."""
     table = SPECS[put.collection].table
     state = f"still holds version {version}" if version else "does not hold the record"
@@ -233,7 +233,7 @@ def _swallowed(put: Put, version: int) -> Rejection:
     return Rejection(reason, table=table)
 
 
-def _is_certain(error: TandemError, meaning: Meaning) -> bool:
+def is_certain(error: TandemError, meaning: Meaning) -> bool:
     """Whether no obstacle has to be looked for: the connection was lost, no answer came, the value cannot be sent, or
     the record breaks a rule that the tables of every installation have.
     """

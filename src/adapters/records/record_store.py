@@ -81,7 +81,7 @@ class RecordStore(Protocol):
         Raises StoreUnavailable only for an outage: the store cannot be reached, also not by a new connection, or says
         that it takes no writes at all. A store that writes several in one statement may raise any other error where it
         rejects one of several; any part of them may be stored then, and the caller isolates the rejected one
-        (adapters.dual_write.isolation).
+        (adapters.records.isolation).
         """
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:

@@ -165,12 +165,13 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """One condition of a cut-over."""
+    """One condition of a cut-over. `since` is when it became as it is; None where nobody knows."""
 
     code: str
     is_green: bool
     detail: str
     remedy: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +195,20 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Long work under way in this process, or ended."""
+    """Long work under way in this process, or ended. `id` is None for a dry run, `code` the code of the error."""
 
-    id: str
+    id: str | None
     step: str
     state: JobState
     progress: Progress | None = None
     result: Any = None
     error: str | None = None
+    code: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state is JobState.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,12 +229,13 @@ class CollectionMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTaken:
-    """One step of the move, as it is kept."""
+    """One step of the move, as it is kept. `pause_ms` is how long writes paused; None for steps without a pause."""
 
     step: str
     at: datetime
     by: str
     detail: str
+    pause_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,11 +319,17 @@ class Migration(Protocol):
         ...
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        """Decides about a quarantined record: `fix` tries it again, otherwise it is skipped with the reason."""
+        """Decides about a quarantined record: `fix` tries it again, otherwise it is skipped with the reason.
+
+        Raises NotFound.
+        """
         ...
 
-    async def route(self, collection: str, route: Route, *, by: str) -> None:
-        """Sets which store answers the reads of a collection, or of `all`. Raises NotFound for an unknown one."""
+    async def route(self, collection: str, route: Route, *, by: str, is_dry_run: bool = False) -> None:
+        """Sets which store answers the reads of a collection, or of `all`. Raises NotFound for an unknown one.
+
+        A dry run only checks whether that is possible.
+        """
         ...
 
     async def rehearse(self, *, by: str, is_dry_run: bool = False) -> SwitchResult:
@@ -333,8 +347,11 @@ class Migration(Protocol):
         """The same in the opposite direction."""
         ...
 
-    async def finish(self, *, by: str) -> str:
-        """Stops the reverse mirror; returns the path of the evidence file."""
+    async def finish(self, *, by: str, is_dry_run: bool = False) -> str | None:
+        """Stops the reverse mirror; returns the path of the evidence file. Raises Conflict with the red guards.
+
+        A dry run only checks the guards and returns None.
+        """
         ...
 
     async def retire(self, *, by: str) -> None:
@@ -358,4 +375,8 @@ class Jobs(Protocol):
 
     def get(self, id: str) -> Job:
         """One job. Raises NotFound for a job of another process, or one that was forgotten."""
+        ...
+
+    def newest(self) -> Job | None:
+        """The job that was started last in this process; None before the first."""
         ...

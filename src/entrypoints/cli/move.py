@@ -3,14 +3,23 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 
+from domain.errors import NotFound, Unavailable
 from domain.migration import PERCENT_MAX
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror import url_option
-from entrypoints.cli.move_client import PREFIX, Answer, MoveClient, move_client
+from entrypoints.cli.move_client import PREFIX, Answer, MoveClient, failure_of_job, move_client
+from entrypoints.cli.move_report import (
+    print_job,
+    print_preflight,
+    print_status,
+    print_switch,
+    print_verification,
+)
 from entrypoints.cli.tree import TandemGroup
 
 POLL_SECONDS = 0.2
@@ -35,7 +44,7 @@ async def status(console: Console, url: str | None) -> ExitCode:
     """Show where the move stands, and the command to type next. Exits with 1 if a guard is red."""
     async with move_client(url) as client:
         view: Answer = await client.ask("GET", PREFIX)
-    console.show(view, lambda: _print_status(console, view))
+    console.show(view, lambda: print_status(console, view))
     return _guard_code(view["guards"])
 
 
@@ -44,9 +53,9 @@ async def status(console: Console, url: str | None) -> ExitCode:
 async def preflight(console: Console, url: str | None) -> ExitCode:
     """Read the whole source and report what the target cannot hold. Changes nothing."""
     async with move_client(url) as client:
-        job = await run_step(console, client, "preflight", {}, is_dry_run=False, wait=True)
+        job = await run_step(console, client, "preflight", None, is_dry_run=False, wait=True)
     result: Answer = job["result"]
-    console.show(result, lambda: _print_preflight(console, result))
+    console.show(result, lambda: print_preflight(console, result))
     return ExitCode.SUCCESS if result["isClear"] else ExitCode.DIFFERENCE
 
 
@@ -65,7 +74,7 @@ async def backfill(
         body["newTarget"] = True
     async with move_client(url) as client:
         job = await run_step(console, client, "backfill", body, is_dry_run=dry_run, wait=wait)
-    console.show(job, lambda: _print_job(console, job, f"{job['result']} records were read."))
+    console.show(job, lambda: print_job(console, job, f"{job['result']} records were read."))
     return ExitCode.SUCCESS
 
 
@@ -96,7 +105,7 @@ async def verify(
 async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
     """Repair what the last verification found, then verify again."""
     async with move_client(url) as client:
-        job = await run_step(console, client, "repair", {}, is_dry_run=dry_run, wait=wait)
+        job = await run_step(console, client, "repair", None, is_dry_run=dry_run, wait=wait)
     return _show_verification(console, job)
 
 
@@ -104,17 +113,24 @@ async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None
 @click.argument("collection")
 @click.option("--shadow", type=percent, help="Percent of the callers whose reads are compared.")
 @click.option("--target", type=percent, help="Percent of the callers that the target answers.")
+@dry_run_option
 @url_option
 async def route(
-    console: Console, collection: str, *, shadow: int | None, target: int | None, url: str | None
+    console: Console,
+    collection: str,
+    *,
+    shadow: int | None,
+    target: int | None,
+    dry_run: bool,
+    url: str | None,
 ) -> ExitCode:
     """Set which store answers the reads of COLLECTION, or of `all`."""
     if shadow is None and target is None:
         raise click.UsageError("Give --shadow, --target, or both.")
     body = {"collection": collection, "shadowPercent": shadow, "targetPercent": target}
     async with move_client(url) as client:
-        view: Answer = await client.ask("POST", f"{PREFIX}/routes", body)
-    console.show(view, lambda: _print_status(console, view))
+        view: Answer = await client.ask("POST", f"{PREFIX}/routes{_query(is_dry_run=dry_run)}", body)
+    console.show(view, lambda: print_status(console, view))
     return ExitCode.SUCCESS
 
 
@@ -147,22 +163,26 @@ async def rollback(console: Console, *, dry_run: bool, force: str | None, url: s
 
 
 @move.command()
+@dry_run_option
 @url_option
-async def finish(console: Console, url: str | None) -> ExitCode:
+async def finish(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
     """Stop the reverse mirror and write the evidence. There is no way back afterwards."""
     async with move_client(url) as client:
-        view: Answer = await client.ask("POST", f"{PREFIX}/finish")
-    console.show(
-        view, lambda: console.line(f"The move is finished; the evidence is in {view['evidenceFile']}")
+        view: Answer = await client.ask("POST", f"{PREFIX}/finish{_query(is_dry_run=dry_run)}")
+    path = view["evidenceFile"]
+    outcome = (
+        "The step is possible now." if path is None else f"The move is finished; the evidence is in {path}"
     )
+    console.show(view, lambda: console.line(outcome))
     return ExitCode.SUCCESS
 
 
 @move.command()
+@dry_run_option
 @url_option
-async def retire(console: Console, url: str | None) -> ExitCode:
+async def retire(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
     """Release the former owner, which was kept as a backup."""
-    return await _changed(console, "retire", url)
+    return await _changed(console, f"retire{_query(is_dry_run=dry_run)}", url)
 
 
 @move.command()
@@ -191,8 +211,7 @@ async def list_quarantine(console: Console, url: str | None) -> ExitCode:
     async with move_client(url) as client:
         view: Answer = await client.ask("GET", f"{PREFIX}/quarantine")
     items: list[Answer] = view["items"]
-    rows = [(one["id"], one["reason"], one["decision"]) for one in items]
-    console.show(view, lambda: console.table(("id", "reason", "decision"), rows))
+    console.show(view, lambda: _print_quarantine(console, items))
     return ExitCode.DIFFERENCE if any(one["decision"] is None for one in items) else ExitCode.SUCCESS
 
 
@@ -202,7 +221,7 @@ async def list_quarantine(console: Console, url: str | None) -> ExitCode:
 @url_option
 async def fix_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
     """Try a rejected record again, after it was corrected."""
-    return await _decide(console, f"{id}/fix", reason, url)
+    return await _decide(console, f"{quote(id, safe='')}/fix", reason, url)
 
 
 @quarantine.command("skip")
@@ -211,7 +230,15 @@ async def fix_quarantined(console: Console, id: str, *, reason: str, url: str | 
 @url_option
 async def skip_quarantined(console: Console, id: str, *, reason: str, url: str | None) -> ExitCode:
     """Leave a rejected record behind."""
-    return await _decide(console, f"{id}/skip", reason, url)
+    return await _decide(console, f"{quote(id, safe='')}/skip", reason, url)
+
+
+def _print_quarantine(console: Console, items: list[Answer]) -> None:
+    if not items:
+        console.line("No record is in quarantine.")
+        return
+    rows = [(one["id"], one["reason"], one["decision"]) for one in items]
+    console.table(("id", "reason", "decision"), rows)
 
 
 async def _decide(console: Console, path: str, reason: str, url: str | None) -> ExitCode:
@@ -224,7 +251,7 @@ async def _decide(console: Console, path: str, reason: str, url: str | None) -> 
 async def _changed(console: Console, step: str, url: str | None) -> ExitCode:
     async with move_client(url) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/{step}")
-    console.show(view, lambda: _print_status(console, view))
+    console.show(view, lambda: print_status(console, view))
     return ExitCode.SUCCESS
 
 
@@ -234,24 +261,38 @@ async def _switch(
     body = {"force": force} if step != "rehearse" else None
     async with move_client(url) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
-    console.show(view, lambda: _print_switch(console, view))
+    console.show(view, lambda: print_switch(console, view))
     return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS
 
 
 async def run_step(
     console: Console, client: MoveClient, step: str, body: object, *, is_dry_run: bool, wait: bool
 ) -> Answer:
-    """Starts a long step and, if that was asked for, follows it. Raises the error with which it ended."""
-    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body or None)
+    """Starts a long step and follows it, if that was asked for or the step would end with this process.
+
+    Raises the error with which it ended.
+    """
+    job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
     with console.progress(step) as show:
-        while wait and job["state"] == "RUNNING":
+        while (wait or not client.is_lasting) and job["state"] == "RUNNING":
             await asyncio.sleep(POLL_SECONDS)
-            job = await client.ask("GET", f"{PREFIX}/jobs/{job['jobId']}")
+            job = await _followed(client, job)
             if (progress := job["progress"]) is not None:
                 show(progress["done"], progress["total"] or progress["done"])
     if job["state"] == "FAILED":
-        raise click.ClickException(job["error"])
+        raise failure_of_job(job)
     return job
+
+
+async def _followed(client: MoveClient, job: Answer) -> Answer:
+    """The same job, a little later. Raises Unavailable if the service was started again meanwhile."""
+    try:
+        return await client.ask("GET", f"{PREFIX}/jobs/{job['jobId']}")
+    except NotFound as unknown:
+        raise Unavailable(
+            f"Tandem was started again while the {job['step']} was under way. Type the command again: it continues with"
+            " what was stored."
+        ) from unknown
 
 
 def _query(*, is_dry_run: bool) -> str:
@@ -259,81 +300,16 @@ def _query(*, is_dry_run: bool) -> str:
 
 
 def _guard_code(guards: list[Answer]) -> ExitCode:
-    return ExitCode.SUCCESS if all(guard["isGreen"] for guard in guards) else ExitCode.DIFFERENCE
+    return ExitCode.SUCCESS if all(guard["green"] for guard in guards) else ExitCode.DIFFERENCE
 
 
 def _show_verification(console: Console, job: Answer) -> ExitCode:
     result: Any = job["result"]
-    if not isinstance(result, Mapping):
-        console.show(job, lambda: _print_job(console, job, f"{result} corrupted records were found."))
+    if result is None:
+        console.show(job, lambda: print_job(console, job, ""))
         return ExitCode.SUCCESS
-    console.show(result, lambda: _print_verification(console, result))
+    if not isinstance(result, Mapping):
+        console.show(job, lambda: print_job(console, job, f"{result} corrupted records were found."))
+        return ExitCode.SUCCESS
+    console.show(result, lambda: print_verification(console, result))
     return ExitCode.SUCCESS if result["isClean"] else ExitCode.DIFFERENCE
-
-
-def _print_job(console: Console, job: Answer, outcome: str) -> None:
-    if job["state"] == "DONE":
-        console.line(outcome if job["jobId"] else "The step is possible now.")
-    else:
-        console.line(f"Job {job['jobId']} runs. Follow it: tandem move status")
-
-
-def _print_switch(console: Console, view: Answer) -> None:
-    _print_guards(console, view["guards"])
-    if not view["isDryRun"]:
-        owner, epoch, pause_ms = view["owner"], view["epoch"], view["pauseMs"]
-        console.line(f"{owner} owns the writes (epoch {epoch}). Writes paused for {pause_ms} ms.", bold=True)
-
-
-def _print_guards(console: Console, guards: list[Answer]) -> None:
-    rows = [
-        ("ok" if one["isGreen"] else "RED", one["code"], f"{one['detail']} {one['remedy']}".strip())
-        for one in guards
-    ]
-    console.table(("", "guard", "detail"), rows)
-
-
-def _print_status(console: Console, view: Answer) -> None:
-    console.line(f"Phase {view['phase']}, epoch {view['epoch']}: {view['owner']} owns the writes.", bold=True)
-    rows = [
-        (
-            one["collection"],
-            one["records"]["source"],
-            one["records"]["target"],
-            one["backfill"]["done"],
-            one["verified"]["coverage"],
-            one["verified"]["differences"],
-            f"{one['route']['shadowPercent']}/{one['route']['targetPercent']}",
-        )
-        for one in view["collections"]
-    ]
-    names = ("collection", "source", "target", "backfilled", "coverage", "differences", "shadow/target %")
-    console.table(names, rows)
-    _print_guards(console, view["guards"])
-    console.line(view["nextCommand"])
-
-
-def _print_preflight(console: Console, result: Answer) -> None:
-    total = sum(result["records"].values())
-    console.line(f"{total} records were read.", bold=True)
-    rows = [
-        (
-            "BLOCKS" if one["blocks"] else "note",
-            one["code"],
-            one["collection"],
-            one["count"],
-            ", ".join(one["samples"]),
-            f"{one['consequence']} {one['remedy']}".strip(),
-        )
-        for one in result["findings"]
-    ]
-    console.table(("", "finding", "collection", "records", "samples", "consequence"), rows)
-
-
-def _print_verification(console: Console, result: Answer) -> None:
-    share, count = result["coverage"], result["differenceCount"]
-    console.line(f"{share:.1%} of the records were compared; {count} differ.", bold=True)
-    rows = [
-        (one["collection"], one["id"], one["kind"], ", ".join(one["fields"])) for one in result["differences"]
-    ]
-    console.table(("collection", "id", "difference", "fields"), rows[:50])

@@ -8,6 +8,7 @@ import httpx
 
 from application.actor import SYSTEM_ID
 from application.ports.tokens import Identity
+from domain.errors import Conflict, NotFound, RuleBroken, TandemError, Unavailable
 from domain.permissions import Grant
 from entrypoints.cli.running_service import decoded, error_of
 from entrypoints.cli.session import client_at, current_settings, opened, service_client
@@ -21,6 +22,9 @@ HERE = "http://127.0.0.1"
 
 class MoveClient(Protocol):
     """Asks `/v1/move`. Raises the domain errors of its answers, and StoreUnavailable."""
+
+    is_lasting: bool
+    """Whether what it started goes on after the command."""
 
     async def ask(self, method: str, path: str, body: object = None) -> Answer: ...
 
@@ -52,8 +56,16 @@ async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
         await container.move_jobs().close()
 
 
+def failure_of_job(job: Answer) -> TandemError:
+    """The error with which a long step ended."""
+    kinds: dict[str, type[TandemError]] = {kind.code: kind for kind in (Conflict, NotFound, RuleBroken)}
+    return kinds.get(str(job["code"]), Unavailable)(str(job["error"]))
+
+
 class _InProcess:
     """Sends requests to the application in this process."""
+
+    is_lasting = False
 
     def __init__(self, requests: httpx.AsyncClient) -> None:
         self._requests = requests

@@ -158,6 +158,9 @@ def _read(path: Path) -> RunningService | None:
 class ServiceClient:
     """Sends requests to a service as an administrator, each within `timeout_seconds`."""
 
+    is_lasting = True
+    """What it starts goes on after the command."""
+
     def __init__(
         self, service: RunningService, *, token: str, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:

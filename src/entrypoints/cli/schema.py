@@ -89,7 +89,7 @@ async def status(console: Console) -> ExitCode:
         unknown = [problem for problem in problems.values() if not isinstance(problem, NothingStored)]
         if stack.source.name in problems and unknown:
             raise unknown[0]
-        schema = stack.schema_without(problems)
+        schema = stack.schema(without=problems)
         missing = [
             SchemaState(store=name, revision=None, expected=expected_of(name))
             for name, problem in problems.items()

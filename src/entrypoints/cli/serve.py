@@ -29,6 +29,7 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.installation import remember
 from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
+from entrypoints.composition.stack_reports import until_files_are_gone
 from entrypoints.composition.start import start
 from entrypoints.worker.jobs import retention_of
 from entrypoints.worker.main import run_jobs
@@ -119,7 +120,7 @@ class _Service:
             # First, so that an embedded PostgreSQL starts while this process loads the web framework.
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
             retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
-            watching = asyncio.create_task(stack.until_files_are_gone(), name="watching the files")
+            watching = asyncio.create_task(until_files_are_gone(stack), name="watching the files")
             try:
                 create_configuration = await asyncio.to_thread(_load_framework)
                 server = _Server(create_configuration(self.container), is_serving)

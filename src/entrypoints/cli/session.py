@@ -17,6 +17,7 @@ from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, Ser
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.installation import is_remembered, recalled
+from entrypoints.composition.schema import require_current
 from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
 from entrypoints.composition.variables import InvalidSettings
 from entrypoints.composition.waiting import until_available
@@ -60,11 +61,11 @@ async def service_client(*, timeout_seconds: float = TIMEOUT_SECONDS) -> Service
     return ServiceClient(service, token=service.token, timeout_seconds=timeout_seconds)
 
 
-def client_at(url: str) -> ServiceClient:
+def client_at(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient:
     """A client of the service at an address, with the keys of these settings, which that service must share."""
     issuer = build_container(current_settings()).tokens()
     issued = issuer.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
-    return ServiceClient(RunningService(url), token=issued.access_token)
+    return ServiceClient(RunningService(url), token=issued.access_token, timeout_seconds=timeout_seconds)
 
 
 @asynccontextmanager
@@ -96,7 +97,7 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
         if (problem := problems.get(stack.source.name)) is not None:
             raise problem
         try:
-            await stack.require_current_source()
+            await require_current(stack.source)
         except UnmigratedStore as unmigrated:
             # A migration would be refused, too, so its cause comes first.
             raise stack.objections.get(stack.source.name, unmigrated) from None

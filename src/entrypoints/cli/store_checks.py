@@ -19,6 +19,7 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
+from entrypoints.composition.stack_reports import facts_of
 
 PENDING_AGE_MS_MAX = 60_000
 CLOCK_SKEW_SECONDS_MAX = 5.0
@@ -126,7 +127,7 @@ async def _readable(
     container: Container, stores: StoreSettings, unreadable: Mapping[str, object]
 ) -> AsyncIterator[CheckResult]:
     stack = container.stack()
-    facts = await stack.facts()
+    facts = await facts_of(stack)
     for name in stores.named:
         if name not in unreadable and name not in stack.objections:
             answers = _answers(stores, name, facts.get(name))
@@ -137,7 +138,7 @@ async def _readable(
         if store_facts.clock is not None:
             yield _clock(name, store_facts.clock)
     are_current = True
-    for state in await stack.schema_without(unreadable).states():
+    for state in await stack.schema(without=unreadable).states():
         if state.store in stack.objections:
             # A migration would be refused, too, so it is no remedy.
             are_current = are_current and (state.is_current or state.store != stores.source)

@@ -25,7 +25,10 @@ from application.ports.clock import Clock
 from application.ports.sign_in import IdentityProvider
 from entrypoints.composition.building import Builder
 from entrypoints.composition.logs import access_log
+from entrypoints.composition.move import Move
+from entrypoints.composition.move_jobs import MoveJobs
 from entrypoints.composition.settings import Settings
+from entrypoints.composition.stack_reports import schema_report_of
 from entrypoints.composition.store_stack import StoreStack
 
 CALLBACK_PATH = "/v1/auth/google/callback"
@@ -63,7 +66,11 @@ class Container(containers.DeclarativeContainer):
     synchronisation = stack.provided.synchronisation
     health_probe = providers.Callable(lambda stack: stack, stack)
     diagnostics = providers.Callable(lambda stack: stack, stack)
-    schema_report = providers.Callable(lambda stack: stack.schema_report, stack)
+    read_routing = stack.provided.read_routing
+    schema_report = providers.Callable(partial, schema_report_of, stack)
+    migration = providers.Singleton(Move, stack, settings=settings, clock=clock, identifiers=identifiers)
+    move_jobs = providers.Singleton(MoveJobs)
+    jobs = move_jobs
     begin = providers.Singleton(partial, StoredUnitOfWork, store, identifiers)
     numbers = providers.Singleton(StoredDisplayNumbers, store)
     runs = providers.Singleton(StoredRetentionRuns, store)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -22,12 +22,16 @@ from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
 from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
-from adapters.records.lanes import LanedStore, ProcessIdentity
+from adapters.records.change_set import ChangeSet
+from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
+from domain.errors import Conflict
+from domain.migration import NEXT, Phase
 from entrypoints.composition.schema import bring_up, require_current
 from entrypoints.composition.settings import EMBEDDED, Settings
+from entrypoints.composition.stores import CompleteStore
 
 EMBEDDED_START_MS_MAX = 60_000
 BEING_COMPARED = "It is being compared with the new owner of the writes."
@@ -37,7 +41,7 @@ BEING_COMPARED = "It is being compared with the new owner of the writes."
 class _MirrorParts:
     """What exists only where there is a target."""
 
-    raw: LanedStore
+    raw: CompleteStore
     side: TargetSide
     owned: OwnedTarget
     target: MirrorTarget
@@ -54,14 +58,16 @@ class Direction:
 
     def __init__(
         self,
-        source: LanedStore,
-        target: LanedStore | None,
+        source: CompleteStore,
+        target: CompleteStore | None,
         *,
         settings: Settings,
         clock: Clock,
         commit: Commit,
         process: ProcessIdentity,
     ) -> None:
+        self.raw_source = source
+        """The store that owns the writes, as its adapter offers it."""
         self._settings = settings
         self._dual_write = _patient(settings)
         self._stamps = AppliedStamps()
@@ -88,7 +94,7 @@ class Direction:
         self._heartbeat = Heartbeat(beats)
         self._relaying: asyncio.Task[None] | None = None
 
-    def _mirrored(self, raw: LanedStore, clock: Clock) -> _MirrorParts:
+    def _mirrored(self, raw: CompleteStore, clock: Clock) -> _MirrorParts:
         settings = self._dual_write
         side = TargetSide(raw, self.ownership)
         owned = OwnedTarget(
@@ -117,14 +123,16 @@ class Direction:
         return self.source if self._mirror is None else self._mirror.mirrored
 
     @property
-    def raw_source(self) -> LanedStore:
-        """The store that owns the writes, as its adapter offers it."""
-        return self.ownership.store
-
-    @property
-    def raw_target(self) -> LanedStore | None:
+    def raw_target(self) -> CompleteStore | None:
         """The store that receives the mirror, as its adapter offers it."""
         return None if self._mirror is None else self._mirror.raw
+
+    @property
+    def applier(self) -> RecordStore:
+        """The target as the mirror uses it, by lanes of this process. Raises Conflict for a single store."""
+        if self._mirror is None:
+            raise Conflict(NEXT[Phase.SINGLE])
+        return self._mirror.owned
 
     @property
     def target_side(self) -> TargetSide | None:
@@ -145,6 +153,11 @@ class Direction:
     def connect_seconds(self) -> float:
         """How long connecting the target may take."""
         return self._dual_write.connect_timeout_ms / 1000
+
+    def when_unconfirmed(self, listener: Callable[[ChangeSet], None]) -> None:
+        """Calls the listener with each change set that is durable in the source and that the target did not confirm."""
+        if self._mirror is not None:
+            self._mirror.mirrored.on_unconfirmed = listener
 
     def start_heartbeat(self) -> None:
         """Shows from now on that this process is alive."""

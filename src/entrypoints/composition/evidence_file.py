@@ -11,6 +11,8 @@ from typing import Any
 from application.ports.migration import MoveStatus, Verification
 
 BEGINNING = "0" * 64
+END = "finished"
+"""The name that only the last entry has; without it, the end of the chain could be cut off."""
 
 
 def write_evidence(
@@ -20,7 +22,7 @@ def write_evidence(
     entries: list[dict[str, Any]] = [asdict(taken) for taken in status.steps]
     if verification is not None:
         entries.append({"verification": asdict(verification)})
-    entries.append({"finished": at, "owner": status.owner, "epoch": status.epoch})
+    entries.append({END: at, "owner": status.owner, "epoch": status.epoch})
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"move-evidence-{at:%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps({"entries": list(chained(entries))}, indent=2, default=str) + "\n")
@@ -38,12 +40,13 @@ def chained(entries: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether no entry of an evidence file was changed, removed or reordered."""
+    """Whether no entry of an evidence file was changed, removed or reordered: the last one says that the move ended."""
     previous = BEGINNING
-    for entry in json.loads(path.read_text())["entries"]:
-        own = entry.pop("hash")
+    entries = json.loads(path.read_text())["entries"]
+    for entry in entries:
+        own = entry.pop("hash", None)
         canonical = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-        if entry["previous"] != previous or hashlib.sha256(canonical.encode()).hexdigest() != own:
+        if entry.get("previous") != previous or hashlib.sha256(canonical.encode()).hexdigest() != own:
             return False
         previous = own
-    return True
+    return bool(entries) and END in entries[-1]

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.census import Census
+from adapters.migration.checkpoints import Destination
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.guards import guards_of, require_green
 from adapters.migration.quarantine import Quarantine
 from adapters.migration.repair import Repair
-from adapters.migration.self_test import corrupted_and_found
+from adapters.migration.self_test import self_test
 from adapters.migration.steps import note_step
 from adapters.migration.verification import Verifier
 from adapters.ownership.control import Ownership, Peer
@@ -36,10 +37,9 @@ from entrypoints.composition.ownership_moves import change_of_owner
 from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
-from entrypoints.composition.stores import CompleteStore
+from entrypoints.composition.stores import CompleteStore, scratch_store
 
 ALL = "all"
-SETTLED_SECONDS_MAX = 20.0
 
 
 class Move:
@@ -62,7 +62,9 @@ class Move:
         require_step((await self._owner()).phase, step)
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:
-        return await Census(self._raw_source, clock=self._clock).take(on_progress)
+        target = self._stack.direction.raw_target
+        lanes = [self._raw_source, *([] if target is None else [target])]
+        return await Census(self._raw_source, lanes=lanes).take(on_progress)
 
     async def backfill(
         self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
@@ -72,7 +74,7 @@ class Move:
             await take_target(self._stack)
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
             await until_connected(self._stack)
-        read = await self._backfill(rate).run(on_progress)
+        read = await (await self._backfill(rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
@@ -101,7 +103,7 @@ class Move:
         await self.require(Step.VERIFY)
         owner = await self._owner()
         verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch)
+        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
         await keep_evidence(self._stack.source, found)
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
@@ -112,7 +114,7 @@ class Move:
         return found
 
     async def self_test(self, count: int) -> int:
-        found = await corrupted_and_found(count, clock=self._clock)
+        found = await self_test(self._stack.source, scratch_store, count, clock=self._clock)
         if found != count:
             raise Conflict(
                 f"Of {count} corrupted records only {found} were found: do not trust a verification."
@@ -141,15 +143,18 @@ class Move:
         return await Quarantine(self._stack.source).all()
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await self._backfill(None).decide(id, fix=fix, reason=reason)
-        await self._note(Step.BACKFILL, by, f"{id}: {decided.decision}, {reason}")
+        decided = await (await self._backfill(None)).decide(id, fix=fix, reason=reason)
+        record = f"{decided.collection} {decided.record_id}"
+        await self._note(Step.BACKFILL, by, f"{record}: {decided.decision}, {reason}")
         return decided
 
-    async def route(self, collection: str, route: Route, *, by: str) -> None:
-        await self.require(Step.ROUTE)
+    async def route(self, collection: str, route: Route, *, by: str, is_dry_run: bool = False) -> None:
         known = [spec.collection for spec in ENTITY_SPECS]
         if collection not in (ALL, *known):
             raise NotFound(f"There is no collection {collection}. There are: {', '.join(known)}, and all.")
+        await self.require(Step.ROUTE)
+        if is_dry_run:
+            return
         chosen = known if collection == ALL else [collection]
 
         def routed(now: Ownership) -> Ownership:
@@ -170,7 +175,7 @@ class Move:
         require_green(guards)
         await change_of_owner(self._stack).rehearse()
         pause_ms = self._stack.last_pause_ms
-        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.")
+        await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.", pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def cut_over(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
@@ -179,9 +184,11 @@ class Move:
     async def roll_back(self, *, by: str, force: str | None = None, is_dry_run: bool = False) -> SwitchResult:
         return await self._switch(Step.ROLL_BACK, by=by, force=force, is_dry_run=is_dry_run)
 
-    async def finish(self, *, by: str) -> str:
+    async def finish(self, *, by: str, is_dry_run: bool = False) -> str | None:
         await self.require(Step.FINISH)
         require_green(await self._guards(Step.FINISH))
+        if is_dry_run:
+            return None
         evidence = await load_evidence(self._stack.source)
         status = await self.status()
         path = await asyncio.to_thread(
@@ -213,7 +220,7 @@ class Move:
         owner = await change_of_owner(self._stack).run()
         pause_ms = self._stack.last_pause_ms
         detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
-        await self._note(step, by, detail)
+        await self._note(step, by, detail, pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
     async def _guards(self, step: Step) -> tuple[Guard, ...]:
@@ -231,11 +238,12 @@ class Move:
             is_dry_run=is_dry_run,
         )
 
-    def _backfill(self, rate: int | None) -> Backfill:
+    async def _backfill(self, rate: int | None) -> Backfill:
+        owner = await self._owner()
         return Backfill(
             self._stack.source,
             self._raw_target,
-            destination=self._destination,
+            destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
             settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
         )
 
@@ -258,8 +266,8 @@ class Move:
             lambda now: replace(now, phase=phase) if now.phase in only_from else now
         )
 
-    async def _note(self, step: Step, by: str, detail: str) -> None:
-        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail)
+    async def _note(self, step: Step, by: str, detail: str, *, pause_ms: int | None = None) -> None:
+        taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail, pause_ms=pause_ms)
         await note_step(self._stack.source, taken)
 
 

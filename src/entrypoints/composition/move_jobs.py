@@ -9,10 +9,11 @@ from typing import Any
 from loguru import logger
 
 from application.ports.migration import Job, JobState, Progress, Work
-from domain.errors import Conflict, NotFound, TandemError
+from domain.errors import Conflict, NotFound, TandemError, Unavailable
 
 JOBS_MAX = 50
 """How many jobs are remembered; beyond it the oldest ended ones are forgotten."""
+STOPPED = "The process was stopped. Start the step again: it continues with what it stored."
 FAULT = "It failed because of a fault in Tandem; the log has the details."
 
 
@@ -25,27 +26,35 @@ class MoveJobs:
 
     def start(self, step: str, work: Work) -> Job:
         """Starts the work. Raises Conflict while another job runs."""
-        running = next((job for job in self._jobs.values() if job.state is JobState.RUNNING), None)
-        if running is not None:
+        running = self.newest()
+        if running is not None and running.is_running:
             raise Conflict(
                 f"A {running.step} is under way (job {running.id}). Wait for it: tandem move status"
             )
-        job = Job(id=secrets.token_hex(8), step=step, state=JobState.RUNNING)
-        self._jobs[job.id] = job
+        id = secrets.token_hex(12)
+        job = Job(id=id, step=step, state=JobState.RUNNING)
+        self._jobs[id] = job
         while len(self._jobs) > JOBS_MAX:
             self._jobs.popitem(last=False)
-        self._running = asyncio.create_task(self._run(job.id, work), name=f"move {step}")
+        self._running = asyncio.create_task(self._run(id, work), name=f"move {step}")
         return job
+
+    def newest(self) -> Job | None:
+        """The job that was started last; None before the first."""
+        return next(reversed(self._jobs.values()), None)
 
     def get(self, id: str) -> Job:
         """One job. Raises NotFound for a job of another process, or one that was forgotten."""
         if id not in self._jobs:
-            raise NotFound
+            raise NotFound(
+                f"This process knows no job {id}: another one ran it, or Tandem was started again since. What it stored"
+                " is kept. See how far it came: tandem move status"
+            )
         return self._jobs[id]
 
     async def wait(self, id: str) -> Job:
         """The job once it has ended."""
-        if self._running is not None and self.get(id).state is JobState.RUNNING:
+        if self._running is not None and self.get(id).is_running:
             await asyncio.wait([self._running])
         return self.get(id)
 
@@ -62,9 +71,9 @@ class MoveJobs:
         try:
             result = await work(note)
         except TandemError as error:
-            self._change(id, state=JobState.FAILED, error=error.message)
+            self._change(id, state=JobState.FAILED, error=error.message, code=error.code)
         except asyncio.CancelledError:
-            self._change(id, state=JobState.FAILED, error="The service was stopped; start the step again.")
+            self._change(id, state=JobState.FAILED, error=STOPPED, code=Unavailable.code)
             raise
         except Exception:  # noqa: BLE001 - nobody awaits the task, and the operator reads the job
             logger.exception("A step of the move failed")

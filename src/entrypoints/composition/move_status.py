@@ -55,7 +55,7 @@ class MoveReader:
             source=direction.raw_source.name,
             target=None if direction.raw_target is None else direction.raw_target.name,
             next_command=NEXT[owner.phase],
-            steps=situation.steps[-STEPS_SHOWN_MAX:],
+            steps=tuple(situation.steps[-STEPS_SHOWN_MAX:]),
             guards=() if is_single else guards_of(situation, step=step),
             processes=tuple(situation.processes),
             collections=await self._collections(owner, situation.verification),
@@ -103,7 +103,7 @@ class MoveReader:
         target = self._stack.direction.raw_target
         if target is None or owner.peer is None:
             return 0, False
-        destination = Destination(owner.installation, owner.epoch, owner.peer.incarnation)
+        destination = Destination(owner.installation, owner.since, owner.peer.incarnation)
         try:
             ranges = await checkpoints_of(target, name, destination)
         except StoreUnavailable:

@@ -1,44 +1,46 @@
 """The stores of one process: opens them in order, waits while they do not answer, and closes them in reverse."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from loguru import logger
 
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
-from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.relay import Relay
-from adapters.migration.following import Standing, owner_among, record_of, standing_of, successor_of
+from adapters.migration.following import (
+    Standing,
+    owner_among,
+    ownership_in,
+    standing_of,
+    successor_of,
+)
+from adapters.migration.ownership_change import retire
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
-from adapters.ownership.control import Ownership
+from adapters.ownership.control import FIRST_EPOCH, Gate, Ownership, Role
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
-from adapters.records.described import Described
-from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
-from application.ports.health import ComponentHealth, StoreFacts
-from application.ports.schema import OldRecords, SchemaReport, SchemaState
+from application.ports.health import ComponentHealth
 from domain.errors import StoreUnavailable
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
 from entrypoints.composition.mirror_view import MirrorView
+from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
 from entrypoints.composition.settings import Settings
-from entrypoints.composition.settings_check import owner_of
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
-PROBE_TIMEOUT_SECONDS = 2.0
-FILES_INTERVAL_SECONDS = 1.0
 FOLLOW_INTERVAL_SECONDS = 1.0
 HOLD_SECONDS_MAX = 3.0
 
@@ -59,13 +61,20 @@ class StoreStack:
         self.raw_stores: list[RecordStore] = list(self._raw.values())
         self.direction = self._directed(settings.stores.source, settings.stores.target)
         self.is_preparing = False
-        """True while a service starts and its records cannot be relied on yet."""
+        """While a service starts and its records cannot be relied on yet."""
         self._switching = SwitchingStore(self.direction.store, follow=self.follow)
         self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
         self._cached = None if self._cache is None else CachedStore(self._switching, self._cache)
-        self._observed = ObservedStore(
+        # Above the cache, which must hold nothing that a target behind the source has answered.
+        self.read_routing = StackReadRouting(
             self._cached or self._switching,
+            direction=lambda: self.direction,
+            follow=self.follow,
+            clock=clock,
+        )
+        self._observed = ObservedStore(
+            self.read_routing.store,
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
             errors=self.direction.errors,
@@ -82,7 +91,7 @@ class StoreStack:
         """Why stores that `inspect` could read must not be used as they are, by name."""
 
     def _directed(self, source: str, target: str | None) -> Direction:
-        return Direction(
+        directed = Direction(
             self._raw[source],
             None if target is None else self._raw[target],
             settings=self._settings,
@@ -90,6 +99,8 @@ class StoreStack:
             commit=self._commit,
             process=self._process,
         )
+        directed.when_unconfirmed(self._note_unconfirmed)
+        return directed
 
     @property
     def source(self) -> RecordStore:
@@ -106,19 +117,25 @@ class StoreStack:
         """What delivers pending entries; None for a single store."""
         return self.direction.relay
 
-    @property
-    def _target(self) -> MirrorTarget | None:
-        return self.direction.target
-
     async def _commit(self, change_set: ChangeSet) -> None:
         """Commits through the outermost store, so that caches forget what changes."""
         await self.store.commit(change_set)
 
+    def _note_unconfirmed(self, change_set: ChangeSet) -> None:
+        self.read_routing.note_unconfirmed(change_set)
+
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Lets the writes of this process wait, once those under way have ended. Raises StoreUnavailable."""
+        """See SwitchingStore.held."""
         async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
             yield
+
+    async def retire_former_owner(self) -> None:
+        """Takes the former owner out of the installation, once its mirror is stopped. Raises StoreUnavailable."""
+        for store in self._raw.values():
+            if store is not self.direction.raw_source:
+                await store.open()
+                await retire(store)
 
     @property
     def last_pause_ms(self) -> int:
@@ -140,6 +157,14 @@ class StoreStack:
                     await self._switch(direction)
                     return True
 
+    async def use_routes(self) -> None:
+        """Reads the routes of reads from the control record. Raises StoreUnavailable."""
+        await self.read_routing.use_routes()
+
+    def fallbacks_of(self, collection: str) -> int:
+        """How many reads of a collection the source answered in this process although the target was to answer."""
+        return self.read_routing.fallbacks_of(collection)
+
     async def forget_cached(self) -> None:
         """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
         self._use_namespace((await self.ownership.required()).ownership)
@@ -158,6 +183,7 @@ class StoreStack:
         self._observed.watch(following.errors)
         self._switching.switch(following.store)
         self._use_namespace(owner)
+        self.read_routing.learn(owner, asked_at=time.monotonic())
 
     async def _switch(self, former: Direction) -> None:
         if former.raw_target is None:
@@ -173,9 +199,9 @@ class StoreStack:
 
     async def _replaced(self, former: Direction, following: Direction) -> None:
         await former.give_up()
-        await following.connect_late()
         if self._is_relaying:
             following.start_relay()
+        await following.connect_late()
 
     def _use_namespace(self, ownership: Ownership) -> None:
         if self._cache is not None:
@@ -190,7 +216,12 @@ class StoreStack:
     def _begin(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._given_up.add(task)
-        task.add_done_callback(self._given_up.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._given_up.remove(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.opt(exception=task.exception()).error("{} failed.", task.get_name())
 
     async def open(self, *, within_seconds: float | None = None) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
@@ -221,18 +252,18 @@ class StoreStack:
         }
         await self._choose_among_readable(problems)
         if self.source.name not in problems:
-            can_read_target = self._target is not None and self._target.name not in problems
+            can_read_target = self.direction.target is not None and self.direction.target.name not in problems
             self.objections = await objections(
                 self.ownership, self.direction.target_side, can_read_target=can_read_target
             )
         if not problems and not self.objections:
             self.direction.note_inspected()
-        if self._target is not None:
+        if self.direction.target is not None:
             # The target's own cause comes first.
             found = {**self.objections, **problems}
-            for name in (self._target.name, self.source.name):
-                if name in found and not self._target.breaker.is_open:
-                    self._target.breaker.trip(str(found[name]))
+            for name in (self.direction.target.name, self.source.name):
+                if name in found and not self.direction.target.breaker.is_open:
+                    self.direction.target.breaker.trip(str(found[name]))
         return problems
 
     async def require_own_stores(self) -> None:
@@ -246,10 +277,6 @@ class StoreStack:
         target = self.direction.target_side
         if target is not None:
             await (target.look_beside_new_source() if held is None else target.require_newest_source())
-
-    async def require_current_source(self) -> None:
-        """Raises UnmigratedStore if this program cannot read the source, which is open, before it was migrated."""
-        await require_current(self.source)
 
     async def cache_trouble(self) -> str | None:
         """Asks the cache now: why it cannot be used; None if it answers, or if there is none."""
@@ -271,20 +298,13 @@ class StoreStack:
         self._is_relaying = False
         self._relay_stopped.set()
 
-    async def until_files_are_gone(self) -> None:
-        """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
-        on_disk = [store for store in self.raw_stores if isinstance(store, OnDisk)]
-        while True:
-            for store in on_disk:
-                store.require_files()
-            await asyncio.sleep(FILES_INTERVAL_SECONDS)
-
     async def close(self) -> None:
         """Finishes running work, the relay first and the stores last. Harmless when closed already."""
         self.is_open = False
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.read_routing.close()
         if self._given_up:
             await asyncio.wait(self._given_up)
         await self.direction.stop()
@@ -295,11 +315,11 @@ class StoreStack:
         health = StackHealth(
             source=self.source,
             errors=self.direction.errors,
-            target=self._target,
+            target=self.direction.target,
             cached=self._cached,
             synchronisation=self.direction.synchronisation,
             is_preparing=self.is_preparing,
-            obstacle=self._obstacle(),
+            obstacle=self.obstacle(),
             relay=self.direction.relay,
             clock=self._clock,
         )
@@ -308,15 +328,16 @@ class StoreStack:
     def _note_cause(self, error: StoreUnavailable) -> None:
         self._waits_for = error.message
 
-    def _obstacle(self) -> str | None:
+    def obstacle(self) -> str | None:
+        """Why this process may not write; None if it may."""
         if self._waits_for is not None:
             return self._waits_for
         reason = self.ownership.refusal
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
-        """The counts and durations of store operations so far, as Prometheus text."""
-        return self._observed.metrics.render()
+        """The counts and durations of store operations so far, and of routed reads, as Prometheus text."""
+        return self._observed.metrics.render() + self.read_routing.render_metrics()
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
@@ -329,60 +350,9 @@ class StoreStack:
         statistics = self._cached.statistics
         return CacheUse(statistics.hits, statistics.misses, statistics.in_use)
 
-    async def facts(self) -> Mapping[str, StoreFacts]:
-        """Facts about each store by name, except stores that do not answer."""
-        facts = {}
-        for store in self.raw_stores:
-            with suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                    facts[store.name] = (
-                        await store.facts() if isinstance(store, Described) else StoreFacts(store.name)
-                    )
-        return facts
-
-    def schema(self) -> StoreSchema:
-        """The schema of the stores in use; they must be open."""
-        return StoreSchema(self.raw_stores)
-
-    def schema_without(self, unreadable: Collection[str]) -> StoreSchema:
-        """The schema of the stores that are open, without those that cannot be read."""
-        return StoreSchema([store for store in self.raw_stores if store.name not in unreadable])
-
-    async def schema_report(self) -> SchemaReport:
-        """The schema of the stores that answer and may be used; changes nothing."""
-        states: list[SchemaState] = []
-        waiting: list[OldRecords] = []
-        unreadable: dict[str, str] = {}
-        for store in self.raw_stores:
-            try:
-                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                    await store.ping()
-                    await self._require_own(store)
-                schema = StoreSchema([store])
-                states += await schema.states()
-                waiting += await schema.waiting()
-            except StoreUnavailable as error:
-                unreadable[store.name] = f"{store.name}: {self._cause_of(store) or error.message}"
-            except StoreRefused as refused:
-                unreadable[store.name] = f"{store.name}: {refused}"
-            except TimeoutError:
-                unreadable[store.name] = f"{store.name} does not answer."
-        return SchemaReport(states=states, waiting=waiting, unreadable=unreadable)
-
-    def _cause_of(self, store: RecordStore) -> str | None:
-        """Why a target that does not answer is not called, which says more than an attempt without a connection."""
-        return (
-            self._target.breaker.reason
-            if self._target is not None and store is self.direction.raw_target
-            else None
-        )
-
-    async def _require_own(self, store: RecordStore) -> None:
-        """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
-        if store is self.direction.raw_target and self.direction.target_side is not None:
-            await self.direction.target_side.look()
-        elif (obstacle := self._obstacle()) is not None:
-            raise StoreUnavailable(obstacle)
+    def schema(self, *, without: Collection[str] = ()) -> StoreSchema:
+        """The schema of the stores in use, which must be open, without those that cannot be read."""
+        return StoreSchema([store for store in self.raw_stores if store.name not in without])
 
     async def _open_once(self) -> None:
         await self._choose_direction()
@@ -395,15 +365,27 @@ class StoreStack:
         else:
             await require_current(raw_source)
         ownership = await self.ownership.enter()
+        await self._end_move(ownership)
         direction.start_heartbeat()
-        if self._target is not None and self._auto_migrate:
-            self._target.want_prepared()
+        if self.direction.target is not None and self._auto_migrate:
+            self.direction.target.want_prepared()
         # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
         await self.ownership.settle()
         self._use_namespace(ownership)
+        await self.use_routes()
+        self.read_routing.start()
         if self._watching is None:
             self._watching = asyncio.create_task(self._keep_following(), name="following the owner")
+
+    async def _end_move(self, ownership: Ownership) -> None:
+        """Completes or undoes a move whose coordinator has ended. Raises StoreUnavailable where that is not sure."""
+        former = self.direction.raw_target
+        if ownership.gate is Gate.ARMED and former is not None:
+            await successor_of(former, self.direction.raw_source)
+            await self.ownership.take_over()
+        elif ownership.move is not None:
+            await standing_of(self.ownership, now=self._clock.now())
 
     async def _choose_direction(self) -> None:
         """The control record says which store owns the writes; without one, the settings do."""
@@ -413,37 +395,29 @@ class StoreStack:
         owner = await owner_among(
             self._raw[first], self._raw[second], seconds_max=self.direction.connect_seconds
         )
-        if owner is not None and owner.store != first and owner.mirror_to is None:
-            logger.warning("{}", other_owner(first, owner))
         self._turn_to(owner)
 
     async def _choose_among_readable(self, problems: Mapping[str, Problem]) -> None:
-        """`_choose_direction` for stores that are only open to be read."""
-        if self._settings.stores.target is None or problems:
-            return
-        records = {}
-        # What cannot be read is found and reported by the comparison.
-        with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                for name, store in self._raw.items():
-                    if (found := await record_of(store)) is not None:
-                        records[name] = found
-        self._turn_to(owner_of(records))
+        """`_choose_direction` by the stores that can be read."""
+        for name in self._raw:
+            if name not in problems:
+                found = await ownership_in(self._raw[name])
+                if found is not None and found.role is Role.OWNER and found.epoch > FIRST_EPOCH:
+                    self._turn_to(found)
 
     def _turn_to(self, owner: Ownership | None) -> None:
-        """Makes this store the source, if another one is."""
-        if owner is None or owner.store == self.direction.raw_source.name:
-            return
-        other = next(name for name in self._raw if name != owner.store)
-        self.direction = self._directed(owner.store, other if owner.mirror_to is not None else None)
-        self._observed.watch(self.direction.errors)
-        self._switching.switch(self.direction.store)
+        if owner is not None and owner.store != self.direction.raw_source.name:
+            if owner.mirror_to is None:
+                logger.warning("{}", other_owner(self._settings.stores.source, owner))
+            (former,) = (name for name in self._raw if name != owner.store)
+            self._use(self._directed(owner.store, former if owner.mirror_to is not None else None), owner)
 
     async def _keep_following(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_INTERVAL_SECONDS)
             try:
                 await self.follow()
+                await self.use_routes()
             except StoreUnavailable as error:
                 logger.debug("The control record could not be read: {}", error.message)
 

@@ -1,14 +1,21 @@
 """Builds the stores of the settings by name. Drivers are slow to load, so only those in use are loaded."""
 
+from typing import Protocol
+
 from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
-from adapters.records.lanes import LanedStore
+from adapters.records.loading import FilledStore
+from adapters.records.raw_reading import RawReader
 from entrypoints.composition.settings import EMBEDDED, StoreSettings
 
 MEMORY = "memory"
 
 
-def build_store(name: str, settings: StoreSettings) -> LanedStore:
+class CompleteStore(FilledStore, RawReader, Protocol):
+    """A store with everything that mirroring and moving need."""
+
+
+def build_store(name: str, settings: StoreSettings) -> CompleteStore:
     """One store by its name, not opened yet."""
     if name == "monty":
         from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
@@ -25,6 +32,13 @@ def build_store(name: str, settings: StoreSettings) -> LanedStore:
     from adapters.postgres.record_store import PostgresRecordStore  # noqa: PLC0415
 
     return PostgresRecordStore(settings.postgres_url or "")
+
+
+def scratch_store() -> CompleteStore:
+    """A store in memory that ends with whoever uses it."""
+    from adapters.monty.record_store import MontyRecordStore  # noqa: PLC0415
+
+    return MontyRecordStore(None)
 
 
 def build_cache(url: str | None) -> RecordCache | None:

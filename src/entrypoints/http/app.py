@@ -131,8 +131,13 @@ def _conventions(container: Container) -> Conventions:
     return Conventions(
         views=views_of(RESOURCES),
         pages=Pages(Cursors(container.tokens().derived_secret("cursor"))),
-        writes=Writes(find_answer, needs_versions=container.settings().http.require_if_match),
+        writes=Writes(
+            find_answer,
+            needs_versions=container.settings().http.require_if_match,
+            read_routing=container.read_routing(),
+        ),
         collections=collections_of(RESOURCES),
+        read_routing=container.read_routing(),
     )
 
 

@@ -27,13 +27,18 @@ class RunningEditors:
 
 @asynccontextmanager
 async def running_editors(
-    client: ServiceClient, *, editors: int, random: Random, ledger: Ledger
+    client: ServiceClient, *, editors: int, random: Random, ledger: Ledger, prefix: str = ""
 ) -> AsyncIterator[RunningEditors]:
-    """The editors run inside the block. At its end, when the service must run, every request gets its answer."""
+    """The editors run inside the block. At its end, when the service must run, every request gets its answer.
+
+    Their names begin with `prefix`, so that those of several services never use the same key.
+    """
     stopping = asyncio.Event()
     working = [
         asyncio.create_task(
-            Editor(f"editor-{number}", client, random=Random(random.random()), ledger=ledger).work(stopping)
+            Editor(f"{prefix}editor-{number}", client, random=Random(random.random()), ledger=ledger).work(
+                stopping
+            )
         )
         for number in range(editors)
     ]

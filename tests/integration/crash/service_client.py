@@ -14,6 +14,7 @@ import pytest
 ADMINISTRATOR = "crash@example.org"
 ANSWER_SECONDS_MAX = 30.0
 GIVE_UP_SECONDS = 120.0
+FAULTS_MAX = 50
 RETRY_SECONDS = 0.1
 TIMINGS_MAX = 200_000
 SHARED_ANSWER_SECONDS = 1.5
@@ -44,6 +45,8 @@ class ServiceClient:
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         self.timings: deque[Timing] = deque(maxlen=TIMINGS_MAX)
+        self.faults: deque[str] = deque(maxlen=FAULTS_MAX)
+        """The newest answers with a fault of the server, as they were sent."""
         self.lost = 0
         self.replayed = 0
         self._unanswered: dict[float, str] = {}
@@ -74,6 +77,8 @@ class ServiceClient:
         finally:
             del self._unanswered[began]
         self.timings.append(Timing(asked, began, time.monotonic(), answer.status_code))
+        if answer.status_code >= 500:
+            self.faults.append(answer.text)
         return answer
 
     def still_waiting(self) -> list[Timing]:

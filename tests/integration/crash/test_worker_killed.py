@@ -20,7 +20,7 @@ from tests.integration.crash.service_client import ServiceClient
 from tests.integration.crash.store_comparison import attempted, read_stores, require_sound
 from tests.integration.crash.tandem_process import ServiceProcess, WorkerProcess
 from tests.integration.crash.topologies import Topology, mongo_to_postgres
-from tests.servers.mongo import MongoDatabase, start_secantus_with
+from tests.servers.mongo import MongoDatabase, start_secantus
 from tests.servers.processes import wait_until
 from tests.servers.report import note_figures
 
@@ -42,7 +42,9 @@ NewWorker = Callable[[Topology], WorkerProcess]
 @pytest.fixture
 def mongo_uri(data_directory: Path) -> Iterator[str]:
     """A server that ends the transactions of dead clients soon."""
-    server = start_secantus_with(data_directory / "mongo", transaction_seconds=TRANSACTION_SECONDS)
+    server = start_secantus(
+        data_directory / "mongo", is_durable=True, transaction_seconds=TRANSACTION_SECONDS
+    )
     yield server.uri
     server.close()
 

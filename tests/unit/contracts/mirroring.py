@@ -5,8 +5,8 @@ from itertools import permutations
 
 import pytest
 
-from adapters.dual_write.isolation import apply_each, bisected
 from adapters.records.change_set import ChangeSet, DeliveryMark, Put, Rejection
+from adapters.records.isolation import apply_each, bisected
 from adapters.records.record import Record, tombstone
 from adapters.records.record_store import RecordStore
 from domain.audit import SyncStatus

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapters.dual_write.isolation import apply_each
 from adapters.records.change_set import ChangeSet
+from adapters.records.isolation import apply_each
 from adapters.records.record import IS_DELETED, IS_ERASED, Record
 from adapters.records.record_store import RecordStore
 from domain.errors import RuleBroken

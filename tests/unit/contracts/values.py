@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.dual_write.isolation import apply_each
 from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import Equals, IsNull, OneOf, Question, Range
+from adapters.records.isolation import apply_each
 from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
 from domain.errors import RuleBroken

@@ -80,7 +80,8 @@ class Answering:
     def _add_headers(self, message: Any) -> bool:
         """Adds the headers of all answers. Returns whether this answer is compressed for clients that accept it."""
         own = dict(message["headers"])
-        headers = [*message["headers"], *_FIXED_HEADERS, *self._request.rate_headers]
+        request = self._request
+        headers = [*message["headers"], *_FIXED_HEADERS, *request.rate_headers, *request.token_headers]
         headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
         headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
         message["headers"] = headers

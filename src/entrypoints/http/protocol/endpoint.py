@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from application.actor import Actor
 from application.paging import Page
+from application.ports.read_routing import ReadRouting
 from domain.entity import is_id
 from domain.errors import AlreadyExists, Invalid, NotFound, TandemError, VersionConflict, Violation
 from entrypoints.http.protocol.answers import NO_STORE, Answer, Views, Volatile, encoded
@@ -26,6 +27,7 @@ from entrypoints.http.protocol.input import (
 from entrypoints.http.protocol.operation import Controller, Operation, operations_of
 from entrypoints.http.protocol.preconditions import entity_tag, require_match, seen_tag
 from entrypoints.http.protocol.problems import MethodNotAllowed, Stale
+from entrypoints.http.protocol.read_tokens import RoutedReads
 from entrypoints.http.protocol.request import SAFE_METHODS, RawHeaders, Request, required_request
 from entrypoints.http.protocol.schemas import set_fields
 from entrypoints.http.protocol.writes import Writes
@@ -50,6 +52,7 @@ class Conventions:
     pages: Pages
     writes: Writes
     collections: frozenset[str]
+    read_routing: ReadRouting | None = None
 
 
 class Endpoint:
@@ -69,19 +72,35 @@ class Endpoint:
 
     async def __call__(self, request: Request) -> Answer:
         """Answers a request. Raises TandemError."""
+        routing = self._conventions.read_routing
+        if routing is None:
+            return await self._carried_out(request, None)
+        routed = RoutedReads(routing, request)
+        try:
+            answer = await self._carried_out(request, routed)
+            if routed.has_unconfirmed:
+                await routed.tell()
+            return answer
+        except TandemError:
+            if routed.has_unconfirmed:
+                await routed.tell()
+            raise
+        finally:
+            routed.leave()
+
+    async def _carried_out(self, request: Request, routed: RoutedReads | None) -> Answer:
         if not self._is_available:
             raise NotFound("There is nothing at this address.")
         if request.method not in SAFE_METHODS:
             await self._require_supported_headers(request)
         arguments: dict[str, Any] = {}
         if not self.declared.is_public:
-            arguments["actor"] = await request.actor()
+            arguments["actor"] = actor = await request.actor()
+            if routed is not None:
+                await routed.route(actor.id)
         require_plain_body(request)
         self._add_inputs(request, arguments)
-        if self.declared.file_types:
-            require_media_type(request, self.declared.file_types)
-        elif self.declared.body is not None:
-            await self._add_body(request, self.declared.body, arguments)
+        await self._add_body(request, arguments)
         headers: RawHeaders = ()
         try:
             if self._is_once and request.header(b"idempotency-key") is not None:
@@ -134,7 +153,14 @@ class Endpoint:
         )
         return await self._handler(**arguments)
 
-    async def _add_body(self, request: Request, kind: type[Struct], arguments: dict[str, Any]) -> None:
+    async def _add_body(self, request: Request, arguments: dict[str, Any]) -> None:
+        """Adds the handler's body, if it takes one, and checks the type of a file."""
+        kind = self.declared.body
+        if self.declared.file_types:
+            require_media_type(request, self.declared.file_types)
+            return
+        if kind is None:
+            return
         bytes_max = self.declared.body_bytes_max
         if self.declared.has_optional_body and not await request.body(bytes_max):
             arguments["body"] = None

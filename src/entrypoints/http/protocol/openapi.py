@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from application.ports.read_routing import READ_AFTER_PATTERN
 from entrypoints.http.protocol.endpoint import KEYED_METHODS
 from entrypoints.http.protocol.input import JSON_TYPE, MERGE_PATCH_TYPE
 from entrypoints.http.protocol.operation import Operation
@@ -187,12 +188,14 @@ def _header_parameters(operation: Operation, method: str) -> Iterator[Json]:
         names.append("Idempotency-Key")
     if operation.is_guarded or (operation.is_tagged and method == "get"):
         names += ["If-Match", "If-None-Match"]
+    if not operation.is_public:
+        names.append("Tandem-Read-After")
     for name in names:
         yield {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]}
 
 
 def _responses(path: str, method: str, operation: Operation) -> Json:
-    good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation)}
+    good: Json = {"description": phrase(operation.status), "headers": _response_headers(operation, method)}
     if operation.status not in (204, 302):
         good["content"] = {operation.media_type: {"schema": _answer_schema(operation)}}
     responses = {str(operation.status): good}
@@ -254,7 +257,7 @@ def _problem_response(status: int) -> Json:
     return {"description": phrase(status), "headers": headers, "content": content}
 
 
-def _response_headers(operation: Operation) -> Json:
+def _response_headers(operation: Operation, method: str) -> Json:
     names = ["X-Request-ID"]
     if operation.is_tagged or operation.status == 204:
         names.append("ETag")
@@ -264,6 +267,8 @@ def _response_headers(operation: Operation) -> Json:
         names.append("Idempotency-Replayed")
     if operation.page_of is not None:
         names.append("Link")
+    if method != "get":
+        names.append("Tandem-Unconfirmed")
     return {name: _header(name) for name in names}
 
 
@@ -285,6 +290,11 @@ _HEADERS: Json = {
     "Link": _text_header('The next page, with all query parameters: `<…>; rel="next"`.'),
     "Location": _text_header("The address of the new resource, or the target of the redirect."),
     "Retry-After": _text_header("The number of seconds to wait before the next attempt.", pattern="^[0-9]+$"),
+    "Tandem-Unconfirmed": _text_header(
+        "Your writes that the second store has not confirmed. Send the last one that you got as `Tandem-Read-After`.",
+        maxLength=300,
+        examples=["1.0f9a3c77;5f1e9b0c2d3a4b5c6d7e8f90", "1.0f9a3c77;until=1767225600000"],
+    ),
     "WWW-Authenticate": _text_header("The authentication scheme."),
     "X-Request-ID": _text_header(
         "The id of this request in logs and audit entries.", pattern="^[A-Za-z0-9._-]{1,64}$"
@@ -300,6 +310,12 @@ _REQUEST_HEADERS: dict[str, Json] = {
     "If-Match": _text_header('The ETag of the version to change, such as `"3"`; `*` allows any version.'),
     "If-None-Match": _text_header(
         "The ETag of the version you have: if it is current, a GET is answered with 304, a change with 412."
+    ),
+    "Tandem-Read-After": _text_header(
+        "The last `Tandem-Unconfirmed` that you got, or `none`: you read your own writes, whichever store answers. "
+        "Without it, too, but a response to a write may take 0.1 s longer while a second store answers reads.",
+        maxLength=300,
+        pattern=f"^({READ_AFTER_PATTERN})$",
     ),
 }
 
@@ -325,5 +341,6 @@ _PATH_SCHEMAS: dict[str, Json] = {
     "id": _ID_SCHEMA,
     "user_id": _ID_SCHEMA,
     "role_id": _ID_SCHEMA,
+    "record": {"type": "string", "minLength": 1, "maxLength": 300},
     "version": {"type": "integer", "minimum": 1},
 }

@@ -37,8 +37,8 @@ class CallerReader(Protocol):
 
 
 class Request:
-    """One request. `identity` is set once its token has been verified; `rate_headers` are sent with the answer.
-    `method` of a HEAD request is GET, whose handler answers it.
+    """One request. `identity` is set once its token has been verified; `rate_headers` and `token_headers` are sent with
+    the answer. `method` of a HEAD request is GET, whose handler answers it.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Request:
         "rate_headers",
         "request_id",
         "scope",
+        "token_headers",
     )
 
     def __init__(self, scope: Any, receive: Any, *, request_id: str, authentication: CallerReader) -> None:
@@ -61,6 +62,7 @@ class Request:
         self.request_id = request_id
         self.identity: Identity | None = None
         self.rate_headers: RawHeaders = ()
+        self.token_headers: RawHeaders = ()
         self._authentication = authentication
         self._receive = receive
         self._body: bytes | None = None

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from application.actor import Actor, IdempotencyClaim
 from application.history.audit import FindAnswer
-from domain.audit import AuditEntry
+from application.ports.read_routing import ReadRouting
+from domain.audit import AuditEntry, SyncStatus
 from domain.errors import AnswerPending, Invalid, TandemError, Unavailable, Violation
 from entrypoints.http.protocol.answers import Tagged
 from entrypoints.http.protocol.preconditions import expected_version
@@ -32,8 +33,11 @@ Replay = Callable[[str, int], Awaitable[E]]
 class Writes:
     """The conventions of all writes. With `needs_versions`, If-Match is required wherever it is supported."""
 
-    def __init__(self, find_answer: FindAnswer, *, needs_versions: bool) -> None:
+    def __init__(
+        self, find_answer: FindAnswer, *, needs_versions: bool, read_routing: ReadRouting | None = None
+    ) -> None:
         self.needs_versions = needs_versions
+        self._read_routing = read_routing
         self._find_answer = find_answer
         # Bounded by the requests in flight: a key is removed when its request ends.
         self._running: set[str] = set()
@@ -67,6 +71,8 @@ class Writes:
         if entry is None:
             raise AnswerPending
         _require_same_request(entry, actor)
+        if self._read_routing is not None and entry.sync_status is not SyncStatus.SYNCED:
+            self._read_routing.note_replayed(actor.id, entry.id)
         return await replay(entry.entity_id, entry.version), ((b"idempotency-replayed", b"true"),)
 
     async def _first(self, actor: Actor, run: Run[E]) -> E:

@@ -1,6 +1,7 @@
 """The cache in memory passes the contract and keeps its bounds."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -87,3 +88,11 @@ async def test_an_invalidated_cache_is_empty() -> None:
         await fill(cache, task(number))
         await invalidate(cache, ("tasks", numbered_id(number)))
     assert cache.bytes_used == 0
+
+
+async def test_nothing_is_cached_over_a_store_that_other_processes_can_write_to() -> None:
+    cache = MemoryCache()
+    cache.use_namespace(NAMESPACE)
+    assert (await cache.look_up("tasks", [numbered_id(1)])).lease is not None
+    cache.use_namespace(replace(NAMESPACE, store="postgres"))
+    assert (await cache.look_up("tasks", [numbered_id(1)])).lease is None

@@ -6,8 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from adapters.dual_write.isolation import apply_each, bisected
 from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection
+from adapters.records.isolation import apply_each, bisected
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from adapters.dual_write.isolation import apply_each, bisected
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet
+from adapters.records.isolation import apply_each, bisected
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate

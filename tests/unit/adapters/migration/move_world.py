@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.migration.following import Standing, standing_of, successor_of
@@ -99,6 +99,8 @@ class NamedView(View):
 class MovingService(Service):
     """A process that mirrors from one store to the other, and may move the ownership."""
 
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = ChangeOfOwner
+
     def __init__(self, world: World, name: str, *, source: str = FIRST, calls: Calls | None = None) -> None:
         self.source_name, self.calls = source, calls or Calls()
         super().__init__(world, name)
@@ -127,7 +129,7 @@ class MovingService(Service):
 
     def change(self) -> ChangeOfOwner:
         """The move of the ownership to the target."""
-        return ChangeOfOwner(
+        return self.kind_of_change(
             source=self.side,
             successor=self.raw_target,
             hold=_nothing_held,
@@ -143,6 +145,14 @@ class MovingService(Service):
             await successor_of(self.raw_source, self.raw_target)
             return True
         return standing is Standing.OWNER and self.side.refusal is None
+
+    async def end_move(self) -> None:
+        """Undoes the move of a coordinator that has ended."""
+        await standing_of(self.side, now=LATER)
+
+    async def compare_successor(self) -> None:
+        """Makes sure that the source of this process, which takes over from its target, is the decided successor."""
+        await successor_of(self.raw_target, self.raw_source)
 
 
 def opposite(world: World) -> World:

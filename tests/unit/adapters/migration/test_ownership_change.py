@@ -8,6 +8,7 @@ import pytest
 from adapters.migration.following import Standing, owner_among, standing_of
 from adapters.migration.ownership_change import NotDelivered
 from adapters.ownership.control import Gate, Role
+from adapters.ownership.source_moves import begin_move
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Phase
 from tests.servers.report import note_figures
@@ -62,7 +63,7 @@ async def test_a_rejected_entry_keeps_the_writes_where_they_are() -> None:
 async def test_of_two_coordinators_one_is_told_who_the_other_is() -> None:
     world = await world_in_memory()
     service = await _started(world)
-    await service.side.begin_move({"id": "1", "to": SECOND, "coordinator": "process 7 on night"})
+    await begin_move(service.side, {"id": "1", "to": SECOND, "coordinator": "process 7 on night"})
     with pytest.raises(Conflict, match="process 7 on night"):
         await service.change().run()
 

@@ -12,13 +12,14 @@ from adapters.monty.tuning import Strategy, Tuning
 from adapters.records.record_store import RecordStore
 from tests.unit.contracts.concurrency import ConcurrencyContract
 from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
+from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.ordering import OrderContract, PageContract
 from tests.unit.contracts.questions import CriteriaContract
 from tests.unit.contracts.record_store import RecordStoreContract
 from tests.unit.contracts.searching import HasWordsContract, RelevanceContract, ScriptContract
 
 
-class TestMontyInMemory(RecordStoreContract, LaneContract, SeenContract, CheckpointContract):
+class TestMontyInMemory(RecordStoreContract, LaneContract, SeenContract, CheckpointContract, LoadContract):
     @pytest.fixture
     async def store(self) -> AsyncIterator[RecordStore]:
         store = MontyRecordStore(None)
@@ -41,7 +42,7 @@ async def _created(store: MontyRecordStore) -> None:
     await store.close()
 
 
-class TestMontyInFiles(RecordStoreContract, LaneContract, SeenContract, CheckpointContract):
+class TestMontyInFiles(RecordStoreContract, LaneContract, SeenContract, CheckpointContract, LoadContract):
     @pytest.fixture
     async def store(self, tmp_path: Path, new_directory: Path) -> AsyncIterator[RecordStore]:
         store = MontyRecordStore(shutil.copytree(new_directory, tmp_path / "data"))

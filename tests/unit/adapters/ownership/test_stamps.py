@@ -32,3 +32,9 @@ def test_a_stamp_that_is_noted_again_is_the_newest() -> None:
     for number, change in enumerate((first, second, first, third)):
         stamps.note([change], LaneStamp(1, number + 1))
     assert _kept(stamps, [change.entry_ids[0] for change in (first, second, third)]) == [True, False, True]
+
+
+def test_a_mark_that_has_a_stamp_keeps_it() -> None:
+    stamps = AppliedStamps()
+    mark = DeliveryMark(entry_id="a", status=SyncStatus.SYNCED, at=NOON, lane=7, number=3)
+    assert stamps.on([mark]) == [mark]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
@@ -192,7 +193,7 @@ class Service:
     def target_name(self) -> str:
         return TARGET
 
-    async def start(self) -> "Service":
+    async def start(self) -> Self:
         """Enters the source, tries the target, and settles, as opening the stores does. Raises as that does."""
         await self.side.enter()
         with suppress(StoreUnavailable):  # The relay tries again.
@@ -201,7 +202,7 @@ class Service:
         await self.side.settle()
         return self
 
-    async def join(self, *others: "Service") -> "Service":
+    async def join(self, *others: "Service") -> Self:
         """Starts beside others, which have to be heard first."""
         try:
             return await self.start()

@@ -20,6 +20,7 @@ from domain.timeline import Plan, Timeline, TimelineItem
 from domain.user import User
 from domain.watch import Watch
 from tests.unit.builders import NOON, numbered_id
+from tests.unit.entrypoints.http.scripted_move import HELD, JOB_ID
 from tests.unit.entrypoints.http.service import failed_entry
 
 EARLIER = NOON.replace(year=2025)
@@ -73,7 +74,14 @@ ROLES = {
     "team admin role": built_in_id(RoleScope.TEAM, "admin"),
     "moderator role": built_in_id(RoleScope.GLOBAL, "moderator"),
 }
-IDS = {**USERS, **THINGS, **ROLES, "parked task": failed_entry(1).entity_id}
+IDS = {
+    **USERS,
+    **THINGS,
+    **ROLES,
+    "parked task": failed_entry(1).entity_id,
+    "quarantined task": HELD.id,
+    "step": JOB_ID,
+}
 """Every name that stands in braces in the table."""
 
 MEMBERS: dict[str, dict[str, str | None]] = {

@@ -41,6 +41,7 @@ from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import Settings, read_settings
 from entrypoints.http.app import create_app
 from tests.unit.builders import ANNA, BEN, NOON
+from tests.unit.entrypoints.http.scripted_move import ScriptedJobs, ScriptedMigration
 from tests.unit.memory_store import MemoryRecordStore
 from tests.unit.signing_pems import pem_pair
 
@@ -205,6 +206,8 @@ class Parts:
         self.lines = io.BytesIO()
         self.health = SettableHealth()
         self.mirror = ScriptedSynchronisation()
+        self.migration = ScriptedMigration()
+        self.jobs = ScriptedJobs()
         self.diagnostics = SettableDiagnostics()
         self.request_metrics = RequestMetrics()
         self.access_log = AccessLog(self.lines)
@@ -213,6 +216,8 @@ class Parts:
             "clock": clock,
             "store": store,
             "synchronisation": self.mirror,
+            "migration": self.migration,
+            "jobs": self.jobs,
             "health_probe": self.health,
             "diagnostics": self.diagnostics,
             "numbers": self.numbers,

@@ -75,7 +75,8 @@ KNOWN = {
     },
     "task_assignments": {"assignee_type": "'USER', 'TEAM'"},
     "audit_logs": {
-        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED', 'ABANDONED'",
+        "action": "'CREATED', 'UPDATED', 'DELETED', 'RESTORED', 'ROLLED_BACK', 'IMPORTED', 'PURGED', 'ABANDONED', "
+        "'REPAIRED'",
         "sync_status": "'PENDING', 'SYNCED', 'FAILED', 'PARKED'",
     },
 }

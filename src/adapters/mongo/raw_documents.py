@@ -1,0 +1,153 @@
+"""Documents as the server sends them, read by a path that shares nothing with the store's own decoder."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
+from bson.errors import BSONError
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+
+from adapters.mongo.client import MongoConnection
+from adapters.mongo.document_reader import DocumentReader
+from adapters.mongo.documents import GUARDED
+from adapters.mongo.old_documents import object_id_up_to, object_ids
+from adapters.records.document_filter import DOCUMENT_ID, WORDS
+from adapters.records.raw_reading import RawPage
+
+_HIDDEN = {WORDS: False, GUARDED: False}
+_OF_OTHER_KINDS = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
+_LENGTH_BYTES = 4
+
+
+class _Number(TypeDecoder):
+    bson_type = Int64
+
+    def transform_bson(self, value: int) -> int:
+        return int(value)
+
+
+class _Digits(TypeDecoder):
+    bson_type = ObjectId
+
+    def transform_bson(self, value: ObjectId) -> str:
+        return str(value)
+
+
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    dict,
+    tz_aware=False,
+    # Instants beyond the year 9999 stay numbers, where the usual conversion fails.
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="surrogateescape",
+    type_registry=TypeRegistry([_Number(), _Digits()]),
+)
+
+
+class RawDocuments:
+    """The raw half of the record store: see RawReader."""
+
+    def __init__(self, connection: MongoConnection, reader: DocumentReader) -> None:
+        self._connection, self._reader = connection, reader
+
+    async def raw_scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
+        """The documents with the next ids. Text ids and ObjectIds sort apart on the server, and together here.
+
+        Ids of other kinds have no place in this order: the first page names them as unreadable.
+        """
+        kinds = ("string", "objectId") if self._has_object_ids(collection) else ("string",)
+        found: dict[str, bytes] = {}
+        others: dict[str, bytes] = {}
+        is_last = True
+        async with self._connection.call() as database:
+            if after is None:
+                others = await _documents(database, collection, _OF_OTHER_KINDS, limit)
+            for kind in reversed(kinds):
+                documents = await _documents(database, collection, _query(after, kind), limit)
+                is_last = is_last and len(documents) < limit
+                # Where a record lies under both kinds of id, the text is the newer one.
+                found |= documents
+        ids = sorted(found)[:limit]
+        page = _page(
+            {record_id: found[record_id] for record_id in ids}, is_last=is_last and len(found) <= limit
+        )
+        page.unreadable.update(dict.fromkeys(others, "The id is neither a text nor an ObjectId."))
+        return page
+
+    async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
+        """The documents with these ids."""
+        keys = object_ids(ids) if self._has_object_ids(collection) else []
+        async with self._connection.call() as database:
+            found = (
+                await _documents(database, collection, {DOCUMENT_ID: {"$in": keys}}, len(ids)) if keys else {}
+            )
+            found |= await _documents(database, collection, {DOCUMENT_ID: {"$in": list(ids)}}, len(ids))
+        return _page(dict(sorted(found.items())), is_last=True)
+
+    async def raw_count(self, collection: str) -> int:
+        """The number of documents."""
+        async with self._connection.call() as database:
+            return int(await database[collection].count_documents({}))
+
+    def _has_object_ids(self, collection: str) -> bool:
+        return collection in self._reader.with_object_ids
+
+
+def _query(after: str | None, kind: str) -> dict[str, Any]:
+    condition: dict[str, Any] = {"$type": kind}
+    if after is None:
+        return {DOCUMENT_ID: condition}
+    if kind == "string":
+        # Comparisons only meet values of their own type.
+        return {DOCUMENT_ID: {"$gt": after}}
+    return {DOCUMENT_ID: {**condition, "$gt": object_id_up_to(after)}}
+
+
+async def _documents(
+    database: AsyncDatabase[dict[str, Any]], collection: str, query: dict[str, Any], limit: int
+) -> dict[str, bytes]:
+    """The bytes of each document, by id and in the order of the ids."""
+    cursor = database[collection].find_raw_batches(query, _HIDDEN, batch_size=limit + 1)
+    parts: list[bytes] = []
+    batch: Any  # the driver declares documents, and gives bytes
+    async for batch in cursor.sort(DOCUMENT_ID, 1).limit(limit):
+        parts += _split(batch)
+    return {_id_in(data): data for data in parts}
+
+
+def _split(batch: bytes) -> Iterator[bytes]:
+    """The documents that follow each other, each of which begins with its length."""
+    start = 0
+    while start < len(batch):
+        end = start + int.from_bytes(batch[start : start + _LENGTH_BYTES], "little")
+        yield batch[start:end]
+        start = end
+
+
+def _id_in(data: bytes) -> str:
+    """The id of a document that may be damaged behind it: the server always stores it first."""
+    kind, name, value = data[4], data[5:9], data[9:]
+    if name == b"_id\0" and kind == 0x07:
+        return value[:12].hex()
+    if name == b"_id\0" and kind == 0x02:
+        length = int.from_bytes(value[:4], "little")
+        return value[4 : 3 + length].decode("utf-8", "surrogateescape")
+    # In brackets it sorts before all ids of ours, and is never taken for one.
+    return f"({bson.decode(data, _CODEC)[DOCUMENT_ID]})"
+
+
+def _page(found: dict[str, bytes], *, is_last: bool) -> RawPage:
+    records: list[dict[str, Any]] = []
+    unreadable: dict[str, str] = {}
+    for record_id, data in found.items():
+        try:
+            document = bson.decode(data, _CODEC)
+        except (BSONError, TypeError) as error:
+            unreadable[record_id] = f"The document is damaged: {error}"
+            continue
+        document.pop(DOCUMENT_ID, None)
+        document["id"] = record_id
+        records.append(document)
+    return RawPage(records, unreadable, max(found, default=None), is_last=is_last)

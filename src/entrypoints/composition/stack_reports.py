@@ -1,0 +1,74 @@
+"""What probes and commands are told about the stores of a process."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+from adapters.records.described import Described
+from adapters.records.on_disk import OnDisk
+from adapters.records.record_store import RecordStore, StoreRefused
+from application.ports.health import StoreFacts
+from application.ports.schema import OldRecords, SchemaReport, SchemaState
+from domain.errors import StoreUnavailable
+from entrypoints.composition.schema import StoreSchema
+from entrypoints.composition.store_stack import StoreStack
+
+PROBE_TIMEOUT_SECONDS = 2.0
+FILES_INTERVAL_SECONDS = 1.0
+
+
+async def until_files_are_gone(stack: StoreStack) -> None:
+    """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
+    on_disk = [store for store in stack.raw_stores if isinstance(store, OnDisk)]
+    while True:
+        for store in on_disk:
+            store.require_files()
+        await asyncio.sleep(FILES_INTERVAL_SECONDS)
+
+
+async def facts_of(stack: StoreStack) -> Mapping[str, StoreFacts]:
+    """Facts about each store by name, except stores that do not answer."""
+    facts = {}
+    for store in stack.raw_stores:
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                facts[store.name] = (
+                    await store.facts() if isinstance(store, Described) else StoreFacts(store.name)
+                )
+    return facts
+
+
+async def schema_report_of(stack: StoreStack) -> SchemaReport:
+    """The schema of the stores that answer and may be used; changes nothing."""
+    states: list[SchemaState] = []
+    waiting: list[OldRecords] = []
+    unreadable: dict[str, str] = {}
+    for store in stack.raw_stores:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                await store.ping()
+                await _require_own(stack, store)
+            schema = StoreSchema([store])
+            states += await schema.states()
+            waiting += await schema.waiting()
+        except StoreUnavailable as error:
+            unreadable[store.name] = f"{store.name}: {_cause_of(stack, store) or error.message}"
+        except StoreRefused as refused:
+            unreadable[store.name] = f"{store.name}: {refused}"
+        except TimeoutError:
+            unreadable[store.name] = f"{store.name} does not answer."
+    return SchemaReport(states=states, waiting=waiting, unreadable=unreadable)
+
+
+def _cause_of(stack: StoreStack, store: RecordStore) -> str | None:
+    """Why a target that does not answer is not called, which says more than an attempt without a connection."""
+    target = stack.direction.target
+    return target.breaker.reason if target is not None and store is stack.direction.raw_target else None
+
+
+async def _require_own(stack: StoreStack, store: RecordStore) -> None:
+    """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
+    if store is stack.direction.raw_target and stack.direction.target_side is not None:
+        await stack.direction.target_side.look()
+    elif (obstacle := stack.obstacle()) is not None:
+        raise StoreUnavailable(obstacle)

@@ -1,0 +1,126 @@
+"""What a move refuses over HTTP: with the reason, where it stands, and the command that helps; nothing is changed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from adapters.ownership.control import Ownership
+from adapters.ownership.source_moves import begin_move
+from application.actor import SYSTEM_ID
+from application.ports.tokens import Identity
+from domain.migration import ALLOWED, NEXT, Phase, Step
+from domain.permissions import Grant
+from entrypoints.composition.container import Container
+from entrypoints.http.app import create_app
+from tests.integration.ownership_world import serving
+
+BODIES: dict[Step, dict[str, Any]] = {Step.ROUTE: {"collection": "all", "targetPercent": 1}}
+PATHS = {Step.ROUTE: "routes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The stores of one service, and an administrator who asks it."""
+
+    container: Container
+    client: httpx.AsyncClient
+
+    async def owner(self) -> Ownership:
+        """The control record."""
+        return (await self.container.stack().ownership.required()).ownership
+
+    async def put_in(self, phase: Phase) -> None:
+        """As if the steps up to this phase had been taken."""
+        await self.container.stack().ownership.change(lambda now: replace(now, phase=phase))
+
+    async def post(self, path: str, body: object = None) -> httpx.Response:
+        """A step that is asked for."""
+        return await self.client.post(f"/v1/move/{path}", json=body)
+
+
+@asynccontextmanager
+async def served(directory: Path, **variables: str) -> AsyncIterator[Served]:
+    settings = {"APP_ENV": "test", "DATA_DIR": str(directory), "MONTY_STORAGE": "sqlite", **variables}
+    async with serving(settings) as container:
+        issued = container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
+        transport = httpx.ASGITransport(cast("Any", create_app(container)))
+        headers = {"Authorization": f"Bearer {issued.access_token}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+            yield Served(container, client)
+        await container.move_jobs().close()
+
+
+@pytest.fixture
+async def mirrored(tmp_path: Path, postgres_url: str) -> AsyncIterator[Served]:
+    dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": postgres_url}
+    async with served(tmp_path / "data", **dual) as running:
+        yield running
+
+
+async def test_an_illegal_step_names_the_phase_and_what_to_type(mirrored: Served) -> None:
+    for phase in Phase:
+        await mirrored.put_in(phase)
+        before = await mirrored.owner()
+        for step in Step:
+            if phase in ALLOWED[step]:
+                continue
+            answer = await mirrored.post(PATHS.get(step, step), BODIES.get(step))
+            detail = answer.json()["detail"]
+            assert (answer.status_code, f"`{phase}`" in detail, NEXT[phase] in detail) == (409, True, True)
+        assert await mirrored.owner() == before
+
+
+async def test_an_unknown_collection_is_not_found_and_the_known_ones_are_named(mirrored: Served) -> None:
+    await mirrored.put_in(Phase.VERIFIED)
+    before = await mirrored.owner()
+    answer = await mirrored.post("routes", {"collection": "ghosts", "targetPercent": 1})
+    assert answer.status_code == 404
+    assert "tasks" in answer.json()["detail"]
+    assert await mirrored.owner() == before
+
+
+async def test_a_second_coordinator_is_told_who_the_first_one_is(mirrored: Served) -> None:
+    await mirrored.put_in(Phase.VERIFIED)
+    stack = mirrored.container.stack()
+    await begin_move(stack.ownership, {"id": "1", "to": "postgres", "coordinator": "process 7 on night"})
+    before = await mirrored.owner()
+    answer = await mirrored.post("cutover", {"force": "the old disk fails"})
+    assert (answer.status_code, "process 7 on night" in answer.json()["detail"]) == (409, True)
+    assert (await mirrored.owner()).move == before.move
+
+
+async def test_a_second_long_step_waits_for_the_first_one(mirrored: Served) -> None:
+    first = await mirrored.post("preflight")
+    second = await mirrored.post("preflight")
+    assert (first.status_code, second.status_code) == (202, 409)
+    assert first.json()["jobId"] in second.json()["detail"]
+    await mirrored.container.move_jobs().wait(first.json()["jobId"])
+    ended = await mirrored.client.get(f"/v1/move/jobs/{first.json()['jobId']}")
+    assert ended.json()["state"] == "DONE"
+
+
+async def test_the_way_back_is_not_closed_without_evidence_of_the_new_owner(mirrored: Served) -> None:
+    await mirrored.put_in(Phase.CUT_OVER)
+    before = await mirrored.owner()
+    for path in ("finish", "finish?dryRun=true"):
+        answer = await mirrored.post(path)
+        assert answer.status_code == 409
+        assert "tandem move verify --full" in answer.json()["detail"]
+    assert await mirrored.owner() == before
+
+
+async def test_a_single_store_names_what_has_to_be_set(tmp_path: Path) -> None:
+    async with served(tmp_path / "data", STORE="monty") as single:
+        before = await single.owner()
+        status = (await single.client.get("/v1/move")).json()
+        assert (status["phase"], status["target"], status["guards"]) == ("single", None, [])
+        assert "STORE=dual" in status["nextCommand"]
+        for step in Step:
+            answer = await single.post(PATHS.get(step, step), BODIES.get(step))
+            assert (answer.status_code, "STORE=dual" in answer.json()["detail"]) == (409, True), step
+        assert await single.owner() == before
