@@ -140,6 +140,7 @@ async def test_only_administrators_take_steps(service: Service, move: ScriptedMi
         ("/cutover", {"force": "  "}, 422, "/force"),
         ("/cutover", {"force": ""}, 400, "/force"),
         ("/rollback", {"force": "\t"}, 422, "/force"),
+        ("/recover", {"fromTarget": True, "force": " "}, 422, "/force"),
         (f"/quarantine/{HELD.id}/skip", {"reason": " "}, 422, "/reason"),
         (f"/quarantine/{HELD.id}/fix", {"reason": " "}, 422, "/reason"),
         ("/routes", {"collection": "tasks", "targetPercent": 101}, 422, "/targetPercent"),
