@@ -119,6 +119,8 @@ async def test_a_dry_run_of_a_decision_or_a_route_changes_nothing(
     for decision in ("fix", "skip"):
         path = f"/quarantine/{HELD.id}/{decision}?dryRun=true"
         assert (await ask(service, "POST", path, {"reason": "a test"})).json()["id"] == HELD.id
+    lost = {"fromTarget": True, "force": "the disk is gone"}
+    assert (await ask(service, "POST", "/recover?dryRun=true", lost)).json()["jobId"] is None
     unknown = await ask(service, "POST", "/quarantine/other/fix?dryRun=true", {"reason": "a test"})
     await ask(service, "POST", "/routes?dryRun=true", {"collection": "all", "targetPercent": 1})
     assert unknown.status_code == 404
