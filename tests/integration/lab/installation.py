@@ -15,7 +15,7 @@ from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
 from tests.integration.crash.topologies import DATABASE, Topology, mongo_to_postgres, monty_to_postgres
 from tests.integration.lab.faulty_proxy import FaultyProxy, mongo_proxy_to, postgres_proxy_to, through
 from tests.servers.directories import open_directory
-from tests.servers.mongo import MongoDatabase, StandInMongoServer, start_secantus_with
+from tests.servers.mongo import MongoDatabase, StandInMongoServer, start_secantus
 from tests.servers.postgres import OwnPostgresServer
 from tests.servers.processes import freeze_tree, thaw_tree
 
@@ -35,7 +35,9 @@ class Installation:
         self.mongo: StandInMongoServer | None = None
         self.mongo_proxy: FaultyProxy | None = None
         if source == "mongo":
-            self.mongo = start_secantus_with(directory / "mongo", transaction_seconds=TRANSACTION_SECONDS)
+            self.mongo = start_secantus(
+                directory / "mongo", is_durable=True, transaction_seconds=TRANSACTION_SECONDS
+            )
             self.mongo_proxy = mongo_proxy_to(self.mongo.server.port)
         self.services: list[ServiceProcess] = []
         self.worker: WorkerProcess | None = None

@@ -13,6 +13,7 @@ from tests.integration.crash.store_comparison import Contents, Stores, read_open
 from tests.integration.lab.installation import Installation, installed
 from tests.integration.lab.load import Load, loaded
 from tests.integration.lab.move_operator import MoveOperator
+from tests.integration.lab.owner_watch import watched
 from tests.integration.lab.schedule import (
     OWNED_BY_POSTGRES,
     SPARES_REQUESTS,
@@ -45,6 +46,8 @@ class Report:
     lost_answers: int = 0
     failed_answers: int = 0
     longest_wait_ms: int = 0
+    looks: int = 0
+    """How often both control records were read during the run."""
     refusals: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
@@ -79,7 +82,8 @@ async def run(scenario: Scenario, *, seconds_max: float = SECONDS_MAX) -> Report
 async def _move(installation: Installation, report: Report) -> Load:
     async with MoveOperator(installation.coordinator.url) as operator:
         report.refusals, report.pauses_ms = operator.refusals, operator.pauses_ms
-        async with loaded(installation.services, Random(report.scenario.seed)) as load:
+        working = loaded(installation.services, Random(report.scenario.seed))
+        async with watched(installation) as watch, working as load:
             run = _Run(report, installation, operator, load)
             await asyncio.sleep(WARM_UP_SECONDS)
             await run.take_all(list(Stage)[:-1])
@@ -91,6 +95,7 @@ async def _move(installation: Installation, report: Report) -> Load:
             report.acknowledged_writes = load.ledger.writes
             report.lost_answers = load.lost
             report.longest_wait_ms = load.longest_ms()
+            report.looks = 0 if watch is None else watch.looks
     return load
 
 

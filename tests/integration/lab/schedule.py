@@ -90,6 +90,10 @@ class Scenario:
         """The fault of a stage."""
         return self.plan.get(stage)
 
+    def without_faults(self) -> "Scenario":
+        """The same stores and the same load."""
+        return Scenario(seed=self.seed, source=self.source, plan={})
+
     def described(self) -> Sequence[str]:
         """The faults, stage by stage."""
         faults = [f"{stage}: {planned}" for stage, planned in self.plan.items()]

@@ -1,7 +1,7 @@
 """Moves whose order is wrong on purpose. Each of them loses writes, or leaves two owners or none, in some schedule."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from adapters.migration.ownership_change import ChangeOfOwner, control_of
 from adapters.ownership import control, source_moves
@@ -77,37 +77,37 @@ class _UndoneAfterTheDecision(ChangeOfOwner):
 class NeverClosing(MovingService):
     """See `_NeverClosing`."""
 
-    kind_of_change = _NeverClosing
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _NeverClosing
 
 
 class ClosingLate(MovingService):
     """See `_ClosingLate`."""
 
-    kind_of_change = _ClosingLate
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _ClosingLate
 
 
 class BarrierFirst(MovingService):
     """See `_BarrierFirst`."""
 
-    kind_of_change = _BarrierFirst
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _BarrierFirst
 
 
 class OpenedFirst(MovingService):
     """See `_OpenedFirst`."""
 
-    kind_of_change = _OpenedFirst
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _OpenedFirst
 
 
 class MirrorArmedLater(MovingService):
     """See `_MirrorArmedLater`."""
 
-    kind_of_change = _MirrorArmedLater
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _MirrorArmedLater
 
 
 class UndoneAfterTheDecision(MovingService):
     """See `_UndoneAfterTheDecision`."""
 
-    kind_of_change = _UndoneAfterTheDecision
+    kind_of_change: ClassVar[type[ChangeOfOwner]] = _UndoneAfterTheDecision
 
 
 class UndoneInTheSameEpoch(MovingService):

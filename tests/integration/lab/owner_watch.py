@@ -1,0 +1,62 @@
+"""Looks at both control records all the time: at no moment may both stores take writes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from adapters.ownership import control
+from adapters.records.record_store import RecordStore, StoreRefused
+from domain.errors import StoreUnavailable
+from tests.integration.lab.installation import Installation
+from tests.unit.adapters.migration.move_world import takes_writes
+
+PAUSE_SECONDS = 0.1
+
+
+class OwnerWatch:
+    """`looks` counts how often both records were read; `violations` are the moments with two owners, in words."""
+
+    def __init__(self, first: RecordStore, second: RecordStore) -> None:
+        self._first, self._second = first, second
+        self.looks = 0
+        self.violations: list[str] = []
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            with suppress(StoreUnavailable, StoreRefused):
+                await self._look()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self) -> None:
+        """The first record is read before and after the second one: if it stayed, both were valid at one moment."""
+        before = await control.read(self._first)
+        other = await control.read(self._second)
+        after = await control.read(self._first)
+        if before is None or other is None or before != after:
+            return
+        self.looks += 1
+        first, second = before.ownership, other.ownership
+        if takes_writes(first, second) and takes_writes(second, first):
+            self.violations.append(f"{first} and {second}")
+
+
+@asynccontextmanager
+async def watched(installation: Installation) -> AsyncIterator[OwnerWatch | None]:
+    """Watches inside the block; None for MontyDB, whose files only one process may open."""
+    if installation.mongo is None:
+        yield None
+        return
+    first, second = installation.former_owner(), installation.new_owner()
+    await first.open()
+    await second.open()
+    watch = OwnerWatch(first, second)
+    watching = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await first.close()
+        await second.close()
+    assert not watch.violations, f"two stores took writes at one moment: {watch.violations[:3]}"
