@@ -22,6 +22,8 @@ from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, entry, put, task
 
 WRITERS = 2
+MOVES = 4
+DELIVERED_SECONDS_MAX = 6.0
 
 
 @pytest.fixture(params=["monty", "mongo"])
@@ -150,6 +152,22 @@ async def test_writes_of_another_process_wait_and_go_on_in_the_new_owner(variabl
             writes=len(writers.acknowledged),
             longest_write_ms=round(writers.longest_seconds * 1000),
         )
+
+
+async def test_what_is_written_while_the_mirror_turns_round_is_delivered_at_once(
+    variables: dict[str, str],
+) -> None:
+    """A relay that delivered from this store before has left a lease behind, which only expires after ten seconds."""
+    async with serving(variables) as container:
+        stack = container.stack()
+        for number in range(1, MOVES + 1):
+            await change_of_owner(stack).run()
+            change = put("tasks", task(number))
+            await stack.store.commit(change_set(change, entries=[entry(change)]))
+            await until_connected(container)
+            async with asyncio.timeout(DELIVERED_SECONDS_MAX):
+                while await stack.direction.undelivered():
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_restart_finds_the_new_owner_whatever_the_settings_say(variables: dict[str, str]) -> None:

@@ -7,6 +7,8 @@ from adapters.records.record_store import RecordStore
 from domain.errors import Conflict
 
 LEASE_ID = "relay-lease"
+FREE = {"holder": None}
+"""The value of a lease that nobody has."""
 
 
 class RelayLease:

@@ -1,5 +1,6 @@
 """Control records that go with the ownership: what a new owner must know that the mirror does not carry."""
 
+from adapters.dual_write.lease import FREE, LEASE_ID
 from adapters.records.change_set import Put
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
@@ -16,12 +17,17 @@ COPIED = (STEPS_ID, VERIFICATION_ID)
 async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
     """What the successor stores in the transaction that arms it. Raises StoreUnavailable.
 
-    Numbers of tasks are never given twice, also not those of tasks that were purged.
+    Numbers of tasks are never given twice, also not those of tasks that were purged. The lease of a relay that delivered
+    when this store was the owner before is free: nobody would deliver until it had expired.
     """
     ids = (DISPLAY_NUMBERS_ID, *COPIED)
     own = await owner.fetch(CONTROL.collection, ids)
-    held = await successor.fetch(CONTROL.collection, ids)
+    held = await successor.fetch(CONTROL.collection, (*ids, LEASE_ID))
     puts: list[Put] = []
+    if LEASE_ID in held:
+        version = held[LEASE_ID][VERSION]
+        free: Record = {ID: LEASE_ID, VERSION: version + 1, "value": FREE}
+        puts.append(Put(CONTROL.collection, free, version))
     for id_, record in own.items():
         version = held[id_][VERSION] if id_ in held else 0
         value = record["value"]

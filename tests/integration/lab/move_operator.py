@@ -61,8 +61,9 @@ class MoveOperator:
         """Takes `cutover` or `rollback` until this store owns the writes."""
 
         async def attempt() -> None:
-            if (await self.status())["owner"] != owner:
-                await self._switch(step, owner)
+            status = await self.status()
+            if status["owner"] != owner:
+                await self._switch(step, owner, status)
 
         await self._insist(step, attempt)
 
@@ -79,30 +80,26 @@ class MoveOperator:
         """The whole move. Raises NotTaken."""
         return await self._ask("GET", "/v1/move")
 
-    async def _switch(self, step: str, owner: str) -> None:
+    async def _switch(self, step: str, owner: str, status: Json) -> None:
         if step == "cutover":
-            await self._prepare()
+            await self._equal(status)
+            if status["lastRehearsal"] is None:
+                await self._ask("POST", "/v1/move/rehearse")
         self.switching.set()
         result = await self._ask("POST", f"/v1/move/{step}", {})
         assert result["owner"] == owner, result
         self.pauses_ms.append(result["pauseMs"])
 
-    async def _prepare(self) -> None:
-        """What the guards of a cut-over demand; after a fault, evidence may be void."""
-        await self._equal()
-        if (await self.status())["lastRehearsal"] is None:
-            await self._ask("POST", "/v1/move/rehearse")
-
-    async def _equal(self) -> None:
-        status = await self.status()
+    async def _equal(self, status: Json) -> None:
+        """Compares the stores where the guards demand it; after a fault, evidence may be void."""
         if status["phase"] == "mirroring":
             await self._backfill()
-        guards = {guard["code"]: guard["isGreen"] for guard in status["guards"]}
+        guards = {guard["code"]: guard["green"] for guard in status["guards"]}
         if status["phase"] in ("mirroring", "backfilled") or not guards.get("evidence", True):
             await self._verify()
 
     async def _rehearse(self) -> None:
-        await self._equal()
+        await self._equal(await self.status())
         self.switching.set()
         await self._ask("POST", "/v1/move/rehearse")
 
