@@ -13,7 +13,7 @@ from tests.integration.crash.service_client import ServiceClient, Timing
 from tests.integration.crash.tandem_process import ServiceProcess
 
 EDITORS = 2
-"""For each service."""
+"""Of all services together: they write without a pause, and the processors are for the faults."""
 REMOVED_PAUSE_SECONDS = 0.05
 
 
@@ -71,7 +71,11 @@ async def loaded(services: Sequence[ServiceProcess], random: Random) -> AsyncIte
         for number, client in enumerate(asking):
             await client.sign_in()
             editors = running_editors(
-                client, editors=EDITORS, random=random, ledger=load.ledger, prefix=f"service-{number}-"
+                client,
+                editors=EDITORS // len(services),
+                random=random,
+                ledger=load.ledger,
+                prefix=f"service-{number}-",
             )
             load.add(await working.enter_async_context(editors))
         await working.enter_async_context(_removing(load))

@@ -18,15 +18,20 @@ class OwnerWatch:
 
     def __init__(self, first: RecordStore, second: RecordStore) -> None:
         self._first, self._second = first, second
+        self._is_ended = False
         self.looks = 0
         self.violations: list[str] = []
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        while True:
+        """Until `end`. It is not cancelled: a cancelled call may count as one that failed, and the watch would go on."""
+        while not self._is_ended:
             with suppress(StoreUnavailable, StoreRefused):
                 await self._look()
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def end(self) -> None:
+        """Looks no more."""
+        self._is_ended = True
 
     async def _look(self) -> None:
         """The first record is read before and after the second one: if it stayed, both were valid at one moment."""
@@ -55,8 +60,8 @@ async def watched(installation: Installation) -> AsyncIterator[OwnerWatch | None
     try:
         yield watch
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        watch.end()
+        await watching
         await first.close()
         await second.close()
     assert not watch.violations, f"two stores took writes at one moment: {watch.violations[:3]}"
