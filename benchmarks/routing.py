@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from statistics import median
 
 from adapters.dual_write.mirror_target import MirrorTarget
@@ -26,10 +27,12 @@ from domain.task import Task
 SECTION = "Routed reads"
 READS = 5_000
 ROUNDS = 9
+TURNS = 30
 CALLERS = 100
 SHADOW_PERCENT = 10
 PAUSE_SECONDS = 0.0005
 """Between two reads, so that shadow reads get their turn as they do in a service that is not saturated."""
+CREATED_AT = datetime(2026, 5, 1, tzinfo=UTC)
 ID = "65f1c0ffee65f1c0ffee65f1"
 
 
@@ -73,32 +76,34 @@ async def _cpu_us(read: Callable[[], Awaitable[object]]) -> float:
 
 async def _median_us(routed: RoutedStore, routes: Routes) -> tuple[float, float]:
     """What callers wait at the median, without and with shadow reads, in turn."""
-    plain, shadowed = [], []
-    for _ in range(ROUNDS):
+    plain: list[float] = []
+    shadowed: list[float] = []
+    for _ in range(TURNS):
         routes.learn({}, asked_at=time.monotonic())
-        plain.append(await _waited_us(routed))
+        plain += await _waited_us(routed)
         shadow = Route(shadow_percent=SHADOW_PERCENT)
         routes.learn({TASKS.collection: shadow}, asked_at=time.monotonic())
-        shadowed.append(await _waited_us(routed))
-    return min(plain), min(shadowed)
+        shadowed += await _waited_us(routed)
+    return median(plain), median(shadowed)
 
 
-async def _waited_us(routed: RoutedStore) -> float:
+async def _waited_us(routed: RoutedStore) -> list[float]:
+    """How long each caller waited for one read."""
     waited = []
-    for number in range(READS // 10):
-        CURRENT.set(RequestReads(caller_id=f"{number % CALLERS:024x}"))
+    for number in range(CALLERS):
+        CURRENT.set(RequestReads(caller_id=f"{number:024x}"))
         began = time.perf_counter_ns()
         await routed.fetch(TASKS.collection, [ID])
         waited.append((time.perf_counter_ns() - began) / 1000)
         await asyncio.sleep(PAUSE_SECONDS)
-    return median(waited)
+    return waited
 
 
 async def _filled() -> MontyRecordStore:
     store = MontyRecordStore(None)
     await store.open()
     await store.prepare()
-    stamp = Stamp(SystemClock().now(), "a" * 24)
+    stamp = Stamp(CREATED_AT, "a" * 24)
     record = TASKS.mapping.to_record(Task.create(ID, stamp, {"title": "Dig the pond"}))
     await store.apply([ChangeSet((Put(TASKS.collection, record, 0),))])
     return store

@@ -72,11 +72,13 @@ class OperateMove:
 
         return await self._started(actor, Step.RECOVER, work, is_dry_run=is_dry_run)
 
-    async def survive(self, actor: Actor, *, force: str | None) -> Job:
+    async def survive(self, actor: Actor, *, force: str | None, is_dry_run: bool = False) -> Job:
         """Makes the target the owner of the writes in place of a lost source. Raises RuleBroken without a reason."""
         require_admin(actor)
         reason = (force or "").strip()
         _require_reason(reason, pointer="/force")
+        if is_dry_run:
+            return _possible("recover")
 
         async def work(_on_progress: OnProgress) -> SwitchResult:
             return await self.migration.survive(by=actor.id, reason=reason)

@@ -90,6 +90,8 @@ _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/users": lambda _: {"email": _new("adam") + "@example.org"},
     "POST /v1/users/me/tokens": lambda _: {"name": _new("script"), "scopes": ["read"]},
     "PATCH /v1/users/{id}": lambda _: {"name": "Eve"},
+    "POST /v1/move/recover": lambda _: {},
+    "POST /v1/move/rollback": lambda _: {},
     "POST /v1/move/routes": lambda _: {"collection": "all", "targetPercent": 1},
     "POST /v1/move/quarantine/{record}/fix": lambda _: {"reason": "The title was cut."},
     "POST /v1/move/quarantine/{record}/skip": lambda _: {"reason": "It is a draft."},

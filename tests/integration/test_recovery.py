@@ -4,7 +4,6 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,13 +13,12 @@ from psycopg import sql
 from pymongo import MongoClient
 
 from adapters.ownership.refusals import StaleOwner
-from application.ports.migration import Verification
+from adapters.records.change_set import ChangeSet
 from domain.errors import Conflict
 from domain.migration import Phase
 from entrypoints.composition.container import Container
 from entrypoints.composition.failures import StoreRefused, WritesRefused
 from entrypoints.composition.recoveries import (
-    recover,
     survive_without_service,
     take_target,
     until_connected,
@@ -117,6 +115,21 @@ async def test_an_empty_database_takes_the_place_of_a_lost_target(place: Place, 
             await _replaced(container)
 
 
+async def test_a_new_target_also_gets_what_has_no_history(place: Place) -> None:
+    async with serving(place.variables) as container:
+        await container.stack().direction.raw_source.commit(ChangeSet((put("tasks", task(9)),)))
+        await write(container, 1)
+        await until_delivered(container)
+        place.empty_target()
+        await until_refused(container)
+        migration = container.migration()
+        await migration.backfill(lambda _: None, by="operator", new_target=True)
+        await until_equal(container)
+        found = await migration.verify(lambda _: None, by="operator")
+        assert (found.coverage, found.difference_count) == (1.0, 0)
+        assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(9)}
+
+
 async def test_a_database_that_holds_something_does_not_become_the_target(place: Place) -> None:
     async with serving(place.variables) as container:
         await write(container, 1)
@@ -153,7 +166,9 @@ async def test_a_restored_source_gets_back_what_the_target_holds_and_keeps_its_o
         stack = container.stack()
         with pytest.raises(WritesRefused, match="tandem recover"):
             await write(container, 7)
-        found = await recover(stack, verify=_verified)
+        found = await container.migration().recover(lambda _: None, by="operator")
+        assert found.verification.coverage == 1.0
+        assert found.verification.difference_count == 0
         assert (found.changes, found.rebased, found.changed_twice_count) == (4, 1, 1)
         assert [one.id for one in found.changed_twice] == [numbered_id(1)]
         await write(container, 7)
@@ -214,14 +229,28 @@ async def test_a_source_that_is_whole_is_not_given_up(place: Place) -> None:
         await write(container, 2)
 
 
+async def until_refused(container: Container) -> None:
+    """Waits until the emptied target is found."""
+    async with asyncio.timeout(20):
+        while True:
+            if "--new-target" in (await container.stack().direction.target_trouble() or ""):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def until_delivered(container: Container) -> None:
+    """Waits until nothing is undelivered."""
+    async with asyncio.timeout(20):
+        while True:
+            if await container.stack().direction.undelivered() == 0:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def _replaced(container: Container) -> None:
     """Lets the empty database become the target, and waits until it holds everything."""
     stack = container.stack()
-    async with asyncio.timeout(20):
-        while True:
-            if "--new-target" in (await stack.direction.target_trouble() or ""):
-                break
-            await asyncio.sleep(0.05)
+    await until_refused(container)
     await write(container, 4)
     await take_target(stack)
     await until_connected(stack)
@@ -239,20 +268,6 @@ async def _change(container: Container, number: int, *, id_: int | None = None, 
     ids = {} if id_ is None else {"id": numbered_id(id_), "changeSetId": numbered_id(id_)}
     made = entry(change, changes=changes, **ids)
     await container.stack().store.commit(change_set(change, entries=[made]))
-
-
-async def _verified() -> Verification:
-    now = datetime.now(UTC)
-    return Verification(
-        mode="full",
-        started_at=now,
-        ended_at=now,
-        incarnation=1,
-        epoch=1,
-        collections=(),
-        differences=(),
-        difference_count=0,
-    )
 
 
 def _replace(uri: str, source: str, target: str) -> None:

@@ -40,7 +40,7 @@ def variables(tmp_path: Path, postgres_url: str) -> dict[str, str]:
 async def _route(container: Container, routes: Mapping[str, Route]) -> None:
     stack = container.stack()
     await stack.ownership.change(lambda now: replace(now, routes=routes, phase=Phase.READING))
-    await stack.use_routes()
+    await stack.read_routing.use_routes()
 
 
 async def _read(container: Container, number: int) -> str:

@@ -9,7 +9,7 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import Blocked, ChangeSet, DeliveryMark, Rejection
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import REASON_LENGTH_MAX
-from adapters.records.specs import SPECS
+from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.audit import SyncStatus
 
 BLOCKED_WORDS = " is blocked: "
@@ -25,9 +25,12 @@ def needs_mirror(change_set: ChangeSet) -> bool:
     mirrored = {
         (put.collection, put.record_id, put.version)
         for put in change_set.puts
-        if not SPECS[put.collection].is_local
+        if not SPECS[put.collection].is_local and put.collection != AUDIT_LOGS.collection
     }
-    audited = {(entry["collection"], entry["entityId"], entry[VERSION]) for entry in change_set.entries}
+    # An entry that is already there may take another version.
+    renumbered = [put.record for put in change_set.puts if put.collection == AUDIT_LOGS.collection]
+    entries = [*change_set.entries, *renumbered]
+    audited = {(entry["collection"], entry["entityId"], entry[VERSION]) for entry in entries}
     if unaudited := mirrored - audited:
         collection, record_id, version = min(unaudited)
         raise ValueError(f"{collection} {record_id} version {version} is written without an audit entry")

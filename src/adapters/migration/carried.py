@@ -17,8 +17,8 @@ COPIED = (STEPS_ID, VERIFICATION_ID)
 async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
     """What the successor stores in the transaction that arms it. Raises StoreUnavailable.
 
-    Numbers of tasks are never given twice, also not those of tasks that were purged. The lease of a relay that delivered
-    when this store was the owner before is free: nobody would deliver until it had expired.
+    Numbers of tasks are never given twice, also not those of purged tasks. The lease of a relay
+    that delivered when this store was the owner before is free: nobody would deliver until it had expired.
     """
     ids = (DISPLAY_NUMBERS_ID, *COPIED)
     own = await owner.fetch(CONTROL.collection, ids)

@@ -1,8 +1,9 @@
 """Brings a source that is an older copy of itself up to what its target holds, without losing a write of either.
 
 Nobody else writes either store meanwhile: the gate of the source is closed, and the epoch of both stores has risen, so
-that nothing which was sent before arrives later. What the target has seen of the source is lowered last, so that until
-then every comparison finds the source older, and a recovery that ended anywhere can be run again.
+that nothing which was sent before arrives later. What the target has seen of the source is lowered once the source
+holds everything: until then every comparison finds it older. The gate opens last, so a recovery that ended anywhere can
+be run again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,19 +23,19 @@ from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import LanedStore
 from domain.errors import Conflict
 
-Verify = Callable[[], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """Recovers `source` from `target`. Nothing in this process delivers meanwhile.
+    """Recovers `source` from `target`. Nothing in this process delivers meanwhile, except `deliver`.
 
-    `verify` compares both stores in full, before the source takes writes. If it raises, the source stays closed.
+    `deliver` brings the source's own changes to the target. `verify` compares both stores in full, before the source
+    takes writes. If it raises, the source stays closed.
     """
 
     source: SourceSide
     target: LanedStore
-    verify: Verify
+    deliver: Callable[[], Awaitable[None]]
+    verify: Callable[[], Awaitable[None]]
 
     async def require_needed(self) -> None:
         """Raises Conflict for a source that is not an older copy, and for a target that cannot be its mirror."""
@@ -65,8 +66,9 @@ class Recovery:
         await self._fence_target(epoch)
         result = await Taking(self.source.store, self.target).run()
         await self._complete_target()
-        await self.verify()
         await self._agree()
+        await self.deliver()
+        await self.verify()
         await end_recovery(self.source)
         logger.warning(
             "The {} store was recovered: {} changes came back from {}, {} own ones got new versions.",

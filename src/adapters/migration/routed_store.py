@@ -94,9 +94,9 @@ class RoutedStore(WrappedStore):
         """The reads that the target has answered, by collection."""
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Answer[dict[str, Record]]:
-        if not self._routes.used or (current := CURRENT.get()) is None:
+        if not self._routes.used or (routed := self._route_of(collection)) is None:
             return self._inner.fetch(collection, ids)
-        return self._routed(collection, current, lambda store: store.fetch(collection, ids))
+        return self._routed(collection, routed, lambda store: store.fetch(collection, ids))
 
     def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> Answer[dict[str, dict[str, Record]]]:
         if not self._routes.used or (current := CURRENT.get()) is None:
@@ -104,14 +104,14 @@ class RoutedStore(WrappedStore):
         return self._gathered(ids_by_collection, current)
 
     def find(self, question: Question) -> Answer[list[Record]]:
-        if not self._routes.used or (current := CURRENT.get()) is None:
+        if not self._routes.used or (routed := self._route_of(question.collection)) is None:
             return self._inner.find(question)
-        return self._routed(question.collection, current, lambda store: store.find(question))
+        return self._routed(question.collection, routed, lambda store: store.find(question))
 
     def count(self, collection: str, where: Criterion) -> Answer[int]:
-        if not self._routes.used or (current := CURRENT.get()) is None:
+        if not self._routes.used or (routed := self._route_of(collection)) is None:
             return self._inner.count(collection, where)
-        return self._routed(collection, current, lambda store: store.count(collection, where))
+        return self._routed(collection, routed, lambda store: store.count(collection, where))
 
     async def read_shadow(self, read: OneRead[T]) -> T:
         """The target's answer to a read that the source has answered. Raises StoreUnavailable."""
@@ -125,16 +125,20 @@ class RoutedStore(WrappedStore):
             await self.shadows.close()
         await super().close()
 
-    async def _routed(self, collection: str, current: RequestReads, read: OneRead[T]) -> T:
-        match self._answerer(collection, current):
-            case Answerer.TARGET:
-                return await self._by_target((collection,), current, read)
-            case Answerer.SHADOW:
-                answer = await read(self._inner)
-                self._shadow(collection, read, answer)
-                return answer
-            case Answerer.SOURCE:
-                return await read(self._inner)
+    def _route_of(self, collection: str) -> tuple[Answerer, RequestReads] | None:
+        """Who answers this read, and of which request it is; None for the source, as almost always."""
+        current = CURRENT.get()
+        if current is None or (answerer := self._answerer(collection, current)) is Answerer.SOURCE:
+            return None
+        return answerer, current
+
+    async def _routed(self, collection: str, routed: tuple[Answerer, RequestReads], read: OneRead[T]) -> T:
+        answerer, current = routed
+        if answerer is Answerer.TARGET:
+            return await self._by_target((collection,), current, read)
+        answer = await read(self._inner)
+        self._shadow(collection, read, answer)
+        return answer
 
     async def _gathered(
         self, ids_by_collection: Mapping[str, Sequence[str]], current: RequestReads

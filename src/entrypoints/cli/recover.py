@@ -28,6 +28,8 @@ async def recover(
     Own changes of the copy follow as new versions. Exits with 1 if both stores had changed a record, or if they still
     differ.
     """
+    if from_target and dry_run:
+        raise click.UsageError("--dry-run is for a source that is brought up to its target.")
     if from_target:
         return await _from_target(console, force, url)
     if force is not None:

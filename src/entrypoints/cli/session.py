@@ -19,6 +19,7 @@ from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.installation import is_remembered, recalled
 from entrypoints.composition.schema import require_current
 from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
+from entrypoints.composition.stack_reports import require_own_stores
 from entrypoints.composition.variables import InvalidSettings
 from entrypoints.composition.waiting import until_available
 
@@ -120,7 +121,9 @@ async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
             opened_stores.push_async_callback(store.close)
             await until_available(store.open, store_name=store.name, within_seconds=STORE_WAIT_SECONDS_MAX)
         await until_available(
-            stack.require_own_stores, store_name=stack.source.name, within_seconds=STORE_WAIT_SECONDS_MAX
+            lambda: require_own_stores(stack),
+            store_name=stack.source.name,
+            within_seconds=STORE_WAIT_SECONDS_MAX,
         )
         yield stack.schema()
 

@@ -1,6 +1,7 @@
 """The checks of `tandem doctor` on stores, schema, mirror and cache: through the running service, else read-only."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from entrypoints.cli.mirror_client import LocalMirrorClient, MirrorClient, Remot
 from entrypoints.cli.running_service import ServiceClient
 from entrypoints.cli.session import operator
 from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
 from entrypoints.composition.stack_reports import facts_of
@@ -79,9 +81,10 @@ async def checks_of_stores(settings: Settings) -> AsyncIterator[CheckResult]:
     """The checks without a service: every store is opened to be read, and nothing is created, started or claimed."""
     logger.remove()  # the results say what was found
     container = build_container(settings)
-    stack, stores = container.stack(), settings.stores
+    stack = container.stack()
     try:
         unreadable = await stack.inspect()
+        stores = _as_owned(settings.stores, stack.direction)
         problems = {**unreadable, **stack.objections}
         for name in stores.named:
             if name in problems:
@@ -89,10 +92,16 @@ async def checks_of_stores(settings: Settings) -> AsyncIterator[CheckResult]:
         if settings.cache_url is not None:
             yield _cache(await stack.cache_trouble())
         if stores.source not in unreadable:
-            async for result in _readable(container, settings, unreadable):
+            async for result in _readable(container, stores, unreadable):
                 yield result
     finally:
         await stack.close()
+
+
+def _as_owned(stores: StoreSettings, direction: Direction) -> StoreSettings:
+    """The settings with the source and the target that the control records name."""
+    target = direction.raw_target
+    return replace(stores, source=direction.raw_source.name, target=None if target is None else target.name)
 
 
 def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | StoreRefused) -> CheckResult:
@@ -115,9 +124,9 @@ def _cache(trouble: str | None) -> CheckResult:
 
 
 async def _readable(
-    container: Container, settings: Settings, unreadable: Mapping[str, object]
+    container: Container, stores: StoreSettings, unreadable: Mapping[str, object]
 ) -> AsyncIterator[CheckResult]:
-    stack, stores = container.stack(), settings.stores
+    stack = container.stack()
     facts = await facts_of(stack)
     for name in stores.named:
         if name not in unreadable and name not in stack.objections:

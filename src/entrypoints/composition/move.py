@@ -33,7 +33,7 @@ from domain.errors import Conflict, NotFound
 from domain.migration import NEXT, Phase, Route, Step, require_step
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_status import MoveReader
-from entrypoints.composition.ownership_moves import change_of_owner
+from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms, retire_former_owner
 from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.store_stack import StoreStack
@@ -163,7 +163,7 @@ class Move:
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
         await self._stack.ownership.change(routed)
-        await self._stack.use_routes()
+        await self._stack.read_routing.use_routes()
         shares = f"shadow {route.shadow_percent} %, target {route.target_percent} %"
         await self._note(Step.ROUTE, by, f"{collection}: {shares}")
 
@@ -174,7 +174,7 @@ class Move:
             return await self._result(0, guards, is_dry_run=True)
         require_green(guards)
         await change_of_owner(self._stack).rehearse()
-        pause_ms = self._stack.last_pause_ms
+        pause_ms = last_pause_ms(self._stack)
         await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.", pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
 
@@ -201,7 +201,7 @@ class Move:
 
     async def retire(self, *, by: str) -> None:
         await self.require(Step.RETIRE)
-        await self._stack.retire_former_owner()
+        await retire_former_owner(self._stack)
         await self._note(Step.RETIRE, by, "The former owner takes part no more.")
 
     async def pause(self, *, is_paused: bool, by: str) -> None:
@@ -218,7 +218,7 @@ class Move:
         else:
             await self._note(step, by, f"Forced: {force}")
         owner = await change_of_owner(self._stack).run()
-        pause_ms = self._stack.last_pause_ms
+        pause_ms = last_pause_ms(self._stack)
         detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
         await self._note(step, by, detail, pause_ms=pause_ms)
         return await self._result(pause_ms, guards)

@@ -96,7 +96,7 @@ class MoveReader:
             differences=None if verified is None else verified.differences,
             verified_at=None if verified is None or evidence is None else evidence.ended_at,
             route=owner.routes.get(name, Route()),
-            fallbacks=self._stack.fallbacks_of(name),
+            fallbacks=self._stack.read_routing.fallbacks_of(name),
         )
 
     async def _backfilled(self, name: str, owner: Ownership) -> tuple[int, bool]:

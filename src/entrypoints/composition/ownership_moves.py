@@ -1,8 +1,13 @@
 """Builds the change of ownership for the stores of this process."""
 
-from adapters.migration.ownership_change import ChangeOfOwner
+from functools import partial
+
+from adapters.migration.ownership_change import ChangeOfOwner, retire
 from domain.errors import Conflict
 from entrypoints.composition.store_stack import StoreStack
+
+HOLD_SECONDS_MAX = 3.0
+"""How long a move waits for writes under way."""
 
 
 def change_of_owner(stack: StoreStack) -> ChangeOfOwner:
@@ -15,8 +20,21 @@ def change_of_owner(stack: StoreStack) -> ChangeOfOwner:
     return ChangeOfOwner(
         source=direction.ownership,
         successor=direction.raw_target,
-        hold=stack.held,
+        hold=partial(stack.switching.held, seconds_max=HOLD_SECONDS_MAX),
         deliver=direction.deliver,
         undelivered=direction.undelivered,
         follow=stack.follow,
     )
+
+
+async def retire_former_owner(stack: StoreStack) -> None:
+    """Takes the former owner out of the installation, once its mirror is stopped. Raises StoreUnavailable."""
+    for store in stack.stores.values():
+        if store is not stack.direction.raw_source:
+            await store.open()
+            await retire(store)
+
+
+def last_pause_ms(stack: StoreStack) -> int:
+    """How long writes waited during the last move that this process coordinated."""
+    return round(stack.switching.last_held_seconds * 1000)

@@ -17,6 +17,7 @@ from application.actor import SYSTEM_ID
 from application.ports.migration import ChangedTwice, Recovered, StepTaken, Verification
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Step
+from entrypoints.composition.direction import Direction
 from entrypoints.composition.inspection import inspected
 from entrypoints.composition.schema import bring_up, require_current
 from entrypoints.composition.settings import Settings, StoreSettings
@@ -56,7 +57,9 @@ async def recover(stack: StoreStack, *, verify: Callable[[], Awaitable[Verificat
     async def keep() -> None:
         verified.append(await verify())
 
-    recovery = Recovery(source=direction.ownership, target=target, verify=keep)
+    recovery = Recovery(
+        source=direction.ownership, target=target, deliver=lambda: _delivered(direction), verify=keep
+    )
     await recovery.require_needed()
     async with direction.undisturbed(BEING_READ):
         taken = await recovery.run()
@@ -68,6 +71,22 @@ async def recover(stack: StoreStack, *, verify: Callable[[], Awaitable[Verificat
         changed_twice_count=taken.both_count,
         verification=verified[-1],
     )
+
+
+async def _delivered(direction: Direction) -> None:
+    """Delivers to a target that was just fenced. What is rejected stays undelivered, and the verification finds it.
+
+    Raises StoreUnavailable.
+    """
+    if direction.target is None:
+        raise Conflict(NO_TARGET)
+    await direction.target.connect()
+    left = await direction.undelivered()
+    while left:
+        await direction.deliver()
+        before, left = left, await direction.undelivered()
+        if left >= before:
+            return
 
 
 async def survive(stack: StoreStack) -> Ownership:

@@ -26,6 +26,19 @@ async def until_files_are_gone(stack: StoreStack) -> None:
         await asyncio.sleep(FILES_INTERVAL_SECONDS)
 
 
+async def require_own_stores(stack: StoreStack) -> None:
+    """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
+
+    Raises StoreRefused for another installation's store, a mirror named as source, a target that another copy
+    feeds, or a source that is an older copy, which a migration would write into; StoreUnavailable while that is not
+    known.
+    """
+    held = await stack.ownership.inspect(stack.look_at_target)
+    target = stack.direction.target_side
+    if target is not None:
+        await (target.look_beside_new_source() if held is None else target.require_newest_source())
+
+
 async def facts_of(stack: StoreStack) -> Mapping[str, StoreFacts]:
     """Facts about each store by name, except stores that do not answer."""
     facts = {}

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
@@ -18,7 +17,6 @@ from adapters.migration.following import (
     standing_of,
     successor_of,
 )
-from adapters.migration.ownership_change import retire
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import FIRST_EPOCH, Gate, Ownership, Role
@@ -42,7 +40,6 @@ from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
 
 FOLLOW_INTERVAL_SECONDS = 1.0
-HOLD_SECONDS_MAX = 3.0
 
 
 class StoreStack:
@@ -57,18 +54,18 @@ class StoreStack:
         self._clock = clock
         self._process = this_process()
         self._auto_migrate = settings.stores.auto_migrate
-        self._raw = {name: build_store(name, settings.stores) for name in settings.stores.named}
-        self.raw_stores: list[RecordStore] = list(self._raw.values())
+        self.stores = {name: build_store(name, settings.stores) for name in settings.stores.named}
+        self.raw_stores: list[RecordStore] = list(self.stores.values())
         self.direction = self._directed(settings.stores.source, settings.stores.target)
         self.is_preparing = False
         """While a service starts and its records cannot be relied on yet."""
-        self._switching = SwitchingStore(self.direction.store, follow=self.follow)
+        self.switching = SwitchingStore(self.direction.store, follow=self.follow)
         self.synchronisation = MirrorView(lambda: self.direction.synchronisation)
         self._cache = build_cache(settings.cache_url)
-        self._cached = None if self._cache is None else CachedStore(self._switching, self._cache)
+        self._cached = None if self._cache is None else CachedStore(self.switching, self._cache)
         # Above the cache, which must hold nothing that a target behind the source has answered.
         self.read_routing = StackReadRouting(
-            self._cached or self._switching,
+            self._cached or self.switching,
             direction=lambda: self.direction,
             follow=self.follow,
             clock=clock,
@@ -92,8 +89,8 @@ class StoreStack:
 
     def _directed(self, source: str, target: str | None) -> Direction:
         directed = Direction(
-            self._raw[source],
-            None if target is None else self._raw[target],
+            self.stores[source],
+            None if target is None else self.stores[target],
             settings=self._settings,
             clock=self._clock,
             commit=self._commit,
@@ -124,24 +121,6 @@ class StoreStack:
     def _note_unconfirmed(self, change_set: ChangeSet) -> None:
         self.read_routing.note_unconfirmed(change_set)
 
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """See SwitchingStore.held."""
-        async with self._switching.held(seconds_max=HOLD_SECONDS_MAX):
-            yield
-
-    async def retire_former_owner(self) -> None:
-        """Takes the former owner out of the installation, once its mirror is stopped. Raises StoreUnavailable."""
-        for store in self._raw.values():
-            if store is not self.direction.raw_source:
-                await store.open()
-                await retire(store)
-
-    @property
-    def last_pause_ms(self) -> int:
-        """How long writes waited during the last move that this process coordinated."""
-        return round(self._switching.last_held_seconds * 1000)
-
     async def follow(self) -> bool:
         """Looks at the control record of the source and uses the other store once that owns the writes. Undoes a move
         whose coordinator has ended. Returns whether the source takes writes now. Raises StoreUnavailable.
@@ -156,14 +135,6 @@ class StoreStack:
                 case Standing.SUCCEEDED:
                     await self._switch(direction)
                     return True
-
-    async def use_routes(self) -> None:
-        """Reads the routes of reads from the control record. Raises StoreUnavailable."""
-        await self.read_routing.use_routes()
-
-    def fallbacks_of(self, collection: str) -> int:
-        """How many reads of a collection the source answered in this process although the target was to answer."""
-        return self.read_routing.fallbacks_of(collection)
 
     async def forget_cached(self) -> None:
         """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
@@ -181,7 +152,7 @@ class StoreStack:
     def _use(self, following: Direction, owner: Ownership) -> None:
         self.direction = following
         self._observed.watch(following.errors)
-        self._switching.switch(following.store)
+        self.switching.switch(following.store)
         self._use_namespace(owner)
         self.read_routing.learn(owner, asked_at=time.monotonic())
 
@@ -266,18 +237,6 @@ class StoreStack:
                     self.direction.target.breaker.trip(str(found[name]))
         return problems
 
-    async def require_own_stores(self) -> None:
-        """Checks whose the opened stores are, before an operator changes their schema; changes no schema and no record.
-
-        Raises StoreRefused for another installation's store, a mirror named as source, a target that another copy
-        feeds, or a source that is an older copy, which a migration would write into; StoreUnavailable while that is not
-        known.
-        """
-        held = await self.ownership.inspect(self._look_at_target)
-        target = self.direction.target_side
-        if target is not None:
-            await (target.look_beside_new_source() if held is None else target.require_newest_source())
-
     async def cache_trouble(self) -> str | None:
         """Asks the cache now: why it cannot be used; None if it answers, or if there is none."""
         return None if self._cache is None else await self._cache.check()
@@ -359,7 +318,7 @@ class StoreStack:
         direction = self.direction
         raw_source = direction.raw_source
         await raw_source.open()
-        await self.ownership.check(self._look_at_target)
+        await self.ownership.check(self.look_at_target)
         if self._auto_migrate:
             await bring_up(raw_source)
         else:
@@ -373,7 +332,7 @@ class StoreStack:
         await self.store.open()
         await self.ownership.settle()
         self._use_namespace(ownership)
-        await self.use_routes()
+        await self.read_routing.use_routes()
         self.read_routing.start()
         if self._watching is None:
             self._watching = asyncio.create_task(self._keep_following(), name="following the owner")
@@ -393,15 +352,15 @@ class StoreStack:
         if second is None:
             return
         owner = await owner_among(
-            self._raw[first], self._raw[second], seconds_max=self.direction.connect_seconds
+            self.stores[first], self.stores[second], seconds_max=self.direction.connect_seconds
         )
         self._turn_to(owner)
 
     async def _choose_among_readable(self, problems: Mapping[str, Problem]) -> None:
         """`_choose_direction` by the stores that can be read."""
-        for name in self._raw:
+        for name in self.stores:
             if name not in problems:
-                found = await ownership_in(self._raw[name])
+                found = await ownership_in(self.stores[name])
                 if found is not None and found.role is Role.OWNER and found.epoch > FIRST_EPOCH:
                     self._turn_to(found)
 
@@ -409,7 +368,7 @@ class StoreStack:
         if owner is not None and owner.store != self.direction.raw_source.name:
             if owner.mirror_to is None:
                 logger.warning("{}", other_owner(self._settings.stores.source, owner))
-            (former,) = (name for name in self._raw if name != owner.store)
+            (former,) = (name for name in self.stores if name != owner.store)
             self._use(self._directed(owner.store, former if owner.mirror_to is not None else None), owner)
 
     async def _keep_following(self) -> None:
@@ -417,11 +376,11 @@ class StoreStack:
             await asyncio.sleep(FOLLOW_INTERVAL_SECONDS)
             try:
                 await self.follow()
-                await self.use_routes()
+                await self.read_routing.use_routes()
             except StoreUnavailable as error:
                 logger.debug("The control record could not be read: {}", error.message)
 
-    async def _look_at_target(self) -> Ownership | None:
+    async def look_at_target(self) -> Ownership | None:
         """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
         if self.direction.raw_target is None or self.direction.target_side is None:
             return None

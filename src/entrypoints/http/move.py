@@ -122,9 +122,9 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
     @operation(
         "POST", "/recover", summary="Bring a restored source up to its target", status=202, view=JobView
     )
-    async def recover(self, actor: Actor, query: StepQuery, body: RecoverBody) -> JobView:
-        if body.from_target:
-            return job_view(await self.operate.survive(actor, force=body.force))
+    async def recover(self, actor: Actor, query: StepQuery, body: RecoverBody | None) -> JobView:
+        if body is not None and body.from_target:
+            return job_view(await self.operate.survive(actor, force=body.force, is_dry_run=query.dry_run))
         return job_view(await self.operate.recover(actor, is_dry_run=query.dry_run))
 
     @operation("POST", "/verify", summary="Compare the stores in full", status=202, view=JobView)

@@ -138,7 +138,7 @@ async def _run(services: Sequence[ServiceProcess], url: str) -> None:
             await _reads_own_writes(person, path)
         status = await operator.ask("GET", "/v1/move")
         (tasks,) = [one for one in status["collections"] if one["collection"] == "tasks"]
-        assert tasks["route"]["targetPercent"] == 100
+        assert (tasks["route"]["store"], tasks["route"]["percent"]) == ("postgres", 100)
         assert tasks["route"]["fallbacks"] > 0
         answered = [await _counted(service, "tandem_route_reads_total") for service in services]
         fallbacks = [await _counted(service, "tandem_route_fallbacks_total") for service in services]

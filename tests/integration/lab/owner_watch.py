@@ -23,7 +23,7 @@ class OwnerWatch:
         self.violations: list[str] = []
 
     async def run(self) -> None:
-        """Until `end`. It is not cancelled: a cancelled call may count as one that failed, and the watch would go on."""
+        """Until `end`. Not cancelled: a cancelled call may count as one that failed, and the watch would go on."""
         while not self._is_ended:
             with suppress(StoreUnavailable, StoreRefused):
                 await self._look()

@@ -18,6 +18,7 @@ LEGAL = {
     "rollback": "cut-over",
     "finish": "cut-over",
     "retire": "finished",
+    "recover": MIRRORED,
 }
 """The phases in which each step is possible."""
 

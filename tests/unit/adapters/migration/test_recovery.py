@@ -1,6 +1,7 @@
 """A source that is an older copy of itself gets back what its target holds, and keeps what it wrote itself."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,7 +157,7 @@ async def test_a_failed_verification_leaves_the_source_closed_until_the_next_rec
         raise StoreUnavailable("It is down.")
 
     with pytest.raises(StoreUnavailable):
-        await Recovery(source=service.side, target=service.raw_target, verify=failed).run()
+        await replace(_recovery(service), verify=failed).run()
     with pytest.raises(StoreUnavailable, match="tandem recover"):
         await service.write(6)
     await _recovered(world, service)
@@ -266,7 +267,10 @@ def _recovery(service: MovingService) -> Recovery:
     async def verified() -> None:
         assert (await ownership_of(service.world.source)).gate is Gate.CLOSED
 
-    return Recovery(source=service.side, target=service.raw_target, verify=verified)
+    async def delivered() -> None:
+        """The tests deliver afterwards."""
+
+    return Recovery(source=service.side, target=service.raw_target, deliver=delivered, verify=verified)
 
 
 async def _recovered(world: World, service: MovingService) -> Taken:

@@ -52,7 +52,7 @@ async def test_a_mirror_named_as_source_is_refused_at_the_start_before_it_is_mig
     mirror: Container, store: RecordStore
 ) -> None:
     try:
-        with pytest.raises(StoreRefused, match="is a mirror"):
+        with pytest.raises(StoreRefused, match="is the mirror of"):
             await start(mirror, within_seconds=5.0)
     finally:
         await mirror.stack().close()
@@ -62,7 +62,7 @@ async def test_a_mirror_named_as_source_is_refused_at_the_start_before_it_is_mig
 async def test_a_mirror_named_as_source_is_refused_by_migrate_up_and_down(
     mirror: Container, store: RecordStore, settings: Settings
 ) -> None:
-    with pytest.raises(StoreRefused, match="is a mirror"):
+    with pytest.raises(StoreRefused, match="is the mirror of"):
         async with schema_of(settings):
             pytest.fail("its schema could be changed")
     assert await control_ids(store) == ["ownership"]

@@ -14,6 +14,7 @@ from application.ports.migration import (
     Preflight,
     Progress,
     Quarantined,
+    Recovered,
     StepTaken,
     SwitchResult,
     Verification,
@@ -87,10 +88,24 @@ class ScriptedMigration:
         on_progress(PROGRESS)
         return Preflight(records={"tasks": 9}, findings=(), estimate_seconds=None)
 
-    async def backfill(self, on_progress: OnProgress, *, by: str, rate: int | None = None) -> int:
+    async def backfill(
+        self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
+    ) -> int:
         on_progress(PROGRESS)
-        self.done.append(("backfill", by, rate))
+        self.done.append(("backfill", by, rate, new_target))
         return 9
+
+    async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
+        return Recovered(
+            changes=1,
+            rebased=0,
+            changed_twice=(),
+            changed_twice_count=0,
+            verification=await self.verify(on_progress, by=by),
+        )
+
+    async def survive(self, *, by: str, reason: str) -> SwitchResult:
+        return self._switched("survive", by=by, force=reason, is_dry_run=False)
 
     async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
         on_progress(PROGRESS)

@@ -119,6 +119,8 @@ async def test_a_dry_run_of_a_decision_or_a_route_changes_nothing(
     for decision in ("fix", "skip"):
         path = f"/quarantine/{HELD.id}/{decision}?dryRun=true"
         assert (await ask(service, "POST", path, {"reason": "a test"})).json()["id"] == HELD.id
+    lost = {"fromTarget": True, "force": "the disk is gone"}
+    assert (await ask(service, "POST", "/recover?dryRun=true", lost)).json()["jobId"] is None
     unknown = await ask(service, "POST", "/quarantine/other/fix?dryRun=true", {"reason": "a test"})
     await ask(service, "POST", "/routes?dryRun=true", {"collection": "all", "targetPercent": 1})
     assert unknown.status_code == 404
@@ -140,6 +142,7 @@ async def test_only_administrators_take_steps(service: Service, move: ScriptedMi
         ("/cutover", {"force": "  "}, 422, "/force"),
         ("/cutover", {"force": ""}, 400, "/force"),
         ("/rollback", {"force": "\t"}, 422, "/force"),
+        ("/recover", {"fromTarget": True, "force": " "}, 422, "/force"),
         (f"/quarantine/{HELD.id}/skip", {"reason": " "}, 422, "/reason"),
         (f"/quarantine/{HELD.id}/fix", {"reason": " "}, 422, "/reason"),
         ("/routes", {"collection": "tasks", "targetPercent": 101}, 422, "/targetPercent"),
