@@ -33,7 +33,7 @@ def test_a_migration_is_refused_until_the_newest_copy_is_back(
         refused = tandem("migrate", "up")
         assert refused.code == 3
         assert "is an older copy of itself" in refused.err
-        assert "Restore the newest copy of it" in refused.err
+        assert "tandem recover. Or restore the newest copy of it" in refused.err
     doctor = tandem("doctor", "--json").view
     assert max(Counter(check["subject"] for check in doctor["checks"]).values()) == 1
     put_back(newest, data_dir)
