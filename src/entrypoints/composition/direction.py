@@ -29,7 +29,7 @@ from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from domain.errors import Conflict
 from domain.migration import NEXT, Phase
-from entrypoints.composition.schema import bring_up, require_current
+from entrypoints.composition.schema import bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import CompleteStore
 
@@ -253,3 +253,4 @@ def _patient(settings: Settings) -> DualWriteSettings:
 
 async def _bring_up_target(store: RecordStore) -> None:
     await bring_up(store)
+    await rewrite_once(store)
