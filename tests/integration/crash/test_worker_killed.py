@@ -119,11 +119,17 @@ def _started(new_worker: NewWorker, topology: Topology) -> WorkerProcess:
 async def _holder_at_work(
     source: RecordStore, workers: Sequence[WorkerProcess], *, postgres_url: str
 ) -> WorkerProcess:
-    """Waits until entries arrive in the target; the worker that holds the lease has just brought them."""
-    await asyncio.to_thread(_wait_for_arrivals, postgres_url, workers)
-    lease = (await source.fetch(CONTROL.collection, [LEASE_ID]))[LEASE_ID]
-    holder = str(lease["value"]["holder"])
-    return next(worker for worker in workers if f"-{worker.process_id}-" in holder)
+    """Waits until entries arrive in the target; the worker that holds the lease has just brought them.
+
+    The first ones may arrive without a lease, by the probe of a target that has just been connected.
+    """
+    while True:
+        await asyncio.to_thread(_wait_for_arrivals, postgres_url, workers)
+        lease = (await source.fetch(CONTROL.collection, [LEASE_ID])).get(LEASE_ID)
+        holder = "" if lease is None else str(lease["value"]["holder"])
+        for worker in workers:
+            if f"-{worker.process_id}-" in holder:
+                return worker
 
 
 def _wait_for_arrivals(postgres_url: str, workers: Sequence[WorkerProcess]) -> None:
