@@ -41,6 +41,7 @@ from tests.unit.contracts.builders import (
 )
 
 Store = MontyRecordStore | MongoRecordStore
+RESTLESS_MAX = 2
 UNKNOWN: dict[str, Any] = {
     "points": 3,
     "ratio": 2.5,
@@ -246,7 +247,9 @@ async def test_writes_meanwhile_give_no_false_difference(source: Store, target: 
         is_done = True
 
     assert [one.differences for one in found] == [()] * 3
-    assert all(one.is_clean for one in found)
+    # The record that is written all the time, and its newest entry, may not come to rest while it is looked at.
+    left = [sum(max(row.source, row.target) - row.compared for row in one.collections) for one in found]
+    assert max(left) <= RESTLESS_MAX
 
 
 async def test_the_raw_path_of_postgres_names_every_field_of_the_specs(target: PostgresRecordStore) -> None:

@@ -156,6 +156,8 @@ class OwnedTarget(WrappedStore):
     async def prepare(self) -> None:
         await self._guard.require_alone()
         if self._bring_up is not None:
+            # What prepares a store has no lane; this process may have had one in what was here before.
+            self._laned.forget_admission()
             await self._bring_up(self._inner)
         self._is_ready = True
         await self._admit()
