@@ -105,8 +105,8 @@ class SourceWrites:
             raise LaneLost
 
         async def write_after(session: AsyncClientSession) -> None:
-            if not await rewrite_touched(database, [change_set], session):
-                raise StaleVersion
+            # Somebody else may have rewritten them since.
+            await rewrite_touched(database, [change_set], session)
             await self._writer.write(database, commit.writes, session)
 
         again = Transaction(self._writer.connection.sessions, MAJORITY)
