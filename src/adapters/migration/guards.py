@@ -107,6 +107,9 @@ def _undecided(situation: Situation) -> Guard:
 
 
 def _processes(situation: Situation) -> Guard:
+    if situation.target_trouble is not None:
+        detail = "Which processes mirror cannot be seen while the target cannot be used."
+        return Guard(code="processes", is_green=False, detail=detail, remedy="See: tandem doctor")
     silent = [one.process for one in situation.processes if one.is_alive and not one.mirrors]
     if not silent:
         count = len(situation.processes)

@@ -1,6 +1,7 @@
 """Where the move stands, from the control records and both stores."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from adapters.migration.checkpoints import Destination, checkpoints_of
 from adapters.migration.evidence import load_evidence
@@ -13,7 +14,7 @@ from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import ENTITY_SPECS
 from application.ports.clock import Clock
-from application.ports.migration import CollectionMove, MoveProcess, MoveStatus, Verification
+from application.ports.migration import CollectionMove, MoveProcess, MoveStatus
 from domain.errors import StoreUnavailable
 from domain.migration import NEXT, Phase, Route, Step
 from entrypoints.composition.store_stack import StoreStack
@@ -32,13 +33,14 @@ class MoveReader:
     async def situation(self) -> Situation:
         """What the guards look at. Raises StoreUnavailable where the source does not answer."""
         stack, direction = self._stack, self._stack.direction
+        trouble = await direction.target_trouble()
         return Situation(
             owner=(await stack.ownership.required()).ownership,
             metrics=await stack.synchronisation.metrics(),
-            target_trouble=await direction.target_trouble(),
+            target_trouble=trouble,
             verification=await load_evidence(stack.source),
             quarantined=await Quarantine(stack.source).all(),
-            processes=await self._processes(),
+            processes=await self._processes(can_read_target=trouble is None),
             steps=await steps_of(stack.source),
         )
 
@@ -58,38 +60,35 @@ class MoveReader:
             steps=tuple(situation.steps[-STEPS_SHOWN_MAX:]),
             guards=() if is_single else guards_of(situation, step=step),
             processes=tuple(situation.processes),
-            collections=await self._collections(owner, situation.verification),
+            collections=await self._collections(situation),
             last_rehearsal=newest_step(situation.steps, Step.REHEARSE),
             pending=sum(row.pending + row.failed for row in situation.metrics.collections),
             lag_ms=situation.metrics.lag_ms,
             is_paused=self._is_paused(),
         )
 
-    async def _processes(self) -> tuple[MoveProcess, ...]:
+    async def _processes(self, *, can_read_target: bool) -> tuple[MoveProcess, ...]:
         direction = self._stack.direction
-        source = await direction.raw_source.positions()
-        target = Positions()
-        if direction.raw_target is not None:
-            try:
+        source, target = await direction.raw_source.positions(), Positions()
+        if direction.raw_target is not None and can_read_target:
+            with suppress(StoreUnavailable):
                 target = await direction.raw_target.positions()
-            except StoreUnavailable:
-                return processes_of(source, target)
         return processes_of(source, target)
 
-    async def _collections(
-        self, owner: Ownership, evidence: Verification | None
-    ) -> tuple[CollectionMove, ...]:
-        return tuple([await self._collection(spec.collection, owner, evidence) for spec in ENTITY_SPECS])
+    async def _collections(self, situation: Situation) -> tuple[CollectionMove, ...]:
+        return tuple([await self._collection(spec.collection, situation) for spec in ENTITY_SPECS])
 
-    async def _collection(self, name: str, owner: Ownership, evidence: Verification | None) -> CollectionMove:
-        direction = self._stack.direction
+    async def _collection(self, name: str, situation: Situation) -> CollectionMove:
+        direction, owner, evidence = self._stack.direction, situation.owner, situation.verification
         rows = () if evidence is None else evidence.collections
         verified = next((row for row in rows if row.collection == name), None)
-        read, is_done = await self._backfilled(name, owner)
+        # Asking a target that hangs would take longer than the whole request may.
+        target = direction.raw_target if situation.target_trouble is None else None
+        read, is_done = await _backfilled(target, name, owner)
         return CollectionMove(
             collection=name,
             source_records=await _count(direction.raw_source, name),
-            target_records=await _count(direction.raw_target, name),
+            target_records=await _count(target, name),
             backfilled=read,
             is_backfilled=is_done,
             coverage=None if verified is None else verified.coverage,
@@ -99,16 +98,17 @@ class MoveReader:
             fallbacks=self._stack.read_routing.fallbacks_of(name),
         )
 
-    async def _backfilled(self, name: str, owner: Ownership) -> tuple[int, bool]:
-        target = self._stack.direction.raw_target
-        if target is None or owner.peer is None:
-            return 0, False
-        destination = Destination(owner.installation, owner.since, owner.peer.incarnation)
-        try:
-            ranges = await checkpoints_of(target, name, destination)
-        except StoreUnavailable:
-            return 0, False
-        return sum(one.read for one in ranges), bool(ranges) and all(one.is_done for one in ranges)
+
+async def _backfilled(target: RecordStore | None, name: str, owner: Ownership) -> tuple[int, bool]:
+    """How many records of a collection the target was given, and whether that is all; none if it cannot be asked."""
+    if target is None or owner.peer is None:
+        return 0, False
+    destination = Destination(owner.installation, owner.since, owner.peer.incarnation)
+    try:
+        ranges = await checkpoints_of(target, name, destination)
+    except StoreUnavailable:
+        return 0, False
+    return sum(one.read for one in ranges), bool(ranges) and all(one.is_done for one in ranges)
 
 
 async def _count(store: RecordStore | None, collection: str) -> int | None:
