@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
@@ -379,6 +380,9 @@ class StoreStack:
                 await self.read_routing.use_routes()
             except StoreUnavailable as error:
                 logger.debug("The control record could not be read: {}", error.message)
+                # An embedded server that has died is started again by a ping.
+                with suppress(StoreUnavailable):
+                    await self.direction.raw_source.ping()
 
     async def look_at_target(self) -> Ownership | None:
         """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
