@@ -2,12 +2,11 @@
 
 from adapters.dual_write.lease import FREE, LEASE_ID
 from adapters.records.change_set import Put
+from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
 
-DISPLAY_NUMBERS_ID = "display-numbers"
-RESERVED = "reserved"
 STEPS_ID = "move-steps"
 VERIFICATION_ID = "verification"
 

@@ -1,19 +1,17 @@
 """How far a backfill is: control records of the target, each stored with the page that it is about."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.records.change_set import Put
+from adapters.records.control_records import next_token
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
 
 WORKERS_MAX = 8
 """The most ranges of one collection."""
-TOKEN_BITS = 40
-"""The random part of a checkpoint's version, so that two backfills never write the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class RangeCheckpoint:
 
     def passed(self, after: str | None, *, read: int, is_done: bool) -> "RangeCheckpoint":
         """The checkpoint after one more page."""
-        version = ((self.version >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)
+        version = next_token(self.version)
         return replace(self, after=after, read=self.read + read, is_done=is_done, version=version)
 
     def put_over(self, earlier: "RangeCheckpoint", destination: Destination) -> Put:

@@ -1,6 +1,5 @@
 """Records that cannot be carried over: control records of the source, until a person decides about each."""
 
-import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from adapters.migration.checkpoints import TOKEN_BITS
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import next_token
 from adapters.records.record import ID, VERSION, Record, instant_text
 from adapters.records.record_store import REASON_LENGTH_MAX, RecordStore
 from adapters.records.specs import CONTROL
@@ -106,7 +105,7 @@ class Quarantine:
     async def _put(self, kept: Quarantined) -> None:
         held = (await self._source.fetch(CONTROL.collection, [kept.id])).get(kept.id)
         expected = 0 if held is None else int(held[VERSION])
-        version = ((expected >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)
+        version = next_token(expected)
         value = {
             "collection": kept.collection,
             "recordId": kept.record_id,

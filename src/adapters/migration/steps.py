@@ -5,10 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from adapters.migration.carried import STEPS_ID
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.control_records import read_control, write_control
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 from application.ports.migration import StepTaken
 from domain.errors import StoreUnavailable, VersionConflict
 
@@ -30,9 +28,8 @@ async def note_step(store: RecordStore, taken: StepTaken) -> None:
     for _ in range(RACES_MAX):
         version, steps = await _held(store)
         newest = [*steps, _value(taken)][-STEPS_MAX:]
-        record: Record = {ID: STEPS_ID, VERSION: version + 1, "value": {"steps": newest}}
         try:
-            await store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+            await write_control(store, STEPS_ID, {"steps": newest}, over=version)
         except VersionConflict:
             continue
         return
@@ -40,8 +37,8 @@ async def note_step(store: RecordStore, taken: StepTaken) -> None:
 
 
 async def _held(store: RecordStore) -> tuple[int, list[dict[str, Any]]]:
-    record = (await store.fetch(CONTROL.collection, [STEPS_ID])).get(STEPS_ID)
-    return (0, []) if record is None else (record[VERSION], record["value"]["steps"])
+    version, value = await read_control(store, STEPS_ID)
+    return version, [] if value is None else value["steps"]
 
 
 def _value(taken: StepTaken) -> dict[str, Any]:

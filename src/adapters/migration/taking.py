@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from adapters.migration.carried import DISPLAY_NUMBERS_ID, RESERVED
 from adapters.migration.divergence import Divergence, Group, RecordKey, divergence_of
 from adapters.migration.rebase import DISPLAY_ID, Sides, by_key, taken
 from adapters.records.change_set import ChangeSet, DeliveryMark
-from adapters.records.control_records import read_control, write_control
+from adapters.records.control_records import (
+    DISPLAY_NUMBERS_ID,
+    RESERVED,
+    read_control,
+    write_control,
+)
 from adapters.records.criteria import NotNull, OneOf, Order, Question
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore

@@ -11,14 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import next_token
 from adapters.records.lanes import OWNERSHIP_ID, Admission, ProcessIdentity
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
 from domain.migration import Phase, Route
 
-TOKEN_BITS = 40
-"""The random part of a version; the part above it counts."""
 FIRST_EPOCH = 1
 
 
@@ -225,11 +224,6 @@ async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
     if not held.ownership.is_left_over_of(owner):
         return held
     return await write(store, owner.of_mirror(store.name), over=held)
-
-
-def next_token(token: int) -> int:
-    """A random token above this one."""
-    return ((token >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)
 
 
 def _to_value(ownership: Ownership) -> dict[str, Any]:

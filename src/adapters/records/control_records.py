@@ -1,11 +1,18 @@
 """Control records: what Tandem itself keeps in a store. They have a version like all records, and no audit entries."""
 
+import secrets
 from typing import Any
 
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
+
+TOKEN_BITS = 40
+"""The random part of a version; the part above it counts."""
+DISPLAY_NUMBERS_ID = "display-numbers"
+RESERVED = "reserved"
+"""In the control record of display numbers: the highest one that any process has reserved."""
 
 
 async def read_control(store: RecordStore, id: str) -> tuple[int, dict[str, Any] | None]:
@@ -20,3 +27,8 @@ async def write_control(store: RecordStore, id: str, value: dict[str, Any], *, o
     """
     record: Record = {ID: id, VERSION: over + 1, "value": value}
     await store.commit(ChangeSet((Put(CONTROL.collection, record, over),)))
+
+
+def next_token(token: int) -> int:
+    """A random token above this one."""
+    return ((token >> TOKEN_BITS) + 1) << TOKEN_BITS | secrets.randbits(TOKEN_BITS)

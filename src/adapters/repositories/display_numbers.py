@@ -4,15 +4,16 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from adapters.records.control_records import read_control, write_control
+from adapters.records.control_records import (
+    DISPLAY_NUMBERS_ID,
+    RESERVED,
+    read_control,
+    write_control,
+)
 from adapters.records.criteria import NotNull, Order, Question
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import TASKS
 from domain.errors import Conflict, StoreUnavailable
-
-NUMBERS_ID = "display-numbers"
-RESERVED = "reserved"
-"""In the control record: the highest number that any process has reserved."""
 
 BLOCK = 32
 """The smallest number of reserved numbers; a process that ends leaves a gap of fewer than that."""
@@ -60,7 +61,9 @@ class StoredDisplayNumbers:
         for attempt in range(ATTEMPTS_MAX):
             version, reserved = await self._present()
             try:
-                await write_control(self._store, NUMBERS_ID, {RESERVED: reserved + size}, over=version)
+                await write_control(
+                    self._store, DISPLAY_NUMBERS_ID, {RESERVED: reserved + size}, over=version
+                )
             except Conflict:
                 await asyncio.sleep(_pause_seconds(attempt))
                 continue
@@ -73,7 +76,7 @@ class StoredDisplayNumbers:
         """The control record's version, and the highest number in use. That is read from the tasks if there is no
         record, or if one of its numbers turned out to be taken.
         """
-        version, value = await read_control(self._store, NUMBERS_ID)
+        version, value = await read_control(self._store, DISPLAY_NUMBERS_ID)
         if value is not None and not self._is_doubted:
             return version, value[RESERVED]
         highest = await self._highest_present()

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED
 from adapters.records.specs import CONTROL, TASKS
-from adapters.repositories.display_numbers import BLOCK, NUMBERS_ID, RESERVED, StoredDisplayNumbers
+from adapters.repositories.display_numbers import BLOCK, StoredDisplayNumbers
 from domain.errors import StoreUnavailable
 from tests.unit.builders import numbered_id, task
 from tests.unit.counting_store import CountingStore
@@ -22,7 +23,7 @@ async def put_task(store: MemoryRecordStore, number: int, display_id: int | None
 
 
 async def reserved(store: MemoryRecordStore) -> int:
-    record = (await store.fetch(CONTROL.collection, (NUMBERS_ID,)))[NUMBERS_ID]
+    record = (await store.fetch(CONTROL.collection, (DISPLAY_NUMBERS_ID,)))[DISPLAY_NUMBERS_ID]
     number: int = record["value"][RESERVED]
     return number
 
