@@ -49,11 +49,13 @@ async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
         issued = container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
         transport = httpx.ASGITransport(create_app(container))  # type: ignore[arg-type]
         headers = {"Authorization": f"Bearer {issued.access_token}"}
-        async with httpx.AsyncClient(
-            transport=transport, base_url=HERE, headers=headers, timeout=TIMEOUT_SECONDS
-        ) as requests:
-            yield _InProcess(requests)
-        await container.move_jobs().close()
+        try:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=HERE, headers=headers, timeout=TIMEOUT_SECONDS
+            ) as requests:
+                yield _InProcess(requests)
+        finally:
+            await container.move_jobs().close()
 
 
 def failure_of_job(job: Answer) -> TandemError:

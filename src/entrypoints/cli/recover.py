@@ -8,7 +8,7 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror import url_option
 from entrypoints.cli.move import dry_run_option, run_step, wait_option
-from entrypoints.cli.move_client import PREFIX, Answer, move_client
+from entrypoints.cli.move_client import Answer, move_client
 from entrypoints.cli.session import current_settings, service_client
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.recoveries import survive_without_service
@@ -53,8 +53,9 @@ async def _from_target(console: Console, force: str | None, url: str | None) -> 
         owner = await survive_without_service(current_settings(), reason=force.strip())
         view: Answer = {"owner": owner.owner, "epoch": owner.epoch}
     else:
+        body = {"fromTarget": True, "force": force}
         async with move_client(url) as client:
-            job = await client.ask("POST", f"{PREFIX}/recover", {"fromTarget": True, "force": force})
+            job = await run_step(console, client, "recover", body, is_dry_run=False, wait=True)
         view = job["result"]
     console.show(view, lambda: console.line(f"{view['owner']} owns the writes (epoch {view['epoch']})."))
     return ExitCode.SUCCESS

@@ -137,6 +137,7 @@ class _Service:
                 opening.cancel()
                 stopping.set()
                 await asyncio.wait({opening, retention, watching})
+                await self.container.move_jobs().close()
                 await stack.close()
         for task in (opening, watching):
             if not task.cancelled():
