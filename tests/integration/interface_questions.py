@@ -55,8 +55,27 @@ OF_THE_MIRROR: Final = frozenset(
 )
 """Without a mirror, or without anything to discard, they conflict with the state of the service."""
 
-MOVE: Final = "POST /v1/move/"
-"""Steps of the move conflict with its phase, and nothing is in quarantine."""
+MOVE_STEPS: Final = frozenset(
+    f"POST /v1/move/{step}"
+    for step in (
+        *(
+            "repair",
+            "routes",
+            "rehearse",
+            "cutover",
+            "rollback",
+            "finish",
+            "retire",
+            "recover",
+            "pause",
+            "resume",
+        ),
+        *("quarantine/{record}/fix", "quarantine/{record}/skip"),
+    )
+)
+"""They conflict with the first phase of a move, and nothing is in quarantine yet."""
+MIRRORED_STEPS: Final = frozenset({"POST /v1/move/backfill", "POST /v1/move/verify"})
+"""They conflict where there is one store."""
 
 _BODIES: Final[dict[str, Callable[[Things], Json]]] = {
     "POST /v1/auth/dev/token": lambda _: {"email": _new("eve") + "@example.org"},
