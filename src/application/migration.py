@@ -17,10 +17,9 @@ from application.ports.migration import (
     SwitchResult,
     Work,
 )
-from domain.errors import NotFound, RuleBroken, Violation
+from domain.errors import Conflict, NotFound, RuleBroken, Violation
 from domain.migration import PERCENT_MAX, Route, Step
 
-ALL = "all"
 SELF_TEST_RECORDS = 20
 
 
@@ -123,17 +122,17 @@ class OperateMove:
         actor: Actor,
         collection: str,
         *,
-        shadow: int | None,
-        target: int | None,
+        shadow: int,
+        target: int,
         is_dry_run: bool = False,
     ) -> None:
         """Raises RuleBroken for a percentage out of range, and NotFound for an unknown collection."""
         require_admin(actor)
         for pointer, percent in (("/shadowPercent", shadow), ("/targetPercent", target)):
-            if percent is not None and not 0 <= percent <= PERCENT_MAX:
+            if not 0 <= percent <= PERCENT_MAX:
                 wrong = Violation(pointer, f"must be between 0 and {PERCENT_MAX}")
                 raise RuleBroken("A percentage is out of range.", violations=[wrong])
-        route = Route(shadow_percent=shadow or 0, target_percent=target or 0)
+        route = Route(shadow_percent=shadow, target_percent=target)
         await self.migration.route(collection, route, by=actor.id, is_dry_run=is_dry_run)
 
     async def rehearse(self, actor: Actor, *, is_dry_run: bool = False) -> SwitchResult:
@@ -170,8 +169,12 @@ class OperateMove:
             await self.migration.retire(by=actor.id)
 
     async def pause(self, actor: Actor, *, is_paused: bool, is_dry_run: bool = False) -> None:
+        """Raises Conflict unless this process runs a backfill: only the one that runs it can pause it."""
         require_admin(actor)
         await self.migration.require(Step.BACKFILL)
+        job = self.jobs.newest()
+        if job is None or not job.is_running or job.step != Step.BACKFILL:
+            raise Conflict("No backfill runs in this process, so there is nothing to pause or to resume.")
         if not is_dry_run:
             await self.migration.pause(is_paused=is_paused, by=actor.id)
 

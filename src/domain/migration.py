@@ -62,9 +62,9 @@ NEXT: Mapping[Phase, str] = {
     Phase.SINGLE: "Name a target first: set STORE=dual and start Tandem again.",
     Phase.MIRRORING: "Run `tandem move backfill`.",
     Phase.BACKFILLED: "Run `tandem move verify --full`.",
-    Phase.VERIFIED: "Run `tandem move route all --shadow 10`, or `tandem move cutover`.",
-    Phase.READING: "Run `tandem move cutover`.",
-    Phase.CUT_OVER: "Run `tandem move rollback` to go back, or `tandem move finish`.",
+    Phase.VERIFIED: "Run `tandem move rehearse`, then `tandem move cutover`.",
+    Phase.READING: "Run `tandem move rehearse`, then `tandem move cutover`.",
+    Phase.CUT_OVER: "Run `tandem move rollback` to go back, or `tandem move verify --full`, then `tandem move finish`.",
     Phase.FINISHED: "The move is finished. Run `tandem move retire` once the former store is no longer needed.",
 }
 """What an operator types next, by phase."""

@@ -111,8 +111,8 @@ async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None
 
 @move.command()
 @click.argument("collection")
-@click.option("--shadow", type=percent, help="Percent of the callers whose reads are compared.")
-@click.option("--target", type=percent, help="Percent of the callers that the target answers.")
+@click.option("--shadow", type=percent, help="Percent of the callers whose reads are compared; left out, 0.")
+@click.option("--target", type=percent, help="Percent of the callers that the target answers; left out, 0.")
 @dry_run_option
 @url_option
 async def route(
@@ -127,7 +127,7 @@ async def route(
     """Set which store answers the reads of COLLECTION, or of `all`."""
     if shadow is None and target is None:
         raise click.UsageError("Give --shadow, --target, or both.")
-    body = {"collection": collection, "shadowPercent": shadow, "targetPercent": target}
+    body = {"collection": collection, "shadowPercent": shadow or 0, "targetPercent": target or 0}
     async with move_client(url) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/routes{_query(is_dry_run=dry_run)}", body)
     console.show(view, lambda: print_status(console, view))
@@ -136,11 +136,9 @@ async def route(
 
 @move.command()
 @dry_run_option
-@wait_option
 @url_option
-async def rehearse(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
+async def rehearse(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
     """Go through a cut-over up to the decision and take it back, to measure how long writes pause."""
-    del wait
     return await _switch(console, "rehearse", url=url, is_dry_run=dry_run)
 
 

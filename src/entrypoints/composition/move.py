@@ -70,6 +70,7 @@ class Move:
         self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
     ) -> int:
         await self.require(Step.BACKFILL)
+        self._is_paused = False
         if new_target:
             await take_target(self._stack)
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")

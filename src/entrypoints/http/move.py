@@ -59,11 +59,13 @@ class VerifyBody(Body):
 
 
 class RouteBody(Body):
-    """Which share of the callers the target answers, and for which it repeats the read to compare it."""
+    """Which share of the callers the target answers, and for which it repeats the read to compare it. Replaces the
+    route: a share that is left out is 0.
+    """
 
     collection: Annotated[str, Meta(min_length=1, max_length=100, examples=["tasks", "all"])]
-    shadow_percent: Percent | None = None
-    target_percent: Percent | None = None
+    shadow_percent: Percent = 0
+    target_percent: Percent = 0
 
 
 class ForceBody(Body):

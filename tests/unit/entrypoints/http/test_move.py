@@ -195,3 +195,13 @@ async def test_a_forced_move_hands_on_its_reason(service: Service, move: Scripte
 
 async def test_the_evidence_file_is_named(service: Service, move: ScriptedMigration) -> None:
     assert (await ask(service, "POST", "/finish")).json() == {"evidenceFile": "/data/move-evidence.json"}
+
+
+@pytest.mark.parametrize("step", ["pause", "resume"])
+async def test_only_a_backfill_of_this_process_is_paused(
+    service: Service, move: ScriptedMigration, jobs: ScriptedJobs, step: str
+) -> None:
+    jobs.job = replace(jobs.job, step="verify")
+    answer = await ask(service, "POST", f"/{step}")
+    assert (answer.status_code, "No backfill runs" in answer.json()["detail"]) == (409, True)
+    assert not [done for done in move.done if done[0] != "require"]
