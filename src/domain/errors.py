@@ -139,6 +139,8 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
     is_of_the_store: ClassVar[bool] = True
     """Whether the store itself is in trouble. False where one request waited for another, or asked for too much."""
+    names_cause: ClassVar[bool] = True
+    """Whether the message says what is wrong. False where all that is known is that no answer came in time."""
 
 
 class MirrorPending(Unavailable):

@@ -16,6 +16,8 @@ T = TypeVar("T")
 class TimedOut(StoreUnavailable):
     """The store did not answer in time."""
 
+    names_cause = False
+
 
 class BoundedCalls:
     """Runs calls with a time limit, and keeps track of abandoned ones until they end."""

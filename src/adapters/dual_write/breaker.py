@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from loguru import logger
 
+from domain.errors import StoreUnavailable
+
 
 class CircuitBreaker:
     """Closed while the target answers; opens after consecutive outages; only the relay's probe closes it again.
@@ -20,6 +22,7 @@ class CircuitBreaker:
         self._listeners: list[Callable[[], None]] = []
         self.reason: str | None = None
         """Why it is open, without secrets; None while it is closed."""
+        self._cause: str | None = None
         self.opened_at: float | None = None
         """When it opened, by the loop's clock; None while it is closed."""
         self.probes_at: float | None = None
@@ -38,22 +41,30 @@ class CircuitBreaker:
         """The target answered. Does not close an open breaker, because the answer may be a late one."""
         self._timeouts = self._errors = 0
 
-    def timed_out(self, reason: str) -> None:
+    def timed_out(self, late: StoreUnavailable) -> None:
         """The target did not answer in time."""
         self._timeouts += 1
         if self._timeouts >= self._timeouts_max:
-            self.trip(reason)
+            self.trip_by(late)
 
-    def failed(self, reason: str) -> None:
+    def failed(self, error: StoreUnavailable) -> None:
         """The target could not be reached."""
         self._errors += 1
         if self._errors >= self._errors_max:
-            self.trip(reason)
+            self.trip_by(error)
 
-    def trip(self, reason: str) -> None:
-        """Opens it now, and notifies the listeners."""
+    def trip_by(self, error: StoreUnavailable) -> None:
+        """`trip`, for the reason that a call met."""
+        self.trip(error.message, names_cause=error.names_cause)
+
+    def trip(self, reason: str, *, names_cause: bool = True) -> None:
+        """Opens it now, and notifies the listeners. A mere delay does not hide the cause that the target named before:
+        that cause may be the only remedy anybody is shown.
+        """
         was_open = self.is_open
-        self.reason = reason
+        if names_cause:
+            self._cause = reason
+        self.reason = reason if self._cause in (None, reason) else f"{reason} Before: {self._cause}"
         if was_open:
             return
         self.opened_at = asyncio.get_running_loop().time()
@@ -66,4 +77,4 @@ class CircuitBreaker:
         self.succeeded()
         if self.is_open:
             logger.info("The target answers again.")
-        self.reason = self.opened_at = self.probes_at = None
+        self.reason = self._cause = self.opened_at = self.probes_at = None

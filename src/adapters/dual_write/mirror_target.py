@@ -86,7 +86,7 @@ class MirrorTarget:
                     await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
-                self.breaker.trip(error.message)
+                self.breaker.trip_by(error)
                 raise
 
     async def ping(self) -> None:
@@ -172,7 +172,7 @@ class MirrorTarget:
         try:
             await self._within(self._settings.close_timeout_ms, self._store.close())
         except StoreUnavailable as error:
-            self.breaker.trip(error.message)
+            self.breaker.trip_by(error)
 
     async def finish(self) -> None:
         """Ends the calls under way; the store stays open."""
@@ -226,7 +226,7 @@ class MirrorTarget:
         try:
             await self.compare()
         except StoreUnavailable as error:
-            self.breaker.trip(error.message)
+            self.breaker.trip_by(error)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -234,10 +234,10 @@ class MirrorTarget:
         try:
             yield
         except TimedOut as late:
-            self.breaker.timed_out(late.message)
+            self.breaker.timed_out(late)
             raise
         except StoreUnavailable as error:
-            self.breaker.failed(error.message)
+            self.breaker.failed(error)
             raise
         self.breaker.succeeded()
 

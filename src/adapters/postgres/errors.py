@@ -36,9 +36,19 @@ class Contention(StoreUnavailable):
 class AnswerLost(StoreUnavailable):
     """PostgreSQL did not answer in time."""
 
+    names_cause = False
+
 
 class ConnectionBroken(AnswerLost):
     """PostgreSQL cannot be reached, or the connection to it broke."""
+
+    names_cause = True
+
+
+class NoneFree(StoreUnavailable):
+    """No connection to PostgreSQL became free in time."""
+
+    names_cause = False
 
 
 class Refused(StoreUnavailable):
@@ -140,7 +150,7 @@ def _violated(error: driver.IntegrityError) -> TandemError | None:
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
-        return StoreUnavailable("No connection to PostgreSQL became free in time.")
+        return NoneFree()
     return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken(cause_of(error))
 
 

@@ -183,7 +183,7 @@ class Direction:
     def put_off_target(self) -> None:
         """Sends nothing to the target until it is connected."""
         if self.target is not None:
-            self.target.breaker.trip(BEING_COMPARED)
+            self.target.breaker.trip(BEING_COMPARED, names_cause=False)
 
     async def target_trouble(self) -> str | None:
         """Why nothing can be delivered to the target at present; None if it can."""

@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import replace
 
+from adapters.dual_write.bounded_calls import TimedOut
+from adapters.dual_write.breaker import CircuitBreaker
+from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
     LABEL,
@@ -55,6 +58,22 @@ def test_a_single_error_does_not_open_the_breaker() -> None:
         assert not process.target.breaker.is_open
         assert weather.calls.count("apply") == 8
         await process.store.close()
+
+    simulate(check())
+
+
+def test_a_late_answer_does_not_hide_the_cause_that_the_target_named() -> None:
+    async def check() -> None:
+        breaker = CircuitBreaker(timeouts_max=1, errors_max=1)
+        breaker.timed_out(TimedOut("It is late."))
+        assert breaker.reason == "It is late."
+        breaker.failed(StoreUnavailable("It takes no logins."))
+        assert breaker.reason == "It takes no logins."
+        breaker.timed_out(TimedOut("It is late."))
+        assert breaker.reason == "It is late. Before: It takes no logins."
+        breaker.close()
+        breaker.timed_out(TimedOut("It is late."))
+        assert breaker.reason == "It is late."
 
     simulate(check())
 
