@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from adapters.ownership.sight import Sight
 from adapters.ownership.stamps import AppliedStamps
+from adapters.ownership.writes_under_way import WritesUnderWay
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.loading import FilledStore, Loaded
@@ -25,6 +26,8 @@ class SourceGuard(Protocol):
     """What a source asks before it writes, and tells about its answers."""
 
     sight: Sight
+    writes: WritesUnderWay
+    """A closed control record is changed only while none of this process is under way."""
 
     def require_open(self) -> None:
         """Raises WritesRefused while the source takes no writes."""
@@ -100,13 +103,14 @@ class OwnedSource(WrappedStore):
     async def _guarded(self, write: Callable[[], Awaitable[T]]) -> T:
         self._guard.require_open()
         try:
-            with self._guard.sight.of_call():
+            with self._guard.writes.counted(), self._guard.sight.of_call():
                 return await write()
         except LaneLost:
             # Nothing was written.
             await self._guard.enter_again()
             self._guard.require_open()
-            return await write()
+            with self._guard.writes.counted():
+                return await write()
 
     async def close(self) -> None:
         await self._guard.leave()

@@ -21,6 +21,7 @@ from adapters.ownership.refusals import (
     WritesRefused,
 )
 from adapters.ownership.sight import Sight
+from adapters.ownership.writes_under_way import WritesUnderWay
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LanedStore, LaneLost, Positions, ProcessIdentity
 from adapters.records.record_store import SchemaMissing, StoreRefused
@@ -63,6 +64,7 @@ class SourceSide:
         self._suspected: str | None = None
         self._entering = asyncio.Lock()
         self._entries = 0
+        self.writes = WritesUnderWay()
         self._admitted: Held | None = None
         self._has_lanes = False
         self._installation: str | None = None
@@ -322,6 +324,10 @@ class SourceSide:
                 return held
             is_admitted = self._admitted is not None
             if self._has_lanes:
+                if held.ownership.gate is not Gate.OPEN:
+                    # The lane by which a closed record is changed must not serve a write.
+                    self.refusal = self.refusal or refusals.closed(held.ownership, target=self.target_name)
+                    await self.writes.ended()
                 self.admit(held)
             try:
                 written = await control.write(self.store, changed(held.ownership), over=held)
