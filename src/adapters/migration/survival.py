@@ -45,7 +45,9 @@ async def _record_of(former: LanedStore, found: Ownership) -> Held | None:
 
 async def _require_lost(former: LanedStore, other: Held, survivor: LanedStore) -> None:
     owner = other.ownership
-    if owner.role is not Role.OWNER or owner.gate is not Gate.OPEN:
+    # A move that was not decided closes the gate, too, and only has to be undone.
+    is_closed_for_good = owner.gate is not Gate.OPEN and owner.move is None
+    if owner.role is not Role.OWNER or is_closed_for_good:
         return
     if not (await compared(former, survivor)).found.source_behind:
         raise Conflict(
