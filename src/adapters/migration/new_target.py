@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from adapters.ownership import control, refusals
-from adapters.ownership.control import Gate, Ownership, Peer, Role
+from adapters.ownership.control import Gate, Ownership, Role
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lanes import LanedStore
 from adapters.records.record_store import RecordStore, SchemaMissing
@@ -57,6 +57,4 @@ def _with_new_target(now: Ownership) -> Ownership:
         raise refusals.other_move(now.move)
     if now.mirror_to is None:
         raise Conflict("Nothing is mirrored. Name a target first: set STORE=dual and start Tandem again.")
-    before = now.peer or Peer(now.mirror_to, 0)
-    peer = replace(before, incarnation=before.incarnation + 1)
-    return replace(now, peer=peer, phase=Phase.MIRRORING, routes={})
+    return replace(now.with_next_incarnation(), phase=Phase.MIRRORING)

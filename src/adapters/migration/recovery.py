@@ -15,7 +15,7 @@ from adapters.migration.ownership_change import control_of
 from adapters.migration.taking import Taken, Taking
 from adapters.ownership import control, refusals
 from adapters.ownership.checkpoints import compared
-from adapters.ownership.control import Gate, Ownership, Peer, Role
+from adapters.ownership.control import Gate, Ownership, Role
 from adapters.ownership.repair import reopen_lost
 from adapters.ownership.source_recovery import begin_recovery, change_in_recovery, end_recovery
 from adapters.ownership.source_side import SourceSide
@@ -97,7 +97,7 @@ class Recovery:
         if not cuts:
             return
         await reopen_lost(source, cuts, has_foreign_entries=True, on_reopened=lambda _: None)
-        await change_in_recovery(self.source, _with_next_incarnation)
+        await change_in_recovery(self.source, Ownership.with_next_incarnation)
         await source.lower(cuts)
 
     async def _agree(self) -> None:
@@ -113,8 +113,3 @@ class Recovery:
         behind = (await compared(source, self.target)).found.source_behind
         await self.target.cut(behind)
         await self.target.lower(behind)
-
-
-def _with_next_incarnation(now: Ownership) -> Ownership:
-    before = now.peer or Peer(now.mirror_to or "", 0)
-    return replace(now, peer=replace(before, incarnation=before.incarnation + 1))

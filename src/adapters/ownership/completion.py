@@ -1,13 +1,12 @@
 """The completion of a target that turned out to be an older copy of itself: it takes as long as it takes."""
 
 import asyncio
-from dataclasses import replace
 
 from loguru import logger
 
 from adapters.ownership import control
 from adapters.ownership.comparison import Numbers
-from adapters.ownership.control import Peer
+from adapters.ownership.control import Ownership
 from adapters.ownership.repair import reopen_lost
 from adapters.ownership.source_side import SourceSide
 
@@ -61,9 +60,7 @@ class Completion:
             has_foreign_entries=owner.epoch > control.FIRST_EPOCH,
             on_reopened=self._note,
         )
-        before = owner.peer or Peer(self._target, 0)
-        peer = replace(before, incarnation=before.incarnation + 1)
-        await self._source.change(lambda now: replace(now, peer=peer))
+        await self._source.change(Ownership.with_next_incarnation)
         await store.lower(self._cuts)
         logger.warning(
             "The {} store is an older copy of itself: {} entries that it lacks are delivered again.",

@@ -133,6 +133,13 @@ class Ownership:
             routes={},
         )
 
+    def with_next_incarnation(self) -> "Ownership":
+        """The record of this owner once its mirror turned out to lack what it had: all evidence about it is void."""
+        before = self.peer or Peer(self.mirror_to or "", 0)
+        phase = self.phase if self.phase is Phase.CUT_OVER else Phase.MIRRORING
+        peer = replace(before, incarnation=before.incarnation + 1)
+        return replace(self, peer=peer, phase=phase, routes={})
+
     def after_undo(self) -> "Ownership":
         """The record of this owner once a move that was not decided is given up.
 
@@ -153,6 +160,7 @@ class Ownership:
             peer=None,
             mirror_to=former,
             move=None,
+            since=epoch,
             phase=Phase.MIRRORING,
             routes={},
         )

@@ -65,6 +65,11 @@ def other_move(move: Mapping[str, Any] | None) -> Conflict:
     )
 
 
+def target_replaced() -> Conflict:
+    """The target of a move is no longer the one that was verified."""
+    return Conflict("The target was restored or replaced during the move. Type: tandem move verify --full")
+
+
 def move_is_over() -> Conflict:
     """A coordinator comes too late."""
     return Conflict("Another process has ended this move. See how: tandem move status")

@@ -8,6 +8,8 @@ from adapters.ownership import refusals
 from adapters.ownership.control import Gate, Ownership, Role
 from adapters.ownership.source_side import SourceSide
 
+INCARNATION = "incarnation"
+"""That of the target when the move began: of another one nothing is known."""
 Move = Mapping[str, Any]
 """A change of ownership as the control record keeps it; its `id` is unique."""
 
@@ -18,7 +20,8 @@ async def begin_move(source: SourceSide, move: Move) -> None:
     def begun(now: Ownership) -> Ownership:
         if now.move is not None or now.gate is not Gate.OPEN or now.role is not Role.OWNER:
             raise refusals.other_move(now.move)
-        return replace(now, move=dict(move))
+        incarnation = 0 if now.peer is None else now.peer.incarnation
+        return replace(now, move={**move, INCARNATION: incarnation})
 
     await source.change(begun)
 
@@ -28,18 +31,26 @@ async def close_for_move(source: SourceSide, move: Move) -> None:
     begun to write may be under way. Raises Conflict if the move is not under way (any more).
     """
     source.refusal = refusals.moving(source.store.name)
-    await source.close(lambda now: replace(_of(move, now), gate=Gate.CLOSED))
+
+    def closed(now: Ownership) -> Ownership:
+        return replace(_of(move, now), gate=Gate.CLOSED, move={**(now.move or {}), **move})
+
+    await source.close(closed)
 
 
 async def note_barrier(source: SourceSide, move: Move, barrier: Mapping[int, int]) -> None:
     """Notes the target's lanes as far as the source has seen them, once nothing is undelivered."""
     numbers = {str(lane): number for lane, number in barrier.items()}
-    await source.change(lambda now: replace(_of(move, now), move={**move, "barrier": numbers}))
+
+    def noted(now: Ownership) -> Ownership:
+        return replace(_with_same_target(move, now), move={**(now.move or {}), "barrier": numbers})
+
+    await source.change(noted)
 
 
 async def decide(source: SourceSide, move: Move, successor: Ownership) -> Ownership:
     """Gives the ownership to an armed successor: from here on the move cannot be undone."""
-    held = await source.change(lambda now: _of(move, now).after_decision(successor))
+    held = await source.change(lambda now: _with_same_target(move, now).after_decision(successor))
     source.refusal = refusals.moved(source.store.name, held.ownership)
     return held.ownership
 
@@ -56,3 +67,12 @@ def _of(move: Move, now: Ownership) -> Ownership:
     if now.role is not Role.OWNER or now.move is None or now.move["id"] != move["id"]:
         raise refusals.move_is_over()
     return now
+
+
+def _with_same_target(move: Move, now: Ownership) -> Ownership:
+    """`_of`, if the target is the one with which the move began. Raises Conflict otherwise."""
+    begun = _of(move, now)
+    incarnation = 0 if begun.peer is None else begun.peer.incarnation
+    if begun.move is None or begun.move[INCARNATION] != incarnation:
+        raise refusals.target_replaced()
+    return begun

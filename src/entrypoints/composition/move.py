@@ -82,15 +82,8 @@ class Move:
 
     async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
         await self.require(Step.RECOVER)
-        owner = await self._owner()
-        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-
-        async def verified() -> Verification:
-            return await verifier.verify(
-                on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.epoch
-            )
-
-        found = await recover(self._stack, verify=verified)
+        found = await recover(self._stack, verify=lambda: self._verification(on_progress))
+        await keep_evidence(self._stack.source, found.verification)
         detail = f"{found.changes} changes came back, {found.rebased} follow them as new versions."
         await self._note(Step.RECOVER, by, detail)
         return found
@@ -103,16 +96,21 @@ class Move:
     async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
         await self.require(Step.VERIFY)
         owner = await self._owner()
-        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
+        found = await self._verification(on_progress)
         await keep_evidence(self._stack.source, found)
         if found.is_clean:
-            await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED))
+            await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED), as_seen=owner)
         else:
             await self._reach(Phase.BACKFILLED, only_from=(Phase.VERIFIED, Phase.READING))
         detail = f"{found.coverage:.1%} compared, {found.difference_count} differences."
         await self._note(Step.VERIFY, by, detail)
         return found
+
+    async def _verification(self, on_progress: OnProgress) -> Verification:
+        """A verification of both stores as they are now; kept by nobody yet."""
+        owner = await self._owner()
+        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
+        return await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
 
     async def self_test(self, count: int) -> int:
         found = await self_test(self._stack.source, scratch_store, count, clock=self._clock)
@@ -197,7 +195,7 @@ class Move:
         )
         await self._note(Step.FINISH, by, f"Evidence: {path}")
         await self._stack.ownership.change(lambda now: replace(now, mirror_to=None, phase=Phase.FINISHED))
-        await self._stack.drop_mirror()
+        await self._stack.follow()
         return str(path)
 
     async def retire(self, *, by: str) -> None:
@@ -262,10 +260,16 @@ class Move:
             raise Conflict(NEXT[Phase.SINGLE])
         return target
 
-    async def _reach(self, phase: Phase, *, only_from: tuple[Phase, ...]) -> None:
-        await self._stack.ownership.change(
-            lambda now: replace(now, phase=phase) if now.phase in only_from else now
-        )
+    async def _reach(
+        self, phase: Phase, *, only_from: tuple[Phase, ...], as_seen: Ownership | None = None
+    ) -> None:
+        """`as_seen`: only if both stores are still those that were looked at."""
+
+        def reached(now: Ownership) -> Ownership:
+            is_same = as_seen is None or (now.peer, now.since) == (as_seen.peer, as_seen.since)
+            return replace(now, phase=phase) if now.phase in only_from and is_same else now
+
+        await self._stack.ownership.change(reached)
 
     async def _note(self, step: Step, by: str, detail: str, *, pause_ms: int | None = None) -> None:
         taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail, pause_ms=pause_ms)
