@@ -7,7 +7,7 @@ that record; afterwards any process completes it. `docs/explanation/ownership-an
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,10 +65,13 @@ class ChangeOfOwner:
             await self._catch_up()
             async with self.hold():
                 await self._decide(move)
-                await self.follow()
-        except BaseException:
+                # Decided: where this process cannot follow now, it does so within a second.
+                with suppress(StoreUnavailable):
+                    await self.follow()
+        except BaseException as error:
             await asyncio.shield(self._undo(move))
-            raise
+            if not isinstance(error, TandemError) or not await self._is_decided():
+                raise
         return (await control_of(self.successor)).ownership
 
     async def rehearse(self) -> None:
@@ -87,6 +90,7 @@ class ChangeOfOwner:
 
     async def _ready(self, move: dict[str, Any]) -> dict[int, int]:
         """Closes the source, delivers the rest and notes the barrier: how far the source has seen the successor."""
+        move["until"] = _until(UNTIL_SECONDS)
         await source_moves.close_for_move(self.source, move)
         await self._deliver_all()
         seen = (await self.source.store.positions(with_checkpointed=True)).seen
@@ -108,7 +112,8 @@ class ChangeOfOwner:
         armed = await control.write(
             self.successor, owner.of_next_owner(held.ownership), over=held, beside=beside
         )
-        await _close_lanes(self.successor, positions)
+        # Listed after the record has changed, so that no lane of an applier is missed.
+        await _close_lanes(self.successor, await self.successor.positions())
         return armed.ownership
 
     async def _decide(self, move: dict[str, Any]) -> None:
@@ -206,14 +211,17 @@ def require_complete(successor: Positions, former: Positions) -> None:
 
 def _new_move(to: str, me: ProcessIdentity) -> dict[str, Any]:
     by = {"process": me.process, "host": me.host, "boot": me.boot, "pid": me.pid}
-    until = datetime.now(UTC) + timedelta(seconds=UNTIL_SECONDS)
     return {
         "id": secrets.token_hex(8),
         "to": to,
         "coordinator": str(me),
         "by": by,
-        "until": until.isoformat(),
+        "until": _until(CATCH_UP_SECONDS_MAX + UNTIL_SECONDS),
     }
+
+
+def _until(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def _require_mirror(owner: Ownership, found: Ownership) -> None:
