@@ -3,6 +3,7 @@ whoever comes next.
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum, auto
 
@@ -81,17 +82,33 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
         found = await ownership_in(first)
     except (StoreUnavailable, StoreRefused):
         other = await _reachable(second, seconds_max)
-        if other is None or not _has_taken_over(other):
+        if not has_taken_over(other, former=None):
             raise
         return other
     if found is not None and found.role is Role.OWNER:
         return found
     other = await _reachable(second, seconds_max)
-    return other if other is not None and _has_taken_over(other) else found
+    return other if has_taken_over(other, former=found) else found
 
 
-def _has_taken_over(found: Ownership) -> bool:
-    return found.role is Role.OWNER and found.epoch > control.FIRST_EPOCH
+async def owner_in(opened: Sequence[LanedStore]) -> Ownership | None:
+    """The record of the store that owns the writes in place of the first owner, of those that can be read; None where
+    that is not known to have changed. Raises StoreUnavailable.
+    """
+    records = [await ownership_in(store) for store in opened]
+    for record in records:
+        former = next((other for other in records if other is not record), None)
+        if has_taken_over(record, former=former):
+            return record
+    return None
+
+
+def has_taken_over(found: Ownership | None, *, former: Ownership | None) -> bool:
+    """Whether this store owns the writes in place of the former owner; an armed one only if the former one cites it."""
+    if found is None or found.role is not Role.OWNER or found.epoch <= control.FIRST_EPOCH:
+        return False
+    is_cited = former is not None and (former.owner, former.opening) == (found.store, found.opening)
+    return found.gate is not Gate.ARMED or is_cited
 
 
 async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:

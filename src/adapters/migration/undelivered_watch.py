@@ -70,6 +70,8 @@ class UndeliveredWatch:
                 except StoreUnavailable as error:
                     # The last look grows old, and the target answers no reads then.
                     logger.debug("The undelivered entries could not be read: {}", error.message)
+                except Exception:  # noqa: BLE001 - without looks the target would answer no reads any more
+                    logger.exception("The undelivered entries could not be read")
             await asyncio.sleep(LOOK_SECONDS)
 
     def forget(self) -> None:

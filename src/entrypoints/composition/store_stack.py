@@ -11,16 +11,10 @@ from loguru import logger
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.relay import Relay
-from adapters.migration.following import (
-    Standing,
-    owner_among,
-    ownership_in,
-    standing_of,
-    successor_of,
-)
+from adapters.migration.following import Standing, owner_among, owner_in, standing_of, successor_of
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
-from adapters.ownership.control import FIRST_EPOCH, Gate, Ownership, Role
+from adapters.ownership.control import Gate, Ownership
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
@@ -30,6 +24,7 @@ from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
 from domain.errors import StoreUnavailable
+from domain.migration import Phase
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.inspection import Problem, inspected, objections
@@ -130,7 +125,8 @@ class StoreStack:
             direction = self.direction
             match await standing_of(direction.ownership, now=self._clock.now()):
                 case Standing.OWNER:
-                    return direction.ownership.refusal is None
+                    await self._drop_mirror_if_finished(direction)
+                    return self.ownership.refusal is None
                 case Standing.MOVING:
                     return False
                 case Standing.SUCCEEDED:
@@ -138,16 +134,16 @@ class StoreStack:
                     return True
 
     async def forget_cached(self) -> None:
-        """Caches anew, because records of the source were replaced beneath the cache. Raises StoreUnavailable."""
+        """Caches anew: records were replaced beneath the cache. Raises StoreUnavailable."""
         self._use_namespace((await self.ownership.required()).ownership)
 
-    async def drop_mirror(self) -> None:
+    async def _drop_mirror_if_finished(self, former: Direction) -> None:
         """Mirrors no more, once the control record of the source says so."""
-        async with self._following:
-            former = self.direction
+        owner = None if former.raw_target is None else (await former.ownership.required()).ownership
+        if owner is not None and owner.phase is Phase.FINISHED:
             alone = self._directed(former.raw_source.name, None)
             await alone.ownership.take_over()
-            self._use(alone, (await alone.ownership.required()).ownership)
+            self._use(alone, owner)
             self._begin(former.give_up(), name="ending the mirror")
 
     def _use(self, following: Direction, owner: Ownership) -> None:
@@ -170,10 +166,14 @@ class StoreStack:
         logger.info("The {} store owns the writes now (epoch {}).", owner.store, owner.epoch)
 
     async def _replaced(self, former: Direction, following: Direction) -> None:
-        await former.give_up()
-        if self._is_relaying:
-            following.start_relay()
-        await following.connect_late()
+        try:
+            await former.give_up()
+        finally:
+            # Unless the ownership has moved on meanwhile.
+            if following is self.direction:
+                if self._is_relaying:
+                    following.start_relay()
+                await following.connect_late()
 
     def _use_namespace(self, ownership: Ownership) -> None:
         if self._cache is not None:
@@ -359,11 +359,8 @@ class StoreStack:
 
     async def _choose_among_readable(self, problems: Mapping[str, Problem]) -> None:
         """`_choose_direction` by the stores that can be read."""
-        for name in self.stores:
-            if name not in problems:
-                found = await ownership_in(self.stores[name])
-                if found is not None and found.role is Role.OWNER and found.epoch > FIRST_EPOCH:
-                    self._turn_to(found)
+        readable = [store for name, store in self.stores.items() if name not in problems]
+        self._turn_to(await owner_in(readable))
 
     def _turn_to(self, owner: Ownership | None) -> None:
         if owner is not None and owner.store != self.direction.raw_source.name:
@@ -383,6 +380,8 @@ class StoreStack:
                 # An embedded server that has died is started again by a ping.
                 with suppress(StoreUnavailable):
                     await self.direction.raw_source.ping()
+            except Exception:  # noqa: BLE001 - otherwise this process would read a former owner for good
+                logger.exception("The owner was not looked for")
 
     async def look_at_target(self) -> Ownership | None:
         """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
