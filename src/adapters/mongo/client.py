@@ -21,6 +21,7 @@ from pymongo.write_concern import WriteConcern
 from adapters.mongo.documents import Document
 from adapters.mongo.errors import translated
 from adapters.mongo.sessions import Sessions
+from adapters.records.cancellation import heeding_cancellation
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
@@ -178,7 +179,7 @@ class MongoConnection:
         self._running += 1
         self._idle.clear()
         try:
-            with translated(), pymongo.timeout(seconds or self._timeout_ms / 1_000):
+            with heeding_cancellation(), translated(), pymongo.timeout(seconds or self._timeout_ms / 1_000):
                 yield _database(client, self._database_name)
         finally:
             self._running -= 1

@@ -13,6 +13,7 @@ from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translate
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
+from adapters.records.cancellation import heeding_cancellation
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 700
@@ -94,7 +95,8 @@ class Connections:
         if self._running:
             self._idle.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), self._answer_seconds)
+                async with asyncio.timeout(self._answer_seconds):
+                    await self._idle.wait()
         await pool.close(timeout=self._connect_seconds)
 
     async def run(
@@ -175,20 +177,21 @@ class Connections:
             raise StoreUnavailable("PostgreSQL is not open.")
         self._running += 1
         try:
-            connection = await self._live_connection(pool)
-            try:
-                yield connection
-            except (ReadOnlySqlTransaction, ServerReadOnly):
-                # A session keeps its settings: a new one finds out whether the server is still read-only.
-                await connection.close()
-                await pool.putconn(connection)
-                raise
-            except BaseException:
-                # The caller may be cancelled again while the connection returns to the pool.
-                await asyncio.shield(pool.putconn(connection))
-                raise
-            else:
-                await pool.putconn(connection)
+            with heeding_cancellation():
+                connection = await self._live_connection(pool)
+                try:
+                    yield connection
+                except (ReadOnlySqlTransaction, ServerReadOnly):
+                    # A session keeps its settings: a new one finds out whether the server is still read-only.
+                    await connection.close()
+                    await pool.putconn(connection)
+                    raise
+                except BaseException:
+                    # The caller may be cancelled again while the connection returns to the pool.
+                    await asyncio.shield(pool.putconn(connection))
+                    raise
+                else:
+                    await pool.putconn(connection)
         finally:
             self._running -= 1
             if not self._running:
