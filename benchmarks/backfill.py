@@ -105,7 +105,7 @@ async def _copied(source: MontyRecordStore, url: str) -> float:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(f"CREATE TABLE copied (LIKE {TASKS.table} INCLUDING ALL)")
         while page := await source.scan(TASKS.collection, after=after, limit=COPIED_AT_ONCE):
-            lines = b"".join(map(line_of, page))
+            lines = b"".join([line_of(record) + b"\n" for record in page])
             began = time.perf_counter()
             async with connection.cursor().copy(f"COPY copied ({names}) FROM STDIN") as copy:
                 await copy.write(lines)

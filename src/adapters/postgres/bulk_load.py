@@ -6,7 +6,7 @@ else adds one of the records meanwhile, that fails as a whole, and the page is m
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.postgres.classification import Meaning, cause_of, meaning_of, rejection_of
@@ -35,16 +35,10 @@ from adapters.records.record import ID, VERSION, Record
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import StoreUnavailable, TandemError, VersionConflict
 
+ENCODED_AT_ONCE = 64
+"""Records that are encoded in one turn of the event loop, in about two milliseconds."""
 LOCK_PAUSE_SECONDS = 0.05
 """The pause before a page is tried again that met a lock; each further one is twice as long."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A record, and its line for COPY."""
-
-    record: Record
-    line: bytes
 
 
 @dataclass(slots=True)
@@ -52,16 +46,16 @@ class _Page:
     """What is left to be stored of a page. `rejected` grows; `entries` are those whose lanes were seen."""
 
     collection: str
-    rows: list[_Row]
+    records: list[Record]
     checkpoint: Put | None
     rejected: dict[str, Rejection] = field(default_factory=dict)
     entries: Sequence[Record] = ()
     is_new: bool = False
     """Whether the table held none of the records a moment ago."""
 
-    def part(self, rows: list[_Row], checkpoint: Put | None) -> "_Page":
-        """Some of the rows, as a page of its own."""
-        return _Page(self.collection, rows, checkpoint, self.rejected, self.entries)
+    def part(self, records: list[Record], checkpoint: Put | None) -> "_Page":
+        """Some of the records, as a page of its own."""
+        return _Page(self.collection, records, checkpoint, self.rejected, self.entries)
 
 
 class BulkLoad:
@@ -77,24 +71,22 @@ class BulkLoad:
         given = page_of(collection, records)
         held = await self._versions(collection, list(given))
         fresh = newer_than(collection, given, held)
-        # Encoding a large page takes a tenth of a second, in which requests must not wait.
-        rows, rejected = await asyncio.to_thread(_encoded, collection, fresh)
         entries = list(given.values()) if collection == AUDIT_LOGS.collection else ()
-        return await self._load(_Page(collection, rows, checkpoint, rejected, entries, is_new=not held))
+        return await self._load(_Page(collection, fresh, checkpoint, entries=entries, is_new=not held))
 
     async def _load(self, page: _Page) -> Loaded:
         """Stores a page, in halves where one row ends the connection or takes too long."""
         try:
             return await self._load_together(page)
         except _Suspected as suspected:
-            if len(page.rows) > 1:
-                middle = len(page.rows) // 2
-                first = await self._load(page.part(page.rows[:middle], None))
-                last = await self._load(page.part(page.rows[middle:], page.checkpoint))
+            if len(page.records) > 1:
+                middle = len(page.records) // 2
+                first = await self._load(page.part(page.records[:middle], None))
+                last = await self._load(page.part(page.records[middle:], page.checkpoint))
                 return Loaded(first.written + last.written, first.rejected | last.rejected, last.stamp)
-            if not page.rows:
+            if not page.records:
                 raise StoreUnavailable("PostgreSQL does not store a checkpoint in time.") from suspected
-            record = page.rows[0].record
+            record = page.records[0]
             page.rejected[record[ID]] = Rejection(suspected.reason)
         return await self._load(page.part([], page.checkpoint))
 
@@ -140,15 +132,15 @@ class BulkLoad:
             return
         if meaning is Meaning.TABLE:
             raise StoreUnavailable(self._blocked(page, error)) from error
-        if meaning is Meaning.LOCK or not page.rows:
+        if meaning is Meaning.LOCK or not page.records:
             return
-        one = carrier(page.collection, page.rows[0].record)
+        one = carrier(page.collection, page.records[0])
         blocked = (await self._search.after(error, [one])).tables.get(page.collection)
         if blocked is not None:
             raise StoreUnavailable(f"{blocked.place} takes no rows at present. {blocked.cause}") from error
 
     def _blocked(self, page: _Page, error: TandemError) -> str:
-        carriers = [carrier(page.collection, row.record) for row in page.rows]
+        carriers = [carrier(page.collection, record) for record in page.records]
         return f"{SPECS[page.collection].table} takes no rows at present. {cause_of(error, carriers)}"
 
     async def _write(self, page: _Page, *, is_isolating: bool) -> Loaded:
@@ -157,12 +149,13 @@ class BulkLoad:
             async with self._connections.transaction() as transaction:
                 merge = _Merge(transaction, page.collection)
                 written = 0
-                if page.rows:
+                if page.records:
                     if is_isolating:
-                        written = await merge.isolating(page.rows, rejected)
+                        written = await merge.isolating(page.records, rejected)
                     else:
-                        written = await (merge.new(page.rows) if page.is_new else merge.all(page.rows))
-                    rejected |= await merge.dropped(page.rows, rejected, written)
+                        store = merge.new if page.is_new else merge.all
+                        written = await store(page.records, rejected)
+                    rejected |= await merge.dropped(page.records, rejected, written)
                 await _finish(transaction, page, rejected)
                 await advance(transaction, slot)
             if slot is not None:
@@ -189,27 +182,27 @@ class _Merge:
         self._transaction = transaction
         self._collection = collection
 
-    async def new(self, rows: Sequence[_Row]) -> int:
-        """Adds the rows, none of which is there; returns how many were written."""
+    async def new(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:
+        """Adds the records, none of which is there, but for those that are rejected; returns how many were written."""
         arrival = b"\tnow\n" if FORMS[self._collection].keeps_synced_at else b"\n"
-        return await self._copy(COPY_NEW[self._collection], [row.line[:-1] + arrival for row in rows])
+        return await self._copy(COPY_NEW[self._collection], records, rejected, end=arrival)
 
-    async def all(self, rows: Sequence[_Row]) -> int:
-        """Stores the rows where they are newer; returns how many were written."""
+    async def all(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:
+        """Stores the records where they are newer; returns how many were written."""
         await self._transaction.run(STAGE[self._collection])
         with translated():
-            await self._stage(rows)
+            await self._stage(records, rejected)
             return await self._execute(MERGE_STAGED[self._collection])
 
-    async def isolating(self, rows: Sequence[_Row], rejected: dict[str, Rejection]) -> int:
-        """`all` without the rows that are rejected, which it names."""
+    async def isolating(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:
+        """`all` where the table itself rejects some of them, which it names."""
         await self._transaction.run(STAGE[self._collection])
-        return await self._isolated(rows, rejected)
+        return await self._isolated(records, rejected)
 
-    async def _isolated(self, rows: Sequence[_Row], rejected: dict[str, Rejection]) -> int:
+    async def _isolated(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:
         try:
             async with self._savepoint():
-                await self._stage(rows)
+                await self._stage(records, rejected)
                 if self._collection in RELEASE_STAGED:
                     # Records may exchange their unique values.
                     await self._execute(RELEASE_STAGED[self._collection])
@@ -219,36 +212,46 @@ class _Merge:
         except TandemError as error:
             if meaning_of(error) is not Meaning.RECORD:
                 raise
-            if len(rows) == 1:
-                record = rows[0].record
+            if len(records) == 1:
+                (record,) = records
                 rejected[record[ID]] = rejection_of(error, carrier(self._collection, record))
                 return 0
-        middle = len(rows) // 2
-        return await self._isolated(rows[:middle], rejected) + await self._isolated(rows[middle:], rejected)
+        middle = len(records) // 2
+        first = await self._isolated(records[:middle], rejected)
+        return first + await self._isolated(records[middle:], rejected)
 
     async def dropped(
-        self, rows: Sequence[_Row], rejected: Mapping[str, Rejection], written: int
+        self, records: Sequence[Record], rejected: Mapping[str, Rejection], written: int
     ) -> dict[str, Rejection]:
-        """The rows that are neither stored nor superseded although there was no error."""
-        ids = [row.record[ID] for row in rows if row.record[ID] not in rejected]
+        """The records that are neither stored nor superseded although there was no error."""
+        ids = [record[ID] for record in records if record[ID] not in rejected]
         if written == len(ids):
             return {}
         answer = await self._transaction.run(VERSIONS_OF[self._collection], {"ids": ids})
         held: dict[str, int] = dict(await answer.fetchall())
         return {
-            row.record[ID]: swallowed(Put(self._collection, row.record, 0), held.get(row.record[ID], 0))
-            for row in rows
-            if row.record[ID] not in rejected and held.get(row.record[ID], 0) < row.record[VERSION]
+            record[ID]: swallowed(Put(self._collection, record, 0), held.get(record[ID], 0))
+            for record in records
+            if record[ID] not in rejected and held.get(record[ID], 0) < record[VERSION]
         }
 
-    async def _stage(self, rows: Sequence[_Row]) -> None:
-        await self._copy(COPY_STAGED[self._collection], [row.line for row in rows])
+    async def _stage(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> None:
+        await self._copy(COPY_STAGED[self._collection], records, rejected, end=b"\n")
 
-    async def _copy(self, statement: str, lines: Sequence[bytes]) -> int:
+    async def _copy(
+        self, statement: str, records: Sequence[Record], rejected: dict[str, Rejection], *, end: bytes
+    ) -> int:
+        """Sends the records while they are encoded, in parts, so that the server works and no request waits meanwhile.
+
+        Adds those that no table takes to `rejected`.
+        """
         with translated():
             cursor = self._transaction.connection.cursor()
             async with cursor.copy(statement) as copy:
-                await copy.write(b"".join(lines))
+                for start in range(0, len(records), ENCODED_AT_ONCE):
+                    part = records[start : start + ENCODED_AT_ONCE]
+                    await copy.write(b"".join(_lines(self._collection, part, rejected, end)))
+                    await asyncio.sleep(0)
             return cursor.rowcount
 
     async def _execute(self, statement: str) -> int:
@@ -270,18 +273,19 @@ class _Merge:
         await self._execute("RELEASE SAVEPOINT part")
 
 
-def _encoded(collection: str, records: Sequence[Record]) -> tuple[list[_Row], dict[str, Rejection]]:
-    """The lines of the records, and the rejections of those that no table takes."""
+def _lines(
+    collection: str, records: Sequence[Record], rejected: dict[str, Rejection], end: bytes
+) -> Iterator[bytes]:
+    """The lines of the records, but for those that no table takes, which are added to `rejected`."""
     line_of = FORMS[collection].copy_line
-    rows: list[_Row] = []
-    rejected: dict[str, Rejection] = {}
     for record in records:
         try:
             with translated():
-                rows.append(_Row(record, line_of(record)))
+                line = line_of(record)
         except TandemError as error:
             rejected[record[ID]] = rejection_of(error, carrier(collection, record))
-    return rows, rejected
+        else:
+            yield line + end
 
 
 async def _finish(transaction: Transaction, page: _Page, rejected: Mapping[str, Rejection]) -> None:

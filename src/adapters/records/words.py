@@ -78,9 +78,8 @@ def tokens_of(texts: Sequence[str], number: int | None = None) -> list[str]:
     lead, *others = texts
     if all(text.isascii() for text in texts):
         # Most texts are: a table finds their words in a tenth of the time, and none of them needs a folded form.
-        leading = dict.fromkeys(_ascii_words(lead))
-        others_too = leading | dict.fromkeys(_ascii_words("\n".join(others)))
-        tokens = [*others_too, *[LEAD + word for word in leading]]
+        leading = _ascii_words(lead)
+        tokens = [*(leading | _ascii_words("\n".join(others))), *[LEAD + word for word in leading]]
     else:
         tokens = _bounded(_tokens_of(lead, "\n".join(others)))
     if number is not None:
@@ -115,9 +114,11 @@ def _split(text: str) -> tuple[dict[str, None], dict[Word, None]]:
     return plain, changed
 
 
-def _ascii_words(text: str) -> list[str]:
-    words = text.translate(_SPACED).split()
-    return [word[:LETTERS_MAX] for word in words] if len(text) > LETTERS_MAX else words
+def _ascii_words(text: str) -> dict[str, None]:
+    words = dict.fromkeys(text.translate(_SPACED).split())
+    if len(text) > LETTERS_MAX and max(map(len, words), default=0) > LETTERS_MAX:
+        return dict.fromkeys(word[:LETTERS_MAX] for word in words)
+    return words
 
 
 def _runs_in(part: str) -> Iterable[Sequence[Word]]:

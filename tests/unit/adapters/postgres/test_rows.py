@@ -78,3 +78,24 @@ def test_a_row_is_made_without_touching_the_record() -> None:
     before = msgspec.json.encode(record)
     TASKS.json_row(record)
     assert msgspec.json.encode(record) == before
+
+
+@pytest.mark.parametrize(
+    ("title", "copied"),
+    [
+        ("Dig pond", "Dig pond"),
+        ("two\tcolumns", r"two\tcolumns"),
+        ("two\nlines", r"two\nlines"),
+        ("two\r\nlines", r"two\r\nlines"),
+        (r"C:\ponds", r"C:\\ponds"),
+        (r"\N", r"\\N"),
+        (r"\.", r"\\."),
+    ],
+)
+def test_a_line_for_copy_keeps_every_character_of_a_text(title: str, copied: str) -> None:
+    form = FORMS["tasks"]
+    names = [column.name for column in form.columns]
+    line = form.copy_line({**task(1), "title": title}).decode()
+    assert "\n" not in line
+    assert line.count("\t") == len(names) - 1
+    assert line.split("\t")[names.index("title")] == copied
