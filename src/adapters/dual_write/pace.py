@@ -9,6 +9,9 @@ PART_MAX = 50
 """The largest number of entries delivered at once, unless more depend on each other: nothing else waits longer than for
 these, on the event loop, for the writer of the source, and in the target.
 """
+CALM_PART_MAX = 250
+"""The same while no request has called the store for CALM_SECONDS: each part costs round trips and two `fsync`s."""
+CALM_SECONDS = 1.0
 QUIET_SECONDS = 0.05
 """A rest follows a part if a request called the store during it, or so long before its beginning."""
 REST_SHARE = 3.0
@@ -36,12 +39,15 @@ class Pace:
         """
         part: Entries = []
         for group in connected(page):
-            if part and len(part) + len(group) > PART_MAX:
+            if part and len(part) + len(group) > self._part_max():
                 yield part
                 part = []
             part = part + group
         if part:
             yield part
+
+    def _part_max(self) -> int:
+        return PART_MAX if self._is_served_since(CALM_SECONDS) else CALM_PART_MAX
 
     async def rest(self, took_seconds: float) -> None:
         """Rests after a part that took this time; without requests it only lets others have the event loop."""

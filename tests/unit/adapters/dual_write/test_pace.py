@@ -3,7 +3,15 @@
 import asyncio
 
 from adapters.dual_write.grouping import Entries, key_of
-from adapters.dual_write.pace import PART_MAX, QUIET_SECONDS, REST_SECONDS_MAX, REST_SHARE, Pace
+from adapters.dual_write.pace import (
+    CALM_PART_MAX,
+    CALM_SECONDS,
+    PART_MAX,
+    QUIET_SECONDS,
+    REST_SECONDS_MAX,
+    REST_SHARE,
+    Pace,
+)
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
     LABEL,
@@ -67,12 +75,28 @@ def test_parts_are_small_and_what_shares_a_record_or_a_change_set_stays_together
         for _ in range(PART_MAX + 20):
             await paused.edit(7, color="#102030")
         page = await entries_of(stores, *range(1, 91))
-        parts = list(Pace().parts(page))
+        pace = Pace()
+        pace.note_request()
+        parts = list(pace.parts(page))
         assert sorted(entry["id"] for part in parts for entry in part) == [entry["id"] for entry in page]
         assert [len(part) for part in parts if len(part) > PART_MAX] == [PART_MAX + 23]
         for keys in (_records, _change_sets):
             seen = [key for part in parts for key in keys(part)]
             assert len(seen) == len(set(seen))
+
+    simulate(check())
+
+
+def test_parts_are_larger_once_no_request_has_come_for_a_while() -> None:
+    async def check() -> None:
+        stores, pace = Stores(), Pace()
+        numbers = range(1, CALM_PART_MAX + 1)
+        await left_pending(stores, *(change_set_of(creation(number)) for number in numbers))
+        page = await entries_of(stores, *numbers)
+        pace.note_request()
+        assert {len(part) for part in pace.parts(page)} == {PART_MAX}
+        await asyncio.sleep(CALM_SECONDS)
+        assert [len(part) for part in pace.parts(page)] == [CALM_PART_MAX]
 
     simulate(check())
 
@@ -87,7 +111,7 @@ def _change_sets(part: Entries) -> set[str]:
 
 def test_a_backlog_drains_slowly_beside_requests_and_fast_without_them() -> None:
     async def check() -> None:
-        assert await _drain_seconds(requests=False) <= (PARTS + 3) * LATENCY_SECONDS
+        assert await _drain_seconds(requests=False) <= (BACKLOG // CALM_PART_MAX + 3) * LATENCY_SECONDS
         beside = await _drain_seconds(requests=True)
         assert beside >= PARTS * LATENCY_SECONDS * (1 + REST_SHARE)
         assert beside <= (PARTS + 3) * (LATENCY_SECONDS + REST_SECONDS_MAX)
