@@ -89,8 +89,8 @@ class Direction:
         self.synchronisation = StoredSynchronisation(
             self._watched, parts, settings=self._dual_write, clock=clock
         )
-        # A single store has no mirror that another copy could feed.
-        beats = () if mirror is None else (self.ownership.beat, mirror.owned.beat)
+        # Also without a target: a cut-over by another process must see this one.
+        beats = [self.ownership.beat] if mirror is None else [self.ownership.beat, mirror.owned.beat]
         self._heartbeat = Heartbeat(beats)
         self._relaying: asyncio.Task[None] | None = None
 

@@ -144,6 +144,7 @@ class StoreStack:
             alone = self._directed(former.raw_source.name, None)
             await alone.ownership.take_over()
             self._use(alone, owner)
+            alone.start_heartbeat()
             self._begin(former.give_up(), name="ending the mirror")
 
     def _use(self, following: Direction, owner: Ownership) -> None:

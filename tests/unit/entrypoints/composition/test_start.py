@@ -1,8 +1,10 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from adapters.ownership.comparison import BEAT_SECONDS
 from application.paging import PageRequest, Sort
 from application.teams.roles import ListRoles
 from domain.label import FIRST_LABELS
@@ -32,3 +34,19 @@ async def test_a_started_application_has_its_roles_however_often_it_starts(conta
     }
     assert await container.stack().source.scan("audit_logs", after=None, limit=100) == before
     assert len(before) == len(BUILT_IN_ROLES) + len(FIRST_LABELS)
+
+
+async def test_a_single_store_shows_again_and_again_that_its_process_is_alive(container: Container) -> None:
+    await start(container, within_seconds=5.0)
+    before = await silent_seconds(container)
+    async with asyncio.timeout(3 * BEAT_SECONDS):
+        while (now := await silent_seconds(container)) >= before:
+            before = now
+            await asyncio.sleep(0.05)
+
+
+async def silent_seconds(container: Container) -> float:
+    """For how long the process has not shown that it is alive."""
+    stack = container.stack()
+    lanes = (await stack.direction.raw_source.positions()).lanes.values()
+    return min(lane.silent_seconds for lane in lanes if lane.by == stack.ownership.me)
