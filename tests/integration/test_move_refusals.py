@@ -114,6 +114,17 @@ async def test_the_way_back_is_not_closed_without_evidence_of_the_new_owner(mirr
     assert await mirrored.owner() == before
 
 
+async def test_a_rollback_to_a_restored_store_is_refused_until_it_was_compared(mirrored: Served) -> None:
+    await mirrored.put_in(Phase.CUT_OVER)
+    await mirrored.container.stack().ownership.change(Ownership.with_next_incarnation)
+    before = await mirrored.owner()
+    refused = await mirrored.post("rollback")
+    assert (refused.status_code, "tandem move verify --full" in refused.json()["detail"]) == (409, True)
+    found = (await mirrored.post("rollback?dryRun=true")).json()
+    assert "evidence" in [one["code"] for one in found["guards"] if not one["green"]]
+    assert await mirrored.owner() == before
+
+
 async def test_a_single_store_names_what_has_to_be_set(tmp_path: Path) -> None:
     async with served(tmp_path / "data", STORE="monty") as single:
         before = await single.owner()

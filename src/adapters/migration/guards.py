@@ -7,7 +7,7 @@ from datetime import datetime
 from adapters.migration.evidence import still_holds
 from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
-from adapters.ownership.control import Ownership
+from adapters.ownership.control import FIRST_INCARNATION, Ownership
 from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
@@ -35,7 +35,8 @@ class Situation:
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     """The guards of a step that moves the ownership, or ends the way back.
 
-    A rollback needs no new evidence, because it returns to the store that was verified.
+    A rollback returns to the store that was verified, so it needs new evidence only if that one has turned out since to
+    be an older copy of itself, or was replaced.
     """
     guards = [
         _target(situation),
@@ -45,7 +46,7 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     ]
     if step is Step.CUT_OVER:
         guards += [_evidence(situation), _shadow(situation), _rehearsal(situation)]
-    elif step is Step.FINISH:
+    elif step is Step.FINISH or _has_lost_writes(situation.owner):
         guards.append(_evidence(situation))
     return tuple(guards)
 
@@ -120,6 +121,11 @@ def _processes(situation: Situation) -> Guard:
         detail=f"These processes do not mirror: {', '.join(silent)}.",
         remedy="Start them with STORE=dual and the same target, or stop them.",
     )
+
+
+def _has_lost_writes(owner: Ownership) -> bool:
+    """Whether the mirror has been restored or replaced since the present owner took over."""
+    return owner.peer is not None and owner.peer.incarnation > FIRST_INCARNATION
 
 
 def _evidence(situation: Situation) -> Guard:

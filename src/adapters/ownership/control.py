@@ -19,6 +19,7 @@ from adapters.records.specs import CONTROL
 from domain.migration import Phase, Route
 
 FIRST_EPOCH = 1
+FIRST_INCARNATION = 1
 
 
 class Role(StrEnum):
@@ -89,7 +90,7 @@ class Ownership:
             role=Role.MIRROR,
             gate=Gate.CLOSED,
             opening="",
-            peer=Peer(self.store, 1),
+            peer=Peer(self.store, FIRST_INCARNATION),
             mirror_to=None,
             move=None,
             routes={},
@@ -110,7 +111,7 @@ class Ownership:
             since=self.epoch + 1,
             opening=secrets.token_hex(8),
             owner=mirrored.store,
-            peer=Peer(self.store, 1),
+            peer=Peer(self.store, FIRST_INCARNATION),
             mirror_to=self.store,
             move=None,
             phase=Phase.CUT_OVER if self.phase is not Phase.CUT_OVER else Phase.VERIFIED,
@@ -127,7 +128,7 @@ class Ownership:
             since=successor.since,
             owner=successor.store,
             opening=successor.opening,
-            peer=Peer(successor.store, 1),
+            peer=Peer(successor.store, FIRST_INCARNATION),
             mirror_to=None,
             phase=successor.phase,
             routes={},

@@ -13,7 +13,7 @@ from adapters.ownership.comparison import (
     unheard,
 )
 from adapters.ownership.completion import Completion
-from adapters.ownership.control import Gate, Held, Ownership, Peer, Role
+from adapters.ownership.control import FIRST_INCARNATION, Gate, Held, Ownership, Peer, Role
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
@@ -128,7 +128,9 @@ class TargetSide:
             # Should its process sleep, it has to enter again, and finds this one.
             await self._store.close_lane(lane.lane)
         await self._source.change(
-            lambda now: now if now.peer is not None else replace(now, peer=Peer(self._store.name, 1))
+            lambda now: (
+                now if now.peer is not None else replace(now, peer=Peer(self._store.name, FIRST_INCARNATION))
+            )
         )
         await self._source.appear(is_lost=not found.source.has_open_lane_of(self._me))
         self._store.admit(held.admission(self._me))

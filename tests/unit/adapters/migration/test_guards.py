@@ -30,6 +30,7 @@ from domain.migration import Step
 
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 OWNER = replace(Ownership.of_owner("monty"), peer=Peer("postgres", 3))
+UNTOUCHED = replace(OWNER, peer=Peer("postgres", 1))
 REHEARSED = StepTaken(step="rehearse", at=AT, by="anna", detail="Writes paused for 9 ms.", pause_ms=9)
 MIRRORING = MoveProcess(process="process 1 on day", is_alive=True, mirrors=True)
 HELD = Quarantined(id="quarantine:tasks:7", collection="tasks", record_id="7", reason="No.", raw="{}")
@@ -172,10 +173,25 @@ def test_a_process_that_has_ended_need_not_mirror() -> None:
 
 
 def test_a_rollback_needs_neither_new_evidence_nor_a_rehearsal() -> None:
-    situation = replace(GREEN, verification=None, steps=[])
+    situation = replace(GREEN, owner=UNTOUCHED, verification=None, steps=[])
     codes = {one.code for one in guards_of(situation, step=Step.ROLL_BACK)}
     assert not codes & {"evidence", "rehearsal"}
     require_green(guards_of(situation, step=Step.ROLL_BACK))
+
+
+RESTORED = replace(OWNER, peer=Peer("postgres", 2))
+
+
+@pytest.mark.parametrize("found", [None, verified(incarnation=1, epoch=RESTORED.since)])
+def test_a_rollback_to_a_store_that_was_restored_needs_evidence_of_it(found: Verification | None) -> None:
+    situation = replace(GREEN, owner=RESTORED, verification=found, steps=[])
+    with pytest.raises(Conflict, match="tandem move verify --full"):
+        require_green(guards_of(situation, step=Step.ROLL_BACK))
+    compared = replace(situation, verification=verified(incarnation=2, epoch=RESTORED.since))
+    require_green(guards_of(compared, step=Step.ROLL_BACK))
+    differing = verified(differences=1, incarnation=2, epoch=RESTORED.since)
+    with pytest.raises(Conflict, match="tandem move repair"):
+        require_green(guards_of(replace(situation, verification=differing), step=Step.ROLL_BACK))
 
 
 def test_the_end_of_the_way_back_needs_evidence_and_no_rehearsal() -> None:
