@@ -3,13 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
-from bson.errors import BSONError
-from bson.int64 import Int64
-from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
+from adapters.documents.raw_bson import DamagedDocument, decoded
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import GUARDED
@@ -20,30 +16,6 @@ from adapters.records.raw_reading import RawPage
 _HIDDEN = {WORDS: False, GUARDED: False}
 _OF_OTHER_KINDS = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
 _LENGTH_BYTES = 4
-
-
-class _Number(TypeDecoder):
-    bson_type = Int64
-
-    def transform_bson(self, value: int) -> int:
-        return int(value)
-
-
-class _Digits(TypeDecoder):
-    bson_type = ObjectId
-
-    def transform_bson(self, value: ObjectId) -> str:
-        return str(value)
-
-
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    dict,
-    tz_aware=False,
-    # Instants beyond the year 9999 stay numbers, where the usual conversion fails.
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="surrogateescape",
-    type_registry=TypeRegistry([_Number(), _Digits()]),
-)
 
 
 class RawDocuments:
@@ -135,7 +107,7 @@ def _id_in(data: bytes) -> str:
         length = int.from_bytes(value[:4], "little")
         return value[4 : 3 + length].decode("utf-8", "surrogateescape")
     # In brackets it sorts before all ids of ours, and is never taken for one.
-    return f"({bson.decode(data, _CODEC)[DOCUMENT_ID]})"
+    return f"({decoded(data)[DOCUMENT_ID]})"
 
 
 def _page(found: dict[str, bytes], *, is_last: bool) -> RawPage:
@@ -143,9 +115,9 @@ def _page(found: dict[str, bytes], *, is_last: bool) -> RawPage:
     unreadable: dict[str, str] = {}
     for record_id, data in found.items():
         try:
-            document = bson.decode(data, _CODEC)
-        except (BSONError, TypeError) as error:
-            unreadable[record_id] = f"The document is damaged: {error}"
+            document = decoded(data)
+        except DamagedDocument as damaged:
+            unreadable[record_id] = str(damaged)
             continue
         document.pop(DOCUMENT_ID, None)
         document["id"] = record_id

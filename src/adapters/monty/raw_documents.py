@@ -7,39 +7,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
-from bson.errors import BSONError
-from bson.int64 import Int64
-from bson.objectid import ObjectId
-
+from adapters.documents.raw_bson import DamagedDocument, decoded, decoded_all
 from adapters.records.raw_reading import RawPage
 
 _ID = "_id"
-
-
-class _Number(TypeDecoder):
-    bson_type = Int64
-
-    def transform_bson(self, value: int) -> int:
-        return int(value)
-
-
-class _Digits(TypeDecoder):
-    bson_type = ObjectId
-
-    def transform_bson(self, value: ObjectId) -> str:
-        return str(value)
-
-
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    dict,
-    tz_aware=False,
-    # Instants beyond the year 9999 stay numbers, where the usual conversion fails.
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="surrogateescape",
-    type_registry=TypeRegistry([_Number(), _Digits()]),
-)
 
 
 def page_after(connection: sqlite3.Connection, collection: str, after: str, limit: int) -> RawPage:
@@ -65,12 +36,8 @@ def _page(rows: Sequence[tuple[str, bytes]], limit: int) -> RawPage:
     if not rows:
         return RawPage([])
     unreadable: dict[str, str] = {}
-    try:
-        # One call for all of them. A damaged length could join two documents, hence the count.
-        documents = bson.decode_all(b"".join([data for _, data in rows]), _CODEC)
-    except (BSONError, TypeError):
-        documents = []
-    if len(documents) != len(rows):
+    documents = decoded_all([data for _, data in rows])
+    if documents is None:
         documents = _one_by_one(rows, unreadable)
     ids = [record_id for record_id, _ in rows if record_id not in unreadable]
     records = []
@@ -87,7 +54,7 @@ def _one_by_one(rows: Sequence[tuple[str, bytes]], unreadable: dict[str, str]) -
     documents = []
     for record_id, data in rows:
         try:
-            documents.append(bson.decode(data, _CODEC))
-        except (BSONError, TypeError) as error:
-            unreadable[record_id] = f"The document is damaged: {error}"
+            documents.append(decoded(data))
+        except DamagedDocument as damaged:
+            unreadable[record_id] = str(damaged)
     return documents
