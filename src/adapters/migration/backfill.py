@@ -75,6 +75,8 @@ class Backfill:
 
     It can be cancelled at any moment: the next one continues after the last page, and reads at most one page of each
     range again. Writes that happen meanwhile reach the target by the mirror; versions decide which state stays.
+
+    `original` is the source without what guards its writes: it can return the bytes of records that it cannot decode.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Backfill:
         *,
         destination: Destination,
         settings: BackfillSettings | None = None,
+        original: RecordStore | None = None,
     ) -> None:
         self._source = source
+        self._original = original or source
         self._target = target
         self._destination = destination
         self._settings = settings or BackfillSettings()
@@ -115,11 +119,9 @@ class Backfill:
                 await self._try_again(collection, record_id)
         return self._done - before
 
-    async def decide(self, id: str, *, fix: bool, reason: str) -> Quarantined:
-        """Tries a quarantined record again, or skips it. Raises NotFound; Conflict where it is rejected again."""
+    async def fix(self, id: str, *, reason: str) -> Quarantined:
+        """Tries a quarantined record again. Raises NotFound, and Conflict where it is rejected again."""
         kept = await self.quarantine.one(id)
-        if not fix:
-            return await self.quarantine.note(id, Decision.SKIP, because=reason)
         if not await self._try_again(kept.collection, kept.record_id):
             again = await self.quarantine.one(id)
             raise Conflict(f"{kept.collection} {kept.record_id} still cannot be carried over: {again.reason}")
@@ -131,7 +133,7 @@ class Backfill:
         return await ranges_of(self._target, collection, self._destination, ends)
 
     async def _load_range(self, checkpoint: RangeCheckpoint, on_progress: OnProgress) -> None:
-        pages = SourcePages(self._source, checkpoint.collection, until=checkpoint.until)
+        pages = SourcePages(self._original, checkpoint.collection, until=checkpoint.until)
         size = PageSize(page_max=self._settings.page_max)
         reading = self._begin_reading(pages, checkpoint.after, size)
         try:

@@ -1,10 +1,13 @@
 """Control records that go with the ownership: what a new owner must know that the mirror does not carry."""
 
+from collections.abc import Sequence
+
 from adapters.dual_write.lease import FREE, LEASE_ID
+from adapters.migration.quarantine import Quarantine
 from adapters.records.change_set import Put
 from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED
 from adapters.records.record import ID, VERSION, Record
-from adapters.records.record_store import RecordStore
+from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import CONTROL
 
 STEPS_ID = "move-steps"
@@ -19,9 +22,10 @@ async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
     Numbers of tasks are never given twice, also not those of purged tasks. The lease of a relay
     that delivered when this store was the owner before is free: nobody would deliver until it had expired.
     """
-    ids = (DISPLAY_NUMBERS_ID, *COPIED)
-    own = await owner.fetch(CONTROL.collection, ids)
-    held = await successor.fetch(CONTROL.collection, (*ids, LEASE_ID))
+    # What was skipped stays known in the new direction, too.
+    quarantined = [one.id for one in await Quarantine(owner).all()]
+    own = await _fetched(owner, [DISPLAY_NUMBERS_ID, *COPIED, *quarantined])
+    held = await _fetched(successor, [LEASE_ID, DISPLAY_NUMBERS_ID, *COPIED, *quarantined])
     puts: list[Put] = []
     if LEASE_ID in held:
         version = held[LEASE_ID][VERSION]
@@ -35,3 +39,10 @@ async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
         carried: Record = {ID: id_, VERSION: version + 1, "value": value}
         puts.append(Put(CONTROL.collection, carried, version))
     return puts
+
+
+async def _fetched(store: RecordStore, ids: Sequence[str]) -> dict[str, Record]:
+    found: dict[str, Record] = {}
+    for start in range(0, len(ids), FETCH_MAX):
+        found |= await store.fetch(CONTROL.collection, ids[start : start + FETCH_MAX])
+    return found

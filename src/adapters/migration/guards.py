@@ -138,8 +138,9 @@ def _evidence(situation: Situation) -> Guard:
         return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
     detail = (
         f"Verified at {_minute(found.ended_at)}: {found.coverage:.1%} compared, "
-        f"{found.difference_count} differences."
+        f"{found.difference_count} differences"
     )
+    detail += f", {len(found.skipped)} records skipped by decision." if found.skipped else "."
     if found.is_clean:
         return Guard(code="evidence", is_green=True, detail=detail, since=found.ended_at)
     return Guard(

@@ -52,7 +52,10 @@ class Quarantine:
         ]
 
     async def add(self, collection: str, record_id: str, *, reason: str, raw: str) -> None:
-        """Keeps a record; a decision to skip it stays. Raises Conflict above the maximum."""
+        """Keeps a record. A decision to skip it is void once its content is another one.
+
+        Raises Conflict above the maximum.
+        """
         held = await self.all()
         known = next((one for one in held if one.id == quarantine_id(collection, record_id)), None)
         if known is None and len(held) >= self._max:
@@ -67,6 +70,8 @@ class Quarantine:
             reason="",
             raw="",
         )
+        if kept.decision is not None and kept.raw != raw[:RAW_LENGTH_MAX]:
+            kept = replace(kept, decision=None, decided_because=None, content=None, held_by=None)
         await self._put(replace(kept, reason=reason[:REASON_LENGTH_MAX], raw=raw[:RAW_LENGTH_MAX]))
 
     async def one(self, id: str) -> Quarantined:
@@ -76,10 +81,22 @@ class Quarantine:
             raise NotFound(f"There is no quarantined record {id}. Run `tandem move quarantine list`.")
         return _quarantined(record)
 
-    async def note(self, id: str, decision: Decision, *, because: str) -> Quarantined:
+    async def note(
+        self,
+        id: str,
+        decision: Decision,
+        *,
+        because: str,
+        content: str | None = None,
+        held_by: str | None = None,
+    ) -> Quarantined:
         """Keeps a decision. Raises NotFound."""
         decided = replace(
-            await self.one(id), decision=decision.value, decided_because=because[:REASON_LENGTH_MAX]
+            await self.one(id),
+            decision=decision.value,
+            decided_because=because[:REASON_LENGTH_MAX],
+            content=content,
+            held_by=held_by,
         )
         await self._put(decided)
         return decided
@@ -113,6 +130,8 @@ class Quarantine:
             "raw": kept.raw,
             "decision": kept.decision,
             "because": kept.decided_because,
+            "content": kept.content,
+            "heldBy": kept.held_by,
         }
         record: Record = {ID: kept.id, VERSION: version, "value": value}
         await self._source.commit(ChangeSet((Put(CONTROL.collection, record, expected),)))
@@ -159,4 +178,6 @@ def _quarantined(record: Record) -> Quarantined:
         raw=value["raw"],
         decision=value["decision"],
         decided_because=value["because"],
+        content=value["content"],
+        held_by=value["heldBy"],
     )

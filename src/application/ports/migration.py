@@ -73,10 +73,20 @@ class CollectionCoverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedRecord:
+    """A record that only one store holds, because the operator decided to leave it behind, and why."""
+
+    collection: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """The evidence of one verification. Void once the target's incarnation or the epoch is another one.
 
-    `differences` holds at most DIFFERENCES_MAX; `difference_count` counts all.
+    `differences` holds at most DIFFERENCES_MAX; `difference_count` counts all. Records in `skipped` are known to differ
+    and are not among them.
     """
 
     mode: str
@@ -87,6 +97,7 @@ class Verification:
     collections: tuple[CollectionCoverage, ...]
     differences: tuple[Difference, ...]
     difference_count: int
+    skipped: tuple[SkippedRecord, ...] = ()
 
     @property
     def coverage(self) -> float:
@@ -95,7 +106,7 @@ class Verification:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything was compared and is equal."""
+        """Whether everything was compared and is equal, apart from records that were skipped."""
         return self.coverage == 1.0 and self.difference_count == 0
 
 
@@ -104,7 +115,10 @@ DIFFERENCES_MAX = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A record that the target rejects, with its bytes as stored; `decision` is None until a person decides."""
+    """A record that the target rejects, with its bytes as stored; `decision` is None until a person decides.
+
+    `content` identifies what was skipped, as the store `held_by` held it: another content is a difference again.
+    """
 
     id: str
     collection: str
@@ -113,6 +127,8 @@ class Quarantined:
     raw: str
     decision: str | None = None
     decided_because: str | None = None
+    content: str | None = None
+    held_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,10 @@ def print_verification(console: Console, result: Answer) -> None:
     if rows:
         names = ("collection", "id", "difference", "fields")
         console.table(names, rows[:DIFFERENCES_SHOWN_MAX])
+    if skipped := result["skipped"]:
+        console.line(f"{len(skipped)} records were skipped by decision, and do not count as differences:")
+        skipped_rows = [(one["collection"], one["id"], one["reason"]) for one in skipped]
+        console.table(("collection", "id", "skipped because"), skipped_rows[:DIFFERENCES_SHOWN_MAX])
 
 
 def _print_processes(console: Console, processes: list[Answer]) -> None:

@@ -12,6 +12,7 @@ from adapters.migration.guards import guards_of, require_green
 from adapters.migration.quarantine import Quarantine
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
+from adapters.migration.skipped import skip, without_skipped
 from adapters.migration.steps import note_step
 from adapters.migration.verification import Verifier
 from adapters.ownership.control import Ownership, Peer
@@ -102,7 +103,8 @@ class Move:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED), as_seen=owner)
         else:
             await self._reach(Phase.BACKFILLED, only_from=(Phase.VERIFIED, Phase.READING))
-        detail = f"{found.coverage:.1%} compared, {found.difference_count} differences."
+        detail = f"{found.coverage:.1%} compared, {found.difference_count} differences"
+        detail += f", {len(found.skipped)} skipped." if found.skipped else "."
         await self._note(Step.VERIFY, by, detail)
         return found
 
@@ -110,7 +112,9 @@ class Move:
         """A verification of both stores as they are now; kept by nobody yet."""
         owner = await self._owner()
         verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        return await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
+        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
+        quarantined = await Quarantine(self._stack.source).all()
+        return await without_skipped(found, self._raw_source, self._raw_target, quarantined)
 
     async def self_test(self, count: int) -> int:
         found = await self_test(self._stack.source, scratch_store, count, clock=self._clock)
@@ -142,7 +146,10 @@ class Move:
         return await Quarantine(self._stack.source).all()
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
-        decided = await (await self._backfill(None)).decide(id, fix=fix, reason=reason)
+        if fix:
+            decided = await (await self._backfill(None)).fix(id, reason=reason)
+        else:
+            decided = await skip(Quarantine(self._stack.source), self._raw_source, id, because=reason)
         record = f"{decided.collection} {decided.record_id}"
         await self._note(Step.BACKFILL, by, f"{record}: {decided.decision}, {reason}")
         return decided
@@ -244,6 +251,7 @@ class Move:
             self._raw_target,
             destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
             settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
+            original=self._raw_source,
         )
 
     async def _owner(self) -> Ownership:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.migration.quarantine import Quarantine
+from adapters.migration.skipped import skip
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet
 from domain.errors import Conflict, NotFound
@@ -50,17 +51,17 @@ async def test_fix_tries_again_and_skip_stays_with_its_reason() -> None:
         await run.run(ignore)
         (kept,) = await run.quarantine.all()
         with pytest.raises(Conflict, match="still cannot be carried over"):
-            await run.decide(kept.id, fix=True, reason="Perhaps")
-        skipped = await run.decide(kept.id, fix=False, reason="Nobody uses it")
+            await run.fix(kept.id, reason="Perhaps")
+        skipped = await skip(run.quarantine, source, kept.id, because="Nobody uses it")
         assert (skipped.decision, skipped.decided_because) == ("skip", "Nobody uses it")
         assert await run.quarantine.undecided_in("labels") == []
         await source.commit(ChangeSet((put("labels", label(1, version=2, name="worm")),)))
-        fixed = await run.decide(kept.id, fix=True, reason="Renamed")
+        fixed = await run.fix(kept.id, reason="Renamed")
         assert fixed.decision == "fix"
         assert await run.quarantine.all() == []
         assert await fetched(target, "labels", 1) is not None
         with pytest.raises(NotFound):
-            await run.decide("quarantine:labels:none", fix=False, reason="")
+            await skip(run.quarantine, source, "quarantine:labels:none", because="")
 
 
 async def test_too_many_end_the_backfill() -> None:
