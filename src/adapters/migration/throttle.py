@@ -57,11 +57,6 @@ class Throttle:
         self._free_at = 0.0
         self._rest = 0.0
 
-    @property
-    def rest_seconds(self) -> float:
-        """The present rest because of slow requests."""
-        return self._rest
-
     def page_max(self, wanted: int) -> int:
         """How many records the next page may have, so that a low rate does not come in bursts of many seconds."""
         return wanted if self._rate is None else max(1, min(wanted, self._rate))

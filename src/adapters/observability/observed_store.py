@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from adapters.observability.recent_errors import RecentErrors
+from adapters.observability.recent_latency import RecentLatency
 from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
 from adapters.observability.watched_store import WatchedStore
@@ -36,6 +37,7 @@ class ObservedStore(WatchedStore):
         self._clock = clock
         self.metrics = StoreMetrics(store.name)
         self.slow_operations = SlowOperations()
+        self.latency = RecentLatency()
 
     def watch(self, errors: RecentErrors) -> None:
         """Notes failed operations here from now on."""
@@ -54,7 +56,9 @@ class ObservedStore(WatchedStore):
             self._errors.note(operation, arguments, error)
             raise
         finally:
-            seconds = perf_counter() - started
+            ended = perf_counter()
+            seconds = ended - started
+            self.latency.note(seconds, ended_at=ended)
             key = (operation, _COLLECTIONS[operation](*arguments), outcome)
             self.metrics.observe(key, seconds)
             if seconds >= self._slow_seconds:

@@ -41,6 +41,8 @@ from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
 
 ALL = "all"
+BACKFILL_WORKERS = 2
+"""Two read and load by turns. More of them would mostly wait for each other, and slow requests down."""
 
 
 class Move:
@@ -250,7 +252,12 @@ class Move:
             self._stack.source,
             self._raw_target,
             destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
-            settings=BackfillSettings(rate=rate, is_paused=lambda: self._is_paused),
+            settings=BackfillSettings(
+                workers=BACKFILL_WORKERS,
+                rate=rate,
+                is_paused=lambda: self._is_paused,
+                latency_ms=self._stack.observed.latency.p99_ms,
+            ),
             original=self._raw_source,
         )
 

@@ -66,13 +66,14 @@ class StoreStack:
             follow=self.follow,
             clock=clock,
         )
-        self._observed = ObservedStore(
+        self.observed = ObservedStore(
             self.read_routing.store,
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
             errors=self.direction.errors,
         )
-        self.store: RecordStore = self._observed
+        """`store`, with what it measures."""
+        self.store: RecordStore = self.observed
         self._following = asyncio.Lock()
         self._is_relaying = False
         self._relay_stopped = asyncio.Event()
@@ -149,7 +150,7 @@ class StoreStack:
 
     def _use(self, following: Direction, owner: Ownership) -> None:
         self.direction = following
-        self._observed.watch(following.errors)
+        self.observed.watch(following.errors)
         self.switching.switch(following.store)
         self._use_namespace(owner)
         self.read_routing.learn(owner, asked_at=time.monotonic())
@@ -298,11 +299,11 @@ class StoreStack:
 
     def render_metrics(self) -> str:
         """The counts and durations of store operations so far, and of routed reads, as Prometheus text."""
-        return self._observed.metrics.render() + self.read_routing.render_metrics()
+        return self.observed.metrics.render() + self.read_routing.render_metrics()
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
-        return self._observed.slow_operations.newest()
+        return self.observed.slow_operations.newest()
 
     def cache_use(self) -> CacheUse | None:
         """The port Diagnostics."""

@@ -13,6 +13,7 @@ from adapters.migration.throttle import (
     Throttle,
 )
 from adapters.records.loading import LOAD_MAX
+from tests.unit.adapters.dual_write.virtual_time import simulate
 
 
 def test_pages_grow_step_by_step_while_they_are_fast() -> None:
@@ -35,21 +36,26 @@ def test_slow_pages_shrink_at_once() -> None:
     assert size.records == PAGE_MIN
 
 
-async def test_slow_requests_make_it_rest_longer_and_fast_ones_shorter() -> None:
-    measured: list[float | None] = [40.0]
-    throttle = Throttle(rate=None, latency=lambda: measured[0])
-    measured[0] = 59.0
-    await throttle.after_page(1)
-    assert throttle.rest_seconds == 0
-    measured[0] = 61.0
-    await throttle.after_page(1)
-    assert throttle.rest_seconds == REST_SECONDS_MIN
-    await throttle.after_page(1)
-    assert throttle.rest_seconds == 2 * REST_SECONDS_MIN < REST_SECONDS_MAX
-    measured[0] = None
-    await throttle.after_page(1)
-    await throttle.after_page(1)
-    assert throttle.rest_seconds == 0
+def test_slow_requests_make_it_rest_longer_and_fast_ones_shorter() -> None:
+    async def check() -> None:
+        measured: list[float | None] = [40.0]
+        throttle = Throttle(rate=None, latency=lambda: measured[0])
+
+        async def rested(latency_ms: float | None) -> float:
+            measured[0] = latency_ms
+            began = asyncio.get_running_loop().time()
+            await throttle.after_page(1)
+            return asyncio.get_running_loop().time() - began
+
+        assert await rested(59.0) == 0
+        assert await rested(61.0) == pytest.approx(REST_SECONDS_MIN)
+        assert await rested(61.0) == pytest.approx(2 * REST_SECONDS_MIN)
+        for _ in range(9):
+            longest = await rested(61.0)
+        assert longest == pytest.approx(REST_SECONDS_MAX)
+        assert await rested(None) == pytest.approx(REST_SECONDS_MAX / 2)
+
+    simulate(check())
 
 
 async def test_the_rate_is_that_of_all_workers_together() -> None:
