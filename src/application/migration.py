@@ -17,7 +17,7 @@ from application.ports.migration import (
     SwitchResult,
     Work,
 )
-from domain.errors import Conflict, NotFound, RuleBroken, Violation
+from domain.errors import NotFound, RuleBroken, Violation
 from domain.migration import PERCENT_MAX, Route, Step
 
 SELF_TEST_RECORDS = 20
@@ -169,14 +169,9 @@ class OperateMove:
             await self.migration.retire(by=actor.id)
 
     async def pause(self, actor: Actor, *, is_paused: bool, is_dry_run: bool = False) -> None:
-        """Raises Conflict unless this process runs a backfill: only the one that runs it can pause it."""
+        """Pauses or resumes the backfill under way, in whichever process it runs. Raises Conflict where none does."""
         require_admin(actor)
-        await self.migration.require(Step.BACKFILL)
-        job = self.jobs.newest()
-        if job is None or not job.is_running or job.step != Step.BACKFILL:
-            raise Conflict("No backfill runs in this process, so there is nothing to pause or to resume.")
-        if not is_dry_run:
-            await self.migration.pause(is_paused=is_paused, by=actor.id)
+        await self.migration.pause(is_paused=is_paused, by=actor.id, is_dry_run=is_dry_run)
 
     async def _started(self, actor: Actor, step: Step, work: Work, *, is_dry_run: bool) -> Job:
         require_admin(actor)

@@ -84,7 +84,7 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
         assert any("CHANGED, fields title" in detail for detail in details)
         assert any("stepped back" in detail for detail in details)
         assert not any("tampered" in detail for detail in details)
-        reader = MoveReader(stack, clock=container.clock(), is_paused=lambda: False)
+        reader = MoveReader(stack)
         guards = {one.code: one for one in guards_of(await reader.situation(), step=Step.CUT_OVER)}
         assert not guards["shadow"].is_green
         assert "stepped back" in guards["shadow"].detail
@@ -93,7 +93,7 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
 
 async def test_nothing_routed_and_nothing_found_is_green(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        reader = MoveReader(container.stack(), clock=container.clock(), is_paused=lambda: False)
+        reader = MoveReader(container.stack())
         guards = {one.code: one for one in guards_of(await reader.situation(), step=Step.CUT_OVER)}
         assert guards["shadow"].is_green
 

@@ -46,7 +46,7 @@ async def until_beaten(container: Container) -> None:
 
 
 async def processes_guard(container: Container) -> Guard:
-    reader = MoveReader(container.stack(), clock=container.clock(), is_paused=lambda: False)
+    reader = MoveReader(container.stack())
     guards = guards_of(await reader.situation(), step=Step.CUT_OVER)
     return next(one for one in guards if one.code == "processes")
 

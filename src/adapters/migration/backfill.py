@@ -40,7 +40,7 @@ class BackfillTarget(RecordStore, BulkLoader, Protocol):
     """A store that can be filled."""
 
 
-def _never() -> bool:
+async def _never() -> bool:
     return False
 
 
@@ -61,7 +61,7 @@ class BackfillSettings:
     rate: int | None = None
     page_max: int = LOAD_MAX
     patience_seconds: float = PATIENCE_SECONDS
-    is_paused: Callable[[], bool] = _never
+    is_paused: Callable[[], Awaitable[bool]] = _never
     latency_ms: Latency = _unknown
     now: Callable[[], datetime] = _now
 
@@ -248,7 +248,7 @@ class Backfill:
         return True
 
     async def _while_paused(self) -> None:
-        while self._settings.is_paused():  # noqa: ASYNC110 - another process may have paused it: nothing to wait for
+        while await self._patiently(self._settings.is_paused):  # noqa: ASYNC110 - another process resumes it
             await asyncio.sleep(PAUSE_POLL_SECONDS)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:

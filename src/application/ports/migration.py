@@ -374,8 +374,11 @@ class Migration(Protocol):
         """Releases the former owner, which was kept as a backup: it takes part in this installation no more."""
         ...
 
-    async def pause(self, *, is_paused: bool, by: str) -> None:
-        """Pauses or resumes a backfill under way."""
+    async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
+        """Pauses or resumes the backfill under way, in whichever process it runs. Raises Conflict where none does.
+
+        A dry run only checks that one does.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.census import Census
@@ -32,6 +33,12 @@ from application.ports.migration import (
 )
 from domain.errors import Conflict, NotFound
 from domain.migration import NEXT, Phase, Route, Step, require_step
+from entrypoints.composition.backfill_runs import (
+    backfill_run,
+    is_backfill_paused,
+    pause_backfill,
+    require_backfill,
+)
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms, retire_former_owner
@@ -55,8 +62,7 @@ class Move:
         self._settings = settings
         self._clock = clock
         self._identifiers = identifiers
-        self._is_paused = False
-        self._reader = MoveReader(stack, clock=clock, is_paused=lambda: self._is_paused)
+        self._reader = MoveReader(stack)
 
     async def status(self) -> MoveStatus:
         return await self._reader.status()
@@ -73,12 +79,12 @@ class Move:
         self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
     ) -> int:
         await self.require(Step.BACKFILL)
-        self._is_paused = False
         if new_target:
             await take_target(self._stack)
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
             await until_connected(self._stack)
-        read = await (await self._backfill(rate)).run(on_progress)
+        async with backfill_run(self._stack):
+            read = await (await self._backfill(rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
@@ -212,8 +218,12 @@ class Move:
         await retire_former_owner(self._stack)
         await self._note(Step.RETIRE, by, "The former owner takes part no more.")
 
-    async def pause(self, *, is_paused: bool, by: str) -> None:
-        self._is_paused = is_paused
+    async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
+        await self.require(Step.BACKFILL)
+        if is_dry_run:
+            await require_backfill(self._stack)
+            return
+        await pause_backfill(self._stack, is_paused=is_paused)
         await self._note(Step.BACKFILL, by, "paused" if is_paused else "resumed")
 
     async def _switch(self, step: Step, *, by: str, force: str | None, is_dry_run: bool) -> SwitchResult:
@@ -255,7 +265,7 @@ class Move:
             settings=BackfillSettings(
                 workers=BACKFILL_WORKERS,
                 rate=rate,
-                is_paused=lambda: self._is_paused,
+                is_paused=partial(is_backfill_paused, self._stack),
                 latency_ms=self._stack.observed.latency.p99_ms,
             ),
             original=self._raw_source,

@@ -1,6 +1,5 @@
 """Where the move stands, from the control records and both stores."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from adapters.migration.checkpoints import Destination, checkpoints_of
@@ -13,10 +12,10 @@ from adapters.records.criteria import EVERYTHING
 from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import ENTITY_SPECS
-from application.ports.clock import Clock
 from application.ports.migration import CollectionMove, MoveProcess, MoveStatus
 from domain.errors import StoreUnavailable
 from domain.migration import NEXT, Phase, Route, Step
+from entrypoints.composition.backfill_runs import is_backfill_paused
 from entrypoints.composition.store_stack import StoreStack
 
 STEPS_SHOWN_MAX = 50
@@ -25,10 +24,8 @@ STEPS_SHOWN_MAX = 50
 class MoveReader:
     """Reads; changes nothing."""
 
-    def __init__(self, stack: StoreStack, *, clock: Clock, is_paused: Callable[[], bool]) -> None:
+    def __init__(self, stack: StoreStack) -> None:
         self._stack = stack
-        self._clock = clock
-        self._is_paused = is_paused
 
     async def situation(self) -> Situation:
         """What the guards look at. Raises StoreUnavailable where the source does not answer."""
@@ -64,7 +61,7 @@ class MoveReader:
             last_rehearsal=newest_step(situation.steps, Step.REHEARSE),
             pending=sum(row.pending + row.failed for row in situation.metrics.collections),
             lag_ms=situation.metrics.lag_ms,
-            is_paused=self._is_paused(),
+            is_paused=await is_backfill_paused(self._stack),
         )
 
     async def _processes(self, *, can_read_target: bool) -> tuple[MoveProcess, ...]:

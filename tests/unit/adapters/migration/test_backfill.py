@@ -228,9 +228,11 @@ async def test_a_paused_backfill_waits_and_a_rate_is_kept() -> None:
     async with two_stores() as (source, target):
         await fill(source, tasks=30)
         paused = [True]
-        running = asyncio.create_task(
-            backfill(source, target, is_paused=lambda: paused[0], rate=200).run(ignore)
-        )
+
+        async def is_paused() -> bool:
+            return paused[0]
+
+        running = asyncio.create_task(backfill(source, target, is_paused=is_paused, rate=200).run(ignore))
         await asyncio.sleep(0.1)
         assert await target.scan("users", after=None, limit=9) == []
         paused[0] = False

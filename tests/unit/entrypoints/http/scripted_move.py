@@ -156,8 +156,10 @@ class ScriptedMigration:
     async def retire(self, *, by: str) -> None:
         self.done.append(("retire", by))
 
-    async def pause(self, *, is_paused: bool, by: str) -> None:
-        self.done.append(("pause" if is_paused else "resume", by))
+    async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
+        await self.require(Step.BACKFILL)
+        if not is_dry_run:
+            self.done.append(("pause" if is_paused else "resume", by))
 
     def _switched(self, step: str, *, by: str, force: str | None, is_dry_run: bool) -> SwitchResult:
         if self.refusal is not None:

@@ -1,0 +1,52 @@
+"""The backfill under way, in whichever process of the installation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from adapters.migration.backfill_run import begin_run, end_run, pause_run, require_run, run_of
+from adapters.ownership.process_identity import is_gone
+from adapters.records.lanes import Positions
+from domain.errors import StoreUnavailable
+from entrypoints.composition.store_stack import StoreStack
+
+
+@asynccontextmanager
+async def backfill_run(stack: StoreStack) -> AsyncIterator[None]:
+    """Shows meanwhile that this process runs a backfill. Raises Conflict if another process does."""
+    me = stack.ownership.me
+    await begin_run(stack.source, await _positions(stack), me, is_gone=is_gone)
+    try:
+        yield
+    finally:
+        await asyncio.shield(_ended(stack))
+
+
+async def is_backfill_paused(stack: StoreStack) -> bool:
+    """Whether a process was asked to pause the backfill. Raises StoreUnavailable."""
+    found = await run_of(stack.source)
+    return found is not None and found.is_paused
+
+
+async def pause_backfill(stack: StoreStack, *, is_paused: bool) -> None:
+    """Pauses the backfill under way, or lets it go on. Raises Conflict where none runs."""
+    await pause_run(stack.source, await _positions(stack), is_paused=is_paused, is_gone=is_gone)
+
+
+async def require_backfill(stack: StoreStack) -> None:
+    """Raises Conflict unless a process runs a backfill."""
+    await require_run(stack.source, await _positions(stack), is_gone=is_gone)
+
+
+async def _positions(stack: StoreStack) -> Positions:
+    return await stack.direction.raw_source.positions()
+
+
+async def _ended(stack: StoreStack) -> None:
+    try:
+        await end_run(stack.source, stack.ownership.me)
+    except StoreUnavailable as error:
+        # Whoever asks sees that the process is gone, or that it begins another one.
+        logger.debug("The end of the backfill could not be noted: {}", error.message)
