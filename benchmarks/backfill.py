@@ -7,7 +7,6 @@ import asyncio
 import resource
 import tempfile
 import time
-from pathlib import Path
 
 import psycopg
 
@@ -19,6 +18,7 @@ from adapters.postgres.rows import FORMS
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.specs import TASKS
 from application.ports.migration import Progress
+from benchmarks.folders import reachable
 from benchmarks.records import task_record
 from benchmarks.report import Report, at_least, at_most
 
@@ -35,7 +35,7 @@ async def measure(report: Report, *, records: int = RECORDS) -> None:
     if not 0 < records <= RECORDS_MAX:
         raise ValueError(f"a backfill is measured with 1 to {RECORDS_MAX} tasks")
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
-        directory = _reachable(folder)
+        directory = reachable(folder)
         source = MontyRecordStore(directory / "monty")
         await source.open()
         target = EmbeddedPostgresRecordStore(directory / "postgres")
@@ -47,13 +47,6 @@ async def measure(report: Report, *, records: int = RECORDS) -> None:
         finally:
             await target.close()
             await source.close()
-
-
-def _reachable(folder: str) -> Path:
-    """The folder, accessible to the account that runs PostgreSQL if this process is root."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 async def _compare(

@@ -16,6 +16,7 @@ from typing import Any
 
 from adapters.dual_write.outbox import pending
 from adapters.monty.record_store import MontyRecordStore
+from benchmarks.folders import reachable
 from benchmarks.load import MakeRequest, get, patch, run_load
 from benchmarks.processes import ServerProcess, service
 from benchmarks.records import task_change
@@ -59,7 +60,7 @@ async def measure(report: Report, *, entries: int = ENTRIES) -> None:
         raise ValueError(f"a backlog has 1 to {ENTRIES_MAX} entries")
     rounds = _Rounds()
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
-        directory = _reachable(folder)
+        directory = reachable(folder)
         settings = {**DUAL, "DATA_DIR": folder}
         with service(settings) as server:
             paths = _created(server)
@@ -70,13 +71,6 @@ async def measure(report: Report, *, entries: int = ENTRIES) -> None:
             with service(settings) as server:
                 await _round(server, paths, entries=entries, rounds=rounds, before_ms=before_ms)
     _report(report, rounds, entries)
-
-
-def _reachable(folder: str) -> Path:
-    """The folder, accessible to the account that runs PostgreSQL if this process is root."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 async def _round(

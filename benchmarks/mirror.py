@@ -23,6 +23,7 @@ from adapters.records.change_set import ApplyOutcome, ChangeSet, Superseded
 from adapters.records.fields import FieldKind
 from adapters.records.specs import TASKS
 from adapters.system.clock import SystemClock
+from benchmarks.folders import reachable
 from benchmarks.records import task_change
 from benchmarks.report import Report, at_least, at_most
 
@@ -36,7 +37,7 @@ ROUNDS = 3
 async def measure(report: Report) -> None:
     """One upsert, many at once, and the whole dual write."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
-        target = EmbeddedPostgresRecordStore(_reachable(folder) / "postgres")
+        target = EmbeddedPostgresRecordStore(reachable(folder) / "postgres")
         await target.open()
         await target.prepare()
         try:
@@ -46,13 +47,6 @@ async def measure(report: Report) -> None:
             await _whole(report, target)
         finally:
             await target.close()
-
-
-def _reachable(folder: str) -> Path:
-    """The folder, accessible to the account that runs PostgreSQL if this process is root."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 async def _alone(report: Report, target: EmbeddedPostgresRecordStore) -> None:

@@ -5,7 +5,6 @@ One record of all is then changed by hand, and the time from reading its range t
 
 import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
 from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
@@ -18,6 +17,7 @@ from adapters.records.specs import TASKS
 from adapters.system.clock import SystemClock
 from adapters.system.identifiers import SortableIdentifiers
 from application.ports.migration import Verification
+from benchmarks.folders import reachable
 from benchmarks.records import ACTOR, entry_record, task_id, task_record
 from benchmarks.report import Report, at_least, at_most
 
@@ -34,7 +34,7 @@ async def measure(report: Report, *, tasks: int = TASKS_COUNT) -> None:
     if not 0 < tasks <= TASKS_MAX:
         raise ValueError(f"a verification has 1 to {TASKS_MAX} tasks")
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
-        directory = _reachable(folder)
+        directory = reachable(folder)
         source = MontyRecordStore(directory / "monty")
         target = EmbeddedPostgresRecordStore(directory / "postgres")
         await source.open()
@@ -47,13 +47,6 @@ async def measure(report: Report, *, tasks: int = TASKS_COUNT) -> None:
         finally:
             await target.close()
             await source.close()
-
-
-def _reachable(folder: str) -> Path:
-    """The folder, accessible to the account that runs PostgreSQL if this process is root."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 async def _fill(source: MontyRecordStore, target: EmbeddedPostgresRecordStore, tasks: int) -> None:
