@@ -12,9 +12,6 @@ BYTES_MAX = 64 * 1024 * 1024
 COPY_BYTES = 300
 """The approximate size of a copy without its data."""
 
-ONE_PROCESS_STORE = "monty"
-"""The store that serves one process at a time."""
-
 LEASED_MAX = 50_000
 """How many records have a write lease at once; further writes only invalidate."""
 
@@ -51,7 +48,7 @@ class MemoryCache:
         moved to.
         """
         self._clear()
-        self._has_namespace = namespace.store == ONE_PROCESS_STORE
+        self._has_namespace = not namespace.is_shared
 
     async def look_up(self, collection: str, ids: Sequence[str]) -> LookUp:
         records = decoded((record_id, self._copies.get((collection, record_id))) for record_id in ids)

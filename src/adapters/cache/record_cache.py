@@ -41,13 +41,15 @@ RECORD_SECONDS = 30.0
 class CacheNamespace:
     """The data that copies belong to.
 
-    `identity` is a text that only this data's store keeps; `epoch` counts changes of ownership.
+    `identity` is a text that only this data's store keeps; `epoch` counts changes of ownership. `is_shared`: other
+    processes may write to the store, too.
     """
 
     store: str
     database: str
     identity: str
     epoch: int
+    is_shared: bool = True
 
     @property
     def prefix(self) -> str:

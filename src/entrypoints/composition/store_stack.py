@@ -19,6 +19,7 @@ from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
+from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
@@ -184,6 +185,7 @@ class StoreStack:
                 database=self._settings.stores.database,
                 identity=f"{ownership.installation}.{ownership.opening}",
                 epoch=ownership.epoch,
+                is_shared=not isinstance(self.stores[ownership.store], OnDisk),
             )
             self._cache.use_namespace(namespace)
 

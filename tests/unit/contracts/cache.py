@@ -30,8 +30,8 @@ from tests.unit.contracts.builders import (
 )
 from tests.unit.contracts.values import INSTANTS, TEXTS, TREES
 
-NAMESPACE = CacheNamespace(store="monty", database="tandem", identity="a1", epoch=1)
-NEXT_EPOCH = CacheNamespace(store="monty", database="tandem", identity="a1", epoch=2)
+NAMESPACE = CacheNamespace(store="monty", database="tandem", identity="a1", epoch=1, is_shared=False)
+NEXT_EPOCH = CacheNamespace(store="monty", database="tandem", identity="a1", epoch=2, is_shared=False)
 ONE = ("tasks", numbered_id(1))
 TWO = ("tasks", numbered_id(2))
 

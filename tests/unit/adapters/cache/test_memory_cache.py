@@ -94,5 +94,5 @@ async def test_nothing_is_cached_over_a_store_that_other_processes_can_write_to(
     cache = MemoryCache()
     cache.use_namespace(NAMESPACE)
     assert (await cache.look_up("tasks", [numbered_id(1)])).lease is not None
-    cache.use_namespace(replace(NAMESPACE, store="postgres"))
+    cache.use_namespace(replace(NAMESPACE, store="postgres", is_shared=True))
     assert (await cache.look_up("tasks", [numbered_id(1)])).lease is None
