@@ -68,6 +68,7 @@ NEXT: Mapping[Phase, str] = {
     Phase.FINISHED: "The move is finished. Run `tandem move retire` once the former store is no longer needed.",
 }
 """What an operator types next, by phase."""
+NO_TARGET = f"There is no second store. {NEXT[Phase.SINGLE]}"
 
 
 def require_step(phase: Phase, step: Step) -> None:

@@ -10,7 +10,7 @@ from adapters.records.lanes import LanedStore
 from adapters.records.record_store import RecordStore, SchemaMissing
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from domain.errors import Conflict, VersionConflict
-from domain.migration import Phase
+from domain.migration import NEXT, Phase
 
 
 async def take_new_target(
@@ -56,5 +56,5 @@ def _with_new_target(now: Ownership) -> Ownership:
     if now.role is not Role.OWNER or now.gate is not Gate.OPEN or now.move is not None:
         raise refusals.other_move(now.move)
     if now.mirror_to is None:
-        raise Conflict("Nothing is mirrored. Name a target first: set STORE=dual and start Tandem again.")
+        raise Conflict(f"Nothing is mirrored. {NEXT[Phase.SINGLE]}")
     return replace(now.with_next_incarnation(), phase=Phase.MIRRORING)

@@ -28,7 +28,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from domain.errors import Conflict
-from domain.migration import NEXT, Phase
+from domain.migration import NO_TARGET
 from entrypoints.composition.schema import bring_up, require_current, rewrite_once
 from entrypoints.composition.settings import EMBEDDED, Settings
 from entrypoints.composition.stores import CompleteStore
@@ -131,7 +131,7 @@ class Direction:
     def applier(self) -> RecordStore:
         """The target as the mirror uses it, by lanes of this process. Raises Conflict for a single store."""
         if self._mirror is None:
-            raise Conflict(NEXT[Phase.SINGLE])
+            raise Conflict(NO_TARGET)
         return self._mirror.owned
 
     @property
@@ -189,7 +189,7 @@ class Direction:
         """Why nothing can be delivered to the target at present; None if it can."""
         target = self.target
         if target is None:
-            return "There is no second store."
+            return NO_TARGET
         if target.breaker.is_open:
             return target.breaker.reason or "It is not connected."
         return (

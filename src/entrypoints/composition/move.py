@@ -32,7 +32,7 @@ from application.ports.migration import (
     Verification,
 )
 from domain.errors import Conflict, NotFound
-from domain.migration import NEXT, Phase, Route, Step, require_step
+from domain.migration import NO_TARGET, Phase, Route, Step, require_step
 from entrypoints.composition.backfill_runs import (
     backfill_run,
     is_backfill_paused,
@@ -282,7 +282,7 @@ class Move:
     def _raw_target(self) -> CompleteStore:
         target = self._stack.direction.raw_target
         if target is None:
-            raise Conflict(NEXT[Phase.SINGLE])
+            raise Conflict(NO_TARGET)
         return target
 
     async def _reach(

@@ -4,6 +4,7 @@ from functools import partial
 
 from adapters.migration.ownership_change import ChangeOfOwner, retire
 from domain.errors import Conflict
+from domain.migration import NO_TARGET
 from entrypoints.composition.store_stack import StoreStack
 
 HOLD_SECONDS_MAX = 3.0
@@ -14,9 +15,7 @@ def change_of_owner(stack: StoreStack) -> ChangeOfOwner:
     """The move of the ownership to the present target. Raises Conflict for a single store."""
     direction = stack.direction
     if direction.raw_target is None:
-        raise Conflict(
-            "There is no second store. Name a target first: set STORE=dual and start Tandem again."
-        )
+        raise Conflict(NO_TARGET)
     return ChangeOfOwner(
         source=direction.ownership,
         successor=direction.raw_target,

@@ -16,7 +16,7 @@ from adapters.records.on_disk import OnDisk
 from application.actor import SYSTEM_ID
 from application.ports.migration import ChangedTwice, Recovered, StepTaken, Verification
 from domain.errors import Conflict, StoreUnavailable
-from domain.migration import Step
+from domain.migration import NO_TARGET, Step
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.inspection import inspected
 from entrypoints.composition.schema import bring_up, require_current
@@ -28,7 +28,6 @@ BEING_REPLACED = "An empty store takes its place at this moment."
 BEING_READ = "The source takes back what the target holds."
 BECOMES_OWNER = "It becomes the owner of the writes."
 CONNECTED_SECONDS_MAX = 120.0
-NO_TARGET = "There is no second store. Name a target first: set STORE=dual and start Tandem again."
 
 
 async def take_target(stack: StoreStack) -> None:
