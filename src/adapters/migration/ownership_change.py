@@ -18,6 +18,7 @@ from adapters.migration.carried import carried_puts
 from adapters.ownership import control, source_moves
 from adapters.ownership.comparison import behind
 from adapters.ownership.control import Held, Ownership, Role
+from adapters.ownership.fencing import close_lanes
 from adapters.ownership.source_side import SourceSide
 from adapters.records.lanes import LanedStore, Positions, ProcessIdentity
 from domain.errors import Conflict, StoreUnavailable, TandemError
@@ -113,7 +114,7 @@ class ChangeOfOwner:
             self.successor, owner.of_next_owner(held.ownership), over=held, beside=beside
         )
         # Listed after the record has changed, so that no lane of an applier is missed.
-        await _close_lanes(self.successor, await self.successor.positions())
+        await close_lanes(self.successor)
         return armed.ownership
 
     async def _decide(self, move: dict[str, Any]) -> None:
@@ -231,10 +232,3 @@ def _require_mirror(owner: Ownership, found: Ownership) -> None:
             f"The {found.store} store is {found.role} of installation {found.installation} in epoch {found.epoch}, so"
             f" it cannot take over from epoch {owner.epoch}."
         )
-
-
-async def _close_lanes(store: LanedStore, positions: Positions) -> None:
-    """One by one: a coordinator that held several could deadlock with writers."""
-    for lane in positions.lanes.values():
-        if lane.is_open:
-            await store.close_lane(lane.lane)

@@ -13,9 +13,10 @@ from loguru import logger
 
 from adapters.migration.ownership_change import control_of
 from adapters.migration.taking import Taken, Taking
-from adapters.ownership import control, refusals
+from adapters.ownership import refusals
 from adapters.ownership.checkpoints import compared
 from adapters.ownership.control import Gate, Ownership, Role
+from adapters.ownership.fencing import fence
 from adapters.ownership.repair import reopen_lost
 from adapters.ownership.source_recovery import begin_recovery, change_in_recovery, end_recovery
 from adapters.ownership.source_side import SourceSide
@@ -82,13 +83,8 @@ class Recovery:
     async def _fence_target(self, epoch: int) -> None:
         """From here on nothing arrives that was sent before."""
         held = await control_of(self.target)
-        self.target.admit(held.admission(self.source.me))
         fenced = replace(held.ownership, epoch=epoch, owner=self.source.store.name, gate=Gate.CLOSED)
-        await control.write(self.target, fenced, over=held)
-        self.target.admit(None)
-        for lane in (await self.target.positions()).lanes.values():
-            if lane.is_open:
-                await self.target.close_lane(lane.lane)
+        await fence(self.target, held, fenced, self.source.me)
 
     async def _complete_target(self) -> None:
         """Delivers again what the target has lost, if it is an older copy of itself as well."""

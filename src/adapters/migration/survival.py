@@ -4,6 +4,7 @@ from adapters.migration.ownership_change import control_of
 from adapters.ownership import control
 from adapters.ownership.checkpoints import compared
 from adapters.ownership.control import Gate, Held, Ownership, Role
+from adapters.ownership.fencing import fence
 from adapters.records.lanes import LanedStore, ProcessIdentity
 from domain.errors import Conflict, StoreUnavailable
 
@@ -29,8 +30,8 @@ async def survive(survivor: LanedStore, former: LanedStore | None, *, by: Proces
     name = found.owner if former is None else former.name
     owner = found.of_survivor(former=name, epoch=epoch)
     if former is not None and other is not None and other.ownership.role is not Role.RETIRED:
-        await _write(former, other, other.ownership.after_loss(owner), by)
-    await _write(survivor, held, owner, by)
+        await fence(former, other, other.ownership.after_loss(owner), by)
+    await fence(survivor, held, owner, by)
     return owner
 
 
@@ -54,13 +55,3 @@ async def _require_lost(former: LanedStore, other: Held, survivor: LanedStore) -
             f"The {former.name} store answers and lacks nothing, so nothing has to be given up. To make"
             f" {survivor.name} the owner without losing a write: tandem move cutover"
         )
-
-
-async def _write(store: LanedStore, held: Held, ownership: Ownership, by: ProcessIdentity) -> None:
-    """Changes the record, then closes what was written by before."""
-    store.admit(held.admission(by))
-    await control.write(store, ownership, over=held)
-    store.admit(None)
-    for lane in (await store.positions()).lanes.values():
-        if lane.is_open:
-            await store.close_lane(lane.lane)

@@ -10,6 +10,7 @@ from loguru import logger
 from adapters.ownership import control, refusals
 from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
+from adapters.ownership.fencing import close_lanes
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import (
@@ -299,9 +300,7 @@ class SourceSide:
 
     async def close_lanes(self, *, below: int | None = None) -> None:
         """Closes all lanes, or those of epochs below this one."""
-        for lane in (await self.store.positions()).lanes.values():
-            if lane.is_open and (below is None or lane.epoch < below):
-                await self.store.close_lane(lane.lane)
+        await close_lanes(self.store, where=lambda lane: below is None or lane.epoch < below)
 
     async def positions(self, *, with_checkpointed: bool = False) -> Positions:
         """See LanedStore."""
@@ -386,8 +385,6 @@ def _closed(now: Ownership) -> Ownership:
 async def leave(store: LanedStore, me: ProcessIdentity) -> None:
     """Closes the lanes of a process that ends in order. Does not raise where the store does not answer."""
     try:
-        for lane in (await store.positions()).lanes.values():
-            if lane.is_open and lane.by.process == me.process:
-                await store.close_lane(lane.lane)
+        await close_lanes(store, where=lambda lane: lane.by.process == me.process)
     except StoreUnavailable as error:
         logger.debug("The lanes in {} were not closed: {}", store.name, error.message)
