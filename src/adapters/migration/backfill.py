@@ -16,8 +16,8 @@ from adapters.migration.checkpoints import (
 )
 from adapters.migration.entry_proof import EntryProof
 from adapters.migration.id_ranges import ends_of
-from adapters.migration.patience import PATIENCE_SECONDS, Patience
 from adapters.migration.quarantine import Decision, Quarantine, raw_text
+from adapters.migration.retry_budget import RETRY_SECONDS_TOTAL, RetryBudget
 from adapters.migration.source_pages import SourcePage, SourcePages
 from adapters.migration.throttle import PAGE_MIN, Latency, PageSize, Speed, Throttle
 from adapters.records.criteria import EVERYTHING
@@ -60,7 +60,7 @@ class BackfillSettings:
     workers: int = 1
     rate: int | None = None
     page_max: int = LOAD_MAX
-    patience_seconds: float = PATIENCE_SECONDS
+    retry_seconds: float = RETRY_SECONDS_TOTAL
     is_paused: Callable[[], Awaitable[bool]] = _never
     latency_ms: Latency = _unknown
     now: Callable[[], datetime] = _now
@@ -109,7 +109,7 @@ class Backfill:
         self._total = sum([await self._source.count(collection, EVERYTHING) for collection in COLLECTIONS])
         before = 0
         for collection in COLLECTIONS:
-            ranges = await self._patiently(partial(self._ranges, collection))
+            ranges = await self._retried(partial(self._ranges, collection))
             before += sum(one.read for one in ranges)
             self._done += sum(one.read for one in ranges)
             self._report(collection, on_progress)
@@ -160,7 +160,7 @@ class Backfill:
     ) -> asyncio.Task[SourcePage]:
         """Reads the next page while this one is loaded."""
         limit = self._throttle.page_max(size.records)
-        return asyncio.get_running_loop().create_task(self._patiently(lambda: pages.read(after, limit)))
+        return asyncio.get_running_loop().create_task(self._retried(lambda: pages.read(after, limit)))
 
     async def _load_page(
         self, checkpoint: RangeCheckpoint, page: SourcePage, size: PageSize
@@ -170,13 +170,13 @@ class Backfill:
         What was rejected is kept before the checkpoint passes it, so a crash loses no name.
         """
         records, part = page.records, max(len(page.records), 1)
-        patience = Patience(self._settings.patience_seconds)
+        budget = RetryBudget(self._settings.retry_seconds)
         while records:
             chunk = records[:part]
             try:
                 checkpoint, rejected = await self._load(checkpoint, chunk)
             except StoreUnavailable as error:
-                await patience.wait(error)
+                await budget.wait(error)
                 checkpoint = await self._stored_again(checkpoint)
                 size.shrink()
                 part = max(part // 2, PAGE_MIN)
@@ -191,13 +191,13 @@ class Backfill:
         return replace(checkpoint, after=page.after)
 
     async def _end_range(self, checkpoint: RangeCheckpoint) -> RangeCheckpoint:
-        patience = Patience(self._settings.patience_seconds)
+        budget = RetryBudget(self._settings.retry_seconds)
         while True:
             try:
                 ended, _ = await self._load(checkpoint, [], is_done=True)
                 return ended
             except StoreUnavailable as error:
-                await patience.wait(error)
+                await budget.wait(error)
                 checkpoint = await self._stored_again(checkpoint)
 
     async def _load(
@@ -220,7 +220,7 @@ class Backfill:
         return following, {record_id: each.reason for record_id, each in loaded.rejected.items()}
 
     async def _stored_again(self, held: RangeCheckpoint) -> RangeCheckpoint:
-        return await self._patiently(lambda: self._stored(held))
+        return await self._retried(lambda: self._stored(held))
 
     async def _stored(self, held: RangeCheckpoint) -> RangeCheckpoint:
         """The checkpoint with the version that the target has now, after a reply that may have been lost."""
@@ -248,16 +248,16 @@ class Backfill:
         return True
 
     async def _while_paused(self) -> None:
-        while await self._patiently(self._settings.is_paused):  # noqa: ASYNC110 - another process resumes it
+        while await self._retried(self._settings.is_paused):  # noqa: ASYNC110 - another process resumes it
             await asyncio.sleep(PAUSE_POLL_SECONDS)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        patience = Patience(self._settings.patience_seconds)
+    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+        budget = RetryBudget(self._settings.retry_seconds)
         while True:
             try:
                 return await call()
             except StoreUnavailable as error:
-                await patience.wait(error)
+                await budget.wait(error)
 
     def _report(self, collection: str, on_progress: OnProgress) -> None:
         self._total = max(self._total, self._done)

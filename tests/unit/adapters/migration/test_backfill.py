@@ -211,7 +211,7 @@ async def test_a_long_outage_ends_it_with_its_cause() -> None:
         watched = Watched(target)
         watched.failures = 1_000
         with pytest.raises(StoreUnavailable, match="It is down"):
-            await backfill(source, watched, patience_seconds=0.3).run(ignore)
+            await backfill(source, watched, retry_seconds=0.3).run(ignore)
 
 
 async def test_two_backfills_do_not_fill_one_target() -> None:
