@@ -6,17 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from application.ports.migration import (
     CollectionMove,
-    Guard,
     Job,
     JobState,
     MoveStatus,
-    Progress,
     Quarantined,
-    StepTaken,
     SwitchResult,
 )
 from domain.migration import PERCENT_MAX, Phase, Step
@@ -28,7 +25,7 @@ class GuardView(Struct, rename="camel"):
     """A condition of the step; a red one has a remedy. `since` is null where nobody knows."""
 
     code: str
-    green: bool
+    is_green: bool = field(name="green")
     detail: str
     remedy: str
     since: InstantText | None
@@ -208,25 +205,19 @@ def move_view(status: MoveStatus, job: Job | None) -> MoveView:
         status,
         MoveView,
         reverse=reverse,
-        guards=tuple(map(_guard_view, status.guards)),
-        processes=tuple(made_view(one, ProcessView) for one in status.processes),
         collections=tuple(_collection_view(row, status, job) for row in status.collections),
-        steps=tuple(made_view(taken, StepView) for taken in status.steps),
-        last_rehearsal=_rehearsal_view(status.last_rehearsal),
         job=None if job is None else job_view(job),
     )
 
 
 def job_view(job: Job) -> JobView:
     """The view of a long step; its result under the names of the interface."""
-    return JobView(
-        job.id, job.step, job.state, _progress_view(job.progress), plain(job.result), job.error, job.code
-    )
+    return made_view(job, JobView, job_id=job.id, result=plain(job.result))
 
 
 def switch_view(result: SwitchResult) -> SwitchView:
     """The view of a change of ownership."""
-    return made_view(result, SwitchView, guards=tuple(map(_guard_view, result.guards)))
+    return made_view(result, SwitchView)
 
 
 def quarantine_view(items: Sequence[Quarantined]) -> QuarantineView:
@@ -279,18 +270,6 @@ def _route_view(row: CollectionMove, status: MoveStatus) -> RouteView:
     if route.target_percent and status.target is not None:
         return RouteView(status.target, route.target_percent, route.shadow_percent, row.fallbacks)
     return RouteView(status.source, PERCENT_MAX, route.shadow_percent, row.fallbacks)
-
-
-def _guard_view(guard: Guard) -> GuardView:
-    return made_view(guard, GuardView, green=guard.is_green)
-
-
-def _progress_view(progress: Progress | None) -> ProgressView | None:
-    return None if progress is None else made_view(progress, ProgressView)
-
-
-def _rehearsal_view(taken: StepTaken | None) -> RehearsalView | None:
-    return None if taken is None else made_view(taken, RehearsalView)
 
 
 def _camel(name: str) -> str:
