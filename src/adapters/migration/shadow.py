@@ -5,7 +5,7 @@ everything else is the mirror on its way.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,6 @@ DELAY_SECONDS = 0.02
 PAUSES_SECONDS = (0.25, 1.0)
 """The pauses before the second and third comparison."""
 SECONDS_MAX = 5.0
-DIFFERENCES_KEPT_MAX = 100
 IDS_KEPT_MAX = 10
 FIELDS_KEPT_MAX = 20
 ORDER, COUNT = "ORDER", "COUNT"
@@ -94,7 +93,6 @@ class ShadowReads:
         self._on_error = on_error
         self._pauses = pauses_seconds
         self._running: set[asyncio.Task[None]] = set()
-        self.newest: deque[ShadowDifference] = deque(maxlen=DIFFERENCES_KEPT_MAX)
         self.compared: Counter[str] = Counter()
         """Reads by collection, as are the others."""
         self.skipped: Counter[str] = Counter()
@@ -150,7 +148,6 @@ class ShadowReads:
 
     def _note(self, difference: ShadowDifference) -> None:
         self.differing[difference.collection, difference.kind] += 1
-        self.newest.append(difference)
         logger.warning(
             "A shadow read of {} differs: {}, records {}, fields {}",
             difference.collection,

@@ -177,10 +177,6 @@ class StackReadRouting:
             unconfirmed = self._own_writes.of(caller_id).joined(unconfirmed, now_ms=self._own_writes.now_ms())
         return ReadAfter(self._epoch, self._opening[:OPENING_LENGTH], unconfirmed).text
 
-    def is_used(self, collection: str) -> bool:
-        """Whether this process follows a route of the collection."""
-        return collection in self._routes.used
-
     def fallbacks_of(self, collection: str) -> int:
         """How many reads of a collection this process has asked the source for although the target was to answer."""
         return sum(count for (name, _), count in self.store.fallbacks.items() if name == collection)
