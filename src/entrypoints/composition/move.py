@@ -48,8 +48,10 @@ from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
 
 ALL = "all"
-BACKFILL_WORKERS = 2
-"""Two read and load by turns. More of them would mostly wait for each other, and slow requests down."""
+BACKFILL_WORKERS = 1
+"""Encoding the records fills the interpreter of the process, so two workers were no faster than one when measured, and
+would slow requests down.
+"""
 
 
 class Move:
