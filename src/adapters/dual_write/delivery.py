@@ -37,7 +37,7 @@ CANARIES_MAX = 20
 
 Outcomes = dict[str, DeliveryOutcome]
 """What became of entries, by id."""
-Settled = tuple[ChangeSet, DeliveryOutcome]
+Attempted = tuple[ChangeSet, DeliveryOutcome]
 
 
 class Delivery:
@@ -67,10 +67,10 @@ class Delivery:
         groups = connected(entry for entry in entries if key_of(entry) in current)
         rejected: list[Record] = []
         for batch in bounded_batches((_latest(group, current) for group in groups), self._settings):
-            settled = await self._without_absent(list(zip(batch, await self._apply(batch), strict=True)))
-            accepted = [pair for pair in settled if not isinstance(pair[1], Rejection)]
+            attempted = await self._without_absent(list(zip(batch, await self._apply(batch), strict=True)))
+            accepted = [pair for pair in attempted if not isinstance(pair[1], Rejection)]
             outcomes |= await self._mark(accepted)
-            for change_set, outcome in settled:
+            for change_set, outcome in attempted:
                 if isinstance(outcome, Rejection):
                     rejected += change_set.entries
         return outcomes | await self._deliver_in_steps(rejected, current)
@@ -101,7 +101,7 @@ class Delivery:
     async def _deliver_in_steps(self, entries: Entries, current: Mapping[RecordKey, Record]) -> Outcomes:
         steps = sorted(by_change_set(entries), key=lambda step: str(step[0][ID]))
         outcomes: Outcomes = {}
-        rejected: list[Settled] = []
+        rejected: list[Attempted] = []
         for _ in range(_ROUNDS_MAX):
             rejected = []
             for step in steps:
@@ -127,12 +127,12 @@ class Delivery:
             outcomes.append(outcome)
         return outcomes
 
-    async def _without_absent(self, settled: Sequence[Settled]) -> list[Settled]:
+    async def _without_absent(self, attempted: Sequence[Attempted]) -> list[Attempted]:
         """The same outcomes, except that rejected change sets arrive without the states of records that an operator let
         be absent in the target. A later version of such a record is no longer absent.
         """
-        arrived: list[Settled] = []
-        for change_set, outcome in settled:
+        arrived: list[Attempted] = []
+        for change_set, outcome in attempted:
             absent = await self._absent(change_set) if isinstance(outcome, Rejection) else set()
             if not absent:
                 arrived.append((change_set, outcome))
@@ -181,15 +181,15 @@ class Delivery:
                         return ChangeSet((put_of(collection, record),))
         return None
 
-    async def _mark(self, settled: Sequence[Settled]) -> Outcomes:
+    async def _mark(self, attempted: Sequence[Attempted]) -> Outcomes:
         now = self._clock.now()
         marks: list[DeliveryMark] = []
-        for change_set, outcome in settled:
+        for change_set, outcome in attempted:
             marks += [self._mark_of(entry, outcome, now) for entry in change_set.entries]
             if outcome is None:
                 self._target.rate.note(len(change_set.entries))
         await self._write(marks)
-        return {entry[ID]: outcome for change_set, outcome in settled for entry in change_set.entries}
+        return {entry[ID]: outcome for change_set, outcome in attempted for entry in change_set.entries}
 
     def _mark_of(self, entry: Record, outcome: DeliveryOutcome, now: datetime) -> DeliveryMark:
         match outcome:

@@ -1,4 +1,4 @@
-"""Tells a late replay from a difference: both find a higher version in the target than the one they bring."""
+"""Distinguishes a late replay from a difference: both find a higher version in the target than the one they bring."""
 
 from adapters.dual_write.grouping import RecordKey
 from adapters.records.change_set import ApplyOutcome, Blocked, Rejection, Superseded

@@ -67,7 +67,7 @@ class MirrorTarget:
                 return error.message
         return None
 
-    def want_prepared(self) -> None:
+    def request_preparation(self) -> None:
         """Requests that the store's collections and tables are created or upgraded, now or once it can be reached."""
         self._is_prepared = False
 
@@ -160,7 +160,7 @@ class MirrorTarget:
         return await self._within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))
 
     async def read(self, call: Callable[[RecordStore], Coroutine[Any, Any, T]], *, timeout_ms: float) -> T:
-        """The answer of one read by a request, with its own time limit, which tells the breaker nothing.
+        """The answer of one read by a request, with its own time limit, which does not affect the breaker.
 
         Raises StoreUnavailable, TimedOut, and the errors of the call.
         """

@@ -62,7 +62,7 @@ class MirroredStore(WrappedStore):
     async def prepare(self) -> None:
         """Prepares the source now, and the target now or as soon as it can be reached."""
         await super().prepare()
-        self._target.want_prepared()
+        self._target.request_preparation()
         await self._reach_target()
 
     async def close(self) -> None:

@@ -64,8 +64,8 @@ class EntryProof:
 
 async def _versions(store: RecordStore, ids: dict[str, set[str]]) -> dict[tuple[str, str], int]:
     versions: dict[tuple[str, str], int] = {}
-    for collection, wanted in ids.items():
-        ordered = sorted(wanted)
+    for collection, entity_ids in ids.items():
+        ordered = sorted(entity_ids)
         for start in range(0, len(ordered), FETCH_MAX):
             found = await _readable(store, collection, ordered[start : start + FETCH_MAX])
             versions.update({(collection, record_id): record[VERSION] for record_id, record in found.items()})

@@ -19,7 +19,7 @@ from adapters.records.record_store import SchemaMissing, StoreRefused
 from domain.errors import Conflict, StoreUnavailable
 
 
-class Standing(Enum):
+class SourceState(Enum):
     """What the source of a process is at present."""
 
     OWNER = auto()
@@ -29,26 +29,26 @@ class Standing(Enum):
     """Another store owns the writes."""
 
 
-async def standing_of(source: SourceSide, *, now: datetime) -> Standing:
+async def source_state(source: SourceSide, *, now: datetime) -> SourceState:
     """Reads the control record of an entered source. Undoes an undecided move once its time is over or its coordinator
     has ended, and takes writes again after somebody has undone one. Raises StoreUnavailable.
     """
     held = await source.required()
     found = held.ownership
     if found.role is not Role.OWNER:
-        return Standing.SUCCEEDED
+        return SourceState.SUCCEEDED
     if found.move is not None and is_overdue(found, is_gone=is_gone, now=now):
         try:
             await undo_move(source, found.move)
         except Conflict:
             # Another process was faster; how it ended shows at the next look.
-            return Standing.MOVING
-        return Standing.OWNER
+            return SourceState.MOVING
+        return SourceState.OWNER
     if found.gate is not Gate.OPEN:
-        return Standing.OWNER if found.move is None else Standing.MOVING
+        return SourceState.OWNER if found.move is None else SourceState.MOVING
     if isinstance(source.refusal, Moving):
         await source.open_gate(held)
-    return Standing.OWNER
+    return SourceState.OWNER
 
 
 async def successor_of(former: LanedStore, successor: LanedStore) -> Ownership:

@@ -22,7 +22,7 @@ async def ends_of(source: RecordStore, collection: str, ranges: int) -> list[str
     ends: list[str] = []
     for number in range(1, ranges):
         end = await _end(
-            source, collection, bounds=bounds, wanted=total * number / ranges, slack=total * CLOSE_ENOUGH
+            source, collection, bounds=bounds, records=total * number / ranges, slack=total * CLOSE_ENOUGH
         )
         if not ends or ends[-1] < end:
             ends.append(end)
@@ -44,7 +44,7 @@ async def _bounds(source: RecordStore, collection: str) -> tuple[str, str] | Non
 
 
 async def _end(
-    source: RecordStore, collection: str, *, bounds: tuple[str, str], wanted: float, slack: float
+    source: RecordStore, collection: str, *, bounds: tuple[str, str], records: float, slack: float
 ) -> str:
     first, last = bounds
     shared = 0
@@ -56,9 +56,9 @@ async def _end(
         middle = (low + high) // 2
         end = first[:shared] + _text(middle)
         below = await source.count(collection, Range(field=ID, at_most=end))
-        if abs(below - wanted) <= slack:
+        if abs(below - records) <= slack:
             break
-        low, high = (middle, high) if below < wanted else (low, middle)
+        low, high = (middle, high) if below < records else (low, middle)
     return end
 
 

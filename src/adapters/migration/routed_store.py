@@ -29,7 +29,7 @@ SHADOW_TIMEOUT_MS = 2_000.0
 class Fallback(StrEnum):
     """Why the source answers a read that is routed to the target."""
 
-    SETTLING = "settling"
+    PROPAGATING = "propagating"
     """Not all processes know of the route yet."""
     UNAVAILABLE = "unavailable"
     """The breaker is open, or the target was not compared."""
@@ -201,7 +201,7 @@ class RoutedStore(WrappedStore):
     def _obstacle(self, collections: Sequence[str], target: ReadTarget | None) -> Fallback | None:
         """Why the target is not asked."""
         if not all(map(self._routes.may_use_target, collections)):
-            return Fallback.SETTLING
+            return Fallback.PROPAGATING
         if target is None or target.trouble is not None:
             return Fallback.UNAVAILABLE
         if any(map(self._watch.is_behind, collections)):

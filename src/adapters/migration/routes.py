@@ -15,7 +15,7 @@ SHARES = 10_000
 SHARES_KNOWN_MAX = 10_000
 ROUTES_AGE_SECONDS_MAX = 2.5
 """How old the routes that this process knows may be. They are read once a second."""
-SETTLING_SECONDS = 3.0
+PROPAGATION_SECONDS = 3.0
 """How long after a process has seen a route it uses it, and how long after it was removed other processes may use it:
 longer than any process may go without reading the routes.
 """
@@ -48,8 +48,8 @@ def answerer_of(route: Route, caller_id: str) -> Answerer:
 class Routes:
     """The routes by collection. `used` holds those of them that this process follows; empty where nothing is routed.
 
-    A route to the target is followed only after SETTLING_SECONDS, when all other processes know of it, and only while
-    this process keeps reading the routes.
+    A route to the target is followed only after PROPAGATION_SECONDS, when all other processes know of it, and only
+    while this process keeps reading the routes.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -70,7 +70,7 @@ class Routes:
         """Takes over the routes that were read from the control record; `asked_at` is when the reading began."""
         self._learned_at = asked_at
         if self.has_target_routes:
-            self._target_until = asked_at + SETTLING_SECONDS
+            self._target_until = asked_at + PROPAGATION_SECONDS
         self._known = {
             name: route for name, route in routes.items() if name not in NEVER_ROUTED and not route.is_plain
         }
@@ -90,7 +90,7 @@ class Routes:
         now = self._monotonic()
         if self._learned_at is None or now - self._learned_at > ROUTES_AGE_SECONDS_MAX:
             return False
-        return now - self._since.get(collection, now) >= SETTLING_SECONDS
+        return now - self._since.get(collection, now) >= PROPAGATION_SECONDS
 
     @property
     def has_target_routes(self) -> bool:

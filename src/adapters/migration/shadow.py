@@ -118,7 +118,7 @@ class ShadowReads:
         await asyncio.sleep(DELAY_SECONDS)
         try:
             async with asyncio.timeout(SECONDS_MAX):
-                found = await self._settled(collection, read, answer)
+                found = await self._confirmed(collection, read, answer)
         except (StoreUnavailable, TimeoutError):
             self._on_error(collection)
         except Exception:  # noqa: BLE001 - a read that only the target cannot answer is a finding, not a failed request
@@ -129,7 +129,7 @@ class ShadowReads:
             for one in found:
                 self._note(one)
 
-    async def _settled(self, collection: str, read: Read, answer: Answer) -> list[ShadowDifference]:
+    async def _confirmed(self, collection: str, read: Read, answer: Answer) -> list[ShadowDifference]:
         found = differences_between(collection, answer, await self._at_target(read))
         for pause in self._pauses:
             if not found:

@@ -57,9 +57,9 @@ class Throttle:
         self._free_at = 0.0
         self._rest = 0.0
 
-    def page_max(self, wanted: int) -> int:
+    def page_max(self, fitting: int) -> int:
         """How many records the next page may have, so that a low rate does not come in bursts of many seconds."""
-        return wanted if self._rate is None else max(1, min(wanted, self._rate))
+        return fitting if self._rate is None else max(1, min(fitting, self._rate))
 
     async def after_page(self, records: int) -> None:
         """Rests as long as it takes."""

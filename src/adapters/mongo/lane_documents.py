@@ -191,7 +191,7 @@ async def raise_seen(
 async def accepted(
     database: AsyncDatabase[Document], marks: Sequence[DeliveryMark], session: AsyncClientSession
 ) -> list[DeliveryMark]:
-    """The marks that still tell the truth; what they have seen is noted in the transaction that stores them."""
+    """The marks that are still valid; what they have seen is noted in the transaction that stores them."""
     numbers: dict[int, int] = {}
     for mark in marks:
         if mark.lane is not None and mark.number is not None:

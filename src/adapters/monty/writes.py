@@ -110,7 +110,7 @@ def note_seen(transaction: Transaction, seen: Mapping[int, int]) -> None:
 
 
 def accepts(transaction: Transaction, mark: DeliveryMark) -> bool:
-    """Whether a mark still tells the truth; what it has seen is noted."""
+    """Whether a mark is still valid; what it has seen is noted."""
     if mark.lane is None or mark.number is None:
         return True
     note_seen(transaction, {mark.lane: mark.number})

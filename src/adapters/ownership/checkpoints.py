@@ -41,7 +41,7 @@ class Compared:
 
 
 class Positioned(Protocol):
-    """Whoever can tell the positions of a store."""
+    """A store, or its guard, whose positions can be read."""
 
     async def positions(self, *, with_checkpointed: bool) -> Positions:
         """See LanedStore."""

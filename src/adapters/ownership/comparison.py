@@ -1,4 +1,4 @@
-"""What two stores tell about each other: is one an older copy of itself, and does somebody else feed the mirror?
+"""What the positions of two stores show: whether one is an older copy, and whether another copy feeds the mirror.
 
 Pure functions of the positions of both stores. They are explored in small worlds by `tests/model`.
 """

@@ -23,7 +23,7 @@ COMPARED_SECONDS_MAX = 30.0
 
 
 class SourceGuard(Protocol):
-    """What a source asks before it writes, and tells about its answers."""
+    """What a source calls before and after each write."""
 
     sight: Sight
     writes: WritesUnderWay
@@ -47,7 +47,7 @@ class SourceGuard(Protocol):
 
 
 class TargetGuard(Protocol):
-    """What a target asks before it is used."""
+    """What a target calls before it is used."""
 
     async def look(self) -> None:
         """Checks whose store the target is. Raises StoreRefused, StoreUnavailable."""

@@ -20,8 +20,8 @@ def this_process() -> ProcessIdentity:
 def is_gone(by: ProcessIdentity) -> bool:
     """Whether the process has certainly ended: same system start, same process namespace, and no such process.
 
-    A process number that is in use again, even by this process, tells nothing about other identities of that number
-    elsewhere; here its former bearer has ended.
+    A process number that is in use again, even by this process, says nothing about other identities of that number
+    elsewhere; here its former process has ended.
     """
     if not by.boot or by.boot != _boot():
         return False
@@ -38,7 +38,7 @@ def is_gone(by: ProcessIdentity) -> bool:
 
 @cache
 def _boot() -> str:
-    """Empty where the system does not tell."""
+    """Empty where the system does not report it."""
     try:
         return f"{_BOOT_ID.read_text().strip()} {_PID_NAMESPACE.readlink()}"
     except OSError:

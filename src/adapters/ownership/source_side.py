@@ -46,7 +46,7 @@ class SourceSettings:
 
 
 class SourceSide:
-    """The guard of a source. It takes writes from `settle` on, unless `refusal` says why not."""
+    """The guard of a source. It takes writes from `begin_writes` on, unless `refusal` says why not."""
 
     def __init__(self, store: LanedStore, settings: SourceSettings) -> None:
         self.store = store
@@ -127,7 +127,7 @@ class SourceSide:
             return held.ownership
         return (await self.change(lambda now: _mirrored(now, target))).ownership
 
-    async def settle(self) -> None:
+    async def begin_writes(self) -> None:
         """Opens the gate of an entered source unless something speaks against it, once its target was tried.
 
         Raises Stranger, DamagedFile, and StoreUnavailable.

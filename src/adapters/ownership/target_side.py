@@ -144,7 +144,7 @@ class TargetSide:
         await self._source.reopen()
 
     async def _compare_if_reachable(self) -> bool:
-        """A source that lost its lanes may be another copy; without the target nothing here tells."""
+        """A source that lost its lanes may be another copy; without the target nothing shows that."""
         if not self._source.is_compared:
             return False
         try:

@@ -13,7 +13,7 @@ ADVANCE_AFTER_PUT = (
     "UPDATE tandem_lanes AS advanced SET number = advanced.number + 1 FROM held, put"
     " WHERE advanced.lane = held.lane"
 )
-"""Advances the locked lane where the put was stored, and only there: so the lane tells whether it was."""
+"""Advances the locked lane where the put was stored, and only there: so the lane shows whether it was."""
 ADVANCE = (
     "lane AS (UPDATE tandem_lanes SET number = number + 1"
     " WHERE lane = %s::bigint AND number = %s::bigint AND is_open RETURNING 1),"

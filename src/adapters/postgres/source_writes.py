@@ -133,8 +133,8 @@ class SourceWrites:
         return None if row is None else int(row[0])
 
     async def _is_committed(self, change_set: ChangeSet, slot: Slot | None) -> bool:
-        """Whether a commit whose reply was lost took place: its lane tells, or else its entries, which were stored with
-        it or not at all.
+        """Whether a commit whose reply was lost took place: its lane shows that, or else its entries, which were stored
+        with it or not at all.
         """
         if slot is not None:
             return await self._slots.is_stored(slot)

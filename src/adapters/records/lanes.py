@@ -67,7 +67,7 @@ class Seen:
     """The highest number that a store has seen of a lane of another store.
 
     `cut` is set once the other store turned out to be an older copy whose lane stands at this number. Marks of the lane
-    above it are void from then on: what they tell of is no longer there.
+    above it are void from then on: what they stand for is no longer there.
     """
 
     number: int
@@ -75,7 +75,7 @@ class Seen:
     is_checkpointed: bool = False
 
     def accepts(self, number: int) -> bool:
-        """Whether a mark with this number still tells the truth."""
+        """Whether a mark with this number is still valid."""
         return self.cut is None or number <= self.cut
 
 

@@ -12,7 +12,7 @@ from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting, ImportLabels
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
-from application.interchange.revision import Revision, is_settled, revision, settled
+from application.interchange.revision import Revision, needs_no_merge, revision, unmerged
 from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import (
@@ -222,8 +222,8 @@ async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: 
         fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
         return Revision(draft.task, Outcome(key, fate))
     draft = draft.with_other_links(current)
-    if is_settled(current, draft.task):
-        return settled(key, current, draft.task)
+    if needs_no_merge(current, draft.task):
+        return unmerged(key, current, draft.task)
     filters = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
     newest_first = PageRequest(limit=LIMIT_MAX, sort=Sort("at", descending=True))
     imports = (await work.audit.matching(filters, newest_first)).items

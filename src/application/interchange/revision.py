@@ -36,15 +36,15 @@ class Revision:
     outcome: Outcome
 
 
-def is_settled(current: Task, draft: Task) -> bool:
+def needs_no_merge(current: Task, draft: Task) -> bool:
     """Whether the audit trail is not needed: the task is in the trash, or both are live and equal."""
     if current.is_deleted:
         return True
     return not draft.is_deleted and not _differing(current, draft)
 
 
-def settled(key: str, current: Task, draft: Task) -> Revision:
-    """The revision of a settled task, which changes nothing."""
+def unmerged(key: str, current: Task, draft: Task) -> Revision:
+    """The revision of a task that needs no merge: it changes nothing."""
     if current.is_deleted and not draft.is_deleted:
         return Revision(current, Outcome(key, Fate.SKIPPED, "is in the trash here"))
     return Revision(current, Outcome(key, Fate.UNCHANGED))

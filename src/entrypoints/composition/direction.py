@@ -175,7 +175,7 @@ class Direction:
         """
         self.start_heartbeat()
         if self.target is not None and self._settings.stores.auto_migrate:
-            self.target.want_prepared()
+            self.target.request_preparation()
         await self.store.open()
         if self.target is not None and await self.target.answers():
             self.target.breaker.close()

@@ -14,7 +14,7 @@ from domain.errors import Conflict, NotFound, TandemError, Unavailable
 JOBS_MAX = 50
 """How many jobs are remembered; beyond it the oldest ended ones are forgotten."""
 STOPPED = "The process was stopped. Start the step again: it continues with what it stored."
-FAULT = "It failed because of a fault in Tandem; the log has the details."
+INTERNAL_ERROR = "It failed because of an internal error of Tandem; the log has the details."
 
 
 class MoveJobs:
@@ -77,7 +77,7 @@ class MoveJobs:
             raise
         except Exception:  # noqa: BLE001 - nobody awaits the task, and the operator reads the job
             logger.exception("A step of the move failed")
-            self._change(id, state=JobState.FAILED, error=FAULT)
+            self._change(id, state=JobState.FAILED, error=INTERNAL_ERROR)
         else:
             self._change(id, state=JobState.DONE, result=result)
 

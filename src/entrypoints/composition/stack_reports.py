@@ -1,4 +1,4 @@
-"""What probes and commands are told about the stores of a process."""
+"""What probes and commands report about the stores of a process."""
 
 import asyncio
 from collections.abc import Mapping

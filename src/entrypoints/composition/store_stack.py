@@ -11,7 +11,7 @@ from loguru import logger
 from adapters.cache.cached_store import CachedStore
 from adapters.cache.record_cache import CacheNamespace
 from adapters.dual_write.relay import Relay
-from adapters.migration.following import Standing, owner_among, owner_in, standing_of, successor_of
+from adapters.migration.following import SourceState, owner_among, owner_in, source_state, successor_of
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Gate, Ownership
@@ -125,13 +125,13 @@ class StoreStack:
         """
         async with self._following:
             direction = self.direction
-            match await standing_of(direction.ownership, now=self._clock.now()):
-                case Standing.OWNER:
+            match await source_state(direction.ownership, now=self._clock.now()):
+                case SourceState.OWNER:
                     await self._drop_mirror_if_finished(direction)
                     return self.ownership.refusal is None
-                case Standing.MOVING:
+                case SourceState.MOVING:
                     return False
-                case Standing.SUCCEEDED:
+                case SourceState.SUCCEEDED:
                     await self._switch(direction)
                     return True
 
@@ -332,10 +332,10 @@ class StoreStack:
         await self._end_move(ownership)
         direction.start_heartbeat()
         if self.direction.target is not None and self._auto_migrate:
-            self.direction.target.want_prepared()
+            self.direction.target.request_preparation()
         # The target is compared with the source, so it follows; the source takes writes only afterwards.
         await self.store.open()
-        await self.ownership.settle()
+        await self.ownership.begin_writes()
         self._use_namespace(ownership)
         await self.read_routing.use_routes()
         self.read_routing.start()
@@ -349,7 +349,7 @@ class StoreStack:
             await successor_of(former, self.direction.raw_source)
             await self.ownership.take_over()
         elif ownership.move is not None:
-            await standing_of(self.ownership, now=self._clock.now())
+            await source_state(self.ownership, now=self._clock.now())
 
     async def _choose_direction(self) -> None:
         """The control record says which store owns the writes; without one, the settings do."""

@@ -114,10 +114,10 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
 
     @operation("POST", "/backfill", summary="Give the target everything", status=202, view=JobView)
     async def backfill(self, actor: Actor, query: StepQuery, body: BackfillBody | None) -> JobView:
-        wanted = body or BackfillBody()
+        options = body or BackfillBody()
         return job_view(
             await self.operate.backfill(
-                actor, is_dry_run=query.dry_run, rate=wanted.rate, new_target=wanted.new_target
+                actor, is_dry_run=query.dry_run, rate=options.rate, new_target=options.new_target
             )
         )
 

@@ -93,7 +93,7 @@ def retention_of(container: Container) -> Job:
 async def keep_going(job: Job, stopping: asyncio.Event) -> None:
     """Repeats the job until `stopping` is set. Whatever it raises is logged, and it is repeated with back-off.
 
-    A store that cannot be used, or takes no writes, is no fault of ours: its reason is logged without a traceback.
+    A store that cannot be used, or takes no writes, is not our error: its reason is logged without a traceback.
     """
     failures = 0
     if job.delay_seconds:

@@ -79,11 +79,11 @@ class Endpoint:
         try:
             answer = await self._carried_out(request, routed)
             if routed.has_unconfirmed:
-                await routed.tell()
+                await routed.add_token()
             return answer
         except TandemError:
             if routed.has_unconfirmed:
-                await routed.tell()
+                await routed.add_token()
             raise
         finally:
             routed.leave()

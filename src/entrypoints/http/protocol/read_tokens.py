@@ -41,7 +41,7 @@ class RoutedReads:
                 ],
             ) from None
 
-    async def tell(self) -> None:
+    async def add_token(self) -> None:
         """Adds to the answer what the caller's next reads need."""
         request = self._request
         caller_id = None if request.identity is None else request.identity.user_id

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
 from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
-from adapters.migration.following import Standing, standing_of, successor_of
+from adapters.migration.following import SourceState, source_state, successor_of
 from adapters.migration.ownership_change import ChangeOfOwner
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Ownership, Role
@@ -140,15 +140,15 @@ class MovingService(Service):
 
     async def follow(self) -> bool:
         """Takes over the target if it is the owner now; returns whether the owner takes writes."""
-        standing = await standing_of(self.side, now=LATER)
-        if standing is Standing.SUCCEEDED:
+        standing = await source_state(self.side, now=LATER)
+        if standing is SourceState.SUCCEEDED:
             await successor_of(self.raw_source, self.raw_target)
             return True
-        return standing is Standing.OWNER and self.side.refusal is None
+        return standing is SourceState.OWNER and self.side.refusal is None
 
     async def end_move(self) -> None:
         """Undoes the move of a coordinator that has ended."""
-        await standing_of(self.side, now=LATER)
+        await source_state(self.side, now=LATER)
 
     async def compare_successor(self) -> None:
         """Makes sure that the source of this process, which takes over from its target, is the decided successor."""

@@ -11,7 +11,7 @@ from adapters.dual_write.settings import DualWriteSettings, MirrorMode
 from adapters.migration.own_writes import NOTHING_UNCONFIRMED, OwnWrites, Unconfirmed
 from adapters.migration.request_reads import CURRENT, RequestReads
 from adapters.migration.routed_store import ReadRules, RoutedStore
-from adapters.migration.routes import SETTLING_SECONDS, Routes
+from adapters.migration.routes import PROPAGATION_SECONDS, Routes
 from adapters.migration.undelivered_watch import UndeliveredWatch
 from adapters.records.change_set import ChangeSet, DeliveryMark
 from adapters.records.criteria import EVERYTHING, Question
@@ -104,7 +104,7 @@ class RoutedWorld:
     async def route(self, route: Route, *, collection: str = "tasks") -> None:
         """Sets the route, and lets as much time pass as all processes need to learn it."""
         self.routes.learn({collection: route}, asked_at=self.time.seconds)
-        self.time.seconds += SETTLING_SECONDS
+        self.time.seconds += PROPAGATION_SECONDS
         self.routes.learn({collection: route}, asked_at=self.time.seconds)
         await self.watch.look()
 

@@ -101,7 +101,7 @@ async def _refused(world: World, calls: Calls | None = None) -> MovingService:
     await service.side.enter()
     with pytest.raises(StoreRefused, match="tandem move backfill --new-target"):
         await service.target.open()
-    await service.side.settle()
+    await service.side.begin_writes()
     return service
 
 

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from adapters.migration.following import Standing, owner_among, standing_of
+from adapters.migration.following import SourceState, owner_among, source_state
 from adapters.migration.ownership_change import NotDelivered
 from adapters.ownership.control import Gate, Role
 from adapters.ownership.source_moves import begin_move
@@ -128,8 +128,8 @@ async def _succeeded(world: World) -> Database:
         await successor.side.take_over()
     else:
         successor.side.refusal = None
-        standing = await standing_of(successor.side, now=LATER)
-        assert standing is Standing.OWNER
+        standing = await source_state(successor.side, now=LATER)
+        assert standing is SourceState.OWNER
         held = await successor.side.required()
         await successor.side.open_gate(held)
         await _admitted(successor)

@@ -258,7 +258,7 @@ async def _found_older(world: World, calls: Calls | None = None) -> MovingServic
     await service.target.open()
     with pytest.raises(OlderSource):
         await service.target.prepare()
-    await service.side.settle()
+    await service.side.begin_writes()
     assert (await ownership_of(world.source)).gate is Gate.CLOSED
     return service
 

@@ -91,7 +91,7 @@ async def test_a_new_route_waits_until_all_processes_know_it() -> None:
     world.routes.learn({"tasks": ALL_TO_TARGET}, asked_at=world.time.seconds)
     await world.watch.look()
     assert await world.title(1) == "Task 1, 1"
-    assert fallbacks(world) == {("tasks", Fallback.SETTLING): 1}
+    assert fallbacks(world) == {("tasks", Fallback.PROPAGATING): 1}
 
 
 async def test_an_open_breaker_sends_reads_to_the_source() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from adapters.migration.routes import (
+    PROPAGATION_SECONDS,
     ROUTES_AGE_SECONDS_MAX,
-    SETTLING_SECONDS,
     Answerer,
     Routes,
     answerer_of,
@@ -49,7 +49,7 @@ def test_a_route_to_the_target_is_used_only_once_every_process_knows_it() -> Non
     routes = Routes(monotonic=time.monotonic)
     routes.learn(TO_TARGET, asked_at=time.seconds)
     assert not routes.may_use_target("tasks")
-    time.seconds += SETTLING_SECONDS
+    time.seconds += PROPAGATION_SECONDS
     routes.learn(TO_TARGET, asked_at=time.seconds)
     assert routes.may_use_target("tasks")
     assert not routes.may_use_target("labels")
@@ -60,7 +60,7 @@ def test_a_process_that_has_not_read_the_routes_lately_uses_none_and_trusts_nobo
     routes = Routes(monotonic=time.monotonic)
     routes.learn({}, asked_at=time.seconds)
     known = routes.others_may_use_target
-    time.seconds += SETTLING_SECONDS + ROUTES_AGE_SECONDS_MAX
+    time.seconds += PROPAGATION_SECONDS + ROUTES_AGE_SECONDS_MAX
     assert (known, routes.others_may_use_target) == (False, True)
     assert not routes.may_use_target("tasks")
 
@@ -73,7 +73,7 @@ def test_a_removed_route_counts_until_every_process_knows() -> None:
     routes.learn({}, asked_at=time.seconds)
     assert routes.used == {}
     assert routes.others_may_use_target
-    time.seconds += SETTLING_SECONDS
+    time.seconds += PROPAGATION_SECONDS
     routes.learn({}, asked_at=time.seconds)
     assert not routes.others_may_use_target
 

@@ -42,7 +42,7 @@ class Shadowed:
         )
         self.world.store.shadows = self.reads
 
-    async def settled(self) -> None:
+    async def finished(self) -> None:
         """Waits until no shadow read runs."""
         running = [one for one in asyncio.all_tasks() if one.get_name() == "shadow read"]
         await asyncio.gather(*running)
@@ -65,7 +65,7 @@ async def shadowed() -> Shadowed:
 async def test_the_source_answers_and_equal_answers_are_no_difference() -> None:
     made = await shadowed()
     assert await made.world.title(1) == "Task 1, 1"
-    await made.settled()
+    await made.finished()
     assert made.reads.compared == {"tasks": 1}
     assert made.found == []
 
@@ -75,7 +75,7 @@ async def test_a_changed_record_is_counted_by_field_without_its_values() -> None
     record = (await made.world.source.fetch("tasks", [numbered_id(1)]))[numbered_id(1)]
     made.world.target_store.overwrite("tasks", {**record, "title": "secret words"})
     assert await made.world.title(1) == "Task 1, 1"
-    await made.settled()
+    await made.finished()
     changed = ShadowDifference("tasks", DifferenceKind.CHANGED, (numbered_id(1),), ("title",))
     assert made.found == [changed]
     assert made.reads.differing == {("tasks", DifferenceKind.CHANGED): 1}
@@ -94,7 +94,7 @@ async def test_a_record_that_only_the_target_holds_is_found_by_every_kind_of_rea
         "count": lambda: store.count("tasks", EVERYTHING),
     }
     await made.world.read(reads[kind], by=READER, read_after=NOTHING_UNCONFIRMED)
-    await made.settled()
+    await made.finished()
     assert [one.kind for one in made.found] == [COUNT if kind == "count" else DifferenceKind.EXTRA]
 
 
@@ -102,7 +102,7 @@ async def test_a_mirror_on_its_way_is_no_difference() -> None:
     made = await shadowed()
     await made.world.write(1, version=2)
     assert await made.world.title(1) == "Task 1, 2"
-    await made.settled()
+    await made.finished()
     assert made.found == []
     assert made.reads.compared == {"tasks": 1}
 
@@ -112,7 +112,7 @@ async def test_a_mirror_that_arrives_during_the_pause_is_no_difference() -> None
     await made.world.write(1, version=2)
     await made.world.title(1)
     await made.world.deliver()
-    await made.settled()
+    await made.finished()
     assert made.found == []
 
 
@@ -123,7 +123,7 @@ async def test_a_lost_update_is_found_once_nothing_is_on_its_way() -> None:
     record = (await made.world.source.fetch("tasks", [numbered_id(1)]))[numbered_id(1)]
     made.world.target_store.overwrite("tasks", {**record, "version": 1})
     await made.world.title(1)
-    await made.settled()
+    await made.finished()
     assert [one.kind for one in made.found] == [DifferenceKind.BEHIND]
     assert entry_id not in repr(made.found)
 
@@ -145,7 +145,7 @@ async def test_a_target_that_does_not_answer_is_an_error_and_no_difference() -> 
     made = await shadowed()
     made.world.target_store.trouble = OUTAGE
     assert await made.world.title(1) == "Task 1, 1"
-    await made.settled()
+    await made.finished()
     assert (made.errors, made.found) == (["tasks"], [])
 
 
@@ -153,7 +153,7 @@ async def test_reads_beyond_the_bound_are_left_uncompared_and_counted() -> None:
     made = await shadowed()
     for _ in range(SHADOWS_MAX + 5):
         assert await made.world.title(1) == "Task 1, 1"
-    await made.settled()
+    await made.finished()
     assert made.reads.compared == {"tasks": SHADOWS_MAX}
     assert made.reads.skipped == {"tasks": 5}
 

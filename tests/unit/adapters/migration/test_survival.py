@@ -33,7 +33,7 @@ async def test_the_target_becomes_the_owner_and_fills_a_new_mirror() -> None:
     await service.side.enter()
     await service.target.open()
     await service.target.prepare()
-    await service.side.settle()
+    await service.side.begin_writes()
     await service.write(9)
     await service.deliver()
     assert await task_ids(world.source) == await task_ids(world.target)
@@ -54,7 +54,7 @@ async def test_a_source_that_comes_back_after_it_was_given_up_takes_no_writes() 
     with pytest.raises(StaleOwner, match="STORE=postgres"):
         await returned.target.open()
     with pytest.raises(StaleOwner):
-        await returned.side.settle()
+        await returned.side.begin_writes()
     assert await task_ids(world.source) == await task_ids(world.target)
 
 

@@ -14,7 +14,7 @@ from tests.unit.adapters.ownership.world import Database, View
 async def started(database: Database, directory: Path) -> SourceSide:
     side = SourceSide(View(database), SourceSettings(target=None, last_seen=LastSeen(directory)))
     await side.enter()
-    await side.settle()
+    await side.begin_writes()
     return side
 
 

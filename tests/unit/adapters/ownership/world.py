@@ -199,7 +199,7 @@ class Service:
         with suppress(StoreUnavailable):  # The relay tries again.
             await self.target.open()
             await self.target.compare()
-        await self.side.settle()
+        await self.side.begin_writes()
         return self
 
     async def join(self, *others: "Service") -> Self:

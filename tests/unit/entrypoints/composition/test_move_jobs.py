@@ -7,7 +7,7 @@ from loguru import logger
 
 from application.ports.migration import Job, JobState, OnProgress, Progress
 from domain.errors import Conflict, NotFound, StoreUnavailable
-from entrypoints.composition.move_jobs import FAULT, JOBS_MAX, MoveJobs
+from entrypoints.composition.move_jobs import INTERNAL_ERROR, JOBS_MAX, MoveJobs
 
 HALF = Progress(done=1, total=2)
 
@@ -75,7 +75,7 @@ async def test_a_fault_of_ours_is_in_the_log_and_not_in_the_answer() -> None:
     jobs = MoveJobs()
     job = await ended(jobs, jobs.start("repair", faulty))
     logger.remove(sink)
-    assert (job.state, job.error, job.code) == (JobState.FAILED, FAULT, None)
+    assert (job.state, job.error, job.code) == (JobState.FAILED, INTERNAL_ERROR, None)
     assert "ZeroDivisionError: secret" in "".join(logged)
 
 
