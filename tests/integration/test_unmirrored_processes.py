@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from adapters.migration.guards import guards_of
 from adapters.ownership.comparison import BEAT_SECONDS
 from application.ports.migration import Guard
-from domain.migration import Step
+from domain.migration import Phase, Step
 from entrypoints.composition.container import Container
 from entrypoints.composition.move_status import MoveReader
 from tests.integration.ownership_world import serving, write
@@ -63,3 +64,14 @@ async def test_a_process_without_a_target_holds_a_cut_over_back_until_it_has_end
             assert str(single.stack().ownership.me) in guard.detail
             assert "STORE=dual" in guard.remedy
         assert (await processes_guard(mirroring)).is_green
+
+
+async def test_a_process_whose_mirror_has_ended_goes_on_showing_that_it_is_alive(
+    variables: dict[str, str],
+) -> None:
+    async with serving({**variables, "STORE": "dual"}) as container:
+        stack = container.stack()
+        await stack.ownership.change(lambda now: replace(now, mirror_to=None, phase=Phase.FINISHED))
+        await stack.follow()
+        assert stack.direction.target is None
+        await until_beaten(container)
