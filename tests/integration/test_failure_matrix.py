@@ -103,7 +103,7 @@ async def test_a_server_that_stops_answering_counts_and_parks_nothing(
         for mode in MirrorMode:
             place = await opened.enter_async_context(_own_database(server))
             mirrors.append(await opened.enter_async_context(failing_mirror(place.url, mode)))
-        await asyncio.gather(*map(_settle_known, mirrors))
+        await asyncio.gather(*map(_write_known, mirrors))
         await asyncio.to_thread(stop)
         try:
             written = await asyncio.gather(*(_write_all(mirror, label(CONCERNED)) for mirror in mirrors))
@@ -131,7 +131,7 @@ async def test_an_older_copy_gets_what_it_lacks_and_counts_nothing(
 
 async def _complete_older_copy(row: Row, mode: MirrorMode, server: OwnPostgresServer) -> None:
     async with _own_database(server) as place, failing_mirror(place.url, mode) as mirror:
-        await _settle_known(mirror)
+        await _write_known(mirror)
         older = f"{place.name}_older"
         await asyncio.to_thread(copy_database, place, older)
         lacking = await _write_all(mirror, label(CONCERNED))
@@ -191,7 +191,7 @@ async def _try(row: Row, failure: Failure, mode: MirrorMode, place: Place) -> No
     changes = [concerned, *labels, *tasks]
     free = {"record": [*labels, *tasks], "row": [*labels, *tasks], "table": tasks}.get(row.concerns, [])
     async with failing_mirror(place.url, mode) as mirror:
-        await _settle_known(mirror)
+        await _write_known(mirror)
         async with _brought_about(failure, place):
             writing = asyncio.create_task(mirror.write(*changes))
             await mirror.seconds_until(free, _is_synced, seconds_max=ARRIVE_SECONDS_MAX)
@@ -281,7 +281,7 @@ async def _check_outage(mirror: FailingMirror, changes: list[ChangeSet], row: Ro
     assert {(entry["syncStatus"], entry["syncAttempts"]) for entry in entries} == {(row.shown_as, 0)}
 
 
-async def _settle_known(mirror: FailingMirror) -> None:
+async def _write_known(mirror: FailingMirror) -> None:
     known = [
         change_set(put("labels", label(KNOWN))),
         change_set(put("tasks", task(KNOWN, description="Some"))),

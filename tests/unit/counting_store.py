@@ -49,10 +49,10 @@ class CountingStore(WrappedStore):
         self.statements += 1
         return await super().fetch(collection, ids)
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
         self.calls.append("gather")
-        self.statements += len(wanted)
-        return await super().gather(wanted)
+        self.statements += len(ids_by_collection)
+        return await super().gather(ids_by_collection)
 
     async def find(self, question: Question) -> list[Record]:
         self.calls.append("find")

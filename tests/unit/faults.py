@@ -145,8 +145,8 @@ class FaultyStore:
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._pass("fetch", lambda: self._store.fetch(collection, ids))
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        return await self._pass("gather", lambda: self._store.gather(wanted))
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return await self._pass("gather", lambda: self._store.gather(ids_by_collection))
 
     async def find(self, question: Question) -> list[Record]:
         return await self._pass("find", lambda: self._store.find(question))

@@ -77,8 +77,10 @@ class MemoryRecordStore:
         kept = self._collections[collection]
         return {id_: copied(kept[id_]) for id_ in ids if id_ in kept}
 
-    async def gather(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
-        return {collection: await self.fetch(collection, ids) for collection, ids in wanted.items()}
+    async def gather(self, ids_by_collection: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Record]]:
+        return {
+            collection: await self.fetch(collection, ids) for collection, ids in ids_by_collection.items()
+        }
 
     async def find(self, question: Question) -> list[Record]:
         if question.order.field == RELEVANCE:

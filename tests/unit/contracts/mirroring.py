@@ -1,4 +1,4 @@
-"""The promises of `apply` and `settle`: the mirror ends at the highest version, whatever arrives how often."""
+"""The promises of `apply` and `mark`: the mirror ends at the highest version, whatever arrives how often."""
 
 import random
 from itertools import permutations
@@ -232,22 +232,20 @@ class MarkContract:
     @pytest.mark.parametrize("status", [SyncStatus.PENDING, SyncStatus.FAILED, SyncStatus.PARKED])
     async def test_a_failure_is_noted_with_its_reason(self, store: RecordStore, status: SyncStatus) -> None:
         change = await _committed(store)
-        await store.mark([_settlement(change, status, attempts=3, next_at=minutes(5), error="full")])
+        await store.mark([_mark_of(change, status, attempts=3, next_at=minutes(5), error="full")])
         noted = {"syncStatus": status, "syncAttempts": 3, "syncNextAt": minutes(5), "syncError": "full"}
         assert same(await fetched_entry(store, change), {**entry(change), **noted})
 
     async def test_success_is_noted_with_its_time(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.mark(
-            [_settlement(change, SyncStatus.FAILED, attempts=1, next_at=minutes(5), error="full")]
-        )
-        await store.mark([_settlement(change, SyncStatus.SYNCED, attempts=2)])
+        await store.mark([_mark_of(change, SyncStatus.FAILED, attempts=1, next_at=minutes(5), error="full")])
+        await store.mark([_mark_of(change, SyncStatus.SYNCED, attempts=2)])
         noted = {"syncStatus": "SYNCED", "syncAttempts": 2, "syncedAt": minutes(1)}
         assert same(await fetched_entry(store, change), {**entry(change), **noted})
 
     async def test_success_is_final(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.mark([_settlement(change, SyncStatus.SYNCED, attempts=1)])
+        await store.mark([_mark_of(change, SyncStatus.SYNCED, attempts=1)])
         before = await everything(store, *BOTH)
         for status in SyncStatus:
             later = DeliveryMark(
@@ -260,9 +258,9 @@ class MarkContract:
         change = await _committed(store)
         await store.mark(
             [
-                _settlement(change, SyncStatus.FAILED, attempts=1, error="full"),
-                _settlement(change, SyncStatus.SYNCED, attempts=2),
-                _settlement(change, SyncStatus.PARKED, attempts=3, error="late"),
+                _mark_of(change, SyncStatus.FAILED, attempts=1, error="full"),
+                _mark_of(change, SyncStatus.SYNCED, attempts=2),
+                _mark_of(change, SyncStatus.PARKED, attempts=3, error="late"),
             ]
         )
         stored = await fetched_entry(store, change)
@@ -271,14 +269,14 @@ class MarkContract:
 
     async def test_a_parked_entry_may_be_tried_again(self, store: RecordStore) -> None:
         change = await _committed(store)
-        await store.mark([_settlement(change, SyncStatus.PARKED, attempts=8, error="full")])
-        await store.mark([_settlement(change, SyncStatus.PENDING)])
+        await store.mark([_mark_of(change, SyncStatus.PARKED, attempts=8, error="full")])
+        await store.mark([_mark_of(change, SyncStatus.PENDING)])
         assert same(await fetched_entry(store, change), entry(change))
 
     async def test_an_entry_from_before_the_mirror_can_be_marked(self, store: RecordStore) -> None:
         change = put("tasks", task(1))
         await store.commit(change_set(change, entries=[entry(change, syncStatus=None)]))
-        await store.mark([_settlement(change, SyncStatus.SYNCED)])
+        await store.mark([_mark_of(change, SyncStatus.SYNCED)])
         stored = await fetched_entry(store, change)
         assert stored is not None
         assert stored["syncStatus"] == "SYNCED"
@@ -287,7 +285,7 @@ class MarkContract:
         change = await _committed(store)
         unknown = DeliveryMark(entry_id=numbered_id(404), status=SyncStatus.SYNCED, at=minutes(1))
         await store.mark([])
-        await store.mark([unknown, _settlement(change, SyncStatus.SYNCED)])
+        await store.mark([unknown, _mark_of(change, SyncStatus.SYNCED)])
         assert await store.fetch("audit_logs", [numbered_id(404)]) == {}
         stored = await fetched_entry(store, change)
         assert stored is not None
@@ -296,7 +294,7 @@ class MarkContract:
     async def test_many_entries_are_marked_in_one_call(self, store: RecordStore) -> None:
         changes = [put("tasks", task(number)) for number in range(1, 101)]
         await store.commit(change_set(*changes))
-        await store.mark([_settlement(change, SyncStatus.SYNCED) for change in changes[:50]])
+        await store.mark([_mark_of(change, SyncStatus.SYNCED) for change in changes[:50]])
         entries = await store.fetch("audit_logs", [_id_of(change) for change in changes])
         statuses = [entries[_id_of(change)]["syncStatus"] for change in changes]
         assert statuses == ["SYNCED"] * 50 + ["PENDING"] * 50
@@ -312,5 +310,5 @@ def _id_of(change: Put) -> str:
     return entry_id(change.collection, change.record_id, change.version)
 
 
-def _settlement(change: Put, status: SyncStatus, **fields: object) -> DeliveryMark:
+def _mark_of(change: Put, status: SyncStatus, **fields: object) -> DeliveryMark:
     return DeliveryMark(entry_id=_id_of(change), status=status, at=minutes(1), **fields)  # type: ignore[arg-type]

@@ -17,9 +17,9 @@ from tests.unit.adapters.dual_write.world import (
     Process,
     Stores,
     assert_promises,
+    deliver_everything,
     end,
     recover,
-    settle_down,
     statuses,
 )
 from tests.unit.builders import numbered_id
@@ -167,9 +167,9 @@ def test_a_crash_of_the_repair_at_any_step_is_repaired_by_the_next_one() -> None
             if left_behind in met:
                 continue
             met.add(left_behind)
-            for repair_steps in range(await steps_of(settle_down, partial(copied, stores)) + 1):
+            for repair_steps in range(await steps_of(deliver_everything, partial(copied, stores)) + 1):
                 again = await copied(stores)
-                await crash_after(repair_steps, settle_down, Process(again))
+                await crash_after(repair_steps, deliver_everything, Process(again))
                 await recover(again)
                 await assert_promises(again)
         # Before the write; durable in the source; in both; noted.

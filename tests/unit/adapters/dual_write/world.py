@@ -148,7 +148,7 @@ def _entry(id_: str, change_set_id: str, before: Record | None, after: Record) -
     return AUDIT_LOGS.mapping.to_record(entry)
 
 
-async def settle_down(process: Process) -> None:
+async def deliver_everything(process: Process) -> None:
     """A fresh process drains what others left, until nothing is due."""
     await process.store.open()
     await process.relay.drain()
@@ -159,7 +159,7 @@ async def settle_down(process: Process) -> None:
 async def recover(stores: Stores) -> None:
     """The next start of the service, without faults, once everything is due."""
     await asyncio.sleep(QUICK.retry_delay_seconds_max)
-    await settle_down(Process(stores))
+    await deliver_everything(Process(stores))
 
 
 async def everything(store: RecordStore, collection: str) -> list[Record]:

@@ -194,7 +194,7 @@ class Service:
         return TARGET
 
     async def start(self) -> Self:
-        """Enters the source, tries the target, and settles, as opening the stores does. Raises as that does."""
+        """Enters the source, tries the target, and begins writes, as opening the stores does. Raises as that does."""
         await self.side.enter()
         with suppress(StoreUnavailable):  # The relay tries again.
             await self.target.open()
