@@ -83,10 +83,9 @@ class MoveOperator:
         return await self._ask("GET", "/v1/move")
 
     async def _switch(self, step: str, owner: str, status: Json) -> None:
-        if step == "cutover":
-            await self._equal(status)
-            if status["lastRehearsal"] is None:
-                await self._ask("POST", "/v1/move/rehearse")
+        await self._equal(status)
+        if step == "cutover" and status["lastRehearsal"] is None:
+            await self._ask("POST", "/v1/move/rehearse")
         self.switching.set()
         result = await self._ask("POST", f"/v1/move/{step}", {})
         assert result["owner"] == owner, result
