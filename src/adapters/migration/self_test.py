@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import Final
 
 from adapters.migration.comparing import ReadableStore
-from adapters.migration.settling import Patience
+from adapters.migration.in_flight import Patience
 from adapters.migration.verification import Verifier
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record, is_tombstone

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.migration.comparing import COMPARED, ReadableStore, clipped, common_end, compare_pages
-from adapters.migration.settling import Patience, Settling
+from adapters.migration.in_flight import InFlightCheck, Patience
 from adapters.records.raw_reading import RawPage, RawReader
 from application.ports.clock import Clock
 from application.ports.migration import (
@@ -106,7 +106,7 @@ class _Run:
     ) -> None:
         self._source, self._target = verifier._source, verifier._target
         self._page, self._monotonic = verifier._page, verifier._monotonic
-        self._settling = Settling(self._source, self._target, verifier.patience)
+        self._in_flight = InFlightCheck(self._source, self._target, verifier.patience)
         self._on_progress = on_progress
         self._collections = collections
         self._rate = rate
@@ -125,7 +125,7 @@ class _Run:
     async def _compared(self, collection: str, source: int, target: int) -> CollectionCoverage:
         tally = _Tally(collection)
         await self._walk(tally)
-        await self._settle(tally)
+        await self._confirm(tally)
         return CollectionCoverage(
             collection=collection,
             source=max(source, tally.source),
@@ -143,7 +143,7 @@ class _Run:
                 self._note(tally, *(clipped(page, upto) for page in pages))
                 await self._keep_rate()
                 if len(tally.suspects) >= SUSPECTS_MAX:
-                    await self._settle(tally)
+                    await self._confirm(tally)
             except BaseException:
                 if ahead is not None:
                     ahead.cancel()
@@ -167,17 +167,17 @@ class _Run:
         self._done += compared.union
         self._report(tally.collection)
 
-    async def _settle(self, tally: _Tally) -> None:
+    async def _confirm(self, tally: _Tally) -> None:
         suspects, tally.suspects = tally.suspects, []
-        settled = await self._settling.settle(tally.collection, suspects)
-        left = {one.id for one in settled.differences}
+        confirmed = await self._in_flight.confirm(tally.collection, suspects)
+        left = {one.id for one in confirmed.differences}
         # What has arrived since, or could not be compared, is there on both sides.
         tally.target += sum(one.kind is DifferenceKind.MISSING and one.id not in left for one in suspects)
         tally.source += sum(one.kind is DifferenceKind.EXTRA and one.id not in left for one in suspects)
-        unreadable = sum(one.kind is DifferenceKind.UNREADABLE for one in settled.differences)
-        tally.uncompared += len(settled.unsettled) + unreadable
-        tally.count += len(settled.differences)
-        self.differences += settled.differences[: DIFFERENCES_MAX - len(self.differences)]
+        unreadable = sum(one.kind is DifferenceKind.UNREADABLE for one in confirmed.differences)
+        tally.uncompared += len(confirmed.unconfirmed) + unreadable
+        tally.count += len(confirmed.differences)
+        self.differences += confirmed.differences[: DIFFERENCES_MAX - len(self.differences)]
 
     async def _keep_rate(self) -> None:
         """Lets others go first, and waits where a rate is set."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from adapters.migration.settling import Patience
+from adapters.migration.in_flight import Patience
 from adapters.migration.verification import Verifier
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet, Put

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.migration.comparing import COMPARED
 from adapters.migration.evidence import keep_evidence, load_evidence, still_holds
-from adapters.migration.settling import Patience
+from adapters.migration.in_flight import Patience
 from adapters.monty.record_store import MontyRecordStore
 from adapters.ownership.control import Ownership, Peer
 from adapters.records.change_set import ChangeSet, Put

@@ -1,4 +1,4 @@
-"""Tells records that are on their way from records that differ, while writes go on."""
+"""Separates records that are in flight from records that differ, while writes go on."""
 
 import asyncio
 import time
@@ -28,14 +28,14 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of suspects: real differences, and the ids of records that changed too often to be compared."""
+class Confirmed:
+    """The outcome: confirmed differences, and the ids of records that changed too often to be compared."""
 
     differences: list[Difference]
-    unsettled: list[str]
+    unconfirmed: list[str]
 
 
-class Settling:
+class InFlightCheck:
     """Reads suspects again. One object serves one verification, whose waiting it bounds as a whole."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Settling:
         self._monotonic = monotonic
         self._waited_seconds = 0.0
 
-    async def settle(self, collection: str, suspects: Sequence[Difference]) -> Settled:
+    async def confirm(self, collection: str, suspects: Sequence[Difference]) -> Confirmed:
         """Reads each suspect until it is equal, or nothing of it is on its way and it differs nevertheless.
 
         That no entry waits proves something only about what is read afterwards, since an entry may have been delivered
@@ -76,11 +76,11 @@ class Settling:
             if waiting:
                 await self._wait(pause)
                 pause = min(pause * 2, self._patience.pause_seconds_max)
-        return Settled(differences, [])
+        return Confirmed(differences, [])
 
     def _given_up(
         self, differences: list[Difference], left: dict[str, Difference], earlier: dict[str, Difference]
-    ) -> Settled:
+    ) -> Confirmed:
         """A record that moved between the last two looks could not be compared; the target lacks the others."""
         moving = [
             one.id
@@ -88,7 +88,7 @@ class Settling:
             if one.source_version != earlier[one.id].source_version
             and one.target_version != earlier[one.id].target_version
         ]
-        return Settled(differences + [one for one in left.values() if one.id not in moving], moving)
+        return Confirmed(differences + [one for one in left.values() if one.id not in moving], moving)
 
     async def _wait(self, seconds: float) -> None:
         began = self._monotonic()
