@@ -375,10 +375,7 @@ class Migration(Protocol):
         ...
 
     async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
-        """Pauses or resumes the backfill under way, in whichever process it runs. Raises Conflict where none does.
-
-        A dry run only checks that one does.
-        """
+        """Pauses or resumes the backfill, in whichever process it runs. A dry run only checks that one does."""
         ...
 
 
