@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pymongo import MongoClient
 
 from adapters.ownership import control
+from adapters.ownership.control import Role
 from adapters.ownership.refusals import OlderSource, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
 from adapters.records.record_store import StoreRefused
@@ -21,6 +22,8 @@ from adapters.records.specs import CONTROL
 from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.session import inspected, schema_of
 from entrypoints.cli.store_checks import checks_of_stores
+from entrypoints.composition.container import Container
+from entrypoints.composition.ownership_moves import change_of_owner
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.stack_reports import schema_report_of
 from tests.integration.ownership_world import (
@@ -226,6 +229,58 @@ async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_worl
         with pytest.raises(WritesRefused, match="older copy of itself"):
             await write(container, 3)
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
+
+
+async def test_an_older_copy_of_a_former_owner_is_completed_under_a_running_service(
+    mongo_world: World,
+) -> None:
+    name = mongo_world.variables["DB_NAME"]
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        older = mongo_world.copy_source()["DB_NAME"]
+        await write(container, 2)
+        await change_of_owner(container.stack()).run()
+        await write(container, 3)
+        await until_equal(container)
+        _copy_database(mongo_world.variables["MONGODB_URI"], older, name)
+        await write(container, 4)
+        await until_equal(container, seconds=30)
+        former, owner = container.stack().raw_stores
+        assert await task_ids(former) == {numbered_id(number) for number in (1, 2, 3, 4)}
+        held = [await control.read(store) for store in (former, owner)]
+        assert [one.ownership.role for one in held if one] == [Role.MIRROR, Role.OWNER]
+        for number in (5, 6):
+            # It has seen lanes of its own in what the owner brought back, which say nothing about the owner.
+            await change_of_owner(container.stack()).run()
+            await write(container, number)
+            await until_equal(container, seconds=30)
+
+
+async def test_a_copy_of_a_former_owner_with_writes_of_its_own_keeps_them(mongo_world: World) -> None:
+    name = mongo_world.variables["DB_NAME"]
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        other = mongo_world.copy_source()
+        await change_of_owner(container.stack()).run()
+        await write(container, 2)
+        await until_equal(container)
+        async with serving(mongo_world.having(STORE="mongo", **other)) as alone:
+            await write(alone, 9)
+        _copy_database(mongo_world.variables["MONGODB_URI"], other["DB_NAME"], name)
+        await write(container, 3)
+        await until(lambda: "holds changes that postgres lacks" in reason(container))
+        former, owner = container.stack().raw_stores
+        assert await task_ids(former) == {numbered_id(1), numbered_id(9)}
+        assert await task_ids(owner) == {numbered_id(number) for number in (1, 2, 3)}
+
+
+def reason(container: Container) -> str:
+    """Why the target is not called."""
+    target = container.stack().direction.target
+    assert target is not None
+    return target.breaker.reason or ""
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ that record; afterwards any process completes it. `docs/explanation/ownership-an
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from adapters.ownership.comparison import behind
 from adapters.ownership.control import Held, Ownership, Role
 from adapters.ownership.fencing import close_lanes
 from adapters.ownership.source_side import SourceSide
-from adapters.records.lanes import LanedStore, Positions, ProcessIdentity
+from adapters.records.lanes import LanedStore, Positions, ProcessIdentity, Seen
 from domain.errors import Conflict, StoreUnavailable, TandemError
 
 PAUSE_SECONDS_MAX = 5.0
@@ -89,15 +89,14 @@ class ChangeOfOwner:
             await asyncio.shield(self._undo(move))
             raise
 
-    async def _ready(self, move: dict[str, Any]) -> dict[int, int]:
+    async def _ready(self, move: dict[str, Any]) -> Mapping[int, Seen]:
         """Closes the source, delivers the rest and notes the barrier: how far the source has seen the successor."""
         move["until"] = _until(UNTIL_SECONDS)
         await source_moves.close_for_move(self.source, move)
         await self._deliver_all()
         seen = (await self.source.store.positions(with_checkpointed=True)).seen
-        barrier = {lane: of.number for lane, of in seen.items()}
-        await source_moves.note_barrier(self.source, move, barrier)
-        return barrier
+        await source_moves.note_barrier(self.source, move, {lane: of.number for lane, of in seen.items()})
+        return seen
 
     async def _armed(self, move: dict[str, Any]) -> Ownership:
         barrier = await self._ready(move)
@@ -105,7 +104,7 @@ class ChangeOfOwner:
         held = await control.disarm(self.successor, await control_of(self.successor), owner)
         _require_mirror(owner, held.ownership)
         positions = await self.successor.positions(with_checkpointed=True)
-        if any(positions.number_of(lane) < number for lane, number in barrier.items()):
+        if behind(positions, barrier):
             raise StoreUnavailable(
                 f"The {self.successor.name} store is an older copy of itself; it is completed first."
             )

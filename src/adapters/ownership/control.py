@@ -97,9 +97,11 @@ class Ownership:
         )
 
     def is_left_over_of(self, owner: "Ownership") -> bool:
-        """Whether this is the record of a successor that was armed for a move which `owner` has undone."""
-        is_armed = self.role is Role.OWNER and self.gate is Gate.ARMED
-        return is_armed and self.installation == owner.installation and self.epoch < owner.epoch
+        """Whether this is the record of a successor that was armed for a move which `owner` has undone, or an older
+        copy of the record of a former owner.
+        """
+        is_owner = self.role is Role.OWNER and self.installation == owner.installation
+        return is_owner and self.epoch < owner.epoch
 
     def of_next_owner(self, mirrored: "Ownership") -> "Ownership":
         """The record of a mirror that is armed to take over from this owner; `mirrored` is its present record."""
@@ -226,7 +228,7 @@ async def write(
 
 
 async def disarm(store: RecordStore, held: Held, owner: Ownership) -> Held:
-    """Makes a successor that was left armed a mirror again; returns the record of any other store as it is.
+    """Makes a store with a left-over record of an owner a mirror again; returns any other record as it is.
 
     Raises VersionConflict if it has changed meanwhile.
     """

@@ -21,11 +21,12 @@ async def close_lanes(store: LanedStore, *, where: Callable[[Lane], bool] = _any
             await store.close_lane(lane.lane)
 
 
-async def fence(store: LanedStore, held: Held, ownership: Ownership, by: ProcessIdentity) -> None:
+async def fence(store: LanedStore, held: Held, ownership: Ownership, by: ProcessIdentity) -> Held:
     """Replaces the control record that was read, by a lane of this process, and then closes all lanes: one registered
     in between would belong to the new record. Raises VersionConflict and StoreUnavailable.
     """
     store.admit(held.admission(by))
-    await control.write(store, ownership, over=held)
+    written = await control.write(store, ownership, over=held)
     store.admit(None)
     await close_lanes(store)
+    return written

@@ -1,6 +1,6 @@
 """Why a store must not be used, in words for operators: the cause, and what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapters.ownership.control import Ownership, Role
@@ -116,6 +116,16 @@ def not_a_mirror(store: str, found: Ownership) -> StoreRefused:
     return StoreRefused(
         f"This {store} store owns the writes of its installation ({found.role}), so nothing is mirrored into it.",
         remedy="Name the database that receives the mirror.",
+    )
+
+
+def former_owner_with_writes(store: str, owner: str, entry_ids: Sequence[str]) -> StoreRefused:
+    """A copy of a former owner that has taken writes of its own."""
+    return StoreRefused(
+        f"This {store} store is an older copy of a former owner and holds changes that {owner} lacks (entry"
+        f" {entry_ids[0]}{' and others' if len(entry_ids) > 1 else ''}), so nothing is written into it.",
+        remedy=f"Keep it as a backup. To mirror to {store} again, restore a copy without them, or empty the store"
+        " and type: tandem move backfill --new-target",
     )
 
 

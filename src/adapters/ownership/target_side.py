@@ -14,6 +14,8 @@ from adapters.ownership.comparison import (
 )
 from adapters.ownership.completion import Completion
 from adapters.ownership.control import FIRST_INCARNATION, Gate, Held, Ownership, Peer, Role
+from adapters.ownership.fencing import fence
+from adapters.ownership.left_over import require_nothing_of_its_own
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
@@ -194,12 +196,18 @@ class TargetSide:
             raise stale
 
     async def _disarmed(self, held: Held) -> Held:
-        """The record of a mirror: a successor whose move was undone becomes one again."""
+        """The record of a mirror: a successor whose move was undone becomes one again, and so does an older copy of a
+        former owner. Raises StoreRefused for one that holds writes which the owner lacks.
+        """
         owner = (await self._source.required()).ownership
         if not held.ownership.is_left_over_of(owner):
             return held
-        self._store.admit(held.admission(self._me))
         try:
+            if held.ownership.gate is not Gate.ARMED:
+                # It may have taken writes since it was copied. From here on it takes none.
+                held = await fence(self._store, held, replace(held.ownership, gate=Gate.CLOSED), self._me)
+                await require_nothing_of_its_own(self._store, self._source.store)
+            self._store.admit(held.admission(self._me))
             return await control.disarm(self._store, held, owner)
         except VersionConflict:
             raise StoreUnavailable("The target changes while it is entered; try again in a moment.") from None

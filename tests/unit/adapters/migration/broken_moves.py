@@ -1,11 +1,13 @@
 """Moves whose order is wrong on purpose. Each of them loses writes, or leaves two owners or none, in some schedule."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from adapters.migration.ownership_change import ChangeOfOwner, control_of
 from adapters.ownership import control, source_moves
 from adapters.ownership.control import Gate, Ownership, Role
+from adapters.records.lanes import Seen
 from tests.unit.adapters.migration.move_world import SECOND, MovingService
 
 Move = dict[str, Any]
@@ -14,14 +16,14 @@ Move = dict[str, Any]
 class _NeverClosing(ChangeOfOwner):
     """The gate of the old owner stays open: a writer that sleeps, or has not looked, writes there."""
 
-    async def _ready(self, move: Move) -> dict[int, int]:
+    async def _ready(self, move: Move) -> Mapping[int, Seen]:
         return await _delivered(self, move)
 
 
 class _ClosingLate(ChangeOfOwner):
     """The gate closes only before the decision, when everything was delivered."""
 
-    async def _ready(self, move: Move) -> dict[int, int]:
+    async def _ready(self, move: Move) -> Mapping[int, Seen]:
         return await _delivered(self, move)
 
     async def _armed(self, move: Move) -> Ownership:
@@ -33,7 +35,7 @@ class _ClosingLate(ChangeOfOwner):
 class _BarrierFirst(ChangeOfOwner):
     """Everything is delivered and the barrier noted, and then the gate closes."""
 
-    async def _ready(self, move: Move) -> dict[int, int]:
+    async def _ready(self, move: Move) -> Mapping[int, Seen]:
         barrier = await _delivered(self, move)
         await source_moves.close_for_move(self.source, move)
         return barrier
@@ -135,9 +137,8 @@ async def _made_owner(change: ChangeOfOwner, **wrong: object) -> Ownership:
     return (await control.write(change.successor, next_owner, over=held)).ownership
 
 
-async def _delivered(change: ChangeOfOwner, move: Move) -> dict[int, int]:
+async def _delivered(change: ChangeOfOwner, move: Move) -> Mapping[int, Seen]:
     await change._deliver_all()
     seen = (await change.source.store.positions(with_checkpointed=True)).seen
-    barrier = {lane: of.number for lane, of in seen.items()}
-    await source_moves.note_barrier(change.source, move, barrier)
-    return barrier
+    await source_moves.note_barrier(change.source, move, {lane: of.number for lane, of in seen.items()})
+    return seen

@@ -27,7 +27,7 @@ BROKEN = {
     NeverClosing: (Event.WRITER_WAKES, "acknowledged writes are missing"),
     ClosingLate: (Event.OTHERS_WRITE, "acknowledged writes are missing"),
     BarrierFirst: (Event.OTHERS_WRITE, "acknowledged writes are missing"),
-    OpenedFirst: (Event.ENDS_AFTER, "both stores take writes"),
+    OpenedFirst: (Event.FAILS, "both stores take writes"),
     MirrorArmedLater: (Event.SLEEPS_AFTER, "does not mirror to the former one"),
     UndoneAfterTheDecision: (Event.LOSES_REPLY, "both stores take writes"),
     UndoneInTheSameEpoch: (Event.ENDS_AFTER, "the ownership cannot move any more"),
