@@ -17,6 +17,8 @@ ABSENT = "absentInTarget"
 REBASED = "rebased"
 """A note among the changes of an entry whose version rose when a restored source was recovered: the old and new one."""
 _NOTES = frozenset({ABANDONED, ABSENT, REBASED})
+ADOPTED = "adopted."
+"""Begins the names of notes about what happened in another service, before Tandem adopted its database."""
 
 
 class Action(StrEnum):
@@ -96,7 +98,13 @@ def changes_between(before: Mapping[str, object] | None, after: Mapping[str, obj
 
 def undo(state: Mapping[str, object], changes: Changes) -> dict[str, object]:
     """The state before these changes were made."""
-    return {**state, **{name: change["before"] for name, change in changes.items() if name not in _NOTES}}
+    fields = {name: change for name, change in changes.items() if not is_note(name)}
+    return {**state, **{name: change["before"] for name, change in fields.items()}}
+
+
+def is_note(name: str) -> bool:
+    """Whether a name among the changes of an entry is that of a note, and not of a field."""
+    return name in _NOTES or name.startswith(ADOPTED)
 
 
 def overlaid(state: Mapping[str, object], newer: Mapping[str, object], changes: Changes) -> dict[str, object]:

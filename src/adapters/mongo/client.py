@@ -18,6 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from adapters.mongo.adopted_database import TandemDatabase, require_own
 from adapters.mongo.documents import Document
 from adapters.mongo.errors import translated
 from adapters.mongo.sessions import Sessions
@@ -120,6 +121,7 @@ class MongoConnection:
         self._pool_max = pool_max
         self._client: AsyncMongoClient[Document] | None = None
         self._sessions: Sessions | None = None
+        self._prefix = ""
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -134,6 +136,8 @@ class MongoConnection:
             try:
                 hello = await client.admin.command("hello")
                 require_transactions(hello)
+                names = await client[self._database_name].list_collection_names()
+                self._prefix = require_own(self._database_name, names)
             except BaseException:
                 await client.close()
                 raise
@@ -180,16 +184,18 @@ class MongoConnection:
         self._idle.clear()
         try:
             with heeding_cancellation(), translated(), pymongo.timeout(seconds or self._timeout_ms / 1_000):
-                yield _database(client, self._database_name)
+                yield _database(client, self._database_name, prefix=self._prefix)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
 
-def _database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
-    return client.get_database(
+def _database(client: AsyncMongoClient[Document], name: str, *, prefix: str) -> AsyncDatabase[Document]:
+    return TandemDatabase(
+        client,
         name,
+        prefix=prefix,
         codec_options=CODEC,
         read_preference=ReadPreference.PRIMARY,
         read_concern=MAJORITY,

@@ -29,8 +29,9 @@ async def prepare_collection(database: AsyncDatabase[Document], spec: RecordSpec
 
     Indexes that no spec names are left alone: they belong to other programs.
     """
-    if spec.collection not in await database.list_collection_names():
-        await database.create_collection(spec.collection, check_exists=False)
+    name = database[spec.collection].name
+    if name not in await database.list_collection_names():
+        await database.create_collection(name, check_exists=False)
     await ensure_validator(database, spec)
     collection = database[spec.collection]
     existing = {index["name"]: _definition(index) async for index in await collection.list_indexes()}

@@ -85,11 +85,11 @@ async def _documents(
     parts: list[bytes] = []
     batch: Any  # the driver declares documents, and gives bytes
     async for batch in cursor.sort(DOCUMENT_ID, 1).limit(limit):
-        parts += _split(batch)
-    return {_id_in(data): data for data in parts}
+        parts += split_documents(batch)
+    return {id_in(data): data for data in parts}
 
 
-def _split(batch: bytes) -> Iterator[bytes]:
+def split_documents(batch: bytes) -> Iterator[bytes]:
     """The documents that follow each other, each of which begins with its length."""
     start = 0
     while start < len(batch):
@@ -98,7 +98,7 @@ def _split(batch: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _id_in(data: bytes) -> str:
+def id_in(data: bytes) -> str:
     """The id of a document that may be damaged behind it: the server always stores it first."""
     kind, name, value = data[4], data[5:9], data[9:]
     if name == b"_id\0" and kind == 0x07:

@@ -37,8 +37,9 @@ async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[A
     """
     if await has_validator(database, spec):
         return
+    name = database[spec.collection].name
     try:
-        await database.command("collMod", spec.collection, **_options_of(spec), writeConcern=DURABLE.document)
+        await database.command("collMod", name, **_options_of(spec), writeConcern=DURABLE.document)
     except OperationFailure as error:
         if error.code not in NOT_SUPPORTED:
             raise

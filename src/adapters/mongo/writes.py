@@ -129,7 +129,7 @@ async def write_together(
     database: AsyncDatabase[Document], writes: Sequence[AnyWrite], session: AsyncClientSession
 ) -> None:
     """Sends all writes in one command (MongoDB 8.0 or later). Raises as `write_all` does."""
-    operations = [write.operation(f"{database.name}.{write.collection}") for write in writes]
+    operations = [write.operation(database[write.collection].full_name) for write in writes]
     try:
         result = await database.client.bulk_write(operations, session=session, ordered=True)
     except ClientBulkWriteException as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import httpx
@@ -42,7 +43,9 @@ async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
     if client is not None:
         yield client
         return
-    async with opened(current_settings()) as container:
+    # Without access lines, which would stand before the JSON document.
+    settings = replace(current_settings(), log_level="WARNING")
+    async with opened(settings) as container:
         from entrypoints.http.app import create_app  # noqa: PLC0415 - slow to load, and seldom needed
 
         container.stack().start_relay()

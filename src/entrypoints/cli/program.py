@@ -20,6 +20,7 @@ PIPE_CLOSED = 141
 INTERNAL_ERROR = 70
 """For a bug in Tandem, whose traceback is printed."""
 COMMANDS = {
+    "adopt": "entrypoints.cli.adopt:adopt",
     "admin": "entrypoints.cli.administration:admin",
     "config": "entrypoints.cli.configuration:config",
     "demo": "entrypoints.cli.administration:demo",

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
+from adapters.adoption.state import State, adoption_state
 from adapters.ownership.refusals import OlderSource
 from adapters.ownership.source_side import SourceSide
 from adapters.ownership.target_side import TargetSide
 from adapters.records.inspectable import inspect
-from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.record_store import RecordStore, SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable
 
 INSPECT_SECONDS_MAX = 2.0
@@ -31,6 +32,18 @@ async def inspected(store: RecordStore) -> Problem | None:
     return None
 
 
+async def require_adopted(store: RecordStore) -> None:
+    """Raises StoreRefused for a store in which an adoption is not complete: people would miss records."""
+    try:
+        state = await adoption_state(store)
+    except SchemaMissing:
+        return
+    if state is State.RUNNING:
+        raise StoreRefused(
+            "The adoption of another service's database is not complete.", remedy="Complete it: tandem adopt"
+        )
+
+
 async def objections(
     source: SourceSide, target: TargetSide | None, *, can_read_target: bool
 ) -> Mapping[str, Problem]:
@@ -41,6 +54,7 @@ async def objections(
     readable = target if can_read_target else None
     try:
         async with asyncio.timeout(COMPARE_SECONDS_MAX):
+            await require_adopted(source.store)
             held = await source.inspect(None if readable is None else readable.ownership)
             if readable is None:
                 return {}

@@ -12,6 +12,7 @@ from application.teams.roles import SeedRoles
 from domain.errors import MirrorPending
 from entrypoints.composition.container import Container
 from entrypoints.composition.failures import WritesRefused
+from entrypoints.composition.inspection import require_adopted
 from entrypoints.composition.schema import require_rewritten, rewrite_once
 from entrypoints.composition.waiting import until_available
 
@@ -25,6 +26,9 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     stack = container.stack()
     stack.is_preparing = True
     await stack.open(within_seconds=within_seconds)
+    await until_available(
+        lambda: require_adopted(stack.source), store_name=stack.source.name, within_seconds=within_seconds
+    )
     await add_roles(container, within_seconds=within_seconds)
     await _add(container, container.builder().build(SeedLabels), within_seconds)
     if container.settings().stores.auto_migrate and stack.ownership.refusal is None:

@@ -11,7 +11,7 @@ from application.actor import Actor
 from application.history.audit import ListAuditEntries, ListVersions
 from application.paging import Page, PageRequest
 from application.ports.repositories import AuditFilter
-from domain.audit import Action, AuditEntry, SyncStatus, changes_between
+from domain.audit import ADOPTED, Action, AuditEntry, SyncStatus, changes_between
 from domain.permissions import is_admin
 from entrypoints.http.protocol.answers import Tagged, Views, made_view
 from entrypoints.http.protocol.operation import Controller, Load, operation
@@ -106,7 +106,7 @@ class _Shown:
 
 
 class AuditViews:
-    """Makes views of audit entries, with the fields and formats of the entity's view only."""
+    """Makes views of audit entries, with the fields and formats of the entity's view, and notes of another service."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self._shown = {
@@ -145,7 +145,7 @@ class AuditViews:
         return {
             name: ChangeView(value(name, sides["before"]), value(name, sides["after"]))
             for name, sides in entry.changes.items()
-            if name in shown.fields
+            if name in shown.fields or name.startswith(ADOPTED)
         }
 
 
