@@ -13,6 +13,8 @@ STORES: Final = re.compile(
 SHARES_NOTHING: Final = re.compile(
     r"^tests/integration/(crash/|lab/|cli/test_start|journeys/test_a_new_team)"
 )
+SHARES_WITHIN_ONE_TEST: Final = re.compile(r"^tests/integration/test_failure_matrix")
+"""The cases of each of their tests share a server; the tests mostly wait, so two of them run at once."""
 JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_model|test_permission_table)")
 """Their tests share one service for each choice of stores."""
 LONGEST_FIRST: Final = (
@@ -33,6 +35,8 @@ class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without
     def _split_scope(self, nodeid: str) -> str:
         if SHARES_NOTHING.match(nodeid):
             return nodeid
+        if SHARES_WITHIN_ONE_TEST.match(nodeid):
+            return nodeid.partition("[")[0]
         stores = STORES.search(nodeid)
         shared = "journeys" if JOURNEYS.match(nodeid) else nodeid.partition("::")[0]
         return f"{shared} {stores.group() if stores else ''}"

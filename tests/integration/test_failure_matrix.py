@@ -44,8 +44,6 @@ from tests.servers.postgres import OwnPostgresServer
 from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, label, put, task
 
-pytestmark = pytest.mark.alone  # its bounds are a few seconds
-
 ARRIVE_SECONDS_MAX = 2.0
 RECOVER_SECONDS_MAX = 10.0
 NOTICE_SECONDS_MAX = 6.0
