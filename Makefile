@@ -137,7 +137,7 @@ format-check: install-dev ## is everything formatted?
 	$(BIN)/ruff format --check .
 
 types: install-dev ## mypy --strict
-	$(BIN)/mypy $(SOURCES)
+	$(BIN)/mypy --num-workers auto $(SOURCES)
 
 imports: install-dev ## who may import whom
 	$(BIN)/lint-imports --config importlinter.ini

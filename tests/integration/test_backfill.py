@@ -10,7 +10,6 @@ from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.checkpoints import Destination
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
-from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.lanes import LanedStore
 from adapters.records.record import ID
@@ -34,8 +33,7 @@ TASKS = 300
 
 @pytest.fixture
 async def target(postgres_server: PostgresServer) -> AsyncIterator[PostgresRecordStore]:
-    url = postgres_server.create_database()
-    await asyncio.to_thread(upgrade, url)
+    url = await asyncio.to_thread(postgres_server.create_prepared_database)
     store = PostgresRecordStore(url)
     await store.open()
     await admitted(store)

@@ -28,7 +28,7 @@ DELIVERED_SECONDS_MAX = 6.0
 
 @pytest.fixture(params=["monty", "mongo"])
 def variables(
-    request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str, mongo_server: MongoServer
+    request: pytest.FixtureRequest, tmp_path: Path, prepared_postgres_url: str, mongo_server: MongoServer
 ) -> Iterator[dict[str, str]]:
     """The settings of an installation that mirrors to PostgreSQL."""
     settings = {
@@ -36,7 +36,7 @@ def variables(
         "STORE": "dual",
         "DUAL_WRITE_SOURCE": request.param,
         "DATA_DIR": str(tmp_path / "data"),
-        "POSTGRES_URL": postgres_url,
+        "POSTGRES_URL": prepared_postgres_url,
     }
     if request.param == "monty":
         yield {**settings, "MONTY_STORAGE": "sqlite"}

@@ -16,8 +16,8 @@ PATHS = {Step.ROUTE: "routes"}
 
 
 @pytest.fixture
-async def mirrored(tmp_path: Path, postgres_url: str) -> AsyncIterator[Served]:
-    dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": postgres_url}
+async def mirrored(tmp_path: Path, prepared_postgres_url: str) -> AsyncIterator[Served]:
+    dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": prepared_postgres_url}
     async with served(tmp_path / "data", **dual) as running:
         yield running
 

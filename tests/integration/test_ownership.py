@@ -143,7 +143,7 @@ def mongo_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worl
 
 def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Iterator[World]:
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_database()
+    url = server.create_prepared_database()
     directory = tmp_path / "data"
     directory.mkdir()
     variables = {

@@ -77,7 +77,7 @@ def place(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     postgres_server: PostgresServer,
-    postgres_url: str,
+    prepared_postgres_url: str,
     mongo_server: MongoServer,
 ) -> Iterator[Place]:
     directory = tmp_path / "data"
@@ -86,7 +86,7 @@ def place(
         "STORE": "dual",
         "DUAL_WRITE_SOURCE": request.param,
         "DATA_DIR": str(directory),
-        "POSTGRES_URL": postgres_url,
+        "POSTGRES_URL": prepared_postgres_url,
     }
     if request.param == "monty":
         yield Place({**settings, "MONTY_STORAGE": "sqlite"}, postgres_server, directory)

@@ -27,13 +27,13 @@ TO_TARGET = {"tasks": Route(target_percent=100)}
 
 
 @pytest.fixture
-def variables(tmp_path: Path, postgres_url: str) -> dict[str, str]:
+def variables(tmp_path: Path, prepared_postgres_url: str) -> dict[str, str]:
     return {
         "APP_ENV": "test",
         "STORE": "dual",
         "DATA_DIR": str(tmp_path / "data"),
         "MONTY_STORAGE": "sqlite",
-        "POSTGRES_URL": postgres_url,
+        "POSTGRES_URL": prepared_postgres_url,
     }
 
 
