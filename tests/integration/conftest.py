@@ -20,8 +20,8 @@ JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_mod
 LONGEST_FIRST: Final = (
     "test_move_under_faults",
     "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races",
-    "test_failure_matrix", "test_ownership", "test_request_bounds", "test_a_new_team", "test_interface_model",
-    "test_permission_table", "test_mongo_record_store"
+    "test_mongo_record_store", "test_cut_over", "test_recovery", "test_permission_table", "test_mirrored_record_store",
+    "test_a_new_team", "test_interface_model", "test_ownership", "test_request_bounds", "test_failure_matrix",
 )  # fmt: skip
 """Modules whose tests take longest, or wait: begun last, they would keep the other workers waiting at the end."""
 

@@ -16,13 +16,16 @@ from tests.integration.cli.conftest import StartCommand, StartService
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.servers.postgres import OwnPostgresServer
 from tests.servers.processes import wait_until
+from tests.servers.report import times_slower
 
 NAMED_SECONDS_MAX = 20.0
 ROLE = "mirror"
 PAGE = 4_096
 DAMAGE = b"\xff" * PAGE
-START_SECONDS = 4.0
-"""What starting the program may add on a busy machine."""
+STORE_SECONDS_MAX = 5.0
+"""How long a command may wait for a server."""
+START_SECONDS_MAX = 4.0
+"""What the start of the program may add on the machine to which bounds refer."""
 Break = Callable[[psycopg.Connection[tuple[object, ...]], str], None]
 
 
@@ -85,7 +88,7 @@ def test_a_target_that_refuses_us_is_named_by_all(
     doctor = start_command("doctor")
     began = time.monotonic()
     assert doctor.wait_ended() == 1
-    assert time.monotonic() - began < 5 + START_SECONDS
+    require_prompt(time.monotonic() - began)
     assert cause in doctor.said()
     status = start_command("sync", "status")
     status.wait_ended()
@@ -137,9 +140,14 @@ def test_a_frozen_server_keeps_no_command_longer_than_five_seconds(
             began = time.monotonic()
             command = start_command(*words, **settings)
             assert command.wait_ended() == 3
-            assert time.monotonic() - began < 5 + START_SECONDS
+            require_prompt(time.monotonic() - began)
     finally:
         own_postgres_server.thaw()
+
+
+def require_prompt(seconds: float) -> None:
+    """Fails a command that waited too long; the rest of the time the program starts, which a busy machine draws out."""
+    assert seconds < STORE_SECONDS_MAX + START_SECONDS_MAX * times_slower()
 
 
 def signed_in(service: ServiceProcess) -> dict[str, str]:
