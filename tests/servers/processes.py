@@ -3,6 +3,7 @@
 A guard, a shell that waits for the end of a pipe this process holds, ends a server even when the test run is killed.
 """
 
+import random
 import socket
 import subprocess
 import time
@@ -16,14 +17,18 @@ import pytest
 START_SECONDS_MAX = 30.0
 SIGNAL_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.005
+PORTS = range(12_000, 32_000)
+"""Below those that systems choose for connections, of which one could take a port before its server starts (again)."""
+PORTS_TRIED_MAX = 100
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of this machine that nothing listens on at the moment, and that no connection is given by itself."""
+    for port in random.sample(PORTS, PORTS_TRIED_MAX):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail(f"none of {PORTS_TRIED_MAX} TCP ports from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def wait_until(
@@ -152,7 +157,14 @@ class PortServer:
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._log.parent
             )
         self._guard = Guard(self._process.pid)
-        wait_until(self._answers, seconds_max=START_SECONDS_MAX, reason=f"{self._command[0]} did not start")
+        try:
+            wait_until(
+                self._answers, seconds_max=START_SECONDS_MAX, reason=f"{self._command[0]} did not start"
+            )
+        except BaseException:
+            # Nobody else knows the process: the test gets no server that it could close.
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """SIGKILL, as a crash of the machine's memory killer would; harmless when it is not running."""
