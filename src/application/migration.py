@@ -6,9 +6,9 @@ from typing import Any
 
 from application.access import require_admin
 from application.actor import Actor
+from application.ports.key_coverage import KeyCoverage
 from application.ports.migration import (
     Job,
-    Jobs,
     JobState,
     Migration,
     MoveStatus,
@@ -17,6 +17,7 @@ from application.ports.migration import (
     SwitchResult,
     Work,
 )
+from application.ports.move_jobs import Jobs
 from domain.errors import NotFound, RuleBroken, Violation
 from domain.migration import PERCENT_MAX, Route, Step
 
@@ -84,15 +85,29 @@ class OperateMove:
 
         return self.jobs.start("recover", work)
 
-    async def verify(self, actor: Actor, *, is_dry_run: bool = False, is_self_test: bool = False) -> Job:
-        """Compares the stores; with `is_self_test`, tests the comparison itself on a scratch copy."""
+    async def verify(
+        self,
+        actor: Actor,
+        *,
+        is_dry_run: bool = False,
+        is_self_test: bool = False,
+        is_incremental: bool = False,
+    ) -> Job:
+        """Compares the stores; an incremental verification compares only the ranges that have changed since the last
+        one. With `is_self_test`, tests the comparison itself on a scratch copy.
+        """
 
         async def work(on_progress: OnProgress) -> Any:
             if is_self_test:
                 return await self.migration.self_test(SELF_TEST_RECORDS)
-            return await self.migration.verify(on_progress, by=actor.id)
+            return await self.migration.verify(on_progress, by=actor.id, is_incremental=is_incremental)
 
         return await self._started(actor, Step.VERIFY, work, is_dry_run=is_dry_run)
+
+    async def coverage(self, actor: Actor, collection: str, *, buckets: int) -> KeyCoverage:
+        """What is known of a collection by ranges of ids."""
+        require_admin(actor)
+        return await self.migration.coverage(collection, buckets=buckets)
 
     async def repair(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
         async def work(on_progress: OnProgress) -> Any:

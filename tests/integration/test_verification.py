@@ -10,6 +10,7 @@ from bson.objectid import ObjectId
 from pymongo import MongoClient
 
 from adapters.migration.census import Census
+from adapters.migration.ranges import Ranges
 from adapters.migration.repair import Repair
 from adapters.migration.verification import Verifier
 from adapters.mongo.record_store import MongoRecordStore
@@ -117,6 +118,52 @@ async def _mirrored(source: Store, target: PostgresRecordStore) -> _Mirroring:
 async def _verify(source: Store, target: PostgresRecordStore) -> Verification:
     verifier = Verifier(source, target, clock=SystemClock(), page=4)
     return await verifier.verify(lambda _: None, incarnation=1, epoch=1)
+
+
+async def _verify_again(
+    source: Store, target: PostgresRecordStore, known: Ranges | None
+) -> tuple[Verification, Ranges]:
+    """An incremental verification, and its ranges."""
+    verifier = Verifier(source, target, clock=SystemClock(), page=4)
+    found = await verifier.verify(lambda _: None, incarnation=1, epoch=1, known=known)
+    assert verifier.ranges is not None
+    return found, verifier.ranges
+
+
+async def test_digests_of_both_stores_are_those_of_what_was_read(
+    source: Store, target: PostgresRecordStore
+) -> None:
+    await _mirrored(source, target)
+    _, ranges = await _verify_again(source, target, None)
+    for collection, of in ranges.by_collection.items():
+        bounds = [one.upto for one in of]
+        read = [one.digest for one in of]
+        for place, store in enumerate((source, target)):
+            digests = await store.raw_digests(collection, after=None, bounds=bounds)
+            assert digests == [one and one[place] for one in read]
+    assert sum(len(of) for of in ranges.by_collection.values()) >= 8
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE postgres_tasks SET priority = 3 WHERE mongo_id = '{}'",
+        "UPDATE postgres_tasks SET extra = jsonb_set(extra, '{{values,points}}', '4') WHERE mongo_id = '{}'",
+        "UPDATE postgres_tasks SET created_at = created_at + interval '1 microsecond' WHERE mongo_id = '{}'",
+        "UPDATE postgres_tasks SET description = 'Other' WHERE mongo_id = '{}'",
+        "DELETE FROM postgres_tasks WHERE mongo_id = '{}'",
+    ],
+)
+async def test_an_incremental_verification_finds_an_edit(
+    source: Store, target: PostgresRecordStore, target_url: str, statement: str
+) -> None:
+    await _mirrored(source, target)
+    full, ranges = await _verify_again(source, target, None)
+    again, _ = await _verify_again(source, target, ranges)
+    assert (full.is_clean, again.is_clean, again.collections) == (True, True, full.collections)
+    _edit(target_url, statement.format(numbered_id(9)))
+    found, _ = await _verify_again(source, target, ranges)
+    assert [(one.collection, one.id) for one in found.differences] == [("tasks", numbered_id(9))]
 
 
 async def _repair(store: _Mirroring, found: Verification) -> None:

@@ -1,4 +1,4 @@
-"""The lease that lets one process at a time run the relay."""
+"""The lease that lets one process at a time run the relay, or another background work."""
 
 import asyncio
 
@@ -18,8 +18,9 @@ class RelayLease:
     changed for `lease_ms` by its own monotonic clock. Two concurrent relays do no harm; the lease only saves work.
     """
 
-    def __init__(self, source: RecordStore, *, holder: str, lease_ms: int) -> None:
+    def __init__(self, source: RecordStore, *, holder: str, lease_ms: int, id: str = LEASE_ID) -> None:
         self._source = source
+        self._id = id
         self._holder = holder
         self._lease_seconds = lease_ms / 1000
         self._held_version: int | None = None
@@ -32,7 +33,7 @@ class RelayLease:
         now = asyncio.get_running_loop().time()
         if self._held_version is not None and now - self._renewed_at < self._lease_seconds / 3:
             return True
-        version, value = await read_control(self._source, LEASE_ID)
+        version, value = await read_control(self._source, self._id)
         if value is None or value.get("holder") is None or self._may_take(version, now):
             return await self._write(self._holder, version, now)
         self._held_version = None
@@ -58,7 +59,7 @@ class RelayLease:
 
     async def _write(self, holder: str | None, expected_version: int, now: float) -> bool:
         try:
-            await write_control(self._source, LEASE_ID, {"holder": holder}, over=expected_version)
+            await write_control(self._source, self._id, {"holder": holder}, over=expected_version)
         except Conflict:
             self._held_version = None
             return False

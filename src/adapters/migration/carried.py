@@ -12,6 +12,8 @@ from adapters.records.specs import CONTROL
 
 STEPS_ID = "move-steps"
 VERIFICATION_ID = "verification"
+HORIZON_ID = "verified-horizon"
+"""About this pair of stores in their present roles, so a new owner does not take it over."""
 
 COPIED = (STEPS_ID, VERIFICATION_ID)
 

@@ -74,7 +74,7 @@ def clipped(page: RawPage, upto: str | None) -> RawPage:
         return page
     records = [record for record in page.records if record["id"] <= upto]
     unreadable = {record_id: why for record_id, why in page.unreadable.items() if record_id <= upto}
-    return RawPage(records, unreadable, upto, is_last=False)
+    return RawPage(records, unreadable, upto, is_last=False, prints=page.prints[: len(records)])
 
 
 def common_end(pages: Iterable[RawPage]) -> str | None:

@@ -30,6 +30,10 @@ class Situation:
     quarantined: Sequence[Quarantined]
     processes: Sequence[MoveProcess]
     steps: Sequence[StepTaken]
+    edited: str | None = None
+    """What was changed past Tandem since the verification, as far as that can be told; None if nothing was."""
+    horizon: datetime | None = None
+    """The instant up to which everything was compared; None without a verification."""
 
 
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
@@ -136,12 +140,16 @@ def _evidence(situation: Situation) -> Guard:
     if not still_holds(found, owner):
         detail = "The verification is void: a store was restored or the owner has changed since."
         return Guard(code="evidence", is_green=False, detail=detail, remedy=remedy)
+    if situation.edited is not None:
+        return Guard(code="evidence", is_green=False, detail=situation.edited, remedy=remedy)
     detail = (
         f"Verified at {_minute(found.ended_at)}: {found.coverage:.1%} compared, "
         f"{found.difference_count} differences"
     )
     detail += f", {len(found.skipped)} records skipped by decision." if found.skipped else "."
     if found.is_clean:
+        if situation.horizon is not None:
+            detail += f" Equal as of {situation.horizon.strftime('%H:%M:%S UTC')}; the rest is compared in the move."
         return Guard(code="evidence", is_green=True, detail=detail, since=found.ended_at)
     return Guard(
         code="evidence",

@@ -12,7 +12,8 @@ from typing import Final
 
 from adapters.migration.comparing import COMPARED, ReadableStore, clipped, common_end, compare_pages
 from adapters.migration.in_flight import InFlightCheck, Patience
-from adapters.records.raw_reading import RawPage, RawReader
+from adapters.migration.ranges import Range, Ranges, compared_range, groups_of
+from adapters.records.raw_reading import RANGES_MAX, Digest, RawPage, RawReader
 from application.ports.clock import Clock
 from application.ports.migration import (
     DIFFERENCES_MAX,
@@ -28,7 +29,7 @@ PAGE: Final = 1_000
 """Records of each store in one range: they are decoded and compared in about 15 ms."""
 SUSPECTS_MAX: Final = 500
 """So many differing records of a collection are collected before they are read again."""
-FULL = "full"
+FULL, INCREMENTAL, CONTINUOUS = "full", "incremental", "continuous"
 _PRESENT = DifferenceKind.MISSING, DifferenceKind.EXTRA
 
 
@@ -43,6 +44,7 @@ class _Tally:
     uncompared: int = 0
     count: int = 0
     suspects: list[Difference] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
 
 
 class Verifier:
@@ -63,6 +65,8 @@ class Verifier:
         self._patience = patience or Patience()
         self._page = page
         self._monotonic = monotonic
+        self.ranges: Ranges | None = None
+        """The ranges of the last verification."""
 
     async def verify(
         self,
@@ -72,17 +76,24 @@ class Verifier:
         epoch: int,
         collections: Sequence[str] = COMPARED,
         rate: int | None = None,
+        known: Ranges | None = None,
     ) -> Verification:
         """Compares the collections as of now. `rate` bounds the records per second. Raises StoreUnavailable.
+
+        Of the `known` ranges of an earlier verification, only those are compared again whose content has changed in
+        either store.
 
         Records that are written while it runs may or may not be among those compared; those that were there when it
         began all are, or the coverage is below 1.
         """
-        run = _Run(self, on_progress, collections, rate)
+        ranges = Ranges(incarnation=incarnation, epoch=epoch, by_collection={})
+        mode = FULL if known is None else INCREMENTAL
+        run = _Run(self, on_progress, collections, known or ranges, rate=rate, ranges=ranges)
         started_at = self._clock.now()
         rows = await run.compare_all()
+        self.ranges = ranges
         return Verification(
-            mode=FULL,
+            mode=mode,
             started_at=started_at,
             ended_at=self._clock.now(),
             incarnation=incarnation,
@@ -102,8 +113,16 @@ class _Run:
     """One verification under way."""
 
     def __init__(
-        self, verifier: Verifier, on_progress: OnProgress, collections: Sequence[str], rate: int | None
+        self,
+        verifier: Verifier,
+        on_progress: OnProgress,
+        collections: Sequence[str],
+        known: Ranges,
+        *,
+        rate: int | None,
+        ranges: Ranges,
     ) -> None:
+        self._known, self._ranges = known, ranges
         self._source, self._target = verifier._source, verifier._target
         self._page, self._monotonic = verifier._page, verifier._monotonic
         self._in_flight = InFlightCheck(self._source, self._target, verifier.patience)
@@ -124,8 +143,9 @@ class _Run:
 
     async def _compared(self, collection: str, source: int, target: int) -> CollectionCoverage:
         tally = _Tally(collection)
-        await self._walk(tally)
+        await self._walk(tally, after=await self._skip_unchanged(tally), end=None)
         await self._confirm(tally)
+        self._ranges.by_collection[collection] = tally.ranges
         return CollectionCoverage(
             collection=collection,
             source=max(source, tally.source),
@@ -134,13 +154,47 @@ class _Run:
             differences=tally.count,
         )
 
-    async def _walk(self, tally: _Tally) -> None:
-        pages = await self._next(tally.collection, None)
+    async def _skip_unchanged(self, tally: _Tally) -> str | None:
+        """Goes through the known ranges and compares those that have changed. Returns where the last one ends."""
+        known = self._known.of(
+            tally.collection, incarnation=self._ranges.incarnation, epoch=self._ranges.epoch
+        )
+        after: str | None = None
+        for group in groups_of(known, RANGES_MAX):
+            bounds = [one.upto for one in group]
+            found = await asyncio.gather(
+                self._source.raw_digests(tally.collection, after=after, bounds=bounds),
+                self._target.raw_digests(tally.collection, after=after, bounds=bounds),
+            )
+            for one, present in zip(group, zip(*found, strict=True), strict=True):
+                if one.digest == present:
+                    self._count_unchanged(tally, one, present)
+                else:
+                    await self._walk(tally, after=after, end=one.upto)
+                after = one.upto
+            await self._keep_rate()
+        return after
+
+    def _count_unchanged(self, tally: _Tally, one: Range, present: tuple[Digest, ...]) -> None:
+        source, target = present
+        tally.source += source.count
+        tally.target += target.count
+        tally.union += source.count
+        tally.ranges.append(one)
+        self._done += source.count
+        self._report(tally.collection)
+
+    async def _walk(self, tally: _Tally, *, after: str | None, end: str | None) -> None:
+        """Compares the records with ids behind `after`, up to `end`; to the end of the collection without one."""
+        pages = await self._next(tally.collection, after)
         while True:
             upto = common_end(pages)
-            ahead = None if upto is None else asyncio.create_task(self._next(tally.collection, upto))
+            is_last = upto is None or (end is not None and upto >= end)
+            ahead = (
+                None if is_last or upto is None else asyncio.create_task(self._next(tally.collection, upto))
+            )
             try:
-                self._note(tally, *(clipped(page, upto) for page in pages))
+                self._note(tally, *pages, upto=end if is_last else upto)
                 await self._keep_rate()
                 if len(tally.suspects) >= SUSPECTS_MAX:
                     await self._confirm(tally)
@@ -158,12 +212,16 @@ class _Run:
             self._target.raw_scan(collection, after=after, limit=self._page),
         )
 
-    def _note(self, tally: _Tally, source: RawPage, target: RawPage) -> None:
+    def _note(self, tally: _Tally, *pages: RawPage, upto: str | None) -> None:
+        source, target = (clipped(page, upto) for page in pages)
         compared = compare_pages(tally.collection, source, target)
         tally.source += compared.source
         tally.target += compared.target
         tally.union += compared.union
         tally.suspects += compared.differences
+        one = compared_range(source, target, upto=upto, is_equal=not compared.differences)
+        if one is not None:
+            tally.ranges.append(one)
         self._done += compared.union
         self._report(tally.collection)
 

@@ -11,7 +11,7 @@ from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import GUARDED
 from adapters.mongo.old_documents import object_id_up_to, object_ids
 from adapters.records.document_filter import DOCUMENT_ID, WORDS
-from adapters.records.raw_reading import RawPage
+from adapters.records.raw_reading import Digest, RawPage, digest_of
 
 _HIDDEN = {WORDS: False, GUARDED: False}
 _OF_OTHER_KINDS = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
@@ -58,6 +58,19 @@ class RawDocuments:
             found |= await _documents(database, collection, {DOCUMENT_ID: {"$in": list(ids)}}, len(ids))
         return _page(dict(sorted(found.items())), is_last=True)
 
+    async def raw_digests(self, collection: str, *, after: str | None, bounds: Sequence[str]) -> list[Digest]:
+        """The digests of the documents as the server sends them."""
+        kinds = ("objectId", "string") if self._has_object_ids(collection) else ("string",)
+        digests: list[Digest] = []
+        async with self._connection.call() as database:
+            for upto in bounds:
+                found: dict[str, bytes] = {}
+                for kind in kinds:
+                    found |= await _documents(database, collection, _query(after, kind, upto=upto), 0)
+                digests.append(digest_of([found[record_id] for record_id in sorted(found)]))
+                after = upto
+        return digests
+
     async def raw_count(self, collection: str) -> int:
         """The number of documents."""
         async with self._connection.call() as database:
@@ -67,21 +80,21 @@ class RawDocuments:
         return collection in self._reader.with_object_ids
 
 
-def _query(after: str | None, kind: str) -> dict[str, Any]:
-    condition: dict[str, Any] = {"$type": kind}
-    if after is None:
-        return {DOCUMENT_ID: condition}
-    if kind == "string":
-        # Comparisons only meet values of their own type.
-        return {DOCUMENT_ID: {"$gt": after}}
-    return {DOCUMENT_ID: {**condition, "$gt": object_id_up_to(after)}}
+def _query(after: str | None, kind: str, *, upto: str | None = None) -> dict[str, Any]:
+    condition: dict[str, Any] = {}
+    for operator, bound in (("$gt", after), ("$lte", upto)):
+        if bound is not None:
+            condition[operator] = bound if kind == "string" else object_id_up_to(bound)
+    # Comparisons with a text only meet texts.
+    is_bounded = kind == "string" and condition
+    return {DOCUMENT_ID: condition if is_bounded else {"$type": kind, **condition}}
 
 
 async def _documents(
     database: AsyncDatabase[dict[str, Any]], collection: str, query: dict[str, Any], limit: int
 ) -> dict[str, bytes]:
-    """The bytes of each document, by id and in the order of the ids."""
-    cursor = database[collection].find_raw_batches(query, _HIDDEN, batch_size=limit + 1)
+    """The bytes of each document, by id and in the order of the ids; of all with a limit of 0."""
+    cursor = database[collection].find_raw_batches(query, _HIDDEN, batch_size=limit and limit + 1)
     parts: list[bytes] = []
     batch: Any  # the driver declares documents, and gives bytes
     async for batch in cursor.sort(DOCUMENT_ID, 1).limit(limit):
@@ -122,4 +135,5 @@ def _page(found: dict[str, bytes], *, is_last: bool) -> RawPage:
         document.pop(DOCUMENT_ID, None)
         document["id"] = record_id
         records.append(document)
-    return RawPage(records, unreadable, max(found, default=None), is_last=is_last)
+    prints = () if unreadable else list(found.values())
+    return RawPage(records, unreadable, max(found, default=None), is_last=is_last, prints=prints)

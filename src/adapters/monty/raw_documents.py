@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.documents.raw_bson import DamagedDocument, decoded, decoded_all
-from adapters.records.raw_reading import RawPage
+from adapters.records.raw_reading import Digest, RawPage, digest_of
 
 _ID = "_id"
 
@@ -24,6 +24,15 @@ def page_of(connection: sqlite3.Connection, collection: str, ids: Sequence[str])
     statement = f"SELECT id, doc FROM {collection} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
     rows = connection.execute(statement, (json.dumps(list(ids)),)).fetchall()
     return _page(rows, len(rows) + 1)
+
+
+def digests(
+    connection: sqlite3.Connection, collection: str, after: str, bounds: Sequence[str]
+) -> list[Digest]:
+    """The digests of the ranges behind `after` that end with these ids."""
+    statement = f"SELECT doc FROM {collection} WHERE id > ? AND id <= ? ORDER BY id"
+    ranges = zip((after, *bounds), bounds, strict=False)
+    return [digest_of([data for (data,) in connection.execute(statement, each)]) for each in ranges]
 
 
 def count_all(connection: sqlite3.Connection, collection: str) -> int:
@@ -47,7 +56,8 @@ def _page(rows: Sequence[tuple[str, bytes]], limit: int) -> RawPage:
             continue
         document["id"] = record_id
         records.append(document)
-    return RawPage(records, unreadable, rows[-1][0], is_last=len(rows) < limit)
+    prints = () if unreadable else [data for _, data in rows]
+    return RawPage(records, unreadable, rows[-1][0], is_last=len(rows) < limit, prints=prints)
 
 
 def _one_by_one(rows: Sequence[tuple[str, bytes]], unreadable: dict[str, str]) -> list[dict[str, Any]]:

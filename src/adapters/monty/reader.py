@@ -29,7 +29,7 @@ from adapters.records.criteria import (
     has_search,
 )
 from adapters.records.document_filter import filter_of
-from adapters.records.raw_reading import RawPage
+from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import ID, Record
 from adapters.records.relevance import found_by_relevance
 from adapters.records.search import condition_of, whole_part_of, whole_words_of
@@ -71,6 +71,10 @@ class Reader:
     async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
         """See RawReader."""
         return await self._reads.soon(raw_documents.page_of, collection, ids, rows=len(ids))
+
+    async def raw_digests(self, collection: str, *, after: str | None, bounds: Sequence[str]) -> list[Digest]:
+        """See RawReader."""
+        return await self._reads.in_thread(raw_documents.digests, collection, after or "", bounds)
 
     async def raw_count(self, collection: str) -> int:
         """See RawReader."""

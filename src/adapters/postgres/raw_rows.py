@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.connections import Connections
-from adapters.records.raw_reading import RawPage
+from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import Record
 from adapters.records.record_store import SchemaMissing
 from adapters.records.specs import SPECS
@@ -26,6 +26,7 @@ _OWN = frozenset({"synced_at", "words"})
 """Columns that say something about this store's copy, or only repeat others for searches."""
 _PLAIN = frozenset({"text", "bigint", "boolean", "jsonb"})
 _INSTANT = "timestamp with time zone"
+_HASHABLE = _PLAIN | {_INSTANT, "date"}
 
 
 class RawRows:
@@ -37,13 +38,13 @@ class RawRows:
     async def scan(self, collection: str, *, after: str | None, limit: int) -> RawPage:
         """The rows with the next ids."""
         where = "WHERE mongo_id > %s ORDER BY mongo_id LIMIT %s"
-        records = await self._records(collection, where, [after or "", str(limit)])
-        return _page(records, is_last=len(records) < limit)
+        records, prints = await self._records(collection, where, [after or "", str(limit)])
+        return _page(records, prints, is_last=len(records) < limit)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
         """The rows with these ids."""
         where = "WHERE mongo_id = ANY(%s) ORDER BY mongo_id"
-        return _page(await self._records(collection, where, [list(ids)]), is_last=True)
+        return _page(*await self._records(collection, where, [list(ids)]), is_last=True)
 
     async def count(self, collection: str) -> int:
         """The number of rows."""
@@ -51,12 +52,32 @@ class RawRows:
         ((number,),) = await cursor.fetchall()
         return int(number)
 
-    async def _records(self, collection: str, where: str, parameters: Sequence[Any]) -> list[Record]:
+    async def digests(self, collection: str, *, after: str | None, bounds: Sequence[str]) -> list[Digest]:
+        """The digests of the ranges behind `after` that end with these ids, computed by the server."""
         table = SPECS[collection].table
+        print_ = _print(await self._columns(table))
+        statement = (
+            "SELECT of.count, of.value FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS given(low, high, place),"
+            f" LATERAL (SELECT count(*), coalesce(sum({print_}), 0)::text AS value FROM {table}"
+            ' WHERE mongo_id > given.low COLLATE "C" AND mongo_id <= given.high COLLATE "C") AS of'
+            " ORDER BY given.place"
+        )
+        lows = [after or "", *bounds][: len(bounds)]
+        rows = await (await self._connections.run(statement, [lows, list(bounds)])).fetchall()
+        return [Digest(int(count), str(value)) for count, value in rows]
+
+    async def _columns(self, table: str) -> list[tuple[str, str, str]]:
         cursor = await self._connections.run(_COLUMNS, [table])
         columns = [row for row in await cursor.fetchall() if row[1] not in _OWN]
         if not columns:
             raise SchemaMissing
+        return columns
+
+    async def _records(
+        self, collection: str, where: str, parameters: Sequence[Any]
+    ) -> tuple[list[Record], list[int]]:
+        table = SPECS[collection].table
+        columns = await self._columns(table)
         names = [_field_name(name) for _, name, _ in columns]
         cursor = await self._connections.run(_select(columns, table, where), parameters)
         try:
@@ -65,14 +86,24 @@ class RawRows:
             # An instant that Python cannot hold. As texts, instants differ from every instant of the other store.
             select = _select(columns, table, where, with_texts=True)
             rows = await (await self._connections.run(select, parameters)).fetchall()
-        return [_record(dict(zip(names, row, strict=True))) for row in rows]
+        # The last value is the print, which has no name.
+        records = [_record(dict(zip(names, row, strict=False))) for row in rows]
+        return records, [row[-1] for row in rows]
 
 
 def _select(
     columns: Sequence[tuple[str, str, str]], table: str, where: str, *, with_texts: bool = False
 ) -> str:
     values = [_value(quoted.replace("%", "%%"), kind, as_text=with_texts) for quoted, _, kind in columns]
-    return f"SELECT {', '.join(values)} FROM {table} {where}"
+    return f"SELECT {', '.join(values)}, {_print(columns)} FROM {table} {where}"
+
+
+def _print(columns: Sequence[tuple[str, str, str]]) -> str:
+    """A hash of everything in the row that is this store's record."""
+    values = [
+        quoted.replace("%", "%%") + ("" if kind in _HASHABLE else "::text") for quoted, _, kind in columns
+    ]
+    return f"hash_record_extended(ROW({', '.join(values)}), 0)"
 
 
 def _value(column: str, kind: str, *, as_text: bool) -> str:
@@ -109,5 +140,6 @@ def _instant(text: Any) -> Any:
     return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
 
 
-def _page(records: list[Record], *, is_last: bool) -> RawPage:
-    return RawPage(records, {}, records[-1]["id"] if records else None, is_last=is_last)
+def _page(records: list[Record], prints: list[int], *, is_last: bool) -> RawPage:
+    last_id = records[-1]["id"] if records else None
+    return RawPage(records, {}, last_id, is_last=is_last, prints=prints)

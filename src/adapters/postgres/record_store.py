@@ -13,6 +13,7 @@ from adapters.postgres.bulk_load import BulkLoad
 from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
+from adapters.postgres.foreign_changes import foreign_changes
 from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
@@ -27,7 +28,7 @@ from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied
 from adapters.records.loading import Loaded
 from adapters.records.old_records import StoredFormat
-from adapters.records.raw_reading import RawPage
+from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import ID, Record
 from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
 from adapters.records.relevance import found_by_relevance
@@ -158,9 +159,17 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         """See RawReader."""
         return await self._raw.fetch(collection, ids)
 
+    async def raw_digests(self, collection: str, *, after: str | None, bounds: Sequence[str]) -> list[Digest]:
+        """See RawReader."""
+        return await self._raw.digests(collection, after=after, bounds=bounds)
+
     async def raw_count(self, collection: str) -> int:
         """See RawReader."""
         return await self._raw.count(collection)
+
+    async def foreign_changes(self) -> int | None:
+        """See CountsForeignChanges."""
+        return await foreign_changes(self._connections)
 
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable: a row is old if its search tokens follow an earlier rule."""

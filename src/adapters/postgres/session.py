@@ -39,6 +39,8 @@ _CONSTANT = {
     "gin_fuzzy_search_limit": "0",  # any other value makes searches return a random part of what they find
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # Tells our own changes from those of other programs, which a trigger counts.
+    "tandem.writer": "on",
 }
 _MARK = "tandem.server_process"
 _OVERRIDDEN = "tandem.read_only_overridden"

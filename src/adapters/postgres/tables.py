@@ -178,5 +178,13 @@ SEEN = Table(
 )
 """What this store has seen of the lanes of other stores."""
 
+FOREIGN_CHANGES = Table(
+    "tandem_foreign_changes",
+    metadata,
+    Column("table_name", Text(), primary_key=True),
+    Column("statements", BigInteger(), nullable=False),
+)
+"""How many statements of other programs have changed each table; a trigger counts them."""
+
 TABLES: dict[str, Table] = {spec.collection: _table_of(spec) for spec in ALL_SPECS}
 """Each table by its collection."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from application.ports.key_coverage import KeyCoverage
 from domain.migration import Phase, Route, Step
 
 
@@ -281,6 +282,8 @@ class MoveStatus:
     pending: int
     lag_ms: int
     is_paused: bool
+    equal_as_of: datetime | None = None
+    """The instant up to which both stores were compared in full and are equal; None where nobody can say that."""
 
 
 class Migration(Protocol):
@@ -318,8 +321,12 @@ class Migration(Protocol):
         """Makes the target the owner although the source is lost: what had not reached the target is given up."""
         ...
 
-    async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
-        """Compares the stores in full and keeps the result as evidence."""
+    async def verify(self, on_progress: OnProgress, *, by: str, is_incremental: bool = False) -> Verification:
+        """Compares the stores, or what has changed in either of them since they were equal, and keeps the evidence."""
+        ...
+
+    async def coverage(self, collection: str, *, buckets: int) -> KeyCoverage:
+        """What is known of a collection by ranges of ids, in at most so many buckets."""
         ...
 
     async def self_test(self, count: int) -> int:
@@ -380,19 +387,3 @@ class Migration(Protocol):
 
 
 Work = Callable[[OnProgress], Awaitable[Any]]
-
-
-class Jobs(Protocol):
-    """Long steps in the background of this process, one at a time."""
-
-    def start(self, step: str, work: Work) -> Job:
-        """Starts the work. Raises Conflict while another job runs."""
-        ...
-
-    def get(self, id: str) -> Job:
-        """One job. Raises NotFound for a job of another process, or one that was forgotten."""
-        ...
-
-    def newest(self) -> Job | None:
-        """The job that was started last in this process; None before the first."""
-        ...

@@ -79,20 +79,21 @@ async def backfill(
 
 
 @move.command()
-@click.option("--full", is_flag=True, help="Compare every record (what it does in any case).")
+@click.option(
+    "--incremental/--full", help="Compare only what has changed since it was equal, or every record."
+)
 @click.option("--self-test", is_flag=True, help="Corrupt records of a scratch copy, which must all be found.")
 @dry_run_option
 @wait_option
 @url_option
 async def verify(
-    console: Console, *, full: bool, self_test: bool, dry_run: bool, wait: bool, url: str | None
+    console: Console, *, incremental: bool, self_test: bool, dry_run: bool, wait: bool, url: str | None
 ) -> ExitCode:
     """Compare the stores in both directions, and keep the result as evidence.
 
     Exits with 1 if a record differs or was not compared.
     """
-    del full
-    body = {"selfTest": self_test}
+    body = {"selfTest": self_test, "mode": "INCREMENTAL" if incremental else "FULL"}
     async with move_client(url) as client:
         job = await run_step(console, client, "verify", body, is_dry_run=dry_run, wait=wait or self_test)
     return _show_verification(console, job)

@@ -13,6 +13,8 @@ def print_status(console: Console, view: Answer) -> None:
     console.line(f"Phase {view['phase']}, epoch {view['epoch']}: {view['owner']} owns the writes.", bold=True)
     if (mirror := view["target"]) is not None:
         console.line(f"{mirror} is the mirror: {view['pending']} changes wait, {view['lagMs']} ms behind.")
+    if view["equalAsOf"] is not None:
+        console.line(f"All records were compared and are equal as of {view['equalAsOf']}.")
     rows = [
         (
             one["collection"],

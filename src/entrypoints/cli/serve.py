@@ -31,7 +31,7 @@ from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
 from entrypoints.composition.stack_reports import until_files_are_gone
 from entrypoints.composition.start import start
-from entrypoints.worker.jobs import retention_of
+from entrypoints.worker.jobs import retention_of, verification_of
 from entrypoints.worker.main import run_jobs
 
 BACKLOG_MAX = 2_048
@@ -183,11 +183,13 @@ class _Service:
             logger.warning("DATA_DIR cannot be written ({}), so commands need all settings.", error.strerror)
 
     async def _remove_expired(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
-        """Runs the retention job while the stores are open, until the service stops."""
+        """Runs the retention and verification jobs while the stores are open, until the service stops."""
         await asyncio.wait({opening})
         if not opening.cancelled() and opening.exception() is None:
             await run_jobs(
-                [retention_of(self.container)], stopping, drain_seconds_max=RETENTION_DRAIN_SECONDS_MAX
+                [retention_of(self.container), *verification_of(self.container)],
+                stopping,
+                drain_seconds_max=RETENTION_DRAIN_SECONDS_MAX,
             )
 
     async def _seed(self) -> str | None:

@@ -24,6 +24,7 @@ from adapters.system.threads import Threads
 from application.ports.clock import Clock
 from application.ports.sign_in import IdentityProvider
 from entrypoints.composition.building import Builder
+from entrypoints.composition.continuous_verification import ContinuousVerification
 from entrypoints.composition.logs import access_log
 from entrypoints.composition.move import Move
 from entrypoints.composition.move_jobs import MoveJobs
@@ -70,6 +71,9 @@ class Container(containers.DeclarativeContainer):
     schema_report = providers.Callable(partial, schema_report_of, stack)
     migration = providers.Singleton(Move, stack, settings=settings, clock=clock, identifiers=identifiers)
     move_jobs = providers.Singleton(MoveJobs)
+    continuous_verification = providers.Singleton(
+        ContinuousVerification, stack, rate=settings.provided.verify_rate, clock=clock
+    )
     jobs = move_jobs
     begin = providers.Singleton(partial, StoredUnitOfWork, store, identifiers)
     numbers = providers.Singleton(StoredDisplayNumbers, store)

@@ -8,18 +8,20 @@ from functools import partial
 from adapters.migration.backfill import Backfill, BackfillSettings
 from adapters.migration.census import Census
 from adapters.migration.checkpoints import Destination
-from adapters.migration.evidence import keep_evidence, load_evidence
+from adapters.migration.evidence import load_evidence
 from adapters.migration.guards import guards_of, require_green
+from adapters.migration.ownership_change import ChangeOfOwner
 from adapters.migration.quarantine import Quarantine
+from adapters.migration.recheck import Point
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
-from adapters.migration.skipped import skip, without_skipped
+from adapters.migration.skipped import skip
 from adapters.migration.steps import note_step
-from adapters.migration.verification import Verifier
-from adapters.ownership.control import Ownership, Peer
+from adapters.ownership.control import Ownership
 from adapters.records.specs import ENTITY_SPECS
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
+from application.ports.key_coverage import KeyCoverage
 from application.ports.migration import (
     Guard,
     MoveStatus,
@@ -32,7 +34,7 @@ from application.ports.migration import (
     Verification,
 )
 from domain.errors import Conflict, NotFound
-from domain.migration import NO_TARGET, Phase, Route, Step, require_step
+from domain.migration import Phase, Route, Step, require_step
 from entrypoints.composition.backfill_runs import (
     backfill_run,
     is_backfill_paused,
@@ -40,6 +42,7 @@ from entrypoints.composition.backfill_runs import (
     require_backfill,
 )
 from entrypoints.composition.evidence_file import write_evidence
+from entrypoints.composition.move_evidence import MoveEvidence, peer_of, raw_target_of
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms, retire_former_owner
 from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
@@ -64,6 +67,7 @@ class Move:
         self._settings = settings
         self._clock = clock
         self._identifiers = identifiers
+        self._evidence = MoveEvidence(stack, clock=clock)
         self._reader = MoveReader(stack)
 
     async def status(self) -> MoveStatus:
@@ -93,8 +97,16 @@ class Move:
 
     async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
         await self.require(Step.RECOVER)
-        found = await recover(self._stack, verify=lambda: self._verification(on_progress))
-        await keep_evidence(self._stack.source, found.verification)
+        points: list[Point] = []
+
+        async def verify() -> Verification:
+            found, point = await self._evidence.compare(on_progress)
+            points.append(point)
+            return found
+
+        found = await recover(self._stack, verify=verify)
+        # Only now does the source take writes again.
+        await self._evidence.keep(found.verification, points[-1])
         detail = f"{found.changes} changes came back, {found.rebased} follow them as new versions."
         await self._note(Step.RECOVER, by, detail)
         return found
@@ -104,11 +116,10 @@ class Move:
         await self._note(Step.RECOVER, by, f"The source was given up: {reason}")
         return SwitchResult(owner=owner.owner, epoch=owner.epoch, pause_ms=0)
 
-    async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
+    async def verify(self, on_progress: OnProgress, *, by: str, is_incremental: bool = False) -> Verification:
         await self.require(Step.VERIFY)
         owner = await self._owner()
-        found = await self._verification(on_progress)
-        await keep_evidence(self._stack.source, found)
+        found = await self._evidence.verify(on_progress, is_incremental=is_incremental)
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED), as_seen=owner)
         else:
@@ -118,13 +129,8 @@ class Move:
         await self._note(Step.VERIFY, by, detail)
         return found
 
-    async def _verification(self, on_progress: OnProgress) -> Verification:
-        """A verification of both stores as they are now; kept by nobody yet."""
-        owner = await self._owner()
-        verifier = Verifier(self._raw_source, self._raw_target, clock=self._clock)
-        found = await verifier.verify(on_progress, incarnation=_peer_of(owner).incarnation, epoch=owner.since)
-        quarantined = await Quarantine(self._stack.source).all()
-        return await without_skipped(found, self._raw_source, self._raw_target, quarantined)
+    async def coverage(self, collection: str, *, buckets: int) -> KeyCoverage:
+        return await self._evidence.coverage(collection, buckets=buckets)
 
     async def self_test(self, count: int) -> int:
         found = await self_test(self._stack.source, scratch_store, count, clock=self._clock)
@@ -189,7 +195,7 @@ class Move:
         if is_dry_run:
             return await self._result(0, guards, is_dry_run=True)
         require_green(guards)
-        await change_of_owner(self._stack).rehearse()
+        await (await self._change(is_forced=False)).rehearse()
         pause_ms = last_pause_ms(self._stack)
         await self._note(Step.REHEARSE, by, f"Writes paused for {pause_ms} ms.", pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
@@ -237,11 +243,18 @@ class Move:
             require_green(guards)
         else:
             await self._note(step, by, f"Forced: {force}")
-        owner = await change_of_owner(self._stack).run()
+        owner = await (await self._change(is_forced=force is not None)).run()
         pause_ms = last_pause_ms(self._stack)
         detail = f"{owner.store} owns the writes in epoch {owner.epoch}; they paused for {pause_ms} ms."
         await self._note(step, by, detail, pause_ms=pause_ms)
         return await self._result(pause_ms, guards)
+
+    async def _change(self, *, is_forced: bool) -> ChangeOfOwner:
+        recheck = None if is_forced else await self._evidence.recheck()
+        if recheck is not None:
+            # Most of it now, while nobody waits for the move to end.
+            await recheck.catch_up()
+        return change_of_owner(self._stack, recheck=recheck)
 
     async def _guards(self, step: Step) -> tuple[Guard, ...]:
         return guards_of(await self._reader.situation(), step=step)
@@ -263,7 +276,7 @@ class Move:
         return Backfill(
             self._stack.source,
             self._raw_target,
-            destination=Destination(owner.installation, owner.since, _peer_of(owner).incarnation),
+            destination=Destination(owner.installation, owner.since, peer_of(owner).incarnation),
             settings=BackfillSettings(
                 workers=BACKFILL_WORKERS,
                 rate=rate,
@@ -282,10 +295,7 @@ class Move:
 
     @property
     def _raw_target(self) -> CompleteStore:
-        target = self._stack.direction.raw_target
-        if target is None:
-            raise Conflict(NO_TARGET)
-        return target
+        return raw_target_of(self._stack)
 
     async def _reach(
         self, phase: Phase, *, only_from: tuple[Phase, ...], as_seen: Ownership | None = None
@@ -301,9 +311,3 @@ class Move:
     async def _note(self, step: Step, by: str, detail: str, *, pause_ms: int | None = None) -> None:
         taken = StepTaken(step=step.value, at=self._clock.now(), by=by, detail=detail, pause_ms=pause_ms)
         await note_step(self._stack.source, taken)
-
-
-def _peer_of(owner: Ownership) -> Peer:
-    if owner.peer is None:
-        raise Conflict("The target was never compared with the source. See: tandem doctor")
-    return owner.peer

@@ -1,14 +1,17 @@
 """Where the move stands, from the control records and both stores."""
 
 from contextlib import suppress
+from datetime import datetime
 
 from adapters.migration.checkpoints import Destination, checkpoints_of
-from adapters.migration.evidence import load_evidence
+from adapters.migration.evidence import load_evidence, load_horizon, still_holds
 from adapters.migration.guards import Situation, guards_of, newest_step, processes_of
 from adapters.migration.quarantine import Quarantine
+from adapters.migration.recheck import Point, foreign_trouble
 from adapters.migration.steps import steps_of
 from adapters.ownership.control import Ownership
 from adapters.records.criteria import EVERYTHING
+from adapters.records.foreign_changes import foreign_changes_of
 from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import ENTITY_SPECS
@@ -31,15 +34,25 @@ class MoveReader:
         """What the guards look at. Raises StoreUnavailable where the source does not answer."""
         stack, direction = self._stack, self._stack.direction
         trouble = await direction.target_trouble()
+        verification = await load_evidence(stack.source)
+        horizon = await load_horizon(stack.source, verification)
         return Situation(
             owner=(await stack.ownership.required()).ownership,
             metrics=await stack.synchronisation.metrics(),
             target_trouble=trouble,
-            verification=await load_evidence(stack.source),
+            verification=verification,
             quarantined=await Quarantine(stack.source).all(),
             processes=await self._processes(can_read_target=trouble is None),
             steps=await steps_of(stack.source),
+            edited=None if horizon is None or trouble is not None else await self._edited(horizon),
+            horizon=None if horizon is None else horizon.at,
         )
+
+    async def _edited(self, horizon: Point) -> str | None:
+        direction = self._stack.direction
+        stores = (direction.raw_source, direction.raw_target)
+        counts = {store.name: await foreign_changes_of(store) for store in stores if store is not None}
+        return foreign_trouble(horizon, counts)
 
     async def status(self) -> MoveStatus:
         """The whole move. Raises StoreUnavailable where the source does not answer."""
@@ -62,6 +75,7 @@ class MoveReader:
             pending=sum(row.pending + row.failed for row in situation.metrics.collections),
             lag_ms=situation.metrics.lag_ms,
             is_paused=await is_backfill_paused(self._stack),
+            equal_as_of=_equal_as_of(situation),
         )
 
     async def _processes(self, *, can_read_target: bool) -> tuple[MoveProcess, ...]:
@@ -94,6 +108,12 @@ class MoveReader:
             route=owner.routes.get(name, Route()),
             fallbacks=self._stack.read_routing.fallbacks_of(name),
         )
+
+
+def _equal_as_of(situation: Situation) -> datetime | None:
+    found = situation.verification
+    is_equal = found is not None and found.is_clean and still_holds(found, situation.owner)
+    return situation.horizon if is_equal and situation.edited is None else None
 
 
 async def _backfilled(target: RecordStore | None, name: str, owner: Ownership) -> tuple[int, bool]:

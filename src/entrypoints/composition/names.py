@@ -40,5 +40,6 @@ SETTINGS = frozenset(
         "STORE",
         "TRUSTED_PROXIES",
         "UI_URL",
+        "VERIFY_RATE",
     }
 )

@@ -3,6 +3,7 @@
 from functools import partial
 
 from adapters.migration.ownership_change import ChangeOfOwner, retire
+from adapters.migration.recheck import Recheck
 from domain.errors import Conflict
 from domain.migration import NO_TARGET
 from entrypoints.composition.store_stack import StoreStack
@@ -11,7 +12,7 @@ HOLD_SECONDS_MAX = 3.0
 """How long a move waits for writes under way."""
 
 
-def change_of_owner(stack: StoreStack) -> ChangeOfOwner:
+def change_of_owner(stack: StoreStack, *, recheck: Recheck | None = None) -> ChangeOfOwner:
     """The move of the ownership to the present target. Raises Conflict for a single store."""
     direction = stack.direction
     if direction.raw_target is None:
@@ -23,6 +24,7 @@ def change_of_owner(stack: StoreStack) -> ChangeOfOwner:
         deliver=direction.deliver,
         undelivered=direction.undelivered,
         follow=stack.follow,
+        recheck=recheck,
     )
 
 

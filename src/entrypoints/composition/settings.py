@@ -118,6 +118,7 @@ class Settings:
     public_key: str | None
     google: GoogleSettings | None
     retention_days: int
+    verify_rate: int
     log_level: str
     log_format: str
 
@@ -202,6 +203,7 @@ def _settings(variables: Variables) -> Settings:
         public_key=public_key,
         google=_google(variables, is_production=is_production),
         retention_days=variables.integer("RETENTION_DAYS", default=30, least=1, most=36_500),
+        verify_rate=variables.integer("VERIFY_RATE", default=200, least=0, most=20_000),
         log_level=variables.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
         log_format=variables.choice(
             "LOG_FORMAT", ("json", "text"), default="json" if is_production else "text"

@@ -1,5 +1,7 @@
 """/v1/move: the live migration, for administrators."""
 
+import asyncio
+import hashlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +13,8 @@ from domain.migration import PERCENT_MAX
 from entrypoints.http.move_views import (
     FinishedView,
     JobView,
+    KeyCoverageView,
+    MoveEventView,
     MoveView,
     QuarantinedView,
     QuarantineView,
@@ -21,7 +25,9 @@ from entrypoints.http.move_views import (
     quarantined_view,
     switch_view,
 )
+from entrypoints.http.protocol.answers import NO_STORE, Answer, encoded, made_view
 from entrypoints.http.protocol.operation import Controller, operation
+from entrypoints.http.protocol.request import Request
 from entrypoints.http.protocol.resource import Resource
 from entrypoints.http.protocol.schemas import Body, Query
 
@@ -29,6 +35,12 @@ from entrypoints.http.protocol.schemas import Body, Query
 Percent = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": PERCENT_MAX})]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, examples=["The old server fails tonight."])]
 RATE_MAX = 1_000_000
+BUCKETS_MAX = 1_000
+EVENTS_TYPE = "text/event-stream"
+EVENT_WAIT_SECONDS = 5.0
+"""How long an answer waits for a change."""
+EVENT_LOOK_SECONDS = 0.5
+RECONNECT_MS = 500
 
 
 class StepQuery(Query, rename="camel"):
@@ -49,6 +61,8 @@ class VerifyMode(StrEnum):
 
     FULL = "FULL"
     """Every record."""
+    INCREMENTAL = "INCREMENTAL"
+    """The ranges of records that have changed in either store since they were equal."""
 
 
 class VerifyBody(Body):
@@ -56,6 +70,12 @@ class VerifyBody(Body):
 
     mode: VerifyMode = VerifyMode.FULL
     self_test: bool = False
+
+
+class CoverageQuery(Query):
+    """At most so many letters."""
+
+    buckets: Annotated[int, Meta(ge=1, le=BUCKETS_MAX)] = 96
 
 
 class RouteBody(Body):
@@ -98,6 +118,40 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
     async def status(self, actor: Actor) -> MoveView:
         return move_view(await self.operate.status(actor), self.operate.newest_job(actor))
 
+    @operation(
+        "GET",
+        "/events",
+        summary="Follow the move as server-sent events",
+        description="Each answer holds one event with the view of `GET /v1/move`, as soon as that is another one than"
+        f" the header Last-Event-ID names, and ends; after {EVENT_WAIT_SECONDS:.0f} s without a change it holds none."
+        " Clients for server-sent events ask again by themselves.",
+        view=MoveEventView,
+        media_type=EVENTS_TYPE,
+    )
+    async def events(self, request: Request, actor: Actor) -> Answer:
+        seen = request.header(b"last-event-id")
+        deadline = asyncio.get_running_loop().time() + EVENT_WAIT_SECONDS
+        while True:
+            view = encoded(await self.status(actor))
+            name = hashlib.sha256(view).hexdigest()[:16].encode()
+            if name != seen:
+                return _events(b"retry: %d\nid: %b\nevent: move\ndata: %b\n" % (RECONNECT_MS, name, view))
+            if asyncio.get_running_loop().time() >= deadline:
+                return _events(b": nothing has changed\n")
+            await asyncio.sleep(EVENT_LOOK_SECONDS)
+
+    @operation(
+        "GET",
+        "/coverage/{collection}",
+        summary="Read what is known of a collection by ranges of ids",
+        view=KeyCoverageView,
+        also=(404,),
+    )
+    async def coverage(self, actor: Actor, collection: str, query: CoverageQuery) -> KeyCoverageView:
+        return made_view(
+            await self.operate.coverage(actor, collection, buckets=query.buckets), KeyCoverageView
+        )
+
     @operation("GET", "/jobs/{id}", summary="Read a long step of the move", view=JobView)
     async def job(self, actor: Actor, id: str) -> JobView:
         return job_view(self.operate.job(actor, id))
@@ -129,10 +183,17 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
             return job_view(await self.operate.survive(actor, force=body.force, is_dry_run=query.dry_run))
         return job_view(await self.operate.recover(actor, is_dry_run=query.dry_run))
 
-    @operation("POST", "/verify", summary="Compare the stores in full", status=202, view=JobView)
+    @operation("POST", "/verify", summary="Compare the stores", status=202, view=JobView)
     async def verify(self, actor: Actor, query: StepQuery, body: VerifyBody | None) -> JobView:
-        is_self_test = body is not None and body.self_test
-        return job_view(await self.operate.verify(actor, is_dry_run=query.dry_run, is_self_test=is_self_test))
+        wanted = body or VerifyBody()
+        return job_view(
+            await self.operate.verify(
+                actor,
+                is_dry_run=query.dry_run,
+                is_self_test=wanted.self_test,
+                is_incremental=wanted.mode is VerifyMode.INCREMENTAL,
+            )
+        )
 
     @operation("POST", "/repair", summary="Repair what the last verification found", status=202, view=JobView)
     async def repair(self, actor: Actor, query: StepQuery) -> JobView:
@@ -201,6 +262,10 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
         return quarantined_view(
             await self.operate.decide(actor, record, fix=False, reason=body.reason, is_dry_run=query.dry_run)
         )
+
+
+def _events(event: bytes) -> Answer:
+    return Answer(event + b"\n", headers=NO_STORE, media_type=EVENTS_TYPE.encode())
 
 
 MOVE = Resource(controllers=(MoveController,))

@@ -153,7 +153,8 @@ class ReverseView(Struct, rename="camel"):
 
 class MoveView(Struct, rename="camel"):
     """The whole move, with the command to type next. `reverse` is null before the cut-over and after `finish`; `job` is
-    the long step that was started last in the process that answers.
+    the long step that was started last in the process that answers. Both stores were compared in full and are equal as
+    of `equalAsOf`; it is null where nobody can say that.
     """
 
     phase: Phase
@@ -166,12 +167,34 @@ class MoveView(Struct, rename="camel"):
     lag_ms: int
     reverse: ReverseView | None
     is_paused: bool
+    equal_as_of: InstantText | None
     guards: tuple[GuardView, ...]
     processes: tuple[ProcessView, ...]
     collections: tuple[CollectionMoveView, ...]
     steps: tuple[StepView, ...]
     last_rehearsal: RehearsalView | None
     job: JobView | None
+
+
+class KeyCoverageView(Struct, rename="camel"):
+    """One letter for each of some consecutive ranges of ids: `E` everything was equal, `D` a record differs, `U` not
+    compared as it is. No letters, and no instant, where nothing is known.
+    """
+
+    collection: str
+    buckets: str
+    as_of: InstantText | None
+
+
+class MoveEventView(Struct):
+    """The fields of a server-sent event. `data` is the view of the whole move as JSON, `id` changes with it, and
+    `retry` is how many milliseconds a client waits before it asks again.
+    """
+
+    retry: int
+    id: str
+    event: str
+    data: str
 
 
 class QuarantinedView(Struct, rename="camel"):

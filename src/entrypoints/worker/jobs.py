@@ -20,6 +20,9 @@ from entrypoints.composition.failures import StoreRefused
 BACK_OFF_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 60.0
 RELAY_INTERVAL_SECONDS = 1.0
+VERIFICATION_INTERVAL_SECONDS = 5.0
+VERIFICATION_SECONDS_MAX = 60.0
+"""Bounds the comparison of what has changed; a pass over everything goes on beside it."""
 RETENTION_INTERVAL_SECONDS = 3_600.0
 RETENTION_DELAY_SECONDS = 60.0
 """Keeps the first run out of the way of a process that has just started."""
@@ -33,7 +36,8 @@ BEGINNING = datetime.fromtimestamp(0, UTC)
 class Job:
     """Work that is repeated `interval_seconds` after each run. The first run begins after `delay_seconds`.
 
-    `timeout_seconds` bounds one run. None is for work that paces itself and runs until `stop` is called.
+    `timeout_seconds` bounds one run. None is for work that paces itself and runs until `stop` is called. `finish` is
+    called after the last run.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Job:
     interval_seconds: float
     timeout_seconds: float | None
     stop: Callable[[], None] | None = None
+    finish: Callable[[], Awaitable[None]] | None = None
     delay_seconds: float = 0.0
 
 
@@ -56,7 +61,23 @@ def jobs_of(container: Container) -> Sequence[Job]:
         timeout_seconds=None,
         stop=stack.stop_relaying,
     )
-    return (relaying, retention_of(container))
+    return (relaying, *verification_of(container), retention_of(container))
+
+
+def verification_of(container: Container) -> Sequence[Job]:
+    """Compares the stores in the background. None for a single store, and where the settings say so."""
+    verification = container.continuous_verification()
+    if container.stack().relay is None or not verification.is_wanted:
+        return ()
+    job = Job(
+        name="verification",
+        work=verification.tick,
+        interval_seconds=VERIFICATION_INTERVAL_SECONDS,
+        timeout_seconds=VERIFICATION_SECONDS_MAX,
+        finish=verification.close,
+        delay_seconds=VERIFICATION_INTERVAL_SECONDS,
+    )
+    return (job,)
 
 
 def retention_of(container: Container) -> Job:
@@ -95,6 +116,14 @@ async def keep_going(job: Job, stopping: asyncio.Event) -> None:
 
     A store that cannot be used, or takes no writes, is not our error: its reason is logged without a traceback.
     """
+    try:
+        await _repeat(job, stopping)
+    finally:
+        if job.finish is not None:
+            await job.finish()
+
+
+async def _repeat(job: Job, stopping: asyncio.Event) -> None:
     failures = 0
     if job.delay_seconds:
         await _pause(job.delay_seconds, stopping)

@@ -9,12 +9,14 @@ import pytest
 from adapters.migration.carried import carried_puts
 from adapters.migration.evidence import keep_evidence, load_evidence
 from adapters.migration.quarantine import Quarantine, quarantine_id, raw_text
+from adapters.migration.recheck import Point
 from adapters.migration.skipped import skip, without_skipped
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import Record
 from application.ports.migration import Verification
 from tests.unit.adapters.migration.pair import Pair, new_pair, next_version
+from tests.unit.builders import NOON
 from tests.unit.contracts.builders import numbered_id, put, task
 
 
@@ -58,7 +60,7 @@ async def test_a_skipped_record_is_listed_with_its_reason_and_leaves_the_verific
     assert (found.is_clean, found.difference_count, found.differences) == (True, 0, ())
     row = next(one for one in found.collections if one.collection == "tasks")
     assert (row.source, row.target, row.compared, row.differences) == (2, 1, 2, 0)
-    await keep_evidence(pair.source, found)
+    await keep_evidence(pair.source, found, Point(at=NOON, applied={}, foreign={}))
     assert await load_evidence(pair.source) == found
 
 

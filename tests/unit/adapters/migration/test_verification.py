@@ -9,11 +9,13 @@ import pytest
 from adapters.migration.comparing import COMPARED
 from adapters.migration.evidence import keep_evidence, load_evidence, still_holds
 from adapters.migration.in_flight import Patience
+from adapters.migration.recheck import Point
 from adapters.monty.record_store import MontyRecordStore
 from adapters.ownership.control import Ownership, Peer
 from adapters.records.change_set import ChangeSet, Put
 from application.ports.migration import DIFFERENCES_MAX
 from tests.unit.adapters.migration.pair import Pair, facts, new_pair, next_version
+from tests.unit.builders import NOON
 from tests.unit.contracts.builders import (
     change_set,
     control,
@@ -26,6 +28,8 @@ from tests.unit.contracts.builders import (
     task,
     timeline,
 )
+
+NOWHERE = Point(at=NOON, applied={}, foreign={})
 
 
 @pytest.fixture
@@ -223,9 +227,9 @@ async def test_evidence_is_kept_and_holds_only_for_its_incarnation_and_owner(pai
     await pair.commit(put("tasks", task(9)))
     assert await load_evidence(pair.source) is None
 
-    await keep_evidence(pair.source, await pair.verify())
+    await keep_evidence(pair.source, await pair.verify(), NOWHERE)
     verification = await pair.verify()
-    await keep_evidence(pair.source, verification)
+    await keep_evidence(pair.source, verification, NOWHERE)
 
     loaded = await load_evidence(pair.source)
     assert loaded == verification

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from application.ports.key_coverage import KeyCoverage
 from application.ports.migration import (
     CollectionMove,
     Guard,
@@ -107,9 +108,9 @@ class ScriptedMigration:
     async def survive(self, *, by: str, reason: str) -> SwitchResult:
         return self._switched("survive", by=by, force=reason, is_dry_run=False)
 
-    async def verify(self, on_progress: OnProgress, *, by: str) -> Verification:
+    async def verify(self, on_progress: OnProgress, *, by: str, is_incremental: bool = False) -> Verification:
         on_progress(PROGRESS)
-        self.done.append(("verify", by))
+        self.done.append(("verify", by, is_incremental))
         return Verification(
             mode="FULL",
             started_at=NOON,
@@ -120,6 +121,9 @@ class ScriptedMigration:
             differences=(),
             difference_count=0,
         )
+
+    async def coverage(self, collection: str, *, buckets: int) -> KeyCoverage:
+        return KeyCoverage(collection=collection, buckets="EDU"[:buckets], as_of=NOON)
 
     async def self_test(self, count: int) -> int:
         self.done.append(("self-test", count))

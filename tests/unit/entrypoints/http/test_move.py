@@ -1,5 +1,7 @@
 """/v1/move: names and shapes, statuses, rights, and input that is rejected."""
 
+import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +58,30 @@ async def test_the_status_has_the_documented_names(service: Service, move: Scrip
         "route": {"store": "postgres", "percent": 20, "shadowPercent": 5, "fallbacks": 4},
     }
     assert view["job"]["jobId"] == JOB_ID
+
+
+async def test_a_change_of_the_move_is_an_event(service: Service, move: ScriptedMigration) -> None:
+    answer = await ask(service, "GET", "/events")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+    fields = dict(line.split(": ", 1) for line in answer.text.strip().splitlines())
+    assert (fields["event"], fields["retry"]) == ("move", "500")
+    assert json.loads(fields["data"]) == (await ask(service, "GET", "")).json()
+    again = service.call("GET", "/v1/move/events", by=ADMIN, last_event_id=fields["id"])
+    waiting = asyncio.create_task(again)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    move.is_paused = True
+    changed = dict(line.split(": ", 1) for line in (await waiting).text.strip().splitlines())
+    assert (json.loads(changed["data"])["isPaused"], changed["id"] != fields["id"]) == (True, True)
+
+
+async def test_the_coverage_has_one_letter_for_a_range_of_ids(
+    service: Service, move: ScriptedMigration
+) -> None:
+    view = (await ask(service, "GET", "/coverage/tasks?buckets=2")).json()
+    assert (view["collection"], view["buckets"]) == ("tasks", "ED")
+    assert (await ask(service, "GET", "/coverage/tasks?buckets=0")).status_code == 400
+    assert (await ask(service, "GET", "/coverage/cats")).status_code == 404
 
 
 async def test_after_the_cut_over_the_status_shows_the_reverse_mirror(

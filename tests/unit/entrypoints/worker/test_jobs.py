@@ -175,11 +175,11 @@ async def test_a_delayed_job_does_not_run_in_a_process_that_stops_before() -> No
     assert work.runs == 0
 
 
-async def test_a_single_store_needs_retention_and_two_stores_a_relay_as_well() -> None:
+async def test_a_single_store_needs_retention_and_two_stores_more() -> None:
     single = {"APP_ENV": "test", "STORE": "monty", "MONTY_STORAGE": "memory"}
     dual = {**single, "STORE": "dual", "POSTGRES_URL": NOWHERE}
     named = [[job.name for job in jobs_of(build_container(read_settings(each)))] for each in (single, dual)]
-    assert named == [["retention"], ["relay", "retention"]]
+    assert named == [["retention"], ["relay", "verification", "retention"]]
 
 
 async def test_the_retention_removes_expired_records_and_logs_it(log: Log) -> None:

@@ -159,14 +159,32 @@ SEEN = (
     " is_checkpointed boolean NOT NULL DEFAULT false) WITH (fillfactor = 50)"
 )
 
+FOREIGN_CHANGES = (
+    "CREATE TABLE tandem_foreign_changes (table_name text PRIMARY KEY, statements bigint NOT NULL)"
+)
+FOREIGN_CHANGE_COUNT = """
+CREATE FUNCTION tandem_count_foreign_change() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO tandem_foreign_changes VALUES (TG_TABLE_NAME, 1)
+    ON CONFLICT (table_name) DO UPDATE SET statements = tandem_foreign_changes.statements + 1;
+    RETURN NULL;
+END $$
+"""
+"""Whoever may write a table need not be allowed to write the count."""
+
 
 def upgrade() -> None:
     op.execute(LANES)
     op.execute(SEEN)
+    op.execute(FOREIGN_CHANGES)
+    op.execute(FOREIGN_CHANGE_COUNT)
     for table in ("tandem_lanes", "tandem_seen"):
         op.execute(f"CREATE INDEX {table}_compared ON {table} (lane) WHERE NOT is_checkpointed")
     for collection, columns in COLUMNS.items():
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
+        if collection != "control":
+            op.execute(_foreign_change_trigger(_table(collection)))
     for collection in SEARCHED:
         op.execute(f"CREATE INDEX {collection}_words ON {_table(collection)} USING gin (words)")
         # The planner assumes half the frequency of the rarest word it knows for all others: with the usual statistics
@@ -186,6 +204,17 @@ def downgrade() -> None:
     op.execute("DROP TABLE tandem_seen")
     for collection in COLUMNS:
         op.execute(f"DROP TABLE {_table(collection)}")
+    op.execute("DROP FUNCTION tandem_count_foreign_change")
+    op.execute("DROP TABLE tandem_foreign_changes")
+
+
+def _foreign_change_trigger(table: str) -> str:
+    """For a statement of Tandem's own sessions, the condition is all that is evaluated."""
+    return (
+        f"CREATE TRIGGER tandem_foreign_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
+        " FOR EACH STATEMENT WHEN (current_setting('tandem.writer', true) IS DISTINCT FROM 'on')"
+        " EXECUTE FUNCTION tandem_count_foreign_change()"
+    )
 
 
 def _table(collection: str) -> str:
