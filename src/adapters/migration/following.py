@@ -75,7 +75,8 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
     """The record of the owner; None for a new installation. Opens `first`, which is the source of a new one, and the
     other one only where `first` does not own the writes.
 
-    Raises StoreUnavailable and StoreRefused as opening `first` does, unless the other one owns the writes.
+    Raises StoreUnavailable and StoreRefused as opening `first` does, unless the other one owns the writes; also as
+    opening the other one does, if `first` has become its mirror.
     """
     try:
         await first.open()
@@ -87,7 +88,9 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
         return other
     if found is not None and found.role is Role.OWNER:
         return found
-    other = await _reachable(second, seconds_max)
+    is_mirror = found is not None and found.role is Role.MIRROR
+    # A mirror takes no writes, so nobody can begin without its owner.
+    other = await (_opened if is_mirror else _reachable)(second, seconds_max)
     return other if has_taken_over(other, former=found) else found
 
 
@@ -111,13 +114,21 @@ def has_taken_over(found: Ownership | None, *, former: Ownership | None) -> bool
     return found.gate is not Gate.ARMED or is_cited
 
 
-async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:
-    """The control record; None where there is none or the store cannot be read now."""
+async def _opened(store: LanedStore, seconds_max: float) -> Ownership | None:
+    """The control record; None where there is none. Raises StoreUnavailable and StoreRefused."""
     try:
         async with asyncio.timeout(seconds_max):
             await store.open()
             return await ownership_in(store)
-    except (StoreUnavailable, StoreRefused, TimeoutError):
+    except TimeoutError:
+        raise StoreUnavailable(f"The {store.name} store does not answer.") from None
+
+
+async def _reachable(store: LanedStore, seconds_max: float) -> Ownership | None:
+    """`_opened`; None also where the store cannot be read now."""
+    try:
+        return await _opened(store, seconds_max)
+    except (StoreUnavailable, StoreRefused):
         return None
 
 

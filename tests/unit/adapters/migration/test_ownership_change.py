@@ -108,6 +108,20 @@ async def test_a_coordinator_that_sleeps_at_any_call_and_wakes_later_changes_not
     note_figures("a coordinator slept", **outcomes)
 
 
+async def test_nobody_begins_at_a_former_owner_while_the_new_one_does_not_answer() -> None:
+    world = await world_in_memory()
+    service = await _started(world)
+    await service.change().run()
+    probe = MovingService(world, "probe")
+    world.target.is_down = True
+    with pytest.raises(StoreUnavailable):
+        await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)
+    world.target.is_down = False
+    found = await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)
+    assert found is not None
+    assert found.store == SECOND
+
+
 async def _started(world: World, calls: Calls | None = None) -> MovingService:
     """A process that has written and mirrored three tasks, and written one that is not mirrored yet."""
     service = MovingService(world, "first", calls=calls)
@@ -128,8 +142,8 @@ async def _succeeded(world: World) -> Database:
         await successor.side.take_over()
     else:
         successor.side.refusal = None
-        standing = await source_state(successor.side, now=LATER)
-        assert standing is SourceState.OWNER
+        state = await source_state(successor.side, now=LATER)
+        assert state is SourceState.OWNER
         held = await successor.side.required()
         await successor.side.open_gate(held)
         await _admitted(successor)
