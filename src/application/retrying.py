@@ -23,9 +23,9 @@ the use case and the actor), or those for which the predicate, called with the c
 
 
 def retry_conflicts(
-    *, unless: Exemption = None
+    *, unless: Exemption = None, retries_max: int = RETRIES_MAX
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    """Calls the method again, at most RETRIES_MAX times, when its commit meets a VersionConflict.
+    """Calls the method again, at most `retries_max` times, when its commit meets a VersionConflict.
 
     Each attempt begins its own unit of work and reads everything again, so that an error describes the present state.
     `unless` names the conflicts that are raised at once: those about the version that the caller named.
@@ -36,7 +36,7 @@ def retry_conflicts(
 
         @wraps(method)
         async def retrying(*args: P.args, **kwargs: P.kwargs) -> R:
-            for _ in range(RETRIES_MAX):
+            for _ in range(retries_max):
                 try:
                     return await method(*args, **kwargs)
                 except VersionConflict as conflict:

@@ -27,6 +27,8 @@ from domain.user import FIRST_USER_ID, NAME_LENGTH_MAX, User, name_in, normal_em
 
 SESSION_LIFETIME = timedelta(days=7)
 RACES_MAX = 5
+REQUESTS_AT_ONCE_MAX = 64
+"""How many requests with tokens of one session may run at once: each loses at most one race to every other one."""
 EXPIRED = f"This session has expired: it lasts {SESSION_LIFETIME.days} days from the sign-in. Sign in again."
 
 
@@ -109,7 +111,7 @@ class RefreshSession(TimedUseCase):
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
-    @retry_conflicts()
+    @retry_conflicts(retries_max=REQUESTS_AT_ONCE_MAX)
     async def __call__(self, actor: Actor, refresh_token: str) -> tuple[User, TokenPair]:
         shown, now = self.refresh_tokens.read(refresh_token), self.clock.now()
         work = self.begin(actor)
@@ -141,7 +143,7 @@ class EndSession(TimedUseCase):
     tokens: AccessTokens
     refresh_tokens: RefreshTokens
 
-    @retry_conflicts()
+    @retry_conflicts(retries_max=REQUESTS_AT_ONCE_MAX)
     async def __call__(self, actor: Actor, *, access_token: str | None, refresh_token: str | None) -> None:
         """Raises Unauthenticated if neither token was issued here."""
         work = self.begin(actor)

@@ -1,12 +1,16 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from adapters.auth.refresh_tokens import OpaqueRefreshTokens
+from adapters.monty.record_store import MontyRecordStore
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, SESSIONS
+from adapters.repositories.unit_of_work import StoredUnitOfWork
 from application.accounts.sessions import (
     SESSION_LIFETIME,
     EndSession,
@@ -220,6 +224,40 @@ def steady_clock() -> SteadyClock:
 @pytest.fixture
 def steady_refresh(refresh: RefreshSession, steady_clock: SteadyClock) -> RefreshSession:
     return replace(refresh, clock=steady_clock)
+
+
+async def test_a_crowd_of_refreshes_with_one_token_gets_a_successor_each_and_a_sign_out_among_them_works(
+    sign_in: SignInByEmail,
+    steady_refresh: RefreshSession,
+    end: EndSession,
+    identifiers: Identifiers,
+    tmp_path: Path,
+) -> None:
+    store = MontyRecordStore(
+        tmp_path / "data"
+    )  # it commits in a thread, so that requests overtake each other
+    await store.open()
+    begin: Begin = partial(StoredUnitOfWork, store, identifiers)
+    sign_in, end = replace(sign_in, begin=begin), replace(end, begin=begin)
+    refresh = replace(steady_refresh, begin=begin)
+    _, pair = await sign_in(actor(), "anna@example.org")
+
+    tabs = await asyncio.gather(*(refresh(actor(), pair.refresh_token) for _ in range(CURRENT_TOKENS_MAX)))
+    stored = await session_of(begin, pair)
+    newest = tabs[-1][1].refresh_token
+    outcomes = await asyncio.gather(
+        *(refresh(actor(), newest) for _ in range(20)),
+        end(actor(), access_token=None, refresh_token=newest),
+        return_exceptions=True,
+    )
+    ended = await session_of(begin, pair)
+    await store.close()
+
+    assert len({tab.refresh_token for _, tab in tabs}) == CURRENT_TOKENS_MAX
+    assert stored.version == 1 + CURRENT_TOKENS_MAX
+    failures = [each for each in outcomes if isinstance(each, BaseException)]
+    assert all(isinstance(failure, Unauthenticated) for failure in failures)
+    assert ended.ended_because == SIGNED_OUT
 
 
 async def test_concurrent_refreshes_with_one_token_all_go_on(
