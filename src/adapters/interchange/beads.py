@@ -85,6 +85,7 @@ END_OF_DAY = time(23, 59, 59, 999_000)
 _SECTIONS = (("design", "Design"), ("acceptance_criteria", "Acceptance criteria"), ("notes", "Notes"))
 """Long texts without a field in tasks: they are appended to the description under headings."""
 
+_OF_TOMBSTONES = ("deleted_at", "deleted_by", "delete_reason")
 _CARRIED = frozenset(
     {
         "id",
@@ -96,16 +97,14 @@ _CARRIED = frozenset(
         "original_type",
         "labels",
         "dependencies",
+        "_type",
         "created_at",
         "updated_at",
         "started_at",
         "closed_at",
         "due_at",
         "defer_until",
-        "_type",
-        "deleted_at",
-        "deleted_by",
-        "delete_reason",
+        *_OF_TOMBSTONES,
         *(name for name, _ in _SECTIONS),
     }
 )
@@ -202,6 +201,7 @@ def _issue(read: LineReader, first_lines: Mapping[str, int], losses_found: list[
         losses.add("closed_at", "only a task that is done has a time of completion")
     if name == "deferred" and deferred_till is None:
         losses.add("status", _DEFERRED_WITHOUT_TIME)
+    _unkept(read, losses, is_tombstone=is_tombstone)
     _unknown_fields(line.fields, losses)
     return issue
 
@@ -300,6 +300,15 @@ def _dependencies(read: LineReader, losses: _Losses) -> tuple[str | None, tuple[
     for _ in list(dict.fromkeys(parents))[1:]:
         losses.add(f"dependencies.{PARENT_CHILD}", "a task has one parent; the first one is kept")
     return parents[0] if parents else None, tuple(links)
+
+
+def _unkept(read: LineReader, losses: _Losses, *, is_tombstone: bool) -> None:
+    """What is lost of fields that tasks have."""
+    for name in () if is_tombstone else _OF_TOMBSTONES:
+        if read.line.fields.get(name):
+            losses.add(name, "only a tombstone is deleted")
+    for name in read.cut:
+        losses.add(name, "an instant has whole milliseconds; finer fractions are cut")
 
 
 def _unknown_fields(fields: Mapping[str, object], losses: _Losses) -> None:

@@ -1,18 +1,19 @@
 """Files with one JSON object per line: violations are collected with their lines and do not stop the reading."""
 
 import json
-from collections import Counter
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import NoReturn
 
 from domain.errors import Invalid, Violation
-from domain.storable import pointer_token
+from domain.repeated_names import repeated_names
 
 REPEATED_MAX = 20
 """How many repeated names of one line are reported."""
 
+_FRACTIONS = re.compile(r"[.,]\d{3}(\d+)")
 DAY_LENGTH = len("2026-01-31")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Replaces an invalid instant, so that reading continues; an issue with a violation is never imported."""
@@ -51,17 +52,18 @@ def read_lines(content: bytes, *, lines_max: int) -> Iterator[Line]:
 
 
 def _line(number: int, raw: bytes) -> Line:
-    repeated: list[str] = []
+    is_repeated = False
 
     def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal is_repeated
         values = dict(pairs)
-        if len(values) < len(pairs):
-            names = Counter(name for name, _ in pairs)
-            repeated.extend(name for name, times in names.items() if times > 1)
+        is_repeated = is_repeated or len(values) < len(pairs)
         return values
 
     try:
-        fields = json.loads(raw.decode("utf-8"), parse_constant=_reject_constant, object_pairs_hook=object_of)
+        text = raw.decode("utf-8")
+        fields = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=object_of)
+        repeated = repeated_names(text, most=REPEATED_MAX) if is_repeated else []
     except UnicodeDecodeError:
         return _broken(number, "is not UTF-8")
     except (ValueError, RecursionError):
@@ -69,10 +71,8 @@ def _line(number: int, raw: bytes) -> Line:
     if not isinstance(fields, dict):
         return _broken(number, "is not a JSON object")
     violations = [
-        Violation(
-            f"/lines/{number}/{pointer_token(name)}", f"line {number}, {name[:40]}: is given more than once"
-        )
-        for name in repeated[:REPEATED_MAX]
+        Violation(f"/lines/{number}{pointer}", f"line {number}, {pointer[1:41]}: is given more than once")
+        for pointer in repeated
     ]
     return Line(number, fields, tuple(violations))
 
@@ -83,6 +83,12 @@ def _broken(number: int, message: str) -> Line:
 
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _is_finer(value: object) -> bool:
+    """Whether the text of an instant has fractions of a millisecond."""
+    fractions = _FRACTIONS.search(value) if isinstance(value, str) else None
+    return fractions is not None and bool(fractions[1].strip("0"))
 
 
 def _instant(value: object) -> datetime | None:
@@ -102,6 +108,8 @@ class LineReader:
 
     line: Line
     violations: list[Violation]
+    cut: dict[str, None] = field(default_factory=dict)
+    """The fields whose instants had fractions of a millisecond, which no store can hold."""
 
     def violation(self, name: str, message: str) -> None:
         """Adds a violation of a field."""
@@ -163,6 +171,8 @@ class LineReader:
         instant = _instant(value)
         if instant is None:
             self.violation(name, "must be an instant with its offset from UTC, such as 2025-12-24T09:30:00Z")
+        elif _is_finer(value):
+            self.cut[name] = None
         return instant
 
     def day(self, name: str) -> date | None:

@@ -9,11 +9,13 @@ from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import require_changeable
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
-from domain.errors import Conflict, NotFound, Purged
+from domain.errors import Conflict, NotFound, Purged, RuleBroken
 from domain.name import normalized
 from domain.project import Project
 
 NAMESAKE_PAGES_MAX = 100
+PARAMETER = "project"
+"""The name of the parameter, in a query and of a command."""
 
 
 async def receiving_project(
@@ -32,11 +34,20 @@ async def receiving_project(
         project = await _namesake(work, actor, name, deleted=False)
         project = project or await _namesake(work, actor, name, deleted=True)
     if project is None:
-        project = Project.create(id_, stamp, owner_id=actor.id, changes={"name": name})
+        project = _new_project(id_, stamp, actor, name)
         work.projects.save(project, action=Action.IMPORTED)
         return project, True
     await require_receiving(work, actor, project)
     return project, False
+
+
+def _new_project(id_: str, stamp: Stamp, actor: Actor, name: str) -> Project:
+    """Raises RuleBroken, whose violations are those of the parameter that holds the name."""
+    try:
+        return Project.create(id_, stamp, owner_id=actor.id, changes={"name": name})
+    except RuleBroken as error:
+        violations = [replace(each, pointer=f"/{PARAMETER}") for each in error.violations]
+        raise RuleBroken(error.message.replace("/name", f"/{PARAMETER}"), violations=violations) from error
 
 
 async def require_receiving(work: UnitOfWork, actor: Actor, project: Project) -> None:

@@ -114,6 +114,26 @@ def test_trailers_do_not_count_as_headers(attacked: Attacked) -> None:
         assert client.response().status == 401
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", [], 400),
+        ("1.1", ["tandem.test", "tandem.test"], 400),
+        ("1.0", ["tandem.test", "other.test"], 400),
+        ("1.1", ["tandem.test/path"], 400),
+        ("1.1", ["user@tandem.test"], 400),
+        ("1.1", ["two words"], 400),
+        ("1.0", [], 200),
+        ("1.1", [""], 200),
+        ("1.1", ["tandem.test:8080"], 200),
+        ("1.1", ["[::1]:80"], 200),
+    ],
+)
+def test_a_request_names_one_host(attacked: Attacked, version: str, hosts: list[str], status: int) -> None:
+    lines = [f"GET /livez HTTP/{version}", *(f"Host: {host}" for host in hosts), "", ""]
+    assert status_of(attacked.url, "\r\n".join(lines).encode()) == status
+
+
 def drip(attacked: Attacked, start: bytes, drop: bytes) -> tuple[float, int]:
     """Sends a byte or so a second; the seconds until the server had enough, and the status of its response or 0."""
     with RawClient(attacked.url, seconds_max=1.0) as client:

@@ -6,6 +6,7 @@ its request id, access line and metrics; after the response the connection is cl
 """
 
 import asyncio
+import re
 from math import inf
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from entrypoints.http.protocol.responding import (
 
 FRAMING_PER_BYTE_MAX = 16
 _LINE_EXTRA = len(b"  HTTP/1.1")
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-fv:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?", re.ASCII)
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -125,7 +127,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        rejection = self._oversize()
+        rejection = self._oversize() or self._misaddressed()
         if rejection is not None:
             self.url = self.url[:PATH_SHOWN_MAX]
             self.scope[REJECTION] = rejection  # type: ignore[literal-required]
@@ -151,6 +153,15 @@ class BoundedConnection(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.head_bytes_max:
                 return HeadersTooLarge()
+        return None
+
+    def _misaddressed(self) -> TandemError | None:
+        """The error of a request that does not name one host (RFC 9112, 3.2); HTTP/1.0 may leave it out."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
+            return Invalid("A request needs one Host header.")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            return Invalid("The Host header is not a host with or without a port.")
         return None
 
     def on_body(self, body: bytes) -> None:

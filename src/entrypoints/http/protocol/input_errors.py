@@ -17,6 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from domain.errors import VIOLATIONS_MAX, Invalid, Violation
+from domain.repeated_names import repeated_names
 from domain.storable import pointer_token, violations_in
 from entrypoints.http.protocol.patterns import MESSAGES
 
@@ -61,15 +62,19 @@ def invalid(violations: Iterable[Violation], *, most: int = VIOLATIONS_MAX) -> I
 
 
 def parse(raw: bytes) -> tuple[dict[str, Any], list[Violation]]:
-    """A JSON object, and the keys that occur more than once in it, VIOLATIONS_MAX of them at most.
+    """A JSON object, and the keys that occur more than once in an object, VIOLATIONS_MAX of them at most.
 
     Raises Invalid for anything but a JSON object.
     """
-    repeated: list[Violation] = []
+    repeated: list[str] = []
+    is_repeated: list[bool] = []
     if not raw.strip():
         raise invalid([Violation("", "is empty; send a JSON object")])
     try:
-        tree = json.loads(raw.decode("utf-8"), object_pairs_hook=lambda pairs: _object(pairs, repeated))
+        text = raw.decode("utf-8")
+        tree = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, is_repeated))
+        if is_repeated:
+            repeated = repeated_names(text, most=VIOLATIONS_MAX)
     except UnicodeDecodeError as error:
         raise invalid([Violation("", "is not UTF-8")]) from error
     except RecursionError as error:
@@ -81,7 +86,7 @@ def parse(raw: bytes) -> tuple[dict[str, Any], list[Violation]]:
         raise invalid([Violation("", "is not JSON: a number has too many digits")]) from error
     if not isinstance(tree, dict):
         raise invalid([Violation("", "must be a JSON object")])
-    return tree, repeated
+    return tree, [Violation(pointer, "is given more than once") for pointer in repeated]
 
 
 def instant_violations(value: datetime, pointer: str) -> Iterator[Violation]:
@@ -94,14 +99,11 @@ def instant_violations(value: datetime, pointer: str) -> Iterator[Violation]:
         yield Violation(pointer, "must be in the years 1 to 9999 in UTC")
 
 
-def _object(pairs: list[tuple[str, Any]], repeated: list[Violation]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]], is_repeated: list[bool]) -> dict[str, Any]:
+    """The object; `is_repeated` is no longer empty once one has a key twice."""
     values = dict(pairs)
-    if len(values) < len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen and len(repeated) < VIOLATIONS_MAX:
-                repeated.append(Violation(f"/{pointer_token(name)}", "is given more than once"))
-            seen.add(name)
+    if len(values) < len(pairs) and not is_repeated:
+        is_repeated.append(True)
     return values
 
 

@@ -299,6 +299,10 @@ FAULTS = [
         "line 2, description: must have 0 to 50000 characters",
     ),
     (b'{"id": "bad", "id": "worse"}', "line 2, id: is given more than once"),
+    (
+        b'{"id": "bad", "dependencies": [{"type": "blocks", "type": "related"}]}',
+        "line 2, dependencies/0/type: is given more than once",
+    ),
 ]
 
 
@@ -423,6 +427,10 @@ async def test_the_real_export_comes_over_completely(bring: Import, store: Recor
     lost = {(loss.field, loss.count) for loss in report.lost}
     assert lost == {
         ("updatedAt", 527),
+        ("created_at", 527),
+        ("updated_at", 527),
+        ("closed_at", 360),
+        ("deleted_at", 99),
         ("priority", 252),
         ("deletedAt", 99),
         ("status", 99),

@@ -91,6 +91,18 @@ async def test_a_question_that_does_not_fit_is_refused_with_its_pointer(
     assert (refused.status_code, pointers(refused)) == (400, [pointer])
 
 
+@pytest.mark.parametrize("project", ["%E2%80%8B", "%20", "a%00b", "%E2%80%AE", "a%0Ab", "x" * 300])
+async def test_the_name_of_the_receiving_project_is_blamed_as_the_parameter_that_holds_it(
+    service: Service, project: str
+) -> None:
+    before = await service.stored()
+    refused = await service.call("POST", f"/v1/imports?format=beads&project={project}", raw=FILE, kind=LINES)
+    assert refused.status_code in (400, 422)
+    assert pointers(refused) == ["/project"]
+    assert "/name" not in refused.text
+    assert await service.stored() == before
+
+
 async def test_a_file_beyond_its_bound_is_refused_and_one_beyond_other_bodies_is_not(
     service: Service,
 ) -> None:
