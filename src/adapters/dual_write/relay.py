@@ -120,9 +120,7 @@ class Relay:
         try:
             if self._target.breaker.is_open:
                 await self._probe()
-            if self._settings.enabled:
-                await self._work(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
-            await self._compare()
+            await self._work_and_compare(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
         except Exception as error:  # noqa: BLE001 - the relay must survive any error: nothing else repairs the mirror
@@ -130,6 +128,17 @@ class Relay:
             return self._pause_after_failure(type(error).__name__)
         self._failures = 0
         return self._settings.relay_interval_ms / 1000
+
+    async def _work_and_compare(self, *, is_hurried: bool) -> None:
+        try:
+            if self._settings.enabled:
+                await self._work(is_hurried=is_hurried)
+        except StoreUnavailable:
+            # A source that takes no writes, not even the lease, says nothing about the target.
+            if not self._target.breaker.is_open:
+                await self._compare()
+            raise
+        await self._compare()
 
     async def _work(self, *, is_hurried: bool) -> None:
         if not await self._lease.hold():

@@ -27,15 +27,16 @@ LanedWrite = tuple[Write, LaneStamp | None]
 class Writer:
     """Runs writes on the writing connection, and indexes the words of `stale_max` changed texts together.
 
-    `is_failing` is set when SQLite fails to store a write: a full disk, a directory that has become read-only. A later
-    write may succeed because it is smaller, so it is unset only after a check that there is room.
+    `failure` says why SQLite failed to store a write: a full disk, a directory that has become read-only, a lock of
+    another program. A later write may succeed because it is smaller, so it is unset only after a check that there is
+    room.
     """
 
     def __init__(self, file: SqliteFile, *, stale_max: int) -> None:
         self._file, self._connection, self._stale_max = file, file.writer, stale_max
         self._stale = stale_count(file.writer)
         self._numbers: dict[int, int] = {}
-        self.is_failing = False
+        self.failure: str | None = None
 
     def run(self, writes: Sequence[LanedWrite]) -> list[Outcome]:
         """Makes the writes durable. Returns the outcome of each: None or its error.
@@ -45,8 +46,7 @@ class Writer:
         try:
             self._file.prepare_writing()
         except DRIVER_ERRORS as error:
-            self.is_failing = True
-            return [unavailable(error)] * len(writes)
+            return self._failed(error, len(writes))
         outcomes = self._run(writes)
         if self._stale >= self._stale_max:
             (outcome,) = self._run([(index_words, None)])
@@ -86,12 +86,19 @@ class Writer:
         except sqlite3.Error as error:
             if len(writes) == 1 or code_of(error) == sqlite3.SQLITE_BUSY:
                 # Another program has locked the file, so each attempt would wait for the whole timeout.
-                self.is_failing = True
-                return [unavailable(error)] * len(writes)
+                return self._failed(error, len(writes))
             return [outcome for write in writes for outcome in self._run([write])]
+        self._file.note_lock(is_foreign=False)
         self._stale += transaction.stale
         self._numbers |= numbers
         return outcomes
+
+    def _failed(self, error: BaseException, count: int) -> list[Outcome]:
+        failure = unavailable(error)
+        self.failure = failure.message
+        if code_of(error) == sqlite3.SQLITE_BUSY:
+            self._file.note_lock(is_foreign=True)
+        return [failure] * count
 
 
 def _outcome(transaction: Transaction, write: Write) -> Outcome:

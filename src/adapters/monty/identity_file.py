@@ -8,7 +8,8 @@ or with another database under it, the store would open with commits missing or 
 import os
 import secrets
 import sqlite3
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 from adapters.records.record_store import StoreRefused
@@ -16,6 +17,9 @@ from adapters.records.record_store import StoreRefused
 _NUMBER_AT = slice(60, 64)
 """Where the file format of SQLite keeps `user_version`."""
 _NUMBERS = 2**31 - 1
+SOUND_SECONDS_MAX = 1.0
+"""How long a database may be checked whose log is missing; one that takes longer counts as damaged."""
+_STEPS_BETWEEN_LOOKS = 10_000
 _OVERWRITTEN = "overwritten"
 """In place of the number: SQLite has perhaps mixed the log into a copy that it does not belong to."""
 
@@ -42,8 +46,8 @@ class IdentityFile:
         if not self._database.exists() or not self._database.stat().st_size:
             raise StoreRefused(
                 f"The database file {self._database} is missing or empty, although this directory held one: restore it "
-                f"from a copy, without the files beside it that do not belong to the copy, or remove {self._path} to "
-                "start with an empty store."
+                "from a copy, without the files beside it that do not belong to the copy, or remove "
+                f"{self._database.with_suffix('.*')} to start with an empty store."
             )
         if number == _OVERWRITTEN:
             raise StoreRefused(
@@ -53,10 +57,16 @@ class IdentityFile:
         if number and not (self._log.exists() and self._number() == int(number)):
             raise StoreRefused(
                 f"The last writes are missing: the process before this one was killed and left them in {self._log}, "
-                f"which is not there or does not belong to {self._database.name}. Restore a copy that is complete, or "
-                f"remove {self._path} and the log to go on without those writes."
+                f"which is not there or does not belong to {self._database.name}. Restore a copy that is complete"
+                f"{self._way_on()}"
             )
         return store
+
+    def _way_on(self) -> str:
+        """What helps without a copy: the database alone, unless it lacks a part that was written to the log only."""
+        if not _is_sound(self._database):
+            return f": without them {self._database.name} is damaged."
+        return f", or remove {self._path} and the log to go on without those writes."
 
     def open(self, store: str) -> None:
         """Remembers which files are open."""
@@ -90,10 +100,13 @@ class IdentityFile:
     def note_writing(self, writer: sqlite3.Connection) -> None:
         """Notes before the first write that the log belongs to this database; not while another program uses the log.
 
-        After each step the next process can open the store.
+        After each step the next process can open the store. Raises sqlite3.Error where another program keeps the
+        database locked: then nothing can be written, and the next attempt notes it.
         """
         if self._has_number:
             return
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("ROLLBACK")
         if is_written_back(writer):
             self._write(self._store)
             number = secrets.randbelow(_NUMBERS) + 1
@@ -152,6 +165,20 @@ class IdentityFile:
         sync(partial)
         partial.replace(self._path)
         sync(self._path.parent)
+
+
+def _is_sound(database: Path) -> bool:
+    """Whether a database that nobody uses is undamaged without its log, as far as SOUND_SECONDS_MAX show it."""
+    deadline = time.monotonic() + SOUND_SECONDS_MAX
+    try:
+        with closing(
+            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as reader:
+            reader.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+            (found,) = reader.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(found == "ok")
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
-from adapters.monty.errors import DRIVER_ERRORS, refused, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, code_of, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
 from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
@@ -87,6 +87,9 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
             self._file.close()
             if self._lock is not None:
                 self._lock.release()
+            if code_of(error) == sqlite3.SQLITE_BUSY:
+                # Another program has locked the file, which may end.
+                raise unavailable(error) from error
             if isinstance(error, DRIVER_ERRORS):
                 raise refused(error, self._directory) from error
             raise
@@ -112,8 +115,9 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         self._require_current_format(self._directory)
         if (holder := self._lock.holder()) is not None:
             raise StoreUnavailable(
-                f"The MontyDB directory is in use by process {holder}, which is no service that commands can ask. Wait "
-                "until it ends, then type the command again."
+                f"Process {holder} uses the MontyDB directory, and no service with these settings was found that could "
+                "be asked instead. If it has just been started, or is a command, type this again in a moment. If it is "
+                f"a service with other settings, type: kill {holder}, and start it with these: tandem serve"
             )
 
     def _require_current_format(self, directory: Path) -> None:
@@ -169,14 +173,14 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
             self._file.require_in_place()
         except OSError as error:
             raise unavailable(error) from error
-        if self._writer is None or not self._writer.is_failing:
+        if self._writer is None or self._writer.failure is None:
             return
         if time.monotonic() < self._next_trial:
-            raise StoreUnavailable
+            raise StoreUnavailable(self._writer.failure)
         self._next_trial = time.monotonic() + TRIAL_SECONDS
         await self._submit(take_room)
         await self._submit(free_room)
-        self._writer.is_failing = False
+        self._writer.failure = None
 
     def require_files(self) -> None:
         """See OnDisk."""

@@ -27,6 +27,8 @@ SQLITE_MIN = (3, 36)
 STATEMENTS_MAX = 512
 EMPTYING_MS = 50
 """How long one attempt to empty the log waits for readers."""
+LOCKED_MS = 500
+"""How long a write waits for a lock that another program is known to hold: a probe waits for two writes at most."""
 KNOWN_MAX, KNOWN_BYTES_MAX = 256, 4_096
 """How many documents are kept with their tokens, and up to which size: a search by relevance asks for each place in
 turn, and every time it reads the documents that are not indexed yet.
@@ -47,6 +49,7 @@ class SqliteFile:
         self._target = in_memory if path is None else f"{path.absolute().as_uri()}?mode=rw"
         self._identity_file = None if path is None else IdentityFile(path)
         self._log_bytes_max = tuning.log_bytes_max
+        self._busy_ms = tuning.busy_ms
         self._is_read_only = False
         self._writer: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
@@ -96,7 +99,7 @@ class SqliteFile:
         connection = sqlite3.connect(
             self._target,
             uri=True,
-            timeout=self._tuning.busy_seconds,
+            timeout=self._tuning.busy_ms / 1_000,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=STATEMENTS_MAX,
@@ -145,6 +148,15 @@ class SqliteFile:
             self._identity_file.require_in_place()
             self._identity_file.note_writing(self.writer)
 
+    def note_lock(self, *, is_foreign: bool) -> None:
+        """Waits only briefly for a lock that another program has held for the whole wait of a write, until one works:
+        whoever asks for the state of the store gets the cause, before they give up.
+        """
+        busy_ms = min(LOCKED_MS, self._tuning.busy_ms) if is_foreign else self._tuning.busy_ms
+        if busy_ms != self._busy_ms:
+            self._busy_ms = busy_ms
+            self.writer.execute(f"PRAGMA busy_timeout = {busy_ms}")
+
     def bound_log(self) -> None:
         """Empties the log once it is too long, as soon as the reads that still need it have ended.
 
@@ -153,15 +165,14 @@ class SqliteFile:
         """
         if self._identity_file is None or self._identity_file.log_bytes() <= self._log_bytes_max:
             return
-        busy_seconds = self._tuning.busy_seconds
-        deadline = time.monotonic() + busy_seconds
+        deadline = time.monotonic() + self._busy_ms / 1_000
         # SQLite waits for a slot that the next reader may take, so many short attempts succeed where a long one fails.
         self.writer.execute(f"PRAGMA busy_timeout = {EMPTYING_MS}")
         try:
             while not (is_emptied := is_written_back(self.writer)) and time.monotonic() < deadline:
                 pass
         finally:
-            self.writer.execute(f"PRAGMA busy_timeout = {busy_seconds * 1_000:.0f}")
+            self.writer.execute(f"PRAGMA busy_timeout = {self._busy_ms}")
         # Commits have waited meanwhile; where that was in vain, the next attempt comes much later.
         self._log_bytes_max = self._tuning.log_bytes_max if is_emptied else 2 * self._log_bytes_max
 

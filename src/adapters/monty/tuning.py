@@ -19,7 +19,7 @@ class Strategy(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """`stale_max` changed texts are indexed together; until then searches read them. `busy_seconds` is the longest wait
+    """`stale_max` changed texts are indexed together; until then searches read them. `busy_ms` is the longest wait
     for a lock of another program. A read moves from the event loop to a thread after `on_loop_ms`, or at once if it
     is expected to read more than `on_loop_rows_max` scattered rows. The WAL holds about `checkpoint_pages`;
     overlapping reads make it grow, so from `log_bytes_max` on a commit waits for their end.
@@ -27,7 +27,7 @@ class Tuning:
 
     stale_max: int = 100
     strategy: Strategy = Strategy.BY_ESTIMATE
-    busy_seconds: float = 5.0
+    busy_ms: int = 5_000
     on_loop_ms: float = 3.0
     on_loop_rows_max: int = 400
     checkpoint_pages: int = 1_000

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from adapters.ownership.owned_stores import COMPARED_SECONDS_MAX
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
@@ -173,6 +174,25 @@ def test_the_relay_outlives_an_outage_of_the_source() -> None:
         await asyncio.sleep(60)
         await stopped(process, running)
         await assert_promises(stores)
+
+    simulate(check())
+
+
+def test_a_source_that_takes_no_writes_keeps_the_relay_from_no_comparison() -> None:
+    async def refuse_writes(step: Step) -> None:
+        await asyncio.sleep(0.5)
+        if step.operation in ("commit", "apply", "mark"):
+            raise StoreUnavailable
+
+    async def check() -> None:
+        weather = Weather()
+        process, running = await relaying(Stores(), weather, source_gate=refuse_writes)
+        for _ in range(4):
+            before = weather.calls.count("ping")
+            await asyncio.sleep(COMPARED_SECONDS_MAX)
+            assert weather.calls.count("ping") - before >= 2
+        assert not process.target.breaker.is_open
+        await stopped(process, running)
 
     simulate(check())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.monty.record_store import MontyRecordStore
+from adapters.monty.record_store import TRIAL_SECONDS, MontyRecordStore
 from adapters.monty.tuning import Tuning
 from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import Equals, Question
@@ -31,11 +31,12 @@ from tests.unit.contracts.builders import (
 )
 
 ALL = ("tasks", "labels", "audit_logs")
+LOCKED = "Another program keeps MontyDB's file locked. End it."
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[MontyRecordStore]:
-    store = MontyRecordStore(tmp_path / "data", tuning=Tuning(busy_seconds=0.2))
+    store = MontyRecordStore(tmp_path / "data", tuning=Tuning(busy_ms=200))
     await store.open()
     yield store
     await store.close()
@@ -122,6 +123,40 @@ async def test_while_another_program_holds_the_file_reads_go_on_and_commits_are_
         assert await fetched(store, "tasks", 1) == task(1)
     await store.commit(later)
     assert await fetched(store, "tasks", 1) == task(1, version=2, title="Later")
+
+
+async def test_while_another_program_holds_the_file_each_ping_names_the_cause_before_probes_give_up(
+    tmp_path: Path,
+) -> None:
+    store = MontyRecordStore(tmp_path / "data", tuning=Tuning(busy_ms=1_500))
+    await store.open()
+    await store.commit(change_set(put("tasks", task(1))))
+    with locked_file(tmp_path / "data" / "tandem.sqlite"):
+        with pytest.raises(StoreUnavailable, match=LOCKED):
+            await store.commit(change_set(put("tasks", task(2))))
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=LOCKED):
+                await asyncio.wait_for(store.ping(), 1.2)
+        pings = await asyncio.gather(*(store.ping() for _ in range(3)), return_exceptions=True)
+        assert {str(ping) for ping in pings} == {LOCKED}
+    await asyncio.sleep(TRIAL_SECONDS)
+    await store.ping()
+    await store.commit(change_set(put("tasks", task(2))))
+    assert await fetched(store, "tasks", 2) == task(2)
+    await store.close()
+
+
+async def test_opening_a_file_that_another_program_holds_can_be_tried_again(
+    store: MontyRecordStore, tmp_path: Path
+) -> None:
+    await store.commit(change_set(put("tasks", task(1))))
+    await store.close()
+    with closing(database_of(tmp_path / "data")) as connection:
+        outdate(connection, "tasks")
+    with locked_file(tmp_path / "data" / "tandem.sqlite"), pytest.raises(StoreUnavailable, match=LOCKED):
+        await store.open()
+    await store.open()
+    assert await fetched(store, "tasks", 1) == task(1)
 
 
 async def test_a_cancelled_caller_leaves_its_change_set_whole(store: MontyRecordStore) -> None:

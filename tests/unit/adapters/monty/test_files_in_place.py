@@ -67,6 +67,18 @@ async def test_what_a_killed_process_left_is_refused_without_its_log(tmp_path: P
 
 
 @pytest.mark.usefixtures("store")
+async def test_no_one_is_told_to_go_on_with_a_database_that_is_damaged_without_its_log(
+    tmp_path: Path,
+) -> None:
+    killed = as_killed(tmp_path, without=LOG)
+    os.truncate(killed / DATABASE, (killed / DATABASE).stat().st_size // 2)
+    with pytest.raises(
+        StoreRefused, match=r"Restore a copy that is complete: without them tandem.sqlite is damaged.$"
+    ):
+        await MontyRecordStore(killed).open()
+
+
+@pytest.mark.usefixtures("store")
 async def test_an_older_database_is_refused_with_the_log_of_a_killed_process(tmp_path: Path) -> None:
     killed = as_killed(tmp_path)
     shutil.copy(tmp_path / "older", killed / DATABASE)
@@ -114,6 +126,32 @@ async def test_no_write_is_acknowledged_once_the_database_has_gone(
     await store.close()
     with pytest.raises(StoreRefused):
         await MontyRecordStore(tmp_path / "data").open()
+
+
+@pytest.mark.parametrize("harm", [deleted, emptied, replaced])
+async def test_what_is_advised_for_a_database_that_has_gone_can_be_followed(
+    store: MontyRecordStore, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    directory = tmp_path / "data"
+    await commit_all(store, "tasks", *map(task, range(3, 60)))
+    harm(directory / DATABASE)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.close()
+    with pytest.raises(StoreRefused) as refused:
+        await MontyRecordStore(directory).open()
+    advice = str(refused.value)
+    if f"remove {directory / 'tandem.*'} to start with an empty store" in advice:
+        for path in directory.glob("tandem.*"):
+            path.unlink()
+        await require_tasks(directory)
+    elif f"remove {directory / IDENTITY} and the log" in advice:
+        for name in (IDENTITY, LOG):
+            (directory / name).unlink(missing_ok=True)
+        await require_tasks(directory, 1)
+    else:
+        assert "is damaged" in advice
+        assert "remove" not in advice
 
 
 async def test_an_older_copy_written_over_the_open_database_is_noticed_at_once_and_refused_until_it_is_complete(

@@ -81,6 +81,6 @@ async def _served(directory: Path | None) -> World:
 async def _found(world: World, *, can_read_target: bool = True) -> dict[str, Problem]:
     """The objections of a process that writes nothing."""
     service = Service(world, "reader")
-    found = await objections(service.side, service.target_side, can_read_target=can_read_target)
+    found = await objections(service.side, service.target_side if can_read_target else None)
     assert (service.raw_source.writes, service.raw_target.writes) == (0, 0)
     return dict(found)
