@@ -1,14 +1,18 @@
 """`tandem config check`: checks and shows the settings."""
 
+from dataclasses import replace
+
 import click
 from loguru import logger
 
+from domain.errors import TandemError
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.session import current_settings
+from entrypoints.cli.running_service import ServiceClient, ServiceHangs, find_running
+from entrypoints.cli.session import READ_SECONDS_MAX, current_settings, service_client
 from entrypoints.cli.tree import TandemGroup
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
-from entrypoints.composition.settings_check import agreement_of
+from entrypoints.composition.settings_check import Agreement, agreement_of
 
 
 @click.group(cls=TandemGroup)
@@ -24,10 +28,35 @@ async def check(console: Console) -> ExitCode:
     """
     logger.remove()  # what was found is shown
     settings = current_settings()
-    agreement = await agreement_of(settings)
+    agreement = await _agreement(settings)
     view = {**described(settings), "ownership": agreement.message, "remedy": agreement.remedy}
     console.show(view, lambda: console.table(("setting", "value"), [*view.items()]))
     return ExitCode.SUCCESS if agreement.remedy is None else ExitCode.DIFFERENCE
+
+
+async def _agreement(settings: Settings) -> Agreement:
+    """What the running service says of its stores, some of which it holds alone; without one, the stores themselves."""
+    try:
+        service = await find_running(settings.stores.data_dir)
+        client = await service_client(timeout_seconds=READ_SECONDS_MAX)
+    except ServiceHangs as error:
+        return Agreement(f"Not known. {error.message}")
+    if client is not None:
+        return await _agreement_with(client)
+    found = await agreement_of(settings)
+    if service is None:
+        return found
+    other = f"The service at {service.url} (process {service.pid}) runs with other settings."
+    return replace(found, message=f"{other} {found.message}")
+
+
+async def _agreement_with(client: ServiceClient) -> Agreement:
+    runs = f"The service at {client.service.url} (process {client.service.pid}) runs with these settings"
+    try:
+        metrics = await client.ask("GET", "/v1/sync/metrics")
+    except TandemError as error:
+        return Agreement(f"{runs}. Which store owns the writes is not known now. {error.message}")
+    return Agreement(f"{runs}, and {metrics['source']} owns the writes.")
 
 
 def described(settings: Settings) -> dict[str, object]:

@@ -68,14 +68,14 @@ class Console:
         click.secho(typeable(text), bold=bold or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table for people; None is shown as a dash."""
+        """A table for people; None is shown as a dash, and a command as it can be typed here."""
         from rich.console import Console as RichConsole  # noqa: PLC0415 - as the module says
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
-            table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+            table.add_row(*(Text("–" if cell is None else typeable(str(cell))) for cell in row))
         RichConsole(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
     def note(self, text: str) -> None:

@@ -17,7 +17,8 @@ from entrypoints.composition.settings_check import agreement_of
 from entrypoints.composition.variables import InvalidSettings
 
 SECONDS_MAX = 4.5
-CLIENT_SECONDS_MAX = 2.0
+CLIENT_SECONDS_MAX = 3.0
+"""Longer than the service takes to check its components."""
 CORRECT = "Correct it in the environment or in .env (see .env.example), then type: tandem config check"
 LATE = "The checks are not finished, because something does not answer."
 

@@ -1,6 +1,7 @@
 """`tandem export`: writes tasks to a file that another tracker, or an import, can read."""
 
 import asyncio
+import errno
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,22 +15,42 @@ from entrypoints.cli.running_service import LONG_SECONDS_MAX
 from entrypoints.cli.session import current_settings, inspected, operator, service_client
 from entrypoints.cli.tree import TandemCommand
 
+STANDARD_OUTPUT = Path("-")
+_PLACE_ERRORS = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+}
+"""Errors of the place that the argument names; with others, repeating the command may help."""
+
 
 @click.command("export", cls=TandemCommand)
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), required=False)
 @click.option("--format", "format_", required=True, help="The format of the file: beads.")
 @click.option("--project", "project_id", metavar="ID", help="Only the tasks of this project.")
 async def export_tasks(
     console: Console, file: Path | None, format_: str, *, project_id: str | None
 ) -> ExitCode:
-    """Export tasks, deleted ones included, to FILE, or to standard output without one."""
+    """Export tasks, deleted ones included, to FILE, or to standard output without one (or with `-`)."""
+    file = None if file == STANDARD_OUTPUT else file
     content = await _content(format_, project_id)
     if file is None and not console.as_json:
         sys.stdout.buffer.write(content)
         return ExitCode.SUCCESS
     if file is None:
         raise click.UsageError("Name a FILE: with --json, standard output is for the report.")
-    await asyncio.to_thread(file.write_bytes, content)
+    try:
+        await asyncio.to_thread(file.write_bytes, content)
+    except OSError as error:
+        if error.errno in _PLACE_ERRORS:
+            raise click.UsageError(
+                f"{file} cannot be written ({error.strerror}). Name another FILE."
+            ) from error
+        raise
     count = content.count(b"\n")
     view = {"file": str(file), "tasks": count}
     console.show(view, lambda: console.line(f"{count} tasks are in {file}."))

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from domain.errors import Unavailable
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror_client import mirror_client
@@ -28,7 +29,7 @@ def sync() -> None:
 async def status(console: Console, collection: str | None, id: str | None, url: str | None) -> ExitCode:
     """Show the state of the mirror, or of one record in both stores.
 
-    Exits with 1 if entries failed or are parked, or if the record is not mirrored, and with 3 if the target cannot be
+    Exits with 1 if entries failed or are parked, or if the record is not mirrored, and with 3 if a store cannot be
     reached or must not be used.
     """
     if (collection is None) != (id is None):
@@ -38,9 +39,16 @@ async def status(console: Console, collection: str | None, id: str | None, url: 
             record: Mapping[str, Any] = await client.status(collection, id)
             console.show(record, lambda: _print_record(console, record))
             return _record_code(record)
-        metrics: Mapping[str, Any] = await client.metrics()
-    console.show(metrics, lambda: _print_metrics(console, metrics))
-    return _mirror_code(metrics)
+        trouble = await client.source_trouble()
+        try:
+            metrics: Mapping[str, Any] = await client.metrics()
+        except Unavailable as error:
+            raise (
+                error if trouble is None else Unavailable(f"The source cannot be used. {trouble}")
+            ) from error
+    view = {**metrics, "sourceTrouble": trouble}
+    console.show(view, lambda: _print_metrics(console, view))
+    return ExitCode.UNREACHABLE if trouble is not None else _mirror_code(metrics)
 
 
 @sync.command()
@@ -116,6 +124,8 @@ def _record_code(record: Mapping[str, Any]) -> ExitCode:
 
 
 def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
+    if metrics["sourceTrouble"] is not None:
+        console.line(f"The source CANNOT BE USED: {metrics['sourceTrouble']}")
     if metrics["target"] is None:
         console.line(f"There is no mirror: {metrics['source']} is the only store.")
         return

@@ -29,6 +29,8 @@ from entrypoints.http.protocol.answers import made_view
 class MirrorClient(Protocol):
     """Lag, failures, retries and histories. Raises what the use case raises, and StoreUnavailable."""
 
+    async def source_trouble(self) -> str | None: ...
+
     async def metrics(self) -> View: ...
 
     async def status(self, collection: str, id: str) -> View: ...
@@ -70,6 +72,10 @@ class RemoteMirrorClient:
 
     client: ServiceClient
 
+    async def source_trouble(self) -> str | None:
+        """Why the source cannot be used, as far as the service knows; None if it can."""
+        return await self.client.source_trouble()
+
     async def metrics(self) -> View:
         return await self.client.ask("GET", "/v1/sync/metrics")
 
@@ -101,6 +107,9 @@ class LocalMirrorClient:
 
     operate: OperateSync
     actor: Actor
+
+    async def source_trouble(self) -> None:
+        """None: the source was opened and read, or the command has ended with the reason."""
 
     async def metrics(self) -> View:
         return document(made_view(await self.operate.metrics(self.actor), sync.SyncMetricsView))

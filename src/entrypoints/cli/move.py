@@ -41,11 +41,16 @@ def move() -> None:
 @move.command()
 @url_option
 async def status(console: Console, url: str | None) -> ExitCode:
-    """Show where the move stands, and the command to type next. Exits with 1 if a guard is red."""
+    """Show where the move stands, and the command to type next.
+
+    Exits with 1 if a guard is red, and with 3 if the source cannot be used.
+    """
     async with move_client(url) as client:
-        view: Answer = await client.ask("GET", PREFIX)
+        trouble = await client.source_trouble()
+        found = await client.ask("GET", PREFIX)
+    view: Answer = {**found, "sourceTrouble": trouble}
     console.show(view, lambda: print_status(console, view))
-    return _guard_code(view["guards"])
+    return _guard_code(view["guards"]) if trouble is None else ExitCode.UNREACHABLE
 
 
 @move.command()

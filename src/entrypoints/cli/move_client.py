@@ -11,7 +11,7 @@ from application.actor import SYSTEM_ID
 from application.ports.tokens import Identity
 from domain.errors import Conflict, NotFound, RuleBroken, TandemError, Unavailable
 from domain.permissions import Grant
-from entrypoints.cli.running_service import decoded, error_of
+from entrypoints.cli.running_service import decoded, error_of, trouble_in
 from entrypoints.cli.session import client_at, current_settings, opened, service_client
 
 Answer = Mapping[str, Any]
@@ -28,6 +28,8 @@ class MoveClient(Protocol):
     """Whether what it started goes on after the command."""
 
     async def ask(self, method: str, path: str, body: object = None) -> Answer: ...
+
+    async def source_trouble(self) -> str | None: ...
 
 
 @asynccontextmanager
@@ -80,3 +82,7 @@ class _InProcess:
         if answer.is_error:
             raise error_of(answer.status_code, answer.content)
         return decoded(answer.content)
+
+    async def source_trouble(self) -> str | None:
+        """Why the source cannot be used; None if it can."""
+        return trouble_in(decoded((await self._requests.get("/v1/health")).content))

@@ -9,7 +9,9 @@ DIFFERENCES_SHOWN_MAX = 50
 
 
 def print_status(console: Console, view: Answer) -> None:
-    """Where the move stands."""
+    """Where the move stands, and first why nothing goes on."""
+    if (trouble := view.get("sourceTrouble")) is not None:
+        console.line(f"The source CANNOT BE USED: {trouble}", bold=True)
     console.line(f"Phase {view['phase']}, epoch {view['epoch']}: {view['owner']} owns the writes.", bold=True)
     if (mirror := view["target"]) is not None:
         console.line(f"{mirror} is the mirror: {view['pending']} changes wait, {view['lagMs']} ms behind.")

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -66,34 +66,65 @@ class RunningService:
     token: str | None = None
 
 
-@contextmanager
-def announced(data_dir: Path) -> Iterator[Callable[[RunningService], None]]:
-    """Lets commands find this service: yields a function that writes its address and token for the owner alone.
+class Announcement:
+    """By what commands find this service: a file for its owner alone, with its address and a token, and a lock.
 
-    The lock says that the service runs, and ends with the process, however that ends. Only commands need the files, so
-    a directory that cannot be written is logged and the service goes on.
+    The lock says that the service runs, and ends with the process, however that ends.
     """
-    path = data_dir / SERVICE_FILE
-    lock: int | None = None
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir
+        self._path, self._lock_path = data_dir / SERVICE_FILE, data_dir / SERVICE_LOCK
+        self._lock: int | None = None
+
+    def begin(self) -> None:
+        """Takes the lock, unless another service on the same directory has it. Raises OSError."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _locked(self._lock_path)
+
+    def is_lost(self) -> bool:
+        """Whether somebody has removed or damaged what commands read. A directory that is gone is not made again."""
+        if self._lock is None or not self._directory.is_dir():
+            return False
+        return not self._has_lock(self._lock) or _read(self._path) is None
+
+    def write(self, service: RunningService) -> None:
+        """Lets commands find the service at this address, unless they find another one. Raises OSError."""
+        if self._lock is None or not self._directory.is_dir():
+            return
+        if not self._has_lock(self._lock):
+            os.close(self._lock)
+            self._lock = _locked(self._lock_path)
+        write_privately(self._path, msgspec.json.encode(service))
+
+    def end(self) -> None:
+        """Commands find no service any more."""
+        if self._lock is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._lock)
+
+    def _has_lock(self, lock: int) -> bool:
+        return self._lock_path.exists() and os.path.samestat(os.fstat(lock), self._lock_path.stat())
+
+
+@contextmanager
+def announced(data_dir: Path) -> Iterator[Announcement]:
+    """Lets commands find this service, once its announcement is written.
+
+    Only commands need the files, so a directory that cannot be written is logged and the service goes on.
+    """
+    announcement = Announcement(data_dir)
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _locked(data_dir / SERVICE_LOCK)
+        announcement.begin()
     except OSError as error:
         logger.warning(
             "DATA_DIR cannot be written ({}), so commands will not find this service. Give this user access to it.",
             error.strerror,
         )
-
-    def announce(service: RunningService) -> None:
-        if lock is not None:
-            write_privately(path, msgspec.json.encode(service))
-
     try:
-        yield announce
+        yield announcement
     finally:
-        if lock is not None:
-            path.unlink(missing_ok=True)
-            os.close(lock)
+        announcement.end()
 
 
 def _locked(path: Path) -> int | None:
@@ -239,6 +270,19 @@ class ServiceClient:
         except (OSError, HTTPException) as error:
             raise StoreUnavailable(f"The service at {self.service.url} does not answer.") from error
         return decoded(answer)
+
+    async def source_trouble(self) -> str | None:
+        """Why the source cannot be used, as the health of the service says; None if it can. Raises as `health` does."""
+        return trouble_in(await self.health())
+
+
+def trouble_in(health: Mapping[str, object]) -> str | None:
+    """Why the source cannot be used, in the answer of `/v1/health`; None if it can."""
+    components = health.get("components")
+    source = components.get("db") if isinstance(components, dict) else None
+    if not isinstance(source, dict) or source.get("status") != "DOWN":
+        return None
+    return str(source.get("detail") or "It does not answer.")
 
 
 def _exchange(

@@ -22,11 +22,11 @@ from entrypoints.cli.collector import collect_as_usual
 from entrypoints.cli.configuration import location_of
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import RunningService, announced
+from entrypoints.cli.running_service import Announcement, RunningService, announced
 from entrypoints.cli.session import current_settings, operator
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
-from entrypoints.composition.installation import remember
+from entrypoints.composition.installation import is_known, remember
 from entrypoints.composition.logs import start_logging
 from entrypoints.composition.settings import HttpSettings, Settings
 from entrypoints.composition.stack_reports import until_files_are_gone
@@ -37,6 +37,8 @@ from entrypoints.worker.main import run_jobs
 BACKLOG_MAX = 2_048
 DRAIN_SECONDS_MAX = 20
 RETENTION_DRAIN_SECONDS_MAX = 2.0
+LOOK_SECONDS = 2.0
+"""How often the service looks whether commands still find it."""
 TOKEN_RENEWAL_SECONDS = 300.0
 """A third of the time that the token of commands is valid."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -153,24 +155,33 @@ class _Service:
         demo_email = await self._seed() if self.with_demo else None
         await is_serving.wait()
         self._remember(settings)
-        announce = announcement.enter_context(announced(settings.stores.data_dir))
-        self._announce(announce)
-        renewal = asyncio.create_task(self._keep_announced(announce), name="renewing the token of commands")
+        announced_here = announcement.enter_context(announced(settings.stores.data_dir))
+        self._announce(announced_here)
+        renewal = asyncio.create_task(
+            self._keep_announced(announced_here), name="renewing the token of commands"
+        )
         announcement.callback(renewal.cancel)
         collect_as_usual()
         self._print_ready(settings, demo_email)
 
-    async def _keep_announced(self, announce: Callable[[RunningService], None]) -> None:
-        """Until it is cancelled, when the service ends."""
+    async def _keep_announced(self, announcement: Announcement) -> None:
+        """Renews the token, and what was removed from DATA_DIR, until it is cancelled, when the service ends."""
+        clock, settings = asyncio.get_running_loop(), self.container.settings()
+        renewed_at = clock.time()
         while True:
-            await asyncio.sleep(TOKEN_RENEWAL_SECONDS)
-            self._announce(announce)
+            await asyncio.sleep(LOOK_SECONDS)
+            is_forgotten = settings.stores.data_dir.is_dir() and not is_known(settings.stores.data_dir)
+            if is_forgotten:
+                self._remember(settings)
+            if announcement.is_lost() or clock.time() - renewed_at >= TOKEN_RENEWAL_SECONDS:
+                self._announce(announcement)
+                renewed_at = clock.time()
 
-    def _announce(self, announce: Callable[[RunningService], None]) -> None:
+    def _announce(self, announcement: Announcement) -> None:
         """Writes where commands find this service, with a token that expires soon after the service has ended."""
         issued = self.container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
         try:
-            announce(RunningService(self.url, os.getpid(), issued.access_token))
+            announcement.write(RunningService(self.url, os.getpid(), issued.access_token))
         except OSError as error:
             logger.warning(
                 "DATA_DIR cannot be written ({}), so commands may not find this service.", error.strerror

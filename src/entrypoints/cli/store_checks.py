@@ -28,7 +28,6 @@ AGAIN = "Then type: tandem doctor"
 DELIVER = "To deliver them, type: tandem serve"
 _SUBJECTS = {"db": "source", "target": "target", "mirror": "mirror", "cache": "cache"}
 _REMEDIES = {
-    "monty": "To see whether this user may use the directory, type: ls -la DATA_DIR",
     "mongo": "Start the server (docker compose up -d mongo) or correct MONGODB_URI.",
     "postgres": "Start the server (docker compose up -d postgres) or correct POSTGRES_URL or POSTGRES_HOST.",
 }
@@ -42,14 +41,20 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     )
     try:
         health: Mapping[str, Any] = await client.health()
-        async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
-            yield result
     except TandemError as error:
         yield CheckResult.failed(
             "service",
             error.message,
             f"Read its log. To end it, type: kill {service.pid}. To start it again, type: tandem serve",
             is_unreachable=True,
+        )
+        return
+    try:
+        async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
+            yield result
+    except TandemError as error:
+        yield CheckResult.failed(
+            "mirror", f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
         )
 
 
@@ -110,8 +115,8 @@ def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | Store
         return CheckResult.failed(name, str(problem), AGAIN)
     compared = "" if is_source else f", so it was not compared with {stores.source}"
     message = f"{location_of(stores, name)} cannot be used{compared}. {problem}"
-    # The reason of an embedded server says itself what to type.
-    is_embedded = name == "postgres" and stores.postgres_url == EMBEDDED
+    # The reason of an embedded store says itself what to type.
+    is_embedded = name == "monty" or (name == "postgres" and stores.postgres_url == EMBEDDED)
     says_what_to_do = is_embedded or isinstance(problem, StoreRefused)
     remedy = AGAIN if says_what_to_do else f"{_REMEDIES[name]} {AGAIN}"
     return CheckResult.failed(name, message, remedy, is_unreachable=is_source)

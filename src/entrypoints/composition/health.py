@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -55,7 +55,7 @@ class StackHealth:
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
-        checks = {"db": _bounded(self._source_health())}
+        checks = {"db": _bounded(self._source_health(), late=lambda: self.errors.trouble or LATE)}
         if self.target is not None:
             checks["target"] = _bounded(self._target_health(self.target))
             checks["mirror"] = _bounded(self._mirror_health())
@@ -140,13 +140,15 @@ async def _cache_health(cached: CachedStore) -> ComponentHealth:
     return UP if reason is None else down(f"Reads go to the store. {reason}")
 
 
-async def _bounded(check: Awaitable[ComponentHealth]) -> ComponentHealth:
-    """The result of a check; down where it takes too long or fails. What hangs is left behind."""
+async def _bounded(
+    check: Awaitable[ComponentHealth], *, late: Callable[[], str] = lambda: LATE
+) -> ComponentHealth:
+    """The result of a check; down where it takes too long (`late` says why) or fails. What hangs is left behind."""
     task = asyncio.ensure_future(check)
     done, _ = await asyncio.wait({task}, timeout=CHECK_SECONDS_MAX)
     if not done:
         task.cancel()
-        return down(LATE)
+        return down(late())
     try:
         return task.result()
     except TandemError as error:

@@ -8,7 +8,7 @@ from adapters.ownership.refusals import OlderSource
 from adapters.ownership.source_side import SourceSide
 from adapters.ownership.target_side import TargetSide
 from adapters.records.inspectable import inspect
-from adapters.records.record_store import RecordStore, SchemaMissing, StoreRefused
+from adapters.records.record_store import NothingStored, RecordStore, SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable
 
 INSPECT_SECONDS_MAX = 2.0
@@ -32,6 +32,22 @@ async def inspected(store: RecordStore) -> Problem | None:
     return None
 
 
+async def beside_target(problem: Problem, target: TargetSide | None) -> Problem:
+    """The problem of a source beside a target that can be read: a start would not create a source that the target
+    shows to be missing.
+    """
+    if target is None or not isinstance(problem, NothingStored):
+        return problem
+    try:
+        async with asyncio.timeout(COMPARE_SECONDS_MAX):
+            await target.look_beside_new_source()
+    except StoreRefused as refused:
+        return refused
+    except (StoreUnavailable, TimeoutError):
+        return problem
+    return problem
+
+
 async def require_adopted(store: RecordStore) -> None:
     """Raises StoreRefused for a store in which an adoption is not complete: people would miss records."""
     try:
@@ -44,14 +60,11 @@ async def require_adopted(store: RecordStore) -> None:
         )
 
 
-async def objections(
-    source: SourceSide, target: TargetSide | None, *, can_read_target: bool
-) -> Mapping[str, Problem]:
+async def objections(source: SourceSide, readable: TargetSide | None) -> Mapping[str, Problem]:
     """Why stores that can be read must not be used as they are, by name: what a start would say of them, except what
-    it only learns by waiting. The source is open, and so is the target if it can be read.
+    it only learns by waiting. The source is open, and so is the target, which is None if it cannot be read.
     """
     name = source.store.name
-    readable = target if can_read_target else None
     try:
         async with asyncio.timeout(COMPARE_SECONDS_MAX):
             await require_adopted(source.store)

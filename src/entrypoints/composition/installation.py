@@ -45,8 +45,14 @@ def remember(settings: Settings) -> None:
 
 
 def is_remembered(settings: Settings) -> bool:
-    """Whether these are the settings of the service that used the data directory last."""
-    return recalled_from(settings.stores.data_dir / INSTALLATION_FILE) == variables_of(settings)
+    """Whether these are the settings of the service that used the data directory last, as far as that is known."""
+    kept = recalled_from(settings.stores.data_dir / INSTALLATION_FILE)
+    return not kept or kept == variables_of(settings)
+
+
+def is_known(data_dir: Path) -> bool:
+    """Whether the data directory remembers any settings."""
+    return bool(recalled_from(data_dir / INSTALLATION_FILE))
 
 
 def recalled(data_dir: Path, given: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adapters.ownership import control, refusals
 from adapters.ownership.control import Ownership, Role
-from adapters.records.record_store import RecordStore, SchemaMissing, StoreRefused
+from adapters.records.record_store import NothingStored, RecordStore, SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable
 from entrypoints.composition.inspection import inspected
 from entrypoints.composition.settings import Settings, StoreSettings
@@ -37,6 +37,10 @@ async def agreement_of(settings: Settings) -> Agreement:
         causes = " ".join(f"{name}: {cause}" for name, cause in unread.items())
         return Agreement(f"Not known, because a store cannot be read now. {causes}")
     owner = owner_of(records)
+    if owner is None and records:
+        return Agreement(
+            f"{', '.join(records)} holds a copy, and the store that owns the writes was not found."
+        )
     if owner is None:
         return Agreement("No store belongs to an installation yet.")
     return Agreement(f"{owner.store} owns the writes (epoch {owner.epoch}).")
@@ -76,7 +80,7 @@ async def _looked_at(store: RecordStore) -> Ownership | str | None:
     problem = await inspected(store)
     if problem is not None:
         await store.close()
-        return str(problem)
+        return None if isinstance(problem, NothingStored) else str(problem)
     try:
         async with asyncio.timeout(READ_SECONDS_MAX):
             held = await control.read(store)

@@ -28,7 +28,7 @@ from domain.errors import StoreUnavailable
 from domain.migration import Phase
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.inspection import Problem, inspected, objections
+from entrypoints.composition.inspection import Problem, beside_target, inspected, objections
 from entrypoints.composition.mirror_view import MirrorView
 from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
@@ -227,11 +227,12 @@ class StoreStack:
             if problem is not None
         }
         await self._choose_among_readable(problems)
-        if self.source.name not in problems:
-            can_read_target = self.direction.target is not None and self.direction.target.name not in problems
-            self.objections = await objections(
-                self.ownership, self.direction.target_side, can_read_target=can_read_target
-            )
+        can_read_target = self.direction.target is not None and self.direction.target.name not in problems
+        readable = self.direction.target_side if can_read_target else None
+        if (problem := problems.get(self.source.name)) is not None:
+            problems[self.source.name] = await beside_target(problem, readable)
+        else:
+            self.objections = await objections(self.ownership, readable)
         if not problems and not self.objections:
             self.direction.note_inspected()
         if self.direction.target is not None:

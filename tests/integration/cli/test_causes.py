@@ -120,6 +120,11 @@ def test_a_damaged_page_takes_the_service_down_until_a_copy_is_restored(
     doctor = start_command("doctor")
     assert doctor.wait_ended() == 3
     assert "is damaged" in doctor.said()
+    assert "kill" not in doctor.said()
+    for words in (("sync", "status"), ("move", "status")):
+        status = start_command(*words)
+        assert status.wait_ended() == 3
+        assert "is damaged" in json.loads(status.said())["sourceTrouble"]
 
     assert service.stop() == 0
     restored = bytearray(file.read_bytes())

@@ -40,6 +40,19 @@ def test_a_migration_is_refused_until_the_newest_copy_is_back(
     assert tandem("migrate", "up").code == 0
 
 
+def test_the_doctor_sends_no_one_to_create_a_source_that_a_target_shows_to_be_missing(
+    tandem: Tandem, data_dir: Path
+) -> None:
+    assert tandem("demo").code == 0
+    (data_dir / "monty").rename(data_dir.with_name("moved"))
+    for ended in (tandem("doctor"), tandem("sync", "status")):
+        assert ended.code == 3
+        text = " ".join((ended.out + ended.err).split())
+        assert "This monty store is empty, and the target holds the data of installation" in text
+        assert "Restore the files or the database of monty" in text
+        assert "To create one" not in text
+
+
 def put_back(copy: Path, data_dir: Path) -> None:
     shutil.rmtree(data_dir / "monty")
     shutil.copytree(copy, data_dir / "monty")

@@ -270,6 +270,35 @@ def test_a_worker_beside_a_service_on_montydb_is_not_needed(service: Process, be
     assert "No worker is needed" in ended.err
 
 
+def test_commands_agree_about_the_settings_of_the_service(
+    service: Process, beside: Tandem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = beside("config", "check", "--json")
+    monkeypatch.setenv("DB_NAME", "another")
+    other = beside("config", "check", "--json")
+    doctor = beside("doctor", "--json")
+
+    at = f"The service at {service.url} (process {service.process.pid}) runs with"
+    assert (check.code, check.view["ownership"]) == (0, f"{at} these settings, and monty owns the writes.")
+    assert other.view["ownership"].startswith(f"{at} other settings.")
+    for text in (other.view["ownership"], doctor.out):
+        assert f"Process {service.process.pid} uses the MontyDB directory" in text
+        assert f"kill {service.process.pid}" in text
+        assert "DATA_DIR" not in text
+
+
+def test_commands_find_the_service_again_after_its_files_were_removed(
+    service: Process, beside: Tandem
+) -> None:
+    paths = [service.directory / "data" / name for name in (SERVICE_FILE, SERVICE_LOCK, INSTALLATION_FILE)]
+    for path in paths:
+        path.unlink()
+    for path in paths:
+        service.wait_for(path.exists, f"{path.name} again")
+    status = beside("sync", "status", "--json")
+    assert (status.code, status.view["source"]) == (3, "monty")
+
+
 def test_a_service_that_ended_leaves_the_store_to_commands(
     start: Start, tandem: Tandem, data_dir: Path
 ) -> None:

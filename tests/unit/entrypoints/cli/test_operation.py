@@ -282,3 +282,18 @@ def test_the_mirror_is_a_table_for_people(mirrored_nowhere: None, tandem: Tandem
     assert headings.split()[:5] == ["collection", "synced", "pending", "failed", "parked"]
     assert tasks[:3] == ["tasks", "0", "12"]
     assert len(tasks) == 7
+
+
+def test_an_export_names_a_file_that_can_be_written_or_standard_output(
+    tandem: Tandem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tandem("demo")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in (tmp_path / "nowhere" / "tasks.jsonl", tmp_path / ("x" * 300), Path("/proc/tasks.jsonl")):
+        ended = tandem("export", "--format", "beads", str(place))
+        assert (ended.code, "Name another FILE" in ended.err) == (2, True)
+    ended = tandem("export", "--format", "beads", "-")
+    assert (ended.code, ended.out) == (0, tandem("export", "--format", "beads").out)
+    assert ended.out.startswith("{")
+    assert not list((tmp_path / "here").iterdir())

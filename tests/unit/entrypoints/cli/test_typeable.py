@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.cli.console import program_name, typeable
+from entrypoints.cli.console import Console, program_name, typeable
 from entrypoints.cli.program import run
 
 
@@ -31,3 +31,8 @@ def test_a_usage_error_names_the_path_once(program: str, capsys: pytest.CaptureF
     assert f"Type: {program} export --help" in capsys.readouterr().err.splitlines()[-1].strip()
     assert typeable(f"Type: {program} export") == f"Type: {program} export"
     assert typeable(f"Type: /opt/{program} export") == f"Type: /opt/{program} export"
+
+
+def test_a_table_names_commands_as_lines_do(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=False).table(("guard", "detail"), [("rehearsal", "Type: tandem move rehearse")])
+    assert f"Type: {program} move rehearse" in capsys.readouterr().out

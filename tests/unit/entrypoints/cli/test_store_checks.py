@@ -1,0 +1,49 @@
+"""What `tandem doctor` makes of the answers of a running service."""
+
+from domain.errors import StoreUnavailable, Unavailable
+from entrypoints.cli.running_service import RunningService, ServiceClient
+from entrypoints.cli.store_checks import checks_of_service
+
+DAMAGED = "A part of MontyDB's file is damaged. Stop Tandem and restore a copy."
+
+
+class AnsweringService(ServiceClient):
+    """A service whose source is damaged: it says so, and cannot read the state of its mirror."""
+
+    def __init__(self) -> None:
+        super().__init__(RunningService("http://127.0.0.1:1", 4711), token="")
+
+    async def health(self) -> dict[str, object]:
+        return {"components": {"db": {"status": "DOWN", "detail": DAMAGED}}}
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, timeout_seconds: float | None = None
+    ) -> dict[str, object]:
+        raise Unavailable(DAMAGED)
+
+
+class SilentService(AnsweringService):
+    """A service that does not even report its health."""
+
+    async def health(self) -> dict[str, object]:
+        raise StoreUnavailable("The service at http://127.0.0.1:1 does not answer.")
+
+
+async def test_a_service_that_reports_a_damaged_source_is_not_to_be_killed() -> None:
+    results = [result async for result in checks_of_service(AnsweringService())]
+
+    assert [(one.subject, one.is_fine) for one in results] == [
+        ("service", True),
+        ("source", False),
+        ("mirror", False),
+    ]
+    assert all(DAMAGED in one.message for one in results[1:])
+    assert not any("kill" in (one.remedy or "") for one in results)
+
+
+async def test_a_service_that_reports_nothing_may_be_ended() -> None:
+    results = [result async for result in checks_of_service(SilentService())]
+
+    assert [one.remedy or "" for one in results if not one.is_fine] == [
+        "Read its log. To end it, type: kill 4711. To start it again, type: tandem serve"
+    ]
