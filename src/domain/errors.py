@@ -141,6 +141,8 @@ class StoreUnavailable(Unavailable):
     """Whether the store itself is in trouble. False where one request waited for another, or asked for too much."""
     names_cause: ClassVar[bool] = True
     """Whether the message says what is wrong. False where all that is known is that no answer came in time."""
+    names_remedy: ClassVar[bool] = False
+    """Whether the store answers, so that the message says all that can be done about it."""
 
 
 class MirrorPending(Unavailable):

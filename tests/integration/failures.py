@@ -47,6 +47,16 @@ def _trigger(condition: str, action: str, *, table: str = "postgres_labels") -> 
     )
 
 
+def _deferred(condition: str) -> Statements:
+    """A trigger that runs at the commit."""
+    body = f"BEGIN IF {condition} THEN RAISE EXCEPTION 'too late'; END IF; RETURN NULL; END"
+    deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trouble()"
+    return (
+        f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $${body}$$",
+        f"CREATE CONSTRAINT TRIGGER trouble AFTER INSERT OR UPDATE ON postgres_labels {deferred}",
+    )
+
+
 _NO_TRIGGER = ("DROP FUNCTION trouble CASCADE",)
 _IS_POISON = f"NEW.name = '{POISON}'"
 _FULL = (
@@ -83,6 +93,8 @@ FAILURES: dict[str, Failure] = {
     "a trigger that raises an error": Failure(
         before=_trigger(_IS_POISON, "RAISE EXCEPTION 'We do not want %', NEW.name"), after=_NO_TRIGGER
     ),
+    "a rule that is checked at the commit": Failure(before=_deferred(_IS_POISON), after=_NO_TRIGGER),
+    "a rule that rejects every row at the commit": Failure(before=_deferred("true"), after=_NO_TRIGGER),
     "a unique index made by hand": Failure(
         record=lambda: label(CONCERNED, color=label(KNOWN)["color"]),
         before=(

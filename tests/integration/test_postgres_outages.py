@@ -3,22 +3,25 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from adapters.observability.recent_errors import RECENT_SECONDS, TRIAL_SECONDS
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import ChangeSet
 from adapters.records.record_store import RecordStore
 from domain.errors import StoreUnavailable
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import read_settings
 from tests.servers.directories import open_directory
 from tests.servers.postgres import OwnPostgresServer
 from tests.unit.builders import numbered_id
-from tests.unit.contracts.builders import change_set, put, task
+from tests.unit.contracts.builders import change_set, label, put, task
 
 CALLERS = 20
 """More than the pool has connections."""
@@ -279,3 +282,119 @@ async def test_a_wrong_address_is_known_when_the_store_opens(server: OwnPostgres
     with pytest.raises(StoreUnavailable):
         await absent.open()
     await absent.close()
+
+
+@contextmanager
+def _refusing(server: OwnPostgresServer, statements: str, *, undone_by: str) -> Iterator[str]:
+    """The address of an account with which a server does something by hand."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE visitor LOGIN")
+        try:
+            admin.execute(statements.encode())
+            yield server.url.replace("://tandem@", "://visitor@")
+        finally:
+            admin.execute(undone_by.encode())
+            admin.execute("DROP ROLE visitor")
+
+
+LOGIN_TRIGGER = (
+    "CREATE FUNCTION closed() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+    " IF session_user = 'visitor' THEN RAISE EXCEPTION 'No such file until 6 for visitor'; END IF; END$$;"
+    "CREATE EVENT TRIGGER closed ON login EXECUTE FUNCTION closed()"
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "undone_by", "cause"),
+    [
+        (
+            "ALTER ROLE visitor SET session_preload_libraries = 'absent'",
+            "ALTER ROLE visitor RESET ALL",
+            'It says: could not access file "absent": No such file or directory',
+        ),
+        (LOGIN_TRIGGER, "DROP FUNCTION closed CASCADE", "It says: No such file until 6 for …"),
+        ("ALTER ROLE visitor NOLOGIN", "SELECT 1", "NOLOGIN"),
+    ],
+    ids=["a library that is missing", "a trigger on logins", "no login"],
+)
+async def test_a_refused_connection_is_explained_in_the_server_s_words(
+    server: OwnPostgresServer, statements: str, undone_by: str, cause: str
+) -> None:
+    with _refusing(server, statements, undone_by=undone_by) as url:
+        refused = PostgresRecordStore(url)
+        with pytest.raises(StoreUnavailable) as refusal:
+            await refused.open()
+        await refused.close()
+    assert cause in refusal.value.message
+    assert "visitor" not in refusal.value.message
+
+
+@contextmanager
+def _rejecting_by_configuration(server: OwnPostgresServer) -> Iterator[str]:
+    """The address of an account that pg_hba.conf rejects; that of the other tests stays accepted."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        ((path,),) = admin.execute("SHOW hba_file").fetchall()
+        file = Path(path)
+        rules = file.read_text()
+        file.write_text(f"local all visitor reject\n{rules}")
+        try:
+            admin.execute("SELECT pg_reload_conf()")
+            yield server.url.replace("://tandem@", "://visitor@")
+        finally:
+            file.write_text(rules)
+            admin.execute("SELECT pg_reload_conf()")
+
+
+async def test_a_connection_that_pg_hba_rejects_is_explained_in_the_server_s_words(
+    server: OwnPostgresServer,
+) -> None:
+    with _rejecting_by_configuration(server) as url:
+        words = "pg_hba.conf rejects connection for host …, user …"
+        refusal = await _refusal_with(PostgresRecordStore(url), words)
+    assert refusal.startswith("PostgreSQL refuses the connection.")
+
+
+async def _refusal_with(store: RecordStore, words: str) -> str:
+    """Why a store does not open, once the server has read its configuration."""
+    deadline = time.monotonic() + HEALED_SECONDS_MAX
+    while True:
+        with pytest.raises(StoreUnavailable) as refusal:
+            await store.open()
+        if words in refusal.value.message:
+            return refusal.value.message
+        assert time.monotonic() < deadline, refusal.value.message
+        await asyncio.sleep(0.05)
+
+
+REFUSING = (
+    "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'Not today'; END$$;"
+    "CREATE TRIGGER closed BEFORE INSERT ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION closed()"
+)
+
+
+async def test_a_source_is_down_while_its_last_write_would_fail_again(
+    server: OwnPostgresServer, tmp_path: Path
+) -> None:
+    url = server.create_prepared_database()
+    settings = {"APP_ENV": "test", "STORE": "postgres", "POSTGRES_URL": url, "DATA_DIR": str(tmp_path)}
+    stack = build_container(read_settings(settings)).stack()
+    await stack.open(within_seconds=HEALED_SECONDS_MAX)
+    with psycopg.connect(url, autocommit=True) as beside:
+        beside.execute(REFUSING.encode())
+        with pytest.raises(StoreUnavailable, match="the trigger closed of the table postgres_tasks"):
+            await stack.store.commit(_creation(1))
+        # What works in other tables shows nothing about this one.
+        await stack.store.commit(change_set(put("labels", label(1))))
+        await asyncio.sleep(RECENT_SECONDS + TRIAL_SECONDS)
+        source = (await stack.components())["db"]
+        assert source.status == "DOWN"
+        assert "the trigger closed of the table postgres_tasks" in (source.reason or "")
+
+        beside.execute("DROP FUNCTION closed CASCADE")
+        deadline = time.monotonic() + HEALED_SECONDS_MAX
+        while (await stack.components())["db"].status != "UP":
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        assert beside.execute("SELECT count(*) FROM postgres_tasks").fetchall() == [(0,)]
+    await stack.close()
+    server.drop_database(url)

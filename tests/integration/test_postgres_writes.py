@@ -1,6 +1,7 @@
 """The content of PostgreSQL after writes: columns, order inside a batch, and isolated rejections."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.target_writes import STATEMENT_BYTES_MAX, STATEMENT_ROWS_MAX
-from adapters.records.change_set import ChangeSet, Rejection
+from adapters.records.change_set import Blocked, ChangeSet, Rejection
 from adapters.records.isolation import apply_each
 from adapters.records.record import Record
 from adapters.records.slow_change_sets import too_slow
@@ -50,6 +51,27 @@ async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore
     yield store
     await store.close()
     database.empty()
+
+
+class Altered:
+    """Makes changes to the tables by hand, as somebody beside Tandem does."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @contextmanager
+    def __call__(self, statements: str, *, undone_by: str) -> Iterator[None]:
+        with psycopg.connect(self._url, autocommit=True) as beside:
+            beside.execute(statements.encode())
+            try:
+                yield
+            finally:
+                beside.execute(undone_by.encode())
+
+
+@pytest.fixture
+def altered(prepared_url: str) -> Altered:
+    return Altered(prepared_url)
 
 
 def _row(url: str, table: str, number: int) -> dict[str, Any]:
@@ -269,3 +291,176 @@ async def test_a_database_without_tables_says_what_to_do(postgres_url: str) -> N
     await store.prepare()
     assert await store.fetch("tasks", [numbered_id(1)]) == {}
     await store.close()
+
+
+DEFERRED = (
+    "CREATE FUNCTION deferred() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+    " IF {condition} THEN RAISE EXCEPTION 'Not today'; END IF; RETURN NULL; END$$;"
+    "CREATE CONSTRAINT TRIGGER deferred AFTER INSERT OR UPDATE ON postgres_labels"
+    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION deferred()"
+)
+NOT_DEFERRED = "DROP FUNCTION IF EXISTS deferred CASCADE"
+DEFERRED_KEY = (
+    "CREATE TABLE colours (name text COLLATE \"C\" PRIMARY KEY); INSERT INTO colours VALUES ('#888888');"
+    "ALTER TABLE postgres_labels ADD CONSTRAINT known_colour FOREIGN KEY (color) REFERENCES colours"
+    " DEFERRABLE INITIALLY DEFERRED"
+)
+NO_DEFERRED_KEY = "DROP TABLE colours CASCADE"
+
+
+async def test_a_row_rejected_at_the_commit_is_isolated_with_the_server_s_own_words(
+    store: PostgresRecordStore, altered: Altered
+) -> None:
+    changes: list[ChangeSet] = []
+    with altered(DEFERRED.format(condition="NEW.name = 'Label 3'"), undone_by=NOT_DEFERRED):
+        # Statements that a connection sends for the first time, and those that it knows.
+        for version in (1, 2):
+            changes = [change_set(put("labels", label(number, version=version))) for number in range(1, 6)]
+            outcomes = await apply_each(store.apply, changes)
+            (place,) = (place for place, outcome in enumerate(outcomes) if outcome is not None)
+            rejection = outcomes[place]
+            assert isinstance(rejection, Rejection)
+            assert (place, rejection.sqlstate) == (2, "P0001")
+            assert rejection.reason.startswith("Not today, raised by PL/pgSQL function deferred()")
+    assert await store.apply(changes) == [None] * len(changes)
+
+
+async def test_a_rule_checked_at_the_commit_is_named_with_its_constraint_and_table(
+    store: PostgresRecordStore, altered: Altered
+) -> None:
+    with altered(DEFERRED_KEY, undone_by=NO_DEFERRED_KEY):
+        fitting = change_set(put("labels", label(1, color="#888888")))
+        (arrived, rejected) = await apply_each(
+            store.apply, [fitting, change_set(put("labels", label(2, color="#ffffff")))]
+        )
+        loaded = await store.load("labels", [label(3, color="#ffffff")], checkpoint=None)
+    assert arrived is None
+    for rejection in (rejected, *loaded.rejected.values()):
+        assert isinstance(rejection, Rejection)
+        named = (rejection.sqlstate, rejection.constraint, rejection.table)
+        assert named == ("23503", "known_colour", "postgres_labels")
+
+
+async def test_a_table_that_rejects_every_row_at_the_commit_is_blocked(
+    store: PostgresRecordStore, altered: Altered
+) -> None:
+    await store.apply([change_set(put("labels", label(1)))])
+    with altered(DEFERRED.format(condition="true"), undone_by=NOT_DEFERRED):
+        outcomes = await apply_each(
+            store.apply, [change_set(put("labels", label(2))), change_set(put("tasks", task(1)))]
+        )
+    blocked, arrived = outcomes
+    assert isinstance(blocked, Blocked)
+    assert (blocked.place, blocked.sqlstate, arrived) == ("postgres_labels", "P0001", None)
+
+
+DROPPING = (
+    "CREATE FUNCTION dropping() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+    "CREATE TRIGGER dropping BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION dropping()"
+)
+RAISING = (
+    "CREATE FUNCTION raising() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+    " RAISE EXCEPTION 'We do not want %', NEW.name USING ERRCODE = '{state}'; END$$;"
+    "CREATE TRIGGER raising BEFORE INSERT OR UPDATE ON postgres_labels FOR EACH ROW EXECUTE FUNCTION raising()"
+)
+NO_TRIGGER = "DROP FUNCTION IF EXISTS dropping, raising, deferred CASCADE"
+BY_HAND = [
+    (
+        "ALTER TABLE postgres_labels ADD CONSTRAINT short CHECK (name <> 'Label 2') NOT VALID",
+        "ALTER TABLE postgres_labels DROP CONSTRAINT short",
+        ("the rule short", "postgres_labels", "23514"),
+    ),
+    (
+        "CREATE UNIQUE INDEX by_color ON postgres_labels (color)",
+        "DROP INDEX by_color",
+        ("the rule by_color", "postgres_labels", "23505"),
+    ),
+    (
+        "ALTER TABLE postgres_labels ADD CONSTRAINT apart EXCLUDE (color WITH =)",
+        "ALTER TABLE postgres_labels DROP CONSTRAINT apart",
+        ("the rule apart", "postgres_labels", "23P01"),
+    ),
+    (
+        "UPDATE postgres_labels SET synced_at = now(); ALTER TABLE postgres_labels ALTER synced_at SET NOT NULL",
+        "ALTER TABLE postgres_labels ALTER synced_at DROP NOT NULL",
+        ("synced_at", "postgres_labels", "23502"),
+    ),
+    (f"{DEFERRED_KEY} NOT VALID", NO_DEFERRED_KEY, ("the rule known_colour", "postgres_labels", "23503")),
+    (
+        DEFERRED.format(condition="NEW.name = 'Label 2'"),
+        NO_TRIGGER,
+        ("function deferred()", "the trigger deferred of the table postgres_labels", "P0001"),
+    ),
+    (
+        'ALTER TABLE postgres_labels ALTER name TYPE varchar(6) COLLATE "C" USING left(name, 6)',
+        'ALTER TABLE postgres_labels ALTER name TYPE text COLLATE "C"',
+        ("a changed column", "22001"),
+    ),
+    (
+        "CREATE RULE trouble AS ON INSERT TO postgres_labels DO INSTEAD NOTHING",
+        "DROP RULE trouble ON postgres_labels",
+        ("the rule trouble of the table postgres_labels",),
+    ),
+    *(
+        (
+            RAISING.format(state=state),
+            NO_TRIGGER,
+            ("function raising()", "the trigger raising of the table postgres_labels", state),
+        )
+        for state in ("P0001", "23514", "23505", "22001", "40001", "08001", "57014", "42P01")
+    ),
+    *(
+        (
+            DROPPING.format(event=event, table=table),
+            NO_TRIGGER,
+            ("without an error", f"the trigger dropping of the table {table}"),
+        )
+        for event, table in (("INSERT OR UPDATE", "postgres_labels"), ("INSERT", "postgres_audit_logs"))
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "undone_by", "named"), BY_HAND, ids=[" ".join(row[2]) for row in BY_HAND])
+async def test_a_rule_made_by_hand_is_the_store_s_fault_and_named(
+    store: PostgresRecordStore, altered: Altered, change: str, undone_by: str, named: tuple[str, ...]
+) -> None:
+    color = "#123456"
+    await store.commit(change_set(put("labels", label(1, color=color))))
+    commits = (
+        change_set(put("labels", label(2, color=color))),
+        # Not one statement but a transaction.
+        change_set(put("labels", label(2, color=color)), put("tasks", task(2))),
+    )
+    with altered(change, undone_by=undone_by):
+        for changes in commits:
+            for call in (store.commit, store.rehearse):
+                with pytest.raises(StoreUnavailable) as refusal:
+                    await call(changes)
+                assert refusal.value.is_of_the_store
+                assert [words for words in named if words not in refusal.value.message] == []
+                assert "Label 2" not in refusal.value.message
+    assert await _ids(store) == ({numbered_id(1)}, set(), 1)
+    await store.rehearse(commits[1])
+    assert await _ids(store) == ({numbered_id(1)}, set(), 1)
+    await store.commit(commits[1])
+    assert await _ids(store) == ({numbered_id(1), numbered_id(2)}, {numbered_id(2)}, 3)
+
+
+async def _ids(store: PostgresRecordStore) -> tuple[set[str], set[str], int]:
+    """The ids of the labels and the tasks, and the number of entries."""
+    labels, tasks, entries = [
+        await store.scan(collection, after=None, limit=10) for collection in ("labels", "tasks", "audit_logs")
+    ]
+    return {one["id"] for one in labels}, {one["id"] for one in tasks}, len(entries)
+
+
+async def test_a_dropped_change_of_a_record_is_no_conflict(
+    store: PostgresRecordStore, altered: Altered
+) -> None:
+    await store.commit(change_set(put("labels", label(1))))
+    with altered(DROPPING.format(event="UPDATE", table="postgres_labels"), undone_by=NO_TRIGGER):
+        with pytest.raises(StoreUnavailable, match="the trigger dropping of the table postgres_labels"):
+            await store.commit(change_set(put("labels", _renamed(1, "new", version=2))))
+        with pytest.raises(VersionConflict):
+            await store.commit(change_set(put("labels", _renamed(1, "new", version=3))))
+    await store.commit(change_set(put("labels", _renamed(1, "new", version=2))))

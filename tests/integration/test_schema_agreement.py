@@ -1,6 +1,7 @@
 """The tables that migrations make are the tables that the specs ask for."""
 
 import asyncio
+import secrets
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,14 +12,20 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg.conninfo import make_conninfo
 
+from adapters.ownership import control
+from adapters.postgres.installed_schema import HEAD, OWN_COLUMNS
 from adapters.postgres.migrate import MIGRATION_LOCK, downgrade, upgrade
-from adapters.postgres.record_store import HEAD, PostgresRecordStore
+from adapters.postgres.record_store import PostgresRecordStore
 from adapters.postgres.tables import metadata
+from adapters.records.change_set import Blocked
 from adapters.records.record_store import StoreRefused
 from adapters.records.revisions import Revision
 from domain.errors import StoreUnavailable
 from tests.servers.postgres import PostgresServer
+from tests.unit.builders import numbered_id
+from tests.unit.contracts.builders import change_set, put, task
 
 COLUMNS = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
@@ -39,6 +46,7 @@ CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version' ORDER BY 1, 2
 """
+GONE = "postgres_tasks is missing: somebody renamed or dropped it. Rename it back"
 TABLES_LEFT = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 
 
@@ -113,7 +121,13 @@ async def test_asking_for_the_revision_changes_nothing(postgres_url: str) -> Non
     assert await asyncio.to_thread(_tables_left, postgres_url) == []
     await store.prepare()
     assert await store.revision() == Revision(HEAD, HEAD)
+    assert not await store.faults()
     await store.close()
+
+
+def test_the_columns_of_the_tables_that_hold_no_records_are_known() -> None:
+    known = {name: list(columns) for name, columns in OWN_COLUMNS.items() if name != "alembic_version"}
+    assert known == {name: list(metadata.tables[name].columns.keys()) for name in known}
 
 
 def test_the_program_expects_the_newest_migration(postgres_url: str) -> None:
@@ -168,3 +182,76 @@ def test_a_table_in_use_makes_the_migration_give_way(postgres_url: str) -> None:
 def test_an_unreachable_server_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
         upgrade(f"postgresql://nobody@/none?host={tmp_path}")
+
+
+async def _causes(store: PostgresRecordStore) -> set[str]:
+    """Why a read, a commit and the look at the revision fail; the same sentence for all."""
+    calls = (
+        store.fetch("tasks", [numbered_id(1)]),
+        store.commit(change_set(put("tasks", task(1)))),
+        store.scan("control", after=None, limit=1),
+    )
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    return {str(one) for one in outcomes if isinstance(one, Exception)}
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        (
+            "ALTER TABLE postgres_tasks RENAME title TO heading",
+            f"The column title of the table {GONE} (ALTER TABLE postgres_tasks RENAME COLUMN heading TO title)",
+        ),
+        (
+            "ALTER TABLE postgres_tasks DROP COLUMN title",
+            f"The column title of the table {GONE} (ALTER TABLE postgres_tasks RENAME COLUMN … TO title)",
+        ),
+        (
+            "ALTER TABLE postgres_tasks RENAME TO chores",
+            f"The table {GONE} (ALTER TABLE … RENAME TO postgres_tasks)",
+        ),
+    ],
+    ids=["renamed column", "dropped column", "renamed table"],
+)
+async def test_what_somebody_renamed_or_dropped_is_named_with_its_table(
+    postgres_server: PostgresServer, change: str, remedy: str
+) -> None:
+    cause = f"{remedy}, or restore the database from a copy."
+    url = postgres_server.create_prepared_database()
+    store = PostgresRecordStore(url)
+    await store.open()
+    with psycopg.connect(url, autocommit=True) as beside:
+        beside.execute(change.encode())
+    assert await _causes(store) == {cause}
+    assert list(await store.faults()) == [cause]
+    (outcome,) = await store.apply([change_set(put("tasks", task(2)))])
+    assert isinstance(outcome, Blocked)
+    assert (outcome.place, cause in outcome.cause) == ("postgres_tasks", True)
+    await store.close()
+    postgres_server.drop_database(url)
+
+
+async def test_tables_in_a_schema_that_is_closed_to_the_account_are_not_taken_for_missing(
+    postgres_server: PostgresServer,
+) -> None:
+    url = postgres_server.create_prepared_database()
+    role = f"mirror_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(
+            f"CREATE ROLE {role} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};"
+            " REVOKE USAGE ON SCHEMA public FROM PUBLIC".encode()
+        )
+        store = PostgresRecordStore(make_conninfo(url, user=role))
+        await store.open()
+        for call in (store.revision, store.prepare, partial(control.read, store)):
+            with pytest.raises(StoreUnavailable, match="permission denied for schema public") as closed:
+                await call()
+            assert "GRANT USAGE ON SCHEMA public" in closed.value.message
+        with pytest.raises(StoreUnavailable, match="permission denied for schema public"):
+            await store.apply([change_set(put("tasks", task(1)))])
+        admin.execute(f"GRANT USAGE ON SCHEMA public TO {role}".encode())
+        assert await store.apply([change_set(put("tasks", task(1)))]) == [None]
+        await store.close()
+    postgres_server.drop_database(url)
+    with psycopg.connect(postgres_server.url, autocommit=True) as admin:
+        admin.execute(f"DROP ROLE {role}".encode())

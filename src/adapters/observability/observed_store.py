@@ -50,7 +50,9 @@ class ObservedStore(WatchedStore):
         outcome = "ok"
         started = perf_counter()
         try:
-            return await call
+            result = await call
+            self._errors.note_success(operation, arguments)
+            return result
         except BaseException as error:
             outcome = _outcome_of(error)
             self._errors.note(operation, arguments, error)

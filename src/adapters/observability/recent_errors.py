@@ -7,17 +7,22 @@ from functools import partial
 from typing import Any
 
 from adapters.observability.damaged_records import DamagedRecords
+from adapters.records.change_set import ChangeSet
 from adapters.records.control_records import read_control, write_control
 from adapters.records.record import CorruptRecord
 from adapters.records.record_store import RecordStore
+from adapters.records.rehearsing import Rehearsing
 from adapters.records.wrapped_store import Answer
-from domain.errors import StoreUnavailable, VersionConflict
+from domain.errors import StoreUnavailable, TandemError, VersionConflict
 
 RECENT_SECONDS = 3.0
 """How long a failure counts, although the same call has worked since: of many calls that fail, some may work."""
 TRIAL_SECONDS = 1.0
 """How often failed calls are tried again, however many probes there are."""
-WRITES = ("commit", "apply", "mark")
+COMMIT = "commit"
+WRITES = (COMMIT, "apply", "mark")
+FAILURES_MAX = 256
+"""Kinds of calls whose failures are remembered."""
 TRIAL_ID = "write-trial"
 
 Arguments = tuple[Any, ...]
@@ -37,14 +42,22 @@ class RecentErrors:
     """Remembers which calls failed because of the store itself, until they work again.
 
     A read counts as failed until the same read works, since a damaged page fails some reads and not others. Writes
-    count as failed until a control record can be written. A record that cannot be decoded is damage, and no trouble of
-    the store: everything else works.
+    count as failed until a control record can be written and, where the store can try it, the commit that failed would
+    work, or another one of the same collections has worked. A record that cannot be decoded is damage, and no trouble
+    of the store: everything else works.
     """
 
-    def __init__(self, store: RecordStore, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        *,
+        rehearsing: Rehearsing | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
+        self._rehearsing = rehearsing
         self._monotonic = monotonic
-        # At most one for each kind of call and collection.
+        # At most one for each kind of call and collection, or collections of a commit.
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._damaged = DamagedRecords(store)
         self._next_trial = float("-inf")
@@ -69,10 +82,29 @@ class RecentErrors:
             if operation not in WRITES:
                 self._damaged.note(_repeated(self._store, operation, arguments), operation, arguments, error)
         elif isinstance(error, StoreUnavailable) and error.is_of_the_store:
-            is_write = operation in WRITES
-            again = self._try_writing if is_write else _repeated(self._store, operation, arguments)
-            key = ("write", "") if is_write else (operation, _collection_of(arguments))
+            key, again = self._trial_of(operation, arguments)
+            if len(self._failures) >= FAILURES_MAX:
+                self._failures.pop(next(iter(self._failures)))
             self._failures[key] = _Failure(self._monotonic(), error.message, again)
+
+    def note_success(self, operation: str, arguments: Arguments) -> None:
+        """Notes that a call has worked: commits of the same collections that failed before only count for a moment."""
+        if operation != COMMIT or not self._failures:
+            return
+        failure = self._failures.get((COMMIT, _collections_of(*arguments)))
+        if failure is not None:
+            failure.again = None
+
+    def _trial_of(
+        self, operation: str, arguments: Arguments
+    ) -> tuple[tuple[str, str], Callable[[], Answer[Any]]]:
+        """The kind of a call, and what shows that the like works again."""
+        if operation not in WRITES:
+            return (operation, _collection_of(arguments)), _repeated(self._store, operation, arguments)
+        if operation != COMMIT:
+            return ("write", ""), self._try_writing
+        (change_set,) = arguments
+        return (COMMIT, _collections_of(change_set)), partial(self._try_committing, change_set)
 
     async def check(self) -> None:
         """Tries again what failed, at most every TRIAL_SECONDS. Raises nothing: the properties have the result."""
@@ -92,6 +124,19 @@ class RecentErrors:
                 failure.again = None
         await self._damaged.check()
 
+    async def _try_committing(self, change_set: ChangeSet) -> None:
+        """Raises StoreUnavailable while the commit would fail because of the store."""
+        await self._try_writing()
+        if self._rehearsing is None:
+            return
+        try:
+            await self._rehearsing.rehearse(change_set)
+        except StoreUnavailable as error:
+            if error.is_of_the_store:
+                raise
+        except TandemError:
+            return  # the store works, and others have changed the records meanwhile
+
     async def _try_writing(self) -> None:
         """Commits a control record of the store itself. Raises StoreUnavailable."""
         version, _ = await read_control(self._store, TRIAL_ID)
@@ -106,6 +151,10 @@ def _repeated(store: RecordStore, operation: str, arguments: Arguments) -> Calla
         collection, after, limit = arguments
         return partial(store.scan, collection, after=after, limit=limit)
     return partial(getattr(store, operation), *arguments)
+
+
+def _collections_of(change_set: ChangeSet) -> str:
+    return " ".join(sorted({put.collection for put in change_set.puts}))
 
 
 def _collection_of(arguments: Arguments) -> str:

@@ -48,7 +48,9 @@ class WatchedStore(WrappedStore):
     async def _noted(self, operation: str, call: Answer[T], *arguments: object) -> T:
         """The call's result. `arguments` are those of the operation, in the order of the port."""
         try:
-            return await call
+            result = await call
         except Exception as error:
             self._errors.note(operation, arguments, error)
             raise
+        self._errors.note_success(operation, arguments)
+        return result

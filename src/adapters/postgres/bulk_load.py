@@ -197,6 +197,8 @@ class _Merge:
     async def isolating(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:
         """`all` where the table itself rejects some of them, which it names."""
         await self._transaction.run(STAGE[self._collection])
+        # What the database would check at the commit rejects the whole page there.
+        await self._execute("SET CONSTRAINTS ALL IMMEDIATE")
         return await self._isolated(records, rejected)
 
     async def _isolated(self, records: Sequence[Record], rejected: dict[str, Rejection]) -> int:

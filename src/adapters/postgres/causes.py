@@ -1,12 +1,13 @@
-"""Why PostgreSQL cannot be used, in words that everybody may read: without host, path, account or database name.
+"""Why PostgreSQL cannot be used, in words that everybody may read: without host, account or database name.
 
-A failed connection has no SQLSTATE in the driver, so the server's own words decide. A server that speaks another
-language gives the general cause only.
+A failed connection has no SQLSTATE in the driver, so the server's own words decide. Where they are not known, as those
+of a server that speaks another language or of a trigger on logins, they are shown.
 """
 
 import re
 
 import psycopg
+from psycopg.errors import InsufficientPrivilege
 
 REFUSED = "PostgreSQL cannot be reached: nothing listens at its address. Start it, or correct the address."
 UNKNOWN_HOST = "PostgreSQL cannot be reached: the name of its host is not known. Correct the address."
@@ -28,25 +29,43 @@ READ_ONLY = "PostgreSQL is read-only: it is a standby, or default_transaction_re
 FULL = "The disk of PostgreSQL is full. Free some space."
 NO_MEMORY = "PostgreSQL has no memory left."
 NO_PRIVILEGE = "The account lacks a privilege on a table of Tandem. Grant it."
+NO_PRIVILEGE_ON = "The account lacks a privilege in PostgreSQL: {}. Grant it."
 DISK = "PostgreSQL reports an error of its disk, or damaged data. Read its log."
 
-_BY_TEXT = tuple(
-    (re.compile(pattern), cause)
-    for pattern, cause in (
-        ("is not permitted to log in", NO_LOGIN),
-        ("role .* does not exist", NO_ROLE),
-        ("password authentication failed|no password supplied|authentication failed", WRONG_PASSWORD),
-        ("database .* does not exist", NO_DATABASE),
-        ("is not currently accepting connections", CLOSED_DATABASE),
-        ("too many connections|too many clients|remaining connection slots", NO_SLOTS),
-        ("is starting up|not yet accepting connections|consistent recovery state", STARTING),
-        ("is shutting down", STOPPING),
-        ("permission denied for database|no pg_hba.conf entry", NO_ACCESS),
-        ("read-write|read-only|recovery mode", READ_ONLY),
-        ("SSL|certificate", NO_TLS),
-        ("resolve host|could not translate host", UNKNOWN_HOST),
-        ("Connection refused|No such file", REFUSED),
-    )
+REFUSES = "PostgreSQL refuses the connection. It says: {}"
+
+WORDS_LENGTH_MAX = 200
+_NAME_LENGTH_MIN = 3
+"""A shorter name of an account or a database is only left out where it is quoted: it may be part of any word."""
+_SAID_BY_SERVER = re.compile(r"(?:failed|server): ?[^:\n]{1,20}?:  (\S.*)")
+"""The severity, in the language of the server, and two spaces come before its words, and before no others."""
+
+
+def _patterns(*texts: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), cause) for pattern, cause in texts)
+
+
+_BY_SERVER = _patterns(
+    ('role ".*" is not permitted to log in', NO_LOGIN),
+    ('role ".*" does not exist', NO_ROLE),
+    ('password authentication failed for user ".*"', WRONG_PASSWORD),
+    ('database ".*" does not exist', NO_DATABASE),
+    ('database ".*" is not currently accepting connections', CLOSED_DATABASE),
+    (
+        "too many connections for .*|sorry, too many clients already|remaining connection slots are .*",
+        NO_SLOTS,
+    ),
+    ("the database system is (starting up|(not yet|not) accepting connections|in recovery mode)", STARTING),
+    ("the database system is shutting down", STOPPING),
+    ('permission denied for database ".*"|no pg_hba.conf entry for .*', NO_ACCESS),
+)
+"""What a server says when it refuses a connection, in full: anybody else's words are shown as they are."""
+_BY_DRIVER = _patterns(
+    ("no password supplied", WRONG_PASSWORD),
+    ("read-write|read-only|hot standby|recovery mode", READ_ONLY),
+    ("SSL|certificate", NO_TLS),
+    ("resolve host|could not translate host", UNKNOWN_HOST),
+    ("Connection refused|No such file", REFUSED),
 )
 _BY_STATE = {
     "25006": READ_ONLY,
@@ -68,6 +87,27 @@ _BY_STATE = {
 def cause_of(error: psycopg.Error) -> str | None:
     """Why the server cannot be used; None if its error does not tell."""
     if error.sqlstate is not None:
+        if isinstance(error, InsufficientPrivilege) and error.diag.message_primary and not error.diag.context:
+            # The server's own words name the table; those of a function may name anything.
+            return NO_PRIVILEGE_ON.format(error.diag.message_primary)
         return _BY_STATE.get(error.sqlstate)
     text = str(error)
-    return next((cause for pattern, cause in _BY_TEXT if pattern.search(text)), None)
+    said = _SAID_BY_SERVER.findall(text)
+    if not said:
+        return next((cause for pattern, cause in _BY_DRIVER if pattern.search(text)), None)
+    # Of several addresses the last one was tried last.
+    words: str = said[-1].strip()
+    known = next((cause for pattern, cause in _BY_SERVER if pattern.fullmatch(words)), None)
+    return known or REFUSES.format(_without_names(words, error)[:WORDS_LENGTH_MAX])
+
+
+def _without_names(words: str, error: psycopg.Error) -> str:
+    """The words without what the address names: account, database and host."""
+    words = re.sub(r'\bhost "[^"]*"', "host …", words)  # that of this program, as the server sees it
+    address = error.pgconn
+    named = [] if address is None else [address.user, address.db, address.host, address.hostaddr]
+    for name in (name.decode(errors="replace") for name in named if name):
+        words = words.replace(f'"{name}"', "…")
+        if len(name) >= _NAME_LENGTH_MIN:
+            words = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", words)
+    return words

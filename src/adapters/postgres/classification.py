@@ -20,6 +20,8 @@ from adapters.postgres.errors import (
     ConnectionBroken,
     Contention,
     Refused,
+    SchemaAltered,
+    SchemaClosed,
 )
 from adapters.records.change_set import ChangeSet, Rejection, taken_reason
 from adapters.records.record_store import REASON_LENGTH_MAX, SchemaMissing
@@ -59,6 +61,8 @@ def state_of(error: BaseException) -> str | None:
 
 def meaning_of(error: TandemError) -> Meaning:
     """What kind of trouble an error is."""
+    if isinstance(error, SchemaClosed):
+        return Meaning.OUTAGE
     state = state_of(error)
     if state in LOCK_STATES or (isinstance(error, Contention) and state == UNIQUE_STATE):
         return Meaning.LOCK
@@ -99,7 +103,8 @@ def cause_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> str:
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
         return error.message
-    return f"{server_words(cause, change_sets)} (SQLSTATE {cause.sqlstate})"[:REASON_LENGTH_MAX]
+    words = error.message if isinstance(error, SchemaAltered) else server_words(cause, change_sets)
+    return f"{words} (SQLSTATE {cause.sqlstate})"[:REASON_LENGTH_MAX]
 
 
 def server_words(error: psycopg.Error, change_sets: Iterable[ChangeSet]) -> str:

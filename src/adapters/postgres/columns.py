@@ -4,6 +4,7 @@ Statements are put together from these names alone. The tables themselves need S
 which a target never needs: it answers no questions.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from adapters.records.fields import Field, FieldKind
@@ -34,6 +35,15 @@ def unique_keys_by_constraint() -> dict[str, UniqueKey]:
 def fields_by_constraint() -> dict[str, str]:
     """The field that each check on values is about, by the name PostgreSQL reports when it is violated."""
     return {check_name(spec, field): field.name for spec in ALL_SPECS for field in spec.fields}
+
+
+def index_names() -> Iterator[str]:
+    """The name of every index of the tables."""
+    for spec in ALL_SPECS:
+        yield f"{spec.table}_pkey"
+        yield f"{spec.collection}_words"
+        yield from (key.name for key in spec.unique_keys)
+        yield from (index.name for index in spec.indexes)
 
 
 def check_name(spec: RecordSpec[Any], field: Field) -> str:

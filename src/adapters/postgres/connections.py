@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.errors import ReadOnlySqlTransaction
@@ -12,8 +13,10 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
+from adapters.postgres.installed_schema import explained
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from adapters.records.cancellation import heeding_cancellation
+from adapters.records.record_store import SchemaMissing
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 700
@@ -112,11 +115,11 @@ class Connections:
         self, statement: str, parameters: Parameters, *, seconds_max: float | None = None
     ) -> AsyncCursor[Row]:
         """The result of one statement in its own transaction: one round trip. AnswerLost leaves the outcome open."""
-        with translated():
-            async with asyncio.timeout(seconds_max or self._answer_seconds), self._held() as connection:
-                cursor = connection.cursor(binary=True)
-                await self._execution.run(connection, cursor, statement, parameters)
-                return cursor
+        bound = asyncio.timeout(seconds_max or self._answer_seconds)
+        async with self._explained(), bound, self._held() as connection:
+            cursor = connection.cursor(binary=True)
+            await self._execution.run(connection, cursor, statement, parameters)
+            return cursor
 
     async def change(self, statement: str, values: Texts) -> int:
         """`change_once` for a statement that is harmless to repeat: done once more where the connection broke."""
@@ -130,23 +133,22 @@ class Connections:
 
         AnswerLost leaves its outcome open.
         """
-        with translated():
-            async with asyncio.timeout(self._answer_seconds), self._held() as connection:
-                # A raw cursor, because the others parse long statements on every call.
-                cursor = AsyncRawCursor(connection)
-                await self._execution.run(connection, cursor, statement, values)
-                return cursor.rowcount
+        async with self._explained(), asyncio.timeout(self._answer_seconds), self._held() as connection:
+            # A raw cursor, because the others parse long statements on every call.
+            cursor = AsyncRawCursor(connection)
+            await self._execution.run(connection, cursor, statement, values)
+            return cursor.rowcount
 
     @contextlib.asynccontextmanager
     async def transaction(self, *, is_rehearsal: bool = False) -> AsyncIterator["Transaction"]:
         """A transaction for several statements; a rehearsal is rolled back at the end."""
-        with translated():
-            async with (
-                asyncio.timeout(self._answer_seconds),
-                self._held() as connection,
-                self._execution.transaction(connection, is_rehearsal=is_rehearsal),
-            ):
-                yield Transaction(connection, self._execution)
+        async with (
+            self._explained(),
+            asyncio.timeout(self._answer_seconds),
+            self._held() as connection,
+            self._execution.transaction(connection, is_rehearsal=is_rehearsal),
+        ):
+            yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
         """Returns if the server answers now. Raises StoreUnavailable with the reason that a new connection meets."""
@@ -169,6 +171,19 @@ class Connections:
                     await connection.execute("SELECT 1")
                 finally:
                     await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def _explained(self) -> AsyncIterator[None]:
+        """Raises only our own errors. What a statement does not find is looked for in the catalogue."""
+        try:
+            with translated():
+                yield
+        except SchemaMissing as missing:
+            raise await explained(missing, self._rows) from missing.__cause__
+
+    async def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
+        answer = await self.run_once(statement, parameters)
+        return await answer.fetchall()
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[FailFastConnection]:

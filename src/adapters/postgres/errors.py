@@ -1,6 +1,7 @@
 """The one translation of the errors of PostgreSQL and its driver. Messages name constraints and kinds, never values.
 
 caused by the record ..... AlreadyExists (with the fields), RuleBroken
+a rule made by hand ...... HandMadeRule, which names it: no caller is to blame
 concurrent writers ....... Contention: try again; nothing was changed
 the database as it is .... Refused: it answers, and does not do this
 everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
@@ -9,6 +10,7 @@ everything else .......... StoreUnavailable; AnswerLost where the statement may 
 What an error means for a mirrored change set is decided in `classification`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +20,12 @@ from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.causes import cause_of
-from adapters.postgres.columns import fields_by_constraint, unique_keys_by_constraint
+from adapters.postgres.columns import (
+    NEVER_NULL_COLUMNS,
+    fields_by_constraint,
+    index_names,
+    unique_keys_by_constraint,
+)
 from adapters.postgres.rows import NUL_MESSAGE, Unstorable
 from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
@@ -54,6 +61,26 @@ class NoneFree(StoreUnavailable):
 class Refused(StoreUnavailable):
     """PostgreSQL answers, but something in the database does not allow this; its log says what."""
 
+    names_remedy = True
+
+
+class HandMadeRule(Refused):
+    """The database rejects or drops the row by a constraint, a trigger or a rule that is not part of Tandem."""
+
+
+class HandMadeKey(HandMadeRule):
+    """The database has a unique index that is not part of Tandem, and another row holds the value."""
+
+
+class SchemaAltered(Refused):
+    """Somebody renamed or dropped a table or a column of Tandem; the message names it."""
+
+
+class SchemaClosed(StoreUnavailable):
+    """The account may not use the schema that the tables of Tandem are in."""
+
+    names_remedy = True
+
 
 class ServerReadOnly(StoreUnavailable):
     """The server takes no writes at present; the message says why."""
@@ -73,6 +100,14 @@ _CHECKED_FIELDS = fields_by_constraint()
 LANES_TABLE = "tandem_lanes"
 _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 _RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
+_ROW_CHECKS = frozenset(f"{spec.table}_{name}" for spec in ALL_SPECS for name in ("erased", "required"))
+_INDEXES = frozenset(index_names())
+_STALE_PLAN = "RevalidateCachedQuery"
+"""The function of the server that finds a plan that was made before a migration."""
+_NAMING_STATES = ("42", "55000")
+"""How the SQLSTATE begins where the server's words name tables, columns and types, and never a value."""
+_RAISE = "exec_stmt_raise"
+"""The function of the server that runs a RAISE, whatever SQLSTATE its author chose."""
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.SerializationFailure, Contention),
@@ -87,11 +122,15 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.CrashShutdown, ConnectionBroken),
     (driver.IdleInTransactionSessionTimeout, ConnectionBroken),
 )
-_RECORD_FAULTS = (
+_FUNCTION = re.compile(r"PL/\w+ function ([\w.]+)\(")
+_FAULTS_OF_SERVER = (
     driver.ProgramLimitExceeded,  # more than an index entry, a row or a search vector can hold
     driver.StatementTooComplex,
     psycopg.DataError,
     psycopg.IntegrityError,
+)
+_RECORD_FAULTS = (
+    *_FAULTS_OF_SERVER,
     Unstorable,
     UnicodeError,
     OverflowError,
@@ -120,8 +159,8 @@ def translated() -> Iterator[None]:
 
 def translation_of(error: Exception) -> TandemError:
     """Our error for an error of the driver, or of a value that the driver cannot encode."""
-    if isinstance(error, driver.IntegrityError) and (violated := _violated(error)):
-        return violated
+    if isinstance(error, psycopg.Error) and (named := _named_by_server(error)):
+        return named
     if isinstance(error, _RECORD_FAULTS):
         return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -132,20 +171,73 @@ def translation_of(error: Exception) -> TandemError:
     return _refused(error)
 
 
+def _named_by_server(error: psycopg.Error) -> TandemError | None:
+    """Our error where the server names what rejects a row; None where only the error's kind counts."""
+    if error.diag.source_function == _RAISE:
+        return HandMadeRule(_rejected_by(error))
+    if isinstance(error, driver.IntegrityError):
+        return _violated(error)
+    is_hand_made = isinstance(error, (*_FAULTS_OF_SERVER, driver.FeatureNotSupported)) and _is_hand_made(
+        error
+    )
+    return HandMadeRule(_rejected_by(error)) if is_hand_made else None
+
+
+def raised_by(error: psycopg.Error) -> str | None:
+    """The function of the database that raised an error, or met it; None where the statement itself met it."""
+    named = _FUNCTION.search(error.diag.context or "")
+    return None if named is None else f"the function {named.group(1)}()"
+
+
 def _refused(error: Exception) -> StoreUnavailable:
     logger.warning("PostgreSQL cannot do this now ({}).", _state_of(error))
     state = getattr(error, "sqlstate", None) or ""
     cause = cause_of(error) if isinstance(error, psycopg.Error) else None
+    if cause is None and isinstance(error, psycopg.Error) and not state.startswith(OUTAGE_STATES):
+        if raised_by(error):
+            return HandMadeRule(_rejected_by(error))
+        if state.startswith(_NAMING_STATES):
+            cause = f"PostgreSQL says: {error.diag.message_primary} (SQLSTATE {state}). Undo what changed its tables."
     return StoreUnavailable(cause) if state.startswith(OUTAGE_STATES) else Refused(cause)
 
 
 def _violated(error: driver.IntegrityError) -> TandemError | None:
-    """Our error for a constraint; None for one that no record should ever violate."""
-    if error.diag.table_name == LANES_TABLE:
+    """Our error for a constraint; None for a missing value of a column that never is null."""
+    diag = error.diag
+    if diag.table_name == LANES_TABLE and isinstance(error, driver.NotNullViolation | driver.UniqueViolation):
         return LaneLost()
     if isinstance(error, driver.UniqueViolation):
         return _taken(error)
-    return _unfit(error) if isinstance(error, driver.CheckViolation) else None
+    if isinstance(error, driver.CheckViolation):
+        return _unfit(error)
+    if isinstance(error, driver.NotNullViolation) and diag.column_name in NEVER_NULL_COLUMNS:
+        return None
+    return HandMadeRule(_rejected_by(error))
+
+
+def _is_hand_made(error: psycopg.Error) -> bool:
+    """Whether a value fits its column, but not what somebody made of the column, of an index or beside them."""
+    constraint = error.diag.constraint_name
+    if isinstance(error, driver.FeatureNotSupported):
+        return error.diag.source_function != _STALE_PLAN
+    if isinstance(error, driver.StringDataRightTruncation) or raised_by(error):
+        return True  # no column of ours limits the length of a text
+    return constraint is not None and constraint not in _INDEXES
+
+
+def _rejected_by(error: psycopg.Error) -> str:
+    """What rejects a row although it is sound, by name and without a value."""
+    diag, by = error.diag, raised_by(error)
+    rule = f"the rule {diag.constraint_name}" if diag.constraint_name else by
+    if isinstance(error, driver.NotNullViolation) and not diag.constraint_name:
+        rule = f"NOT NULL of the column {diag.column_name}"
+    if rule is None:
+        rule = "a changed column" if isinstance(error, psycopg.DataError) else "a rule"
+    place = f" of the table {diag.table_name}" if diag.table_name else ""
+    return (
+        f"PostgreSQL rejects the row by {rule}{place} (SQLSTATE {error.sqlstate}), which is not part of Tandem."
+        " Drop or change it."
+    )
 
 
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
@@ -154,7 +246,7 @@ def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
     return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken(cause_of(error))
 
 
-def _taken(error: driver.UniqueViolation) -> TandemError:
+def _taken(error: driver.UniqueViolation) -> AlreadyExists | Contention | HandMadeKey:
     constraint = error.diag.constraint_name or ""
     if constraint in _UNIQUE_KEYS:
         return AlreadyExists(fields=_UNIQUE_KEYS[constraint].fields)
@@ -163,16 +255,18 @@ def _taken(error: driver.UniqueViolation) -> TandemError:
     if constraint in _RECORD_IDS:
         # Another writer created the record after its version was read; the next attempt reads it.
         return Contention()
-    return AlreadyExists(f"Another record holds a value that must be unique in the database ({constraint}).")
+    return HandMadeKey(_rejected_by(error))
 
 
-def _unfit(error: driver.CheckViolation) -> RuleBroken:
+def _unfit(error: driver.CheckViolation) -> RuleBroken | HandMadeRule:
     """The error for a row that violates a check. Records pass their schema before, so the table has another schema."""
     constraint = error.diag.constraint_name or ""
     if constraint in _CHECKED_FIELDS:
         name = _CHECKED_FIELDS[constraint]
         violation = Violation(f"/{name}", "is not one of the allowed values")
         return RuleBroken(f"This does not fit its table: {name}.", violations=[violation])
+    if constraint not in _ROW_CHECKS:
+        return HandMadeRule(_rejected_by(error))
     if constraint.endswith("_erased"):
         return RuleBroken("A permanently removed record must not keep any content.")
     return RuleBroken("A required field is missing.")

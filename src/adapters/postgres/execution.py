@@ -32,6 +32,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _FORGOTTEN = (driver.InvalidSqlStatementName, driver.DuplicatePreparedStatement)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_TO_WRITE = f"{_BEGIN}, READ WRITE"
+_COMMIT = "COMMIT"
+_IMMEDIATE = "SET CONSTRAINTS ALL IMMEDIATE"
+"""Checks now what the database would check at the commit, which a rehearsal never reaches."""
 _IDLE = pq.TransactionStatus.IDLE
 
 
@@ -75,7 +78,7 @@ class Execution:
         is_prepared = not (self.is_pooled if is_alone else connection.is_set_by_transaction)
         try:
             if is_prepared:
-                await self._run_prepared(connection, cursor, statement, parameters)
+                await self._run_prepared(connection, cursor, statement, parameters, is_alone=is_alone)
             elif is_alone:
                 await self._run_in_its_session(connection, cursor, statement, parameters)
             else:
@@ -92,7 +95,7 @@ class Execution:
                 await self._forget(connection, is_alone=is_alone)
                 if not is_alone:
                     raise
-                await self._run_prepared(connection, cursor, statement, parameters)
+                await self._run_prepared(connection, cursor, statement, parameters, is_alone=True)
             elif isinstance(error, driver.ReadOnlySqlTransaction):
                 raise ServerReadOnly(_why_read_only(connection)) from error
             else:
@@ -102,7 +105,9 @@ class Execution:
     async def transaction(
         self, connection: FailFastConnection, *, is_rehearsal: bool = False
     ) -> AsyncIterator[None]:
-        """A transaction in which the settings are in force from the beginning; a rehearsal is rolled back."""
+        """A transaction in which the settings are in force from the beginning; a rehearsal is rolled back, after what
+        would be checked at its commit.
+        """
         await _keep_encoding(connection)
         connection.is_set_by_transaction = self.is_pooled
         begin = f"{self._begin}; {self._session.for_transaction}" if self.is_pooled else self._begin
@@ -112,6 +117,7 @@ class Execution:
             if not is_rehearsal:
                 await connection.commit()
                 return
+            await connection.execute(_IMMEDIATE, prepare=False)
         except BaseException:
             # Where the connection broke, nothing is left to be rolled back.
             with contextlib.suppress(driver.Error):
@@ -120,12 +126,18 @@ class Execution:
         await self._roll_back(connection)
 
     async def _run_prepared(
-        self, connection: FailFastConnection, cursor: AsyncCursor[Row], statement: str, parameters: Parameters
+        self,
+        connection: FailFastConnection,
+        cursor: AsyncCursor[Row],
+        statement: str,
+        parameters: Parameters,
+        *,
+        is_alone: bool,
     ) -> None:
         if statement in connection.known:
             await cursor.execute(statement, parameters, prepare=True)
             return
-        async with connection.pipeline():
+        async with self._one_round_trip(connection, begin=self._begin if is_alone else None):
             await connection.execute(self._session.repeated, prepare=False)
             await cursor.execute(statement, parameters, prepare=True)
         # Bounded as the driver's own memory, which then still has every one of these.
@@ -137,15 +149,30 @@ class Execution:
         self, connection: FailFastConnection, cursor: AsyncCursor[Row], statement: str, parameters: Parameters
     ) -> None:
         """One round trip for a transaction with its settings."""
+        async with self._one_round_trip(connection, begin=self._begin):
+            await connection.execute(self._session.for_transaction, prepare=False)
+            await cursor.execute(statement, parameters, prepare=False)
+
+    @contextlib.asynccontextmanager
+    async def _one_round_trip(
+        self, connection: FailFastConnection, *, begin: str | None
+    ) -> AsyncIterator[None]:
+        """Sends several statements at once: in a transaction of their own, or, without `begin`, in the open one.
+
+        The commit is a statement, too. Left to the end of the pipeline, its error would reach nobody: the driver
+        reports that it cannot leave the pipeline, and the connection is of no more use.
+        """
         try:
             async with connection.pipeline():
-                await connection.execute(self._begin, prepare=False)
-                await connection.execute(self._session.for_transaction, prepare=False)
-                await cursor.execute(statement, parameters, prepare=False)
-                await connection.execute("COMMIT", prepare=False)
+                if begin is not None:
+                    await connection.execute(begin, prepare=False)
+                yield
+                if begin is not None:
+                    await connection.execute(_COMMIT, prepare=False)
         except driver.Error:
-            with contextlib.suppress(driver.Error):
-                await connection.rollback()
+            if begin is not None:
+                with contextlib.suppress(driver.Error):
+                    await self._roll_back(connection)
             raise
 
     def _is_lost_session(self, error: driver.Error) -> bool:

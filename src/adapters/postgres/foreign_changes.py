@@ -11,9 +11,11 @@ from adapters.postgres.connections import Connections
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 
 _TABLES = ", ".join(f"to_regclass('{spec.table}')" for spec in (*ENTITY_SPECS, AUDIT_LOGS))
+TRIGGER = "tandem_foreign_change"
+"""The only trigger that Tandem makes, on every table with records."""
 _COUNTED = (
     "SELECT (SELECT coalesce(sum(statements), 0)::bigint FROM tandem_foreign_changes),"
-    " (SELECT count(*) FROM pg_trigger WHERE tgname = 'tandem_foreign_change' AND tgenabled IN ('O', 'A')"
+    f" (SELECT count(*) FROM pg_trigger WHERE tgname = '{TRIGGER}' AND tgenabled IN ('O', 'A')"
     f" AND tgrelid IN ({_TABLES}))"
 )
 

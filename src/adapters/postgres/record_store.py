@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.foreign_changes import foreign_changes
+from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, faults_of
 from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
@@ -36,15 +36,9 @@ from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
 from domain.audit import SyncStatus
 
-MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
-HEAD = max(path.name.partition("_")[0] for path in MIGRATIONS.glob("[0-9]*.py"))
-"""The revision that this program needs: the number of the newest migration, with which its file name begins. Alembic
-takes half a second to load, so only a test asks it for this number.
-"""
 APPLY_LOCK_TIMEOUT_MS = 100
 """How long a mirrored change set waits for a lock. Other appliers hold theirs for some milliseconds."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
-CURRENT_REVISION = "SELECT version_num FROM alembic_version"
 
 
 class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
@@ -101,6 +95,10 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         except SchemaMissing:
             rows = []
         return Revision(str(rows[0][0]) if rows else None, HEAD)
+
+    async def faults(self) -> Sequence[str]:
+        """See Examined."""
+        return await faults_of(self._rows)
 
     async def step_back(self) -> None:
         """Undoes the last migration. Raises StoreUnavailable."""
@@ -188,6 +186,10 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         return await self._source.commit(change_set)
+
+    async def rehearse(self, change_set: ChangeSet) -> None:
+        """See Rehearsing."""
+        await self._source.rehearse(change_set)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         return (await self._target.apply(change_sets)).outcomes

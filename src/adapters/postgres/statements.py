@@ -101,19 +101,23 @@ def commit_one(collection: str, *, is_new: bool, entry_count: int, has_lane: boo
     """One put and its entries in one statement. Its row count is 0 if nothing was stored, because the put did not match
     or the lane was lost. The lane advances exactly where the put is stored.
 
+    Where the put is stored and an entry or the lane is not, because a trigger drops it without an error, the statement
+    divides by zero, so that it stores nothing.
+
     Parameters: the lane and its number; the row; for a replacement its id and expected version; each entry's row.
     """
     form = FORMS[collection]
     put = f"{_new_row(form, has_lane=has_lane) if is_new else _replacement(form, has_lane=has_lane)} RETURNING 1"
-    parts = [HELD] * has_lane + [f"put AS ({put})"]
-    last = ADVANCE_AFTER_PUT
+    parts = (
+        [HELD] * has_lane + [f"put AS ({put})"] + [f"lane AS ({ADVANCE_AFTER_PUT} RETURNING 1)"] * has_lane
+    )
+    are_stored = ["EXISTS (SELECT FROM lane)"] * has_lane
     if entry_count:
-        parts += [f"lane AS ({ADVANCE_AFTER_PUT})"] * has_lane
-        row = f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put"
-        last = f"{insert_into(_ENTRIES)} {' UNION ALL '.join([row] * entry_count)}"
-    elif not has_lane:
-        last = "SELECT FROM put"
-    return numbered(f"WITH {listed(parts)} {last}")
+        rows = " UNION ALL ".join([f"SELECT {_parameters(_ENTRIES, 'NULL')} FROM put"] * entry_count)
+        parts.append(f"entry AS ({insert_into(_ENTRIES)} {rows} RETURNING 1)")
+        are_stored.append(f"(SELECT count(*) FROM entry) = {entry_count}")
+    row = f"1 / ({' AND '.join(are_stored)})::integer" if are_stored else "1"
+    return numbered(f"WITH {listed(parts)} SELECT {row} FROM put")
 
 
 def _new_row(form: RowForm, *, has_lane: bool) -> str:

@@ -9,7 +9,7 @@ from adapters.postgres.classification import Meaning, PartRejected, meaning_of, 
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import ATTEMPTS_MAX
 from adapters.postgres.dropped_rows import DroppedRows
-from adapters.postgres.errors import translated
+from adapters.postgres.errors import HandMadeKey, translated
 from adapters.postgres.lane_rows import lane_values
 from adapters.postgres.lane_statements import arrival_parameters
 from adapters.postgres.obstacles import ObstacleSearch, locked_row
@@ -137,7 +137,7 @@ class TargetWrites:
     async def _write_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
             (outcome,) = await self._write([change_set], slot)
-        except AlreadyExists:
+        except (AlreadyExists, HandMadeKey):
             # Records of one change set may swap their unique values, so replaced rows are deleted first.
             if len(change_set.puts) == 1:
                 raise
@@ -152,7 +152,7 @@ class TargetWrites:
         row holds is still taken.
         """
         for _ in range(RACES_MAX - 1):
-            with suppress(AlreadyExists):
+            with suppress(AlreadyExists, HandMadeKey):
                 return await self._write_once(change_sets, slot)
         return await self._write_once(change_sets, slot)
 

@@ -95,6 +95,8 @@ class RecordStore(Protocol):
 class SchemaMissing(StoreUnavailable):
     """The tables are missing or older than this program; run `tandem migrate up`."""
 
+    names_remedy = True
+
 
 class StoreRefused(Exception):
     """The store answers but must not be used in its present state; the message says what to do.

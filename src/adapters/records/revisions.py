@@ -1,5 +1,6 @@
 """Stores whose schema has numbered steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -21,3 +22,11 @@ class Revisioned(Protocol):
 
     async def step_back(self) -> None:
         """Reverts the last step of the schema, and drops the data that it added."""
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A store whose tables somebody may have changed by hand although their revision is the current one."""
+
+    async def faults(self) -> Sequence[str]:
+        """What is missing in tables of the current revision, each with a remedy. Raises StoreUnavailable."""

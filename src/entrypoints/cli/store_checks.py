@@ -9,6 +9,7 @@ from loguru import logger
 
 from application.operations import OperateSync
 from application.ports.health import StoreFacts
+from application.ports.schema import SchemaState
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.configuration import location_of
@@ -19,7 +20,8 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
-from entrypoints.composition.stack_reports import facts_of
+from entrypoints.composition.stack_reports import facts_of, faults_of
+from entrypoints.composition.store_stack import StoreStack
 
 PENDING_AGE_MS_MAX = 60_000
 CLOCK_SKEW_SECONDS_MAX = 5.0
@@ -117,7 +119,7 @@ def _problem(stores: StoreSettings, name: str, problem: StoreUnavailable | Store
     message = f"{location_of(stores, name)} cannot be used{compared}. {problem}"
     # The reason of an embedded store says itself what to type.
     is_embedded = name == "monty" or (name == "postgres" and stores.postgres_url == EMBEDDED)
-    says_what_to_do = is_embedded or isinstance(problem, StoreRefused)
+    says_what_to_do = is_embedded or isinstance(problem, StoreRefused) or problem.names_remedy
     remedy = AGAIN if says_what_to_do else f"{_REMEDIES[name]} {AGAIN}"
     return CheckResult.failed(name, message, remedy, is_unreachable=is_source)
 
@@ -148,17 +150,22 @@ async def _readable(
             # A migration would be refused, too, so it is no remedy.
             are_current = are_current and (state.is_current or state.store != stores.source)
             continue
-        current = "has no schema yet" if state.revision is None else f"is at schema {state.revision}"
-        message = f"{state.store} {current}; this program needs {state.expected}."
         are_current = are_current and state.is_current
-        if state.is_current:
-            yield CheckResult.passed("schema", message)
-        else:
-            yield CheckResult.failed("schema", message, MIGRATE)
+        yield await _schema(stack, state)
     if are_current:
         client = LocalMirrorClient(container.builder().build(OperateSync), operator(container))
         async for result in _mirror(client):
             yield result
+
+
+async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
+    current = "has no schema yet" if state.revision is None else f"is at schema {state.revision}"
+    message = f"{state.store} {current}; this program needs {state.expected}."
+    if not state.is_current:
+        return CheckResult.failed("schema", message, MIGRATE)
+    if faults := await faults_of(stack, state.store):
+        return CheckResult.failed("schema", f"{state.store}: {' '.join(faults)}", AGAIN)
+    return CheckResult.passed("schema", message)
 
 
 async def _mirror(client: MirrorClient) -> AsyncIterator[CheckResult]:

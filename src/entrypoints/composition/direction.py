@@ -25,6 +25,7 @@ from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
+from adapters.records.rehearsing import Rehearsing
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from domain.errors import Conflict
@@ -79,7 +80,8 @@ class Direction:
         )
         self.ownership = SourceSide(source, own)
         self.source: RecordStore = OwnedSource(source, self.ownership, self._stamps)
-        self.errors = RecentErrors(self.source)
+        rehearsing = source if isinstance(source, Rehearsing) else None
+        self.errors = RecentErrors(self.source, rehearsing=rehearsing)
         self._watched = WatchedStore(self.source, self.errors)
         self._mirror = None if target is None else self._mirrored(target, clock)
         mirror = self._mirror

@@ -145,7 +145,7 @@ def expected_of(name: str) -> str:
     """The revision that this program needs of the store of this name."""
     if name != "postgres":
         return expected_digest()
-    from adapters.postgres.record_store import HEAD  # noqa: PLC0415 - its driver is slow to load
+    from adapters.postgres.installed_schema import HEAD  # noqa: PLC0415 - its driver is slow to load
 
     return HEAD
 

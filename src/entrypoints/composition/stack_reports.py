@@ -1,12 +1,13 @@
 """What probes and commands report about the stores of a process."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from adapters.records.described import Described
 from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.revisions import Examined
 from application.ports.health import StoreFacts
 from application.ports.schema import OldRecords, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
@@ -49,6 +50,12 @@ async def facts_of(stack: StoreStack) -> Mapping[str, StoreFacts]:
                     await store.facts() if isinstance(store, Described) else StoreFacts(store.name)
                 )
     return facts
+
+
+async def faults_of(stack: StoreStack, name: str) -> Sequence[str]:
+    """What somebody removed by hand from the current schema of a store, each with a remedy. Raises StoreUnavailable."""
+    (store,) = (one for one in stack.raw_stores if one.name == name)
+    return await store.faults() if isinstance(store, Examined) else ()
 
 
 async def schema_report_of(stack: StoreStack) -> SchemaReport:

@@ -4,7 +4,12 @@ import pytest
 
 from adapters.observability.damaged_records import DAMAGED_MAX
 from adapters.observability.observed_store import ObservedStore
-from adapters.observability.recent_errors import RECENT_SECONDS, TRIAL_SECONDS, RecentErrors
+from adapters.observability.recent_errors import (
+    FAILURES_MAX,
+    RECENT_SECONDS,
+    TRIAL_SECONDS,
+    RecentErrors,
+)
 from adapters.observability.watched_store import WatchedStore
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.criteria import Question
@@ -13,6 +18,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.specs import CONTROL
 from adapters.system.clock import SystemClock
 from domain.errors import StoreUnavailable, VersionConflict
+from tests.unit.contracts.builders import task
 from tests.unit.memory_store import MemoryRecordStore
 
 FULL = "The disk is full."
@@ -184,3 +190,55 @@ async def test_what_the_caller_did_is_no_trouble_of_the_store(
 async def test_a_check_without_a_failure_writes_nothing(errors: RecentErrors, inner: FailingStore) -> None:
     await errors.check()
     assert await inner.scan(CONTROL.collection, after=None, limit=10) == []
+
+
+class RehearsingStore:
+    """Rehearses commits with the outcome that a test wants."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = StoreUnavailable(CLOSED)
+
+    async def rehearse(self, change_set: ChangeSet) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+CLOSED = "A trigger rejects every row."
+
+
+@pytest.mark.parametrize("outcome", [None, VersionConflict()], ids=["it works", "others were faster"])
+async def test_a_failed_commit_counts_until_it_would_work(
+    inner: FailingStore, clock: Clock, outcome: Exception | None
+) -> None:
+    rehearsing = RehearsingStore()
+    errors = RecentErrors(inner, rehearsing=rehearsing, monotonic=clock)
+    errors.note("commit", (change("a"),), StoreUnavailable(CLOSED))
+    for _ in range(3):
+        clock.now += 10 * RECENT_SECONDS
+        await errors.check()  # the trial of another write works
+        assert errors.trouble == CLOSED
+    rehearsing.error = outcome
+    clock.now += TRIAL_SECONDS
+    await errors.check()
+    assert errors.trouble is None
+
+
+async def test_a_failed_commit_counts_until_another_one_of_its_collections_works(
+    inner: FailingStore, clock: Clock
+) -> None:
+    errors = RecentErrors(inner, rehearsing=RehearsingStore(), monotonic=clock)
+    store = WatchedStore(inner, errors)
+    failed = ChangeSet((Put("tasks", {ID: "a", VERSION: 1}, 0),))
+    errors.note("commit", (failed,), StoreUnavailable(CLOSED))
+    clock.now += 10 * RECENT_SECONDS
+    await store.commit(change("b"))
+    assert errors.trouble == CLOSED
+    await store.commit(ChangeSet((Put("tasks", task(1), 0),)))
+    assert errors.trouble is None
+
+
+async def test_failures_are_remembered_up_to_a_bound(inner: FailingStore, errors: RecentErrors) -> None:
+    for number in range(FAILURES_MAX + 5):
+        failed = ChangeSet((Put(f"collection {number}", {ID: "a", VERSION: 1}, 0),))
+        errors.note("commit", (failed,), StoreUnavailable(f"failure {number}"))
+    assert errors.trouble == "failure 5"
