@@ -64,6 +64,10 @@ _FULL = (
 )
 
 
+def _raise(state: str) -> str:
+    return f"RAISE EXCEPTION 'no' USING ERRCODE = '{state}'"
+
+
 def _poison() -> Record:
     return label(CONCERNED, name=POISON)
 
@@ -122,6 +126,9 @@ FAILURES: dict[str, Failure] = {
         before=_trigger(_IS_POISON, "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1)"),
         after=_NO_TRIGGER,
     ),
+    "a trigger that claims an outage": Failure(
+        before=_trigger(_IS_POISON, _raise("08001")), after=_NO_TRIGGER
+    ),
     "a locked row": Failure(
         record=lambda: label(KNOWN, version=2, name="Edited"),
         holding=f"SELECT 1 FROM postgres_labels WHERE name = 'Label {KNOWN}' FOR UPDATE",
@@ -139,6 +146,13 @@ FAILURES: dict[str, Failure] = {
     "a trigger that raises an error for every row": Failure(
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
+    "a trigger that claims an outage for every row": Failure(
+        before=_trigger("true", _raise("57P03")), after=_NO_TRIGGER
+    ),
+    "row-level security without a policy": Failure(
+        before=("ALTER TABLE postgres_labels ENABLE ROW LEVEL SECURITY",),
+        after=("ALTER TABLE postgres_labels DISABLE ROW LEVEL SECURITY",),
+    ),
     "a trigger that drops every row": Failure(before=_trigger("true", "RETURN NULL"), after=_NO_TRIGGER),
     "a trigger that drops the entries of one table": Failure(
         before=_trigger("NEW.collection = 'labels'", "RETURN NULL", table="postgres_audit_logs"),
@@ -152,6 +166,13 @@ FAILURES: dict[str, Failure] = {
         after=("DROP RULE trouble ON postgres_audit_logs",),
     ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
+    "a revoked privilege on the mirror's own tables": Failure(
+        before=("REVOKE INSERT, UPDATE ON tandem_seen FROM {role}",),
+        after=("GRANT INSERT, UPDATE ON tandem_seen TO {role}",),
+    ),
+    "a trigger on the mirror's own tables": Failure(
+        before=_trigger("true", _raise("P0001"), table="tandem_lanes"), after=_NO_TRIGGER
+    ),
     "a role without LOGIN": Failure(
         before=("ALTER ROLE {role} NOLOGIN",), ends_sessions=True, after=("ALTER ROLE {role} LOGIN",)
     ),

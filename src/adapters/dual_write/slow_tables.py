@@ -7,8 +7,8 @@ from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Reject
 from adapters.records.specs import SPECS
 
 SLOW_IN_A_ROW_MAX = 2
-"""After so many change sets of one table that were alone, took too long, and none of which was stored, the rest of the
-delivery waits: trying each of them would take hours.
+"""After so many change sets of one table that were alone and took too long, the rest of the delivery waits: trying each
+of them would take hours.
 """
 
 
@@ -17,22 +17,31 @@ class SlowTables:
 
     def __init__(self) -> None:
         self._in_a_row: Counter[str] = Counter()
-        self._blocked: dict[str, Blocked] = {}
+        self._last: dict[str, Blocked] = {}
 
     def blocking(self, change_set: ChangeSet) -> Blocked | None:
-        """The slow table that the change set waits for, if any."""
-        return next((self._blocked[name] for name in tables_of(change_set) if name in self._blocked), None)
+        """The outcome of a change set that waits for the next delivery, if it does. Whether its table is slow is found
+        out with a record that the target holds already.
+        """
+        for collection, record_id in change_set.touched():
+            if self._in_a_row[collection] >= SLOW_IN_A_ROW_MAX:
+                last = self._last[collection]
+                cause = f"Others of this delivery took too long, so it waits for the next one. {last.cause}"
+                return Blocked(collection, SPECS[collection].table, cause, last.sqlstate, record_id)
+        return None
 
     def learn(self, change_sets: Sequence[ChangeSet], outcomes: Iterable[ApplyOutcome]) -> None:
-        """Notes what became of change sets that were sent."""
+        """Notes what became of change sets that were sent together."""
+        slow: list[tuple[str, Blocked]] = []
         for change_set, outcome in zip(change_sets, outcomes, strict=True):
             for name in tables_of(change_set):
-                if not isinstance(outcome, Rejection | Blocked):
+                if isinstance(outcome, Blocked) and outcome.is_slow:
+                    slow.append((name, outcome))
+                elif not isinstance(outcome, Rejection | Blocked):
                     self._in_a_row.pop(name, None)
-                elif isinstance(outcome, Blocked) and outcome.is_slow:
-                    self._in_a_row[name] += 1
-                    if self._in_a_row[name] >= SLOW_IN_A_ROW_MAX:
-                        self._blocked[name] = slow_table(name, outcome)
+        for name, outcome in slow:
+            self._in_a_row[name] += 1
+            self._last[name] = outcome
 
 
 def slow_table(collection: str, found: Blocked) -> Blocked:

@@ -37,6 +37,8 @@ from domain.errors import StoreUnavailable, TandemError, VersionConflict
 
 ENCODED_AT_ONCE = 64
 """Records that are encoded in one turn of the event loop, in about two milliseconds."""
+_OF_ROWS = (Meaning.RECORD, Meaning.CLAIM)
+"""What single rows can cause; a claim is proven before rows are isolated."""
 LOCK_PAUSE_SECONDS = 0.05
 """The pause before a page is tried again that met a lock; each further one is twice as long."""
 
@@ -101,7 +103,7 @@ class BulkLoad:
                 raise
             except TandemError as error:
                 failure = error
-                if page.is_new and meaning_of(error) in (Meaning.RECORD, Meaning.LOCK):
+                if page.is_new and meaning_of(error) in (*_OF_ROWS, Meaning.LOCK):
                     page.is_new = False
                     continue
             match meaning_of(failure):
@@ -116,7 +118,7 @@ class BulkLoad:
                     await self._require_free(page, failure)
                     limit_ms = self._connections.statement_timeout_ms
                     raise _Suspected(f"It takes longer than {limit_ms} ms to store.") from failure
-                case Meaning.RECORD:
+                case Meaning.CLAIM | Meaning.RECORD:
                     await self._require_free(page, failure)
                     is_isolating = True
                 case _:
@@ -128,6 +130,8 @@ class BulkLoad:
     async def _require_free(self, page: _Page, error: TandemError) -> None:
         """Raises StoreUnavailable with the cause if the table takes no row at all, so no single one is to blame."""
         meaning = meaning_of(error)
+        if meaning is Meaning.CLAIM:
+            await self._connections.require_writable()
         if is_certain(error, meaning):
             return
         if meaning is Meaning.TABLE:
@@ -212,7 +216,7 @@ class _Merge:
                 await self._execute(EMPTY_STAGED)
                 return written
         except TandemError as error:
-            if meaning_of(error) is not Meaning.RECORD:
+            if meaning_of(error) not in _OF_ROWS:
                 raise
             if len(records) == 1:
                 (record,) = records
@@ -268,7 +272,7 @@ class _Merge:
             with translated():
                 yield
         except TandemError as error:
-            if meaning_of(error) is Meaning.RECORD:
+            if meaning_of(error) in _OF_ROWS:
                 await self._execute("ROLLBACK TO SAVEPOINT part")
                 await self._execute("RELEASE SAVEPOINT part")
             raise

@@ -1,10 +1,14 @@
 """Outage, blocked table or rejection: what an error means for a change set that this store was to mirror.
 
-outage ......... the server cannot be reached, also not by a new connection, or takes no writes at all
+outage ......... the server cannot be reached, also not by a new connection
+claim .......... the statement's error says that the server takes no connections or no writes; to be proven
 lock ........... somebody holds a lock on the table or the row, or other writers were faster
 slow ........... our own time limit ended it
 table .......... the table is full, missing or closed to this role, whatever the row
 record ......... everything else, while the server answers
+
+What a function raises, as that of a trigger does, is about the record whatever its SQLSTATE: only the other rows of the
+table tell whether it is about the table.
 """
 
 import re
@@ -33,14 +37,18 @@ UNIQUE_STATE = "23505"
 SLOW_STATE = "57014"
 TABLE_STATES = frozenset({"53100", "53200", "42501", "42P01", "42703", "3F000"})
 FULL_STATES = frozenset({"53100", "53200"})
+NO_PRIVILEGE_STATE = "42501"
+_OF_THE_SERVER = frozenset({"ProcessInterrupts", "DeadLockReport"})
+"""The functions of the server that end a statement for a lock or a time limit, also inside a function of a trigger."""
 _SHOWN_VALUE_LENGTH_MIN = 3
 """Shorter texts of a record are not looked for in the server's message: they would tear its words apart."""
 
 
 class Meaning(Enum):
-    """See the module. LOST and SILENT are decided by a ping on a new connection."""
+    """See the module. LOST, SILENT and CLAIM are decided by a new connection."""
 
     OUTAGE = "outage"
+    CLAIM = "claim"
     LOST = "lost"
     SILENT = "silent"
     LOCK = "lock"
@@ -63,16 +71,33 @@ def meaning_of(error: TandemError) -> Meaning:
     """What kind of trouble an error is."""
     if isinstance(error, SchemaClosed):
         return Meaning.OUTAGE
-    state = state_of(error)
-    if state in LOCK_STATES or (isinstance(error, Contention) and state == UNIQUE_STATE):
-        return Meaning.LOCK
-    if state == SLOW_STATE or state in TABLE_STATES:
-        return Meaning.SLOW if state == SLOW_STATE else Meaning.TABLE
     if isinstance(error, AnswerLost):
         return Meaning.LOST if isinstance(error, ConnectionBroken) else Meaning.SILENT
+    if is_raised(error):
+        return Meaning.RECORD
+    state = state_of(error)
+    if state is not None:
+        return _meaning_of_state(state, is_contention=isinstance(error, Contention))
     is_ours = isinstance(error, StoreUnavailable) and not isinstance(error, Refused | SchemaMissing)
-    is_outage = is_ours and (state is None or state.startswith(OUTAGE_STATES))
-    return Meaning.OUTAGE if is_outage else Meaning.RECORD
+    return Meaning.OUTAGE if is_ours else Meaning.RECORD
+
+
+def _meaning_of_state(state: str, *, is_contention: bool) -> Meaning:
+    if state in LOCK_STATES or (is_contention and state == UNIQUE_STATE):
+        return Meaning.LOCK
+    if state == SLOW_STATE:
+        return Meaning.SLOW
+    if state in TABLE_STATES:
+        return Meaning.TABLE
+    return Meaning.CLAIM if state.startswith(OUTAGE_STATES) else Meaning.RECORD
+
+
+def is_raised(error: TandemError) -> bool:
+    """Whether a function of the database raised it, with whatever SQLSTATE its author chose, or met it."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error) or "PL/" not in (cause.diag.context or ""):
+        return False
+    return cause.diag.source_function not in _OF_THE_SERVER
 
 
 def rejection_of(error: TandemError, change_set: ChangeSet) -> Rejection:
@@ -81,7 +106,8 @@ def rejection_of(error: TandemError, change_set: ChangeSet) -> Rejection:
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
         return Rejection(_own_words(error)[:REASON_LENGTH_MAX])
     details = cause.diag
-    words = _own_words(error) if isinstance(error, AlreadyExists | RuleBroken) else None
+    is_ours = isinstance(error, AlreadyExists | RuleBroken) and not is_raised(error)
+    words = _own_words(error) if is_ours else None
     named = {
         "SQLSTATE": cause.sqlstate,
         "constraint": details.constraint_name,

@@ -172,6 +172,17 @@ class Connections:
                 finally:
                     await connection.close()
 
+    async def require_writable(self) -> None:
+        """Returns if a new connection may write. Raises StoreUnavailable with the cause, ServerReadOnly among them."""
+        with translated():
+            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
+                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
+                try:
+                    await self._execution.set_up(connection)
+                    await self._execution.require_writable(connection)
+                finally:
+                    await connection.close()
+
     @contextlib.asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
         """Raises only our own errors. What a statement does not find is looked for in the catalogue."""

@@ -8,8 +8,9 @@ from adapters.postgres.classification import Meaning, meaning_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.execution import Parameters
 from adapters.postgres.fail_fast_connection import Row
+from adapters.postgres.rehearsed_statements import REWRITE_SOME
 from adapters.postgres.rows import encoded_rows
-from adapters.postgres.statements import MIRROR_ROWS, REWRITE_SOME
+from adapters.postgres.statements import MIRROR_ROWS
 from adapters.records.change_set import Blocked, ChangeSet
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS
@@ -62,7 +63,10 @@ class DroppedRows:
                 answer = await transaction.run(statement, parameters)
                 return await answer.fetchall()
         except TandemError as error:
-            if meaning_of(error) is not Meaning.RECORD:
+            meaning = meaning_of(error)
+            if meaning is Meaning.CLAIM:
+                await self._connections.require_writable()
+            elif meaning is not Meaning.RECORD:
                 raise
             return None
 

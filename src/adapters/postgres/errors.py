@@ -93,7 +93,9 @@ class TookTooLong(StoreUnavailable):
 
 
 OUTAGE_STATES = ("08", "28", "3D000", "53300", "25006", "57P")
-"""How the SQLSTATE begins with which a server says that it takes no connections, or no writes at all."""
+"""How the SQLSTATE begins with which a server says that it takes no connections, or no writes at all. A function that a
+statement calls can raise the same, so only a new connection proves it.
+"""
 
 _UNIQUE_KEYS = unique_keys_by_constraint()
 _CHECKED_FIELDS = fields_by_constraint()
@@ -118,10 +120,11 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.UndefinedColumn, SchemaMissing),
     (driver.InvalidSchemaName, SchemaMissing),
     (driver.QueryCanceled, TookTooLong),
-    (driver.AdminShutdown, ConnectionBroken),
-    (driver.CrashShutdown, ConnectionBroken),
-    (driver.IdleInTransactionSessionTimeout, ConnectionBroken),
 )
+_SHUT_DOWN = (driver.AdminShutdown, driver.CrashShutdown, driver.IdleInTransactionSessionTimeout)
+_ENDING = ("FATAL", "PANIC")
+"""Severities after which the server closes the connection. An `ERROR` with the same SQLSTATE may be anybody's words."""
+
 _FUNCTION = re.compile(r"PL/\w+ function ([\w.]+)\(")
 _FAULTS_OF_SERVER = (
     driver.ProgramLimitExceeded,  # more than an index entry, a row or a search vector can hold
@@ -165,6 +168,8 @@ def translation_of(error: Exception) -> TandemError:
         return RuleBroken(_violation_of(error))
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return _unreachable(error)
+    if isinstance(error, psycopg.Error) and _ends_connection(error):
+        return ConnectionBroken(cause_of(error))
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return meaning()
@@ -199,6 +204,11 @@ def _refused(error: Exception) -> StoreUnavailable:
         if state.startswith(_NAMING_STATES):
             cause = f"PostgreSQL says: {error.diag.message_primary} (SQLSTATE {state}). Undo what changed its tables."
     return StoreUnavailable(cause) if state.startswith(OUTAGE_STATES) else Refused(cause)
+
+
+def _ends_connection(error: psycopg.Error) -> bool:
+    severity = error.diag.severity_nonlocalized
+    return severity in _ENDING or (severity is None and isinstance(error, _SHUT_DOWN))
 
 
 def _violated(error: driver.IntegrityError) -> TandemError | None:

@@ -32,6 +32,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _FORGOTTEN = (driver.InvalidSqlStatementName, driver.DuplicatePreparedStatement)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_TO_WRITE = f"{_BEGIN}, READ WRITE"
+_IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 _COMMIT = "COMMIT"
 _IMMEDIATE = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks now what the database would check at the commit, which a rehearsal never reaches."""
@@ -90,7 +91,7 @@ class Execution:
                 if not is_alone:
                     raise Contention from error
                 await self._run_in_its_session(connection, cursor, statement, parameters)
-            elif isinstance(error, driver.FeatureNotSupported):
+            elif _is_old_plan(error):
                 # The statement was prepared before a migration changed the columns; it would fail here forever.
                 await self._forget(connection, is_alone=is_alone)
                 if not is_alone:
@@ -124,6 +125,13 @@ class Execution:
                 await self._roll_back(connection)
             raise
         await self._roll_back(connection)
+
+    async def require_writable(self, connection: FailFastConnection) -> None:
+        """Raises ServerReadOnly where a transaction cannot write anything, whatever table and row."""
+        async with self.transaction(connection, is_rehearsal=True):
+            cursor = await connection.execute(_IS_READ_ONLY, prepare=False)
+            if await cursor.fetchone() == (True,):
+                raise ServerReadOnly(_why_read_only(connection))
 
     async def _run_prepared(
         self,
@@ -225,6 +233,14 @@ async def _is_kept(connection: AsyncConnection[Any]) -> bool:
     """Whether the session outlives a transaction."""
     cursor = await connection.execute(IS_KEPT, prepare=False)
     return await cursor.fetchone() == (True,)
+
+
+def _is_old_plan(error: driver.Error) -> bool:
+    """Whether a plan no longer fits its tables, and not a function or a rule that raises the same SQLSTATE."""
+    return (
+        isinstance(error, driver.FeatureNotSupported)
+        and error.diag.source_function == "RevalidateCachedQuery"
+    )
 
 
 def _why_read_only(connection: FailFastConnection) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from adapters.postgres.connections import Connections, Transaction
 from adapters.postgres.contention import retried
+from adapters.postgres.errors import LANES_TABLE
+from adapters.postgres.own_tables import naming
 from adapters.records.lane_slots import Slot
 from adapters.records.lanes import OWNERSHIP_ID, Admission, Lane, LaneLost, Positions, ProcessIdentity, Seen
 
@@ -92,7 +94,8 @@ class PostgresLanes:
         by = admission.by
         values = (lane, admission.epoch, by.pid, admission.opening, by.process, by.host, by.boot)
         parameters = [str(value) for value in (*values, OWNERSHIP_ID, admission.token)]
-        answer = await self._connections.run_once(_REGISTER, parameters)
+        with naming(LANES_TABLE):
+            answer = await self._connections.run_once(_REGISTER, parameters)
         return answer.rowcount == 1
 
     async def close(self, lane: int) -> int:

@@ -7,20 +7,16 @@ from dataclasses import dataclass, field
 
 from adapters.postgres.classification import (
     FULL_STATES,
-    LOCK_STATES,
+    NO_PRIVILEGE_STATE,
     Meaning,
     cause_of,
+    is_raised,
     meaning_of,
     state_of,
 )
 from adapters.postgres.connections import Connections
-from adapters.postgres.statements import (
-    MIRROR_ROWS,
-    REWRITE_ONE,
-    TABLE_OF_FILE,
-    UNLOCKED_ROWS,
-    VERSIONS_OF,
-)
+from adapters.postgres.rehearsed_statements import REWRITE, SEES_NO_ROW, TABLE_OF_FILE
+from adapters.postgres.statements import MIRROR_ROWS, UNLOCKED_ROWS, VERSIONS_OF
 from adapters.records.change_set import Blocked, ChangeSet
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import TandemError
@@ -65,10 +61,11 @@ class ObstacleSearch:
                 ids.setdefault(collection, []).append(record_id)
         obstacles = Obstacles()
         for collection in (*ids, AUDIT_LOGS.collection):
-            found = await self._rejection(collection, state_of(error))
+            found = await self._rejection(collection, error, besides=ids.get(collection, []))
             if found is not None:
                 obstacles.tables[collection] = _blocked_table(collection, found, change_sets)
-        if not obstacles.tables and state_of(error) in FULL_STATES:
+        if not obstacles.tables and state_of(error) in FULL_STATES and not is_raised(error):
+            # A row that the table holds may still fit where it is.
             collection = await self._full_table(error) or next(iter(ids), AUDIT_LOGS.collection)
             obstacles.tables[collection] = _blocked_table(collection, error, change_sets)
         if meaning_of(error) in (Meaning.LOCK, Meaning.SLOW):
@@ -76,32 +73,53 @@ class ObstacleSearch:
                 obstacles.records.update(await self._locked(collection, ids[collection]))
         return obstacles
 
-    async def _rejection(self, collection: str, state: str | None) -> TandemError | None:
-        """The error with which a table rejects every row: one without rows, or one that it already holds.
+    async def _rejection(
+        self, collection: str, error: TandemError, *, besides: list[str]
+    ) -> TandemError | None:
+        """The error with which a table rejects every row: no rows at all, or those that it already holds.
 
         An error with another SQLSTATE than the one that is looked into only counts if it is about the table itself.
         """
+        state = state_of(error)
         now = asyncio.get_running_loop().time()
         if now - self._sound.get((collection, state), -SOUND_SECONDS) < SOUND_SECONDS:
             return None
-        found = await self._error_of(collection)
-        if found is not None and (meaning_of(found) in _ABOUT_TABLES or state_of(found) == state):
+        found: TandemError | None = None
+        for rewrite in REWRITE[collection]:
+            found = await self._error_of(collection, rewrite, besides)
+            if found is None or not (meaning_of(found) in _ABOUT_TABLES or state_of(found) == state):
+                found = None
+                break
+        if found is None and state == NO_PRIVILEGE_STATE and await self._is_hidden(collection):
+            found = error
+        if found is not None:
             return found
         if len(self._sound) >= SOUND_MAX:
             self._sound.clear()
         self._sound[collection, state] = now
         return None
 
-    async def _error_of(self, collection: str) -> TandemError | None:
+    async def _error_of(self, collection: str, rewrite: str, besides: list[str]) -> TandemError | None:
+        """With which error the table rejects no rows, or one that it holds; one of these only if it has no other."""
         try:
             async with self._connections.transaction(is_rehearsal=True) as transaction:
                 await transaction.run(MIRROR_ROWS[collection], {"rows": "[]"})
-                await transaction.run(REWRITE_ONE[collection])
+                written = await transaction.run(rewrite, {"ids": besides})
+                if besides and not written.rowcount:
+                    await transaction.run(rewrite, {"ids": []})
         except TandemError as error:
-            if meaning_of(error) in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT):
+            meaning = meaning_of(error)
+            if meaning in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT):
                 raise
+            if meaning is Meaning.CLAIM:
+                await self._connections.require_writable()
             return error
         return None
+
+    async def _is_hidden(self, collection: str) -> bool:
+        """Whether row-level security keeps this role from seeing any row, so that no row could be tried."""
+        answer = await self._connections.run(SEES_NO_ROW[collection])
+        return await answer.fetchone() == (True,)
 
     async def _full_table(self, error: TandemError) -> str | None:
         """The collection of the table that cannot grow: the server names its file."""
@@ -133,9 +151,16 @@ def locked_row(collection: str, record_id: str) -> Blocked:
     )
 
 
+def waiting_for_lock(change_set: ChangeSet, error: TandemError) -> Blocked:
+    """The outcome of a change set that needs a lock of another session, though none on its own rows was found."""
+    put = change_set.puts[0]
+    cause = f"Another session holds a lock that it needs: {cause_of(error, [change_set])}"
+    return Blocked(put.collection, SPECS[put.collection].table, cause, state_of(error), put.record_id)
+
+
 def _blocked_table(collection: str, error: TandemError, change_sets: Sequence[ChangeSet]) -> Blocked:
     state = state_of(error)
-    if state in LOCK_STATES:
+    if meaning_of(error) is Meaning.LOCK:
         cause = f"Another session holds a lock on the table (SQLSTATE {state})."
     else:
         cause = cause_of(error, change_sets)

@@ -23,6 +23,7 @@ from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import TargetWrites
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.isolation import SomeAreSlow
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied
@@ -38,6 +39,8 @@ from domain.audit import SyncStatus
 
 APPLY_LOCK_TIMEOUT_MS = 100
 """How long a mirrored change set waits for a lock. Other appliers hold theirs for some milliseconds."""
+QUICK_SHARE = 10
+"""A change set of a slow batch is quick if it takes less than this part of the time limit."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
 
 
@@ -64,20 +67,24 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
+        quick_ms = max(1, statement_timeout_ms // QUICK_SHARE)
+        self._hurrying = Connections(url, replace(impatient, statement_timeout_ms=quick_ms))
         self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
-        self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
+        self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, SomeAreSlow))
         self._source = SourceWrites(self._connections, self._own_lanes)
-        self._target = TargetWrites(self._applying, self._own_lanes)
+        self._target = TargetWrites(self._applying, self._own_lanes, quick=self._hurrying)
         self._bulk = BulkLoad(self._connections, self._own_lanes)
 
     async def open(self) -> None:
         await self._connections.open()
         await require_usable(self._connections)
         await self._applying.open()
+        await self._hurrying.open()
 
     async def close(self) -> None:
         await self._own_lanes.close()
+        await self._hurrying.close()
         await self._applying.close()
         await self._connections.close()
 

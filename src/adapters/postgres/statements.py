@@ -253,40 +253,6 @@ MIRROR_ROWS = {
 were stored return their collections.
 """
 
-REWRITE_ONE = {
-    name: f"{insert_into(form)} SELECT {listed(map(quoted, written_columns(form)))} FROM (SELECT * FROM {form.table}"
-    f" ORDER BY {KEY_COLUMN} DESC LIMIT 1 FOR UPDATE SKIP LOCKED) AS kept ON CONFLICT ({KEY_COLUMN}) DO "
-    + ("NOTHING" if form is _ENTRIES else f"UPDATE SET {assignments(form)}")
-    for name, form in FORMS.items()
-}
-"""Writes a row that the table holds once more, as it is. Rolled back; it shows whether the table rejects any row."""
-
-DROPPED_MAX = 20
-"""Rows that are written once more to find out whether a table drops every row."""
-
-REWRITE_SOME = {
-    name: f"WITH kept AS MATERIALIZED (SELECT * FROM {form.table} WHERE {KEY_COLUMN} <> ALL(%(ids)s)"
-    f" ORDER BY {KEY_COLUMN} DESC LIMIT {DROPPED_MAX} FOR UPDATE SKIP LOCKED), written AS ({insert_into(form)}"
-    f" SELECT {listed(map(quoted, written_columns(form)))} FROM kept ON CONFLICT ({KEY_COLUMN}) DO"
-    f" UPDATE SET {assignments(form)} RETURNING 1)"
-    " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM written)"
-    for name, form in FORMS.items()
-    if form is not _ENTRIES
-}
-"""Writes rows other than these once more, as they are: how many there are, and how many a trigger let through. Rolled
-back.
-"""
-
-TABLE_OF_FILE = """
-    SELECT coalesce(toasted.relname, indexed.relname, named.relname)
-    FROM pg_class AS named
-    LEFT JOIN pg_index ON pg_index.indexrelid = named.oid
-    LEFT JOIN pg_class AS indexed ON indexed.oid = pg_index.indrelid
-    LEFT JOIN pg_class AS toasted ON toasted.reltoastrelid = coalesce(indexed.oid, named.oid)
-    WHERE named.relfilenode = %s
-"""
-"""The table to which a file belongs, also the file of an index or of long values."""
-
 MARK = f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS given (id text, status text, attempts bigint,

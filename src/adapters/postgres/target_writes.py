@@ -1,9 +1,9 @@
 """Applying change sets where this store is the target: idempotent, in any order, one statement for many."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
 from adapters.postgres.connections import Connections
@@ -11,46 +11,46 @@ from adapters.postgres.contention import ATTEMPTS_MAX
 from adapters.postgres.dropped_rows import DroppedRows
 from adapters.postgres.errors import HandMadeKey, translated
 from adapters.postgres.lane_rows import lane_values
-from adapters.postgres.lane_statements import arrival_parameters
-from adapters.postgres.obstacles import ObstacleSearch, locked_row
-from adapters.postgres.rows import FORMS, encoded_rows
+from adapters.postgres.mirror_statements import mirror_statement, parts, rows_in
+from adapters.postgres.obstacles import Obstacles, ObstacleSearch, waiting_for_lock
+from adapters.postgres.own_tables import OwnTables
+from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import (
-    ENTRIES_PARAMETER,
     MIRRORED_ENTRY_AT,
     RELEASE,
     VERSIONS_OF,
-    mirror_many,
     mirror_one,
 )
-from adapters.records.change_set import ApplyOutcome, ChangeSet, Put, Rejection, superseded
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Put, Rejection, superseded
+from adapters.records.isolation import SomeAreSlow, bisected
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Applied, LaneLost, seen_in
-from adapters.records.record import Record
 from adapters.records.slow_change_sets import too_slow
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from domain.errors import AlreadyExists, RuleBroken, TandemError
 
-STATEMENT_ROWS_MAX = 1_000
-"""Rows in one statement, unless a single change set has more."""
-STATEMENT_BYTES_MAX = 1_048_576
-"""About how many bytes are in one statement, unless a single change set has more: building search vectors is slow."""
-
 RACES_MAX = 3
 """How often a statement is tried while others may be storing the same rows."""
 
+QUICK_SECONDS_MAX = 5.0
+"""How long a slow batch is searched for the change sets that are quick."""
 LOST_REASON = "The server closed the connection on it, twice, and answers other requests."
 
-Statement = tuple[str, dict[str, Any]]
 Versions = dict[tuple[str, str], int]
 
 
 class TargetWrites:
     """The apply of a record store."""
 
-    def __init__(self, connections: Connections, slots: LaneSlots) -> None:
+    def __init__(
+        self, connections: Connections, slots: LaneSlots, *, quick: Connections | None = None
+    ) -> None:
+        """`quick` has a short time limit, to find out which change sets of a slow batch are slow."""
+        self._quick = None if quick is None else TargetWrites(quick, slots)
         self._connections = connections
         self._slots = slots
         self._search = ObstacleSearch(connections)
+        self._own_tables = OwnTables(connections)
         self._dropped = DroppedRows(connections)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
@@ -60,7 +60,7 @@ class TargetWrites:
             if len(change_sets) == 1:
                 outcomes = [await self._apply_alone(change_sets[0], slot)]
             else:
-                for part in _parts(change_sets):
+                for part in parts(change_sets):
                     outcomes += await self._apply_together(part, slot)
             return Applied(outcomes, None if slot is None else slot.stamp)
 
@@ -76,19 +76,38 @@ class TargetWrites:
                 meaning = await self._meaning(error, slot)
                 if is_certain(error, meaning):
                     raise PartRejected from error
-                obstacles = await self._search.after(error, sent)
+                obstacles = await self._obstacles(error, sent, slot)
                 blocked = {place: obstacles.before(part[place]) for place in places}
                 outcomes = [blocked.get(place) or outcome for place, outcome in enumerate(outcomes)]
                 places = [place for place in places if blocked[place] is None]
                 if not places:
                     return outcomes
                 if len(places) == len(sent) and meaning is not Meaning.LOCK:
+                    if meaning is Meaning.SLOW and self._quick is not None:
+                        await self._quick.part_slow(sent, slot)
                     raise PartRejected from error
             else:
                 for place, outcome in zip(places, written, strict=True):
                     outcomes[place] = outcome
                 return outcomes
         raise PartRejected
+
+    async def part_slow(self, part: Sequence[ChangeSet], slot: Slot | None) -> None:
+        """Raises SomeAreSlow once those are stored that are quick; returns where none is, or all are."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + QUICK_SECONDS_MAX
+
+        async def quickly(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            if clock.time() > until:
+                return [too_slow(one, self._connections.statement_timeout_ms) for one in sent]
+            if len(sent) == 1:
+                return [await self._apply_alone(sent[0], slot)]
+            return await self._apply_together(sent, slot)
+
+        outcomes = await bisected(quickly, part)
+        slow = [one for one, outcome in zip(part, outcomes, strict=True) if _is_slow(outcome)]
+        if 0 < len(slow) < len(part):
+            raise SomeAreSlow(slow)
 
     async def _apply_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         error: TandemError
@@ -100,7 +119,7 @@ class TargetWrites:
             meaning = await self._meaning(error, slot)
             if is_certain(error, meaning):
                 break
-            blocked = (await self._search.after(error, [change_set])).before(change_set)
+            blocked = (await self._obstacles(error, [change_set], slot)).before(change_set)
             if blocked is not None:
                 return blocked
             if meaning is not Meaning.LOCK:
@@ -111,8 +130,7 @@ class TargetWrites:
         """The outcome of a change set that is alone, and that no obstacle blocks."""
         match meaning_of(error):
             case Meaning.LOCK if change_set.puts:
-                put = change_set.puts[0]
-                return locked_row(put.collection, put.record_id)
+                return waiting_for_lock(change_set, error)
             case Meaning.LOST:
                 return Rejection(LOST_REASON)
             case Meaning.SLOW | Meaning.SILENT:
@@ -121,7 +139,10 @@ class TargetWrites:
                 return rejection_of(error, change_set)
 
     async def _meaning(self, error: TandemError, slot: Slot | None) -> Meaning:
-        """What an error means. Raises StoreUnavailable, with the cause that a new connection meets, for an outage."""
+        """What an error means, once a new connection has proven what is claimed of the server.
+
+        Raises StoreUnavailable, with the cause that a new connection meets, for an outage.
+        """
         if isinstance(error, LaneLost):
             raise error
         meaning = meaning_of(error)
@@ -132,7 +153,17 @@ class TargetWrites:
             await self._connections.ping_anew()
         if meaning is Meaning.OUTAGE:
             raise error
+        if meaning is Meaning.CLAIM:
+            await self._connections.require_writable()
+            return Meaning.RECORD
         return meaning
+
+    async def _obstacles(
+        self, error: TandemError, change_sets: Sequence[ChangeSet], slot: Slot | None
+    ) -> Obstacles:
+        """What keeps these from being stored. Raises StoreUnavailable where nothing could be, whatever it holds."""
+        await self._own_tables.require_usable(change_sets, slot, after=state_of(error))
+        return await self._search.after(error, change_sets)
 
     async def _write_alone(self, change_set: ChangeSet, slot: Slot | None) -> ApplyOutcome:
         try:
@@ -162,10 +193,10 @@ class TargetWrites:
             written, expected = await self._write_one(change_sets[0], slot), 2
         else:
             with translated():
-                statement, parameters = _mirror_statement(change_sets, slot)
+                statement, parameters = mirror_statement(change_sets, slot)
             answer = await self._connections.run(statement, parameters)
             ((written,),) = await answer.fetchall()
-            expected = _rows_in(change_sets)
+            expected = rows_in(change_sets)
         if slot is not None:
             slot.advance()
         return [None] * len(change_sets) if written == expected else await self._read_back(change_sets)
@@ -185,7 +216,7 @@ class TargetWrites:
         self, change_sets: Sequence[ChangeSet], slot: Slot | None
     ) -> list[ApplyOutcome]:
         with translated():
-            statement, parameters = _mirror_statement(change_sets, slot)
+            statement, parameters = mirror_statement(change_sets, slot)
         async with self._connections.transaction() as transaction:
             for collection, rows in parameters.items():
                 if collection in RELEASE:
@@ -241,39 +272,5 @@ def is_certain(error: TandemError, meaning: Meaning) -> bool:
     return meaning in (Meaning.LOST, Meaning.SILENT) or state_of(error) is None or is_own_rule
 
 
-def _rows_in(change_sets: Sequence[ChangeSet]) -> int:
-    records = {key for change_set in change_sets for key in change_set.touched()}
-    entries = {id_ for change_set in change_sets for id_ in change_set.entry_ids}
-    return len(records) + len(entries)
-
-
-def _parts(change_sets: Sequence[ChangeSet]) -> Iterator[Sequence[ChangeSet]]:
-    """The change sets in parts of a bounded number of rows and bytes."""
-    part: list[ChangeSet] = []
-    rows = size = 0
-    for change_set in change_sets:
-        more_rows, more_bytes = len(change_set.puts) + len(change_set.entries), change_set.rough_bytes
-        if part and (rows + more_rows > STATEMENT_ROWS_MAX or size + more_bytes > STATEMENT_BYTES_MAX):
-            yield part
-            part, rows, size = [], 0, 0
-        part.append(change_set)
-        rows += more_rows
-        size += more_bytes
-    if part:
-        yield part
-
-
-def _mirror_statement(change_sets: Sequence[ChangeSet], slot: Slot | None) -> Statement:
-    """One statement for all; text and parameters. Raises Unstorable."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for change_set in change_sets:
-        for put in change_set.puts:
-            groups[put.collection].append(put.record)
-    parameters: dict[str, Any] = {
-        collection: encoded_rows(collection, groups[collection]) for collection in sorted(groups)
-    }
-    entries = [entry for change_set in change_sets for entry in change_set.entries]
-    parameters[ENTRIES_PARAMETER] = encoded_rows(AUDIT_LOGS.collection, entries)
-    seen = seen_in(change_sets)
-    parameters |= arrival_parameters(None if slot is None else slot.next, seen)
-    return mirror_many(tuple(sorted(groups)), has_lane=slot is not None, has_seen=bool(seen)), parameters
+def _is_slow(outcome: ApplyOutcome) -> bool:
+    return isinstance(outcome, Blocked) and outcome.is_slow

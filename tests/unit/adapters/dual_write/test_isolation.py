@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from adapters.records.change_set import ApplyOutcome, ChangeSet, Rejection
-from adapters.records.isolation import apply_each, bisected
+from adapters.records.isolation import SomeAreSlow, apply_each, bisected
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
@@ -22,7 +22,7 @@ from tests.unit.adapters.dual_write.world import (
     left_pending,
     too_long,
 )
-from tests.unit.contracts.builders import reason_of
+from tests.unit.contracts.builders import put, reason_of, task
 from tests.unit.faults import FaultyStore
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -159,3 +159,19 @@ async def test_outcomes_that_a_target_gives_for_each_change_set_are_kept() -> No
         REASON if number == 3 else None for number in range(8)
     ]
     assert await held(store) == 7
+
+
+async def test_slow_change_sets_are_applied_alone_after_the_others() -> None:
+    changes = [ChangeSet((put("tasks", task(number)),)) for number in range(4)]
+    slow = [changes[0], changes[2]]
+    sent: list[list[ChangeSet]] = []
+
+    async def apply(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        sent.append(list(part))
+        if len(part) > 1 and any(one in slow for one in part):
+            raise SomeAreSlow(slow)
+        return [Rejection("slow") if one in slow else None for one in part]
+
+    outcomes = await bisected(apply, changes)
+    assert outcomes == [Rejection("slow"), None, Rejection("slow"), None]
+    assert sent == [changes, [changes[1], changes[3]], [changes[0]], [changes[2]]]
