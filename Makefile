@@ -18,7 +18,7 @@ WAITING   := tests/integration/crash tests/integration/cli tests/integration/lab
 TIMED     := tests/integration/test_failure_matrix.py
 UNIT      := $(PYTEST) tests/unit tests/model -n 2 --dist worksteal
 SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED)) -n 3 -m "not torture and not alone"
-FAILURES  := $(PYTEST) $(TIMED) -n 2
+FAILURES  := $(PYTEST) $(TIMED)
 PROCESSES := $(PYTEST) $(WAITING) -n 6 -m "not torture and not alone"
 # Only the modules that have such tests: to collect all of them takes longer than some of these.
 ALONE      = $(PYTEST) $(shell grep -rl "mark\.alone" --include="test_*.py" tests/integration) -m "alone and not torture"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from loguru import logger
 
@@ -119,6 +119,9 @@ class Relay:
         self._woken.clear()
         try:
             if self._target.breaker.is_open:
+                # What waits grows old meanwhile, and is delivered as soon as the target is back.
+                with suppress(StoreUnavailable):
+                    await self._backlog.horizon()
                 await self._probe()
             await self._work_and_compare(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
         except StoreUnavailable as error:
