@@ -24,7 +24,8 @@ class Patience:
 
     first_pause_seconds: float = 0.02
     pause_seconds_max: float = 0.5
-    seconds_max: float = 6.0
+    seconds_max: float = 20.0
+    """A process that was killed leaves entries that the next one delivers after up to fourteen seconds."""
 
 
 @dataclass(frozen=True, slots=True)
