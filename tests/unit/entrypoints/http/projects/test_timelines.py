@@ -142,7 +142,7 @@ async def test_a_merge_patch_of_nothing_keeps_the_plan(service: Service) -> None
     ("raw", "expected"),
     [
         (b'{"items": [{"id": "a", "title": "x\\u0000"}]}', ["/items/0/title"]),
-        (b'{"items": [{"id": "a", "id": "b"}]}', ["/id"]),
+        (b'{"items": [{"id": "a", "id": "b"}]}', ["/items/0/id"]),
         (b'{"calendar": {"workingDays": ["MON"], "more": 1}}', ["/calendar/more"]),
         (b'{"items": [{"id": "a", "title": "x\\u0000"}, {"id": 1}]}', ["/items/0/title", "/items/1/id"]),
         (b'{"items": {"0": {"id": "a"}}}', ["/items"]),
