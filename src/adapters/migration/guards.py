@@ -117,8 +117,9 @@ def _processes(situation: Situation) -> Guard:
         return Guard(code="processes", is_green=False, detail=detail, remedy="See: tandem doctor")
     silent = [one.process for one in situation.processes if one.is_alive and not one.mirrors]
     if not silent:
-        count = len(situation.processes)
-        return Guard(code="processes", is_green=True, detail=f"All {count} processes mirror.")
+        count = sum(one.is_alive for one in situation.processes)
+        detail = f"Every process that is alive mirrors ({count})."
+        return Guard(code="processes", is_green=True, detail=detail)
     return Guard(
         code="processes",
         is_green=False,

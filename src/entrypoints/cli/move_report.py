@@ -113,9 +113,8 @@ def print_verification(console: Console, result: Answer) -> None:
 def _print_processes(console: Console, processes: list[Answer]) -> None:
     silent = [one["process"] for one in processes if one["isAlive"] and not one["mirrors"]]
     alive = sum(bool(one["isAlive"]) for one in processes)
-    console.line(
-        f"{alive} processes are alive; {len(silent)} of them do not mirror. {' '.join(silent)}".rstrip()
-    )
+    mirroring = f"These do not mirror: {', '.join(silent)}." if silent else "Every one of them mirrors."
+    console.line(f"Processes that are alive: {alive}. {mirroring}")
 
 
 def _progress(progress: Any) -> str:
