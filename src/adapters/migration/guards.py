@@ -63,9 +63,11 @@ def require_green(guards: Iterable[Guard]) -> None:
         raise Conflict(f"The ownership cannot move yet: {causes}")
 
 
-def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...]:
-    """The processes with an open lane in the source, and whether they have one in the target, too."""
-    mirroring = {lane.by.process for lane in target.lanes.values() if lane.is_open}
+def processes_of(source: Positions, target: Positions | None) -> tuple[MoveProcess, ...]:
+    """The processes with an open lane in the source, and whether they have one in the target, too, if it is known."""
+    mirroring: set[str] | None = None
+    if target is not None:
+        mirroring = {lane.by.process for lane in target.lanes.values() if lane.is_open}
     found: dict[str, MoveProcess] = {}
     for lane in source.lanes.values():
         if lane.is_open:
@@ -74,7 +76,7 @@ def processes_of(source: Positions, target: Positions) -> tuple[MoveProcess, ...
             found[lane.by.process] = MoveProcess(
                 process=str(lane.by),
                 is_alive=is_alive or (known is not None and known.is_alive),
-                mirrors=lane.by.process in mirroring,
+                mirrors=None if mirroring is None else lane.by.process in mirroring,
             )
     return tuple(found.values())
 
@@ -112,7 +114,7 @@ def _undecided(situation: Situation) -> Guard:
 
 
 def _processes(situation: Situation) -> Guard:
-    if situation.target_trouble is not None:
+    if any(one.mirrors is None for one in situation.processes) or situation.target_trouble is not None:
         detail = "Which processes mirror cannot be seen while the target cannot be used."
         return Guard(code="processes", is_green=False, detail=detail, remedy="See: tandem doctor")
     silent = [one.process for one in situation.processes if one.is_alive and not one.mirrors]

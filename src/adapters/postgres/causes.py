@@ -9,7 +9,10 @@ import re
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
-REFUSED = "PostgreSQL cannot be reached: nothing listens at its address. Start it, or correct the address."
+REFUSED = (
+    "PostgreSQL cannot be reached: nothing listens at its address. An embedded one is started again by itself. Start"
+    " any other one, or correct its address."
+)
 UNKNOWN_HOST = "PostgreSQL cannot be reached: the name of its host is not known. Correct the address."
 NO_LOGIN = "PostgreSQL does not let this account log in (NOLOGIN). Let it: ALTER ROLE … LOGIN."
 NO_ROLE = "PostgreSQL does not know this account. Create it, or correct the address."

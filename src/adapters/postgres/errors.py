@@ -41,7 +41,7 @@ class Contention(StoreUnavailable):
 
 
 class AnswerLost(StoreUnavailable):
-    """PostgreSQL did not answer in time."""
+    """PostgreSQL did not answer in time. See whether its server is stopped or overloaded."""
 
     names_cause = False
 

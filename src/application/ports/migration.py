@@ -257,11 +257,11 @@ class StepTaken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveProcess:
-    """A process that uses the source. `mirrors`: it is seen at the target, too."""
+    """A process that uses the source. `mirrors`: it is seen at the target, too; None where that does not answer."""
 
     process: str
     is_alive: bool
-    mirrors: bool
+    mirrors: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,9 +111,12 @@ def print_verification(console: Console, result: Answer) -> None:
 
 
 def _print_processes(console: Console, processes: list[Answer]) -> None:
-    silent = [one["process"] for one in processes if one["isAlive"] and not one["mirrors"]]
+    silent = [one["process"] for one in processes if one["isAlive"] and one["mirrors"] is False]
     alive = sum(bool(one["isAlive"]) for one in processes)
-    mirroring = f"These do not mirror: {', '.join(silent)}." if silent else "Every one of them mirrors."
+    if any(one["mirrors"] is None for one in processes):
+        mirroring = "Which of them mirror cannot be seen, because the target does not answer."
+    else:
+        mirroring = f"These do not mirror: {', '.join(silent)}." if silent else "Every one of them mirrors."
     console.line(f"Processes that are alive: {alive}. {mirroring}")
 
 

@@ -80,8 +80,11 @@ class MoveReader:
 
     async def _processes(self, *, can_read_target: bool) -> tuple[MoveProcess, ...]:
         direction = self._stack.direction
-        source, target = await direction.raw_source.positions(), Positions()
-        if direction.raw_target is not None and can_read_target:
+        source = await direction.raw_source.positions()
+        if direction.raw_target is None:
+            return processes_of(source, Positions())
+        target = None
+        if can_read_target:
             with suppress(StoreUnavailable):
                 target = await direction.raw_target.positions()
         return processes_of(source, target)

@@ -74,11 +74,11 @@ class StepView(Struct, rename="camel"):
 
 
 class ProcessView(Struct, rename="camel"):
-    """A process that uses the source."""
+    """A process that uses the source; `mirrors` is null where the target cannot be asked."""
 
     process: str
     is_alive: bool
-    mirrors: bool
+    mirrors: bool | None
 
 
 class RecordsView(Struct):

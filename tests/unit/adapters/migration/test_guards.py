@@ -232,6 +232,13 @@ def test_a_process_mirrors_if_it_is_seen_at_both_stores() -> None:
     assert found == {one: (True, True), two: (True, False)}
 
 
+def test_nobody_says_who_mirrors_to_a_target_that_does_not_answer() -> None:
+    found = processes_of(Positions(lanes={1: lane(1, "one")}), None)
+    assert [one.mirrors for one in found] == [None]
+    processes = guard(replace(GREEN, processes=found), "processes")
+    assert (processes.is_green, "cannot be seen" in processes.detail) == (False, True)
+
+
 def test_a_process_is_alive_while_one_of_its_lanes_beats() -> None:
     silent = LEASE_SECONDS + 1
     source = Positions(
