@@ -1,10 +1,16 @@
-"""Which tests run in the same worker process, and which begin first."""
+"""Databases and settings that modules share; which tests run in the same worker process, and which begin first."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.servers.mongo import MongoDatabase, MongoServer
+from tests.servers.postgres import PostgresServer
+from tests.servers.tables import PreparedDatabase, prepared_database
 
 STORES: Final = re.compile(
     r"(?<=[\[-])(monty-to-postgres|mongo-to-postgres|postgres-to-mongo|memory|monty|mongo|postgres)(?=[-\]])"
@@ -13,17 +19,42 @@ STORES: Final = re.compile(
 SHARES_NOTHING: Final = re.compile(
     r"^tests/integration/(crash/|lab/|cli/test_start|journeys/test_a_new_team)"
 )
-SHARES_WITHIN_ONE_TEST: Final = re.compile(r"^tests/integration/test_failure_matrix")
-"""The cases of each of their tests share a server; the tests mostly wait, so two of them run at once."""
 JOURNEYS: Final = re.compile(r"^tests/integration/journeys/(?!test_interface_model|test_permission_table)")
 """Their tests share one service for each choice of stores."""
 LONGEST_FIRST: Final = (
     "test_move_under_faults",
     "test_service_killed", "test_worker_killed", "test_killed_before_the_answer", "test_idempotency_races",
     "test_mongo_record_store", "test_cut_over", "test_recovery", "test_permission_table", "test_mirrored_record_store",
-    "test_a_new_team", "test_interface_model", "test_ownership", "test_request_bounds", "test_failure_matrix",
+    "test_a_new_team", "test_interface_model", "test_ownership", "test_request_bounds",
 )  # fmt: skip
 """Modules whose tests take longest, or wait: begun last, they would keep the other workers waiting at the end."""
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
+    """Shared by the tests of a module; each of them finds it empty."""
+    with prepared_database(postgres_server) as prepared:
+        yield prepared
+
+
+@pytest.fixture(params=["monty", "mongo"])
+def variables(
+    request: pytest.FixtureRequest, tmp_path: Path, prepared_postgres_url: str, mongo_server: MongoServer
+) -> Iterator[dict[str, str]]:
+    """The settings of an installation that mirrors to PostgreSQL."""
+    settings = {
+        "APP_ENV": "test",
+        "STORE": "dual",
+        "DUAL_WRITE_SOURCE": request.param,
+        "DATA_DIR": str(tmp_path / "data"),
+        "POSTGRES_URL": prepared_postgres_url,
+    }
+    if request.param == "monty":
+        yield {**settings, "MONTY_STORAGE": "sqlite"}
+        return
+    database = MongoDatabase(mongo_server.uri)
+    yield {**settings, "MONGODB_URI": database.uri, "DB_NAME": database.name}
+    database.drop()
 
 
 class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without types
@@ -35,8 +66,6 @@ class ByService(LoadScopeScheduling):  # type: ignore[misc]  # published without
     def _split_scope(self, nodeid: str) -> str:
         if SHARES_NOTHING.match(nodeid):
             return nodeid
-        if SHARES_WITHIN_ONE_TEST.match(nodeid):
-            return nodeid.partition("[")[0]
         stores = STORES.search(nodeid)
         shared = "journeys" if JOURNEYS.match(nodeid) else nodeid.partition("::")[0]
         return f"{shared} {stores.group() if stores else ''}"

@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 
 import pytest
@@ -17,33 +16,12 @@ from domain.errors import TandemError
 from entrypoints.composition.container import Container
 from entrypoints.composition.ownership_moves import change_of_owner
 from tests.integration.ownership_world import content, serving, task_ids, until_equal
-from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, entry, put, task
 
 WRITERS = 2
 MOVES = 4
 DELIVERED_SECONDS_MAX = 6.0
-
-
-@pytest.fixture(params=["monty", "mongo"])
-def variables(
-    request: pytest.FixtureRequest, tmp_path: Path, prepared_postgres_url: str, mongo_server: MongoServer
-) -> Iterator[dict[str, str]]:
-    """The settings of an installation that mirrors to PostgreSQL."""
-    settings = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": request.param,
-        "DATA_DIR": str(tmp_path / "data"),
-        "POSTGRES_URL": prepared_postgres_url,
-    }
-    if request.param == "monty":
-        yield {**settings, "MONTY_STORAGE": "sqlite"}
-        return
-    database = MongoDatabase(mongo_server.uri)
-    yield {**settings, "MONGODB_URI": database.uri, "DB_NAME": database.name}
-    database.drop()
 
 
 class CoordinatorEnded(Exception):

@@ -1,7 +1,7 @@
 """The record store contract on MontyDB mirrored to PostgreSQL; each test leaves the same in both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,8 +17,7 @@ from adapters.records.specs import AUDIT_LOGS
 from adapters.system.clock import SystemClock
 from domain.audit import SyncStatus
 from tests.integration.crash.store_comparison import Stores, differences, read_open_store
-from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, fetched, label, put, same, task
 from tests.unit.contracts.record_store import StateContract
 from tests.unit.contracts.values import UNHOLDABLE
@@ -39,13 +38,6 @@ UNCOMPARED = frozenset(
     }
 )
 """Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL rejects."""
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
-    """The target's, shared by the tests of this module; each of them finds it empty."""
-    with prepared_database(postgres_server) as database:
-        yield database
 
 
 def _mirrored(

@@ -1,23 +1,15 @@
 """The record store contract on PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from adapters.postgres.record_store import PostgresRecordStore
-from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.lanes import CheckpointContract, LaneContract, SeenContract
 from tests.unit.contracts.loading import LoadContract
 from tests.unit.contracts.record_store import RecordStoreContract
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
-    """Shared by the tests of this module; each of them finds it empty."""
-    with prepared_database(postgres_server) as database:
-        yield database
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -17,8 +17,7 @@ from adapters.records.isolation import apply_each
 from adapters.records.record import Record
 from adapters.records.slow_change_sets import too_slow
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
-from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase
 from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import (
     change_set,
@@ -31,13 +30,6 @@ from tests.unit.contracts.builders import (
     task,
     user,
 )
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
-    """Shared by the tests of this module; each of them finds it empty."""
-    with prepared_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

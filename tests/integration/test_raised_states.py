@@ -10,8 +10,7 @@ from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import Blocked, ChangeSet, Rejection
 from adapters.records.isolation import apply_each
 from domain.errors import StoreUnavailable
-from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, label, put, task
 
 STATES = (
@@ -26,13 +25,6 @@ STATES = (
 )
 BAD = "bad"
 WORDS = "the other side is away"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
-    """Shared by the tests of this module; each of them finds it empty."""
-    with prepared_database(postgres_server) as database:
-        yield database
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import ClassVar
 
@@ -22,10 +21,8 @@ from entrypoints.composition.container import Container
 from entrypoints.composition.move import Move
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms
 from tests.integration.ownership_world import content, serving, until, write
-from tests.servers.mongo import MongoDatabase, MongoServer
-from tests.servers.postgres import PostgresServer
 from tests.servers.report import note_figures
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
 WRITES_PER_SECOND = 200
@@ -34,38 +31,12 @@ PART_MS_MAX = 40
 """What the comparison may take of a pause of 100 ms."""
 
 
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
-    with prepared_database(postgres_server) as prepared:
-        yield prepared
-
-
 @pytest.fixture
 async def target(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
     store = PostgresRecordStore(database.url)
     await store.open()
     yield store
     await store.close()
-
-
-@pytest.fixture(params=["monty", "mongo"])
-def variables(
-    request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str, mongo_server: MongoServer
-) -> Iterator[dict[str, str]]:
-    """The settings of an installation that mirrors to PostgreSQL."""
-    settings = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": request.param,
-        "DATA_DIR": str(tmp_path / "data"),
-        "POSTGRES_URL": postgres_url,
-    }
-    if request.param == "monty":
-        yield {**settings, "MONTY_STORAGE": "sqlite"}
-        return
-    mongo = MongoDatabase(mongo_server.uri)
-    yield {**settings, "MONGODB_URI": mongo.uri, "DB_NAME": mongo.name}
-    mongo.drop()
 
 
 def _edit(url: str, *statements: str) -> None:
