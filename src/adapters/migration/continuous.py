@@ -41,9 +41,12 @@ FILLED = frozenset({Phase.BACKFILLED, Phase.VERIFIED, Phase.READING, Phase.CUT_O
 """The phases in which the target holds everything, so that a comparison says something."""
 
 
+Change = Callable[[Callable[[Ownership], Ownership]], Awaitable[Ownership]]
+
+
 class Continuous:
     """Verifies one pair of stores in their present roles. `owned` is the source as it takes the evidence, `rate` bounds
-    the records per second of a pass.
+    the records per second of a pass. `change` changes the record of the owner, and returns it.
     """
 
     def __init__(
@@ -52,12 +55,12 @@ class Continuous:
         target: PointedSource,
         *,
         owned: RecordStore,
-        ownership: Callable[[], Awaitable[Ownership]],
+        change: Change,
         clock: Clock,
         rate: int,
     ) -> None:
         self._source, self._target = source, target
-        self._owned, self._ownership = owned, ownership
+        self._owned, self._change = owned, change
         self._clock = clock
         self._rate = rate
         self._recheck: Recheck | None = None
@@ -66,7 +69,7 @@ class Continuous:
     async def tick(self) -> None:
         """Moves the horizon to now, and begins a pass where one is due. Raises StoreUnavailable, also for a pass."""
         self._require_no_failure()
-        owner = await self._ownership()
+        owner = await self._owner()
         if owner.phase not in FILLED or owner.gate is not Gate.OPEN or owner.move is not None:
             await self.stop()
             return
@@ -78,6 +81,9 @@ class Continuous:
         is_due = self._clock.now() - evidence.started_at >= PASS_EVERY
         if is_suspicious or is_due:
             self._begin(owner)
+
+    async def _owner(self) -> Ownership:
+        return await self._change(lambda now: now)
 
     async def stop(self) -> None:
         """Ends the pass under way; the next one begins anew."""
@@ -118,7 +124,7 @@ class Continuous:
         return True
 
     async def _keep_differences(self, evidence: Verification, found: StoresDiffer, point: Point) -> None:
-        """The evidence is green no more. Where only a count has moved, the guard tells that."""
+        """The evidence is green no more. Where only a count has moved, the guard says so."""
         if not found.differences or await load_evidence(self._owned) != evidence:
             return
         counts = dict.fromkeys(COMPARED, 0)
@@ -133,6 +139,7 @@ class Continuous:
             difference_count=len(found.differences),
         )
         await keep_evidence(self._owned, worse, point)
+        await self._change(Ownership.found_unequal)
 
     async def _run(self, owner: Ownership) -> None:
         peer = owner.peer
@@ -149,7 +156,7 @@ class Continuous:
 
     async def _keep(self, found: Verification, point: Point) -> None:
         """Keeps the evidence of a pass, unless it is void, or a newer verification has ended meanwhile."""
-        if not still_holds(found, await self._ownership()):
+        if not still_holds(found, await self._owner()):
             return
         known = await load_evidence(self._owned)
         if known is not None and known.started_at > found.started_at:
@@ -165,3 +172,5 @@ class Continuous:
             and horizon.at > point.at
         )
         await keep_evidence(self._owned, found, horizon if is_later and horizon is not None else point)
+        if not found.is_clean:
+            await self._change(Ownership.found_unequal)

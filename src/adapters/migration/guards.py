@@ -40,7 +40,7 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     """The guards of a step that moves the ownership, or ends the way back.
 
     A rollback returns to the store that was verified, so it needs new evidence only if that one has turned out since to
-    be an older copy of itself, or was replaced.
+    be an older copy of itself, or was replaced, or if a comparison since then has found a difference.
     """
     guards = [
         _target(situation),
@@ -50,7 +50,7 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     ]
     if step is Step.CUT_OVER:
         guards += [_evidence(situation), _shadow(situation), _rehearsal(situation)]
-    elif step is Step.FINISH or _has_lost_writes(situation.owner):
+    elif step is Step.FINISH or _has_lost_writes(situation.owner) or _is_known_to_differ(situation):
         guards.append(_evidence(situation))
     return tuple(guards)
 
@@ -135,6 +135,13 @@ def _has_lost_writes(owner: Ownership) -> bool:
     return owner.peer is not None and owner.peer.incarnation > FIRST_INCARNATION
 
 
+def _is_known_to_differ(situation: Situation) -> bool:
+    found = situation.verification
+    if found is None or not still_holds(found, situation.owner):
+        return False
+    return not found.is_clean or situation.edited is not None
+
+
 def _evidence(situation: Situation) -> Guard:
     found, owner = situation.verification, situation.owner
     remedy = "Type: tandem move verify --full"
@@ -152,7 +159,9 @@ def _evidence(situation: Situation) -> Guard:
     detail += f", {len(found.skipped)} records skipped by decision." if found.skipped else "."
     if found.is_clean:
         if situation.horizon is not None:
-            detail += f" Equal as of {situation.horizon.strftime('%H:%M:%S UTC')}; the rest is compared in the move."
+            detail += (
+                f" Equal as of {situation.horizon.strftime('%H:%M:%S UTC')}; the step compares the rest."
+            )
         return Guard(code="evidence", is_green=True, detail=detail, since=found.ended_at)
     return Guard(
         code="evidence",

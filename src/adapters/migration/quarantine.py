@@ -178,6 +178,6 @@ def _quarantined(record: Record) -> Quarantined:
         raw=value["raw"],
         decision=value["decision"],
         decided_because=value["because"],
-        content=value["content"],
-        held_by=value["heldBy"],
+        content=value.get("content"),
+        held_by=value.get("heldBy"),
     )

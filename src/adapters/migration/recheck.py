@@ -40,7 +40,7 @@ _VERIFY = "Type: tandem move verify --full"
 
 
 class StoresDiffer(Conflict):
-    """The stores are not equal any more, or nobody can tell; the message names the first of `differences`."""
+    """The stores are not equal any more, or nobody can know; the message names the first of `differences`."""
 
     def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)
@@ -97,7 +97,7 @@ async def point_of_takeover(target: PointedStore, *, since: int, at: datetime) -
 
 
 def foreign_trouble(earlier: Point, now: Mapping[str, int | None]) -> str | None:
-    """What was changed past Tandem since a point, or can be told no more; None if nothing was."""
+    """What was changed past Tandem since a point, or why that is not known; None if nothing was."""
     for name, count in earlier.foreign.items():
         found = now.get(name)
         if found is None:
@@ -244,7 +244,7 @@ class Recheck:
         return [one for found in await asyncio.gather(*compared) for one in found]
 
     async def _confirmed(self, suspects: Sequence[Difference]) -> list[Difference]:
-        """Those that differ although nothing of them is on its way. Raises StoresDiffer where nobody can tell."""
+        """Those that differ although nothing of them is on its way. Raises StoresDiffer where nobody can know."""
         found: list[Difference] = []
         for collection in sorted({one.collection for one in suspects}):
             check = InFlightCheck(self._source, self._target, self._patience)

@@ -143,6 +143,11 @@ class Ownership:
         peer = replace(before, incarnation=before.incarnation + 1)
         return replace(self, peer=peer, phase=phase, routes={})
 
+    def found_unequal(self) -> "Ownership":
+        """The record of this owner once a comparison found that its mirror differs: what was verified is void."""
+        is_verified = self.phase in (Phase.VERIFIED, Phase.READING)
+        return replace(self, phase=Phase.BACKFILLED) if is_verified else self
+
     def after_undo(self) -> "Ownership":
         """The record of this owner once a move that was not decided is given up.
 

@@ -65,13 +65,13 @@ async def explained(missing: SchemaMissing, run: Run) -> StoreUnavailable:
     found = await _found(run)
     if not found or (_REVISIONS in found and await _is_older(found[_REVISIONS], run)):
         return missing
-    faults = _all_faults(found)
-    return SchemaAltered(" ".join(faults[:NAMED_MAX])) if faults else _of_others(missing)
+    missing_parts = _all_missing(found)
+    return SchemaAltered(" ".join(missing_parts[:NAMED_MAX])) if missing_parts else _of_others(missing)
 
 
-async def faults_of(run: Run) -> Sequence[str]:
+async def missing_parts_of(run: Run) -> Sequence[str]:
     """What is missing in tables of the current revision, each with a remedy. Raises as `explained`."""
-    return _all_faults(await _found(run))[:NAMED_MAX]
+    return _all_missing(await _found(run))[:NAMED_MAX]
 
 
 def _expected() -> dict[str, Sequence[str]]:
@@ -87,9 +87,9 @@ async def _found(run: Run) -> dict[str, list[str]]:
     return found
 
 
-def _all_faults(found: Mapping[str, Sequence[str]]) -> list[str]:
+def _all_missing(found: Mapping[str, Sequence[str]]) -> list[str]:
     return [
-        fault for table, columns in _expected().items() for fault in _faults(table, columns, found.get(table))
+        part for table, columns in _expected().items() for part in _missing(table, columns, found.get(table))
     ]
 
 
@@ -109,7 +109,7 @@ def _closed(names: Iterable[str]) -> str:
     )
 
 
-def _faults(table: str, expected: Sequence[str], found: Sequence[str] | None) -> Iterable[str]:
+def _missing(table: str, expected: Sequence[str], found: Sequence[str] | None) -> Iterable[str]:
     """What is missing in one table, with a remedy."""
     if found is None:
         yield (

@@ -13,7 +13,7 @@ from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.foreign_changes import foreign_changes
-from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, faults_of
+from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, missing_parts_of
 from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
@@ -103,9 +103,9 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
             rows = []
         return Revision(str(rows[0][0]) if rows else None, HEAD)
 
-    async def faults(self) -> Sequence[str]:
+    async def missing_parts(self) -> Sequence[str]:
         """See Examined."""
-        return await faults_of(self._rows)
+        return await missing_parts_of(self._rows)
 
     async def step_back(self) -> None:
         """Undoes the last migration. Raises StoreUnavailable."""

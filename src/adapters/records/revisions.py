@@ -28,5 +28,5 @@ class Revisioned(Protocol):
 class Examined(Protocol):
     """A store whose tables somebody may have changed by hand although their revision is the current one."""
 
-    async def faults(self) -> Sequence[str]:
+    async def missing_parts(self) -> Sequence[str]:
         """What is missing in tables of the current revision, each with a remedy. Raises StoreUnavailable."""

@@ -282,6 +282,8 @@ class MoveStatus:
     pending: int
     lag_ms: int
     is_paused: bool
+    skipped: int = 0
+    """How many records were left behind by decision: the comparison does not count them as differences."""
     equal_as_of: datetime | None = None
     """The instant up to which both stores were compared in full and are equal; None where nobody can say that."""
 

@@ -142,9 +142,14 @@ async def route(
 
 @move.command()
 @dry_run_option
+@wait_option
 @url_option
-async def rehearse(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
-    """Go through a cut-over up to the decision and take it back, to measure how long writes pause."""
+async def rehearse(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
+    """Go through a cut-over up to the decision and take it back, to measure how long writes pause.
+
+    It ends with the result in any case, with or without --wait.
+    """
+    del wait
     return await _switch(console, "rehearse", url=url, is_dry_run=dry_run)
 
 

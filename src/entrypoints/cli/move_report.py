@@ -16,7 +16,8 @@ def print_status(console: Console, view: Answer) -> None:
     if (mirror := view["target"]) is not None:
         console.line(f"{mirror} is the mirror: {view['pending']} changes wait, {view['lagMs']} ms behind.")
     if view["equalAsOf"] is not None:
-        console.line(f"All records were compared and are equal as of {view['equalAsOf']}.")
+        apart = f", but for {view['skipped']} that were skipped by decision" if view["skipped"] else ""
+        console.line(f"All records were compared and are equal as of {view['equalAsOf']}{apart}.")
     rows = [
         (
             one["collection"],

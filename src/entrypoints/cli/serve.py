@@ -121,7 +121,7 @@ class _Service:
             stopping, is_serving = asyncio.Event(), asyncio.Event()
             # First, so that an embedded PostgreSQL starts while this process loads the web framework.
             opening = asyncio.create_task(self._open(announcement, is_serving), name="opening the stores")
-            retention = asyncio.create_task(self._remove_expired(opening, stopping), name="retention")
+            jobs = asyncio.create_task(self._run_jobs(opening, stopping), name="jobs")
             watching = asyncio.create_task(until_files_are_gone(stack), name="watching the files")
             try:
                 create_configuration = await asyncio.to_thread(_load_framework)
@@ -138,7 +138,7 @@ class _Service:
                 watching.cancel()
                 opening.cancel()
                 stopping.set()
-                await asyncio.wait({opening, retention, watching})
+                await asyncio.wait({opening, jobs, watching})
                 await self.container.move_jobs().close()
                 await stack.close()
         for task in (opening, watching):
@@ -193,7 +193,7 @@ class _Service:
         except OSError as error:
             logger.warning("DATA_DIR cannot be written ({}), so commands need all settings.", error.strerror)
 
-    async def _remove_expired(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
+    async def _run_jobs(self, opening: asyncio.Task[None], stopping: asyncio.Event) -> None:
         """Runs the retention and verification jobs while the stores are open, until the service stops."""
         await asyncio.wait({opening})
         if not opening.cancelled() and opening.exception() is None:

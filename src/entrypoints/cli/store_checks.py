@@ -20,7 +20,7 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
-from entrypoints.composition.stack_reports import facts_of, faults_of
+from entrypoints.composition.stack_reports import facts_of, missing_parts_of
 from entrypoints.composition.store_stack import StoreStack
 
 PENDING_AGE_MS_MAX = 60_000
@@ -163,8 +163,8 @@ async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
     message = f"{state.store} {current}; this program needs {state.expected}."
     if not state.is_current:
         return CheckResult.failed("schema", message, MIGRATE)
-    if faults := await faults_of(stack, state.store):
-        return CheckResult.failed("schema", f"{state.store}: {' '.join(faults)}", AGAIN)
+    if missing_parts := await missing_parts_of(stack, state.store):
+        return CheckResult.failed("schema", f"{state.store}: {' '.join(missing_parts)}", AGAIN)
     return CheckResult.passed("schema", message)
 
 

@@ -25,9 +25,9 @@ async def backfill_run(stack: StoreStack) -> AsyncIterator[None]:
 
 
 async def is_backfill_paused(stack: StoreStack) -> bool:
-    """Whether a process was asked to pause the backfill. Raises StoreUnavailable."""
+    """Whether a backfill that is under way was asked to pause. Raises StoreUnavailable."""
     found = await run_of(stack.source)
-    return found is not None and found.is_paused
+    return found is not None and found.is_paused and found.is_alive(await _positions(stack), is_gone=is_gone)
 
 
 async def pause_backfill(stack: StoreStack, *, is_paused: bool) -> None:

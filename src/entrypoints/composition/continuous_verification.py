@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+from collections.abc import Callable
 
 from adapters.dual_write.lease import RelayLease
 from adapters.migration.continuous import Continuous
@@ -28,7 +29,7 @@ class ContinuousVerification:
         self._continuous: Continuous | None = None
 
     @property
-    def is_wanted(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether the settings ask for it."""
         return self._rate > 0
 
@@ -61,10 +62,10 @@ class ContinuousVerification:
                 direction.raw_source,
                 direction.raw_target,
                 owned=direction.source,
-                ownership=self._owner,
+                change=self._change,
                 clock=self._clock,
                 rate=self._rate,
             )
 
-    async def _owner(self) -> Ownership:
-        return (await self._stack.ownership.required()).ownership
+    async def _change(self, changed: Callable[[Ownership], Ownership]) -> Ownership:
+        return (await self._stack.ownership.change(changed)).ownership

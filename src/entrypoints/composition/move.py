@@ -123,7 +123,7 @@ class Move:
         if found.is_clean:
             await self._reach(Phase.VERIFIED, only_from=(Phase.MIRRORING, Phase.BACKFILLED), as_seen=owner)
         else:
-            await self._reach(Phase.BACKFILLED, only_from=(Phase.VERIFIED, Phase.READING))
+            await self._stack.ownership.change(Ownership.found_unequal)
         detail = f"{found.coverage:.1%} compared, {found.difference_count} differences"
         detail += f", {len(found.skipped)} skipped." if found.skipped else "."
         await self._note(Step.VERIFY, by, detail)
@@ -211,6 +211,8 @@ class Move:
         require_green(await self._guards(Step.FINISH))
         if is_dry_run:
             return None
+        if (recheck := await self._evidence.recheck()) is not None:
+            await recheck.catch_up()
         evidence = await load_evidence(self._stack.source)
         status = await self.status()
         path = await asyncio.to_thread(

@@ -76,6 +76,7 @@ class MoveReader:
             lag_ms=situation.metrics.lag_ms,
             is_paused=await is_backfill_paused(self._stack),
             equal_as_of=_equal_as_of(situation),
+            skipped=0 if situation.verification is None else len(situation.verification.skipped),
         )
 
     async def _processes(self, *, can_read_target: bool) -> tuple[MoveProcess, ...]:

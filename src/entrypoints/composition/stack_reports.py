@@ -52,10 +52,10 @@ async def facts_of(stack: StoreStack) -> Mapping[str, StoreFacts]:
     return facts
 
 
-async def faults_of(stack: StoreStack, name: str) -> Sequence[str]:
+async def missing_parts_of(stack: StoreStack, name: str) -> Sequence[str]:
     """What somebody removed by hand from the current schema of a store, each with a remedy. Raises StoreUnavailable."""
     (store,) = (one for one in stack.raw_stores if one.name == name)
-    return await store.faults() if isinstance(store, Examined) else ()
+    return await store.missing_parts() if isinstance(store, Examined) else ()
 
 
 async def schema_report_of(stack: StoreStack) -> SchemaReport:

@@ -185,13 +185,13 @@ class MoveController(Controller, path="/v1/move", stored=False, also=(403, 409))
 
     @operation("POST", "/verify", summary="Compare the stores", status=202, view=JobView)
     async def verify(self, actor: Actor, query: StepQuery, body: VerifyBody | None) -> JobView:
-        wanted = body or VerifyBody()
+        options = body or VerifyBody()
         return job_view(
             await self.operate.verify(
                 actor,
                 is_dry_run=query.dry_run,
-                is_self_test=wanted.self_test,
-                is_incremental=wanted.mode is VerifyMode.INCREMENTAL,
+                is_self_test=options.self_test,
+                is_incremental=options.mode is VerifyMode.INCREMENTAL,
             )
         )
 

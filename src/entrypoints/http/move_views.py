@@ -154,7 +154,7 @@ class ReverseView(Struct, rename="camel"):
 class MoveView(Struct, rename="camel"):
     """The whole move, with the command to type next. `reverse` is null before the cut-over and after `finish`; `job` is
     the long step that was started last in the process that answers. Both stores were compared in full and are equal as
-    of `equalAsOf`; it is null where nobody can say that.
+    of `equalAsOf`, but for the records that were `skipped` by decision; it is null where nobody can say that.
     """
 
     phase: Phase
@@ -168,6 +168,7 @@ class MoveView(Struct, rename="camel"):
     reverse: ReverseView | None
     is_paused: bool
     equal_as_of: InstantText | None
+    skipped: int
     guards: tuple[GuardView, ...]
     processes: tuple[ProcessView, ...]
     collections: tuple[CollectionMoveView, ...]

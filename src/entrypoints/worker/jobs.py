@@ -67,7 +67,7 @@ def jobs_of(container: Container) -> Sequence[Job]:
 def verification_of(container: Container) -> Sequence[Job]:
     """Compares the stores in the background. None for a single store, and where the settings say so."""
     verification = container.continuous_verification()
-    if container.stack().relay is None or not verification.is_wanted:
+    if container.stack().relay is None or not verification.is_enabled:
         return ()
     job = Job(
         name="verification",

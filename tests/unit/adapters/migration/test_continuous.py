@@ -1,6 +1,6 @@
 """The continuous verification keeps a horizon, and never one for what was not compared."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,12 +34,13 @@ class _Installation:
             service.raw_source,
             service.raw_target,
             owned=service.source,
-            ownership=self._ownership,
+            change=self._change,
             clock=self.clock,
             rate=20_000,
         )
 
-    async def _ownership(self) -> Ownership:
+    async def _change(self, changed: Callable[[Ownership], Ownership]) -> Ownership:
+        self.owner = changed(self.owner)
         return self.owner
 
     async def passed(self) -> Verification | None:
@@ -81,9 +82,11 @@ async def test_a_pass_is_evidence_and_what_follows_moves_the_horizon(installatio
 async def test_a_changed_record_ends_the_evidence_at_once(installation: _Installation) -> None:
     first = await installation.passed()
     assert first is not None
+    installation.owner = replace(installation.owner, phase=Phase.VERIFIED)
     await installation.mirror(4)
     await installation.edit(4)
     await installation.continuous.tick()
+    assert installation.owner.phase is Phase.BACKFILLED
     found = await load_evidence(installation.service.source)
     assert found is not None
     assert [(one.id, one.fields) for one in found.differences] == [(numbered_id(4), ("title",))]

@@ -172,6 +172,19 @@ def test_a_process_that_has_ended_need_not_mirror() -> None:
     assert guard(replace(GREEN, processes=[MIRRORING, ended]), "processes").is_green
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verification": replace(verified(epoch=OWNER.since), difference_count=1)},
+        {"edited": "3 statements have changed it."},
+    ],
+)
+def test_a_rollback_does_not_overlook_a_difference_that_was_found(change: dict[str, object]) -> None:
+    situation = replace(GREEN, **change)  # type: ignore[arg-type]
+    red = [one.code for one in guards_of(situation, step=Step.ROLL_BACK) if not one.is_green]
+    assert red == ["evidence"]
+
+
 def test_a_rollback_needs_neither_new_evidence_nor_a_rehearsal() -> None:
     situation = replace(GREEN, owner=UNTOUCHED, verification=None, steps=[])
     codes = {one.code for one in guards_of(situation, step=Step.ROLL_BACK)}
