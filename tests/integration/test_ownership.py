@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pymongo import MongoClient
 
+from adapters.mongo.record_store import MongoRecordStore
 from adapters.ownership import control
 from adapters.ownership.control import Role
-from adapters.ownership.refusals import OlderSource, WritesRefused
+from adapters.ownership.refusals import OlderSource, StaleOwner, WritesRefused
 from adapters.records.criteria import EVERYTHING, IsNull
+from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import StoreRefused
 from adapters.records.specs import CONTROL
 from entrypoints.cli.check_result import CheckResult
@@ -274,6 +277,41 @@ async def test_a_copy_of_a_former_owner_with_writes_of_its_own_keeps_them(mongo_
         former, owner = container.stack().raw_stores
         assert await task_ids(former) == {numbered_id(1), numbered_id(9)}
         assert await task_ids(owner) == {numbered_id(number) for number in (1, 2, 3)}
+
+
+async def test_a_former_owner_copied_during_the_move_leaves_the_new_one_alone(mongo_world: World) -> None:
+    name, uri = mongo_world.variables["DB_NAME"], mongo_world.variables["MONGODB_URI"]
+    async with serving(mongo_world.variables) as container:
+        await write(container, 1)
+        await until_equal(container)
+        during = mongo_world.copy_source()["DB_NAME"]
+        await _note_move(uri, during, container.stack().ownership.me)
+        await change_of_owner(container.stack()).run()
+        await write(container, 2)
+        await until_equal(container)
+        owner = await control.read(container.stack().raw_stores[1])
+    _copy_database(uri, during, name)
+    # A start undoes the old move before it looks at the target, which raises the epoch above that of the owner.
+    with pytest.raises(StaleOwner, match="STORE=postgres"):
+        async with serving(mongo_world.variables):
+            pass
+    async with serving(mongo_world.having(STORE="postgres")) as container:
+        assert await control.read(container.stack().raw_stores[0]) == owner
+        assert len(await task_ids(container.stack().raw_stores[0])) == 2
+
+
+async def _note_move(uri: str, database: str, me: ProcessIdentity) -> None:
+    """What a copy holds that was made after the move had begun, and before it was decided."""
+    by = {"process": me.process, "host": me.host, "boot": me.boot, "pid": me.pid}
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
+    move = {"id": "1", "to": "postgres", "coordinator": str(me), "by": by, "until": long_ago}
+    store = MongoRecordStore(uri, database)
+    await store.open()
+    held = await control.read(store)
+    assert held is not None
+    store.admit(held.admission(me))
+    await control.write(store, replace(held.ownership, move=move), over=held)
+    await store.close()
 
 
 def reason(container: Container) -> str:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from adapters.migration.ownership_change import NotDelivered
-from adapters.migration.recheck import Recheck, StoresDiffer, point_of
+from adapters.migration.recheck import Recheck, StoresDiffer, foreign_trouble, point_of
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Role
 from adapters.postgres.record_store import PostgresRecordStore
@@ -97,10 +97,15 @@ async def test_a_role_that_may_only_write_the_records_is_counted(
 async def test_a_disabled_trigger_counts_nothing_and_says_so(
     target: PostgresRecordStore, database: PreparedDatabase
 ) -> None:
+    counted = await point_of(target, target, at=datetime.now(UTC))
     _edit(database.url, "ALTER TABLE postgres_tasks DISABLE TRIGGER tandem_foreign_change")
     assert await target.foreign_changes() is None
+    uncounted = await point_of(target, target, at=datetime.now(UTC))
+    assert "at present" in (foreign_trouble(counted, uncounted.foreign) or "")
     _edit(database.url, "ALTER TABLE postgres_tasks ENABLE TRIGGER tandem_foreign_change")
-    assert await target.foreign_changes() is not None
+    again = await target.foreign_changes()
+    assert again is not None
+    assert "when it was compared" in (foreign_trouble(uncounted, {"postgres": again}) or "")
 
 
 async def _until_connected(container: Container) -> None:

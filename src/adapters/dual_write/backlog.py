@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from adapters.dual_write.outbox import waits_for_table
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.records.criteria import AllOf, AnyOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
-from adapters.records.indexes import UNDELIVERED
+from adapters.records.criteria import AllOf, Criterion, Equals, IsNull, OneOf, Order, Question, Range
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
@@ -26,10 +26,6 @@ UNMARKED = IsNull("syncStatus")
 """Entries of processes that did not mirror: nobody else delivers them, so they need no grace period."""
 _PENDING = Equals("syncStatus", SyncStatus.PENDING)
 _FAILED = Equals("syncStatus", SyncStatus.FAILED)
-
-
-UNDELIVERED_ENTRIES = AnyOf((UNMARKED, OneOf("syncStatus", UNDELIVERED)))
-"""The entries that the target has not confirmed."""
 
 
 def unmirrored(collection: str, entity_id: str) -> Criterion:

@@ -15,7 +15,7 @@ from adapters.dual_write.lease import RelayLease
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.pace import Pace
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
-from adapters.records.record import ID, VERSION, Record
+from adapters.records.record import ID, VERSION, CorruptRecord, Record
 from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
 from domain.audit import SyncStatus
@@ -119,10 +119,7 @@ class Relay:
         self._woken.clear()
         try:
             if self._target.breaker.is_open:
-                # What waits grows old meanwhile, and is delivered as soon as the target is back.
-                with suppress(StoreUnavailable):
-                    await self._backlog.horizon()
-                await self._probe()
+                await self._probe_beside_backlog()
             await self._work_and_compare(is_hurried=is_woken or self._settings.mode is MirrorMode.RELAY)
         except StoreUnavailable as error:
             return self._pause_after_failure(error.message)
@@ -131,6 +128,14 @@ class Relay:
             return self._pause_after_failure(type(error).__name__)
         self._failures = 0
         return self._settings.relay_interval_ms / 1000
+
+    async def _probe_beside_backlog(self) -> None:
+        """Probes. What waits grows old meanwhile, and is delivered as soon as the target is back."""
+        try:
+            await self._probe()
+        finally:
+            with suppress(StoreUnavailable, CorruptRecord):
+                await self._backlog.horizon()
 
     async def _work_and_compare(self, *, is_hurried: bool) -> None:
         try:

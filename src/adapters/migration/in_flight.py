@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.migration.comparing import ReadableStore, compare_records
-from adapters.records.criteria import AllOf, AnyOf, Equals, IsNull, OneOf, Question
-from adapters.records.indexes import UNDELIVERED
+from adapters.records.criteria import AllOf, Equals, OneOf, Question
+from adapters.records.indexes import UNDELIVERED, UNDELIVERED_ENTRIES
 from adapters.records.raw_reading import RawReader
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.migration import Difference, DifferenceKind
@@ -113,8 +113,8 @@ class InFlightCheck:
         return {record_id for record_id, entry in entries.items() if entry.get("syncStatus") in waiting}
 
     async def _with_undelivered_entries(self, collection: str, ids: Sequence[str]) -> set[str]:
-        waits = AnyOf((IsNull("syncStatus"), OneOf("syncStatus", UNDELIVERED)))
-        where = AllOf((Equals("collection", collection), OneOf("entityId", tuple(ids)), waits))
+        of_records = (Equals("collection", collection), OneOf("entityId", tuple(ids)))
+        where = AllOf((*of_records, UNDELIVERED_ENTRIES))
         entries = await self._source.find(
             Question(collection=AUDIT_LOGS.collection, where=where, limit=ENTRIES_MAX)
         )

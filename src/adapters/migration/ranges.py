@@ -12,12 +12,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from adapters.records.change_set import ChangeSet, Put
-from adapters.records.control_records import read_control
+from adapters.records.control_records import read_control, write_control
 from adapters.records.raw_reading import Digest, RawPage, digest_of
-from adapters.records.record import ID, VERSION
 from adapters.records.record_store import RecordStore
-from adapters.records.specs import CONTROL
 
 RANGES_ID = "verified-ranges"
 RANGES_STORED_MAX: Final = 50_000
@@ -119,8 +116,7 @@ def letters_of(ranges: Sequence[Range], differing: Iterable[str], *, buckets: in
 
 async def _write(store: RecordStore, id: str, value: dict[str, Any]) -> None:
     version, _ = await read_control(store, id)
-    put = Put(CONTROL.collection, {ID: id, VERSION: version + 1, "value": value}, version)
-    await store.commit(ChangeSet((put,)))
+    await write_control(store, id, value, over=version)
 
 
 def _row(collection: str, one: Range) -> list[Any]:

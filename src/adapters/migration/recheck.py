@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.migration.comparing import ReadableStore, compare_records
 from adapters.migration.in_flight import InFlightCheck, Patience
 from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER
 from adapters.records.criteria import AllOf, Criterion, Equals, Order, Question, Range
-from adapters.records.foreign_changes import foreign_changes_of
+from adapters.records.foreign_changes import CountsForeignChanges, foreign_changes_of
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.lanes import Positions
 from adapters.records.raw_reading import RawReader
 from adapters.records.record import ID, Record
@@ -50,12 +50,12 @@ class StoresDiffer(Conflict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """Where both stores stood at an instant: the number of each lane of the target, and how many foreign changes each
-    store had counted, by its name. A store that counts none is left out.
+    store that counts them had counted, by its name; None where it did not count them just then.
     """
 
     at: datetime
     applied: Mapping[int, int]
-    foreign: Mapping[str, int]
+    foreign: Mapping[str, int | None]
 
 
 class PointedStore(RawReader, Protocol):
@@ -78,11 +78,11 @@ async def point_of(source: PointedStore, target: PointedStore, *, at: datetime) 
     of_source, of_target, positions = await asyncio.gather(
         foreign_changes_of(source), foreign_changes_of(target), target.positions(with_checkpointed=True)
     )
-    counts = ((source.name, of_source), (target.name, of_target))
+    counts = ((source, of_source), (target, of_target))
     return Point(
         at=at,
         applied={lane: of.number for lane, of in positions.lanes.items()},
-        foreign={name: count for name, count in counts if count is not None},
+        foreign={store.name: count for store, count in counts if isinstance(store, CountsForeignChanges)},
     )
 
 
@@ -100,10 +100,12 @@ def foreign_trouble(earlier: Point, now: Mapping[str, int | None]) -> str | None
     """What was changed past Tandem since a point, or why that is not known; None if nothing was."""
     for name, count in earlier.foreign.items():
         found = now.get(name)
-        if found is None:
+        if found is None or count is None:
+            when = "at present" if found is None else "when it was compared"
             return (
-                f"Changes past Tandem are not counted in the {name} store at present: a trigger tandem_foreign_change"
-                " is missing or disabled."
+                f"Changes past Tandem are not counted in the {name} store {when}: a trigger tandem_foreign_change is"
+                " missing or disabled. Enable it (ALTER TABLE … ENABLE TRIGGER tandem_foreign_change) before the next"
+                " verification."
             )
         if found != count:
             return (

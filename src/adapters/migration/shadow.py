@@ -12,8 +12,8 @@ from typing import Any
 
 from loguru import logger
 
-from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.records.criteria import AllOf, Equals, OneOf
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS

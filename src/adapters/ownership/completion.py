@@ -1,20 +1,16 @@
 """The completion of a target that turned out to be an older copy of itself: it takes as long as it takes."""
 
-import asyncio
-
 from loguru import logger
 
 from adapters.ownership import control
 from adapters.ownership.comparison import Numbers
 from adapters.ownership.control import Ownership
+from adapters.ownership.long_task import LongTask
 from adapters.ownership.repair import reopen_lost
 from adapters.ownership.source_side import SourceSide
 
-PATIENCE_SECONDS = 1.0
-"""How long a comparison waits for it; shorter than the time limit of a call to the target."""
 
-
-class Completion:
+class Completion(LongTask):
     """A task that makes everything PENDING that the target has lost. Evidence about the target is void then: its
     incarnation rises.
 
@@ -27,12 +23,7 @@ class Completion:
         self._target = target
         self._cuts = cuts
         self._reopened = 0
-        self._task = asyncio.create_task(self._run(), name="completing the target")
-
-    async def is_done(self) -> bool:
-        """Whether it has ended, also by an error, within PATIENCE_SECONDS."""
-        done, _ = await asyncio.wait({self._task}, timeout=PATIENCE_SECONDS)
-        return bool(done)
+        super().__init__(self._run(), name="completing the target")
 
     @property
     def progress(self) -> str:
@@ -41,15 +32,6 @@ class Completion:
             f"This {self._target} store is an older copy of itself and is completed: {self._reopened} changes that it"
             " has lost were found so far, and are delivered again afterwards."
         )
-
-    def require_success(self) -> None:
-        """Raises the error with which it has ended."""
-        self._task.result()
-
-    async def cancel(self) -> None:
-        """Ends it; the next comparison begins it anew."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         store = self._source.store

@@ -100,8 +100,12 @@ class Ownership:
         """Whether this is the record of a successor that was armed for a move which `owner` has undone, or an older
         copy of the record of a former owner.
         """
-        is_owner = self.role is Role.OWNER and self.installation == owner.installation
-        return is_owner and self.epoch < owner.epoch
+        if self.role is not Role.OWNER or self.installation != owner.installation:
+            return False
+        if self.gate is Gate.ARMED:
+            return self.epoch < owner.epoch
+        # An undo raises the epoch of an older copy of a former owner, too, but not the epoch in which it took over.
+        return self.epoch < owner.since
 
     def of_next_owner(self, mirrored: "Ownership") -> "Ownership":
         """The record of a mirror that is armed to take over from this owner; `mirrored` is its present record."""

@@ -1,13 +1,11 @@
 """An older copy of a former owner, which is to become a mirror again."""
 
 from adapters.ownership import refusals
-from adapters.records.criteria import AnyOf, IsNull, OneOf, Order, Question
-from adapters.records.indexes import UNDELIVERED
+from adapters.records.criteria import Order, Question
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.record import ID
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS
-
-_UNDELIVERED = AnyOf((IsNull("syncStatus"), OneOf("syncStatus", UNDELIVERED)))
 
 
 async def require_nothing_of_its_own(copy: RecordStore, owner: RecordStore) -> None:
@@ -19,7 +17,7 @@ async def require_nothing_of_its_own(copy: RecordStore, owner: RecordStore) -> N
     name, after = AUDIT_LOGS.collection, None
     while True:
         question = Question(
-            collection=name, where=_UNDELIVERED, order=Order(ID), after=after, limit=FETCH_MAX
+            collection=name, where=UNDELIVERED_ENTRIES, order=Order(ID), after=after, limit=FETCH_MAX
         )
         page = [entry[ID] for entry in await copy.find(question)]
         known = await owner.fetch(name, page) if page else {}

@@ -16,6 +16,7 @@ from adapters.ownership.completion import Completion
 from adapters.ownership.control import FIRST_INCARNATION, Gate, Held, Ownership, Peer, Role
 from adapters.ownership.fencing import fence
 from adapters.ownership.left_over import require_nothing_of_its_own
+from adapters.ownership.long_task import LongTask
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
 from adapters.records.lanes import Lane, LanedStore, LaneLost
@@ -37,6 +38,7 @@ class TargetSide:
         self._monotonic = source.settings.monotonic
         self._watched_since: float | None = None
         self._completion: Completion | None = None
+        self._search: LongTask | None = None
         self._next_checkpoint = 0.0
         source.compare_again = self._compare_if_reachable
 
@@ -117,8 +119,9 @@ class TargetSide:
 
     async def leave(self) -> None:
         """See TargetGuard."""
-        if self._completion is not None:
-            await self._completion.cancel()
+        for task in (self._completion, self._search):
+            if task is not None:
+                await task.cancel()
         await leave(self._store, self._me)
 
     async def _admit(self) -> None:
@@ -190,7 +193,8 @@ class TargetSide:
         Its record is read once more: a move under way opens the target only after the source has given the writes away.
         """
         owner = (await self._source.required()).ownership
-        if owner.role is Role.OWNER and found.epoch > owner.epoch and found.gate is Gate.OPEN:
+        is_later = found.epoch > owner.epoch or found.since > owner.since
+        if owner.role is Role.OWNER and is_later and found.gate is Gate.OPEN:
             stale = refusals.stale_owner(owner, found)
             self._source.refuse(stale)
             raise stale
@@ -204,15 +208,39 @@ class TargetSide:
             return held
         try:
             if held.ownership.gate is not Gate.ARMED:
-                # It may have taken writes since it was copied. From here on it takes none.
-                held = await fence(self._store, held, replace(held.ownership, gate=Gate.CLOSED), self._me)
-                await require_nothing_of_its_own(self._store, self._source.store)
+                held = await self._without_writes(held)
             self._store.admit(held.admission(self._me))
             return await control.disarm(self._store, held, owner)
         except VersionConflict:
             raise StoreUnavailable("The target changes while it is entered; try again in a moment.") from None
         finally:
             self._store.admit(None)
+
+    async def _without_writes(self, held: Held) -> Held:
+        """The record of an older copy of a former owner that takes no writes any more. Raises OlderSource, and
+        StoreRefused for a copy that has taken any since it was copied; only then it is closed.
+        """
+        if (await compared(self._source, self._store)).found.source_behind:
+            await self._source.close_gate()
+        await self._require_nothing_of_its_own()
+        lanes = (await self._store.positions()).lanes.values()
+        if held.ownership.gate is Gate.OPEN or any(lane.is_open for lane in lanes):
+            held = await fence(self._store, held, replace(held.ownership, gate=Gate.CLOSED), self._me)
+            await self._require_nothing_of_its_own()
+        return held
+
+    async def _require_nothing_of_its_own(self) -> None:
+        owner = self._source.store
+        if self._search is None:
+            search = require_nothing_of_its_own(self._store, owner)
+            self._search = LongTask(search, name="comparing an older copy")
+        if not await self._search.is_done():
+            raise StoreUnavailable(
+                f"This {self._store.name} store is an older copy of a former owner, and its changes are compared with"
+                f" those of {owner.name} first."
+            )
+        ended, self._search = self._search, None
+        ended.require_success()
 
     async def _holds_entries(self) -> bool:
         try:

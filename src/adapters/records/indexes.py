@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from adapters.records.criteria import Scalar
+from adapters.records.criteria import AnyOf, IsNull, OneOf, Scalar
 from adapters.records.record import IS_DELETED
 from domain.audit import SyncStatus
 
 UNDELIVERED = (SyncStatus.PENDING.value, SyncStatus.FAILED.value, SyncStatus.PARKED.value)
 """The sync statuses of entries that are still to be mirrored."""
+UNDELIVERED_ENTRIES = AnyOf((IsNull("syncStatus"), OneOf("syncStatus", UNDELIVERED)))
+"""The entries that the target has not confirmed, those without a mark included."""
 
 Held = dict[str, tuple[Scalar | None, ...]]
 

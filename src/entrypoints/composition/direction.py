@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
 from adapters.dual_write.relay import Relay
@@ -23,6 +22,7 @@ from adapters.ownership.source_side import SourceSettings, SourceSide
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.lanes import ProcessIdentity
 from adapters.records.record_store import RecordStore
 from adapters.records.rehearsing import Rehearsing

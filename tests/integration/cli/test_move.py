@@ -21,7 +21,7 @@ from tests.servers.processes import wait_until
 from tests.unit.entrypoints.cli.conftest import Ended, Tandem
 
 GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "move-your-installation.md"
-EQUAL_SECONDS_MAX = 30.0
+EQUAL_SECONDS_MAX = 15.0
 OWNER_AFTER = {"cutover": "postgres", "rollback": "monty"}
 PHASE_AFTER = {
     "backfill --wait": "backfilled",

@@ -75,7 +75,7 @@ def test_the_target_becomes_the_owner_beside_a_service_whose_source_is_an_older_
     shutil.copytree(data_directory / "monty", older)
     service.start_ready()
     assert add_label(service, "lost to the copy") == 201
-    wait_until(lambda: pending(start_command) == 0, seconds_max=30, reason="the mirror is behind")
+    wait_until(lambda: pending(start_command) == 0, seconds_max=15, reason="the mirror is behind")
     assert service.stop() == 0
     shutil.rmtree(data_directory / "monty")
     shutil.copytree(older, data_directory / "monty")

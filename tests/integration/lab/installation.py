@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.record_store import RecordStore
+from adapters.records.lanes import LanedStore
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess, WorkerProcess
 from tests.integration.crash.topologies import DATABASE, Topology, mongo_to_postgres, monty_to_postgres
 from tests.integration.lab.faulty_proxy import FaultyProxy, mongo_proxy_to, postgres_proxy_to, through
@@ -85,13 +85,13 @@ class Installation:
         if self.mongo is not None:
             self.mongo.close()
 
-    def former_owner(self) -> RecordStore:
+    def former_owner(self) -> LanedStore:
         """The store that the migration leaves."""
         if self.mongo is not None:
             return MongoRecordStore(self.mongo.uri, DATABASE)
         return MontyRecordStore(self.directory / "monty", database=DATABASE)
 
-    def new_owner(self) -> RecordStore:
+    def new_owner(self) -> LanedStore:
         """The store that the migration moves to."""
         return PostgresRecordStore(self.postgres.url)
 

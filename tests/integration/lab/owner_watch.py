@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from adapters.ownership import control
 from adapters.ownership.control import Held
-from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.lanes import LanedStore
+from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 from tests.integration.lab.installation import Installation
 from tests.unit.adapters.migration.move_world import takes_writes
@@ -17,10 +18,12 @@ PAUSE_SECONDS = 0.1
 class OwnerWatch:
     """`looks` counts how often both records were read; `violations` are the moments with two owners, in words."""
 
-    def __init__(self, first: RecordStore, second: RecordStore) -> None:
+    def __init__(self, first: LanedStore, second: LanedStore) -> None:
         self._first, self._second = first, second
         self._is_ended = False
         self._tokens: dict[str, list[int]] = {first.name: [], second.name: []}
+        self._positions: dict[str, dict[int, int]] = {}
+        """The lanes of a store that was put back, as they were then."""
         self.looks = 0
         self.violations: list[str] = []
 
@@ -39,24 +42,32 @@ class OwnerWatch:
         """The first record is read before and after the second one: if it stayed, both were valid at one moment."""
         before = await control.read(self._first)
         other = await control.read(self._second)
+        is_idle = [
+            await self._is_idle_copy(self._first, before),
+            await self._is_idle_copy(self._second, other),
+        ]
         after = await control.read(self._first)
         if before is None or other is None or before != after:
             return
         self.looks += 1
         first, second = before.ownership, other.ownership
-        if self._is_put_back(self._first, before) or self._is_put_back(self._second, other):
-            return
-        if takes_writes(first, second) and takes_writes(second, first):
+        if takes_writes(first, second) and takes_writes(second, first) and not any(is_idle):
             self.violations.append(f"{first} and {second}")
 
-    def _is_put_back(self, store: RecordStore, held: Held) -> bool:
-        """Whether the store is an older copy of itself that nobody has changed since: each change has a new token. What
-        such a record says was true before; whether somebody writes by it shows in the writes at the end.
+    async def _is_idle_copy(self, store: LanedStore, held: Held | None) -> bool:
+        """Whether the store is an older copy of itself, put back, in which nobody has written since: each change of the
+        record has a new token, and each write advances a lane. What such a record says was true before.
         """
+        if held is None:
+            return False
         tokens = self._tokens[store.name]
         if held.token not in tokens:
             tokens.append(held.token)
-        return held.token != tokens[-1]
+        if held.token == tokens[-1]:
+            self._positions.pop(store.name, None)
+            return False
+        numbers = {lane.lane: lane.number for lane in (await store.positions()).lanes.values()}
+        return self._positions.setdefault(store.name, numbers) == numbers
 
 
 @asynccontextmanager

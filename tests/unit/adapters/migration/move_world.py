@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
-from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.migration.following import SourceState, source_state, successor_of
 from adapters.migration.ownership_change import ChangeOfOwner
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Ownership, Role
 from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import Question
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.lanes import Applied, Positions
 from adapters.records.record import ID, Record
 from adapters.records.specs import AUDIT_LOGS

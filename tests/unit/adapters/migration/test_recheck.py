@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.dual_write.backlog import UNDELIVERED_ENTRIES
 from adapters.migration.evidence import keep_evidence, keep_horizon, load_horizon
 from adapters.migration.in_flight import Patience
 from adapters.migration.recheck import Point, Recheck, StoresDiffer, point_of, point_of_takeover
 from adapters.ownership.control import Gate, Role
 from adapters.records.change_set import ChangeSet, DeliveryMark, Put
 from adapters.records.criteria import Question
+from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.record import ID
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.migration import Verification

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.ownership import completion
 from adapters.ownership.control import Peer
+from adapters.ownership.long_task import PATIENCE_SECONDS
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.ownership.world import Service, World, world_in_memory
 
@@ -24,7 +24,7 @@ async def test_a_completion_that_takes_long_shows_its_progress_and_is_not_cut_of
     service = await _behind(world, lost=2)
     world.source.answers_searches.clear()
     with pytest.raises(StoreUnavailable, match="older copy of itself and is completed: 0 changes"):
-        await asyncio.wait_for(service.target.compare(), 2 * completion.PATIENCE_SECONDS)
+        await asyncio.wait_for(service.target.compare(), 2 * PATIENCE_SECONDS)
     with pytest.raises(StoreUnavailable, match="is completed"):
         service.target.require_compared()
     world.source.answers_searches.set()
