@@ -1,6 +1,5 @@
 """The content of PostgreSQL after writes: columns, order inside a batch, and isolated rejections."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.change_set import Blocked, ChangeSet, Rejection
 from adapters.records.isolation import apply_each
 from adapters.records.record import Record
-from adapters.records.slow_change_sets import too_slow
 from domain.errors import AlreadyExists, StoreUnavailable, VersionConflict
 from tests.servers.tables import PreparedDatabase
 from tests.unit.builders import numbered_id
@@ -178,68 +176,6 @@ async def test_batches_larger_than_one_statement_are_applied(store: PostgresReco
     changes = [change_set(put("tasks", task(number))) for number in range(STATEMENT_ROWS_MAX)]
     assert await store.apply(changes) == [None] * STATEMENT_ROWS_MAX
     assert len(await store.scan("audit_logs", after=None, limit=5_000)) == STATEMENT_ROWS_MAX
-
-
-@pytest.fixture
-def slow_titles(prepared_url: str) -> Iterator[None]:
-    """Tasks take 15 ms to store, and a second where the title says so."""
-    with psycopg.connect(prepared_url, autocommit=True) as connection:
-        connection.execute(
-            "CREATE FUNCTION labour() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " PERFORM pg_sleep(CASE WHEN NEW.title = 'slow' THEN 1 ELSE 0.015 END); RETURN NEW; END $$"
-        )
-        connection.execute(
-            "CREATE TRIGGER labour BEFORE INSERT ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION labour()"
-        )
-        yield
-        connection.execute("DROP TRIGGER labour ON postgres_tasks")
-        connection.execute("DROP FUNCTION labour()")
-
-
-@pytest.mark.usefixtures("slow_titles")
-async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_told_apart(
-    store: PostgresRecordStore, prepared_url: str
-) -> None:
-    hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=400)
-    await hasty.open()
-    titles = ["quick" if number != 20 else "slow" for number in range(40)]
-    changes = [
-        change_set(put("tasks", {**task(number), "title": title})) for number, title in enumerate(titles)
-    ]
-    try:
-        outcomes = await apply_each(hasty.apply, changes)
-    finally:
-        await hasty.close()
-    slow = too_slow(changes[20], 400, sqlstate="57014")
-    assert outcomes == [slow if title == "slow" else None for title in titles]
-    assert len(await store.scan("tasks", after=None, limit=100)) == 39
-    assert len(await store.scan("audit_logs", after=None, limit=100)) == 39
-
-
-@pytest.mark.usefixtures("slow_titles")
-async def test_quick_change_sets_of_a_batch_do_not_wait_for_slow_ones(
-    store: PostgresRecordStore, prepared_url: str
-) -> None:
-    hasty = PostgresRecordStore(prepared_url, statement_timeout_ms=800)
-    await hasty.open()
-    titles = ["slow", "slow", "slow", "quick"]
-    changes = [
-        change_set(put("tasks", {**task(number), "title": title})) for number, title in enumerate(titles)
-    ]
-    try:
-        applying = asyncio.create_task(apply_each(hasty.apply, changes))
-        async with asyncio.timeout(3):
-            while not await store.fetch("tasks", [numbered_id(3)]):
-                assert not applying.done()
-                await asyncio.sleep(0.02)
-        assert not applying.done()
-        outcomes = await applying
-    finally:
-        await hasty.close()
-    assert outcomes == [
-        *(too_slow(change, 800, sqlstate="57014") for change in changes[:3]),
-        None,
-    ]
 
 
 async def test_one_statement_takes_a_bounded_number_of_bytes(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from adapters.postgres.classification import Meaning, cause_of, meaning_of, rejection_of
 from adapters.postgres.connections import Connections, Transaction
 from adapters.postgres.contention import ATTEMPTS_MAX
+from adapters.postgres.dropped_rows import swallowed
 from adapters.postgres.errors import translated
 from adapters.postgres.lane_rows import advance
 from adapters.postgres.obstacles import ObstacleSearch

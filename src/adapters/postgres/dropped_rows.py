@@ -11,7 +11,7 @@ from adapters.postgres.fail_fast_connection import Row
 from adapters.postgres.rehearsed_statements import REWRITE_SOME
 from adapters.postgres.rows import encoded_rows
 from adapters.postgres.statements import MIRROR_ROWS
-from adapters.records.change_set import Blocked, ChangeSet
+from adapters.records.change_set import Blocked, ChangeSet, Put, Rejection
 from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS
 from domain.audit import Action, AuditEntry
@@ -69,6 +69,17 @@ class DroppedRows:
             elif meaning is not Meaning.RECORD:
                 raise
             return None
+
+
+def swallowed(put: Put, version: int) -> Rejection:
+    """The outcome where nothing was stored although nothing newer is there, as a trigger does that returns NULL."""
+    table = SPECS[put.collection].table
+    state = f"still holds version {version}" if version else "does not hold the record"
+    reason = (
+        f"The database dropped version {put.version} without an error and {state}: "
+        f"look for a trigger on {table}."
+    )
+    return Rejection(reason, table=table)
 
 
 def _neutral_entry(collection: str, at: datetime) -> Record:

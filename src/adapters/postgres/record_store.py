@@ -20,7 +20,7 @@ from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
-from adapters.postgres.target_writes import TargetWrites
+from adapters.postgres.target_writes import QUICK_PASSES_MAX, TargetWrites
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.isolation import SomeAreSlow
@@ -68,7 +68,8 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
         self._applying = Connections(url, impatient)
         quick_ms = max(1, statement_timeout_ms // QUICK_SHARE)
-        self._hurrying = Connections(url, replace(impatient, statement_timeout_ms=quick_ms))
+        quick = replace(impatient, pool_max=QUICK_PASSES_MAX, statement_timeout_ms=quick_ms)
+        self._hurrying = Connections(url, quick)
         self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, SomeAreSlow))

@@ -4,11 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
+
+from loguru import logger
 
 from adapters.postgres.classification import Meaning, PartRejected, meaning_of, rejection_of, state_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.contention import ATTEMPTS_MAX
-from adapters.postgres.dropped_rows import DroppedRows
+from adapters.postgres.dropped_rows import DroppedRows, swallowed
 from adapters.postgres.errors import HandMadeKey, translated
 from adapters.postgres.lane_rows import lane_values
 from adapters.postgres.mirror_statements import mirror_statement, parts, rows_in
@@ -21,19 +24,21 @@ from adapters.postgres.statements import (
     VERSIONS_OF,
     mirror_one,
 )
-from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Put, Rejection, superseded
+from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, Rejection, superseded
 from adapters.records.isolation import SomeAreSlow, bisected
 from adapters.records.lane_slots import LaneSlots, Slot
 from adapters.records.lanes import Applied, LaneLost, seen_in
 from adapters.records.slow_change_sets import too_slow
-from adapters.records.specs import AUDIT_LOGS, SPECS
-from domain.errors import AlreadyExists, RuleBroken, TandemError
+from adapters.records.specs import AUDIT_LOGS
+from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError
 
 RACES_MAX = 3
 """How often a statement is tried while others may be storing the same rows."""
 
 QUICK_SECONDS_MAX = 5.0
 """How long a slow batch is searched for the change sets that are quick."""
+QUICK_PASSES_MAX = 2
+"""How many slow batches are searched at the same time, each over one connection; others are bisected without that."""
 LOST_REASON = "The server closed the connection on it, twice, and answers other requests."
 
 Versions = dict[tuple[str, str], int]
@@ -46,12 +51,17 @@ class TargetWrites:
         self, connections: Connections, slots: LaneSlots, *, quick: Connections | None = None
     ) -> None:
         """`quick` has a short time limit, to find out which change sets of a slow batch are slow."""
-        self._quick = None if quick is None else TargetWrites(quick, slots)
+        self._quick: TargetWrites | None = None
         self._connections = connections
         self._slots = slots
         self._search = ObstacleSearch(connections)
         self._own_tables = OwnTables(connections)
         self._dropped = DroppedRows(connections)
+        if quick is not None:
+            # What it proves of a table keeps the usual time limit: one that is slow is not one that cannot be used.
+            self._quick = copy(self)
+            self._quick._connections = quick
+            self._quick_passes = asyncio.Semaphore(QUICK_PASSES_MAX)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore.apply_by_lane. Raises PartRejected for one of several, without saying which."""
@@ -83,8 +93,8 @@ class TargetWrites:
                 if not places:
                     return outcomes
                 if len(places) == len(sent) and meaning is not Meaning.LOCK:
-                    if meaning is Meaning.SLOW and self._quick is not None:
-                        await self._quick.part_slow(sent, slot)
+                    if meaning is Meaning.SLOW:
+                        await self._part_slow(sent, slot)
                     raise PartRejected from error
             else:
                 for place, outcome in zip(places, written, strict=True):
@@ -92,13 +102,29 @@ class TargetWrites:
                 return outcomes
         raise PartRejected
 
-    async def part_slow(self, part: Sequence[ChangeSet], slot: Slot | None) -> None:
-        """Raises SomeAreSlow once those are stored that are quick; returns where none is, or all are."""
+    async def _part_slow(self, part: Sequence[ChangeSet], slot: Slot | None) -> None:
+        """Raises SomeAreSlow once those are stored that are quick; returns where none is, where all are, and where
+        that cannot be found out now. Raises LaneLost.
+        """
+        if self._quick is None or self._quick_passes.locked():
+            return
+        async with self._quick_passes:
+            try:
+                await self._quick.part_quick(part, slot)
+            except LaneLost:
+                raise
+            except StoreUnavailable as error:
+                # The server may have no connection left for this, and still answer on those that are open.
+                logger.info("A slow batch is not searched for quick change sets: {}", error.message)
+
+    async def part_quick(self, part: Sequence[ChangeSet], slot: Slot | None) -> None:
+        """Stores what is quick. Raises SomeAreSlow where some are, and StoreUnavailable."""
         clock = asyncio.get_running_loop()
         until = clock.time() + QUICK_SECONDS_MAX
 
         async def quickly(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-            if clock.time() > until:
+            has_lane = slot is None or slot.is_usable
+            if clock.time() > until or not has_lane:
                 return [too_slow(one, self._connections.statement_timeout_ms) for one in sent]
             if len(sent) == 1:
                 return [await self._apply_alone(sent[0], slot)]
@@ -251,17 +277,6 @@ class TargetWrites:
             blocked = await self._dropped.blocked_by_entries(change_set)
             return blocked or Rejection(reason, table=AUDIT_LOGS.table)
         return superseded(change_set, held)
-
-
-def swallowed(put: Put, version: int) -> Rejection:
-    """The outcome where nothing was stored although nothing newer is there, as a trigger does that returns NULL."""
-    table = SPECS[put.collection].table
-    state = f"still holds version {version}" if version else "does not hold the record"
-    reason = (
-        f"The database dropped version {put.version} without an error and {state}: "
-        f"look for a trigger on {table}."
-    )
-    return Rejection(reason, table=table)
 
 
 def is_certain(error: TandemError, meaning: Meaning) -> bool:
