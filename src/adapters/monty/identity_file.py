@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 import time
 from contextlib import closing, suppress
+from enum import Enum
 from pathlib import Path
 
 from adapters.records.record_store import StoreRefused
@@ -17,18 +18,30 @@ from adapters.records.record_store import StoreRefused
 _NUMBER_AT = slice(60, 64)
 """Where the file format of SQLite keeps `user_version`."""
 _NUMBERS = 2**31 - 1
-SOUND_SECONDS_MAX = 1.0
-"""How long a database may be checked whose log is missing; one that takes longer counts as damaged."""
+CHECK_SECONDS_MAX = 1.0
+"""How long a database is checked whose log is missing: a start must not take as long as reading a large one."""
 _STEPS_BETWEEN_LOOKS = 10_000
+_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY_CODE = 0xFF
+"""The bits of an extended error code that hold the kind of the error."""
 _OVERWRITTEN = "overwritten"
 """In place of the number: SQLite has perhaps mixed the log into a copy that it does not belong to."""
+
+
+class Soundness(Enum):
+    """What is known of a database without its log."""
+
+    SOUND = "sound"
+    DAMAGED = "damaged"
+    UNCHECKED = "unchecked"
 
 
 class IdentityFile:
     """The identity of the database at this path."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, check_seconds_max: float = CHECK_SECONDS_MAX) -> None:
         self._database = database
+        self._check_seconds_max = check_seconds_max
         self._log = database.with_name(f"{database.name}-wal")
         self._path = database.with_suffix(".identity")
         self._opened: dict[Path, tuple[int, int]] = {}
@@ -64,9 +77,17 @@ class IdentityFile:
 
     def _way_on(self) -> str:
         """What helps without a copy: the database alone, unless it lacks a part that was written to the log only."""
-        if not _is_sound(self._database):
+        soundness = _soundness_of(self._database, seconds_max=self._check_seconds_max)
+        if soundness is Soundness.DAMAGED:
             return f": without them {self._database.name} is damaged."
-        return f", or remove {self._path} and the log to go on without those writes."
+        way_on = f", or remove {self._path} and the log to go on without those writes."
+        if soundness is Soundness.SOUND:
+            return way_on
+        return (
+            f"{way_on} Whether {self._database.name} is damaged without them is not known, because checking it takes "
+            "too long here or fails: keep a copy of the directory, and let PRAGMA integrity_check of the program "
+            "sqlite3 say ok before you start Tandem."
+        )
 
     def open(self, store: str) -> None:
         """Remembers which files are open."""
@@ -167,18 +188,20 @@ class IdentityFile:
         sync(self._path.parent)
 
 
-def _is_sound(database: Path) -> bool:
-    """Whether a database that nobody uses is undamaged without its log, as far as SOUND_SECONDS_MAX show it."""
-    deadline = time.monotonic() + SOUND_SECONDS_MAX
+def _soundness_of(database: Path, *, seconds_max: float) -> Soundness:
+    """Whether a database that nobody uses is undamaged without its log."""
+    deadline = time.monotonic() + seconds_max
     try:
         with closing(
             sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         ) as reader:
             reader.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
             (found,) = reader.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.Error:
-        return False
-    return bool(found == "ok")
+    except sqlite3.Error as error:
+        # An interrupted check, or one that the system did not let read, has found nothing.
+        is_damaged = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGE_CODES
+        return Soundness.DAMAGED if is_damaged else Soundness.UNCHECKED
+    return Soundness.SOUND if found == "ok" else Soundness.DAMAGED
 
 
 def sync(path: Path) -> None:

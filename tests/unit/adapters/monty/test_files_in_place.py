@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from adapters.monty.identity_file import IdentityFile
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
@@ -76,6 +79,19 @@ async def test_no_one_is_told_to_go_on_with_a_database_that_is_damaged_without_i
         StoreRefused, match=r"Restore a copy that is complete: without them tandem.sqlite is damaged.$"
     ):
         await MontyRecordStore(killed).open()
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_large_database_that_is_sound_without_its_log_is_not_called_damaged(tmp_path: Path) -> None:
+    killed = as_killed(tmp_path, without=LOG)
+    with closing(sqlite3.connect(killed / DATABASE)) as connection, connection:
+        connection.execute("CREATE TABLE bulk (number INTEGER)")
+        connection.executemany("INSERT INTO bulk VALUES (?)", ((number,) for number in range(20_000)))
+    (killed / LOG).unlink(missing_ok=True)
+    with pytest.raises(StoreRefused, match=r"to go on without those writes.$"):
+        IdentityFile(killed / DATABASE, check_seconds_max=60.0).known_store()
+    with pytest.raises(StoreRefused, match=r"to go on.*damaged without them is not known.*keep a copy"):
+        IdentityFile(killed / DATABASE, check_seconds_max=0.0).known_store()
 
 
 @pytest.mark.usefixtures("store")
