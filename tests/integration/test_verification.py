@@ -166,6 +166,17 @@ async def test_an_incremental_verification_finds_an_edit(
     assert [(one.collection, one.id) for one in found.differences] == [("tasks", numbered_id(9))]
 
 
+async def test_a_digest_changes_with_the_form_of_a_number(
+    target: PostgresRecordStore, target_url: str
+) -> None:
+    await target.apply([change_set(put("tasks", task(1, **UNKNOWN)))])
+    before = await target.raw_digests("tasks", after=None, bounds=[numbered_id(1)])
+    read = (await target.raw_scan("tasks", after=None, limit=1)).prints
+    _edit(target_url, "UPDATE postgres_tasks SET extra = jsonb_set(extra, '{values,points}', '3.0')")
+    assert await target.raw_digests("tasks", after=None, bounds=[numbered_id(1)]) != before
+    assert (await target.raw_scan("tasks", after=None, limit=1)).prints != read
+
+
 async def _repair(store: _Mirroring, found: Verification) -> None:
     inner = store._inner
     assert isinstance(inner, MontyRecordStore | MongoRecordStore)

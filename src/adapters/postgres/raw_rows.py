@@ -26,7 +26,8 @@ _OWN = frozenset({"synced_at", "words"})
 """Columns that say something about this store's copy, or only repeat others for searches."""
 _PLAIN = frozenset({"text", "bigint", "boolean", "jsonb"})
 _INSTANT = "timestamp with time zone"
-_HASHABLE = _PLAIN | {_INSTANT, "date"}
+_HASHABLE = (_PLAIN - {"jsonb"}) | {_INSTANT, "date"}
+"""Kinds whose hash changes with every change of a value. That of jsonb is the same for 3 and 3.0."""
 
 
 class RawRows:
