@@ -18,11 +18,13 @@ from domain.migration import Phase, Route, Step
 from entrypoints.composition.container import Container
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.read_routing import HOLD_SECONDS
-from tests.integration.ownership_world import serving, until_equal, write
-from tests.unit.builders import ANNA
+from tests.integration.ownership_world import serving, until, until_equal, write
+from tests.unit.builders import ANNA, BEN
 from tests.unit.contracts.builders import numbered_id
 
-SHADOWED = {"tasks": Route(shadow_percent=100)}
+BENS_PERCENT = 5
+SPLIT = {"tasks": Route(target_percent=BENS_PERCENT, shadow_percent=100 - BENS_PERCENT)}
+"""The target answers Ben's reads, and repeats Anna's."""
 TO_TARGET = {"tasks": Route(target_percent=100)}
 
 
@@ -43,17 +45,26 @@ async def _route(container: Container, routes: Mapping[str, Route]) -> None:
     await stack.read_routing.use_routes()
 
 
-async def _read(container: Container, number: int) -> str:
-    """Reads the title of a task in a request of Anna's."""
+async def _read(container: Container, number: int, *, by: str = ANNA) -> str:
+    """Reads the title of a task in a request of this caller."""
     stack = container.stack()
     entered = stack.read_routing.enter()
     try:
-        await stack.read_routing.route(entered, ANNA, None)
+        await stack.read_routing.route(entered, by, None)
         found = await stack.store.fetch("tasks", [numbered_id(number)])
         title: str = found[numbered_id(number)]["title"]
         return title
     finally:
         stack.read_routing.leave(entered)
+
+
+async def _until_read(container: Container, title: str, *, by: str) -> None:
+    """Waits until this caller reads the title."""
+    async with asyncio.timeout(10):
+        while True:
+            if await _read(container, 1, by=by) == title:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _without_routes(container: Container) -> Ownership:
@@ -86,9 +97,12 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
         await until_equal(container)
         with psycopg.connect(variables["POSTGRES_URL"]) as connection:
             connection.execute("UPDATE postgres_tasks SET title = 'tampered'")
-        await _route(container, SHADOWED)
+        await _route(container, SPLIT)
+        await _until_read(container, "tampered", by=BEN)
         for _ in range(DIFFERENCES_MAX + 1):
             assert await _read(container, 1) == "Task 1"
+        await until(lambda: f'kind="CHANGED"}} {DIFFERENCES_MAX + 1}' in stack.render_metrics())
+        assert await _read(container, 1, by=BEN) == "Task 1"
         assert (await _without_routes(container)).phase is Phase.VERIFIED
         details = await _reported(container, "stepped back")
         assert any("CHANGED, fields title" in detail for detail in details)
@@ -97,7 +111,7 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
         guards = {one.code: one for one in guards_of(await reader.situation(), step=Step.CUT_OVER)}
         assert not guards["shadow"].is_green
         assert "stepped back" in guards["shadow"].detail
-        assert "tandem_shadow_differences_total" in stack.render_metrics()
+        assert await _read(container, 1, by=BEN) == "Task 1"
 
 
 async def test_nothing_routed_and_nothing_found_is_green(variables: dict[str, str]) -> None:
