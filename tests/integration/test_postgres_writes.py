@@ -276,7 +276,7 @@ async def test_a_row_rejected_at_the_commit_is_isolated_with_the_server_s_own_wo
             rejection = outcomes[place]
             assert isinstance(rejection, Rejection)
             assert (place, rejection.sqlstate) == (2, "P0001")
-            assert rejection.reason.startswith("Not today, raised by PL/pgSQL function deferred()")
+            assert rejection.reason.startswith("Not today, raised by the function deferred()")
     assert await store.apply(changes) == [None] * len(changes)
 
 
@@ -318,6 +318,12 @@ RAISING = (
     " RAISE EXCEPTION 'We do not want %', NEW.name USING ERRCODE = '{state}'; END$$;"
     "CREATE TRIGGER raising BEFORE INSERT OR UPDATE ON postgres_labels FOR EACH ROW EXECUTE FUNCTION raising()"
 )
+QUOTED = (
+    'CREATE FUNCTION "Our (rule)"() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN'
+    " IF NEW.name = 'Label 2' THEN RAISE EXCEPTION 'no' USING ERRCODE = '55006'; END IF; RETURN NEW; END$$;"
+    "CREATE TRIGGER quoted BEFORE INSERT ON postgres_labels"
+    ' FOR EACH ROW EXECUTE FUNCTION "Our (rule)"()'
+)
 NO_TRIGGER = "DROP FUNCTION IF EXISTS dropping, raising, deferred CASCADE"
 BY_HAND = [
     (
@@ -345,6 +351,11 @@ BY_HAND = [
         DEFERRED.format(condition="NEW.name = 'Label 2'"),
         NO_TRIGGER,
         ("function deferred()", "the trigger deferred of the table postgres_labels", "P0001"),
+    ),
+    (
+        QUOTED,
+        'DROP FUNCTION "Our (rule)" CASCADE',
+        ('the function "Our (rule)"()', "the trigger quoted of the table postgres_labels", "55006"),
     ),
     (
         'ALTER TABLE postgres_labels ALTER name TYPE varchar(6) COLLATE "C" USING left(name, 6)',

@@ -27,7 +27,7 @@ from adapters.postgres.staged_statements import (
     STAGE,
 )
 from adapters.postgres.statements import FETCH_ONE, LOCK_VERSIONS, MIRROR_ROWS, VERSIONS_OF
-from adapters.postgres.target_writes import LOST_REASON, is_certain, swallowed
+from adapters.postgres.target_writes import LOST_REASON, is_certain
 from adapters.records.change_set import ChangeSet, Put, Rejection
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import LaneLost, seen_in

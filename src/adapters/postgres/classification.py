@@ -27,6 +27,7 @@ from adapters.postgres.errors import (
     SchemaAltered,
     SchemaClosed,
 )
+from adapters.postgres.origins import raised_by
 from adapters.records.change_set import ChangeSet, Rejection, taken_reason
 from adapters.records.record_store import REASON_LENGTH_MAX, SchemaMissing
 from domain.errors import AlreadyExists, RuleBroken, StoreUnavailable, TandemError
@@ -38,8 +39,6 @@ SLOW_STATE = "57014"
 TABLE_STATES = frozenset({"53100", "53200", "42501", "42P01", "42703", "3F000"})
 FULL_STATES = frozenset({"53100", "53200"})
 NO_PRIVILEGE_STATE = "42501"
-_OF_THE_SERVER = frozenset({"ProcessInterrupts", "DeadLockReport"})
-"""The functions of the server that end a statement for a lock or a time limit, also inside a function of a trigger."""
 _SHOWN_VALUE_LENGTH_MIN = 3
 """Shorter texts of a record are not looked for in the server's message: they would tear its words apart."""
 
@@ -95,9 +94,7 @@ def _meaning_of_state(state: str, *, is_contention: bool) -> Meaning:
 def is_raised(error: TandemError) -> bool:
     """Whether a function of the database raised it, with whatever SQLSTATE its author chose, or met it."""
     cause = error.__cause__
-    if not isinstance(cause, psycopg.Error) or "PL/" not in (cause.diag.context or ""):
-        return False
-    return cause.diag.source_function not in _OF_THE_SERVER
+    return isinstance(cause, psycopg.Error) and raised_by(cause) is not None
 
 
 def rejection_of(error: TandemError, change_set: ChangeSet) -> Rejection:
@@ -145,8 +142,8 @@ def server_words(error: psycopg.Error, change_sets: Iterable[ChangeSet]) -> str:
     }
     for value in sorted(values, key=len, reverse=True):
         message = re.sub(re.escape(value), "…", message, flags=re.IGNORECASE)
-    function = re.match(r"PL/\w+ function [\w.]+\(", error.diag.context or "")
-    return f"{message}, raised by {function.group()})" if function else message
+    by = raised_by(error)
+    return message if by is None else f"{message}, raised by {by}"
 
 
 def _own_words(error: TandemError) -> str:

@@ -10,7 +10,6 @@ everything else .......... StoreUnavailable; AnswerLost where the statement may 
 What an error means for a mirrored change set is decided in `classification`.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +25,7 @@ from adapters.postgres.columns import (
     index_names,
     unique_keys_by_constraint,
 )
+from adapters.postgres.origins import is_from_raise, is_from_stale_plan, raised_by
 from adapters.postgres.rows import NUL_MESSAGE, Unstorable
 from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
@@ -104,12 +104,8 @@ _ENTRY_ID = f"{AUDIT_LOGS.table}_pkey"
 _RECORD_IDS = frozenset(f"{spec.table}_pkey" for spec in ALL_SPECS)
 _ROW_CHECKS = frozenset(f"{spec.table}_{name}" for spec in ALL_SPECS for name in ("erased", "required"))
 _INDEXES = frozenset(index_names())
-_STALE_PLAN = "RevalidateCachedQuery"
-"""The function of the server that finds a plan that was made before a migration."""
 _NAMING_STATES = ("42", "55000")
 """How the SQLSTATE begins where the server's words name tables, columns and types, and never a value."""
-_RAISE = "exec_stmt_raise"
-"""The function of the server that runs a RAISE, whatever SQLSTATE its author chose."""
 
 _MEANINGS: tuple[tuple[type[psycopg.Error], type[StoreUnavailable]], ...] = (
     (driver.SerializationFailure, Contention),
@@ -125,7 +121,6 @@ _SHUT_DOWN = (driver.AdminShutdown, driver.CrashShutdown, driver.IdleInTransacti
 _ENDING = ("FATAL", "PANIC")
 """Severities after which the server closes the connection. An `ERROR` with the same SQLSTATE may be anybody's words."""
 
-_FUNCTION = re.compile(r"PL/\w+ function ([\w.]+)\(")
 _FAULTS_OF_SERVER = (
     driver.ProgramLimitExceeded,  # more than an index entry, a row or a search vector can hold
     driver.StatementTooComplex,
@@ -178,7 +173,7 @@ def translation_of(error: Exception) -> TandemError:
 
 def _named_by_server(error: psycopg.Error) -> TandemError | None:
     """Our error where the server names what rejects a row; None where only the error's kind counts."""
-    if error.diag.source_function == _RAISE:
+    if is_from_raise(error):
         return HandMadeRule(_rejected_by(error))
     if isinstance(error, driver.IntegrityError):
         return _violated(error)
@@ -186,12 +181,6 @@ def _named_by_server(error: psycopg.Error) -> TandemError | None:
         error
     )
     return HandMadeRule(_rejected_by(error)) if is_hand_made else None
-
-
-def raised_by(error: psycopg.Error) -> str | None:
-    """The function of the database that raised an error, or met it; None where the statement itself met it."""
-    named = _FUNCTION.search(error.diag.context or "")
-    return None if named is None else f"the function {named.group(1)}()"
 
 
 def _refused(error: Exception) -> StoreUnavailable:
@@ -229,7 +218,7 @@ def _is_hand_made(error: psycopg.Error) -> bool:
     """Whether a value fits its column, but not what somebody made of the column, of an index or beside them."""
     constraint = error.diag.constraint_name
     if isinstance(error, driver.FeatureNotSupported):
-        return error.diag.source_function != _STALE_PLAN
+        return not is_from_stale_plan(error)
     if isinstance(error, driver.StringDataRightTruncation) or raised_by(error):
         return True  # no column of ours limits the length of a text
     return constraint is not None and constraint not in _INDEXES

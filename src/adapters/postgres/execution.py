@@ -21,6 +21,7 @@ from psycopg.types.json import set_json_loads
 from adapters.postgres.errors import Contention, ServerReadOnly
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.instants import InstantLoader
+from adapters.postgres.origins import is_from_stale_plan
 from adapters.postgres.session import IS_KEPT, Session
 from domain.errors import StoreUnavailable
 
@@ -91,7 +92,7 @@ class Execution:
                 if not is_alone:
                     raise Contention from error
                 await self._run_in_its_session(connection, cursor, statement, parameters)
-            elif _is_old_plan(error):
+            elif is_from_stale_plan(error):
                 # The statement was prepared before a migration changed the columns; it would fail here forever.
                 await self._forget(connection, is_alone=is_alone)
                 if not is_alone:
@@ -233,14 +234,6 @@ async def _is_kept(connection: AsyncConnection[Any]) -> bool:
     """Whether the session outlives a transaction."""
     cursor = await connection.execute(IS_KEPT, prepare=False)
     return await cursor.fetchone() == (True,)
-
-
-def _is_old_plan(error: driver.Error) -> bool:
-    """Whether a plan no longer fits its tables, and not a function or a rule that raises the same SQLSTATE."""
-    return (
-        isinstance(error, driver.FeatureNotSupported)
-        and error.diag.source_function == "RevalidateCachedQuery"
-    )
 
 
 def _why_read_only(connection: FailFastConnection) -> str:

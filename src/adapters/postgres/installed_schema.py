@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from adapters.postgres.errors import Refused, SchemaAltered, SchemaClosed, raised_by
+from adapters.postgres.errors import Refused, SchemaAltered, SchemaClosed
+from adapters.postgres.origins import raised_by
 from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import written_columns
 from adapters.records.record_store import SchemaMissing
