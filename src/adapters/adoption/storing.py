@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.adoption.changes import Next, change_set_of, first_version, next_version
 from adapters.adoption.plan import Plan, Planned
-from adapters.adoption.state import ADOPTION_ID, State, noted
+from adapters.records.adoption_state import ADOPTION_ID, State, noted
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED, read_control, write_control
 from adapters.records.criteria import AllOf, Equals, Question

@@ -1,11 +1,13 @@
 """Control records that go with the ownership: what a new owner must know that the mirror does not carry."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from adapters.dual_write.lease import FREE, LEASE_ID
 from adapters.migration.quarantine import Quarantine
+from adapters.records.adoption_state import ADOPTION_ID, ASIDE_PREFIX, STATE, State
 from adapters.records.change_set import Put
-from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED
+from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED, controls_with
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import CONTROL
@@ -15,7 +17,7 @@ VERIFICATION_ID = "verification"
 HORIZON_ID = "verified-horizon"
 """About this pair of stores in their present roles, so a new owner does not take it over."""
 
-COPIED = (STEPS_ID, VERIFICATION_ID)
+COPIED = (STEPS_ID, VERIFICATION_ID, ADOPTION_ID)
 
 
 async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
@@ -23,24 +25,32 @@ async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
 
     Numbers of tasks are never given twice, also not those of purged tasks. The lease of a relay
     that delivered when this store was the owner before is free: nobody would deliver until it had expired.
+    An adoption is where the records are, with the documents that it set aside.
     """
-    # What was skipped stays known in the new direction, too.
+    # What was skipped or set aside stays known in the new direction, too.
     quarantined = [one.id for one in await Quarantine(owner).all()]
-    own = await _fetched(owner, [DISPLAY_NUMBERS_ID, *COPIED, *quarantined])
-    held = await _fetched(successor, [LEASE_ID, DISPLAY_NUMBERS_ID, *COPIED, *quarantined])
-    puts: list[Put] = []
+    aside = await controls_with(owner, ASIDE_PREFIX)
+    ids = [DISPLAY_NUMBERS_ID, *COPIED, *quarantined]
+    own = await _fetched(owner, ids) | aside
+    held = await _fetched(successor, [LEASE_ID, *ids, *aside])
+    values = {id_: record["value"] for id_, record in own.items()}
     if LEASE_ID in held:
-        version = held[LEASE_ID][VERSION]
-        free: Record = {ID: LEASE_ID, VERSION: version + 1, "value": FREE}
-        puts.append(Put(CONTROL.collection, free, version))
-    for id_, record in own.items():
-        version = held[id_][VERSION] if id_ in held else 0
-        value = record["value"]
-        if id_ == DISPLAY_NUMBERS_ID and id_ in held:
-            value = {RESERVED: max(value[RESERVED], held[id_]["value"][RESERVED])}
-        carried: Record = {ID: id_, VERSION: version + 1, "value": value}
-        puts.append(Put(CONTROL.collection, carried, version))
-    return puts
+        values[LEASE_ID] = FREE
+    if DISPLAY_NUMBERS_ID in own and DISPLAY_NUMBERS_ID in held:
+        reserved = (one[DISPLAY_NUMBERS_ID]["value"][RESERVED] for one in (own, held))
+        values[DISPLAY_NUMBERS_ID] = {RESERVED: max(reserved)}
+    begun = None if ADOPTION_ID in own else held.get(ADOPTION_ID)
+    if begun is not None and begun["value"][STATE] == State.RUNNING:
+        # The owner adopted nothing, so an adoption that began in the successor will not be completed.
+        values[ADOPTION_ID] = {**begun["value"], STATE: State.GIVEN_UP.value}
+    # Documents in quarantine may be many and large: those that an earlier move brought are not sent again.
+    known = {id_ for id_ in aside if id_ in held and held[id_]["value"] == values[id_]}
+    return [_put(id_, value, held.get(id_)) for id_, value in values.items() if id_ not in known]
+
+
+def _put(id_: str, value: dict[str, Any], held: Record | None) -> Put:
+    version = 0 if held is None else int(held[VERSION])
+    return Put(CONTROL.collection, {ID: id_, VERSION: version + 1, "value": value}, version)
 
 
 async def _fetched(store: RecordStore, ids: Sequence[str]) -> dict[str, Record]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record import ID, VERSION, Record
-from adapters.records.record_store import RecordStore
+from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import CONTROL
 
 TOKEN_BITS = 40
@@ -27,6 +27,18 @@ async def write_control(store: RecordStore, id: str, value: dict[str, Any], *, o
     """
     record: Record = {ID: id, VERSION: over + 1, "value": value}
     await store.commit(ChangeSet((Put(CONTROL.collection, record, over),)))
+
+
+async def controls_with(store: RecordStore, prefix: str) -> dict[str, Record]:
+    """The control records whose ids begin with this, by id. Raises StoreUnavailable."""
+    found: dict[str, Record] = {}
+    after = prefix
+    while page := await store.scan(CONTROL.collection, after=after, limit=FETCH_MAX):
+        found |= {record[ID]: record for record in page if record[ID].startswith(prefix)}
+        after = page[-1][ID]
+        if not after.startswith(prefix):
+            break
+    return found
 
 
 def next_token(token: int) -> int:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from adapters.adoption.plan import Plan, plan_of
 from adapters.adoption.recognition import read_originals
-from adapters.adoption.state import running_note
 from adapters.adoption.storing import Adoption
 from adapters.migration.steps import note_step
+from adapters.records.adoption_state import running_note
 from adapters.records.originals import Originals
 from application.actor import SYSTEM_ID
 from application.ports.adoption import AdoptionReport

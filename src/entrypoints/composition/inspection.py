@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 
-from adapters.adoption.state import State, adoption_state
 from adapters.ownership.refusals import OlderSource
 from adapters.ownership.source_side import SourceSide
 from adapters.ownership.target_side import TargetSide
+from adapters.records.adoption_state import State, adoption_state
 from adapters.records.inspectable import inspect
 from adapters.records.record_store import NothingStored, RecordStore, SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable

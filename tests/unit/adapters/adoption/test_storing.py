@@ -7,7 +7,7 @@ from bson.objectid import ObjectId
 
 from adapters.adoption.plan import Plan
 from adapters.adoption.recognition import read_originals
-from adapters.adoption.state import State, adoption_state
+from adapters.records.adoption_state import State, adoption_state
 from adapters.adoption.storing import QUARANTINE_MAX, Adoption
 from adapters.records.change_set import ChangeSet, LaneStamp, Put
 from adapters.records.record import Record
