@@ -1,36 +1,39 @@
 """Stores a plan. It can be stopped anywhere and run again: what is stored already is left out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from adapters.adoption.changes import Next, change_set_of, first_version, next_version
+from adapters.adoption.aside import AsideDocuments, require_exceptions, resolved
+from adapters.adoption.changes import Next, change_set_of, has_changed, later_history, next_version, removal
 from adapters.adoption.plan import Plan, Planned
-from adapters.records.adoption_state import ADOPTION_ID, State, noted
+from adapters.records.adoption_state import ADOPTION_ID, State, adopted_in, noted
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED, read_control, write_control
-from adapters.records.criteria import AllOf, Equals, Question
+from adapters.records.criteria import AllOf, Equals, OneOf, Order, Question
 from adapters.records.record import ID, IS_DELETED, VERSION, CorruptRecord, Record, is_tombstone
-from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, RecordStore
+from adapters.records.record_store import FETCH_MAX, SCAN_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, CONTROL, SPECS, USERS
 from application.ports.adoption import SetAside
 from domain.errors import Conflict
 
-ASIDE_PREFIX: Final = "adoption-aside:"
 RECORDS_PER_COMMIT: Final = 50
 WRITES_PER_COMMIT: Final = 500
-RAW_LENGTH_MAX: Final = 1_000_000
-"""The characters of a document that are kept in quarantine; the whole document stays in its own collection."""
 DIFFERENCES_MAX: Final = 20
-QUARANTINE_MAX: Final = 10_000
-"""More documents than this are no exceptions: the database has another shape, or something has to be repaired first."""
-TOO_LATE: Final = (
-    "It was corrected after the adoption, but it belongs to a record that people may have changed since, or that does"
-    " not exist. Make the change in Tandem."
-)
 _EMPTY: Final = ("users", "projects", "teams", "labels", "tasks", "task_assignments", "watchlists")
+_ADOPTED: Final = (
+    "users",
+    "roles",
+    "teams",
+    "team_members",
+    "labels",
+    "tasks",
+    "task_assignments",
+    "watchlists",
+)
+"""The collections whose records an adoption makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,19 @@ class Adoption:
 
     def __init__(self, store: RecordStore, *, database: str) -> None:
         self._store, self._database = store, database
-        self._adopted_late: set[str] = set()
+        self._aside = AsideDocuments(store)
 
     async def begin(self, now: datetime) -> Begun:
         """Claims the store for the adoption, or goes on with one. Raises Conflict for a store with other records."""
-        _, value = await read_control(self._store, ADOPTION_ID)
-        if value is not None:
-            if value["database"] != self._database:
+        held = await adopted_in(self._store)
+        if held is not None:
+            if held.database != self._database:
                 raise Conflict(
-                    f"This store has adopted the database {value['database']}; adopt {self._database} into another one."
+                    f"This store has adopted the database {held.database}; adopt {self._database} into another one."
                 )
-            return Begun(datetime.fromisoformat(value["at"]), value["state"] == State.DONE)
+            return Begun(held.at, held.state is State.DONE)
         await self._require_empty()
-        await self._note(State.RUNNING, now)
+        await self._store.commit(ChangeSet((await self._note(State.RUNNING, now),)))
         return Begun(now, is_done=False)
 
     async def _require_empty(self) -> None:
@@ -74,54 +77,80 @@ class Adoption:
 
         A completed adoption only takes over documents that were in quarantine: everything else belongs to Tandem since.
         """
-        if len(plan.set_aside) > QUARANTINE_MAX:
-            raise Conflict(
-                f"{len(plan.set_aside)} documents cannot be taken over, which is too many to be exceptions (at most"
-                f" {QUARANTINE_MAX}). Correct them, and look again: tandem adopt --dry-run"
-            )
+        require_exceptions(plan.set_aside)
         planned: Sequence[Planned] = plan.records
+        corrected: Mapping[str, Sequence[Record]] = {}
         if begun.is_done:
-            waiting = await self.aside()
-            planned = [one for one in planned if not waiting.isdisjoint(one.sources)]
+            corrected = await self._aside.corrected(plan)
+            planned = [one for one in planned if not corrected.keys().isdisjoint(one.sources)]
+        else:
+            await self._remove_surplus(plan, begun)
         written = done = 0
         for collection, chunk in _chunks(planned):
-            written += await self._store_chunk(collection, chunk, begun)
-            done += len(chunk)
+            changes = await self._changes(collection, chunk, begun)
+            for part in _parts(_with_resolved(changes, chunk, corrected)):
+                await self._store.commit(change_set_of(part, at=begun.at, origin=self._database))
+            written, done = written + len(changes), done + len(chunk)
             on_progress(done, len(planned))
         if not begun.is_done:
             await self._store_loose(plan, begun)
         return written
 
-    async def _store_chunk(self, collection: str, chunk: Sequence[Planned], begun: Begun) -> int:
+    async def _remove_surplus(self, plan: Plan, begun: Begun) -> None:
+        """Removes the records of documents that were removed since an adoption that was interrupted stored them, or
+        that cannot be taken over any more. They make room for others with the same unique values.
+        """
+        async for collection, found in self._surplus(plan):
+            last = await self._last_versions(collection, [one[ID] for one in found])
+            removals = [removal(collection, one, last=last.get(one[ID], 0)) for one in found]
+            await self._store.commit(change_set_of(removals, at=begun.at, origin=self._database))
+
+    async def _surplus(self, plan: Plan) -> AsyncIterator[tuple[str, list[Record]]]:
+        """The records that are stored and not planned, some of one collection at a time."""
+        planned = frozenset((one.collection, one.id) for one in plan.records)
+        for collection in _ADOPTED:
+            after: str | None = None
+            while page := await self._store.scan(collection, after=after, limit=SCAN_MAX):
+                after = page[-1][ID]
+                found = [
+                    one for one in page if (collection, one[ID]) not in planned and not is_tombstone(one)
+                ]
+                for start in range(0, len(found), RECORDS_PER_COMMIT):
+                    yield collection, found[start : start + RECORDS_PER_COMMIT]
+
+    async def _changes(self, collection: str, chunk: Sequence[Planned], begun: Begun) -> list[Next]:
+        """What is to be stored of these records. What a completed adoption stored belongs to people."""
         held = await self._store.fetch(collection, [one.id for one in chunk])
-        changes: list[Next] = []
-        for one in chunk:
-            stored = held.get(one.id)
-            if stored is None:
-                changes.append(first_version(one))
-                self._adopted_late.update(one.sources if begun.is_done else ())
-            elif not begun.is_done and not is_tombstone(stored):
-                known = await self._known_entries([event.id for event in one.events])
-                change = next_version(one, stored, known)
-                changes += [] if change is None else [change]
-        for part in _parts(changes):
-            await self._store.commit(change_set_of(part, at=begun.at, origin=self._database))
-        return len(changes)
+        # Before the adoption is complete, only the adoption itself has removed records.
+        free = [one for one in chunk if one.id not in held or not begun.is_done]
+        known = await self._known_entries([event.id for one in free for event in one.events])
+        changed = [one for one in free if has_changed(one, held.get(one.id), known)]
+        last = await self._last_versions(collection, [one.id for one in changed])
+        return [next_version(one, held.get(one.id), known, last=last.get(one.id, 0)) for one in changed]
 
     async def _store_loose(self, plan: Plan, begun: Begun) -> None:
         """The history of records that do not exist: entries without a record."""
-        for (collection, record_id), events in plan.loose.items():
+        for subject, events in plan.loose.items():
+            collection, record_id = subject
             known = await self._known_entries([event.id for event in events])
-            change = Next(
-                collection,
-                record_id,
-                None,
-                0,
-                tuple(one for one in events if one.id not in known),
-                len(known),
-            )
-            if change.events:
+            if new := [one for one in events if one.id not in known]:
+                last = await self._last_versions(collection, [record_id])
+                change = later_history(subject, new, last=last.get(record_id, 0))
                 await self._store.commit(change_set_of([change], at=begun.at, origin=self._database))
+
+    async def _last_versions(self, collection: str, ids: Sequence[str]) -> dict[str, int]:
+        """The highest version of an entry about each of these records that has any."""
+        about = Equals("collection", collection)
+        if not await self._store.count(AUDIT_LOGS.collection, AllOf((about, OneOf("entityId", tuple(ids))))):
+            return {}
+        found: dict[str, int] = {}
+        newest = Order(VERSION, descending=True)
+        for id in ids:
+            where = AllOf((about, Equals("entityId", id)))
+            question = Question(collection=AUDIT_LOGS.collection, where=where, order=newest, limit=1)
+            for entry in await self._store.find(question):
+                found[id] = int(entry[VERSION])
+        return found
 
     async def _known_entries(self, ids: Sequence[str]) -> frozenset[str]:
         found: set[str] = set()
@@ -130,57 +159,12 @@ class Adoption:
         return frozenset(found)
 
     async def keep_aside(self, plan: Plan, begun: Begun) -> Sequence[SetAside]:
-        """Makes the documents that are set aside the quarantine, and returns it. What was corrected too late stays in
-        it, what was removed from its collection does not.
-        """
-        held = {record[ID]: record for record in await self._held_aside()}
-        wanted = {f"{ASIDE_PREFIX}{one.collection}:{one.id}": one for one in plan.set_aside}
-        if begun.is_done:
-            late = {id: record["value"] for id, record in held.items() if id not in wanted}
-            corrected = plan.present - self._adopted_late
-            wanted |= {
-                id: SetAside(
-                    collection=value["collection"], id=value["id"], reason=TOO_LATE, raw=value["raw"]
-                )
-                for id, value in late.items()
-                if not value["isResolved"] and value["id"] in corrected
-            }
-        for id, one in wanted.items():
-            value = {
-                "collection": one.collection,
-                "id": one.id,
-                "reason": one.reason[:REASON_LENGTH_MAX],
-                "raw": one.raw[:RAW_LENGTH_MAX],
-                "isResolved": False,
-            }
-            await self._put_aside(id, value, held.get(id))
-        for id, record in held.items():
-            if id not in wanted and not record["value"]["isResolved"]:
-                await self._put_aside(id, {**record["value"], "isResolved": True}, record)
-        return list(wanted.values())
-
-    async def _put_aside(self, id: str, value: dict[str, Any], held: Record | None) -> None:
-        if held is not None and held["value"] == value:
-            return
-        version = 0 if held is None else int(held[VERSION])
-        record: Record = {ID: id, VERSION: version + 1, "value": value}
-        await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
+        """Makes the documents that are set aside the quarantine, and returns it."""
+        return await self._aside.keep(plan, is_done=begun.is_done)
 
     async def aside(self) -> frozenset[str]:
         """The ids of the documents in quarantine."""
-        return frozenset(
-            record["value"]["id"] for record in await self._held_aside() if not record["value"]["isResolved"]
-        )
-
-    async def _held_aside(self) -> list[Record]:
-        found: list[Record] = []
-        after = ASIDE_PREFIX
-        while page := await self._store.scan(CONTROL.collection, after=after, limit=RECORDS_PER_COMMIT):
-            found += [record for record in page if record[ID].startswith(ASIDE_PREFIX)]
-            after = page[-1][ID]
-            if not after.startswith(ASIDE_PREFIX):
-                break
-        return found
+        return await self._aside.waiting()
 
     async def differences(self, plan: Plan, begun: Begun) -> list[str]:
         """What cannot be read as planned, in words; at most DIFFERENCES_MAX. After a completed adoption people may
@@ -195,6 +179,8 @@ class Adoption:
             if len(found) >= DIFFERENCES_MAX:
                 return found[:DIFFERENCES_MAX]
         if not begun.is_done:
+            async for collection, surplus in self._surplus(plan):
+                found += [f"{collection} {one[ID]} is stored, but its document is gone" for one in surplus]
             found += await self._unknown_addresses(plan.emails)
         return found[:DIFFERENCES_MAX]
 
@@ -216,11 +202,26 @@ class Adoption:
                 self._store, DISPLAY_NUMBERS_ID, {RESERVED: plan.highest_number}, over=version
             )
         if not begun.is_done:
-            await self._note(State.DONE, begun.at)
+            await self._store.commit(ChangeSet((await self._note(State.DONE, begun.at),)))
 
-    async def _note(self, state: State, at: datetime) -> None:
+    async def _note(self, state: State, at: datetime) -> Put:
         version, _ = await read_control(self._store, ADOPTION_ID)
-        await write_control(self._store, ADOPTION_ID, noted(self._database, state, at), over=version)
+        record: Record = {
+            ID: ADOPTION_ID,
+            VERSION: version + 1,
+            "value": noted(self._database, state, at),
+        }
+        return Put(CONTROL.collection, record, version)
+
+
+def _with_resolved(
+    changes: Iterable[Next], chunk: Iterable[Planned], corrected: Mapping[str, Sequence[Record]]
+) -> Iterator[Next]:
+    """The changes; with the records made of documents in quarantine, the end of their quarantine."""
+    sources = {one.id: one.sources for one in chunk}
+    for change in changes:
+        held = [record for id in sources[change.record_id] for record in corrected.get(id, ())]
+        yield replace(change, beside=tuple(map(resolved, held)))
 
 
 def _chunks(planned: Sequence[Planned]) -> Iterator[tuple[str, Sequence[Planned]]]:
@@ -235,7 +236,7 @@ def _parts(changes: Iterable[Next]) -> Iterator[list[Next]]:
     part: list[Next] = []
     writes = 0
     for change in changes:
-        size = len(change.events) + 2
+        size = len(change.events) + len(change.beside) + 2
         if part and writes + size > WRITES_PER_COMMIT:
             yield part
             part, writes = [], 0

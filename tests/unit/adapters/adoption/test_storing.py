@@ -5,79 +5,24 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
-from adapters.adoption.plan import Plan
+from adapters.adoption.aside import QUARANTINE_MAX
 from adapters.adoption.recognition import read_originals
+from adapters.adoption.storing import Adoption
 from adapters.records.adoption_state import State, adoption_state
-from adapters.adoption.storing import QUARANTINE_MAX, Adoption
-from adapters.records.change_set import ChangeSet, LaneStamp, Put
-from adapters.records.record import Record
+from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record_store import FETCH_MAX
-from adapters.records.specs import SPECS
-from adapters.records.wrapped_store import WrappedStore
 from adapters.repositories.display_numbers import StoredDisplayNumbers
 from adapters.repositories.generic import StoredRepository
 from adapters.repositories.pending import Pending
 from adapters.repositories.planning import StoredTasks
 from domain.audit import Action
-from domain.errors import Conflict, StoreUnavailable
+from domain.errors import Conflict
+from tests.unit.adapters.adoption.adoptions import DATABASE, PLAN, adopt, contents
 from tests.unit.adapters.adoption.originals import AT, Database, planned
 from tests.unit.contracts.builders import put, task
 from tests.unit.memory_store import MemoryRecordStore
 from tools.todo_database import duplicates, malformed, sample
 from tools.todo_documents import task_id, team_id, user_id
-
-PLAN = planned(sample(12), duplicates(), malformed())
-DATABASE = "todo-app"
-
-
-class DyingStore(WrappedStore):
-    """Ends at the commit with this number: before it is stored, or after that and before anybody knows."""
-
-    def __init__(self, inner: MemoryRecordStore, *, lives: int, is_stored: bool) -> None:
-        super().__init__(inner)
-        self._lives, self._is_stored = lives, is_stored
-
-    async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
-        self._lives -= 1
-        if self._lives >= 0:
-            return await self._inner.commit(change_set)
-        if self._is_stored:
-            await self._inner.commit(change_set)
-        raise StoreUnavailable("The process has ended.")
-
-
-async def adopt(store: Any, plan: Plan = PLAN) -> int:
-    """A whole adoption; returns how many records it wrote."""
-    adoption = Adoption(store, database=DATABASE)
-    begun = await adoption.begin(AT)
-    written = await adoption.store(plan, begun, lambda _done, _total: None)
-    assert await adoption.differences(plan, begun) == []
-    await adoption.keep_aside(plan, begun)
-    await adoption.complete(plan, begun)
-    return written
-
-
-async def contents(store: MemoryRecordStore) -> dict[str, list[Record]]:
-    """Everything that the store holds."""
-    return {name: await store.scan(name, after=None, limit=5_000) for name in SPECS}
-
-
-async def test_an_adoption_that_dies_anywhere_ends_as_one_that_does_not() -> None:
-    whole = MemoryRecordStore()
-    await adopt(whole)
-    expected, interruptions = await contents(whole), 0
-    for lives in range(200):
-        for is_stored in (False, True):
-            store = MemoryRecordStore()
-            try:
-                await adopt(DyingStore(store, lives=lives, is_stored=is_stored))
-            except StoreUnavailable:
-                interruptions += 1
-                await adopt(store)
-            assert await contents(store) == expected
-        if interruptions == lives * 2:
-            break
-    assert interruptions > 20
 
 
 async def test_a_second_adoption_writes_nothing() -> None:
@@ -100,26 +45,6 @@ async def test_a_completed_adoption_leaves_what_people_have_changed() -> None:
     await adopt(store)
 
     assert (await store.fetch("tasks", [id]))[id] == changed
-
-
-async def test_documents_that_changed_during_an_interruption_are_taken_over_as_new_versions() -> None:
-    store = MemoryRecordStore()
-    await Adoption(store, database=DATABASE).begin(AT)
-    begun = await Adoption(store, database=DATABASE).begin(AT)
-    await Adoption(store, database=DATABASE).store(PLAN, begun, lambda _done, _total: None)
-    documents = sample(12)
-    documents["tasks"][2]["title"] = "Changed by the old service"
-    renewed = planned(documents, duplicates(), malformed())
-
-    assert await adopt(store, renewed) == 1
-
-    id = str(task_id(2))
-    held = (await store.fetch("tasks", [id]))[id]
-    assert (held["title"], held["version"]) == ("Changed by the old service", 4)
-    entries = [
-        one for one in await store.scan("audit_logs", after=None, limit=5_000) if one["entityId"] == id
-    ]
-    assert sorted(one["version"] for one in entries) == [1, 2, 3, 4]
 
 
 async def test_a_document_in_quarantine_is_taken_over_once_it_was_corrected() -> None:
