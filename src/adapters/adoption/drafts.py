@@ -72,6 +72,8 @@ class Reading:
     def draft(self, fields: DocumentFields, entity: E) -> Draft[E]:
         """The draft of a document that has become this entity; every field was read before."""
         collection, version = fields.original.collection, fields.number("version")
+        if version is not None and version < 1:
+            fields.keep("version")
         self.findings.add_fields(REPLACED, collection, fields.id, dict.fromkeys(fields.replaced))
         rest = fields.rest()
         kept = [name for name in fields.left() if name not in fields.replaced]
@@ -105,6 +107,8 @@ def _person(fields: DocumentFields, *names: str) -> str | None:
 def is_deleted_in(fields: DocumentFields) -> bool:
     """Whether a document is marked as deleted or as not active."""
     is_deleted, is_active = fields.flag("isDeleted", "is_deleted"), fields.flag("isActive", "is_active")
+    if is_deleted is not None and is_deleted is is_active:
+        fields.keep("isDeleted", "is_deleted", "isActive", "is_active")  # they contradict each other
     return bool(is_deleted) or is_active is False
 
 

@@ -1,4 +1,4 @@
-"""What is worth telling about an adoption, by kind: how many documents, a few of their ids, and the consequence."""
+"""What an adoption reports, by kind: how many documents, a few of their ids, and the consequence."""
 
 from collections import defaultdict
 from collections.abc import Iterable

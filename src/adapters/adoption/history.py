@@ -104,10 +104,18 @@ def _changes(fields: DocumentFields, event: str) -> Changes:
         is_read = all((value is None) is (found[side] is None) for side, value in sides.items())
         if any(sides.values()) and is_read and is_possible:
             changes[field] = found
-            left = {name: value for name, value in left.items() if name not in (before, after)}
+            said = {before: found["before"], after: found["after"]}
+            left = {
+                name: value for name, value in left.items() if name not in said or _is_lost(value, said[name])
+            }
     for name, value in left.items():
         changes[f"{ADOPTED}{camel(name)}"] = {"before": None, "after": shown(value)}
     return changes
+
+
+def _is_lost(value: Any, read: object) -> bool:
+    """Whether a text says more than what was read of it."""
+    return isinstance(value, str) and value != read
 
 
 def _status(value: Any) -> str | None:

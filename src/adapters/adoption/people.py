@@ -24,6 +24,11 @@ class People:
         """The account that does the work of this one."""
         return self.same.get(user_id, user_id)
 
+    def keep_other(self, fields: DocumentFields, user_id: str | None, *names: str) -> None:
+        """Keeps the reference to an account whose place another one takes."""
+        if user_id in self.same:
+            fields.keep(*names)
+
 
 def people_in(originals: Iterable[Original], reading: Reading) -> People:
     """The accounts of these documents."""

@@ -84,11 +84,13 @@ def tasks_in(
 def _task(fields: DocumentFields, title: str, people: People, reading: Reading) -> Task:
     stamps = reading.stamps(fields)
     status = fields.member(("status",), STATUSES)
-    if fields.original.fields.get("status") not in TaskStatus.__members__:
+    if status is not None and fields.original.fields["status"] != status.value:
         fields.keep("status")
     owner_id = fields.reference("ownerId", "owner_id") or stamps["created_by"]
-    acting = people.acting(owner_id)
+    people.keep_other(fields, owner_id, "ownerId", "owner_id")
     completed_at = fields.instant("completedAt", "completed_at")
+    if status is not TaskStatus.DONE:
+        fields.keep("completedAt", "completed_at")
     return Task(
         id=fields.id,
         version=1,
@@ -101,7 +103,7 @@ def _task(fields: DocumentFields, title: str, people: People, reading: Reading) 
         due_at=fields.instant("dueAt", "due_at"),
         completed_at=completed_at if status is TaskStatus.DONE else None,
         is_acknowledged=fields.flag("isAcknowledged", "is_acknowledged") or False,
-        owner_id=acting,
+        owner_id=people.acting(owner_id),
         display_id=_number(fields),
         deferred_till=_deferred_till(fields),
         **stamps,
@@ -161,8 +163,9 @@ def _assignment(fields: DocumentFields, people: People, reading: Reading) -> Tas
     if task_id is None or assignee_id is None or kind is None:
         return None
     executor_id = fields.reference("executorId", "executor_id")
+    people.keep_other(fields, executor_id, "executorId", "executor_id")
     if kind is AssigneeType.USER:
-        _keep_other(fields, people, assignee_id, "assigneeId", "assignee_id")
+        people.keep_other(fields, assignee_id, "assigneeId", "assignee_id")
         assignee_id = people.acting(assignee_id)
     stamps = reading.stamps(fields)
     return TaskAssignment(
@@ -213,7 +216,7 @@ def watches_in(
             **stamps,
             **trash(fields, stamps),
         )
-        _keep_other(fields, people, user_id, "userId", "user_id")
+        people.keep_other(fields, user_id, "userId", "user_id")
         draft = reading.draft(fields, watch)
         known = watches.setdefault(watch.id, draft)
         if known is not draft:
@@ -223,9 +226,3 @@ def watches_in(
             known.parts.append(fields.whole())
             known.sources.append(fields.id)
     return watches
-
-
-def _keep_other(fields: DocumentFields, people: People, user_id: str, *names: str) -> None:
-    """Keeps the reference to an account whose place another one takes."""
-    if people.acting(user_id) != user_id:
-        fields.keep(*names)

@@ -74,6 +74,8 @@ class Teams:
         poc_id = fields.reference("pocId", "poc_id")
         in_trash = trash(fields, stamps, since=self._reading.at)
         owner_id = fields.reference("ownerId", "owner_id") or stamps["created_by"]
+        for referred, names in ((owner_id, ("ownerId", "owner_id")), (poc_id, ("pocId", "poc_id"))):
+            self._people.keep_other(fields, referred, *names)
         team = Team(
             id=fields.id,
             version=1,
@@ -96,8 +98,7 @@ class Teams:
             self._reading.findings.quarantine(fields.original, NO_PAIR)
             return
         acting = self._people.acting(user_id)
-        if acting != user_id:
-            fields.keep("userId", "user_id")
+        self._people.keep_other(fields, user_id, "userId", "user_id")
         self._note_orphans("user_team_details", fields.id, user_id=user_id, team_id=team_id)
         stamps = self._reading.stamps(fields, maker=acting)
         in_trash = trash(fields, stamps)
