@@ -14,6 +14,7 @@ from domain.role import BUILT_IN_ROLES, PERMISSIONS_OF, Permission, Role, RoleSc
 
 OWNER: Final = "OWNER"
 NO_NAME = "The role has no name."
+NO_SCOPE = "The scope of the role cannot be read, so it is not known where its rights hold."
 _BUILT_IN: Final = {(scope, spelled(name)): built_in_id(scope, name) for scope, name, _, _ in BUILT_IN_ROLES}
 
 
@@ -39,6 +40,9 @@ class Roles:
             self._reading.findings.quarantine(fields.original, NO_NAME)
             return
         scope = fields.member(("scope",), {scope.value: scope for scope in RoleScope}) or RoleScope.GLOBAL
+        if "scope" in fields.replaced:
+            self._reading.findings.quarantine(fields.original, NO_SCOPE)
+            return
         if (built_in := _BUILT_IN.get((scope, spelled(name)))) is not None:
             self.roles[built_in].parts.append(fields.whole())
             self.roles[built_in].sources.append(fields.id)

@@ -27,6 +27,8 @@ ADMIN_ROLE_ID: Final = built_in_id(RoleScope.TEAM, "admin")
 NO_NAME = "The team has no name."
 NO_PAIR = "It names no person or no team, so it cannot be a membership."
 NO_ROLE = "It names no person or no role, or for a role in a team no team."
+UNREADABLE_ROLE = "{} cannot be read, so it is not known which rights it gives, and where."
+TEAM_AND_ALL = "It names a team, and says that the role holds everywhere."
 
 
 @dataclass(slots=True)
@@ -130,13 +132,19 @@ class Teams:
         name = fields.text("roleName", "role_name")
         fallback = RoleScope.GLOBAL if team_id is None else RoleScope.TEAM
         scope = fields.member(("scope",), {scope.value: scope for scope in RoleScope}) or fallback
-        if user_id is None or not name or (scope is RoleScope.TEAM and team_id is None):
-            self._reading.findings.quarantine(fields.original, NO_ROLE)
+        is_active = not is_deleted_in(fields)
+        reason = None
+        if fields.replaced:
+            # A default in place of a value that cannot be read could give more rights than the document does.
+            reason = UNREADABLE_ROLE.format(", ".join(fields.replaced))
+        elif user_id is None or not name or (scope is RoleScope.TEAM and team_id is None):
+            reason = NO_ROLE
+        elif scope is RoleScope.GLOBAL and team_id is not None:
+            reason = TEAM_AND_ALL
+        if user_id is None or name is None or reason is not None:
+            self._reading.findings.quarantine(fields.original, reason or NO_ROLE)
             return None
-        acting, is_active = self._people.acting(user_id), not is_deleted_in(fields)
-        return _Held(
-            fields, acting, name.strip(), scope, team_id if scope is RoleScope.TEAM else None, is_active
-        )
+        return _Held(fields, self._people.acting(user_id), name.strip(), scope, team_id, is_active)
 
     def _choose_owners(self, held: Iterable[_Held]) -> None:
         """The owner of a team is who holds that role: its creator if they do, otherwise the first one."""
