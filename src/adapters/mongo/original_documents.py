@@ -19,9 +19,10 @@ from adapters.mongo.client import DURABLE, new_client
 from adapters.mongo.documents import Document, to_document
 from adapters.mongo.errors import translated
 from adapters.mongo.raw_documents import id_in, split_documents
+from adapters.records.adoption_state import ADOPTION_ID, STATE, State
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.originals import Original
-from adapters.records.record import Record
+from adapters.records.record import VERSION, Record
 from adapters.records.specs import CONTROL
 from domain.entity import is_id
 
@@ -38,6 +39,8 @@ _CODEC: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=Datetime
 
 class OriginalDocuments:
     """The port Originals over a MongoDB database. `close` ends the connection."""
+
+    own_prefix = ADOPTED_PREFIX
 
     def __init__(self, uri: str, database: str) -> None:
         self.database = database
@@ -59,6 +62,11 @@ class OriginalDocuments:
 
     async def is_marked(self) -> bool:
         return ADOPTED_MARK in await self._names()
+
+    async def marked_state(self) -> State | None:
+        with translated(), pymongo.timeout(FIRST_ANSWER_SECONDS):
+            note = await self._client[self.database][ADOPTED_MARK].find_one({DOCUMENT_ID: ADOPTION_ID})
+        return None if note is None else State(note["value"][STATE])
 
     async def _names(self) -> list[str]:
         with translated(), pymongo.timeout(FIRST_ANSWER_SECONDS):
@@ -83,6 +91,14 @@ class OriginalDocuments:
             return
         with translated(), pymongo.timeout(TIMEOUT_MS / 1_000), suppress(DuplicateKeyError):
             await mark.insert_one(to_document(CONTROL.collection, note))
+
+    async def complete_mark(self) -> None:
+        # A store that adopts into itself has done so; a target that was only marked has not.
+        mark = self._client[self.database].get_collection(ADOPTED_MARK, write_concern=DURABLE)
+        running = {DOCUMENT_ID: ADOPTION_ID, f"value.{STATE}": State.RUNNING.value}
+        done = {"$set": {f"value.{STATE}": State.DONE.value}, "$inc": {VERSION: 1}}
+        with translated(), pymongo.timeout(TIMEOUT_MS / 1_000):
+            await mark.update_one(running, done)
 
 
 def original_of(collection: str, data: bytes) -> Original:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from adapters.records.adoption_state import State
 from adapters.records.record import Record
 
 
@@ -29,6 +30,10 @@ class Originals(Protocol):
     def database(self) -> str:
         """Its name."""
 
+    @property
+    def own_prefix(self) -> str:
+        """Begins the names of Tandem's collections beside those of the other service."""
+
     async def collections(self) -> Sequence[str]:
         """The names of its collections, without Tandem's own."""
 
@@ -37,6 +42,9 @@ class Originals(Protocol):
 
     async def is_marked(self) -> bool:
         """Whether Tandem keeps its records in it beside the collections of another service."""
+
+    async def marked_state(self) -> State | None:
+        """How far the adoption is by which Tandem came to keep records in it; None without one."""
 
     async def count(self, collection: str) -> int:
         """How many documents a collection holds."""
@@ -48,3 +56,6 @@ class Originals(Protocol):
         """Makes the database one in which Tandem's collections have a prefix, by its first control record, which says
         that the adoption is not complete. Harmless when done already.
         """
+
+    async def complete_mark(self) -> None:
+        """Says in that control record that the adoption is complete. Harmless when done already, and without one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from application.ports.migration import Finding
 
@@ -25,11 +26,23 @@ class CollectionCount:
     quarantined: int
 
 
+class SoFar(StrEnum):
+    """What the store that takes the records over says of the adoption of a database."""
+
+    NOT_BEGUN = "NOT_BEGUN"
+    INTERRUPTED = "INTERRUPTED"
+    COMPLETE = "COMPLETE"
+    OTHER_DATABASE = "OTHER_DATABASE"
+    """It has adopted another database, or has begun to."""
+    UNKNOWN = "UNKNOWN"
+    """The store cannot be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptionReport:
     """The result of a census or of an adoption. `written` counts the records of this run; None for a census.
 
-    `records` counts the records that there are afterwards, by collection of Tandem.
+    `records` counts the records that there are afterwards, by collection of Tandem; `so_far` is what there was before.
     """
 
     database: str
@@ -38,7 +51,8 @@ class AdoptionReport:
     findings: tuple[Finding, ...]
     set_aside: Sequence[SetAside]
     has_administrator: bool
-    written: int | None = None
+    written: int | None
+    so_far: SoFar
 
     @property
     def is_clear(self) -> bool:

@@ -1,20 +1,38 @@
 """`tandem adopt`: takes over the MongoDB database of another service."""
 
-import click
+import shlex
 
-from application.ports.adoption import AdoptionReport
+import click
+from loguru import logger
+
+from application.ports.adoption import AdoptionReport, SoFar
 from domain.errors import Conflict
 from entrypoints.cli.console import Console, View
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import current_settings, opened, running_service
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.adoption import adopt as adopt_originals
-from entrypoints.composition.adoption import census, for_adoption, make_room, originals_in
+from entrypoints.composition.adoption import (
+    census,
+    for_adoption,
+    make_room,
+    originals_in,
+    require_adoptable,
+)
 
 SHOWN_MAX = 50
-NO_ADMINISTRATOR = (
-    "Nobody administers the installation. Once it is adopted, type: tandem admin grant <e-mail address>"
-)
+NO_ADMINISTRATOR = "Nobody administers the installation. Once it is adopted, type: tandem admin grant EMAIL"
+NEXT = {
+    SoFar.NOT_BEGUN: "To take it over, type: {command}",
+    SoFar.INTERRUPTED: "An adoption was interrupted. To complete it, type: {command}",
+    SoFar.COMPLETE: "The adoption is complete, and what people have changed since stays. To take over documents of the"
+    " quarantine that were corrected, type: {command}",
+    SoFar.OTHER_DATABASE: "The store has adopted another database. To adopt this one, name an empty store with DB_NAME"
+    " (or POSTGRES_URL), and an empty DATA_DIR.",
+    SoFar.UNKNOWN: "The store cannot be read now, so it is not known whether the database was adopted before. If so,"
+    " only corrected documents of the quarantine are taken over with: {command}",
+}
+"""What a dry run says last."""
 
 
 @click.command(cls=TandemCommand)
@@ -32,18 +50,19 @@ async def adopt(console: Console, *, database: str | None, dry_run: bool, wait: 
     if settings.stores.mongodb_uri is None:
         raise click.UsageError("Set MONGODB_URI to the server of the database that is to be adopted.")
     async with originals_in(settings, database or settings.stores.database) as originals:
-        if dry_run:
-            with console.progress("Reading") as progress:
-                report = await census(originals, progress)
-        else:
+        if not dry_run:
             await _require_no_service()
-            with console.progress("Reading") as progress:
-                await census(originals, progress)
+        logger.remove()  # the command itself says what it found
+        with console.progress("Reading") as progress:
+            report = await census(settings, originals, progress)
+        if not dry_run:
+            require_adoptable(report)
             await make_room(settings, originals)
             async with opened(for_adoption(settings)) as container:
                 with console.progress("Adopting") as progress:
                     report = await adopt_originals(container, originals, progress)
-    console.show(_view(report), lambda: _print(console, report))
+    command = "tandem adopt" if database is None else f"tandem adopt --from {shlex.quote(database)}"
+    console.show(_view(report), lambda: _print(console, report, command))
     return ExitCode.SUCCESS if report.is_clear else ExitCode.DIFFERENCE
 
 
@@ -62,6 +81,7 @@ def _view(report: AdoptionReport) -> View:
         "database": report.database,
         "isDryRun": report.written is None,
         "isClear": report.is_clear,
+        "soFar": report.so_far.value,
         "written": report.written,
         "hasAdministrator": report.has_administrator,
         "documents": {
@@ -87,7 +107,7 @@ def _view(report: AdoptionReport) -> View:
     }
 
 
-def _print(console: Console, report: AdoptionReport) -> None:
+def _print(console: Console, report: AdoptionReport, command: str) -> None:
     rows = [(name, one.documents, one.adopted, one.quarantined) for name, one in report.documents.items()]
     console.table(("collection", "documents", "taken over", "quarantine"), rows)
     for finding in report.findings:
@@ -98,11 +118,20 @@ def _print(console: Console, report: AdoptionReport) -> None:
         console.line(f"  {finding.consequence} {finding.remedy}")
     for one in report.set_aside[:SHOWN_MAX]:
         console.line(f"In quarantine: {one.collection} {one.id}: {one.reason}")
-    if not report.has_administrator:
+    if not report.has_administrator and report.so_far is not SoFar.COMPLETE:
         console.note(NO_ADMINISTRATOR)
     if report.written is None:
-        console.line("Nothing was changed. To take it over, type: tandem adopt")
+        console.line(f"Nothing was changed. {_next(report, command)}")
     else:
         console.line(
             f"{report.written} records were written; all can be read. Start Tandem: tandem serve", bold=True
         )
+
+
+def _next(report: AdoptionReport, command: str) -> str:
+    """What to do after a dry run."""
+    try:
+        require_adoptable(report)
+    except Conflict as conflict:
+        return conflict.message
+    return NEXT[report.so_far].format(command=command)

@@ -12,6 +12,7 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, dumps, loads
 from bson.objectid import ObjectId
 from pymongo import MongoClient
 
+from adapters.adoption.aside import QUARANTINE_MAX
 from adapters.records.record import Record, instant_text
 from entrypoints.composition.adoption import make_room, originals_in
 from entrypoints.composition.failures import StoreRefused
@@ -349,18 +350,93 @@ def test_an_adoption_is_mirrored_as_it_happens(
     visited({**settings, **dual}, delivered)
 
 
+def test_an_adoption_completes_the_mark_of_a_target_that_is_the_adopted_database(
+    tandem: Tandem,
+    settings: Settings,
+    fill: Fill,
+    mongo_database: MongoDatabase,
+    prepared_postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(sample())
+    dual = {
+        "STORE": "dual",
+        "DUAL_WRITE_SOURCE": "postgres",
+        "DUAL_WRITE_TARGET": "mongo",
+        "POSTGRES_URL": prepared_postgres_url,
+    }
+    for name, value in dual.items():
+        monkeypatch.setenv(name, value)
+
+    assert tandem("adopt", "--json").code == 0
+
+    with MongoClient[Document](mongo_database.uri) as client:
+        (mark,) = client[mongo_database.name]["tandem.control"].find({"_id": "adoption"})
+    assert mark["value"]["state"] == "DONE"
+    assert len(tasks_in_postgres({**settings, **dual})) == len(sample()["tasks"])
+    assert tandem("adopt", "--dry-run", "--json").view["soFar"] == "COMPLETE"
+
+
+def test_a_database_with_too_many_unusable_documents_is_not_marked(
+    tandem: Tandem,
+    settings: Settings,
+    fill: Fill,
+    mongo_database: MongoDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    untitled = [{"createdBy": str(user_id(0))} for _ in range(QUARANTINE_MAX + 1)]
+    fill(sample(), {"tasks": untitled})
+
+    refused = [tandem("adopt", "--json")]
+    monkeypatch.setenv("STORE", "monty")
+    refused.append(tandem("adopt", "--json"))
+
+    for ended in refused:
+        assert ended.code == 1
+        assert f"at most {QUARANTINE_MAX}" in ended.view["error"]["message"]
+    with MongoClient[Document](mongo_database.uri) as client:
+        assert not [
+            one for one in client[mongo_database.name].list_collection_names() if one.startswith("tandem")
+        ]
+
+
+def test_a_dry_run_names_the_next_command(
+    tandem: Tandem, settings: Settings, fill: Fill, mongo_database: MongoDatabase
+) -> None:
+    fill(sample(), malformed())
+
+    before = tandem("adopt", "--dry-run", "--from", mongo_database.name)
+    asyncio.run(mark(settings, mongo_database))
+    begun = tandem("adopt", "--dry-run")
+    assert tandem("adopt", "--json").code == 1
+    after = tandem("adopt", "--dry-run")
+
+    assert "To take it over, type: tandem adopt --from " + mongo_database.name in one_line(before.out)
+    assert "tandem admin grant EMAIL" in one_line(before.err)
+    assert "To complete it, type: tandem adopt" in one_line(begun.out)
+    assert "The adoption is complete" in one_line(after.out)
+    assert "To take it over" not in one_line(begun.out + after.out)
+    assert "Nobody administers" not in after.err
+
+
+def one_line(text: str) -> str:
+    """The text as if the terminal were endlessly wide, with commands as the documentation names them."""
+    return " ".join(text.split()).replace(".venv/bin/tandem", "tandem")
+
+
+async def mark(settings: Settings, database: MongoDatabase) -> None:
+    """The first write of an adoption, twice."""
+    given = read_settings(settings)
+    async with originals_in(given, database.name) as originals:
+        await make_room(given, originals)
+        await make_room(given, originals)
+
+
 def test_a_service_that_starts_in_the_first_moment_of_an_adoption_is_refused(
     settings: Settings, fill: Fill, mongo_database: MongoDatabase, tandem: Tandem
 ) -> None:
     fill(sample())
-
-    async def begin() -> None:
-        given = read_settings(settings)
-        async with originals_in(given, mongo_database.name) as originals:
-            await make_room(given, originals)
-            await make_room(given, originals)
-
-    asyncio.run(begin())
+    asyncio.run(mark(settings, mongo_database))
 
     async def visit(_visit: Visit) -> None:
         raise AssertionError("it has started")

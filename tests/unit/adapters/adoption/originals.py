@@ -10,6 +10,7 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, loads
 
 from adapters.adoption.plan import Plan, Planned, plan_of
 from adapters.mongo.original_documents import original_of
+from adapters.records.adoption_state import State
 from adapters.records.originals import Original
 from adapters.records.record import Record
 from application.ports.migration import Finding
@@ -64,10 +65,18 @@ def finding(plan: Plan, code: str, collection: str) -> Finding:
 
 
 class Database:
-    """The port Originals over documents in this process."""
+    """The port Originals over documents in this process; `own` are Tandem's collections in it, `state` is the mark."""
 
-    def __init__(self, *parts: Documents, name: str = "todo-app", own: Sequence[str] = ()) -> None:
-        self.database, self._own = name, own
+    own_prefix = "tandem."
+
+    def __init__(
+        self,
+        *parts: Documents,
+        name: str = "todo-app",
+        own: Sequence[str] = (),
+        state: State | None = None,
+    ) -> None:
+        self.database, self._own, self._state = name, own, state
         self._originals = originals_of(*parts)
 
     async def collections(self) -> Sequence[str]:
@@ -79,6 +88,9 @@ class Database:
     async def is_marked(self) -> bool:
         return "tandem.control" in self._own
 
+    async def marked_state(self) -> State | None:
+        return self._state
+
     async def count(self, collection: str) -> int:
         return len(self._originals[collection])
 
@@ -88,3 +100,6 @@ class Database:
 
     async def mark(self, note: Record) -> None:
         raise AssertionError("nothing here marks a database")
+
+    async def complete_mark(self) -> None:
+        raise AssertionError("nothing here is marked")
