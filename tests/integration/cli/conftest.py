@@ -1,17 +1,22 @@
 """The commands of the unit tests, beside real processes; and processes that end with their test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
+from tests.servers.mongo import MongoDatabase
 from tests.unit.entrypoints.cli.conftest import beads_file, data_dir, tandem
+from tools.todo_database import write
 
 __all__ = ["beads_file", "data_dir", "tandem"]
 
 StartService = Callable[..., ServiceProcess]
 StartCommand = Callable[..., TandemProcess]
+Settings = dict[str, str]
+Fill = Callable[..., None]
 
 
 @pytest.fixture
@@ -57,3 +62,28 @@ def start_command(processes: list[TandemProcess], data_directory: Path) -> Start
         return command
 
     return start
+
+
+@pytest.fixture
+def settings(mongo_database: MongoDatabase, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of an operator who points Tandem at the database of the other service."""
+    variables = {
+        "APP_ENV": "test",
+        "STORE": "mongo",
+        "MONGODB_URI": mongo_database.uri,
+        "DB_NAME": mongo_database.name,
+        "DATA_DIR": str(data_dir),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def fill(mongo_database: MongoDatabase) -> Fill:
+    """Writes documents into the database."""
+
+    def fill(*parts: Mapping[str, list[dict[str, Any]]]) -> None:
+        write(mongo_database.uri, mongo_database.name, *parts)
+
+    return fill
