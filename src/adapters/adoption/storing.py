@@ -22,6 +22,7 @@ from domain.errors import Conflict
 RECORDS_PER_COMMIT: Final = 50
 WRITES_PER_COMMIT: Final = 500
 DIFFERENCES_MAX: Final = 20
+_OTHER_STORE: Final = "Name an empty database with DB_NAME (or POSTGRES_URL), and an empty DATA_DIR."
 _EMPTY: Final = ("users", "projects", "teams", "labels", "tasks", "task_assignments", "watchlists")
 _ADOPTED: Final = (
     "users",
@@ -44,6 +45,28 @@ class Begun:
     is_done: bool
 
 
+def not_empty() -> Conflict:
+    """The error where a store that has adopted nothing holds records already."""
+    return Conflict(
+        f"The store already holds records of Tandem, so nothing can be adopted into it. {_OTHER_STORE}"
+    )
+
+
+def adopted_another(database: str) -> Conflict:
+    """The error where a store adopts this database and has begun to adopt another one."""
+    return Conflict(
+        f"The store has adopted another database, so {database} cannot be adopted into it. {_OTHER_STORE}"
+    )
+
+
+async def holds_records(store: RecordStore) -> bool:
+    """Whether a store holds records of the kinds that an adoption makes. Raises StoreUnavailable."""
+    for collection in _EMPTY:
+        if await store.scan(collection, after=None, limit=1):
+            return True
+    return False
+
+
 class Adoption:
     """An adoption of `database` into a store. Every method raises StoreUnavailable."""
 
@@ -56,21 +79,12 @@ class Adoption:
         held = await adopted_in(self._store)
         if held is not None:
             if held.database != self._database:
-                raise Conflict(
-                    f"This store has adopted the database {held.database}; adopt {self._database} into another one."
-                )
+                raise adopted_another(self._database)
             return Begun(held.at, held.state is State.DONE)
-        await self._require_empty()
+        if await holds_records(self._store):
+            raise not_empty()
         await self._store.commit(ChangeSet((await self._note(State.RUNNING, now),)))
         return Begun(now, is_done=False)
-
-    async def _require_empty(self) -> None:
-        for collection in _EMPTY:
-            if await self._store.scan(collection, after=None, limit=1):
-                raise Conflict(
-                    f"The store already holds {collection} of Tandem, so nothing can be adopted into it. Name an empty"
-                    " database with DB_NAME (or POSTGRES_URL), and an empty DATA_DIR."
-                )
 
     async def store(self, plan: Plan, begun: Begun, on_progress: Callable[[int, int], None]) -> int:
         """Stores what is not there yet; returns how many records were written.

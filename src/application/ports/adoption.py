@@ -34,6 +34,8 @@ class SoFar(StrEnum):
     COMPLETE = "COMPLETE"
     OTHER_DATABASE = "OTHER_DATABASE"
     """It has adopted another database, or has begun to."""
+    NOT_EMPTY = "NOT_EMPTY"
+    """It has adopted nothing, and holds records already."""
     UNKNOWN = "UNKNOWN"
     """The store cannot be read."""
 

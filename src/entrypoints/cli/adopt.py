@@ -27,12 +27,10 @@ NEXT = {
     SoFar.INTERRUPTED: "An adoption was interrupted. To complete it, type: {command}",
     SoFar.COMPLETE: "The adoption is complete, and what people have changed since stays. To take over documents of the"
     " quarantine that were corrected, type: {command}",
-    SoFar.OTHER_DATABASE: "The store has adopted another database. To adopt this one, name an empty store with DB_NAME"
-    " (or POSTGRES_URL), and an empty DATA_DIR.",
     SoFar.UNKNOWN: "The store cannot be read now, so it is not known whether the database was adopted before. If so,"
     " only corrected documents of the quarantine are taken over with: {command}",
 }
-"""What a dry run says last."""
+"""What a dry run says last, where an adoption is possible."""
 
 
 @click.command(cls=TandemCommand)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from adapters.adoption.aside import require_exceptions
 from adapters.adoption.plan import Plan, plan_of
 from adapters.adoption.recognition import read_originals
-from adapters.adoption.storing import Adoption
+from adapters.adoption.storing import Adoption, adopted_another, holds_records, not_empty
 from adapters.migration.steps import note_step
 from adapters.records.adoption_state import State, adopted_in, running_note
 from adapters.records.originals import Originals
@@ -60,7 +60,12 @@ async def census(settings: Settings, originals: Originals, on_count: OnCount) ->
 
 
 def require_adoptable(report: AdoptionReport) -> None:
-    """Raises Conflict for a database of which the census says that it cannot be adopted as it is."""
+    """Raises Conflict where the census shows that an adoption would fail."""
+    match report.so_far:
+        case SoFar.NOT_EMPTY:
+            raise not_empty()
+        case SoFar.OTHER_DATABASE:
+            raise adopted_another(report.database)
     require_exceptions(report.set_aside)
 
 
@@ -99,9 +104,9 @@ async def _so_far_in(source: RecordStore, originals: Originals) -> SoFar:
     """What an open store says of the adoption. Raises StoreUnavailable."""
     try:
         held = await adopted_in(source)
+        if held is None:
+            return SoFar.NOT_EMPTY if await holds_records(source) else SoFar.NOT_BEGUN
     except SchemaMissing:
-        return SoFar.NOT_BEGUN
-    if held is None:
         return SoFar.NOT_BEGUN
     return _SO_FAR[held.state] if held.database == originals.database else SoFar.OTHER_DATABASE
 

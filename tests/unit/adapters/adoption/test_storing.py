@@ -143,14 +143,14 @@ async def test_an_adoption_is_running_until_everything_can_be_read() -> None:
 async def test_a_store_with_records_of_its_own_is_refused() -> None:
     store = MemoryRecordStore()
     await store.commit(ChangeSet((put("tasks", task(1)),)))
-    with pytest.raises(Conflict, match="already holds tasks"):
+    with pytest.raises(Conflict, match="already holds records"):
         await Adoption(store, database=DATABASE).begin(AT)
 
 
 async def test_a_store_adopts_one_database() -> None:
     store = MemoryRecordStore()
     await adopt(store)
-    with pytest.raises(Conflict, match="has adopted the database todo-app"):
+    with pytest.raises(Conflict, match="has adopted another database"):
         await Adoption(store, database="other").begin(AT)
 
 

@@ -11,12 +11,14 @@ from bson.objectid import ObjectId
 from adapters.adoption.aside import QUARANTINE_MAX
 from adapters.adoption.storing import Adoption
 from adapters.records.adoption_state import State
+from adapters.records.change_set import ChangeSet
 from application.ports.adoption import AdoptionReport, SoFar
 from domain.errors import Conflict
 from entrypoints.composition.adoption import adopt, census, for_adoption, require_adoptable
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import Settings, read_settings
 from tests.unit.adapters.adoption.originals import AT, Database
+from tests.unit.contracts.builders import put, task
 from tools.todo_database import sample
 
 MARKED = ("tandem.control",)
@@ -71,7 +73,31 @@ async def test_a_census_after_a_completed_adoption_says_so(settings: Settings) -
     assert (await adopted(settings, originals)).so_far is SoFar.NOT_BEGUN
 
     assert (await read(settings, originals)).so_far is SoFar.COMPLETE
-    assert (await read(settings, Database(sample(3), name="another"))).so_far is SoFar.OTHER_DATABASE
+
+
+async def test_a_store_that_has_adopted_another_database_is_refused_after_the_census(
+    settings: Settings,
+) -> None:
+    await adopted(settings, Database(sample(3), name="another"))
+
+    report = await read(settings, Database(sample(3)))
+
+    assert report.so_far is SoFar.OTHER_DATABASE
+    with pytest.raises(Conflict, match="has adopted another database, so todo-app cannot be adopted into it"):
+        require_adoptable(report)
+
+
+async def test_a_store_that_holds_records_is_refused_after_the_census(settings: Settings) -> None:
+    container = build_container(for_adoption(settings))
+    await container.stack().open()
+    await container.store().commit(ChangeSet((put("tasks", task(1)),)))
+    await container.stack().close()
+
+    report = await read(settings, Database(sample(3)))
+
+    assert report.so_far is SoFar.NOT_EMPTY
+    with pytest.raises(Conflict, match="already holds records of Tandem"):
+        require_adoptable(report)
 
 
 async def test_a_census_beside_a_process_that_holds_the_store_does_not_know(settings: Settings) -> None:
@@ -129,7 +155,7 @@ async def test_too_many_unusable_documents_are_refused_after_the_census(settings
     untitled = [{"_id": ObjectId(f"65e58d90000000ff{number:08x}")} for number in range(QUARANTINE_MAX + 1)]
     titled = [{"_id": ObjectId(), "title": "One"} for _ in range(QUARANTINE_MAX + 2)]
 
-    report = await read(settings, Database({**sample(3), "tasks": untitled + titled}))
+    report = await read(settings, Database({**sample(3), "tasks": [*untitled, *titled]}))
 
     assert len(report.set_aside) == QUARANTINE_MAX + 1
     with pytest.raises(Conflict, match=f"at most {QUARANTINE_MAX}"):
