@@ -80,6 +80,24 @@ async def until(condition: Callable[[], bool], *, seconds: float = 15.0) -> None
             await asyncio.sleep(0.05)
 
 
+async def until_connected(container: Container, *, seconds: float = 10.0) -> None:
+    """Waits until the mirror delivers."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await container.stack().direction.target_trouble() is None:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def until_delivered(container: Container, *, seconds: float = 20.0) -> None:
+    """Waits until nothing is undelivered."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if not await container.stack().direction.undelivered():
+                return
+            await asyncio.sleep(0.02)
+
+
 def copied(directory: Path, name: str) -> Path:
     """A copy of a data directory of a process that does not run."""
     copy = directory.with_name(name)

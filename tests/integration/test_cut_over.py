@@ -15,7 +15,7 @@ from adapters.records.record_store import RecordStore
 from domain.errors import TandemError
 from entrypoints.composition.container import Container
 from entrypoints.composition.ownership_moves import change_of_owner
-from tests.integration.ownership_world import content, serving, task_ids, until_equal
+from tests.integration.ownership_world import content, serving, task_ids, until_connected, until_equal
 from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, entry, put, task
 
@@ -64,15 +64,6 @@ async def writing(container: Container) -> AsyncIterator[Writers]:
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until_connected(container: Container) -> None:
-    """Waits until the mirror of the new owner delivers."""
-    async with asyncio.timeout(10):
-        while True:
-            if await container.stack().direction.target_trouble() is None:
-                return
-            await asyncio.sleep(0.05)
 
 
 async def role_of(store: RecordStore) -> tuple[Role, Gate]:

@@ -29,7 +29,7 @@ from domain.errors import Conflict, TandemError
 from entrypoints.composition.container import Container
 from entrypoints.composition.move import Move
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms
-from tests.integration.ownership_world import content, serving, until, write
+from tests.integration.ownership_world import content, serving, until, until_connected, until_delivered, write
 from tests.servers.report import note_figures, times_slower
 from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
@@ -117,27 +117,11 @@ async def test_a_disabled_trigger_counts_nothing_and_says_so(
     assert "when it was compared" in (foreign_trouble(uncounted, {"postgres": again}) or "")
 
 
-async def _until_connected(container: Container) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if await container.stack().direction.target_trouble() is None:
-                return
-            await asyncio.sleep(0.05)
-
-
-async def _until_delivered(container: Container) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if not await container.stack().direction.undelivered():
-                return
-            await asyncio.sleep(0.02)
-
-
 async def _verified(container: Container, *numbers: int) -> Move:
     """The move of an installation whose stores were compared."""
     await write(container, *numbers)
     move: Move = container.migration()
-    await _until_connected(container)
+    await until_connected(container)
     await move.backfill(lambda _: None, by="anna")
     assert (await move.verify(lambda _: None, by="anna")).is_clean
     return move
@@ -168,7 +152,7 @@ async def test_a_change_that_the_target_stored_otherwise_stops_the_move(variable
         await move.rehearse(by="anna")
         await write(container, 7)
         stack = container.stack()
-        await _until_delivered(container)
+        await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(7)}'"
         _edit(variables["POSTGRES_URL"], own, wrong)
@@ -189,9 +173,9 @@ async def test_a_rollback_compares_what_has_come_back(variables: dict[str, str])
         await move.rehearse(by="anna")
         await move.cut_over(by="anna")
         stack = container.stack()
-        await _until_connected(container)
+        await until_connected(container)
         await write(container, 2)
-        await _until_delivered(container)
+        await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(2)}'"
         _edit(variables["POSTGRES_URL"], own, wrong)
@@ -215,14 +199,14 @@ async def test_the_background_verification_moves_the_horizon_and_ends_it_with_a_
         background = container.continuous_verification()
         first = (await move.status()).equal_as_of
         await write(container, 2)
-        await _until_delivered(container)
+        await until_delivered(container)
         await background.tick()
         second = (await move.status()).equal_as_of
         assert first is not None
         assert second is not None
         assert second > first
         await write(container, 3)
-        await _until_delivered(container)
+        await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(3)}'"
         _edit(variables["POSTGRES_URL"], own, wrong)

@@ -24,7 +24,7 @@ from entrypoints.composition.recoveries import (
     until_connected,
 )
 from entrypoints.composition.settings import read_settings
-from tests.integration.ownership_world import copied, serving, task_ids, until_equal, write
+from tests.integration.ownership_world import copied, serving, task_ids, until_delivered, until_equal, write
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, erasure, numbered_id, put, task
@@ -234,15 +234,6 @@ async def until_refused(container: Container) -> None:
     async with asyncio.timeout(20):
         while True:
             if "--new-target" in (await container.stack().direction.target_trouble() or ""):
-                return
-            await asyncio.sleep(0.05)
-
-
-async def until_delivered(container: Container) -> None:
-    """Waits until nothing is undelivered."""
-    async with asyncio.timeout(20):
-        while True:
-            if await container.stack().direction.undelivered() == 0:
                 return
             await asyncio.sleep(0.05)
 
