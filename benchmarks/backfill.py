@@ -11,8 +11,9 @@ import time
 import psycopg
 
 from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
-from adapters.migration.backfill import Backfill, BackfillSettings
+from adapters.migration.backfill import Backfill
 from adapters.migration.checkpoints import Destination
+from adapters.migration.range_loader import BackfillSettings
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.rows import FORMS
 from adapters.records.change_set import ChangeSet, Put

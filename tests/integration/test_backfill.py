@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from adapters.migration.backfill import Backfill, BackfillSettings
+from adapters.migration.backfill import Backfill
 from adapters.migration.checkpoints import Destination
+from adapters.migration.range_loader import BackfillSettings
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.record_store import PostgresRecordStore

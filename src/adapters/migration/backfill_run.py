@@ -3,7 +3,7 @@ for a pause.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.records.control_records import read_control, write_control
@@ -22,19 +22,29 @@ IsGone = Callable[[ProcessIdentity], bool]
 
 @dataclass(frozen=True, slots=True)
 class BackfillRun:
-    """A backfill that was begun and has not ended in order: `by` may have been killed since."""
+    """A backfill that was begun and has not ended in order: `by` may have been killed since.
+
+    `id` is new for each run. `is_shared`: other processes may load ranges of it.
+    """
 
     by: ProcessIdentity
+    id: str
     is_paused: bool = False
+    is_shared: bool = False
 
     def is_alive(self, source: Positions, *, is_gone: IsGone) -> bool:
         """Whether the process still shows itself in the source."""
-        if is_gone(self.by):
-            return False
-        return any(
-            lane.is_open and lane.by.process == self.by.process and lane.silent_seconds <= LEASE_SECONDS
-            for lane in source.lanes.values()
-        )
+        return is_alive(self.by, source, is_gone=is_gone)
+
+
+def is_alive(by: ProcessIdentity, source: Positions, *, is_gone: IsGone) -> bool:
+    """Whether a process still shows itself in the source."""
+    if is_gone(by):
+        return False
+    return any(
+        lane.is_open and lane.by.process == by.process and lane.silent_seconds <= LEASE_SECONDS
+        for lane in source.lanes.values()
+    )
 
 
 async def run_of(source: RecordStore) -> BackfillRun | None:
@@ -43,18 +53,16 @@ async def run_of(source: RecordStore) -> BackfillRun | None:
     return _run(value)
 
 
-async def begin_run(
-    source: RecordStore, positions: Positions, me: ProcessIdentity, *, is_gone: IsGone
-) -> None:
+async def begin_run(source: RecordStore, positions: Positions, run: BackfillRun, *, is_gone: IsGone) -> None:
     """Notes that this process runs a backfill. Raises Conflict if another one does, and StoreUnavailable."""
 
     def begun(found: BackfillRun | None) -> BackfillRun:
-        is_other = found is not None and found.by.process != me.process
+        is_other = found is not None and found.by.process != run.by.process
         if found is not None and is_other and found.is_alive(positions, is_gone=is_gone):
             raise Conflict(
                 f"A backfill is under way in {found.by}. Wait until it ends, or stop that process: tandem move status"
             )
-        return BackfillRun(me)
+        return run
 
     await _change(source, begun)
 
@@ -71,7 +79,7 @@ async def pause_run(source: RecordStore, positions: Positions, *, is_paused: boo
     def changed(found: BackfillRun | None) -> BackfillRun:
         if found is None:
             raise Conflict(NO_BACKFILL)
-        return BackfillRun(found.by, is_paused)
+        return replace(found, is_paused=is_paused)
 
     await _change(source, changed)
 
@@ -104,11 +112,11 @@ def _run(value: dict[str, object] | None) -> BackfillRun | None:
     run = None if value is None else value["run"]
     if not isinstance(run, dict):
         return None
-    return BackfillRun(ProcessIdentity(**run["by"]), run["isPaused"])
+    by = ProcessIdentity(**run["by"])
+    return BackfillRun(by, run["id"], is_paused=run["isPaused"], is_shared=run["isShared"])
 
 
 def _value(run: BackfillRun | None) -> dict[str, object] | None:
     if run is None:
         return None
-    by = {"process": run.by.process, "host": run.by.host, "boot": run.by.boot, "pid": run.by.pid}
-    return {"by": by, "isPaused": run.is_paused}
+    return {"by": asdict(run.by), "id": run.id, "isPaused": run.is_paused, "isShared": run.is_shared}

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -222,12 +222,11 @@ def require_complete(successor: Positions, former: Positions) -> None:
 
 
 def _new_move(to: str, me: ProcessIdentity) -> dict[str, Any]:
-    by = {"process": me.process, "host": me.host, "boot": me.boot, "pid": me.pid}
     return {
         "id": secrets.token_hex(8),
         "to": to,
         "coordinator": str(me),
-        "by": by,
+        "by": asdict(me),
         "until": _until(CATCH_UP_SECONDS_MAX + UNTIL_SECONDS),
     }
 

@@ -14,7 +14,7 @@ from entrypoints.worker.main import run_worker
 async def worker(console: Console) -> ExitCode:
     """Deliver pending entries to the target and remove expired trash, until SIGTERM or Ctrl-C.
 
-    The service runs the same jobs. A worker adds capacity on another machine or process.
+    The service runs the same jobs. A worker adds capacity on another machine or process, and loads parts of a backfill.
     """
     settings = current_settings()
     if settings.stores.named == ("monty",):

@@ -1,23 +1,28 @@
 """The port Migration over the stores of this process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from adapters.migration.backfill import Backfill, BackfillSettings
+from adapters.migration.backfill import Backfill
+from adapters.migration.backfill_run import BackfillRun
 from adapters.migration.census import Census
-from adapters.migration.checkpoints import Destination
+from adapters.migration.checkpoints import Claim, Destination
 from adapters.migration.evidence import load_evidence
 from adapters.migration.guards import guards_of, require_green
 from adapters.migration.ownership_change import ChangeOfOwner
 from adapters.migration.quarantine import Quarantine
+from adapters.migration.range_claims import RangeClaims
+from adapters.migration.range_loader import BackfillSettings
 from adapters.migration.recheck import Point
 from adapters.migration.repair import Repair
 from adapters.migration.self_test import self_test
 from adapters.migration.skipped import skip
 from adapters.migration.steps import note_step
 from adapters.ownership.control import Ownership
+from adapters.ownership.process_identity import is_gone
 from adapters.records.specs import ENTITY_SPECS
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
@@ -36,10 +41,13 @@ from application.ports.migration import (
 from domain.errors import Conflict, NotFound
 from domain.migration import Phase, Route, Step, require_step
 from entrypoints.composition.backfill_runs import (
+    RunEnded,
     backfill_run,
     is_backfill_paused,
     pause_backfill,
     require_backfill,
+    require_run_to_help,
+    run_to_help,
 )
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_evidence import MoveEvidence, peer_of, raw_target_of
@@ -53,8 +61,10 @@ from entrypoints.composition.stores import CompleteStore, scratch_store
 ALL = "all"
 BACKFILL_WORKERS = 1
 """Encoding the records fills the interpreter of the process, so two workers were no faster than one when measured, and
-would slow requests down.
+would slow requests down. Other processes load ranges at the same time.
 """
+BACKFILL_RANGES = 4
+SINGLE_PROCESS_STORE = "monty"
 
 
 class Move:
@@ -89,11 +99,30 @@ class Move:
             await take_target(self._stack)
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
             await until_connected(self._stack)
-        async with backfill_run(self._stack):
-            read = await (await self._backfill(rate)).run(on_progress)
+        # A bound for the rate is kept by a single process.
+        is_shared = rate is None and SINGLE_PROCESS_STORE not in self._settings.stores.named
+        async with backfill_run(self._stack, is_shared=is_shared) as run:
+            read = await (await self._backfill(run, rate=rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))
         await self._note(Step.BACKFILL, by, f"{read} records were read.")
         return read
+
+    async def help_backfill(self, is_stopping: Callable[[], bool]) -> None:
+        """Loads ranges of a backfill that another process runs, until none is free; nothing where there is no such one.
+
+        Raises Conflict where records cannot be carried over, and StoreUnavailable.
+        """
+        run = await run_to_help(self._stack)
+        if run is None:
+            return
+
+        async def is_paused() -> bool:
+            if is_stopping():
+                raise RunEnded
+            return await require_run_to_help(self._stack, run)
+
+        with suppress(RunEnded):
+            await (await self._backfill(run, is_paused=is_paused)).help()
 
     async def recover(self, on_progress: OnProgress, *, by: str) -> Recovered:
         await self.require(Step.RECOVER)
@@ -163,7 +192,7 @@ class Move:
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
         if fix:
-            decided = await (await self._backfill(None)).fix(id, reason=reason)
+            decided = await (await self._backfill()).fix(id, reason=reason)
         else:
             decided = await skip(Quarantine(self._stack.source), self._raw_source, id, because=reason)
         record = f"{decided.collection} {decided.record_id}"
@@ -273,19 +302,30 @@ class Move:
             is_dry_run=is_dry_run,
         )
 
-    async def _backfill(self, rate: int | None) -> Backfill:
-        owner = await self._owner()
+    async def _backfill(
+        self,
+        run: BackfillRun | None = None,
+        *,
+        rate: int | None = None,
+        is_paused: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Backfill:
+        owner, stack = await self._owner(), self._stack
+        claims = None
+        if run is not None and run.is_shared:
+            claims = RangeClaims(self._raw_source, Claim(stack.ownership.me, run.id), is_gone)
         return Backfill(
-            self._stack.source,
+            stack.source,
             self._raw_target,
             destination=Destination(owner.installation, owner.since, peer_of(owner).incarnation),
             settings=BackfillSettings(
                 workers=BACKFILL_WORKERS,
+                ranges=1 if claims is None else BACKFILL_RANGES,
                 rate=rate,
-                is_paused=partial(is_backfill_paused, self._stack),
-                latency_ms=self._stack.observed.latency.p99_ms,
+                is_paused=is_paused or partial(is_backfill_paused, stack),
+                latency_ms=stack.observed.latency.p99_ms,
             ),
             original=self._raw_source,
+            claims=claims,
         )
 
     async def _owner(self) -> Ownership:

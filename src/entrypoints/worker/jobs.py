@@ -20,6 +20,7 @@ from entrypoints.composition.failures import StoreRefused
 BACK_OFF_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 60.0
 RELAY_INTERVAL_SECONDS = 1.0
+BACKFILL_INTERVAL_SECONDS = 2.0
 VERIFICATION_INTERVAL_SECONDS = 5.0
 VERIFICATION_SECONDS_MAX = 60.0
 """Bounds the comparison of what has changed; a pass over everything goes on beside it."""
@@ -62,6 +63,28 @@ def jobs_of(container: Container) -> Sequence[Job]:
         stop=stack.stop_relaying,
     )
     return (relaying, *verification_of(container), retention_of(container))
+
+
+def worker_jobs_of(container: Container) -> Sequence[Job]:
+    """The jobs of a process that serves no requests."""
+    jobs = jobs_of(container)
+    return jobs if container.stack().relay is None else (*jobs, backfill_of(container))
+
+
+def backfill_of(container: Container) -> Job:
+    """Loads parts of a backfill that another process runs. For workers only: requests would wait for it."""
+    stopping = asyncio.Event()
+
+    async def help_backfill() -> None:
+        await container.migration().help_backfill(stopping.is_set)
+
+    return Job(
+        name="backfill",
+        work=help_backfill,
+        interval_seconds=BACKFILL_INTERVAL_SECONDS,
+        timeout_seconds=None,
+        stop=stopping.set,
+    )
 
 
 def verification_of(container: Container) -> Sequence[Job]:

@@ -10,7 +10,7 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import StoreRefused
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.start import start
-from entrypoints.worker.jobs import Job, jobs_of, keep_going
+from entrypoints.worker.jobs import Job, keep_going, worker_jobs_of
 
 DRAIN_SECONDS_MAX = 20.0
 SINGLE_PROCESS_SOURCE = "monty"
@@ -28,7 +28,7 @@ async def run_worker(settings: Settings, *, print_ready: Callable[[list[str]], N
     try:
         if not await _open_unless_stopped(container, stopping, source=settings.stores.source):
             return True
-        jobs = jobs_of(container)
+        jobs = worker_jobs_of(container)
         print_ready([job.name for job in jobs])
         return await run_jobs(jobs, stopping)
     finally:

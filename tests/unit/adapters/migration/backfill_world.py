@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from adapters.migration.backfill import COLLECTIONS, Backfill, BackfillSettings, BackfillTarget
+from adapters.migration.backfill import COLLECTIONS, Backfill
 from adapters.migration.checkpoints import Destination
+from adapters.migration.range_loader import BackfillSettings, BackfillTarget
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet, DeliveryMark
 from adapters.records.criteria import AnyOf, IsNull, OneOf, Order, Question

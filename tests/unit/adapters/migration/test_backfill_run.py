@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.migration.backfill_run import begin_run, end_run, pause_run, require_run, run_of
+from adapters.migration.backfill_run import BackfillRun, begin_run, end_run, pause_run, require_run, run_of
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.records.lanes import ProcessIdentity
 from domain.errors import Conflict
@@ -17,11 +17,15 @@ def has_ended(_: ProcessIdentity) -> bool:
     return True
 
 
+def run_by(service: Service) -> BackfillRun:
+    return BackfillRun(service.side.me, "a run")
+
+
 async def started() -> tuple[World, Service, Service]:
     world = await world_in_memory()
     first = await Service(world, "first").start()
     second = await Service(world, "second").join(first)
-    await begin_run(first.source, await first.raw_source.positions(), first.side.me, is_gone=is_running)
+    await begin_run(first.source, await first.raw_source.positions(), run_by(first), is_gone=is_running)
     return world, first, second
 
 
@@ -39,11 +43,11 @@ async def test_a_second_backfill_is_told_which_process_runs_the_first() -> None:
     _, first, second = await started()
     positions = await second.raw_source.positions()
     with pytest.raises(Conflict, match=str(first.side.me)):
-        await begin_run(second.source, positions, second.side.me, is_gone=is_running)
+        await begin_run(second.source, positions, run_by(second), is_gone=is_running)
     await end_run(second.source, second.side.me)
     assert await run_of(first.source) is not None
     await end_run(first.source, first.side.me)
-    await begin_run(second.source, positions, second.side.me, is_gone=is_running)
+    await begin_run(second.source, positions, run_by(second), is_gone=is_running)
 
 
 async def test_nothing_is_paused_where_no_backfill_runs() -> None:
@@ -63,7 +67,7 @@ async def test_a_backfill_whose_process_was_killed_is_named_and_can_be_begun_aga
     positions = await second.raw_source.positions()
     with pytest.raises(Conflict, match="tandem move backfill"):
         await require_run(second.source, positions, is_gone=is_running)
-    await begin_run(second.source, positions, second.side.me, is_gone=is_running)
+    await begin_run(second.source, positions, run_by(second), is_gone=is_running)
     run = await run_of(second.source)
     assert run is not None
     assert run.by == second.side.me
