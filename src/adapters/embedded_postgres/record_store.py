@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.described import Space, free_bytes
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
@@ -44,6 +45,11 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
             if self._is_started and not self._server.is_busy:
                 await self._restart()
             raise
+
+    async def space(self) -> Space:
+        """See Described: the server's disk is that of this machine."""
+        used = (await super().space()).used
+        return Space(used, await asyncio.to_thread(free_bytes, self._server.directory))
 
     def require_files(self) -> None:
         """See OnDisk."""

@@ -23,6 +23,7 @@ from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import lane_advance, mark_update, write_all
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.described import Space
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
 from adapters.records.lanes import Applied, LaneLost
@@ -86,6 +87,14 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
         replica_set = hello.get("setName")
         topology = "router to shards" if replica_set is None else f"replica set {replica_set}"
         return StoreFacts(f"MongoDB {build['version']}", topology, hello["localTime"].replace(tzinfo=UTC))
+
+    async def space(self) -> Space:
+        """What the documents occupy on the server's disk, and what is left there where the server says so."""
+        async with self._connection.call() as database:
+            found = await database.command("dbStats")
+        used, total = found.get("fsUsedSize"), found.get("fsTotalSize")
+        free = None if used is None or total is None else int(total) - int(used)
+        return Space(int(found["dataSize"]), free)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         return await self._reader.fetch(collection, ids)

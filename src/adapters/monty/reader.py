@@ -269,3 +269,11 @@ def _sorted_page(connection: sqlite3.Connection, table: Table, question: Questio
     pick = heapq.nlargest if order.descending else heapq.nsmallest
     matches = _matches(connection, table, where, candidates)
     return pick(question.limit, matches, key=lambda record: (Weighted(record.get(order.field)), record[ID]))
+
+
+def bytes_in_pages(reader: sqlite3.Connection) -> int:
+    """What the pages of a database occupy."""
+    (used,) = reader.execute(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    ).fetchone()
+    return int(used)

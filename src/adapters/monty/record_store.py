@@ -13,7 +13,7 @@ from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
 from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
-from adapters.monty.reader import Reader
+from adapters.monty.reader import Reader, bytes_in_pages
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
 from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
@@ -28,6 +28,7 @@ from adapters.records.change_set import (
     superseded,
     taken_reason,
 )
+from adapters.records.described import Space, free_bytes
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lanes import Applied, LaneLost
 from adapters.records.loading import Loaded, load_by_apply
@@ -195,6 +196,12 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         """The versions of the libraries, since there is no server."""
         await self.ping()
         return StoreFacts(f"MontyDB {version('montydb')} over SQLite {sqlite3.sqlite_version}", "one process")
+
+    async def space(self) -> Space:
+        """The pages of the database, also in memory, and what its disk has left."""
+        used = await self._reads.soon(bytes_in_pages)
+        directory = self._directory
+        return Space(used, None if directory is None else await asyncio.to_thread(free_bytes, directory))
 
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         stamp = await self._own_lanes.next()

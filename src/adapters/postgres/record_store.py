@@ -15,6 +15,7 @@ from adapters.postgres.contention import retried
 from adapters.postgres.foreign_changes import foreign_changes
 from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, missing_parts_of
 from adapters.postgres.lane_rows import PostgresLanes
+from adapters.postgres.privileges import missing_privileges_of
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
@@ -23,6 +24,7 @@ from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import QUICK_PASSES_MAX, TargetWrites
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
 from adapters.records.criteria import RELEVANCE, Criterion, Question
+from adapters.records.described import Space
 from adapters.records.isolation import SomeAreSlow
 from adapters.records.lane_operations import LaneOperations
 from adapters.records.lane_slots import LaneSlots
@@ -42,6 +44,7 @@ APPLY_LOCK_TIMEOUT_MS = 100
 QUICK_SHARE = 10
 """A change set of a slow batch is quick if it takes less than this part of the time limit."""
 FACTS = "SELECT current_setting('server_version'), clock_timestamp()"
+DATABASE_SIZE = "SELECT pg_database_size(current_database())"
 
 
 class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
@@ -108,6 +111,10 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         """See Examined."""
         return await missing_parts_of(self._rows)
 
+    async def missing_privileges(self) -> Sequence[str]:
+        """See Examined."""
+        return await missing_privileges_of(self._rows)
+
     async def step_back(self) -> None:
         """Undoes the last migration. Raises StoreUnavailable."""
         from adapters.postgres.migrate import downgrade  # noqa: PLC0415 - as above
@@ -121,6 +128,11 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         """The server's version and clock."""
         ((version, clock),) = await self._rows(FACTS, [])
         return StoreFacts(f"PostgreSQL {version}", clock=clock)
+
+    async def space(self) -> Space:
+        """The size of the database; what is left is known to the server's machine only."""
+        ((used,),) = await self._rows(DATABASE_SIZE, [])
+        return Space(used, None)
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         if len(ids) > FETCH_MAX:

@@ -30,3 +30,6 @@ class Examined(Protocol):
 
     async def missing_parts(self) -> Sequence[str]:
         """What is missing in tables of the current revision, each with a remedy. Raises StoreUnavailable."""
+
+    async def missing_privileges(self) -> Sequence[str]:
+        """What the account may not do that Tandem needs, each with a remedy. Raises StoreUnavailable."""

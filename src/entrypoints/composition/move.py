@@ -10,6 +10,7 @@ from adapters.migration.backfill import Backfill
 from adapters.migration.backfill_run import BackfillRun
 from adapters.migration.census import Census
 from adapters.migration.checkpoints import Claim, Destination
+from adapters.migration.circumstances import Circumstances
 from adapters.migration.evidence import load_evidence
 from adapters.migration.guards import guards_of, require_green
 from adapters.migration.ownership_change import ChangeOfOwner
@@ -89,7 +90,10 @@ class Move:
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         target = self._stack.direction.raw_target
         lanes = [self._raw_source, *([] if target is None else [target])]
-        return await Census(self._raw_source, lanes=lanes).take(on_progress)
+        taken = await Census(self._raw_source, lanes=lanes).take(on_progress)
+        around = await Circumstances(self._raw_source, target, clock=self._clock).findings()
+        findings = sorted((*around, *taken.findings), key=lambda one: not one.blocks)
+        return replace(taken, findings=tuple(findings))
 
     async def backfill(
         self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False

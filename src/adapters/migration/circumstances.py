@@ -1,0 +1,106 @@
+"""What stands in the way of a move beside the records: clocks, disks, privileges, and tables changed by hand."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Final
+
+from adapters.migration.census_checks import Trouble
+from adapters.records.described import Described
+from adapters.records.record_store import RecordStore
+from adapters.records.revisions import Examined
+from application.ports.clock import Clock
+from application.ports.migration import Finding
+
+CLOCK_SECONDS_MAX: Final = 5.0
+GROWTH: Final = 3
+"""By how much more a copy may occupy than its source: indexes and search tokens, in another format."""
+
+ALTERED = Trouble(
+    "schema_altered",
+    "The tables of the {store} store are not as the migrations made them. {detail}",
+    "Then look again: tandem move preflight",
+)
+NO_PRIVILEGE = Trouble("no_privilege", "{detail}", "Then look again: tandem move preflight")
+CLOCK = Trouble(
+    "clock",
+    "The clock of the {store} store and that of this machine differ by {detail} s. Times that people read would jump at"
+    " the move.",
+    "On both machines, type: timedatectl set-ntp true",
+    blocks=False,
+)
+DISK_FULL = Trouble(
+    "disk",
+    "The source occupies {detail}, and the disk of the {store} store has less than that.",
+    "Make room, or give the {store} store a larger disk.",
+)
+DISK_SHORT = Trouble(
+    "disk",
+    f"The source occupies {{detail}}, and the disk of the {{store}} store has less than {GROWTH} times as much. With"
+    " indexes and search tokens a copy may need it.",
+    "Make room, or watch the disk during the backfill.",
+    blocks=False,
+)
+DISK_UNKNOWN = Trouble(
+    "disk_not_checked",
+    "The source occupies {detail}. The server of the {store} store does not say how much room its disk has.",
+    f"Look at its machine: a copy may need {GROWTH} times as much.",
+    blocks=False,
+)
+
+
+class Circumstances:
+    """Looks at both stores of a move; `target` is None where there is none, and then only the source is looked at."""
+
+    def __init__(self, source: RecordStore, target: RecordStore | None, *, clock: Clock) -> None:
+        self._source, self._target = source, target
+        self._clock = clock
+
+    async def findings(self) -> tuple[Finding, ...]:
+        """Everything that was found, what blocks first. Raises StoreUnavailable."""
+        found: list[Finding] = []
+        for store in (self._source, self._target):
+            if store is not None:
+                found += [one async for one in self._in_store(store)]
+        found += [one async for one in self._disk()]
+        return tuple(sorted(found, key=lambda one: not one.blocks))
+
+    async def _in_store(self, store: RecordStore) -> AsyncIterator[Finding]:
+        if isinstance(store, Examined):
+            for detail in await store.missing_parts():
+                yield _finding(ALTERED, store, detail)
+            for detail in await store.missing_privileges():
+                yield _finding(NO_PRIVILEGE, store, detail)
+        if isinstance(store, Described):
+            before = self._clock.now()
+            shown = (await store.facts()).clock
+            apart = 0.0 if shown is None else _seconds_apart(shown, before, self._clock.now())
+            if apart > CLOCK_SECONDS_MAX:
+                yield _finding(CLOCK, store, f"{apart:.0f}")
+
+    async def _disk(self) -> AsyncIterator[Finding]:
+        source, target = self._source, self._target
+        if target is None or not isinstance(source, Described) or not isinstance(target, Described):
+            return
+        needed, free = (await source.space()).used, (await target.space()).free
+        size = f"{needed / 1024**2:,.0f} MiB"
+        if free is None:
+            yield _finding(DISK_UNKNOWN, target, size)
+        elif free < GROWTH * needed:
+            yield _finding(DISK_FULL if free < needed else DISK_SHORT, target, size)
+
+
+def _seconds_apart(shown: datetime, before: datetime, after: datetime) -> float:
+    """How far a clock is from the time in which it was read."""
+    return max((before - shown).total_seconds(), (shown - after).total_seconds(), 0.0)
+
+
+def _finding(trouble: Trouble, store: RecordStore, detail: str) -> Finding:
+    return Finding(
+        code=trouble.code,
+        collection=None,
+        count=1,
+        samples=(),
+        consequence=trouble.consequence.format(store=store.name, detail=detail),
+        remedy=trouble.remedy.format(store=store.name),
+        blocks=trouble.blocks,
+    )
