@@ -1,8 +1,11 @@
-"""Repairs what a verification found, by versions alone: nothing is deleted, and nothing newer is replaced.
+"""Repairs what a verification found, by versions alone: nothing newer is replaced, and no content is lost.
 
 Each record is read again first, so a repair can be repeated after a crash, and stale evidence does no harm. A record
 that the target lacks, or holds in an older version, is applied as it is. Everything else becomes a new version in the
 source, above both, which travels as any other write does.
+
+A record that only the target holds is removed if the source never had it, or has purged it. If the history of the
+source says that it is there, the source has lost it: then the target's copy comes back.
 """
 
 from collections.abc import Sequence
@@ -18,13 +21,14 @@ from adapters.records.change_set import (
     Put,
     Rejection,
 )
+from adapters.records.criteria import AllOf, Equals, Order, Question
 from adapters.records.record import ID, VERSION, CorruptRecord, Record, is_tombstone, tombstone
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, SYNC_FIELDS
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
 from application.ports.migration import Difference, DifferenceKind
-from domain.audit import Action, AuditEntry, SyncStatus
+from domain.audit import Action, AuditEntry, Changes, SyncStatus, changes_between
 from domain.errors import AlreadyExists, MirrorPending, RuleBroken, VersionConflict
 
 ATTEMPTS_MAX: Final = 4
@@ -102,6 +106,8 @@ class Repair:
             await self._repair_entry(present, done)
         elif present.kind in _BY_APPLYING and present.source_version is not None:
             await self._apply(present, done)
+        elif present.kind is DifferenceKind.EXTRA:
+            await self._repair_extra(present, by, done)
         else:
             await self._rewrite(present, by, done)
 
@@ -129,28 +135,60 @@ class Repair:
         return True
 
     async def _rewrite(self, present: Difference, by: str, done: Repaired) -> None:
-        """A new version above both, with the source's content; a tombstone where the source holds nothing."""
-        record = None if present.kind is DifferenceKind.EXTRA else await self._fetched(present)
-        if record is None and present.kind is not DifferenceKind.EXTRA:
+        """A new version above both, with the source's content."""
+        record = await self._fetched(present)
+        if record is None:
             _leave(done, present, _UNDECODABLE)
             return
-        expected = 0 if record is None else present.source_version or 0
+        expected = present.source_version or 0
         version = max(expected, present.target_version or 0) + 1
-        put = Put(present.collection, self._above(present, record, version, by), expected)
+        await self._committed(
+            present, Put(present.collection, self._above(record, version, by), expected), by, done
+        )
+
+    async def _repair_extra(self, present: Difference, by: str, done: Repaired) -> None:
+        held = (await self._target.fetch(present.collection, [present.id])).get(present.id)
+        if held is None:
+            raise VersionConflict
+        newest = await self._newest_entry(present)
+        known = 0 if newest is None else int(newest[VERSION])
+        version = max(known, held[VERSION]) + 1
+        is_gone = newest is None or newest["action"] == Action.PURGED
+        if not is_gone and held[VERSION] < known:
+            _leave(done, present, _LOST.format(version=known, held=held[VERSION]))
+            return
+        record = tombstone(present.id, version) if is_gone else self._above(held, version, by)
+        # Nothing else would keep what is removed here.
+        changes = _removal(held) if newest is None and not is_tombstone(held) else {}
+        await self._committed(present, Put(present.collection, record, 0), by, done, changes=changes)
+
+    async def _newest_entry(self, present: Difference) -> Record | None:
+        """The newest entry about a record in the source."""
+        about = AllOf((Equals("collection", present.collection), Equals("entityId", present.id)))
+        order = Order(VERSION, descending=True)
+        found = await self._source.find(
+            Question(collection=AUDIT_LOGS.collection, where=about, order=order, limit=1)
+        )
+        return found[0] if found else None
+
+    async def _committed(
+        self, present: Difference, put: Put, by: str, done: Repaired, *, changes: Changes | None = None
+    ) -> None:
+        entry = self._entry(present, put.record[VERSION], by, changes or {})
         try:
             with suppress(MirrorPending):  # it is durable in the source
-                await self._writer.commit(ChangeSet((put,), (self._entry(present, version, by),)))
+                await self._writer.commit(ChangeSet((put,), (entry,)))
         except (AlreadyExists, RuleBroken) as error:
             _leave(done, present, f"The source does not take the new version: {error.message}")
             return
         done.rewritten += 1
 
-    def _above(self, present: Difference, record: Record | None, version: int, by: str) -> Record:
-        if record is None or is_tombstone(record):
-            return tombstone(present.id, version)
+    def _above(self, record: Record, version: int, by: str) -> Record:
+        if is_tombstone(record):
+            return tombstone(record[ID], version)
         return {**record, VERSION: version, "updatedAt": self._clock.now(), "updatedBy": by}
 
-    def _entry(self, present: Difference, version: int, by: str) -> Record:
+    def _entry(self, present: Difference, version: int, by: str, changes: Changes) -> Record:
         entry_id = self._identifiers.fresh()
         entry = AuditEntry(
             id=entry_id,
@@ -162,7 +200,7 @@ class Repair:
             at=self._clock.now(),
             request_id=entry_id,
             change_set_id=entry_id,
-            changes={},
+            changes=changes,
             sync_status=SyncStatus.PENDING,
         )
         return AUDIT_LOGS.mapping.to_record(entry)
@@ -195,6 +233,10 @@ class Repair:
         return found.get(present.id)
 
 
+_LOST = (
+    "The source has lost it: its history goes up to version {version}, and the target only holds version {held}."
+    " Restore the source's record from a copy."
+)
 _UNDECODABLE = "The source cannot decode it. Restore it there from a copy."
 _ENTRY_CHANGED = (
     "The target's copy of this audit entry was changed, and entries are never replaced. Remove the row there, then"
@@ -214,6 +256,13 @@ def _turn(difference: Difference) -> int:
     if difference.collection == AUDIT_LOGS.collection:
         return 2
     return int(difference.kind in _BY_APPLYING)
+
+
+def _removal(held: Record) -> Changes:
+    """The change that removes everything that a record holds."""
+    return {
+        name: {"before": sides["after"], "after": None} for name, sides in changes_between(None, held).items()
+    }
 
 
 def _reason_of(outcome: Rejection | Blocked) -> str:

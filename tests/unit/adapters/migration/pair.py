@@ -53,6 +53,10 @@ class Pair:
         """Changes a record of the target past the mirror, by hand."""
         await self.target.commit(ChangeSet((Put(collection, record, over),)))
 
+    def lose(self, collection: str, record_id: str) -> None:
+        """Removes a record from the source as nothing in Tandem does."""
+        self.source._file.writer.execute(f"DELETE FROM {collection} WHERE id = ?", (record_id,))
+
     async def verify(self, *, page: int = 3, patience: Patience = QUICK) -> Verification:
         """A full verification with ranges of a few records."""
         verifier = Verifier(self.source, self.target, clock=self.clock, patience=patience, page=page)

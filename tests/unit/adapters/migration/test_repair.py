@@ -12,7 +12,16 @@ from adapters.records.record import Record, is_tombstone, tombstone
 from adapters.records.wrapped_store import WrappedStore
 from adapters.system.identifiers import SortableIdentifiers
 from tests.unit.adapters.migration.pair import Pair, facts, new_pair, next_version
-from tests.unit.contracts.builders import entry, entry_id, erasure, fetched, numbered_id, put, task
+from tests.unit.contracts.builders import (
+    change_set,
+    entry,
+    entry_id,
+    erasure,
+    fetched,
+    numbered_id,
+    put,
+    task,
+)
 
 OPERATOR = numbered_id(0xBB)
 
@@ -111,7 +120,54 @@ async def test_an_extra_record_becomes_a_tombstone_with_an_entry(pair: Pair) -> 
     assert record is not None
     assert is_tombstone(record)
     assert record["version"] == 4
-    assert [(one["action"], one["version"]) for one in await _entries_of(pair, 1)] == [("REPAIRED", 4)]
+    (kept,) = await _entries_of(pair, 1)
+    assert (kept["action"], kept["version"]) == ("REPAIRED", 4)
+    assert kept["changes"]["title"] == {"before": "Task 1", "after": None}
+
+
+async def test_a_record_that_the_source_has_lost_comes_back_from_the_target(pair: Pair) -> None:
+    await pair.mirror(put("tasks", task(1)), put("tasks", task(2)))
+    await pair.mirror(put("tasks", next_version(task(1), title="Second")))
+    for number in (1, 2):
+        pair.lose("tasks", numbered_id(number))
+
+    done = await _repair(pair)
+
+    assert (done.rewritten, done.unrepaired) == (2, [])
+    assert (await pair.verify()).is_clean
+    back = [await fetched(pair.source, "tasks", number) for number in (1, 2)]
+    assert [(one["title"], one["version"]) for one in back if one] == [("Second", 3), ("Task 2", 2)]
+    newest = max(await _entries_of(pair, 1), key=lambda one: one["version"])
+    assert (newest["action"], newest["version"], newest["changes"]) == ("REPAIRED", 3, {})
+
+
+async def test_a_lost_record_is_left_where_the_target_is_behind(pair: Pair) -> None:
+    await pair.mirror(put("tasks", task(1)))
+    await pair.commit(put("tasks", next_version(task(1), title="Second")))
+    pair.lose("tasks", numbered_id(1))
+
+    done = await _repair(pair)
+
+    reasons = [one.reason for one in done.unrepaired if one.difference.collection == "tasks"]
+    assert len(reasons) == 1
+    assert "goes up to version 2, and the target only holds version 1" in reasons[0]
+    held = await fetched(pair.target, "tasks", 1)
+    assert held is not None
+    assert held["title"] == "Task 1"
+
+
+async def test_what_the_source_has_purged_does_not_come_back(pair: Pair) -> None:
+    await pair.mirror(put("tasks", task(1)))
+    purge = erasure("tasks", 1, version=2)
+    await pair.source.commit(change_set(purge, entries=[entry(purge, action="PURGED", changes={})]))
+    pair.lose("tasks", numbered_id(1))
+
+    await _repair(pair)
+
+    record = await fetched(pair.target, "tasks", 1)
+    assert record is not None
+    assert is_tombstone(record)
+    assert record["version"] == 3
 
 
 async def test_tombstones_win_in_both_directions(pair: Pair) -> None:
