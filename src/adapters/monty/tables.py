@@ -75,7 +75,7 @@ class Table:
         self.by_ids = f"SELECT doc FROM {self.name} WHERE id IN (SELECT value FROM json_each(?))"
         noted = f"SELECT n, CASE WHEN hash IS NOT NULL THEN doc END FROM {self.name} WHERE n=?"
         self.note_changed = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
-        self.note_added = f"INSERT INTO {self.words}_stale VALUES (?, NULL)"
+        self.note_added = f"INSERT OR IGNORE INTO {self.words}_stale VALUES (?, NULL)"
         self.add_words = f"INSERT INTO {self.words}(rowid, tokens) VALUES (?, ?)"
         self.remove_words = f"INSERT INTO {self.words}({self.words}, rowid, tokens) VALUES ('delete', ?, ?)"
 
@@ -97,11 +97,17 @@ class Table:
             yield f"CREATE VIRTUAL TABLE {self.words} USING fts5(tokens, {options})"
 
     def index_ddl(self) -> Iterator[str]:
-        """The other indexes, each of which ends with the id to break ties, and the triggers that count live records."""
+        """The other indexes, each of which ends with the id to break ties, and triggers: they count live records, and
+        note the words of rows that somebody deletes by hand, whose numbers are given again.
+        """
         for index in self.indexes:
             present = () if index in self.orders else self.spec.present_in(index)
             where = scope_terms(index.scope) + [f"{quoted(name)} IS NOT NULL" for name in present]
             yield self._index_ddl("INDEX", index.name, tuple(dict.fromkeys((*index.fields, ID))), where)
+        if self.words:
+            noted = "VALUES (OLD.n, CASE WHEN OLD.hash IS NOT NULL THEN OLD.doc END)"
+            note = f"INSERT OR IGNORE INTO {self.words}_stale {noted}"
+            yield f"CREATE TRIGGER {self.words}_gone AFTER DELETE ON {self.name} BEGIN {note}; END"
         if not self.has_live_count:
             return
         deleted = quoted(IS_DELETED)
@@ -110,6 +116,7 @@ class Table:
         for event, change in (
             ("INSERT", f"(NEW.{deleted} IS 0)"),
             (f"UPDATE OF {deleted}", f"(NEW.{deleted} IS 0) - (OLD.{deleted} IS 0)"),
+            ("DELETE", f"-(OLD.{deleted} IS 0)"),
         ):
             count = f"UPDATE live_counts SET live = live + {change} WHERE collection = '{self.name}'"
             yield f"CREATE TRIGGER {self.name}_{event[:6]} AFTER {event} ON {self.name} BEGIN {count}; END"

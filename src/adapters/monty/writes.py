@@ -130,7 +130,7 @@ def index_words(transaction: Transaction) -> None:
     for table in TABLES.values():
         if not table.words:
             continue
-        stale = f"SELECT s.n, s.doc, t.doc, t.hash FROM {table.words}_stale s CROSS JOIN {table.name} t ON t.n = s.n"
+        stale = f"SELECT s.n, s.doc, t.doc, t.hash FROM {table.words}_stale s LEFT JOIN {table.name} t ON t.n = s.n"
         for number, before, after, text_hash in transaction.execute(stale).fetchall():
             try:
                 earlier = None if before is None else table.tokens(decoded(before))
