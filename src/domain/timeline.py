@@ -10,7 +10,7 @@ from typing import Self
 
 from domain.entity import Entity, Stamp
 from domain.errors import VIOLATIONS_MAX, RuleBroken, Violation
-from domain.name import name_violations
+from domain.name import name_violations, normalized
 from domain.storable import require_text, text_violations
 
 ITEMS_MAX = 5_000
@@ -183,6 +183,12 @@ def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
 
 def _value_violations(item: TimelineItem, pointer: str) -> Iterator[Violation]:
     yield from text_violations(item.id, f"{pointer}/id", shortest=1, longest=ITEM_ID_LENGTH_MAX)
+    if item.id:
+        yield from name_violations(item.id, f"{pointer}/id")
+        if item.id != normalized(item.id):
+            yield Violation(
+                f"{pointer}/id", "must be in Unicode's form NFC, without white space at either end"
+            )
     if item.title is not None:
         yield from text_violations(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
         if item.title.strip():

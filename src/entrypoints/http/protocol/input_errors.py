@@ -237,7 +237,7 @@ def _instant_message(text: str, _kind: inspect.Type) -> str | None:
     message = f"must be {_NAMES[inspect.DateTimeType]}, with Z or an offset"
     try:
         parsed = msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
+    except _NOT_CONVERTED:
         return message
     return message if parsed.tzinfo is None else None
 
@@ -245,7 +245,7 @@ def _instant_message(text: str, _kind: inspect.Type) -> str | None:
 def _day_message(text: str, _kind: inspect.Type) -> str | None:
     try:
         msgspec.convert(text, date)
-    except msgspec.ValidationError:
+    except _NOT_CONVERTED:
         return f"must be {_NAMES[inspect.DateType]}"
     return None
 
@@ -254,6 +254,8 @@ def _no_message(_value: object, _kind: inspect.Type) -> None:
     return None
 
 
+_NOT_CONVERTED = (msgspec.ValidationError, UnicodeEncodeError)
+"""The second one is raised for a text with half a surrogate pair."""
 _Check = Callable[[Any, Any], str | None]
 _NO_SCALAR: tuple[tuple[type, ...], _Check] = ((), _no_message)
 _CHECKS: dict[type[inspect.Type], tuple[tuple[type, ...], _Check]] = {

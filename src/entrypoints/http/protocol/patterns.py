@@ -20,8 +20,9 @@ ID = f"^{_ID}$"
 COLOR = "^#[0-9a-f]{6}$"
 EXPAND = "^(labels|assignee)(,(labels|assignee))*$"
 # Without a zone an instant is ambiguous, and stores only keep milliseconds.
-INSTANT = rf"^{_DAY}[Tt]\d\d:\d\d:\d\d(\.\d{{1,3}})?([Zz]|[+-]\d\d:\d\d)$"
-MOMENT = rf"^{_DAY}([Tt]\d\d:\d\d:\d\d(\.\d{{1,3}})?([Zz]|[+-]\d\d:\d\d))?$"
+_TIME = r"[Tt ]\d\d:\d\d:\d\d(\.\d{1,3}0{0,6})?([Zz]|[+-]\d\d:?\d\d)"
+INSTANT = f"^{_DAY}{_TIME}$"
+MOMENT = f"^{_DAY}({_TIME})?$"
 IDS = _listed(_ID, most=IDS_MAX)
 IDS_OR_NONE = _listed(f"{_ID}|none")
 PEOPLE = _listed(f"{_ID}|me|none")

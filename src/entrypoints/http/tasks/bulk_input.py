@@ -1,8 +1,9 @@
 """Bodies with many operations. A body is rejected as a whole only if it has no valid list of operations."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import msgspec
@@ -126,11 +127,21 @@ def read_bulk(raw: bytes) -> BulkRequest:
     try:
         envelope = _ENVELOPES.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        tree, repeated = parse(raw)
-        raise invalid(chain(repeated, violations_against(tree, _Outline))) from error
+        envelope = _split(raw, error)
     if _may_be_repeated(raw, b'"operations"', b'"atomic"') and (repeated := parse(raw)[1]):
         raise invalid(repeated)
     return BulkRequest(tuple(_items(envelope.operations)), envelope.atomic)
+
+
+def _split(raw: bytes, error: Exception) -> _Envelope:
+    """The envelope of a body that has a text in it which no decoder takes: that is the fault of one operation. Raises
+    Invalid where it is not.
+    """
+    tree, repeated = parse(raw)
+    if violations := list(islice(chain(repeated, violations_against(tree, _Outline)), VIOLATIONS_MAX)):
+        raise invalid(violations) from error
+    operations = [msgspec.Raw(json.dumps(operation).encode()) for operation in tree["operations"]]
+    return _Envelope(operations, tree.get("atomic", True))
 
 
 def _items(operations: list[msgspec.Raw]) -> Iterator[TaskOperation | TandemError]:
@@ -156,15 +167,14 @@ def _operation(raw: bytes, *, violations_max: int) -> TaskOperation:
 
 def _kind_of(raw: bytes) -> type[OperationBody]:
     """The kind of operation according to its `op`. Raises Invalid."""
+    name: object
     try:
         name = _NAMED.decode(raw).op
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        is_object = raw.lstrip().startswith(b"{")
-        violation = Violation("/op", _UNKNOWN) if is_object else Violation("", "must be a JSON object")
-        raise invalid([violation]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        name = parse(raw)[0].get("op")
     if _may_be_repeated(raw, b'"op"') and (repeated := parse(raw)[1]):
         raise invalid(repeated)
-    if name not in _KINDS:
+    if not isinstance(name, str) or name not in _KINDS:
         raise invalid([Violation("/op", _UNKNOWN)])
     return _KINDS[name]
 

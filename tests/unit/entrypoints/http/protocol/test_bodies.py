@@ -1,12 +1,14 @@
 """Bad input: each row names what is wrong and where; nothing may change."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.data.bodies import BAD_TASKS, MALFORMED
-from tests.unit.entrypoints.http.service import Service, pointers
+from tests.unit.entrypoints.http.service import Json, Service, pointers
 
 
 @pytest.mark.parametrize(
@@ -115,3 +117,33 @@ async def test_faults_are_told_in_words_of_people(service: Service) -> None:
         "/ownerId": "must be an id: 24 lower-case hexadecimal digits",
         "/teamId": "must be text or null, not a list",
     }
+
+
+def _properties(schema: Json, document: Json) -> Iterator[str]:
+    """The names of the fields of a body, also of its alternatives."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    yield from schema.get("properties", {})
+    for option in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
+        yield from _properties(option, document)
+
+
+async def test_half_a_surrogate_pair_in_any_field_is_named(service: Service) -> None:
+    """No driver and no decoder takes such a text, which JSON can spell."""
+    document = (await service.client.get("/schema/openapi.json")).json()
+    before, sent = await service.stored(), 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            content = (
+                operation.get("requestBody", {}).get("content", {}) if isinstance(operation, dict) else {}
+            )
+            for kind, body in content.items():
+                if "json" not in kind:
+                    continue
+                for name in set(_properties(body["schema"], document)):
+                    sent += 1
+                    raw = b'{"%s": "\\ud800"}' % name.encode()
+                    refused = await service.call(method.upper(), re.sub(r"{\w+}", "f" * 24, path), raw=raw)
+                    assert 400 <= refused.status_code < 500, (method, path, name, refused.text)
+    assert sent > 100
+    assert await service.stored() == before

@@ -75,6 +75,10 @@ async def test_one_fault_refuses_everything_with_its_place(service: Service, tas
         (b'{"operations": [{"op": "create", "title": "a", "title": "b"}]}', "/operations/0/title"),
         (b'{"operations": [{"op": "create", "op": "delete", "title": "b"}]}', "/operations/0/op"),
         (b'{"operations": [{"op": "create", "title": "a\\u0000b"}]}', "/operations/0/title"),
+        (b'{"operations": [{"op": "create", "title": "a\\ud800b"}]}', "/operations/0/title"),
+        (b'{"operations": [{"op": "create\\ud800", "title": "a"}]}', "/operations/0/op"),
+        (b'{"operations": [{"op": ["create"], "title": "a\\udc00"}]}', "/operations/0/op"),
+        (b'{"operations": [7, {"op": "delete", "id": "\\ud800"}]}', "/operations/0"),
         (b'{"operations": [{"op": "create", "title": "x"}], "atomic": "yes"}', "/atomic"),
         (b'{"operations": [{"op": "create", "title": "x"}], "operations": []}', "/operations"),
         (
@@ -128,6 +132,14 @@ async def test_each_operation_is_answered_as_if_it_were_alone(service: Service, 
     assert outcomes[1]["task"]["title"] == "Ben's own"
     listed = (await service.call("GET", "/v1/tasks", by=BEN)).json()["items"]
     assert sorted(task["title"] for task in listed) == ["Ben's own", "New"]
+
+
+async def test_a_text_that_is_no_unicode_is_the_fault_of_its_operation_alone(service: Service) -> None:
+    raw = b'{"operations": [{"op": "create", "title": "ok"}, {"op": "create", "title": "a\\ud800"}], "atomic": false}'
+    answer = await service.call("POST", PATH, raw=raw)
+    first, second = answer.json()["outcomes"]
+    assert (first["status"], second["status"]) == (201, 400)
+    assert [fault["pointer"] for fault in second["problem"]["errors"]] == ["/operations/1/title"]
 
 
 async def test_the_same_operations_with_the_same_key_are_carried_out_once(
