@@ -3,7 +3,7 @@
 It is what decorators are tested over; it passes the contract suite like the real ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -36,7 +36,7 @@ from adapters.records.criteria import (
 from adapters.records.indexes import UniqueKey
 from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone
 from adapters.records.relevance import found_by_relevance
-from adapters.records.search import condition_of, holds
+from adapters.records.search import Rank, condition_of, holds
 from adapters.records.specs import AUDIT_LOGS, SPECS
 from adapters.records.words import tokens_of
 from domain.audit import SyncStatus
@@ -220,7 +220,7 @@ class MemoryRecordStore:
         kept = self._collections[collection].values()
         spec = SPECS[collection]
 
-        def tokens(record: Record) -> Set[str]:
+        def tokens(record: Record) -> frozenset[str]:
             return _tokens(tuple(spec.texts(record)), spec.number(record))
 
         return [record for record in kept if not is_tombstone(record) and matches(where, record, tokens)]
@@ -251,13 +251,19 @@ def _sort_key(value: Any) -> tuple[bool, Any]:
     return (value is not None, value if value is not None else 0)
 
 
-TokensOf = Callable[[Record], Set[str]]
+TokensOf = Callable[[Record], frozenset[str]]
 
 
 @lru_cache(1_024)
 def _tokens(texts: tuple[str, ...], number: int | None) -> frozenset[str]:
     """The tokens of these texts: one search by relevance asks for them up to seven times."""
     return frozenset(tokens_of(texts, number)) if texts else frozenset()
+
+
+@lru_cache(65_536)
+def _has_words(text: str, rank: Rank | None, tokens: frozenset[str]) -> bool:
+    """Whether a search finds a record with these tokens; stores around this one are asked the same searches."""
+    return holds(condition_of(text, rank), tokens)
 
 
 def matches(where: Criterion, record: Record, tokens: TokensOf) -> bool:
@@ -268,7 +274,7 @@ def matches(where: Criterion, record: Record, tokens: TokensOf) -> bool:
         case AnyOf(criteria):
             return any(matches(criterion, record, tokens) for criterion in criteria)
         case HasWords(text, rank):
-            return holds(condition_of(text, rank), tokens(record))
+            return _has_words(text, rank, tokens(record))
         case Range():
             return _within(where, record.get(where.field))
         case _:
