@@ -1,5 +1,6 @@
 """A team's life over HTTP from the first sign-in until a member leaves; afterwards everything is read again: from the
-target, where there is one, otherwise from the same store by a service that has just started.
+target, where there is one, otherwise from the same store by a service that has just started. So the mode with a target
+lives it over MontyDB and over PostgreSQL; the long form tries each of them alone as well.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ from tests.integration.crash.service_client import SHARED_ANSWER_SECONDS
 from tests.integration.crash.tandem_process import ServiceProcess
 from tests.integration.journeys.http_actor import HttpActor
 from tests.integration.journeys.team_scenario import Actors, TeamScenario
-from tests.integration.journeys.topologies import MODES, variables_of
+from tests.integration.journeys.topologies import DUAL, MODES, variables_of
 from tests.servers.google import CALLBACK, client_settings, running_google
 
+SHORT = (DUAL, "mongo")
 MARKED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
 
@@ -35,7 +37,10 @@ def _actors(url: str) -> Iterator[Actors]:
         yield Actors(operator, anna, ben, carl)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode",
+    [mode if mode in SHORT else pytest.param(mode, marks=pytest.mark.torture) for mode in MODES],
+)
 def test_a_new_team_does_all_its_work_and_any_of_its_stores_tells_it_the_same(
     mode: str, request: pytest.FixtureRequest
 ) -> None:

@@ -18,7 +18,7 @@ from tests.unit.entrypoints.http.service import Service, failed_entry
 
 LINES = {operation: list(line) for operation, line in groupby(cells(), key=lambda cell: cell.operation)}
 
-TURNS = (*MODES, "monty", "postgres", "monty", "postgres")
+TURNS = (*MODES, *("monty", "postgres") * 4)
 """Who has its turn when: two stores hold the world again in a fraction of the time that the other modes take."""
 
 BY_TURNS = [(mode, operation) for operation, mode in zip(LINES, itertools.cycle(TURNS), strict=False)]

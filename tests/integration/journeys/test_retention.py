@@ -15,7 +15,7 @@ from application.actor import Actor
 from application.labels import DeleteLabel
 from application.projects.commands import DeleteProject
 from tests.integration.journeys.service import JourneyService, Person
-from tests.integration.journeys.topologies import MODES, OTHER_WAYS
+from tests.integration.journeys.topologies import MIRRORED_OR_ALONE
 from tests.unit.entrypoints.http.service import Json, pointers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -52,7 +52,7 @@ async def _made(service: JourneyService, anna: Person) -> Mapping[str, Json]:
     return {"project": project, "label": label, "inside": inside, "outside": outside}
 
 
-@pytest.mark.parametrize("service", [*MODES, *OTHER_WAYS], indirect=True)
+@pytest.mark.parametrize("service", MIRRORED_OR_ALONE, indirect=True)
 async def test_what_is_due_goes_from_every_store_and_nothing_brings_it_back(
     service: JourneyService, anna: Person
 ) -> None:

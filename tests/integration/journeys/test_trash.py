@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.journeys.service import JourneyService, Person
-from tests.integration.journeys.topologies import MODES, OTHER_WAYS
+from tests.integration.journeys.topologies import MIRRORED_OR_ALONE
 from tests.unit.entrypoints.http.service import Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -33,7 +33,7 @@ async def _project_with_all(service: JourneyService, anna: Person) -> tuple[Json
     return project, [parent, *children], timeline
 
 
-@pytest.mark.parametrize("service", [*MODES, *OTHER_WAYS], indirect=True)
+@pytest.mark.parametrize("service", MIRRORED_OR_ALONE, indirect=True)
 async def test_a_project_takes_along_what_it_holds_and_brings_back_exactly_that(
     service: JourneyService, anna: Person
 ) -> None:

@@ -16,6 +16,11 @@ MODES: Final = (*SINGLE, DUAL)
 """The four store modes."""
 OTHER_WAYS: Final = ("mongo-to-postgres", "postgres-to-mongo")
 """Further topologies of source and target."""
+MIRRORED_OR_ALONE: Final = (
+    *(pytest.param(mode, marks=pytest.mark.torture) for mode in SINGLE),
+    *(DUAL, *OTHER_WAYS),
+)
+"""Every topology. Each store is the source of one that has a target, so those without one belong to the long form."""
 
 # The machine may be busy: a slow answer of a target that works is not what these tests are about.
 MIRROR_TIMEOUT_MS: Final = "10000"
