@@ -1,10 +1,14 @@
-"""Every failure of docs/reference/failures.md in every mode, on a real server: what stops, and what people see."""
+"""Every failure of docs/reference/failures.md on a real server, in a mode by turns: what stops, and what people see.
+
+The long form tries every failure in every mode.
+"""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import psycopg
@@ -53,6 +57,11 @@ AT_ONCE_MAX = 9
 """Failures that are tried at the same time, each in its own database."""
 
 ROWS = documented_rows()
+TRIED = [row for row in ROWS if row.failure in FAILURES]
+"""Those that concern one database. The page lists them by what they concern, so turns try each kind in each mode."""
+IN_ALL_MODES = [
+    pytest.param([(row, mode) for row in TRIED], marks=pytest.mark.torture) for mode in MirrorMode
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +80,26 @@ def test_every_documented_failure_is_brought_about() -> None:
     assert {row.failure for row in ROWS} == {*FAILURES, *OF_SERVERS, *OF_COPIES}
 
 
-@pytest.mark.parametrize("mode", list(MirrorMode))
-async def test_a_failure_stops_only_what_it_concerns(mode: MirrorMode, server: OwnPostgresServer) -> None:
+@pytest.mark.parametrize(
+    "tries",
+    [list(zip(TRIED, cycle(MirrorMode), strict=False)), *IN_ALL_MODES],
+    ids=["by turns", *MirrorMode],
+)
+async def test_a_failure_stops_only_what_it_concerns(
+    tries: Sequence[tuple[Row, MirrorMode]], server: OwnPostgresServer
+) -> None:
     slots = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def tried(row: Row) -> None:
+    async def tried(row: Row, mode: MirrorMode) -> None:
         async with slots, _own_database(server) as place:
             await _try(row, FAILURES[row.failure], mode, place)
 
-    rows = [row for row in ROWS if row.failure in FAILURES]
-    outcomes = await asyncio.gather(*(tried(row) for row in rows), return_exceptions=True)
-    wrong = [f"{row.failure}: {one!r}" for row, one in zip(rows, outcomes, strict=True) if one is not None]
+    outcomes = await asyncio.gather(*(tried(*one) for one in tries), return_exceptions=True)
+    wrong = [
+        f"{row.failure} in mode {mode}: {one!r}"
+        for (row, mode), one in zip(tries, outcomes, strict=True)
+        if one is not None
+    ]
     assert not wrong, "\n".join(wrong)
 
 
