@@ -16,6 +16,7 @@ from domain.errors import TandemError
 from entrypoints.composition.container import Container
 from entrypoints.composition.ownership_moves import change_of_owner
 from tests.integration.ownership_world import content, serving, task_ids, until_connected, until_equal
+from tests.integration.source_turns import sources
 from tests.servers.report import note_figures
 from tests.unit.contracts.builders import change_set, entry, put, task
 
@@ -123,6 +124,7 @@ async def test_writes_of_another_process_wait_and_go_on_in_the_new_owner(variabl
         )
 
 
+@sources("variables", short="monty")
 async def test_what_is_written_while_the_mirror_turns_round_is_delivered_at_once(
     variables: dict[str, str],
 ) -> None:
@@ -141,6 +143,7 @@ async def test_what_is_written_while_the_mirror_turns_round_is_delivered_at_once
                     await asyncio.sleep(0.05)
 
 
+@sources("variables", short="mongo")
 async def test_a_restart_finds_the_new_owner_whatever_the_settings_say(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
         change = put("tasks", task(1))
@@ -160,6 +163,7 @@ async def test_a_restart_finds_the_new_owner_whatever_the_settings_say(variables
         assert len(await task_ids(former)) == 3
 
 
+@sources("variables", short="monty")
 async def test_a_rehearsal_leaves_the_owner_and_the_writes_as_they_were(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
         stack = container.stack()
@@ -173,6 +177,7 @@ async def test_a_rehearsal_leaves_the_owner_and_the_writes_as_they_were(variable
         await until_equal(container)
 
 
+@sources("variables", short="mongo")
 async def test_a_start_confirms_the_new_owner_where_the_coordinator_ended_right_after_the_decision(
     variables: dict[str, str],
 ) -> None:

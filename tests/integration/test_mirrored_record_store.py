@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.mirrored_store import MirroredStore
@@ -14,6 +15,7 @@ from adapters.records.change_set import ChangeSet, Rejection
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
+from adapters.records.wrapped_store import WrappedStore
 from adapters.system.clock import SystemClock
 from domain.audit import SyncStatus
 from tests.integration.crash.store_comparison import Stores, differences, read_open_store
@@ -29,15 +31,10 @@ store is closed, not while a test compares the stores.
 
 MARKED_SECONDS_MAX = 10
 
-UNCOMPARED = frozenset(
-    {
-        "test_closing_finishes_what_runs",
-        "test_closing_twice_is_harmless",
-        "test_a_commit_refuses_or_keeps",
-        "test_a_mirror_refuses_or_keeps",
-    }
-)
-"""Tests that close the stores themselves, and those of values that MontyDB holds and PostgreSQL rejects."""
+CLOSING = frozenset({"test_closing_finishes_what_runs", "test_closing_twice_is_harmless"})
+"""Tests that close the stores themselves."""
+UNEQUAL = frozenset({"test_a_commit_refuses_or_keeps", "test_a_mirror_refuses_or_keeps"})
+"""Those of values that MontyDB holds and PostgreSQL rejects."""
 
 
 def _mirrored(
@@ -89,23 +86,40 @@ async def test_one_poison_among_concurrent_writes_is_counted_with_its_own_reason
     database.empty()
 
 
+class _KeptOpen(WrappedStore):
+    """A target that stays open when the mirror closes it: a new connection has everything to plan anew."""
+
+    async def close(self) -> None:
+        return
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_target(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+    target = PostgresRecordStore(database.url)
+    yield target
+    await target.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 class TestMontyMirroredToPostgres(StateContract):
     """What every store promises, and the mirror.
 
     Questions go to the source alone; the unit tests of the mirrored store show that they do.
     """
 
-    @pytest.fixture
+    @pytest_asyncio.fixture(loop_scope="module")
     async def store(
-        self, database: PreparedDatabase, request: pytest.FixtureRequest
+        self, database: PreparedDatabase, shared_target: PostgresRecordStore, request: pytest.FixtureRequest
     ) -> AsyncIterator[RecordStore]:
-        source, target = MontyRecordStore(None), PostgresRecordStore(database.url)
+        source = MontyRecordStore(None)
+        closes = request.function.__name__ in CLOSING
+        target = PostgresRecordStore(database.url) if closes else _KeptOpen(shared_target)
         store = _mirrored(source, target)
         await store.open()
         await store.prepare()
         yield store
         findings = []
-        if request.function.__name__ not in UNCOMPARED:
+        if not closes and request.function.__name__ not in UNEQUAL:
             left = Stores(await read_open_store(source), await read_open_store(target))
             findings = list(differences(left))
         await store.close()

@@ -39,19 +39,13 @@ from tests.integration.ownership_world import (
     until_equal,
     write,
 )
+from tests.integration.source_turns import SOURCES, sources
 from tests.servers.mongo import MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
-SOURCES = ("monty", "mongo")
 LONG = pytest.mark.torture
 """Cases that differ from another one, or from one in tests/unit/adapters/ownership, in the servers alone."""
-
-
-def sources(*, short: str) -> pytest.MarkDecorator:
-    """Both sources, one of them in the long form of the tests only."""
-    cases = [pytest.param(name, marks=() if name == short else LONG) for name in SOURCES]
-    return pytest.mark.parametrize("world", cases, indirect=True)
 
 
 def sources_and_moments(*, source: str, is_running: bool) -> pytest.MarkDecorator:
@@ -183,7 +177,7 @@ async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
         assert container.stack().ownership.refusal is None
 
 
-@sources(short="mongo")
+@sources("world", short="mongo")
 async def test_an_older_target_is_completed_under_a_running_service(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -197,7 +191,7 @@ async def test_an_older_target_is_completed_under_a_running_service(world: World
         assert len(await task_ids(container.stack().raw_stores[1])) == 4
 
 
-@sources(short="monty")
+@sources("world", short="monty")
 async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -325,7 +319,7 @@ def reason(container: Container) -> str:
     ("swap", "cause"),
     [("older source", "older copy"), ("older target", "older copy"), ("emptied target", "emptied")],
 )
-@sources(short="monty")
+@sources("world", short="monty")
 async def test_doctor_and_the_mirror_name_what_a_start_refuses(world: World, swap: str, cause: str) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -407,7 +401,7 @@ REWRITTEN = "old-records-rewritten"
 """The control record that a store gets when its records are rewritten."""
 
 
-@sources(short="mongo")
+@sources("world", short="mongo")
 async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,7 +502,7 @@ async def _require_shown(container: Any, reason: str) -> None:
     }
 
 
-@sources(short="monty")
+@sources("world", short="monty")
 async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)

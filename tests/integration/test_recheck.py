@@ -30,6 +30,7 @@ from entrypoints.composition.container import Container
 from entrypoints.composition.move import Move
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms
 from tests.integration.ownership_world import content, serving, until, until_connected, until_delivered, write
+from tests.integration.source_turns import sources
 from tests.servers.report import note_figures, times_slower
 from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
@@ -127,6 +128,7 @@ async def _verified(container: Container, *numbers: int) -> Move:
     return move
 
 
+@sources("variables", short="monty")
 async def test_a_row_edited_after_the_verification_stops_the_move(variables: dict[str, str]) -> None:
     url = variables["POSTGRES_URL"]
     async with serving(variables) as container:

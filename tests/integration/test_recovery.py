@@ -25,6 +25,7 @@ from entrypoints.composition.recoveries import (
 )
 from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import copied, serving, task_ids, until_delivered, until_equal, write
+from tests.integration.source_turns import sources
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, erasure, numbered_id, put, task
@@ -101,7 +102,16 @@ def place(
 only_monty = pytest.mark.parametrize("place", ["monty"], indirect=True)
 
 
-@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize(
+    ("place", "is_running"),
+    [
+        ("monty", True),
+        ("mongo", False),
+        pytest.param("monty", False, marks=pytest.mark.torture),
+        pytest.param("mongo", True, marks=pytest.mark.torture),
+    ],
+    indirect=["place"],
+)
 async def test_an_empty_database_takes_the_place_of_a_lost_target(place: Place, *, is_running: bool) -> None:
     async with serving(place.variables) as container:
         await write(container, 1, 2, 3)
@@ -115,6 +125,7 @@ async def test_an_empty_database_takes_the_place_of_a_lost_target(place: Place, 
             await _replaced(container)
 
 
+@sources("place", short="monty")
 async def test_a_new_target_also_gets_what_has_no_history(place: Place) -> None:
     async with serving(place.variables) as container:
         await container.stack().direction.raw_source.commit(ChangeSet((put("tasks", task(9)),)))
@@ -130,6 +141,7 @@ async def test_a_new_target_also_gets_what_has_no_history(place: Place) -> None:
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(9)}
 
 
+@sources("place", short="mongo")
 async def test_a_database_that_holds_something_does_not_become_the_target(place: Place) -> None:
     async with serving(place.variables) as container:
         await write(container, 1)
@@ -145,6 +157,7 @@ async def test_a_database_that_holds_something_does_not_become_the_target(place:
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(7)}
 
 
+@sources("place", short="monty")
 async def test_a_restored_source_gets_back_what_the_target_holds_and_keeps_its_own_writes(
     place: Place,
 ) -> None:

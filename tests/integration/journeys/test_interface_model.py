@@ -90,6 +90,12 @@ def travel(world: World, *, from_seed: int, journeys: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "world",
+    # MontyDB with a mirror takes the place of MontyDB alone.
+    [pytest.param(mode, marks=pytest.mark.torture if mode == "monty" else ()) for mode in (MEMORY, *MODES)],
+    indirect=True,
+)
 def test_people_see_what_the_model_says_whatever_they_do(world: World) -> None:
     travel(world, from_seed=SEED_SHORT, journeys=JOURNEYS_SHORT[world.mode])
     assert world.statuses().keys() >= REFUSALS
