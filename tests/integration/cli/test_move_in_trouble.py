@@ -3,10 +3,11 @@
 import json
 import shutil
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.integration.cli.conftest import StartCommand, StartService
 from tests.integration.crash.tandem_process import ServiceProcess
@@ -33,34 +34,41 @@ def add_label(service: ServiceProcess, name: str) -> int:
         return client.post("/v1/labels", json={"name": name}, headers=headers).status_code
 
 
-@pytest.mark.parametrize("is_serving", [True, False])
 def test_the_status_of_a_move_names_a_target_that_hangs_within_a_bounded_time(
-    own_postgres_server: OwnPostgresServer,
-    start_service: StartService,
-    start_command: StartCommand,
-    *,
-    is_serving: bool,
+    own_postgres_server: OwnPostgresServer, start_service: StartService, start_command: StartCommand
 ) -> None:
     settings = dual(own_postgres_server.create_database())
     service = start_service(**settings)
     service.wait_ready()
-    if not is_serving:
-        assert service.stop() == 0
-    own_postgres_server.freeze()
+    with frozen(own_postgres_server):
+        for _ in range(2):  # a service asks before it has noticed, and afterwards
+            require_hanging_target_named(start_command, settings)
+    assert service.stop() == 0
+    with frozen(own_postgres_server):  # without a service
+        require_hanging_target_named(start_command, settings)
+
+
+@contextmanager
+def frozen(server: OwnPostgresServer) -> Iterator[None]:
+    """The server hangs meanwhile."""
+    server.freeze()
     try:
-        for _ in range(1 + is_serving):  # a service asks before it has noticed, and afterwards
-            began = time.monotonic()
-            command = start_command("move", "status", **settings)
-            code = command.wait_ended()
-            assert time.monotonic() - began < ANSWER_SECONDS_MAX + START_SECONDS * times_slower()
-            view = json.loads(command.said())
-            assert code == 1, view
-            guards = {one["code"]: one for one in view["guards"]}
-            assert not guards["target"]["green"]
-            assert "tandem doctor" in guards["target"]["remedy"]
-            assert {one["records"]["target"] for one in view["collections"]} == {None}
+        yield
     finally:
-        own_postgres_server.thaw()
+        server.thaw()
+
+
+def require_hanging_target_named(start_command: StartCommand, settings: Mapping[str, str]) -> None:
+    began = time.monotonic()
+    command = start_command("move", "status", **settings)
+    code = command.wait_ended()
+    assert time.monotonic() - began < ANSWER_SECONDS_MAX + START_SECONDS * times_slower()
+    view = json.loads(command.said())
+    assert code == 1, view
+    guards = {one["code"]: one for one in view["guards"]}
+    assert not guards["target"]["green"]
+    assert "tandem doctor" in guards["target"]["remedy"]
+    assert {one["records"]["target"] for one in view["collections"]} == {None}
 
 
 def test_the_target_becomes_the_owner_beside_a_service_whose_source_is_an_older_copy(

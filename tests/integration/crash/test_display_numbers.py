@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.crash.shared_stores import services_on
 from tests.integration.crash.tandem_process import ServiceProcess
-from tests.integration.journeys.topologies import MODES
+from tests.integration.journeys.topologies import DUAL, MODES
 from tests.unit.entrypoints.http.service import Json
 
 CREATORS = 16
@@ -18,6 +18,8 @@ ROUNDS = 3
 BULK = 4
 PROCESSES = {"mongo": 4, "postgres": 4, "mongo-to-postgres": 4}
 """How many processes share a store; MontyDB belongs to one."""
+SHORT = (DUAL, "postgres")
+"""A store that belongs to one process, and one that several share; numbers come from the source, so a mirror is in."""
 PATIENCE_SECONDS = 60.0
 
 
@@ -82,7 +84,17 @@ async def _run(services: Sequence[ServiceProcess]) -> None:
         assert own == sorted(own)
 
 
-@pytest.mark.parametrize("mode", [*MODES, pytest.param("mongo-to-postgres", marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *SHORT,
+        *(
+            pytest.param(mode, marks=pytest.mark.torture)
+            for mode in (*MODES, "mongo-to-postgres")
+            if mode not in SHORT
+        ),
+    ],
+)
 def test_no_number_is_given_twice_and_no_task_is_lost(mode: str, request: pytest.FixtureRequest) -> None:
     with services_on(mode, request, processes=PROCESSES.get(mode, 1)) as services:
         asyncio.run(_run(services))

@@ -59,7 +59,7 @@ async def _postgres(
         await proxy.close()
 
 
-@pytest.mark.parametrize("store", ["mongo", "postgres"])
+@pytest.mark.parametrize("store", [pytest.param("mongo", marks=pytest.mark.torture), "postgres"])
 async def test_another_process_returns_the_answer_that_the_killed_one_did_not(
     store: str, data_directory: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -18,7 +18,7 @@ from tests.integration.crash.topologies import Topology, mongo_to_postgres, mont
 from tests.servers.mongo import MongoDatabase, StandInMongoServer
 from tests.servers.report import note_figures
 
-KILLS, KILLS_LONG = 5, 30
+KILLS, KILLS_LONG = 3, 30
 EDITORS = 4
 MARKED_SECONDS_MAX = 60.0
 
