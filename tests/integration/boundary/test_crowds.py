@@ -63,8 +63,15 @@ def is_bearable(usual: list[float], crowded: list[float]) -> bool:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("new_connections", [False, True], ids=["one connection", "a connection each"])
-@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"], ids=["same address", "another address"])
+@pytest.mark.parametrize(
+    ("source", "new_connections"),
+    [
+        pytest.param("127.0.0.1", True, id="same address, a connection each"),
+        pytest.param("127.0.0.2", False, id="another address, one connection"),
+        pytest.param("127.0.0.1", False, id="same address, one connection", marks=pytest.mark.torture),
+        pytest.param("127.0.0.2", True, id="another address, a connection each", marks=pytest.mark.torture),
+    ],
+)
 def test_two_thousand_half_open_connections_do_not_slow_down_others(
     attacked: Attacked, source: str, *, new_connections: bool
 ) -> None:

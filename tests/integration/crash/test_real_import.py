@@ -73,7 +73,7 @@ def import_words(real_file: Path) -> Sequence[str]:
     return ("import", "--format", "beads", str(real_file))
 
 
-@pytest.fixture(params=["monty", pytest.param("mongo", marks=pytest.mark.alone)])
+@pytest.fixture(params=["monty", pytest.param("mongo", marks=pytest.mark.torture)])
 def topology(request: pytest.FixtureRequest, data_directory: Path, prepared_postgres_url: str) -> Topology:
     """Two empty stores, the second of them PostgreSQL."""
     if request.param == "monty":

@@ -26,7 +26,7 @@ from tests.servers.report import note_figures
 
 WORKERS = 2
 EDITORS = 3
-TRANSACTION_SECONDS = 15.0
+TRANSACTION_SECONDS = 12.0
 """After this the stand-in ends the open transaction of a dead worker, whose lease runs out before; MongoDB takes a
 minute.
 """
