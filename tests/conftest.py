@@ -5,6 +5,7 @@ REDIS_URL replace them. A server that cannot be started fails the tests that nee
 those used, and a process that a test left running fails the run.
 """
 
+import tracemalloc  # noqa: F401 - pytest loads it where it reports: two threads at once find it half loaded
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
