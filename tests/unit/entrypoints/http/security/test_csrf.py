@@ -40,6 +40,13 @@ def test_our_own_pages_pass_with_the_token_of_their_session(headers: dict[str, s
     [
         {"origin": "null"},
         {"origin": ""},
+        {"origin": "http://["},
+        {"origin": "http://[x]"},
+        {"origin": "http://tandem.test:8000]"},
+        {"origin": "http://elsewhere.example\xbd"},
+        {"origin": "//tandem.test:8000"},
+        {"origin": "tandem.test:8000"},
+        {"origin": "http://tandem.test:8000/"},
         {"origin": "https://elsewhere.example"},
         {"origin": "https://tandem.example.elsewhere.example"},
         {"origin": "https://tandem.test"},
