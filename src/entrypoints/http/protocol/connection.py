@@ -28,6 +28,7 @@ from entrypoints.http.protocol.responding import (
     closing_unless_continued,
     unreadable_scope,
 )
+from entrypoints.http.protocol.upgrades import framing_of, parser_after_headers
 
 FRAMING_PER_BYTE_MAX = 16
 _LINE_EXTRA = len(b"  HTTP/1.1")
@@ -89,15 +90,31 @@ class BoundedConnection(HttpToolsProtocol):
             self.deadline = self.loop.time() + self.bounds.head_seconds_max
         self._fed_bytes = len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The parser reads nothing after a request to upgrade, which is answered as if it asked for nothing.
-            self.cycle.keep_alive = False
-            self._is_deaf = True
+            self._parse(data)
         except httptools.HttpParserError:
             self._refuse(Invalid("This is not an HTTP request."))
         else:
-            self._check_bytes()
+            if not self._is_deaf:
+                self._check_bytes()
+
+    def _parse(self, data: bytes) -> None:
+        """Parses the data. Raises HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self._is_asked_to_upgrade():
+                    # After CONNECT comes the content of a tunnel, which this service does not provide.
+                    self.cycle.keep_alive = False
+                    self._is_deaf = True
+                    return
+                data = framing_of(self.headers, self.parser.get_http_version()) + data[stop.args[0] :]
+                self.parser = parser_after_headers(self)
+            else:
+                return
+
+    def _is_asked_to_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _check_bytes(self) -> None:
         """Checks what has arrived of a request that is not complete."""
@@ -169,6 +186,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_asked_to_upgrade():
+            # The body, if there is one, is still to come.
+            return
         super().on_message_complete()
         self._in_head = True
         self._has_begun = False

@@ -216,3 +216,79 @@ async def test_connections_of_a_trusted_proxy_are_not_counted_by_address() -> No
     assert all(register.admit(Busy(), "10.0.0.1") for _ in range(50))
     assert [register.admit(Busy(), "10.0.0.2") for _ in range(5)] == [True] * 4 + [False]
     assert [register.admit(Busy(), f"2001:db8::{number}") for number in range(5)] == [True] * 4 + [False]
+
+
+UPGRADES = {
+    "HTTP/2": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
+    "WebSocket": b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n",
+    "TLS": b"Upgrade: TLS/1.3\r\nConnection: upgrade\r\n",
+}
+MADE = b'{"title": "Dig"}'
+FRAMED = {
+    "a length": (b"Content-Length: 16\r\n\r\n", MADE),
+    "chunks": (
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"6\r\n" + MADE[:6] + b"\r\na\r\n" + MADE[6:] + b"\r\n0\r\n\r\n",
+    ),
+}
+LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
+
+
+def asked_to_upgrade(service: Service, upgrade: bytes) -> bytes:
+    """The headers of a request to make a task, without the ones of its body."""
+    return BODY.replace(b"%s", service.headers()["Authorization"].encode()) + upgrade
+
+
+@pytest.mark.parametrize(("framing", "body"), FRAMED.values(), ids=FRAMED)
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
+async def test_a_request_to_upgrade_keeps_its_body(
+    service: Service, *, upgrade: bytes, framing: bytes, body: bytes
+) -> None:
+    data = asked_to_upgrade(service, upgrade) + framing + body
+    async with serving(service.app) as (connect, _):
+        for size in (len(data), len(data) - len(body), 7, 1):
+            reader, writer = await connect()
+            for start in range(0, len(data), size):
+                writer.write(data[start : start + size])
+                await asyncio.sleep(0)
+            assert await status_of(reader) == 201
+            writer.write(LIVE + b"\r\n")
+            assert await status_of(reader) == 200
+    assert [task["title"] for task in (await service.stored())["tasks"]] == ["Dig"] * 4
+
+
+async def test_requests_to_upgrade_may_follow_each_other_at_once(service: Service) -> None:
+    framing, body = FRAMED["a length"]
+    one = asked_to_upgrade(service, UPGRADES["HTTP/2"]) + framing + body
+    bodiless = LIVE + UPGRADES["WebSocket"] + b"\r\n"
+    async with serving(service.app) as (connect, _):
+        reader, writer = await connect()
+        writer.write(one + bodiless + one + LIVE + b"\r\n" + bodiless + LIVE + b"\r\n")
+        assert [await status_of(reader) for _ in range(6)] == [201, 200, 201, 200, 200, 200]
+    assert len((await service.stored())["tasks"]) == 2
+
+
+async def test_a_request_to_upgrade_has_the_bounds_of_any_other(service: Service) -> None:
+    start = asked_to_upgrade(service, UPGRADES["HTTP/2"])
+    async with serving(service.app) as (connect, _):
+        for rest, status in (
+            (b"Content-Length: 99\r\n\r\n{", 408),
+            (b"Content-Length: 2000000\r\n\r\n", 413),
+            (b"Transfer-Encoding: chunked\r\n\r\nnothing like a chunk", 400),
+            (b"Transfer-Encoding: chunked\r\n\r\n2;" + b"a" * 70_000 + b"\r\n{}\r\n0\r\n\r\n", 400),
+            (b"Expect: 100-continue\r\nContent-Length: 16\r\n\r\n", 100),
+        ):
+            reader, writer = await connect()
+            writer.write(start + rest)
+            assert await status_of(reader) == status
+    assert "tasks" not in await service.stored() or not (await service.stored())["tasks"]
+
+
+async def test_after_a_request_for_a_tunnel_nothing_is_read(service: Service) -> None:
+    async with serving(service.app) as (connect, register):
+        reader, writer = await connect()
+        writer.write(b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" + LIVE + b"\r\n")
+        assert 400 <= await status_of(reader) < 500
+        assert await reader.read() == b""
+        await asyncio.sleep(0.8)
+        assert len(register) == 0
