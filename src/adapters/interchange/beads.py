@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime
 
 from adapters.interchange.json_lines import Line, LineReader, read_lines
 from application.ports.interchange import (
@@ -16,7 +16,7 @@ from application.ports.interchange import (
 )
 from domain.errors import Invalid, Violation
 from domain.task import Priority, TaskStatus
-from domain.task_changes import LinkKind
+from domain.task_changes import LinkKind, end_of_day
 
 TOMBSTONE = "tombstone"
 PARENT_CHILD = "parent-child"
@@ -80,8 +80,8 @@ KINDS = (
 )
 """The kinds of issues besides tasks: each becomes a label here; in an export the first one found is the kind."""
 USUAL_KIND = "task"
-END_OF_DAY = time(23, 59, 59, 999_000)
-"""The last millisecond of a day in UTC stands for the whole day in an export, because the format has no days."""
+DUE_ON = "due_on"
+"""The day for which the instant `due_at`, its last millisecond in UTC, stands in an export: the format has no days."""
 _SECTIONS = (("design", "Design"), ("acceptance_criteria", "Acceptance criteria"), ("notes", "Notes"))
 """Long texts without a field in tasks: they are appended to the description under headings."""
 
@@ -103,6 +103,7 @@ _CARRIED = frozenset(
         "started_at",
         "closed_at",
         "due_at",
+        DUE_ON,
         "defer_until",
         *_OF_TOMBSTONES,
         *(name for name, _ in _SECTIONS),
@@ -174,7 +175,7 @@ def _issue(read: LineReader, first_lines: Mapping[str, int], losses_found: list[
     is_tombstone = name == TOMBSTONE
     parent_key, links = _dependencies(read, losses)
     closed_at, deferred_till = read.instant("closed_at"), read.instant("defer_until")
-    due_at, due_on = _due(read)
+    due_at, due_on = _due(read, losses)
     updated_at = read.instant("updated_at")
     issue = ImportedIssue(
         key=key,
@@ -250,23 +251,28 @@ def _priority(read: LineReader, losses: _Losses) -> Priority:
     return priority
 
 
-def _due(read: LineReader) -> tuple[datetime | None, date | None]:
-    """The due date, as an instant or as a day."""
+def _due(read: LineReader, losses: _Losses) -> tuple[datetime | None, date | None]:
+    """The due date, as an instant or as a day. A day beside an instant counts only as long as both agree."""
     day = read.day("due_at")
     if day is not None:
         return None, day
-    instant = read.instant("due_at")
-    if instant is not None and instant.time() == END_OF_DAY:
-        return None, instant.date()
+    instant, day = read.instant("due_at"), read.day(DUE_ON)
+    if day is not None and instant in (None, end_of_day(day)):
+        return None, day
+    if read.line.fields.get(DUE_ON) is not None:
+        losses.add(DUE_ON, "is not the day of due_at" if day is not None else "is not a day")
     return instant, None
 
 
 def _description(read: LineReader) -> str | None:
-    parts = [read.text("description")]
+    """The description with the long texts; "" if the file has an empty one."""
+    text = read.text("description")
+    parts = [text] if text else []
     for name, heading in _SECTIONS:
-        if text := read.text(name):
-            parts.append(f"## {heading}\n\n{text}")
-    return "\n\n".join(filter(None, parts)) or None
+        if section := read.text(name):
+            parts.append(f"## {heading}\n\n{section}")
+    is_empty = read.line.fields.get("description") == ""
+    return "\n\n".join(parts) if parts or is_empty else None
 
 
 def _deleted_reason(read: LineReader) -> str | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from adapters.interchange.beads import BLOCKS, KINDS, PARENT_CHILD, TOMBSTONE, USUAL_KIND
+from adapters.interchange.beads import BLOCKS, DUE_ON, KINDS, PARENT_CHILD, TOMBSTONE, USUAL_KIND
 from application.ports.interchange import ExportedIssue
 from domain.task import Priority, TaskStatus
 from domain.task_changes import LinkKind
@@ -51,6 +51,7 @@ def _line(issue: ExportedIssue) -> bytes:
         "started_at": _instant(task.started_at),
         "closed_at": _instant(closed_at) if task.status is TaskStatus.DONE and not task.is_deleted else None,
         "due_at": _instant(task.due_by),
+        DUE_ON: None if task.due_on is None else task.due_on.isoformat(),
         "defer_until": _instant(task.deferred_till),
         "deleted_at": _instant(task.deleted_at),
         "delete_reason": task.deleted_reason,

@@ -7,6 +7,7 @@ from datetime import datetime
 from application.ports.interchange import ImportedIssue, Loss, UnfitIssue
 from domain.entity import Stamp, derived_id
 from domain.errors import RuleBroken, Violation
+from domain.label import Label
 from domain.task import Origin, Ownership, Task, TaskChanges, TaskStatus
 from domain.task_changes import LINKS_MAX, LinkKind, TaskLink, end_of_day
 
@@ -37,6 +38,13 @@ class Draft:
         if ownership == self.task.ownership:
             return self
         return replace(self, task=replace(self.task, owner_id=ownership.owner_id, team_id=ownership.team_id))
+
+    def without_labels(self, label_ids: frozenset[str]) -> "Draft":
+        """The draft without these labels."""
+        if label_ids.isdisjoint(self.task.label_ids):
+            return self
+        kept = tuple(id_ for id_ in self.task.label_ids if id_ not in label_ids)
+        return replace(self, task=replace(self.task, label_ids=kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +181,10 @@ def is_beyond_due(deferred_till: datetime | None, task: Task) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ImportLabels:
-    """The labels of a file: ids by name, the names of new ones, and the names that no label can have."""
+    """The labels of a file by name: the ids, the labels that do not exist yet, and why others cannot exist."""
 
     ids: Mapping[str, str]
-    new: tuple[str, ...] = ()
+    new: Mapping[str, Label] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, issue: ImportedIssue) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting, ImportLabels
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
-from application.interchange.revision import Revision, needs_no_merge, revision, unmerged
+from application.interchange.revision import Revision, needs_no_merge, revision, takes_fields, unmerged
 from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import (
@@ -146,9 +146,12 @@ class ImportIssues(TimedUseCase):
         tally.count(_skipped(unfit) for unfit in (*read.unfit, *drafting.unfit))
         left_out = [issue.key for issue in read.issues if issue.key in gone]
         tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
+        new_labels = await _save_new_labels(work, labels, drafts)
+        unused = frozenset(label.id for name, label in labels.new.items() if name not in new_labels)
         if not request.is_dry_run:
             await work.commit()
-        return _Begun(project, is_new_project, labels.new, drafts, tally)
+        drafts = [draft.without_labels(unused) for draft in drafts]
+        return _Begun(project, is_new_project, new_labels, drafts, tally)
 
     async def _bring(
         self, actor: Actor, drafts: Sequence[Draft], stamp: Stamp, *, is_dry_run: bool
@@ -269,7 +272,7 @@ async def _issues_elsewhere(
 async def _labels(
     work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
 ) -> ImportLabels:
-    """The labels of these issues.
+    """The labels of these issues; new ones are not stored yet.
 
     A label from an earlier import is used even if it was renamed or deleted here since. A permanently removed label has
     no id.
@@ -280,12 +283,30 @@ async def _labels(
     gone = await work.labels.purged(derived.values()) if derived else ()
     derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
     known = await work.labels.get_many(derived.values()) if derived else {}
+    new: dict[str, Label] = {}
     unfit: dict[str, str] = {}
     for name in [name for name, id_ in derived.items() if id_ not in known]:
         try:
-            work.labels.save(Label.create(derived[name], stamp, {"name": name}), action=Action.IMPORTED)
+            new[name] = Label.create(derived[name], stamp, {"name": name})
         except RuleBroken as error:
             unfit[name] = "; ".join(violation.message for violation in error.violations)
-    new = tuple(name for name, id_ in derived.items() if id_ not in known and name not in unfit)
     fitting = {name: id_ for name, id_ in {**ids, **derived}.items() if name not in unfit}
     return ImportLabels(fitting, new, unfit)
+
+
+async def _save_new_labels(
+    work: UnitOfWork, labels: ImportLabels, drafts: Sequence[Draft]
+) -> tuple[str, ...]:
+    """Saves the new labels that tasks will have, and returns their names: nothing of a skipped issue is stored."""
+    with_new = [draft for draft in drafts if not labels.new.keys().isdisjoint(draft.issue.label_names)]
+    present = await work.tasks.get_many([draft.task.id for draft in with_new]) if with_new else {}
+    taken = {
+        name
+        for draft in with_new
+        if takes_fields(present.get(draft.task.id), draft.task)
+        for name in draft.issue.label_names
+    }
+    saved = {name: label for name, label in labels.new.items() if name in taken}
+    for label in saved.values():
+        work.labels.save(label, action=Action.IMPORTED)
+    return tuple(saved)

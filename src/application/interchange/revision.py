@@ -43,6 +43,11 @@ def needs_no_merge(current: Task, draft: Task) -> bool:
     return not draft.is_deleted and not _differing(current, draft)
 
 
+def takes_fields(current: Task | None, draft: Task) -> bool:
+    """Whether the import brings fields to a task; otherwise it only moves one to the trash, or changes nothing."""
+    return current is None or not (current.is_deleted or draft.is_deleted)
+
+
 def unmerged(key: str, current: Task, draft: Task) -> Revision:
     """The revision of a task that needs no merge: it changes nothing."""
     if current.is_deleted and not draft.is_deleted:

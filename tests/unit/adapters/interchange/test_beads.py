@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -159,20 +160,53 @@ def test_the_first_parent_stays_and_links_come_over() -> None:
     assert [loss.field for loss in answer.losses] == ["dependencies.replies-to", "dependencies.parent-child"]
 
 
+LAST_OF_DAY = datetime(2025, 12, 24, 23, 59, 59, 999_000, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
-    ("text", "due_at", "due_on"),
+    ("fields", "due_at", "due_on", "lost"),
     [
-        ("2025-12-24T10:00:00+01:00", datetime(2025, 12, 24, 9, tzinfo=UTC), None),
-        ("2025-12-24", None, date(2025, 12, 24)),
-        ("2025-12-24T23:59:59.999Z", None, date(2025, 12, 24)),
+        ({"due_at": "2025-12-24T10:00:00+01:00"}, datetime(2025, 12, 24, 9, tzinfo=UTC), None, []),
+        ({"due_at": "2025-12-24"}, None, date(2025, 12, 24), []),
+        ({"due_at": "2025-12-24T23:59:59.999Z"}, LAST_OF_DAY, None, []),
+        ({"due_at": "2025-12-25T00:59:59.999+01:00"}, LAST_OF_DAY, None, []),
+        ({"due_at": "2025-12-24T23:59:59.999Z", "due_on": "2025-12-24"}, None, date(2025, 12, 24), []),
+        ({"due_on": "2025-12-24"}, None, date(2025, 12, 24), []),
+        ({"due_at": "2025-12-24T23:59:59.999Z", "due_on": "2025-12-25"}, LAST_OF_DAY, None, ["due_on"]),
+        (
+            {"due_at": "2025-12-24T23:59:59.999Z", "due_on": "2025-12-24T00:00:00Z"},
+            LAST_OF_DAY,
+            None,
+            ["due_on"],
+        ),
+        ({"due_on": 5}, None, None, ["due_on"]),
+        ({"due_at": None, "due_on": None}, None, None, []),
     ],
 )
 def test_an_issue_is_due_at_an_instant_or_on_a_day(
-    text: str, due_at: datetime | None, due_on: date | None
+    fields: dict[str, Any], due_at: datetime | None, due_on: date | None, lost: list[str]
 ) -> None:
-    issue = read(line(due_at=text, defer_until="2025-12-01T00:00:00Z")).issues[0]
+    answer = read(line(defer_until="2025-12-01T00:00:00Z", **fields))
+    issue = answer.issues[0]
     assert (issue.due_at, issue.due_on) == (due_at, due_on)
     assert issue.deferred_till == datetime(2025, 12, 1, tzinfo=UTC)
+    assert [loss.field for loss in answer.losses] == lost
+
+
+@pytest.mark.parametrize(
+    ("fields", "description"),
+    [
+        ({"description": ""}, ""),
+        ({"description": None}, None),
+        ({}, None),
+        ({"description": " \n"}, " \n"),
+        ({"description": "", "design": ""}, ""),
+        ({"description": "", "design": "How."}, "## Design\n\nHow."),
+    ],
+)
+def test_an_empty_description_stays_an_empty_one(fields: dict[str, Any], description: str | None) -> None:
+    answer = read(line(**fields))
+    assert (answer.issues[0].description, answer.losses) == (description, [])
 
 
 def test_a_deferred_issue_with_its_time_loses_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import pytest
@@ -102,7 +102,17 @@ async def tasks_of(begin: Begin, project_id: str) -> list[dict[str, Any]]:
     work = begin(ADMIN)
     tasks = await work.tasks.of_project(project_id)
     titles = {one.id: one.title for one in tasks}
-    names = ("title", "description", "priority", "label_ids", "created_at", "started_at", "deleted_reason")
+    names = (
+        "title",
+        "description",
+        "priority",
+        "label_ids",
+        "created_at",
+        "started_at",
+        "due_at",
+        "due_on",
+        "deleted_reason",
+    )
     told = [
         {name: getattr(one, name) for name in names}
         # A file has no status for a task in the trash.
@@ -126,6 +136,14 @@ async def test_an_import_of_what_was_exported_finds_everything_as_it_should_be(
     assert (again.project_id, again.fates[Fate.UNCHANGED]) == (first.project_id, len(ISSUES))
 
 
+DETAILS: list[TaskChanges] = [
+    {"due_at": datetime(2026, 12, 5, 23, 59, 59, 999_000, tzinfo=UTC), "description": ""},
+    {"due_on": date(2026, 12, 5), "description": None},
+    {"due_at": datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC), "description": " \n"},
+    {"due_on": date(1, 1, 1)},
+]
+
+
 async def test_tasks_made_here_come_back_in_another_project_as_they_were(
     begin: Begin, import_issues: ImportIssues, export: ExportTasks
 ) -> None:
@@ -142,6 +160,7 @@ async def test_tasks_made_here_come_back_in_another_project_as_they_were(
             parent_id=root.id,
             project_id=numbered_id(1),
         )
+        changes |= DETAILS[number]
         work.tasks.save(task(10 + number, changes=changes))
     await work.commit()
     work = begin(actor())
@@ -167,6 +186,7 @@ async def test_what_another_tracker_requires_is_in_the_file(
     assert "labels" not in by_key["bd-3"]
     assert by_key["bd-4"]["closed_at"] == "2025-11-02T08:00:00.000Z"
     assert by_key["bd-4"]["due_at"] == "2025-11-03T23:59:59.999Z"
+    assert by_key["bd-4"]["due_on"] == "2025-11-03"
     assert {(link["type"], link["depends_on_id"]) for link in by_key["bd-4"]["dependencies"]} == {
         ("blocks", "bd-2"),
         ("discovered-from", "bd-1"),

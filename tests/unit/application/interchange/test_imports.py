@@ -338,6 +338,61 @@ async def test_a_label_that_no_label_can_be_is_left_out(bring: Import, begin: Be
     assert [loss.field for loss in report.lost] == ["labelIds"]
 
 
+MANY_LABELS = [f"label {number}" for number in range(51)]
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+async def test_labels_that_only_skipped_issues_have_are_not_created(
+    bring: Import, store: RecordStore, is_dry_run: bool
+) -> None:
+    skipped = {"id": "bd-1", "labels": MANY_LABELS}
+    report = await bring(beads(skipped, {"id": "bd-2", "labels": ["label 7", "wet"]}), is_dry_run=is_dry_run)
+    assert counts(report) == {"skipped": 1, "created": 1}
+    assert report.new_labels == ("label 7", "wet")
+    names = {record["name"] for record in (await contents(store))["labels"].values()}
+    assert names == (set() if is_dry_run else {"label 7", "wet"})
+
+
+async def test_an_issue_whose_task_is_in_the_trash_or_removed_brings_no_label(
+    bring: Import, begin: Begin, clock: Clock, store: RecordStore
+) -> None:
+    await bring(beads({"id": "gone"}, {"id": "trashed"}, {"id": "live"}))
+    work = begin(actor(admin=True))
+    gone = (await work.tasks.matching(TaskFilter(text="gone"), PageRequest())).items[0]
+    work.tasks.erase(gone, stamp())
+    await work.commit()
+    trashed = await task_named(begin, "Title of trashed")
+    await DeleteTask(begin, clock, NUMBERS)(actor(), trashed.id, expected_version=None)
+    before = await contents(store)
+
+    newer = [{"id": key, "labels": [f"of {key}"]} for key in ("gone", "trashed")]
+    newer.append({"id": "live", "labels": ["of live"], **TOMBSTONE})
+    dry = await bring(beads(*newer), is_dry_run=True)
+    assert await contents(store) == before
+    report = await bring(beads(*newer))
+
+    assert counts(report) == counts(dry) == {"skipped": 2, "trashed": 1}
+    assert (report.new_labels, dry.new_labels) == ((), ())
+    after = await contents(store)
+    assert after["labels"] == before["labels"] == {}
+    assert after["tasks"][trashed.id] == before["tasks"][trashed.id]
+
+
+async def test_a_task_restored_later_gets_the_label_that_waited(
+    bring: Import, begin: Begin, clock: Clock
+) -> None:
+    await bring(beads({"id": "bd-1"}))
+    made = await task_named(begin, "Title of bd-1")
+    await DeleteTask(begin, clock, NUMBERS)(actor(), made.id, expected_version=None)
+    newer = beads({"id": "bd-1", "labels": ["wet"]})
+    await bring(newer)
+    await RestoreTask(begin, clock, NUMBERS)(actor(), made.id, expected_version=None)
+    report = await bring(newer)
+    label = (await begin(actor()).labels.named(["wet"]))["wet"]
+    assert (counts(report), report.new_labels) == ({"changed": 1}, ("wet",))
+    assert (await task_named(begin, "Title of bd-1")).label_ids == (label.id,)
+
+
 async def test_of_issues_that_contain_each_other_one_is_at_the_top(bring: Import, begin: Begin) -> None:
     issues = [{"id": "a", "dependencies": child_of("b")}, {"id": "b", "dependencies": child_of("a")}]
     report = await bring(beads(*issues, {"id": "c", "dependencies": child_of("c")}))
