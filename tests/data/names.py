@@ -32,7 +32,12 @@ BAD_NAMES: list[tuple[str, str, str]] = [
     ("word joiner", "b\u2060ug", HIDDEN),
     ("joiner in a Latin word", "bu\u200dg", HIDDEN),
     ("joiner in a Cyrillic word", "жу\u200dк", HIDDEN),
-    ("joiner at the end", "क्\u200d", HIDDEN),
+    ("joiner at the end", "می\u200c", HIDDEN),
+    ("joiner after a letter with its vowel", "क\u200d", HIDDEN),
+    ("joiner after an emoji", "👩\u200d and more", HIDDEN),
+    ("two joiners after a virama", "क्\u200d\u200dष", HIDDEN),
+    ("two joiners between Arabic letters", "ه\u200d\u200dه", HIDDEN),  # noqa: RUF001 - as it is written
+    ("joiner after an Arabic digit", "\u0663\u200d", HIDDEN),
     ("joiner beside a space", "می\u200c خواهم", HIDDEN),
     ("two joiners", "می\u200c\u200cخواهم", HIDDEN),  # noqa: RUF001 - as it is written
     ("left-to-right mark", "bug\u200e", HIDDEN),
@@ -45,6 +50,19 @@ BAD_NAMES: list[tuple[str, str, str]] = [
     ("selector after a digit that is no key", "1\ufe0f", HIDDEN),
     ("two selectors", "❤\ufe0f\ufe0f", HIDDEN),
     ("selector of a far plane", "bug\U000e0100", HIDDEN),
+    ("selector of a variant after a Latin letter", "bug\ufe00", HIDDEN),
+    ("two selectors of a far plane", "葛\U000e0100\U000e0101", HIDDEN),
+    ("selector of a far plane after an emoji", "❤\U000e0100", HIDDEN),
+    ("selector of an emoji after a Han character", "葛\ufe0f", HIDDEN),
+    ("Mongolian selector after a Latin letter", "bug\u180b", HIDDEN),
+    ("Mongolian separator in a Latin word", "bu\u180eg", HIDDEN),
+    ("zero-width space in a Japanese name", "日\u200b本", HIDDEN),
+    ("zero-width space beside a space", "ភាសា\u200b ខ្មែរ", HIDDEN),
+    ("noncharacters", "\ufdd0\uffff\U0010fffe", UNSEEN),
+    ("noncharacter in a word", "b\ufdd0ug", HIDDEN),
+    ("last noncharacter of a plane", "bug\U0002ffff", HIDDEN),
+    ("newer marks without a letter", "\u1acf\U0001e4ec", UNSEEN),
+    ("joiner in a word of a newer script with capitals", "\U00010d50\u200d\U00010d51", HIDDEN),
     ("filler in a word", "b\u3164ug", HIDDEN),
     ("grapheme joiner", "b\u034fug", HIDDEN),
     ("reserved code point", "bug\u2065", HIDDEN),
@@ -69,7 +87,39 @@ GOOD_NAMES = [
     "র\u200d্যাব",
     "\u0600\u0661\u0662",
     "b\u0430g",
+    "അവന്\u200d വന്നു",
+    "হঠাত্\u200d",
+    "ক্\u200c",
+    "क्\u200d",
+    "ක්\u200dෂ",
+    "ه\u200d.ش.",  # noqa: RUF001 - as it is written
+    "(\u200dه)",  # noqa: RUF001 - as it is written
+    "PDF\u200cها",  # noqa: RUF001 - as it is written
+    "5\u200cساله",  # noqa: RUF001 - as it is written
+    "ᠰᠠᠷ\u180eᠠ ᠠ\u180bᠨ",
+    "ភាសា\u200bខ្មែរ",
+    "יְרוּשָׁל\u05b7\u034f\u05b4ם",
+    "葛\U000e0100飾区",
+    "辻\U000e0101",
+    "\u5d0e\ufe01",
+    "က\ufe00",
+    "≨\ufe00",
+    "〽\ufe0f",
+    "〰\ufe0f",
+    "ℹ\ufe0f Ⓜ\ufe0e ㊗\ufe0f ©\ufe0f 🀄\ufe0e",  # noqa: RUF001 - as it is written
+    "🩵",
+    "🫩",
+    "🫩\u200d🔥",
+    "\U0001fadf\ufe0f",
+    "\U0002ebf0",
+    "\U000323b0",
+    "\U0001e5d0",
+    "\U0001e5d0\u200d\U0001e5d1",
+    "\U000113b0\U000113ce\u200d",
+    "\U00010d50\u200f",
+    "\U0001f8ff",
+    "\uf8ff",
 ]
-"""Joiners, selectors and marks of direction that belong to visible text."""
+"""Joiners, selectors and marks of direction that belong to visible text; characters that are new or unassigned."""
 
 DECOMPOSED, COMPOSED = "Ga\u0308rten", "Gärten"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.records.search import condition_of, holds, terms_of
 from adapters.records.words import SIZE_MAX, tokens_of, words_of
+from domain.name import has_word
 from tests.data.searches import SEARCHES, TASKS
 
 HAN = "準備搬家了東京都日本語移行年度公司电话々〇"
@@ -102,6 +103,19 @@ def test_what_a_word_finds(query: str, title: str, is_expected: bool) -> None:
 )
 def test_a_display_number_is_found_after_a_number_sign(query: str, number: int, is_expected: bool) -> None:
     assert is_found(query, "roof", "", number=number) is is_expected
+
+
+ANY_FEW = [chr(code) for code in range(0, 0x110000, 11) if not 0xD800 <= code < 0xE000]
+NEW = [
+    *regex.findall(r"[\p{L}\p{N}\p{M}\p{S}]", "".join(map(chr, range(0x10D40, 0x10F00)))),
+    "🩵",
+    "🫩",
+    "\U0002ebf0",
+]
+
+
+def test_a_search_is_accepted_if_there_are_words_to_search_for() -> None:
+    assert [ascii(each) for each in ANY_FEW + NEW if has_word(each) != bool(words_of(each))] == []
 
 
 def test_a_text_made_to_have_many_tokens_stays_within_the_bound() -> None:
