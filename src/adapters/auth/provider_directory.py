@@ -104,8 +104,12 @@ class ProviderDirectory:
         return Addresses(*found)
 
     def _is_safe(self, address: str) -> bool:
-        """Whether the address is as secure as the issuer: plain HTTP only where the issuer uses it."""
-        return urlsplit(address).scheme in {"https", urlsplit(self._issuer).scheme}
+        """Whether it is an address as secure as the issuer's: plain HTTP only where the issuer uses it."""
+        try:
+            scheme = urlsplit(address).scheme
+        except ValueError:
+            return False
+        return address.isascii() and scheme in {"https", urlsplit(self._issuer).scheme}
 
 
 def _rsa_keys(document: Mapping[str, Any]) -> dict[str, RSAPublicKey]:

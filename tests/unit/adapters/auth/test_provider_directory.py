@@ -26,6 +26,7 @@ class HangingProvider:
         self.is_asked, self.is_idle = asyncio.Event(), asyncio.Event()
         self.writers: set[asyncio.StreamWriter] = set()
         self.address = ""
+        self.endpoint = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked += 1
@@ -37,7 +38,10 @@ class HangingProvider:
                 await reader.readuntil(b"\r\n\r\n")
             if self.is_well:
                 names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-                document = {"issuer": self.address, **dict.fromkeys(names, f"{self.address}/there")}
+                document = {
+                    "issuer": self.address,
+                    **dict.fromkeys(names, self.endpoint or f"{self.address}/there"),
+                }
                 body = json.dumps(document).encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             # Ends when the client gives up.
@@ -101,6 +105,30 @@ async def test_a_failure_is_forgotten_after_a_moment(
             await asyncio.sleep(0.02)
 
     assert (await directory.addresses()).token == f"{provider.address}/there"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_refused"),
+    [
+        ("ftp://elsewhere.example", True),
+        ("[x]", True),
+        ("https://[", True),
+        ("https://ü.example", True),
+        ("HTTPS://elsewhere.example", False),
+        ("", False),
+    ],
+)
+async def test_addresses_of_a_provider_are_any_text(
+    provider: HangingProvider, directory: ProviderDirectory, *, endpoint: str, is_refused: bool
+) -> None:
+    provider.is_well, provider.endpoint = True, endpoint
+    if is_refused:
+        with pytest.raises(SignInFailed) as refusal:
+            await directory.addresses()
+        assert refusal.value.failure is SignInFailure.PROVIDER_UNAVAILABLE
+        return
+    found = await directory.addresses()
+    assert found.token == (endpoint or f"{provider.address}/there")
 
 
 async def test_a_cancelled_caller_does_not_fail_the_others(
