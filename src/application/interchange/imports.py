@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from application.actor import Actor
 from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting, ImportLabels
+from application.interchange.labels import labels_of, save_new_labels
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
-from application.interchange.revision import Revision, needs_no_merge, revision, takes_fields, unmerged
+from application.interchange.revision import Revision, needs_no_merge, revision, unmerged
 from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import (
@@ -29,9 +30,8 @@ from application.retrying import retry_conflicts
 from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from application.use_case import TimedUseCase
 from domain.audit import Action
-from domain.entity import Stamp, derived_id
-from domain.errors import Invalid, RuleBroken, VersionConflict, Violation
-from domain.label import Label
+from domain.entity import Stamp
+from domain.errors import Invalid, VersionConflict, Violation
 from domain.name import normalized
 from domain.project import Project
 from domain.task import Task, ownership_in
@@ -134,7 +134,7 @@ class ImportIssues(TimedUseCase):
         project, is_new_project = await receiving_project(
             work, actor, stamp, format_name=request.format, name=request.project_name
         )
-        labels = await _labels(work, read.issues, project.id, stamp)
+        labels = await labels_of(work, read.issues, project.id, stamp)
         tally = Tally()
         tally.lose(read.losses)
         drafting = Drafting(request.format, project.id, labels, stamp, ownership_in(project))
@@ -146,7 +146,7 @@ class ImportIssues(TimedUseCase):
         tally.count(_skipped(unfit) for unfit in (*read.unfit, *drafting.unfit))
         left_out = [issue.key for issue in read.issues if issue.key in gone]
         tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
-        new_labels = await _save_new_labels(work, labels, drafts)
+        new_labels = await save_new_labels(work, lambda: self.begin(actor), labels, drafts)
         unused = frozenset(label.id for name, label in labels.new.items() if name not in new_labels)
         if not request.is_dry_run:
             await work.commit()
@@ -267,46 +267,3 @@ async def _issues_elsewhere(
     ids = {key: drafting.task_id(key) for key in _foreign(issues)}
     present = await work.tasks.get_many(ids.values()) if ids else {}
     return frozenset(key for key, id_ in ids.items() if id_ in present)
-
-
-async def _labels(
-    work: UnitOfWork, issues: Sequence[ImportedIssue], project_id: str, stamp: Stamp
-) -> ImportLabels:
-    """The labels of these issues; new ones are not stored yet.
-
-    A label from an earlier import is used even if it was renamed or deleted here since. A permanently removed label has
-    no id.
-    """
-    names = sorted({name for issue in issues for name in issue.label_names})
-    ids = {name: label.id for name, label in (await work.labels.named(names)).items()}
-    derived = {name: derived_id("label", project_id, name) for name in names if name not in ids}
-    gone = await work.labels.purged(derived.values()) if derived else ()
-    derived = {name: id_ for name, id_ in derived.items() if id_ not in gone}
-    known = await work.labels.get_many(derived.values()) if derived else {}
-    new: dict[str, Label] = {}
-    unfit: dict[str, str] = {}
-    for name in [name for name, id_ in derived.items() if id_ not in known]:
-        try:
-            new[name] = Label.create(derived[name], stamp, {"name": name})
-        except RuleBroken as error:
-            unfit[name] = "; ".join(violation.message for violation in error.violations)
-    fitting = {name: id_ for name, id_ in {**ids, **derived}.items() if name not in unfit}
-    return ImportLabels(fitting, new, unfit)
-
-
-async def _save_new_labels(
-    work: UnitOfWork, labels: ImportLabels, drafts: Sequence[Draft]
-) -> tuple[str, ...]:
-    """Saves the new labels that tasks will have, and returns their names: nothing of a skipped issue is stored."""
-    with_new = [draft for draft in drafts if not labels.new.keys().isdisjoint(draft.issue.label_names)]
-    present = await work.tasks.get_many([draft.task.id for draft in with_new]) if with_new else {}
-    taken = {
-        name
-        for draft in with_new
-        if takes_fields(present.get(draft.task.id), draft.task)
-        for name in draft.issue.label_names
-    }
-    saved = {name: label for name, label in labels.new.items() if name in taken}
-    for label in saved.values():
-        work.labels.save(label, action=Action.IMPORTED)
-    return tuple(saved)
