@@ -8,6 +8,7 @@ from bson.errors import BSONError, InvalidBSON, InvalidDocument, InvalidStringDa
 from pymongo.errors import (
     ConfigurationError,
     DocumentTooLarge,
+    InvalidName,
     OperationFailure,
     PyMongoError,
 )
@@ -24,6 +25,7 @@ NOT_SUPPORTED = frozenset({59, 67, 115, 238})
 NOT_NOW = "MongoDB cannot do this right now; try again in a moment."
 UNAUTHORIZED = 13
 _CREDENTIALS_REFUSED = frozenset({18, 8000})
+_INVALID_NAMESPACE, _DIFFERS_BY_CASE = 73, 13_297
 _OUTAGES = frozenset({6, 7, 89, 91, 189, 9001, 10_107, 11_600, 11_602, 13_435, 13_436})
 """Codes by which a server says that it is stopping, not the primary, or cut off from the others."""
 _TOO_LARGE = frozenset({10_334, 17_280, 17_419, 17_420})
@@ -94,13 +96,28 @@ def duplicate_fields(report: dict[str, Any]) -> tuple[str, ...]:
 def _translation(error: Exception) -> Exception:
     if isinstance(error, InvalidBSON):
         return CorruptRecord("A stored document is no valid BSON.")
-    if isinstance(error, ConfigurationError):
-        return StoreRefused("The MongoDB URI or one of its options is invalid; check MONGODB_URI.")
+    if refused := _refused_setting(error):
+        return refused
     if reason := _unholdable(error):
         return RuleBroken(f"MongoDB cannot hold this record: {reason}.")
     if isinstance(error, OperationFailure):
         return _server_error(error)
     return StoreUnavailable("MongoDB does not answer; try again in a moment.")
+
+
+def _refused_setting(error: Exception) -> StoreRefused | None:
+    """The refusal of a setting that the driver or the server cannot use; waiting would not help."""
+    if isinstance(error, ConfigurationError):
+        return StoreRefused("The MongoDB URI or one of its options is invalid; check MONGODB_URI.")
+    code = code_of(error)
+    if isinstance(error, InvalidName) or code == _INVALID_NAMESPACE:
+        return StoreRefused("MongoDB cannot have a database of this name.", remedy="Correct DB_NAME.")
+    if code == _DIFFERS_BY_CASE:
+        return StoreRefused(
+            "MongoDB has a database whose name differs from this one only by upper and lower case.",
+            remedy="Correct DB_NAME.",
+        )
+    return None
 
 
 def _unholdable(error: Exception) -> str | None:
