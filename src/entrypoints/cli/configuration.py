@@ -11,7 +11,8 @@ from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import ServiceClient, ServiceHangs, find_running
 from entrypoints.cli.session import READ_SECONDS_MAX, current_settings, service_client
 from entrypoints.cli.tree import TandemGroup
-from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
+from entrypoints.composition.addresses import EMBEDDED
+from entrypoints.composition.settings import Settings, StoreSettings
 from entrypoints.composition.settings_check import Agreement, agreement_of
 
 

@@ -10,11 +10,21 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.mirror_client import mirror_client
 from entrypoints.cli.tree import TandemGroup
+from entrypoints.composition.variables import is_web_address
 
 FAILURES_DEFAULT = 50
 FAILURES_MAX = 200
 
-url_option = click.option("--url", metavar="URL", help="Send the request to the service at this address.")
+
+def _address(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not is_web_address(url):
+        raise click.BadParameter("It must be an address such as http://127.0.0.1:8000")
+    return url
+
+
+url_option = click.option(
+    "--url", metavar="URL", callback=_address, help="Send the request to the service at this address."
+)
 
 
 @click.group(cls=TandemGroup)

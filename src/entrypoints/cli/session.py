@@ -14,11 +14,12 @@ from application.ports.tokens import Identity
 from domain.errors import StoreUnavailable
 from domain.permissions import Grant
 from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, ServiceClient, find_running
+from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.installation import is_remembered, recalled
 from entrypoints.composition.schema import require_current
-from entrypoints.composition.settings import EMBEDDED, Settings, data_dir_of, read_settings, read_variables
+from entrypoints.composition.settings import Settings, data_dir_of, read_settings, read_variables
 from entrypoints.composition.stack_reports import require_own_stores
 from entrypoints.composition.variables import InvalidSettings
 from entrypoints.composition.waiting import until_available
@@ -39,19 +40,29 @@ def current_settings() -> Settings:
 
 
 def current_data_dir() -> Path:
-    """The data directory. Raises InvalidSettings if .env cannot be read."""
-    return data_dir_of(read_variables(os.environ, env_file=ENV_FILE))
+    """The data directory. Raises InvalidSettings with every violation if .env cannot be read."""
+    try:
+        return data_dir_of(read_variables(os.environ, env_file=ENV_FILE))
+    except InvalidSettings:
+        current_settings()  # what else is invalid is reported together
+        raise
 
 
 async def running_service() -> RunningService | None:
-    """The service on the data directory, unless the settings name other stores. Raises ServiceHangs."""
+    """The service on the data directory, unless the settings name other stores.
+
+    Raises ServiceHangs, and InvalidSettings for a setting that is wrong here; one that is missing the service has.
+    """
     service = await find_running(current_data_dir())
     if service is None:
         return None
     try:
         return service if is_remembered(current_settings()) else None
-    except InvalidSettings:
-        return service  # it has settings, such as keys, that this shell lacks
+    except InvalidSettings as invalid:
+        given = read_variables(os.environ, env_file=ENV_FILE)
+        if any(given.get(violation.variable, "").strip() for violation in invalid.violations):
+            raise
+        return service
 
 
 async def service_client(*, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient | None:

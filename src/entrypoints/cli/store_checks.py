@@ -16,10 +16,11 @@ from entrypoints.cli.configuration import location_of
 from entrypoints.cli.mirror_client import LocalMirrorClient, MirrorClient, RemoteMirrorClient
 from entrypoints.cli.running_service import ServiceClient
 from entrypoints.cli.session import operator
+from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
-from entrypoints.composition.settings import EMBEDDED, Settings, StoreSettings
+from entrypoints.composition.settings import Settings, StoreSettings
 from entrypoints.composition.stack_reports import facts_of, missing_parts_of
 from entrypoints.composition.store_stack import StoreStack
 

@@ -30,8 +30,9 @@ from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from domain.errors import Conflict
 from domain.migration import NO_TARGET
+from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.schema import bring_up, require_current, rewrite_once
-from entrypoints.composition.settings import EMBEDDED, Settings
+from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import CompleteStore
 
 EMBEDDED_START_MS_MAX = 60_000

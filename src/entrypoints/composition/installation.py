@@ -8,7 +8,6 @@ PostgreSQL, from `~/.pgpass`. A command that talks to the running service needs 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -74,14 +73,19 @@ def recalled_from(path: Path) -> dict[str, str]:
 
 
 def without_password(value: str) -> str:
-    """An address without its password; any other value as it is."""
+    """An address without its password; any other value as it is.
+
+    The account ends at the last @ before the first /, as drivers read it: a password may contain ? and #.
+    """
     if "://" not in value:
         return value
-    parts = urlsplit(value)
-    account, _, hosts = parts.netloc.rpartition("@")
+    scheme, _, rest = value.partition("://")
+    authority, slash, path = rest.partition("/")
+    account, _, servers = authority.rpartition("@")
     name = account.partition(":")[0]
-    query = "&".join(one for one in parts.query.split("&") if "password" not in one.partition("=")[0].lower())
-    return urlunsplit(parts._replace(netloc=f"{name}@{hosts}" if name else hosts, query=query))
+    place, _, options = f"{servers}{slash}{path}".partition("?")
+    kept = "&".join(one for one in options.split("&") if "password" not in one.partition("=")[0].lower())
+    return f"{scheme}://{f'{name}@' if name else ''}{place}{f'?{kept}' if kept else ''}"
 
 
 def has_signing_key(settings: Settings) -> bool:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import quote
 
 from adapters.dual_write.settings import DualWriteSettings, MirrorMode
+from entrypoints.composition.addresses import cache_url, database_name, mongodb_uri, postgres_url
+from entrypoints.composition.env_file import EnvFile, read_env_file
 from entrypoints.composition.misspellings import misspelt
 from entrypoints.composition.names import SETTINGS
 from entrypoints.composition.secret_settings import read_keys, reject_development_passwords
-from entrypoints.composition.variables import InvalidSettings, Network, SettingViolation, Variables
+from entrypoints.composition.variables import InvalidSettings, Network, Variables
 
-EMBEDDED = "embedded"
 DATA_DIR = ".tandem"
 RATE_MAX = 1_000_000
 GOOGLE_ISSUER = "https://accounts.google.com"
@@ -141,13 +141,15 @@ def read_settings(
 ) -> Settings:
     """The settings: the environment takes precedence over the file, and the file over what the directory remembers.
 
-    Raises InvalidSettings with every violation.
+    Raises InvalidSettings with every violation, also those of the file.
     """
-    variables = Variables(read_variables(environment, env_file=env_file, recall=recall), SETTINGS)
+    file = read_env_file(env_file)
+    variables = Variables(_given(file, environment, recall), SETTINGS)
     settings = _settings(variables)
     violations = [
+        *file.violations,
         *variables.violations,
-        *misspelt(SETTINGS, file=_from_file(env_file), environment=environment),
+        *misspelt(SETTINGS, file=file.values, environment=environment),
     ]
     if violations:
         raise InvalidSettings(violations)
@@ -158,7 +160,14 @@ def read_variables(
     environment: Mapping[str, str], *, env_file: Path | None = None, recall: Recall | None = None
 ) -> dict[str, str]:
     """The variables behind the settings, in the same order of precedence. Raises InvalidSettings for the file."""
-    given = {**_from_file(env_file), **environment}
+    file = read_env_file(env_file)
+    if file.violations:
+        raise InvalidSettings(file.violations)
+    return _given(file, environment, recall)
+
+
+def _given(file: EnvFile, environment: Mapping[str, str], recall: Recall | None) -> dict[str, str]:
+    given = {**file.values, **environment}
     if recall is None:
         return given
     remembered = recall(data_dir_of(given), {name: value for name, value in given.items() if value.strip()})
@@ -171,23 +180,6 @@ def data_dir_of(variables: Mapping[str, str]) -> Path:
     return Path(variables.get("DATA_DIR", "").strip() or DATA_DIR)
 
 
-def _from_file(file: Path | None) -> dict[str, str]:
-    if file is None or not file.is_file():
-        return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
-
-    try:
-        return {name: value for name, value in dotenv_values(file).items() if value is not None}
-    except UnicodeDecodeError as error:
-        violation = SettingViolation(str(file), f"is not UTF-8 text (byte {error.start}). Save it as UTF-8")
-        raise InvalidSettings([violation]) from error
-    except OSError as error:
-        violation = SettingViolation(
-            str(file), f"cannot be read ({error.strerror}). Give this user access to it"
-        )
-        raise InvalidSettings([violation]) from error
-
-
 def _settings(variables: Variables) -> Settings:
     environment = Environment(variables.choice("APP_ENV", tuple(Environment), default="development"))
     is_production = environment is Environment.PRODUCTION
@@ -198,7 +190,7 @@ def _settings(variables: Variables) -> Settings:
         stores=stores,
         dual_write=_dual_write(variables),
         http=_http(variables, is_production=is_production),
-        cache_url=_cache_url(variables, source=stores.source),
+        cache_url=cache_url(variables, source=stores.source),
         private_key=private_key,
         public_key=public_key,
         google=_google(variables, is_production=is_production),
@@ -215,23 +207,23 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
     if is_production and variables.text("STORE") is None:
         variables.violation("STORE", f"must be set in production: one of {', '.join(StoreKind)}")
     kind = StoreKind(variables.choice("STORE", tuple(StoreKind), default="monty"))
-    mongodb_uri = _mongodb_uri(variables)
-    source, target = _topology(variables, kind, mongodb_uri)
+    mongodb = mongodb_uri(variables)
+    source, target = _topology(variables, kind, mongodb)
     data_dir = data_dir_of(variables.values)
     storage = variables.choice("MONTY_STORAGE", ("memory", "sqlite"), default="sqlite")
     if is_production and storage == "memory":
         variables.violation(
             "MONTY_STORAGE", "cannot be memory in production: all data would end with the process"
         )
-    postgres_url = _postgres_url(variables)
+    postgres = postgres_url(variables)
     if is_production:
         reject_development_passwords(variables)
-    if "mongo" in (source, target) and mongodb_uri is None:
+    if "mongo" in (source, target) and mongodb is None:
         variables.violation(
             "MONGODB_URI",
             "must be set for this STORE: the address of a MongoDB replica set",
         )
-    if "postgres" in (source, target) and postgres_url is None:
+    if "postgres" in (source, target) and postgres is None:
         variables.violation(
             "POSTGRES_URL",
             "must be set for this STORE: the address of a database, or `embedded`",
@@ -242,9 +234,9 @@ def _stores(variables: Variables, *, is_production: bool) -> StoreSettings:
         target=target,
         data_dir=data_dir,
         monty_directory=None if storage == "memory" else data_dir / "monty",
-        mongodb_uri=mongodb_uri,
-        database=variables.text("DB_NAME") or "tandem",
-        postgres_url=postgres_url,
+        mongodb_uri=mongodb,
+        database=database_name(variables),
+        postgres_url=postgres,
         auto_migrate=variables.flag("AUTO_MIGRATE", default=not is_production),
         slow_query_ms=variables.integer("SLOW_QUERY_MS", default=100, least=1, most=600_000),
     )
@@ -259,30 +251,6 @@ def _topology(variables: Variables, kind: StoreKind, mongodb_uri: str | None) ->
     if source == target:
         variables.violation("DUAL_WRITE_TARGET", "must differ from DUAL_WRITE_SOURCE")
     return source, target
-
-
-def _mongodb_uri(variables: Variables) -> str | None:
-    uri = variables.text("MONGODB_URI")
-    if uri is not None and not uri.startswith(("mongodb://", "mongodb+srv://")):
-        variables.violation("MONGODB_URI", "must start with mongodb:// or mongodb+srv://")
-    return uri
-
-
-def _postgres_url(variables: Variables) -> str | None:
-    url = variables.text("POSTGRES_URL")
-    if url is not None:
-        if url != EMBEDDED and not url.startswith(("postgres://", "postgresql://")):
-            variables.violation("POSTGRES_URL", "must start with postgresql://, or be `embedded`")
-        return url
-    host = variables.text("POSTGRES_HOST")
-    if host is None:
-        return None
-    user = quote(variables.text("POSTGRES_USER") or "tandem", safe="")
-    password = variables.text("POSTGRES_PASSWORD")
-    port = variables.integer("POSTGRES_PORT", default=5432, least=1, most=65_535)
-    account = user if password is None else f"{user}:{quote(password, safe='')}"
-    name = variables.text("POSTGRES_NAME") or "tandem"
-    return f"postgresql://{account}@{host}:{port}/{name}"
 
 
 def _dual_write(variables: Variables) -> DualWriteSettings:
@@ -339,16 +307,3 @@ def _rate_limit(variables: Variables, variable: str, *, default: str) -> RateLim
         )
         return None
     return RateLimit(int(count), seconds)
-
-
-def _cache_url(variables: Variables, *, source: str) -> str | None:
-    url = variables.text("CACHE_URL")
-    if url == "memory" and source != "monty":
-        variables.violation(
-            "CACHE_URL",
-            f"cannot be `memory` with {source} as the source, because other processes can change its records. "
-            "Name a Redis server (redis://...) or leave it unset",
-        )
-    elif url is not None and url != "memory" and not url.startswith(("redis://", "rediss://")):
-        variables.violation("CACHE_URL", "must be `memory` or start with redis://")
-    return url

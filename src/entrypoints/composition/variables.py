@@ -61,7 +61,7 @@ class Variables:
     def web_address(self, variable: str) -> str | None:
         """An absolute http:// or https:// address that is safe in a header and can take a query; None if unset."""
         text = self.text(variable)
-        if text is None or _is_web_address(text):
+        if text is None or is_web_address(text):
             return text
         message = "must be an address such as https://tandem.example.org/, without account and fragment"
         self.violation(variable, message)
@@ -139,7 +139,8 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _is_web_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Whether the text is an absolute http:// or https:// address without account and fragment."""
     try:
         parts = urlsplit(text)
         is_absolute = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

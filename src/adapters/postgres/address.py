@@ -1,0 +1,47 @@
+"""What is wrong with an address of a PostgreSQL server, in words that never repeat a part of it."""
+
+from psycopg import Error
+from psycopg.conninfo import conninfo_to_dict
+
+PORTS = range(1, 65_536)
+_UNREADABLE = (
+    "cannot be read. Write special characters of the account and the password percent-encoded (%25 for %, %40 for @,"
+    " %2F for /), an IPv6 address in brackets, and only options that PostgreSQL has"
+)
+_CHOICES = {
+    "sslmode": frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}),
+    "gssencmode": frozenset({"disable", "prefer", "require"}),
+    "channel_binding": frozenset({"disable", "prefer", "require"}),
+    "target_session_attrs": frozenset(
+        {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
+    ),
+}
+"""Values that libpq only rejects when it connects, so that they would look like an outage."""
+
+
+def flaw_of(url: str) -> str | None:
+    """What to change in the address; None if libpq can read it. Nothing is connected."""
+    try:
+        parts = conninfo_to_dict(url)
+    except (Error, UnicodeError):
+        return _UNREADABLE
+    if "@" in f"{parts.get('host', '')}{_path_of(url)}":
+        return _UNREADABLE
+    if not all(_is_port(port) for port in str(parts.get("port", "")).split(",") if port):
+        return (
+            f"must have a port from {PORTS[0]} to {PORTS[-1]}. If the port is a part of the password, write / and : of"
+            " the password percent-encoded (%2F and %3A)"
+        )
+    for option, allowed in _CHOICES.items():
+        if parts.get(option) and parts[option] not in allowed:
+            return f"must have one of these as {option}: {', '.join(sorted(allowed))}"
+    return None
+
+
+def _path_of(url: str) -> str:
+    """The written path, which contains the server where a / of the password ends the account early."""
+    return url.partition("://")[2].partition("/")[2].partition("?")[0]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(PORTS[-1])) and int(text) in PORTS
