@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from application.access import require, require_visible
+from application.accounts.users import no_account
 from application.actor import Actor
 from application.paging import Page, PageRequest
 from application.ports.api_tokens import ApiTokenTexts
@@ -12,7 +13,7 @@ from application.ports.identifiers import Identifiers
 from application.retrying import retry_conflicts
 from application.use_case import TimedUseCase, UseCase
 from domain.api_token import TOKENS_MAX, ApiToken, Scope
-from domain.errors import Conflict, NotFound, VersionConflict
+from domain.errors import Conflict, VersionConflict
 from domain.user import User, normal_email
 
 
@@ -79,7 +80,7 @@ class IssueApiToken(UseCase):
         """The account and its token. Raises NotFound if no account has the address."""
         user = await self.begin(actor).users.with_email(normal_email(email))
         if user is None:
-            raise NotFound("No user has this e-mail address; `tandem admin create` makes an account.")
+            raise no_account(normal_email(email))
         owner = Actor(id=user.id, grants=frozenset(), request_id=actor.request_id)
         return user, await self.create(owner, name, scopes, expires_at=expires_at)
 

@@ -71,6 +71,14 @@ class EditUser(TimedUseCase):
         return details_of_user(actor, edited)
 
 
+def no_account(address: str) -> NotFound:
+    """The error for an address without an account."""
+    return NotFound(
+        f"There is no account with the address {address}. Correct it, or let its owner sign in once; for an"
+        f" administrator, type: tandem admin create {address}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CreateAccount(TimedUseCase):
     """Creates an account without a sign-in; administrators only. Raises AlreadyExists if the address has one."""
@@ -101,7 +109,7 @@ class GrantAdministration(TimedUseCase):
         work = self.begin(actor)
         user = await work.users.with_email(normal_email(email))
         if user is None:
-            raise NotFound("No user has this e-mail address.")
+            raise no_account(normal_email(email))
         if Grant.ADMIN in user.grants:
             raise Conflict(IS_ADMINISTRATOR)
         granted = user.grant(self.stamp(actor), Grant.ADMIN)

@@ -57,6 +57,11 @@ class ImportRequest:
     is_dry_run: bool = False
     is_strict: bool = False
 
+    def require_size(self) -> None:
+        """Raises Invalid for a file that is too large, before it is read or sent."""
+        if len(self.content) > CONTENT_BYTES_MAX:
+            raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
+
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
@@ -121,8 +126,7 @@ class ImportIssues(TimedUseCase):
             raise Invalid(
                 f"“{request.format}” is not a known format; use one of {', '.join(sorted(self.readers))}."
             )
-        if len(request.content) > CONTENT_BYTES_MAX:
-            raise Invalid(f"The file is larger than {CONTENT_BYTES_MAX // 2**20} MiB.")
+        request.require_size()
         read = reader.read(request.content)
         _require_all_fit(request, read.unfit)
         return cleaned(read)

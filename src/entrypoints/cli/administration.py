@@ -41,7 +41,7 @@ async def create(console: Console, email: str, name: str | None) -> ExitCode:
     """Create an account with this address that administers the installation."""
     client = await service_client()
     if client is not None:
-        body = {"email": email, "isAdministrator": True, **({} if name is None else {"name": name})}
+        body = {"email": email, "isAdministrator": True, **({"name": name} if name else {})}
         user = _account_view(await client.ask("POST", "/v1/users", body))
     else:
         async with opened(current_settings()) as container:

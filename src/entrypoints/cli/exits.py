@@ -8,9 +8,10 @@ from enum import IntEnum
 
 import click
 
-from domain.errors import Conflict, TandemError, Unavailable
+from domain.errors import TandemError
 from entrypoints.composition.failures import StoreRefused, UnmigratedStore, UnusableKey
 from entrypoints.composition.variables import InvalidSettings
+from entrypoints.http.protocol.problems import outcome_of
 
 _ACCESS = "Give this user access to it, or name another place with DATA_DIR."
 _SYSTEM_REMEDIES = {
@@ -36,7 +37,19 @@ class ExitCode(IntEnum):
     """The arguments, settings or input are wrong; repeating the command changes nothing."""
     UNREACHABLE = 3
     """A store does not answer or must not be used now; repeating the command later may help."""
+    INTERNAL_ERROR = 70
+    """A bug in Tandem, whose traceback is printed or in the log of the service."""
 
+
+_EXIT_CODES = {
+    408: ExitCode.UNREACHABLE,
+    409: ExitCode.DIFFERENCE,
+    412: ExitCode.DIFFERENCE,
+    429: ExitCode.UNREACHABLE,
+    500: ExitCode.INTERNAL_ERROR,
+    503: ExitCode.UNREACHABLE,
+}
+"""By the status that the error has over HTTP, with or without a service; every other one is wrong use."""
 
 EXPECTED_ERRORS = (
     TandemError,
@@ -91,6 +104,4 @@ def _usage_hint(error: click.ClickException) -> list[str]:
 
 
 def _exit_code(error: TandemError) -> ExitCode:
-    if isinstance(error, Unavailable):
-        return ExitCode.UNREACHABLE
-    return ExitCode.DIFFERENCE if isinstance(error, Conflict) else ExitCode.WRONG_USE
+    return _EXIT_CODES.get(outcome_of(type(error)).status, ExitCode.WRONG_USE)

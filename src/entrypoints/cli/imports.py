@@ -7,17 +7,17 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from application.accounts.users import SearchUsers
+from application.accounts.users import SearchUsers, no_account
 from application.actor import Actor
 from application.interchange.imports import ImportIssues, ImportRequest
 from application.interchange.report import Fate
 from application.paging import LIMIT_MAX, PageRequest
 from application.ports.interchange import CONTENT_BYTES_MAX
-from domain.errors import NotFound, StoreUnavailable, Unavailable
+from domain.errors import Unavailable
 from domain.user import normal_email
 from entrypoints.cli.console import Console, document
 from entrypoints.cli.exits import ExitCode
-from entrypoints.cli.running_service import LONG_SECONDS_MAX, ServiceClient
+from entrypoints.cli.running_service import LONG_SECONDS_MAX, ServiceClient, ServiceGone
 from entrypoints.cli.session import current_settings, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container
@@ -85,6 +85,7 @@ async def import_issues(  # noqa: PLR0913 - one name for each option
 
 async def _imported_by(client: ServiceClient, request: ImportRequest, owner: str | None) -> ImportReportView:
     """The report of the running service. It imports what is missing, so a request that takes too long is repeated."""
+    request.require_size()
     importer = client if owner is None else await client.acting_as(str((await client.account(owner))["id"]))
     query = urlencode(
         {
@@ -97,8 +98,8 @@ async def _imported_by(client: ServiceClient, request: ImportRequest, owner: str
     for _ in range(REQUESTS_MAX - 1):
         try:
             return await _import_request(importer, query, request.content)
-        except StoreUnavailable:
-            raise  # the service has gone
+        except ServiceGone:
+            raise
         except Unavailable:
             await asyncio.sleep(REQUEST_PAUSE_SECONDS)
     return await _import_request(importer, query, request.content)
@@ -125,9 +126,7 @@ async def _importer(container: Container, owner: str | None) -> Actor:
     for details in found.items:
         if details.user.email == address:
             return Actor(id=details.id, grants=frozenset(details.user.grants), request_id=actor.request_id)
-    raise NotFound(
-        f"There is no account with the address {address}. Correct it, or let its owner sign in once."
-    )
+    raise no_account(address)
 
 
 def _print(console: Console, report: ImportReportView) -> None:

@@ -17,8 +17,6 @@ from entrypoints.cli.tree import ProgramGroup
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """What a shell reports for a program that SIGPIPE ended, such as the first one of `tandem sync status | head -1`."""
-INTERNAL_ERROR = 70
-"""For a bug in Tandem, whose traceback is printed."""
 COMMANDS = {
     "adopt": "entrypoints.cli.adopt:adopt",
     "admin": "entrypoints.cli.administration:admin",
@@ -87,7 +85,7 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception:  # noqa: BLE001 - a bug must not end like a difference, whose exit code is also Python's for errors
         traceback.print_exc()
-        return INTERNAL_ERROR
+        return ExitCode.INTERNAL_ERROR
     return code
 
 

@@ -20,19 +20,11 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from loguru import logger
 
-from domain.errors import (
-    Conflict,
-    Forbidden,
-    Invalid,
-    NotFound,
-    RuleBroken,
-    StoreUnavailable,
-    TandemError,
-    Unauthenticated,
-    Unavailable,
-)
+from application.accounts.users import no_account
+from domain.errors import Invalid, StoreUnavailable, TandemError, Unavailable, Violation
 from domain.user import normal_email
 from entrypoints.composition.installation import OWNER_ONLY, write_privately
+from entrypoints.http.protocol.problems import KINDS, outcome_of
 
 SERVICE_FILE = "service.json"
 SERVICE_LOCK = "service.lock"
@@ -42,16 +34,6 @@ LONG_SECONDS_MAX = 60.0
 """For imports and the like; the service itself ends a request after 30 s."""
 PROBE_TIMEOUT_SECONDS = 1.0
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
-
-_ERRORS: dict[int, type[TandemError]] = {
-    400: Invalid,
-    401: Unauthenticated,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    422: RuleBroken,
-    503: Unavailable,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +147,10 @@ class ServiceHangs(StoreUnavailable):
     """The service runs and does not answer."""
 
 
+class ServiceGone(StoreUnavailable):
+    """The service does not answer any more."""
+
+
 def _is_locked(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -212,7 +198,7 @@ class ServiceClient:
         for user in found if isinstance(found, list) else ():
             if isinstance(user, dict) and user.get("email") == address:
                 return user
-        raise NotFound(f"There is no account with the address {address}.")
+        raise no_account(address)
 
     async def ask(
         self,
@@ -251,7 +237,7 @@ class ServiceClient:
             )
         except (OSError, HTTPException) as error:
             message = f"The service at {self.service.url} does not answer. Start it, or correct the address."
-            raise StoreUnavailable(message) from error
+            raise ServiceGone(message) from error
         if status >= 400:
             raise error_of(status, answer)
         return answer
@@ -268,7 +254,7 @@ class ServiceClient:
                 timeout_seconds=self._timeout_seconds,
             )
         except (OSError, HTTPException) as error:
-            raise StoreUnavailable(f"The service at {self.service.url} does not answer.") from error
+            raise ServiceGone(f"The service at {self.service.url} does not answer.") from error
         return decoded(answer)
 
     async def source_trouble(self) -> str | None:
@@ -307,11 +293,29 @@ def _exchange(
 
 
 def error_of(status: int, answer: bytes) -> TandemError:
-    """The domain error of an error response."""
-    detail = (
-        decoded(answer).get("detail") or f"The service responded with status {status}. Its log has the cause."
-    )
-    return _ERRORS.get(status, Unavailable)(str(detail))
+    """The error of an error response with all its reasons: the one that a command without a service would raise."""
+    problem = decoded(answer)
+    detail = problem.get("detail") or f"The service responded with status {status}. Its log has the cause."
+    error = _kind_of(status, problem.get("code"))(str(detail))
+    error.violations = tuple(_violations(problem.get("errors")))
+    return error
+
+
+def _kind_of(status: int, code: object) -> type[TandemError]:
+    """The kind of this code, else the most general kind of this status: another server may have answered."""
+    with_status = [kind for kind in KINDS if outcome_of(kind).status == status]
+    for kind in with_status:
+        if kind.code == code:
+            return kind
+    if with_status:
+        return with_status[0]
+    return Invalid if status < 500 else Unavailable
+
+
+def _violations(errors: object) -> Iterator[Violation]:
+    for error in errors if isinstance(errors, list) else ():
+        if isinstance(error, dict):
+            yield Violation(str(error.get("pointer") or ""), str(error.get("message") or ""))
 
 
 def decoded(answer: bytes) -> dict[str, object]:

@@ -57,6 +57,12 @@ class BodyTooLarge(TandemError):
 
     code = "body_too_large"
 
+    @classmethod
+    def than(cls, bytes_max: int) -> "BodyTooLarge":
+        """The error that names the bound."""
+        bound = f"{bytes_max // 2**20} MiB" if bytes_max >= 2**20 else f"{bytes_max // 2**10} KiB"
+        return cls(f"The body is larger than the {bound} that this operation accepts; send a smaller one.")
+
 
 class HeadersTooLarge(TandemError):
     """The headers of this request are too large; send fewer or shorter ones (64 KiB and 256 headers at most)."""

@@ -127,7 +127,7 @@ class Request:
     async def _read(self, bytes_max: int) -> bytes:
         announced = self.header(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > bytes_max:
-            raise BodyTooLarge
+            raise BodyTooLarge.than(bytes_max)
         parts, size = [], 0
         while True:
             message = await self._receive()
@@ -139,7 +139,7 @@ class Request:
             part = message.get("body", b"")
             size += len(part)
             if size > bytes_max:
-                raise BodyTooLarge
+                raise BodyTooLarge.than(bytes_max)
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
