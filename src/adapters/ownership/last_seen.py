@@ -48,6 +48,11 @@ class LastSeen:
         facts = self._read()
         return facts.installation if facts.only_store in (None, store) else None
 
+    def require_unknown(self, store: str) -> None:
+        """Raises StoreRefused where an empty store was a filled one before, so that it must not begin anew."""
+        if self.installation(store) is not None:
+            raise refusals.known_but_empty(store, str(self.path))
+
     def is_ahead_of(self, positions: Positions, *, installation: str) -> bool:
         """Whether lanes of this installation's source were seen beyond where they stand now."""
         lanes = self._read().numbers(installation)

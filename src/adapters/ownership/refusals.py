@@ -34,6 +34,20 @@ class DamagedFile(StoreRefused):
     """The file `last-seen` cannot be read."""
 
 
+class StoreLost(StoreUnavailable):
+    """The store that this process uses was emptied or replaced: what it answers now are not the records it held."""
+
+    names_remedy = True
+
+
+def lost(store: str) -> StoreLost:
+    """The control record of a store in use is gone."""
+    return StoreLost(
+        f"The {store} store has lost its control record: it was emptied or replaced while in use. Restore a copy of it,"
+        " then start Tandem again: tandem serve"
+    )
+
+
 def not_entered() -> WritesRefused:
     """Nothing is known about the source yet."""
     return WritesRefused("The source was not compared with its target yet; try again in a moment.")

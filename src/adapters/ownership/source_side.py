@@ -18,6 +18,7 @@ from adapters.ownership.refusals import (
     Moving,
     OlderSource,
     StaleOwner,
+    StoreLost,
     Stranger,
     WritesRefused,
 )
@@ -60,6 +61,10 @@ class SourceSide:
         """Compares with the target and returns true, or false if that is not possible now."""
         self.refusal: StoreRefused | WritesRefused | None = refusals.not_entered()
         """Why the source takes no writes; None while its gate is open."""
+        self.loss: StoreLost | None = None
+        """Why what the source answers is not what it held; None while it has its control record."""
+        self.looked_at = float("inf")
+        """When that was looked at, in seconds of the monotonic clock; in the future before the source is entered."""
         self.suspicion: str | None = None
         """Another process that feeds the target and may have ended: found by the newest attempt to reach the target."""
         self._suspected: str | None = None
@@ -94,9 +99,7 @@ class SourceSide:
         found = None if look_at_target is None else await look_at_target()
         if found is not None:
             raise refusals.emptied_source(self.store.name, found)
-        last_seen = self.settings.last_seen
-        if await asyncio.to_thread(last_seen.installation, self.store.name) is not None:
-            raise refusals.known_but_empty(self.store.name, str(last_seen.path))
+        await asyncio.to_thread(self.settings.last_seen.require_unknown, self.store.name)
         return None
 
     async def inspect(self, look_at_target: Callable[[], Awaitable[Ownership | None]] | None) -> Held | None:
@@ -119,7 +122,7 @@ class SourceSide:
         """Checks once more, in a store with its tables, and creates the first control record. Opens no gate yet."""
         held = await self.check() or await self._created()
         self._require_usable(held.ownership)
-        self._installation = held.ownership.installation
+        self._installation, self.looked_at = held.ownership.installation, self.settings.monotonic()
         # From now on an emptied store is not taken for a new one.
         await self._evidence.keep(self._installation)
         target = self.settings.target
@@ -308,11 +311,15 @@ class SourceSide:
             return await self.store.positions(with_checkpointed=with_checkpointed)
 
     async def required(self) -> Held:
-        """The control record of the entered source. Raises StoreUnavailable where there is none (any more)."""
+        """The control record of the entered source. Raises StoreLost where there is none (any more), and
+        StoreUnavailable.
+        """
         with self.sight.of_call():
             held = await control.read(self.store)
+        self.looked_at = self.settings.monotonic()
+        self.loss = refusals.lost(self.store.name) if held is None else None
         if held is None:
-            raise StoreUnavailable(f"The {self.store.name} store has lost its control record.")
+            raise refusals.lost(self.store.name)
         return held
 
     async def change(self, changed: Callable[[Ownership], Ownership]) -> Held:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from adapters.ownership.refusals import OlderSource
+from adapters.ownership.refusals import OlderSource, emptied
 from adapters.ownership.source_side import SourceSide
 from adapters.ownership.target_side import TargetSide
 from adapters.records.adoption_state import State, adoption_state
@@ -32,7 +32,21 @@ async def inspected(store: RecordStore) -> Problem | None:
     return None
 
 
-async def beside_target(problem: Problem, target: TargetSide | None) -> Problem:
+async def judged(
+    problems: Mapping[str, Problem], source: SourceSide, readable: TargetSide | None
+) -> tuple[dict[str, Problem], Mapping[str, Problem]]:
+    """Why stores cannot be read, in the light of the others and of what the data directory has seen; and why those
+    that can be read must not be used as they are. Both by name. `readable` is the target, None if it cannot be read.
+    """
+    name, found = source.store.name, dict(problems)
+    if name in found:
+        found[name] = await _in_known_directory(await _beside_target(found[name], readable), source)
+        return found, {}
+    found = {target: await _beside_source(one, target, source) for target, one in found.items()}
+    return found, await objections(source, readable)
+
+
+async def _beside_target(problem: Problem, target: TargetSide | None) -> Problem:
     """The problem of a source beside a target that can be read: a start would not create a source that the target
     shows to be missing.
     """
@@ -46,6 +60,31 @@ async def beside_target(problem: Problem, target: TargetSide | None) -> Problem:
     except (StoreUnavailable, TimeoutError):
         return problem
     return problem
+
+
+async def _in_known_directory(problem: Problem, source: SourceSide) -> Problem:
+    """The problem of a source in its data directory: a start would not create one where an installation had one."""
+    if not isinstance(problem, NothingStored):
+        return problem
+    try:
+        await asyncio.to_thread(source.settings.last_seen.require_unknown, source.store.name)
+    except StoreRefused as refused:
+        return refused
+    return problem
+
+
+async def _beside_source(problem: Problem, name: str, source: SourceSide) -> Problem:
+    """The problem of the target `name` beside a source that can be read: a start would create one, and then refuse it
+    where the source was mirrored before.
+    """
+    if not isinstance(problem, NothingStored):
+        return problem
+    try:
+        async with asyncio.timeout(COMPARE_SECONDS_MAX):
+            owner = (await source.required()).ownership
+    except (StoreUnavailable, TimeoutError):
+        return problem
+    return problem if owner.peer is None else emptied(name)
 
 
 async def require_adopted(store: RecordStore) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.ownership import control, refusals
 from adapters.ownership.control import Ownership, Role
+from adapters.ownership.last_seen import LastSeen
 from adapters.records.record_store import NothingStored, RecordStore, SchemaMissing, StoreRefused
 from domain.errors import StoreUnavailable
 from entrypoints.composition.inspection import inspected
@@ -37,13 +38,23 @@ async def agreement_of(settings: Settings) -> Agreement:
         causes = " ".join(f"{name}: {cause}" for name, cause in unread.items())
         return Agreement(f"Not known, because a store cannot be read now. {causes}")
     owner = owner_of(records)
-    if owner is None and records:
-        return Agreement(
-            f"{', '.join(records)} holds a copy, and the store that owns the writes was not found."
-        )
-    if owner is None:
-        return Agreement("No store belongs to an installation yet.")
-    return Agreement(f"{owner.store} owns the writes (epoch {owner.epoch}).")
+    if owner is not None:
+        return Agreement(f"{owner.store} owns the writes (epoch {owner.epoch}).")
+    lost = await asyncio.to_thread(_lost_source, stores, records)
+    if lost is not None:
+        return Agreement(lost.cause, lost.remedy)
+    return Agreement("No store belongs to an installation yet.")
+
+
+def _lost_source(stores: StoreSettings, records: Mapping[str, Ownership]) -> StoreRefused | None:
+    """Why a start would not take the source, which holds nothing, for a new one; None where it would."""
+    for copy in records.values():
+        return refusals.emptied_source(stores.source, copy)
+    try:
+        LastSeen(stores.lasting_directory).require_unknown(stores.source)
+    except StoreRefused as refused:
+        return refused
+    return None
 
 
 def contradiction_of(stores: StoreSettings, records: Mapping[str, Ownership]) -> StoreRefused | None:

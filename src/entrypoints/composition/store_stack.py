@@ -15,6 +15,7 @@ from adapters.migration.following import SourceState, owner_among, owner_in, sou
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
 from adapters.ownership.control import Gate, Ownership
+from adapters.ownership.guarded_reads import GuardedReads
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
@@ -28,7 +29,7 @@ from domain.errors import StoreUnavailable
 from domain.migration import Phase
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.inspection import Problem, beside_target, inspected, objections
+from entrypoints.composition.inspection import Problem, inspected, judged
 from entrypoints.composition.mirror_view import MirrorView
 from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
@@ -68,7 +69,7 @@ class StoreStack:
             clock=clock,
         )
         self.observed = ObservedStore(
-            self.read_routing.store,
+            GuardedReads(self.read_routing.store, source=lambda: self.ownership),
             slow_ms=settings.stores.slow_query_ms,
             clock=clock,
             errors=self.direction.errors,
@@ -229,10 +230,7 @@ class StoreStack:
         await self._choose_among_readable(problems)
         can_read_target = self.direction.target is not None and self.direction.target.name not in problems
         readable = self.direction.target_side if can_read_target else None
-        if (problem := problems.get(self.source.name)) is not None:
-            problems[self.source.name] = await beside_target(problem, readable)
-        else:
-            self.objections = await objections(self.ownership, readable)
+        problems, self.objections = await judged(problems, self.ownership, readable)
         if not problems and not self.objections:
             self.direction.note_inspected()
         if self.direction.target is not None:
@@ -297,7 +295,7 @@ class StoreStack:
         """Why this process may not write; None if it may."""
         if self._waits_for is not None:
             return self._waits_for
-        reason = self.ownership.refusal
+        reason = self.ownership.loss or self.ownership.refusal
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:

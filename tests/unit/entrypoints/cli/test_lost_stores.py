@@ -1,0 +1,84 @@
+"""Commands without a service never recommend to create a store where a start refuses one."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.ownership import control
+from adapters.ownership.control import Ownership, Peer
+from entrypoints.cli.session import current_settings
+from entrypoints.composition.stores import build_store
+from tests.unit.entrypoints.cli.conftest import Tandem
+
+READING = [("doctor",), ("sync", "status"), ("sync", "failures"), ("config", "check"), ("migrate", "status")]
+SERVED_BEFORE = "is empty, although this data directory has served an installation before"
+
+
+def said_by(tandem: Tandem, commands: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """What each command prints, which must not end well."""
+    said = {}
+    for words in commands:
+        ended = tandem(*words)
+        assert ended.code != 0, words
+        said[words] = " ".join((ended.out + ended.err).split())
+    return said
+
+
+def test_a_lost_store_is_to_be_restored_and_not_created_anew(tandem: Tandem, data_dir: Path) -> None:
+    assert tandem("demo").code == 0
+    shutil.rmtree(data_dir / "monty")
+
+    for words, text in said_by(tandem, READING).items():
+        assert SERVED_BEFORE in text, words
+        assert str(data_dir / "last-seen") in text, words
+        assert "create" not in text, words
+        assert "No store belongs to an installation" not in text, words
+    assert not (data_dir / "monty").exists()
+
+
+def test_a_store_is_created_where_none_was_lost(tandem: Tandem, data_dir: Path) -> None:
+    said = tandem("doctor")
+    assert "To create one, type: tandem serve" in said.out
+    assert "No store belongs to an installation yet." in said.out
+    assert not data_dir.exists()
+
+
+def test_a_file_that_does_not_say_what_was_seen_is_named(tandem: Tandem, data_dir: Path) -> None:
+    assert tandem("demo").code == 0
+    shutil.rmtree(data_dir / "monty")
+    (data_dir / "last-seen").write_text("{")
+    for words, text in said_by(tandem, READING).items():
+        assert "cannot be read or is damaged" in text, words
+
+
+def test_a_lost_target_is_to_be_restored_or_filled_anew(
+    tandem: Tandem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tandem("demo").code == 0
+    monkeypatch.setenv("STORE", "dual")
+    monkeypatch.setenv("POSTGRES_URL", "embedded")
+    owner = asyncio.run(mirrored())
+    assert owner.peer is not None
+
+    ended = tandem("doctor")
+
+    assert "This postgres store is empty or was emptied" in ended.out
+    assert "tandem move backfill --new-target" in ended.out
+    assert "To create it" not in ended.out
+
+
+async def mirrored() -> Ownership:
+    """Notes in the source that a target was filled."""
+    store = build_store("monty", current_settings().stores)
+    await store.open()
+    try:
+        held = await control.read(store)
+        assert held is not None
+        ownership = replace(held.ownership, peer=Peer("postgres", 1), mirror_to="postgres")
+        return (await control.write(store, ownership, over=held)).ownership
+    finally:
+        await store.close()
