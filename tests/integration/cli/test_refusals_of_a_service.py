@@ -64,6 +64,22 @@ def test_every_reason_of_a_refusal_reaches_the_command_line(
     assert "32 MiB" in beside["a file beyond the bound"][0].err
 
 
+def test_a_setting_that_is_wrong_here_is_not_sent_past(
+    tandem: Tandem, data_directory: Path, start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_service(STORE="monty", APP_ENV="test").wait_ready()
+    monkeypatch.setenv("DATA_DIR", str(data_directory))
+    monkeypatch.setenv("APP_ENV", "production")  # without keys, which the service has
+    assert tandem("sync", "status").code == 0
+    monkeypatch.setenv("CACHE_URL", "redis://:geheim@[::1")
+
+    ended = tandem("sync", "status")
+
+    assert ended.code == 2
+    assert "CACHE_URL cannot be read" in ended.err
+    assert "geheim" not in ended.err
+
+
 def outcomes(tandem: Tandem) -> dict[str, tuple[Ended, Ended]]:
     """How each command ends, for people and for scripts."""
     return {name: (tandem(*words), tandem(*words, "--json")) for name, words in REFUSED.items()}
