@@ -11,13 +11,13 @@ from time import perf_counter
 import psycopg
 import pytest
 
+from adapters.migration.differing import StoresDiffer
 from adapters.migration.ownership_change import NotDelivered
 from adapters.migration.recheck import (
     Point,
     PointedSource,
     PointedStore,
     Recheck,
-    StoresDiffer,
     foreign_trouble,
     point_of,
 )
@@ -58,6 +58,7 @@ def _edit(url: str, *statements: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
+        "SET session_replication_role = replica; DELETE FROM postgres_labels",
         "UPDATE postgres_tasks SET title = 'By hand'",
         "DELETE FROM postgres_audit_logs",
         "TRUNCATE postgres_labels",
@@ -113,6 +114,8 @@ async def test_a_disabled_trigger_counts_nothing_and_says_so(
     uncounted = await point_of(target, target, at=datetime.now(UTC))
     assert "at present" in (foreign_trouble(counted, uncounted.foreign) or "")
     _edit(database.url, "ALTER TABLE postgres_tasks ENABLE TRIGGER tandem_foreign_change")
+    assert await target.foreign_changes() is None
+    _edit(database.url, "ALTER TABLE postgres_tasks ENABLE ALWAYS TRIGGER tandem_foreign_change")
     again = await target.foreign_changes()
     assert again is not None
     assert "when it was compared" in (foreign_trouble(uncounted, {"postgres": again}) or "")

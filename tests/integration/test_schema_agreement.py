@@ -121,7 +121,7 @@ async def test_asking_for_the_revision_changes_nothing(postgres_url: str) -> Non
     assert await asyncio.to_thread(_tables_left, postgres_url) == []
     await store.prepare()
     assert await store.revision() == Revision(HEAD, HEAD)
-    assert not await store.missing_parts()
+    assert not await store.flaws()
     await store.close()
 
 
@@ -223,7 +223,7 @@ async def test_what_somebody_renamed_or_dropped_is_named_with_its_table(
     with psycopg.connect(url, autocommit=True) as beside:
         beside.execute(change.encode())
     assert await _causes(store) == {cause}
-    assert list(await store.missing_parts()) == [cause]
+    assert [flaw.cause for flaw in await store.flaws()] == [cause]
     (outcome,) = await store.apply([change_set(put("tasks", task(2)))])
     assert isinstance(outcome, Blocked)
     assert (outcome.place, cause in outcome.cause) == ("postgres_tasks", True)

@@ -1,6 +1,7 @@
 """What stands in the way of a move beside the records: clocks, disks, privileges, and tables changed by hand."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +11,7 @@ from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Examined
 from application.ports.clock import Clock
 from application.ports.migration import Finding
+from application.ports.schema import FlawEffect
 
 CLOCK_SECONDS_MAX: Final = 5.0
 GROWTH: Final = 3
@@ -66,8 +68,9 @@ class Circumstances:
 
     async def _in_store(self, store: RecordStore) -> AsyncIterator[Finding]:
         if isinstance(store, Examined):
-            for detail in await store.missing_parts():
-                yield _finding(ALTERED, store, detail)
+            for flaw in await store.flaws():
+                trouble = replace(ALTERED, blocks=flaw.effect is not FlawEffect.SLOW)
+                yield _finding(trouble, store, f"{flaw.cause} {flaw.remedy}".rstrip())
             for detail in await store.missing_privileges():
                 yield _finding(NO_PRIVILEGE, store, detail)
         if isinstance(store, Described):

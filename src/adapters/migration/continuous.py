@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from adapters.migration.comparing import COMPARED
+from adapters.migration.differing import StoresDiffer
 from adapters.migration.evidence import (
     keep_evidence,
     keep_horizon,
@@ -22,7 +23,6 @@ from adapters.migration.recheck import (
     Point,
     PointedSource,
     Recheck,
-    StoresDiffer,
     point_of,
 )
 from adapters.migration.skipped import without_skipped

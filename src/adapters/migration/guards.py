@@ -1,7 +1,7 @@
 """The conditions of a cut-over. Each red one names what is wrong and the command that helps."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.migration.evidence import still_holds
@@ -11,12 +11,14 @@ from adapters.ownership.control import FIRST_INCARNATION, Ownership
 from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
+from application.ports.schema import FlawEffect, SchemaFlaw
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import Conflict
 from domain.migration import Step
 
 LAG_MS_MAX = 10_000
 """A mirror that is further behind does not catch up while writes wait."""
+FLAWS_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Situation:
     """What was changed past Tandem since the verification, as far as that can be told; None if nothing was."""
     horizon: datetime | None = None
     """The instant up to which everything was compared; None without a verification."""
+    flaws: Mapping[str, Sequence[SchemaFlaw]] = field(default_factory=dict)
+    """What somebody removed from the schema of each store that can be read, the source first."""
 
 
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
@@ -44,6 +48,7 @@ def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
     """
     guards = [
         _target(situation),
+        _schema(situation, step=step),
         _backlog(situation),
         _undecided(situation),
         _processes(situation),
@@ -89,6 +94,25 @@ def _target(situation: Situation) -> Guard:
         detail="The target answers." if trouble is None else f"The target cannot be used: {trouble}",
         remedy="" if trouble is None else "See: tandem doctor",
     )
+
+
+def _schema(situation: Situation, *, step: Step) -> Guard:
+    """A rollback leaves the source, whatever is wrong with its schema."""
+    left = situation.owner.store if step is Step.ROLL_BACK else None
+    found = [
+        (name, flaw)
+        for name, flaws in situation.flaws.items()
+        for flaw in flaws
+        if name != left and flaw.effect is not FlawEffect.SLOW
+    ]
+    if not found:
+        detail = "No part of the schema is missing."
+        return Guard(code="schema", is_green=True, detail=detail)
+    causes = [f"{name}: {flaw.cause}" for name, flaw in found[:FLAWS_NAMED_MAX]]
+    if len(found) > FLAWS_NAMED_MAX:
+        causes.append(f"{len(found) - FLAWS_NAMED_MAX} more.")
+    remedies = dict.fromkeys(flaw.remedy for _, flaw in found[:FLAWS_NAMED_MAX] if flaw.remedy)
+    return Guard(code="schema", is_green=False, detail=" ".join(causes), remedy=". ".join(remedies))
 
 
 def _backlog(situation: Situation) -> Guard:

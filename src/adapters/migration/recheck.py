@@ -3,7 +3,7 @@
 Every apply advances a lane of the target, and the mark of an entry names lane and number of the apply that stored it.
 So what the target was given since is found by an index of the source, and it is all of it: an entry that was applied
 and not marked yet is still undelivered. What others changed in the target past Tandem has no entry; where a store
-counts that, its count must not have moved.
+counts that, its count must not have moved. What left a store without either shows in the number of its records.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from adapters.migration.comparing import ReadableStore, compare_records
+from adapters.migration.differing import VERIFY, StoresDiffer, named
 from adapters.migration.in_flight import InFlightCheck, Patience
+from adapters.migration.row_counts import RowCounts
 from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER
 from adapters.records.criteria import AllOf, Criterion, Equals, Order, Question, Range
 from adapters.records.foreign_changes import CountsForeignChanges, foreign_changes_of
@@ -25,7 +27,6 @@ from adapters.records.record import ID, Record
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from application.ports.migration import Difference
-from domain.errors import Conflict
 
 PAGE: Final = 500
 WAITING_MAX: Final = 1_000
@@ -35,16 +36,6 @@ CHANGES_MAX: Final = 200_000
 FEW: Final = 32
 """So many changes may be left to be compared while writes wait: some milliseconds."""
 ROUNDS_MAX: Final = 20
-NAMED_MAX: Final = 5
-_VERIFY = "Type: tandem move verify --full"
-
-
-class StoresDiffer(Conflict):
-    """The stores are not equal any more, or nobody can know; the message names the first of `differences`."""
-
-    def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
-        super().__init__(message)
-        self.differences = tuple(differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +95,7 @@ def foreign_trouble(earlier: Point, now: Mapping[str, int | None]) -> str | None
             when = "at present" if found is None else "when it was compared"
             return (
                 f"Changes past Tandem are not counted in the {name} store {when}: a trigger tandem_foreign_change is"
-                " missing or disabled. Enable it (ALTER TABLE … ENABLE TRIGGER tandem_foreign_change) before the next"
-                " verification."
+                " missing or not enabled always. Before the next verification, type: tandem migrate up"
             )
         if found != count:
             return (
@@ -127,9 +117,11 @@ class Recheck:
         since: Point,
         clock: Clock,
         patience: Patience | None = None,
+        counts: RowCounts | None = None,
     ) -> None:
         self._source, self._target = source, target
         self._clock = clock
+        self._counts = counts
         self._patience = patience or Patience()
         self.point = since
         self._waiting: list[Record] = []
@@ -140,7 +132,11 @@ class Recheck:
         return not self._waiting
 
     async def catch_up(self) -> None:
-        """Compares while writes go on, until little is left. Raises as `advance` does."""
+        """Compares while writes go on, until little is left, and how many records both stores hold, where `counts` were
+        given. Raises as `advance` does.
+        """
+        if self._counts is not None:
+            await self._counts.require_alike()
         for _ in range(ROUNDS_MAX):
             if await self.advance() <= FEW:
                 return
@@ -174,6 +170,7 @@ class Recheck:
         """`advance` while nobody writes and nothing is undelivered, so that whatever differs is a difference."""
         now = await self._now()
         await asyncio.gather(
+            *(() if self._counts is None else (self._counts.require_same(),)),
             self._require_equal(self._waiting, is_moving=False),
             *(self._require_equal_since(lane) for lane in self._moved(now)),
         )
@@ -184,9 +181,9 @@ class Recheck:
         now = await point_of(self._source, self._target, at=self._clock.now())
         trouble = foreign_trouble(self.point, now.foreign)
         if trouble is not None:
-            raise StoresDiffer(f"{trouble} {_VERIFY}")
+            raise StoresDiffer(f"{trouble} {VERIFY}")
         if any(now.applied.get(lane, 0) < number for lane, number in self.point.applied.items()):
-            raise StoresDiffer(f"The {self._target.name} store is an older copy of itself. {_VERIFY}")
+            raise StoresDiffer(f"The {self._target.name} store is an older copy of itself. {VERIFY}")
         return now
 
     async def _require_few(self, now: Point) -> None:
@@ -194,7 +191,7 @@ class Recheck:
         for lane in self._moved(now):
             count += await self._source.count(AUDIT_LOGS.collection, self._since(lane))
         if count > CHANGES_MAX:
-            raise StoresDiffer(f"{count} changes have not been compared yet. {_VERIFY}")
+            raise StoresDiffer(f"{count} changes have not been compared yet. {VERIFY}")
 
     async def _require_equal_since(self, lane: int) -> None:
         async for page in self._applied_by(lane):
@@ -232,7 +229,7 @@ class Recheck:
         if found and is_moving:
             found = await self._confirmed(found)
         if found:
-            raise StoresDiffer(_named(found), found)
+            raise StoresDiffer(named(found, count=len(found)), found)
         return len(entries)
 
     async def _differing(self, entries: Sequence[Record]) -> list[Difference]:
@@ -255,7 +252,7 @@ class Recheck:
             )
             if confirmed.unconfirmed:
                 raise StoresDiffer(
-                    f"{len(confirmed.unconfirmed)} records of {collection} change all the time. {_VERIFY}"
+                    f"{len(confirmed.unconfirmed)} records of {collection} change all the time. {VERIFY}"
                 )
             found += confirmed.differences
         return found
@@ -264,15 +261,3 @@ class Recheck:
 def _records_of(entry: Record) -> tuple[tuple[str, str], tuple[str, str]]:
     """The entry itself and the record that it is about, each as collection and id."""
     return (AUDIT_LOGS.collection, entry[ID]), (entry["collection"], entry["entityId"])
-
-
-def _named(found: Sequence[Difference]) -> str:
-    records = [
-        f"{one.collection} {one.id} ({one.kind}{': ' if one.fields else ''}{', '.join(one.fields)})"
-        for one in found
-    ]
-    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
-    return (
-        f"{len(found)} records differ that were equal or have changed since the stores were compared:"
-        f" {'; '.join(records[:NAMED_MAX])}{more}. {_VERIFY}, then: tandem move repair"
-    )

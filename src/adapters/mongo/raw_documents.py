@@ -71,10 +71,13 @@ class RawDocuments:
                 after = upto
         return digests
 
-    async def raw_count(self, collection: str) -> int:
-        """The number of documents."""
+    async def raw_count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
+        """The number of documents with ids above `after`, up to `upto`."""
+        kinds = ("objectId", "string") if self._has_object_ids(collection) else ("string",)
+        is_bounded = after is not None or upto is not None
+        queries = [_query(after, kind, upto=upto) for kind in kinds] if is_bounded else [{}]
         async with self._connection.call() as database:
-            return int(await database[collection].count_documents({}))
+            return sum([int(await database[collection].count_documents(query)) for query in queries])
 
     def _has_object_ids(self, collection: str) -> bool:
         return collection in self._reader.with_object_ids

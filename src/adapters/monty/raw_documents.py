@@ -35,9 +35,12 @@ def digests(
     return [digest_of([data for (data,) in connection.execute(statement, each)]) for each in ranges]
 
 
-def count_all(connection: sqlite3.Connection, collection: str) -> int:
-    """The number of documents."""
-    ((number,),) = connection.execute(f"SELECT count(*) FROM {collection}").fetchall()
+def count(connection: sqlite3.Connection, collection: str, after: str | None, upto: str | None) -> int:
+    """The number of documents with ids above `after`, up to `upto`."""
+    bounds = {">": after, "<=": upto}
+    where = " AND ".join(f"id {sign} ?" for sign, bound in bounds.items() if bound is not None) or "true"
+    values = [bound for bound in bounds.values() if bound is not None]
+    ((number,),) = connection.execute(f"SELECT count(*) FROM {collection} WHERE {where}", values).fetchall()
     return int(number)
 
 

@@ -76,9 +76,9 @@ class Reader:
         """See RawReader."""
         return await self._reads.in_thread(raw_documents.digests, collection, after or "", bounds)
 
-    async def raw_count(self, collection: str) -> int:
+    async def raw_count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
         """See RawReader."""
-        return await self._reads.in_thread(raw_documents.count_all, collection)
+        return await self._reads.in_thread(raw_documents.count, collection, after, upto)
 
     async def raw(self, collection: str, record_id: str) -> bytes | None:
         """The document of a record as it is stored, also if it cannot be decoded; None if there is none."""

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
-from adapters.postgres.installed_schema import explained
+from adapters.postgres.installed_schema import KnownTables, explained
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from adapters.records.cancellation import heeding_cancellation
 from adapters.records.record_store import SchemaMissing
@@ -48,7 +48,9 @@ class Bounds:
 class Connections:
     """A pool of autocommit connections. Every method raises StoreUnavailable where no answer arrives in time."""
 
-    def __init__(self, url: str, bounds: Bounds) -> None:
+    def __init__(self, url: str, bounds: Bounds, *, known_tables: KnownTables | None = None) -> None:
+        self.known_tables = known_tables or KnownTables()
+        """Where the tables were found, shared by the pools of a store."""
         self._conninfo = conninfo_of(url, connect_timeout_ms=bounds.connect_timeout_ms)
         lock_ms = min(bounds.lock_timeout_ms, bounds.statement_timeout_ms)
         limits = TimeLimits(statement_ms=bounds.statement_timeout_ms, lock_ms=lock_ms)
@@ -190,7 +192,7 @@ class Connections:
             with translated():
                 yield
         except SchemaMissing as missing:
-            raise await explained(missing, self._rows) from missing.__cause__
+            raise await explained(missing, self._rows, self.known_tables) from missing.__cause__
 
     async def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         answer = await self.run_once(statement, parameters)

@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 
 from adapters.postgres.connections import Connections
-from adapters.postgres.foreign_changes import TRIGGER
+from adapters.postgres.expected_parts import TRIGGER
 
 NAMED_MAX = 5
 """How many parts one message names."""

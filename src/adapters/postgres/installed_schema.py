@@ -1,21 +1,24 @@
 """The tables as a database has them, to explain why a statement does not find one, or one of its columns.
 
 Nothing was made yet ......... SchemaMissing: a migration makes it
+the tables were there ........ SchemaGone: a migration would make empty ones, so the message says where they are now
 the schema is closed ......... SchemaClosed: PostgreSQL hides the tables of a schema that the account may not use
 somebody changed the tables .. SchemaAltered, although the revision is the current one: no migration mends that
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from adapters.postgres.errors import Refused, SchemaAltered, SchemaClosed
+from adapters.postgres.installed_parts import Flaw, Run, flaws_of
 from adapters.postgres.origins import raised_by
 from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import written_columns
 from adapters.records.record_store import SchemaMissing
+from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
@@ -23,7 +26,11 @@ HEAD = max(path.name.partition("_")[0] for path in MIGRATIONS.glob("[0-9]*.py"))
 """The revision that this program needs: the number of the newest migration, with which its file name begins. Alembic
 takes half a second to load, so only a test asks it for this number.
 """
-CURRENT_REVISION = "SELECT version_num FROM alembic_version"
+CURRENT_REVISION = """
+    SELECT version_num, alembic_version.tableoid, relnamespace::regnamespace::text
+    FROM alembic_version JOIN pg_class ON pg_class.oid = alembic_version.tableoid
+"""
+"""The revision, and the table and the schema that it was read from."""
 _REVISIONS = "alembic_version"
 OWN_COLUMNS: Mapping[str, Sequence[str]] = {
     _REVISIONS: ("version_num",),
@@ -48,31 +55,79 @@ _CLOSED = """
     )
 """
 """The schemas of the search path that the account may not use, where the tables are, or may be."""
+_PRESENT_PLACE = """
+    SELECT relnamespace::regnamespace::text, to_regnamespace(%s) IS NOT NULL
+    FROM pg_class WHERE oid = %s AND relname = %s
+"""
+"""The schema of a table now, and whether the schema that it was in is there."""
 _COLUMNS = """
     SELECT name, attname FROM unnest(%s::text[]) AS name
     JOIN pg_attribute ON attrelid = to_regclass(quote_ident(name)) AND attnum > 0 AND NOT attisdropped
     ORDER BY attrelid, attnum
 """
 
-Run = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
-"""The rows of a statement."""
+
+class SchemaGone(SchemaMissing):
+    """All tables have gone since this process found them; the message says where they are, or what brings them back."""
 
 
-async def explained(missing: SchemaMissing, run: Run) -> StoreUnavailable:
+class KnownTables:
+    """Where this process has found the tables of a database, to tell those that are gone from those never made."""
+
+    def __init__(self) -> None:
+        self._table_oid: int | None = None
+        self._schema = ""
+
+    def note(self, revisions: Sequence[Sequence[Any]]) -> None:
+        """Remembers the rows of CURRENT_REVISION."""
+        for _, self._table_oid, self._schema in revisions:
+            pass
+
+    async def explained(self, run: Run) -> SchemaGone | None:
+        """Where tables are that cannot be found any more; None if there never were any."""
+        if self._table_oid is None:
+            return None
+        places = await run(_PRESENT_PLACE, [self._schema, str(self._table_oid), _REVISIONS])
+        if not places:
+            return SchemaGone(
+                "The tables of Tandem were in PostgreSQL when this process opened it, and are gone: somebody dropped"
+                " them, or replaced the database. Stop Tandem and restore the database from a copy; a migration would"
+                " only make empty tables, so it is refused."
+            )
+        ((present, is_replaced),) = places
+        if present == self._schema:
+            return SchemaGone(
+                f"The tables of Tandem are in the schema {present}, where this connection does not look any more. Let"
+                " POSTGRES_URL name it (options=-csearch_path%3DSCHEMA), and start Tandem again."
+            )
+        aside = f"ALTER SCHEMA {self._schema} RENAME TO {self._schema}_beside; " if is_replaced else ""
+        return SchemaGone(
+            f"The tables of Tandem are in the schema {present} now: somebody renamed {self._schema}. Rename it back: in"
+            f" psql, type: {aside}ALTER SCHEMA {present} RENAME TO {self._schema}"
+        )
+
+
+async def explained(missing: SchemaMissing, run: Run, known: KnownTables) -> StoreUnavailable:
     """Why a statement did not find a table or a column. Raises StoreUnavailable where the catalogue cannot be read."""
     closed = await run(_CLOSED, [list(_expected())])
     if closed:
         return SchemaClosed(_closed(str(name) for (name,) in closed))
     found = await _found(run)
-    if not found or (_REVISIONS in found and await _is_older(found[_REVISIONS], run)):
+    if not found:
+        return await known.explained(run) or missing
+    if _REVISIONS in found and await _is_older(found[_REVISIONS], run):
         return missing
     missing_parts = _all_missing(found)
     return SchemaAltered(" ".join(missing_parts[:NAMED_MAX])) if missing_parts else _of_others(missing)
 
 
-async def missing_parts_of(run: Run) -> Sequence[str]:
-    """What is missing in tables of the current revision, each with a remedy. Raises as `explained`."""
-    return _all_missing(await _found(run))[:NAMED_MAX]
+async def schema_flaws_of(run: Run) -> Sequence[Flaw]:
+    """What is not as a migration has made it in tables of the current revision. Raises as `explained`."""
+    found = await _found(run)
+    missing = [Flaw(SchemaFlaw(cause=part, remedy=""), ()) for part in _all_missing(found)]
+    # A column that is missing takes its indexes and checks along.
+    whole = [table for table, columns in _expected().items() if set(columns) <= set(found.get(table, ()))]
+    return [*missing, *await flaws_of(run, whole)]
 
 
 def _expected() -> dict[str, Sequence[str]]:

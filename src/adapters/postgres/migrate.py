@@ -1,7 +1,7 @@
 """Brings the tables to a revision, one process at a time. Everything here blocks: call it from a thread."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ LOCK_TIMEOUT_MS = 5_000
 TURN_TIMEOUT_MS = 60_000
 """How long a process waits for another one that migrates."""
 CONNECT_TIMEOUT_MS = 5_000
+OBSTACLES_NAMED_MAX = 5
 MIGRATION_LOCK = 8_390_817_265_034_711
 """The advisory lock of migrations; an arbitrary number that no other program uses."""
 
@@ -42,6 +43,39 @@ def downgrade(url: str, revision: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS
     """
     with _alone(url, lock_timeout_ms=lock_timeout_ms) as connection, _known_revision():
         command.downgrade(_config(connection), revision)
+
+
+def restore(url: str, parts: Sequence[Sequence[str]]) -> None:
+    """Runs the statements that make missing parts anew: those of each part together, and whatever became of the others.
+
+    Raises StoreRefused, once all were tried, for those that rows are in the way of, and StoreUnavailable.
+    """
+    obstacles = []
+    for statements in parts:
+        try:
+            with _alone(url) as connection:
+                _run_all(connection, statements)
+        except _RowsInTheWay as obstacle:
+            obstacles.append(str(obstacle))
+    if obstacles:
+        raise StoreRefused(
+            f"PostgreSQL says: {'; '.join(obstacles[:OBSTACLES_NAMED_MAX])}. Rows that were written meanwhile break the"
+            " rule.",
+            remedy="Change or remove them, then type: tandem migrate up",
+        )
+
+
+class _RowsInTheWay(Exception):
+    """Rows break the rule that a statement makes; the message is the server's, without values."""
+
+
+def _run_all(connection: sqlalchemy.Connection, statements: Sequence[str]) -> None:
+    try:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    except sqlalchemy.exc.IntegrityError as error:
+        diagnosis = error.orig.diag.message_primary if isinstance(error.orig, psycopg.Error) else None
+        raise _RowsInTheWay(diagnosis or "the rows break a rule") from error
 
 
 def _config(connection: sqlalchemy.Connection) -> Config:

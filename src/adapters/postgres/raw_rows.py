@@ -47,9 +47,13 @@ class RawRows:
         where = "WHERE mongo_id = ANY(%s) ORDER BY mongo_id"
         return _page(*await self._records(collection, where, [list(ids)]), is_last=True)
 
-    async def count(self, collection: str) -> int:
-        """The number of rows."""
-        cursor = await self._connections.run(f"SELECT count(*) FROM {SPECS[collection].table}")
+    async def count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
+        """The number of rows with ids above `after`, up to `upto`."""
+        bounds = {">": after, "<=": upto}
+        bounded = [f'mongo_id {sign} %s COLLATE "C"' for sign, bound in bounds.items() if bound is not None]
+        where = f" WHERE {' AND '.join(bounded)}" if bounded else ""
+        values = [bound for bound in bounds.values() if bound is not None]
+        cursor = await self._connections.run(f"SELECT count(*) FROM {SPECS[collection].table}{where}", values)
         ((number,),) = await cursor.fetchall()
         return int(number)
 

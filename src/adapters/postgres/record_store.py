@@ -13,7 +13,8 @@ from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.foreign_changes import foreign_changes
-from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, missing_parts_of
+from adapters.postgres.installed_parts import Flaw
+from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, schema_flaws_of
 from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.privileges import missing_privileges_of
 from adapters.postgres.raw_rows import RawRows
@@ -37,6 +38,7 @@ from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
 from adapters.records.relevance import found_by_relevance
 from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
+from application.ports.schema import SchemaFlaw
 from domain.audit import SyncStatus
 
 APPLY_LOCK_TIMEOUT_MS = 100
@@ -69,10 +71,11 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         self._connections = Connections(url, bounds)
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
         impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
-        self._applying = Connections(url, impatient)
+        known_tables = self._connections.known_tables
+        self._applying = Connections(url, impatient, known_tables=known_tables)
         quick_ms = max(1, statement_timeout_ms // QUICK_SHARE)
         quick = replace(impatient, pool_max=QUICK_PASSES_MAX, statement_timeout_ms=quick_ms)
-        self._hurrying = Connections(url, quick)
+        self._hurrying = Connections(url, quick, known_tables=known_tables)
         self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, SomeAreSlow))
@@ -105,11 +108,24 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
             rows = await self._rows(CURRENT_REVISION, [])
         except SchemaMissing:
             rows = []
+        self._connections.known_tables.note(rows)
         return Revision(str(rows[0][0]) if rows else None, HEAD)
 
-    async def missing_parts(self) -> Sequence[str]:
+    async def flaws(self) -> Sequence[SchemaFlaw]:
         """See Examined."""
-        return await missing_parts_of(self._rows)
+        return [flaw.shown for flaw in await self._flaws()]
+
+    async def restore_parts(self) -> None:
+        """See Examined."""
+        statements = [flaw.statements for flaw in await self._flaws() if flaw.statements]
+        if statements:
+            from adapters.postgres.migrate import restore  # noqa: PLC0415 - as above
+
+            await asyncio.to_thread(restore, self.url, statements)
+
+    async def _flaws(self) -> Sequence[Flaw]:
+        is_current = (await self.revision()).current == HEAD
+        return await schema_flaws_of(self._rows) if is_current else ()
 
     async def missing_privileges(self) -> Sequence[str]:
         """See Examined."""
@@ -181,9 +197,9 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         """See RawReader."""
         return await self._raw.digests(collection, after=after, bounds=bounds)
 
-    async def raw_count(self, collection: str) -> int:
+    async def raw_count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
         """See RawReader."""
-        return await self._raw.count(collection)
+        return await self._raw.count(collection, after=after, upto=upto)
 
     async def foreign_changes(self) -> int | None:
         """See CountsForeignChanges."""

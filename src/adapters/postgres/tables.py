@@ -13,7 +13,6 @@ JSON. Text sorts by code point (the C collation). Instants are `timestamptz` wit
 round silently.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -32,20 +31,11 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.sql.expression import ColumnElement, TextClause
 from sqlalchemy.types import TypeEngine
 
-from adapters.postgres.columns import (
-    EXTRA,
-    IS_ERASED_COLUMN,
-    NEVER_NULL,
-    NEVER_NULL_COLUMNS,
-    SYNCED_AT,
-    WORDS,
-    check_name,
-    column_of,
-)
-from adapters.records.criteria import Scalar
+from adapters.postgres.columns import EXTRA, IS_ERASED_COLUMN, NEVER_NULL, SYNCED_AT, WORDS, column_of
+from adapters.postgres.conditions import checks_of, condition_of
 from adapters.records.fields import Field, FieldKind
-from adapters.records.indexes import Index, Scope, UniqueKey
-from adapters.records.record import ID, IS_DELETED
+from adapters.records.indexes import Index, UniqueKey
+from adapters.records.record import ID
 from adapters.records.specs import ALL_SPECS, RecordSpec
 
 metadata = MetaData()
@@ -83,50 +73,9 @@ def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
     return columns
 
 
-def _emptiness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """The check that a tombstone has no content."""
-    content = [column_of(field) for field in spec.fields if field.name not in {*NEVER_NULL, IS_DELETED}]
-    own = [EXTRA, WORDS] if spec.text_fields else [EXTRA]
-    kept_empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own) if name != SYNCED_AT)
-    return CheckConstraint(f"{IS_ERASED_COLUMN} IS NOT TRUE OR ({kept_empty})", name=f"{spec.table}_erased")
-
-
-def _completeness(spec: RecordSpec[Any]) -> CheckConstraint:
-    """The check that a row, unless it is a tombstone, has every required field."""
-    required = [column_of(field) for field in spec.fields if not field.nullable]
-    there = " AND ".join(f"{name} IS NOT NULL" for name in required if name not in NEVER_NULL_COLUMNS)
-    return CheckConstraint(f"{IS_ERASED_COLUMN} IS TRUE OR ({there})", name=f"{spec.table}_required")
-
-
-def _limits(spec: RecordSpec[Any]) -> Iterator[CheckConstraint]:
-    """The allowed values of enumerations and kinds of JSON. Nulls pass: `_completeness` checks those."""
-    for field in spec.fields:
-        column, name = column_of(field), check_name(spec, field)
-        if field.values:
-            yield CheckConstraint(_one_of(column, field.values), name=name)
-        elif field.kind is FieldKind.JSON:
-            kind = "array" if field.is_list else "object"
-            yield CheckConstraint(f"jsonb_typeof({column}) = '{kind}'", name=name)
-
-
 def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | None:
-    """The condition of a partial index, in the words that questions use."""
-    held = (
-        (Scope.LIVE if index.live_only else Scope.ALL).held
-        if isinstance(index, UniqueKey)
-        else index.scope.held
-    )
-    clauses = [_one_of(column_of(spec.field(name)), values) for name, values in held.items()]
-    clauses += [f"{column_of(spec.field(name))} IS NOT NULL" for name in spec.present_in(index)]
-    return text(" AND ".join(clauses)) if clauses else None
-
-
-def _one_of(column: str, values: Sequence[Scalar | None]) -> str:
-    """The column holds one of these values, all of which come from the specs; None is for null."""
-    if values in ((True,), (False,)):
-        return column if values[0] else f"NOT {column}"
-    one_of = f"{column} IN ({', '.join(repr(value) for value in values if value is not None)})"
-    return f"({column} IS NULL OR {one_of})" if None in values else one_of
+    condition = condition_of(spec, index)
+    return None if condition is None else text(condition)
 
 
 def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
@@ -149,7 +98,8 @@ def _index_all(spec: RecordSpec[Any], table: Table) -> None:
 
 def _table_of(spec: RecordSpec[Any]) -> Table:
     columns = [*map(_field_column, spec.fields), *_own_columns(spec)]
-    table = Table(spec.table, metadata, *columns, _emptiness(spec), _completeness(spec), *_limits(spec))
+    checks = [CheckConstraint(condition, name=name) for name, condition in checks_of(spec).items()]
+    table = Table(spec.table, metadata, *columns, *checks)
     _index_all(spec, table)
     return table
 

@@ -72,6 +72,6 @@ class RawReader(Protocol):
         """
         ...
 
-    async def raw_count(self, collection: str) -> int:
-        """How many records the collection holds, counted by the store itself."""
+    async def raw_count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
+        """How many records with ids above `after`, up to `upto`, the collection holds, counted by the store itself."""
         ...

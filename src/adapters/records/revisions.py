@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from application.ports.schema import SchemaFlaw
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -28,8 +30,22 @@ class Revisioned(Protocol):
 class Examined(Protocol):
     """A store whose tables somebody may have changed by hand although their revision is the current one."""
 
-    async def missing_parts(self) -> Sequence[str]:
-        """What is missing in tables of the current revision, each with a remedy. Raises StoreUnavailable."""
+    async def flaws(self) -> Sequence[SchemaFlaw]:
+        """What is not as this program has made it, in tables of the current revision; nothing in those of another one.
+
+        Raises StoreUnavailable.
+        """
+
+    async def restore_parts(self) -> None:
+        """Makes anew what is missing beside tables and columns. Harmless where nothing is missing.
+
+        Raises StoreRefused where records are in the way, and StoreUnavailable.
+        """
 
     async def missing_privileges(self) -> Sequence[str]:
         """What the account may not do that Tandem needs, each with a remedy. Raises StoreUnavailable."""
+
+
+async def flaws_of(store: object) -> Sequence[SchemaFlaw]:
+    """The flaws of a store; none of one that has no tables. Raises StoreUnavailable."""
+    return await store.flaws() if isinstance(store, Examined) else ()

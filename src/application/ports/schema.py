@@ -1,7 +1,8 @@
 """The schema of the stores, and how it changes from version to version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -36,13 +37,36 @@ class OldRecords:
     is_complete: bool
 
 
+class FlawEffect(StrEnum):
+    """What a flaw in a current schema leads to."""
+
+    UNSAFE = "UNSAFE"
+    """Records may be lost, or break a rule that the store enforces."""
+    UNCOUNTED = "UNCOUNTED"
+    """What other programs change is not noticed, so nobody can know whether two stores are still equal."""
+    SLOW = "SLOW"
+    """Some questions take longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFlaw:
+    """Something in a current schema that somebody has removed or changed by hand, and what to type."""
+
+    cause: str
+    remedy: str
+    effect: FlawEffect = FlawEffect.UNSAFE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaReport:
-    """The stores that can be read, with their old records, and why the others cannot, by name."""
+    """The stores that can be read, with their old records and the flaws of their schema by name, and why the others
+    cannot, by name.
+    """
 
     states: Sequence[SchemaState]
     waiting: Sequence[OldRecords]
     unreadable: Mapping[str, str]
+    flaws: Mapping[str, Sequence[SchemaFlaw]] = field(default_factory=dict)
 
 
 class Schema(Protocol):
@@ -52,7 +76,9 @@ class Schema(Protocol):
         """Where each store stands; changes nothing."""
 
     async def upgrade(self) -> Sequence[SchemaState]:
-        """Brings each store to what this program expects, creating what is missing. Harmless when done already."""
+        """Brings each store to what this program expects, creating what is missing, also in a current schema. Harmless
+        when done already.
+        """
 
     async def waiting(self) -> Sequence[OldRecords]:
         """How many records of each collection wait for an upgrade, in each store whose schema can be read; a bounded

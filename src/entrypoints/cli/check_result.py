@@ -9,6 +9,7 @@ from typing import Self
 class CheckResult:
     """One check: its subject, whether it passed, a message, and what to do and type if it failed.
 
+    `is_warning`: it passed, but something should be done nevertheless.
     `is_unreachable`: nothing can be said or done until the store, or the service, can be used again.
     """
 
@@ -17,11 +18,17 @@ class CheckResult:
     message: str
     remedy: str | None = None
     is_unreachable: bool = False
+    is_warning: bool = False
 
     @classmethod
     def passed(cls, subject: str, message: str) -> Self:
         """Nothing to do."""
         return cls(subject, is_fine=True, message=message)
+
+    @classmethod
+    def warned(cls, subject: str, message: str, remedy: str) -> Self:
+        """Something to repair that harms nothing."""
+        return cls(subject, is_fine=True, message=message, remedy=remedy, is_warning=True)
 
     @classmethod
     def failed(cls, subject: str, message: str, remedy: str, *, is_unreachable: bool = False) -> Self:
@@ -45,4 +52,5 @@ def _joined(results: Sequence[CheckResult]) -> CheckResult:
         message="\n".join(dict.fromkeys(one.message for one in results)),
         remedy="\n".join(remedies) or None,
         is_unreachable=any(one.is_unreachable for one in results),
+        is_warning=any(one.is_warning for one in results),
     )

@@ -85,13 +85,15 @@ def _view(result: CheckResult) -> dict[str, object]:
         "isFine": result.is_fine,
         "message": result.message,
         "remedy": result.remedy,
+        "isWarning": result.is_warning,
     }
 
 
 def _print(console: Console, results: list[CheckResult]) -> None:
     for result in results:
         message = result.message.replace("\n", "\n        ")
-        console.line(f"{'ok    ' if result.is_fine else 'FAILED'}  {result.subject}: {message}")
+        outcome = "FAILED" if not result.is_fine else "warn  " if result.is_warning else "ok    "
+        console.line(f"{outcome}  {result.subject}: {message}")
         for remedy in (result.remedy or "").splitlines():
             console.line(f"        → {remedy}")
     failed = sum(not result.is_fine for result in results)

@@ -1,12 +1,12 @@
 """`tandem migrate`: the schema of the stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import msgspec
 from loguru import logger
 
-from application.ports.schema import OldRecords, SchemaState
+from application.ports.schema import FlawEffect, OldRecords, SchemaFlaw, SchemaState
 from domain.errors import StoreUnavailable
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
@@ -23,6 +23,7 @@ from entrypoints.cli.tree import TandemGroup
 from entrypoints.composition.container import build_container
 from entrypoints.composition.failures import NothingStored
 from entrypoints.composition.schema import expected_of
+from entrypoints.composition.stack_reports import flaws_in
 from entrypoints.composition.start import add_roles
 from entrypoints.http.operator import SchemaView
 
@@ -34,7 +35,8 @@ def migrate() -> None:
 
 @migrate.command()
 async def up(console: Console) -> ExitCode:
-    """Upgrade every store to the schema of this program, and rewrite old records. Harmless when done already.
+    """Upgrade every store to the schema of this program, make anew what somebody removed from it, and rewrite old
+    records. Harmless when done already.
 
     It may run beside the service: old records are rewritten in small batches and keep their versions. Exits with 3 if
     a store cannot be used or takes no writes, as an older copy does, and names the cause.
@@ -45,8 +47,8 @@ async def up(console: Console) -> ExitCode:
         if reported.unreadable:
             # Stopping the service would help nothing: a migration could not use these stores either.
             raise StoreUnavailable(" ".join(reported.unreadable.values()))
-        if all(state.is_current for state in reported.stores):
-            # The service holds the stores, and has nothing left to upgrade.
+        if all(state.is_current for state in reported.stores) and not any(reported.flaws.values()):
+            # The service holds the stores, and has nothing left to upgrade or to make anew.
             return _shown(console, reported.stores, reported.records)
     settings = current_settings()
     async with schema_of(settings) as schema:
@@ -72,7 +74,9 @@ async def down(console: Console, *, yes: bool) -> ExitCode:
 
 @migrate.command()
 async def status(console: Console) -> ExitCode:
-    """Show the schema of every store, and how many old records are left. Exits with 1 if a schema is not current.
+    """Show the schema of every store, what somebody removed from it, and how many old records are left.
+
+    Exits with 1 if a schema is not current, or if something is missing that is more than slow.
 
     Old records are readable, but some lists and searches miss them until `migrate up` has rewritten them. In large
     collections only the first part is counted, which the output says.
@@ -80,7 +84,7 @@ async def status(console: Console) -> ExitCode:
     client = await service_client(timeout_seconds=READ_SECONDS_MAX)
     if client is not None:
         reported = await _reported_by(client)
-        code = _shown(console, reported.stores, reported.records)
+        code = _shown(console, reported.stores, reported.records, reported.flaws)
         return _with_unreadable(console, code, [*reported.unreadable.values()])
     logger.remove()  # the command itself says what it found
     stack = build_container(current_settings()).stack()
@@ -95,7 +99,9 @@ async def status(console: Console) -> ExitCode:
             for name, problem in problems.items()
             if isinstance(problem, NothingStored)
         ]
-        code = _shown(console, [*await schema.states(), *missing], await schema.waiting())
+        states = await schema.states()
+        flaws = {state.store: await flaws_in(stack, state.store) for state in states if state.is_current}
+        code = _shown(console, [*states, *missing], await schema.waiting(), flaws)
         return _with_unreadable(console, code, list(map(str, unknown)))
     finally:
         await stack.close()
@@ -117,7 +123,9 @@ def _shown(
     console: Console,
     states: Sequence[SchemaState],
     old: Sequence[OldRecords],
+    flaws: Mapping[str, Sequence[SchemaFlaw]] | None = None,
 ) -> ExitCode:
+    found = [(name, flaw) for name, of_store in (flaws or {}).items() for flaw in of_store]
     rows = [
         {
             "store": state.store,
@@ -128,10 +136,13 @@ def _shown(
         for state in states
     ]
     are_current = all(state.is_current for state in states)
+    are_whole = all(flaw.effect is FlawEffect.SLOW for _, flaw in found)
 
     def print_view() -> None:
         console.table(("store", "revision", "expected"), [(s.store, s.revision, s.expected) for s in states])
         _print_records(console, old)
+        for name, flaw in found:
+            console.line(f"{name}: {flaw.cause} {flaw.remedy}".rstrip())
         if any(one.waiting for one in old) or not are_current:
             console.line("To upgrade, type: tandem migrate up")
 
@@ -139,9 +150,13 @@ def _shown(
         "stores": rows,
         "isCurrent": are_current,
         "records": list(map(_row, old)),
+        "flaws": [
+            {"store": name, "cause": flaw.cause, "remedy": flaw.remedy, "effect": flaw.effect.value}
+            for name, flaw in found
+        ],
     }
     console.show(view, print_view)
-    return ExitCode.SUCCESS if are_current else ExitCode.DIFFERENCE
+    return ExitCode.SUCCESS if are_current and are_whole else ExitCode.DIFFERENCE
 
 
 def _row(old: OldRecords) -> dict[str, object]:

@@ -1,15 +1,16 @@
 """The checks of `tandem doctor` on stores, schema, mirror and cache: through the running service, else read-only."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from loguru import logger
 
 from application.operations import OperateSync
 from application.ports.health import StoreFacts
-from application.ports.schema import SchemaState
+from application.ports.schema import FlawEffect, SchemaFlaw, SchemaState
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.configuration import location_of
@@ -21,10 +22,12 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import Settings, StoreSettings
-from entrypoints.composition.stack_reports import facts_of, missing_parts_of
+from entrypoints.composition.stack_reports import facts_of, flaws_in
 from entrypoints.composition.store_stack import StoreStack
+from entrypoints.http.operator import SchemaView
 
 PENDING_AGE_MS_MAX = 60_000
+FLAWS_NAMED_MAX = 5
 CLOCK_SKEW_SECONDS_MAX = 5.0
 MIGRATE = "Type: tandem migrate up"
 AGAIN = "Then type: tandem doctor"
@@ -53,12 +56,22 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
         )
         return
     try:
+        async for result in _schema_of_service(client):
+            yield result
         async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
             yield result
     except TandemError as error:
         yield CheckResult.failed(
             "mirror", f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
         )
+
+
+async def _schema_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]:
+    """What the running service finds missing in the schema of its stores. Raises TandemError."""
+    reported = msgspec.json.decode(await client.fetch("GET", "/operator/schema"), type=SchemaView)
+    for name, flaws in reported.flaws.items():
+        if flaws:
+            yield _flawed(name, flaws)
 
 
 async def checks_of_components(
@@ -164,9 +177,19 @@ async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
     message = f"{state.store} {current}; this program needs {state.expected}."
     if not state.is_current:
         return CheckResult.failed("schema", message, MIGRATE)
-    if missing_parts := await missing_parts_of(stack, state.store):
-        return CheckResult.failed("schema", f"{state.store}: {' '.join(missing_parts)}", AGAIN)
-    return CheckResult.passed("schema", message)
+    flaws = await flaws_in(stack, state.store)
+    return _flawed(state.store, flaws) if flaws else CheckResult.passed("schema", message)
+
+
+def _flawed(store: str, flaws: Sequence[SchemaFlaw]) -> CheckResult:
+    """What somebody removed from a schema: a failure, or a warning where only questions take longer."""
+    grave = [flaw for flaw in flaws if flaw.effect is not FlawEffect.SLOW]
+    named = (grave or flaws)[:FLAWS_NAMED_MAX]
+    more = f" {len(grave or flaws) - FLAWS_NAMED_MAX} more." if len(grave or flaws) > FLAWS_NAMED_MAX else ""
+    message = f"{store}: {' '.join(flaw.cause for flaw in named)}{more}"
+    remedies = "\n".join(dict.fromkeys(flaw.remedy or AGAIN for flaw in named))
+    outcome = CheckResult.failed if grave else CheckResult.warned
+    return outcome("schema", message, remedies)
 
 
 async def _mirror(client: MirrorClient) -> AsyncIterator[CheckResult]:

@@ -21,6 +21,7 @@ from application.ports.clock import Clock
 from application.ports.health import ComponentHealth
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.composition.mirror_health import troubles_of
+from entrypoints.composition.schema_watch import SchemaWatch
 
 CHECK_SECONDS_MAX = 2.0
 DETAIL_LENGTH_MAX = 300
@@ -52,6 +53,9 @@ class StackHealth:
     """Why this process may not write; None if it may."""
     relay: Relay | None
     clock: Clock
+    raw_source: RecordStore
+    raw_target: RecordStore | None
+    schema_watch: SchemaWatch
 
     async def components(self) -> Mapping[str, ComponentHealth]:
         """`db`, and `target`, `mirror` and `cache` if they exist. Never raises for a component that fails."""
@@ -74,7 +78,13 @@ class StackHealth:
             return down(reason)
         if self.is_preparing:
             return down(STARTING)
-        return UP if self.errors.damage is None else degraded(self.errors.damage)
+        if self.errors.damage is not None:
+            return degraded(self.errors.damage)
+        return await self._schema_health(self.raw_source)
+
+    async def _schema_health(self, store: RecordStore) -> ComponentHealth:
+        trouble = await self.schema_watch.trouble_of(store.name, store)
+        return UP if trouble is None else degraded(trouble)
 
     async def _target_health(self, target: MirrorTarget) -> ComponentHealth:
         if target.breaker.reason is not None:
@@ -85,7 +95,7 @@ class StackHealth:
             return down(error.message)
         blocked = [one.blocked for one in target.blockages.tables()]
         if not blocked:
-            return UP
+            return UP if self.raw_target is None else await self._schema_health(self.raw_target)
         cause = "; ".join(f"{one.place} is blocked: {one.cause}" for one in blocked)
         return degraded(cause)
 

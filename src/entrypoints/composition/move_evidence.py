@@ -1,11 +1,14 @@
 """What the move knows about the equality of both stores of this process, and how it finds out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from adapters.migration.evidence import keep_evidence, load_evidence, load_horizon, still_holds
 from adapters.migration.quarantine import Quarantine
 from adapters.migration.ranges import Ranges, keep_ranges, letters_of, load_ranges
 from adapters.migration.recheck import Point, Recheck, point_of, point_of_takeover
+from adapters.migration.row_counts import RowCounts
 from adapters.migration.skipped import without_skipped
 from adapters.migration.verification import Verifier
 from adapters.ownership.control import Ownership, Peer
@@ -83,7 +86,21 @@ class MoveEvidence:
         if point is None and owner.phase is Phase.CUT_OVER:
             # The former owner was equal when it gave up the ownership.
             point = await point_of_takeover(target, since=owner.since, at=self._clock.now())
-        return None if point is None else Recheck(source, target, since=point, clock=self._clock)
+        if point is None:
+            return None
+        counts = RowCounts(source, target, clock=self._clock, compare=partial(self._compared, owner))
+        return Recheck(source, target, since=point, clock=self._clock, counts=counts)
+
+    async def _compared(self, owner: Ownership, collections: Sequence[str]) -> Verification:
+        """A verification of some collections, which is kept by nobody."""
+        source, target = self._stack.direction.raw_source, raw_target_of(self._stack)
+        found = await Verifier(source, target, clock=self._clock).verify(
+            lambda _: None,
+            incarnation=peer_of(owner).incarnation,
+            epoch=owner.since,
+            collections=collections,
+        )
+        return await without_skipped(found, source, target, await Quarantine(self._stack.source).all())
 
     async def _equal_point(self, owner: Ownership) -> Point | None:
         evidence = await load_evidence(self._stack.source)

@@ -1,5 +1,6 @@
 """Where the move stands, from the control records and both stores."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -14,8 +15,10 @@ from adapters.records.criteria import EVERYTHING
 from adapters.records.foreign_changes import foreign_changes_of
 from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
+from adapters.records.revisions import flaws_of
 from adapters.records.specs import ENTITY_SPECS
 from application.ports.migration import CollectionMove, MoveProcess, MoveStatus
+from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable
 from domain.migration import NEXT, Phase, Route, Step
 from entrypoints.composition.backfill_runs import is_backfill_paused
@@ -46,7 +49,13 @@ class MoveReader:
             steps=await steps_of(stack.source),
             edited=None if horizon is None or trouble is not None else await self._edited(horizon),
             horizon=None if horizon is None else horizon.at,
+            flaws=await self._flaws(can_read_target=trouble is None),
         )
+
+    async def _flaws(self, *, can_read_target: bool) -> Mapping[str, Sequence[SchemaFlaw]]:
+        direction = self._stack.direction
+        stores = [direction.raw_source, direction.raw_target if can_read_target else None]
+        return {store.name: await flaws_of(store) for store in stores if store is not None}
 
     async def _edited(self, horizon: Point) -> str | None:
         direction = self._stack.direction

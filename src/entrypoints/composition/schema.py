@@ -7,7 +7,7 @@ from contextlib import suppress
 from adapters.records.control_records import read_control, write_control
 from adapters.records.old_records import Upgradable, rewritten_in, waiting_in
 from adapters.records.record_store import RecordStore
-from adapters.records.revisions import Revisioned
+from adapters.records.revisions import Examined, Revisioned
 from adapters.records.specs import ALL_SPECS, ENTITY_SPECS
 from adapters.records.words import RULE
 from application.ports.schema import OldRecords, SchemaState
@@ -30,6 +30,8 @@ class StoreSchema:
     async def upgrade(self) -> Sequence[SchemaState]:
         for store in self._stores:
             await bring_up(store)
+            if isinstance(store, Examined):
+                await store.restore_parts()
         return await self.states()
 
     async def waiting(self) -> Sequence[OldRecords]:

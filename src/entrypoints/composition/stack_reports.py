@@ -7,9 +7,9 @@ from contextlib import suppress
 from adapters.records.described import Described
 from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, StoreRefused
-from adapters.records.revisions import Examined
+from adapters.records.revisions import flaws_of
 from application.ports.health import StoreFacts
-from application.ports.schema import OldRecords, SchemaReport, SchemaState
+from application.ports.schema import OldRecords, SchemaFlaw, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
 from entrypoints.composition.schema import StoreSchema
 from entrypoints.composition.store_stack import StoreStack
@@ -52,10 +52,10 @@ async def facts_of(stack: StoreStack) -> Mapping[str, StoreFacts]:
     return facts
 
 
-async def missing_parts_of(stack: StoreStack, name: str) -> Sequence[str]:
-    """What somebody removed by hand from the current schema of a store, each with a remedy. Raises StoreUnavailable."""
+async def flaws_in(stack: StoreStack, name: str) -> Sequence[SchemaFlaw]:
+    """What somebody removed by hand from the current schema of a store. Raises StoreUnavailable."""
     (store,) = (one for one in stack.raw_stores if one.name == name)
-    return await store.missing_parts() if isinstance(store, Examined) else ()
+    return await flaws_of(store)
 
 
 async def schema_report_of(stack: StoreStack) -> SchemaReport:
@@ -63,6 +63,7 @@ async def schema_report_of(stack: StoreStack) -> SchemaReport:
     states: list[SchemaState] = []
     waiting: list[OldRecords] = []
     unreadable: dict[str, str] = {}
+    flaws: dict[str, Sequence[SchemaFlaw]] = {}
     for store in stack.raw_stores:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
@@ -71,13 +72,14 @@ async def schema_report_of(stack: StoreStack) -> SchemaReport:
             schema = StoreSchema([store])
             states += await schema.states()
             waiting += await schema.waiting()
+            flaws[store.name] = await flaws_of(store)
         except StoreUnavailable as error:
             unreadable[store.name] = f"{store.name}: {_cause_of(stack, store) or error.message}"
         except StoreRefused as refused:
             unreadable[store.name] = f"{store.name}: {refused}"
         except TimeoutError:
             unreadable[store.name] = f"{store.name} does not answer."
-    return SchemaReport(states=states, waiting=waiting, unreadable=unreadable)
+    return SchemaReport(states=states, waiting=waiting, unreadable=unreadable, flaws=flaws)
 
 
 def _cause_of(stack: StoreStack, store: RecordStore) -> str | None:

@@ -33,6 +33,7 @@ from entrypoints.composition.inspection import Problem, inspected, judged
 from entrypoints.composition.mirror_view import MirrorView
 from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
+from entrypoints.composition.schema_watch import SchemaWatch
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_cache, build_store
 from entrypoints.composition.waiting import until_available
@@ -76,6 +77,7 @@ class StoreStack:
         )
         """`store`, with what it measures."""
         self.store: RecordStore = self.observed
+        self._schema_watch = SchemaWatch()
         self._following = asyncio.Lock()
         self._is_relaying = False
         self._relay_stopped = asyncio.Event()
@@ -285,6 +287,9 @@ class StoreStack:
             obstacle=self.obstacle(),
             relay=self.direction.relay,
             clock=self._clock,
+            raw_source=self.direction.raw_source,
+            raw_target=self.direction.raw_target,
+            schema_watch=self._schema_watch,
         )
         return await health.components()
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from application.actor import SYSTEM_ID, Actor
 from application.demonstration import SeedDemonstration
-from application.ports.schema import OldRecords, SchemaReport, SchemaState
+from application.ports.schema import OldRecords, SchemaFlaw, SchemaReport, SchemaState
 from application.ports.tokens import Identity, TokenIssuer
 from domain.errors import Forbidden, RuleBroken
 from entrypoints.composition.settings import Settings
@@ -41,11 +41,14 @@ class DemonstrationView(Struct, rename="camel"):
 
 
 class SchemaView(Struct):
-    """The schema of the stores that answer, their records in old formats, and why the other stores cannot be read."""
+    """The schema of the stores that answer, their records in old formats, why the other stores cannot be read, and what
+    somebody removed from a schema by hand.
+    """
 
     stores: tuple[SchemaState, ...]
     records: tuple[OldRecords, ...]
     unreadable: dict[str, str]
+    flaws: dict[str, tuple[SchemaFlaw, ...]] = {}
 
 
 class OperatorController(Controller, path="/operator", stored=False, also=(403,)):
@@ -60,7 +63,8 @@ class OperatorController(Controller, path="/operator", stored=False, also=(403,)
     async def read_schema(self, actor: Actor) -> SchemaView:
         _require_operator(actor)
         report = await self.schema_report()
-        return SchemaView(tuple(report.states), tuple(report.waiting), dict(report.unreadable))
+        flaws = {name: tuple(found) for name, found in report.flaws.items()}
+        return SchemaView(tuple(report.states), tuple(report.waiting), dict(report.unreadable), flaws)
 
     @operation("POST", "/access-token", view=AccessTokenView)
     async def access_token(self, actor: Actor, body: UserBody) -> AccessTokenView:

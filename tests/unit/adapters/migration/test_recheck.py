@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from adapters.migration.differing import StoresDiffer
 from adapters.migration.evidence import keep_evidence, keep_horizon, load_horizon
 from adapters.migration.in_flight import Patience
-from adapters.migration.recheck import Point, Recheck, StoresDiffer, point_of, point_of_takeover
+from adapters.migration.recheck import Point, Recheck, point_of, point_of_takeover
 from adapters.ownership.control import Gate, Role
 from adapters.records.change_set import ChangeSet, DeliveryMark, Put
 from adapters.records.criteria import Question

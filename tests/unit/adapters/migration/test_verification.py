@@ -51,8 +51,8 @@ class _Miscounting(MontyRecordStore):
         await other.close()
         return store
 
-    async def raw_count(self, collection: str) -> int:
-        return await super().raw_count(collection) + 1
+    async def raw_count(self, collection: str, *, after: str | None = None, upto: str | None = None) -> int:
+        return await super().raw_count(collection, after=after, upto=upto) + 1
 
 
 async def _fill(pair: Pair, count: int = 10) -> None:

@@ -13,6 +13,7 @@ from adapters.records.record import CorruptRecord, Record
 from adapters.records.record_store import StoreRefused
 from adapters.system.clock import SystemClock
 from entrypoints.composition.health import DETAIL_LENGTH_MAX, StackHealth, down, without_places
+from entrypoints.composition.schema_watch import SchemaWatch
 from tests.unit.memory_store import MemoryRecordStore
 
 
@@ -71,6 +72,9 @@ def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHe
         obstacle=None,
         relay=relay,
         clock=clock,
+        raw_source=source,
+        raw_target=target,
+        schema_watch=SchemaWatch(),
     )
 
 

@@ -14,6 +14,7 @@ from adapters.observability.recent_errors import RecentErrors
 from application.ports.health import ComponentHealth
 from entrypoints.composition.health import StackHealth
 from entrypoints.composition.mirror_health import LAG_SECONDS_MAX, RELAY_SILENT_SECONDS_MAX
+from entrypoints.composition.schema_watch import SchemaWatch
 from tests.unit.adapters.dual_write.virtual_time import LoopClock, advance, simulate
 from tests.unit.adapters.dual_write.world import change_set_of, creation
 from tests.unit.faults import FaultyStore, Weather
@@ -49,6 +50,9 @@ class World:
             obstacle=None,
             relay=self.relay,
             clock=clock,
+            raw_source=self.source,
+            raw_target=None,
+            schema_watch=SchemaWatch(),
         )
 
     async def write(self, number: int) -> None:

@@ -185,6 +185,7 @@ def upgrade() -> None:
         op.execute(_creation(collection, [column.split() for column in columns.split(", ")]))
         if collection != "control":
             op.execute(_foreign_change_trigger(_table(collection)))
+            op.execute(f"ALTER TABLE {_table(collection)} ENABLE ALWAYS TRIGGER tandem_foreign_change")
     for collection in SEARCHED:
         op.execute(f"CREATE INDEX {collection}_words ON {_table(collection)} USING gin (words)")
         # The planner assumes half the frequency of the rarest word it knows for all others: with the usual statistics
@@ -209,7 +210,10 @@ def downgrade() -> None:
 
 
 def _foreign_change_trigger(table: str) -> str:
-    """For a statement of Tandem's own sessions, the condition is all that is evaluated."""
+    """For a statement of Tandem's own sessions, the condition is all that is evaluated.
+
+    Enabled always, it also fires in sessions that replicate or restore, where other triggers do not.
+    """
     return (
         f"CREATE TRIGGER tandem_foreign_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
         " FOR EACH STATEMENT WHEN (current_setting('tandem.writer', true) IS DISTINCT FROM 'on')"

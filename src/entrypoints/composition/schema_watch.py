@@ -1,0 +1,33 @@
+"""Looks again and again, but not for every probe, for what somebody removed from the schema of a store in use."""
+
+import time
+from collections.abc import Callable
+
+from adapters.records.revisions import flaws_of
+from application.ports.schema import FlawEffect
+
+EXAMINED_SECONDS = 3.0
+"""So old may the answer of a probe be. Reading the catalogue takes some milliseconds."""
+NAMED_MAX = 3
+
+
+class SchemaWatch:
+    """What was found of each store, by its name."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._found: dict[str, tuple[float, str | None]] = {}
+
+    async def trouble_of(self, name: str, store: object) -> str | None:
+        """What makes a store unsafe to write to, with a remedy; None if nothing does. Raises StoreUnavailable."""
+        at, trouble = self._found.get(name, (float("-inf"), None))
+        if self._monotonic() - at < EXAMINED_SECONDS:
+            return trouble
+        unsafe = [flaw for flaw in await flaws_of(store) if flaw.effect is FlawEffect.UNSAFE]
+        named = unsafe[:NAMED_MAX]
+        words = [flaw.cause for flaw in named]
+        if len(unsafe) > NAMED_MAX:
+            words.append(f"{len(unsafe) - NAMED_MAX} more: see tandem doctor.")
+        words += dict.fromkeys(flaw.remedy for flaw in named if flaw.remedy)
+        self._found[name] = (self._monotonic(), " ".join(words) or None)
+        return self._found[name][1]

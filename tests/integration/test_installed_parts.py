@@ -1,0 +1,212 @@
+"""Parts of the tables that somebody removed or changed by hand: each is named, and `migrate up` makes it anew."""
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from adapters.postgres.installed_schema import SchemaGone
+from adapters.postgres.record_store import PostgresRecordStore
+from adapters.records.record_store import StoreRefused
+from application.ports.schema import FlawEffect
+from tests.servers.postgres import PostgresServer
+from tests.unit.builders import numbered_id
+from tests.unit.contracts.builders import change_set, put, task
+
+TABLES = """
+    SELECT array_agg(indexdef ORDER BY indexname), (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace) FROM pg_indexes WHERE schemaname = 'public'
+"""
+TWO_LABELS = """
+    INSERT INTO postgres_labels (mongo_id, version, created_at, created_by, updated_at, updated_by, is_deleted, name,
+        color, name_key)
+    SELECT id, 1, now(), 'x', now(), 'x', false, 'Home', 'red', 'home' FROM unnest(ARRAY['a', 'b']) AS id
+"""
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> str:
+    return postgres_server.create_prepared_database()
+
+
+@pytest.fixture
+async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[PostgresRecordStore]:
+    opened = PostgresRecordStore(url)
+    await opened.open()
+    yield opened
+    await opened.close()
+    postgres_server.drop_database(url)
+
+
+def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "effect"),
+    [
+        (
+            "DROP INDEX labels_name",
+            "unique key labels_name of the table postgres_labels is missing",
+            "UNSAFE",
+        ),
+        ("DROP INDEX audit_logs_version", "unique key audit_logs_version", "UNSAFE"),
+        ("ALTER INDEX users_email RENAME TO mails", "unique key users_email", "UNSAFE"),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'tasks_external_key'::regclass",
+            "tasks_external_key of the table postgres_tasks is invalid",
+            "UNSAFE",
+        ),
+        (
+            "UPDATE pg_index SET indisready = false WHERE indexrelid = 'users_email'::regclass",
+            "users_email of the table postgres_users is invalid",
+            "UNSAFE",
+        ),
+        (
+            "DROP INDEX users_email; CREATE INDEX users_email ON postgres_users (email) WHERE NOT is_deleted",
+            "users_email of the table postgres_users is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "DROP INDEX roles_name; CREATE UNIQUE INDEX roles_name ON postgres_roles (scope, name, mongo_id)"
+                " WHERE NOT is_deleted"
+            ),
+            "roles_name of the table postgres_roles is another one",
+            "UNSAFE",
+        ),
+        (
+            "DROP INDEX labels_name; CREATE UNIQUE INDEX labels_name ON postgres_labels (name_key) WHERE is_deleted",
+            "labels_name of the table postgres_labels is another one",
+            "UNSAFE",
+        ),
+        (
+            "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_pkey",
+            "primary key of the table postgres_tasks is missing",
+            "UNSAFE",
+        ),
+        (
+            "ALTER TABLE tandem_lanes DROP CONSTRAINT tandem_lanes_pkey",
+            "primary key of the table tandem_lanes is missing",
+            "UNSAFE",
+        ),
+        (
+            "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_status_known",
+            "check postgres_tasks_status_known of the table postgres_tasks is missing",
+            "UNSAFE",
+        ),
+        (
+            (
+                "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_status_known;"
+                " ALTER TABLE postgres_tasks ADD CONSTRAINT postgres_tasks_status_known CHECK (status <> '')"
+            ),
+            "check postgres_tasks_status_known of the table postgres_tasks is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_priority_known; ALTER TABLE postgres_tasks"
+                " ADD CONSTRAINT postgres_tasks_priority_known CHECK (priority IN (1, 2, 3)) NOT VALID"
+            ),
+            "check postgres_tasks_priority_known of the table postgres_tasks is not validated",
+            "UNSAFE",
+        ),
+        (
+            "ALTER TABLE postgres_teams ALTER version DROP NOT NULL",
+            "column version of the table postgres_teams may be null",
+            "UNSAFE",
+        ),
+        ("ALTER TABLE postgres_labels SET UNLOGGED", "table postgres_labels is unlogged", "UNSAFE"),
+        ("ALTER TABLE tandem_control SET UNLOGGED", "table tandem_control is unlogged", "UNSAFE"),
+        ("ALTER TABLE tandem_lanes SET UNLOGGED", "table tandem_lanes is unlogged", "UNSAFE"),
+        ("ALTER TABLE tandem_seen SET UNLOGGED", "table tandem_seen is unlogged", "UNSAFE"),
+        (
+            "ALTER TABLE postgres_tasks DISABLE TRIGGER ALL; ALTER TABLE postgres_tasks ENABLE TRIGGER ALL",
+            "trigger tandem_foreign_change of the table postgres_tasks is not enabled always",
+            "UNCOUNTED",
+        ),
+        (
+            "DROP TRIGGER tandem_foreign_change ON postgres_audit_logs",
+            "trigger tandem_foreign_change of the table postgres_audit_logs is missing",
+            "UNCOUNTED",
+        ),
+        ("DROP INDEX tasks_created", "index tasks_created of the table postgres_tasks is missing", "SLOW"),
+        ("DROP INDEX users_words", "index users_words of the table postgres_users is missing", "SLOW"),
+        ("DROP INDEX tandem_seen_compared", "index tandem_seen_compared of the table tandem_seen", "SLOW"),
+    ],
+)
+async def test_what_somebody_removed_is_named_and_made_anew(
+    store: PostgresRecordStore, url: str, change: str, named: str, effect: str
+) -> None:
+    before = _run(url, TABLES)
+    _run(url, change)
+    (flaw,) = await store.flaws()
+    assert named in flaw.cause
+    assert flaw.effect is FlawEffect(effect)
+    await store.restore_parts()
+    assert await store.flaws() == []
+    renamed = "mails" in change
+    assert renamed or _run(url, TABLES) == before
+
+
+async def test_the_named_statement_makes_a_table_logged(store: PostgresRecordStore, url: str) -> None:
+    _run(url, "ALTER TABLE postgres_labels SET UNLOGGED")
+    (flaw,) = await store.flaws()
+    _run(url, flaw.remedy.partition("type: ")[2])
+    assert await store.flaws() == []
+
+
+async def test_the_function_of_the_triggers_is_made_anew(store: PostgresRecordStore, url: str) -> None:
+    _run(url, "DROP FUNCTION tandem_count_foreign_change CASCADE")
+    assert {flaw.effect for flaw in await store.flaws()} == {FlawEffect.UNCOUNTED}
+    await store.restore_parts()
+    assert await store.flaws() == []
+    _run(url, "SET session_replication_role = replica; DELETE FROM postgres_labels")
+    assert await store.foreign_changes() == 1
+
+
+async def test_rows_that_break_a_missing_key_are_named_and_the_others_are_made(
+    store: PostgresRecordStore, url: str
+) -> None:
+    _run(url, "DROP INDEX labels_name, users_email", TWO_LABELS)
+    with pytest.raises(
+        StoreRefused, match=r'unique index "labels_name".*then type: tandem migrate up'
+    ) as refused:
+        await store.restore_parts()
+    assert "home" not in str(refused.value)
+    assert [flaw.cause.split()[3] for flaw in await store.flaws()] == ["labels_name"]
+    _run(url, "DELETE FROM postgres_labels WHERE mongo_id = 'a'")
+    await store.restore_parts()
+    assert await store.flaws() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER SCHEMA public RENAME TO kept", "in the schema kept now"),
+        ("ALTER SCHEMA public RENAME TO kept; CREATE SCHEMA public", "in the schema kept now"),
+    ],
+)
+async def test_a_renamed_schema_is_named_with_a_statement_that_brings_it_back(
+    store: PostgresRecordStore, url: str, change: str, said: str
+) -> None:
+    await store.prepare()
+    await store.apply([change_set(put("tasks", task(1)))])
+    _run(url, change)
+    with pytest.raises(SchemaGone, match=said) as gone:
+        await store.fetch("tasks", [numbered_id(1)])
+    assert "migrate up" not in gone.value.message
+    _run(url, gone.value.message.partition("type: ")[2])
+    assert set(await store.fetch("tasks", [numbered_id(1)])) == {numbered_id(1)}
+
+
+async def test_tables_that_were_dropped_while_in_use_are_not_taken_for_new(
+    store: PostgresRecordStore, url: str
+) -> None:
+    await store.prepare()
+    _run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with pytest.raises(SchemaGone, match=r"are gone: somebody dropped.*restore the database from a copy"):
+        await store.fetch("tasks", [numbered_id(1)])
