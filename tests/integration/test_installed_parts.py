@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from adapters.postgres.installed_schema import SchemaGone
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import SchemaGone, StoreRefused
 from application.ports.schema import FlawEffect
 from tests.servers.postgres import PostgresServer
 from tests.unit.builders import numbered_id
@@ -40,8 +39,9 @@ async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[Post
 
 def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.cursor()
         for statement in statements:
-            cursor = connection.execute(statement.encode())
+            cursor.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 
 

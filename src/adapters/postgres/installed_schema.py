@@ -17,7 +17,7 @@ from adapters.postgres.installed_parts import Flaw, Run, flaws_of
 from adapters.postgres.origins import raised_by
 from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import written_columns
-from adapters.records.record_store import SchemaMissing
+from adapters.records.record_store import SchemaGone, SchemaMissing
 from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable
 
@@ -65,10 +65,6 @@ _COLUMNS = """
     JOIN pg_attribute ON attrelid = to_regclass(quote_ident(name)) AND attnum > 0 AND NOT attisdropped
     ORDER BY attrelid, attnum
 """
-
-
-class SchemaGone(SchemaMissing):
-    """All tables have gone since this process found them; the message says where they are, or what brings them back."""
 
 
 class KnownTables:

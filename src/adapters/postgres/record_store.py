@@ -34,7 +34,7 @@ from adapters.records.loading import Loaded
 from adapters.records.old_records import StoredFormat
 from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import ID, Record
-from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaMissing
+from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaGone, SchemaMissing
 from adapters.records.relevance import found_by_relevance
 from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
@@ -124,8 +124,13 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
             await asyncio.to_thread(restore, self.url, statements)
 
     async def _flaws(self) -> Sequence[Flaw]:
-        is_current = (await self.revision()).current == HEAD
-        return await schema_flaws_of(self._rows) if is_current else ()
+        try:
+            rows = await self._rows(CURRENT_REVISION, [])
+        except SchemaGone:
+            raise
+        except SchemaMissing:
+            return ()
+        return await schema_flaws_of(self._rows) if rows and rows[0][0] == HEAD else ()
 
     async def missing_privileges(self) -> Sequence[str]:
         """See Examined."""

@@ -98,6 +98,10 @@ class SchemaMissing(StoreUnavailable):
     names_remedy = True
 
 
+class SchemaGone(SchemaMissing):
+    """All tables have gone since this process found them; the message says where they are, or what brings them back."""
+
+
 class StoreRefused(Exception):
     """The store answers but must not be used in its present state; the message says what to do.
 

@@ -22,7 +22,7 @@ from entrypoints.cli.session import (
 from entrypoints.cli.tree import TandemGroup
 from entrypoints.composition.container import build_container
 from entrypoints.composition.failures import NothingStored
-from entrypoints.composition.schema import expected_of
+from entrypoints.composition.schema import expected_of, restored_beside_service
 from entrypoints.composition.stack_reports import flaws_in
 from entrypoints.composition.start import add_roles
 from entrypoints.http.operator import SchemaView
@@ -47,9 +47,11 @@ async def up(console: Console) -> ExitCode:
         if reported.unreadable:
             # Stopping the service would help nothing: a migration could not use these stores either.
             raise StoreUnavailable(" ".join(reported.unreadable.values()))
-        if all(state.is_current for state in reported.stores) and not any(reported.flaws.values()):
-            # The service holds the stores, and has nothing left to upgrade or to make anew.
-            return _shown(console, reported.stores, reported.records)
+        if all(state.is_current for state in reported.stores):
+            # The service holds the stores, and has nothing left to upgrade.
+            flawed = [name for name, flaws in reported.flaws.items() if flaws]
+            if not flawed or await restored_beside_service(current_settings(), flawed):
+                return _shown(console, reported.stores, reported.records)
     settings = current_settings()
     async with schema_of(settings) as schema:
         states = await schema.upgrade()

@@ -93,8 +93,9 @@ def _component(name: str, part: Mapping[str, Any]) -> CheckResult:
     subject, detail = _SUBJECTS.get(name, name), part.get("detail") or ""
     if part["status"] == "UP":
         return CheckResult.passed(subject, "It was asked and works.")
+    is_unreachable = name == "db" and part["status"] == "DOWN"
     return CheckResult.failed(
-        subject, f"{part['status']}. {detail}".strip(), AGAIN, is_unreachable=name == "db"
+        subject, f"{part['status']}. {detail}".strip(), AGAIN, is_unreachable=is_unreachable
     )
 
 

@@ -12,7 +12,10 @@ from adapters.records.specs import ALL_SPECS, ENTITY_SPECS
 from adapters.records.words import RULE
 from application.ports.schema import OldRecords, SchemaState
 from domain.errors import Conflict, VersionConflict
+from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.failures import UnmigratedStore
+from entrypoints.composition.settings import Settings
+from entrypoints.composition.stores import build_store
 
 REVISION_ID = "schema"
 REWRITTEN_ID = "old-records-rewritten"
@@ -106,6 +109,23 @@ async def require_rewritten(store: RecordStore) -> None:
             f"The records of the {store.name} store may still be in an old format, and some look-ups would miss them."
             " Type: tandem migrate up (or set AUTO_MIGRATE=true)."
         )
+
+
+async def restored_beside_service(settings: Settings, names: Sequence[str]) -> bool:
+    """Makes anew what is missing in these stores, which the running service uses meanwhile. False, and nothing done,
+    where one of them is embedded in the service. Raises StoreRefused and StoreUnavailable.
+    """
+    if settings.stores.postgres_url == EMBEDDED:
+        return False
+    for name in names:
+        store = build_store(name, settings.stores)
+        try:
+            await store.open()
+            if isinstance(store, Examined):
+                await store.restore_parts()
+        finally:
+            await store.close()
+    return True
 
 
 async def state_of(store: RecordStore) -> SchemaState:

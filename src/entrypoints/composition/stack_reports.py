@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from adapters.ownership import control
 from adapters.records.described import Described
 from adapters.records.on_disk import OnDisk
-from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.record_store import RecordStore, SchemaGone, SchemaMissing, StoreRefused
 from adapters.records.revisions import flaws_of
 from application.ports.health import StoreFacts
 from application.ports.schema import OldRecords, SchemaFlaw, SchemaReport, SchemaState
@@ -90,6 +91,12 @@ def _cause_of(stack: StoreStack, store: RecordStore) -> str | None:
 
 async def _require_own(stack: StoreStack, store: RecordStore) -> None:
     """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
+    try:
+        await control.read(store)
+    except SchemaGone:
+        raise
+    except SchemaMissing:
+        pass  # nothing was made yet
     if store is stack.direction.raw_target and stack.direction.target_side is not None:
         await stack.direction.target_side.look()
     elif (obstacle := stack.obstacle()) is not None:

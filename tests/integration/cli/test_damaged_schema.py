@@ -1,0 +1,128 @@
+"""Somebody removes parts of the schema under the running service: every probe and command names them and a remedy."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.integration.cli.conftest import StartCommand, StartService
+from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
+from tests.servers.postgres import PostgresServer
+from tests.servers.processes import wait_until
+
+MISSING = "The unique key labels_name of the table postgres_labels is missing"
+UNLOGGED = "The table postgres_labels is unlogged"
+SLOW = "The index tasks_created of the table postgres_tasks is missing"
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    made = postgres_server.create_prepared_database()
+    yield made
+    postgres_server.drop_database(made)
+
+
+def _run(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def _health(service: ServiceProcess) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{service.url}/v1/health", trust_env=False).json()
+    return dict(answer["components"])
+
+
+def _says(service: ServiceProcess, words: str, *, component: str = "db") -> Callable[[], bool]:
+    return lambda: words in (_health(service)[component].get("detail") or "")
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    wait_until(condition, seconds_max=20, reason="health does not say so")
+
+
+def _checks(doctor: TandemProcess) -> dict[str, Any]:
+    return {check["subject"]: check for check in json.loads(doctor.said())["checks"]}
+
+
+def test_what_is_missing_is_named_while_the_service_runs_and_made_anew(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+
+    _run(url, "DROP INDEX tasks_created")
+    doctor = start_command("doctor", **variables)
+    assert doctor.wait_ended() == 0
+    schema = _checks(doctor)["schema"]
+    assert (schema["isWarning"], SLOW in schema["message"]) == (True, True)
+    assert _health(service)["db"]["status"] == "UP"
+
+    _run(url, "DROP INDEX labels_name", "ALTER TABLE postgres_labels SET UNLOGGED")
+    _until(_says(service, MISSING))
+    assert _health(service)["db"]["status"] == "DEGRADED"
+    doctor = start_command("doctor", **variables)
+    assert doctor.wait_ended() == 1
+    schema = _checks(doctor)["schema"]
+    assert (MISSING in schema["message"], UNLOGGED in schema["message"]) == (True, True)
+    assert "Type: tandem migrate up" in schema["remedy"]
+    status = start_command("migrate", "status", **variables)
+    assert status.wait_ended() == 1
+    assert MISSING in str(json.loads(status.said())["flaws"])
+
+    assert start_command("migrate", "up", **variables).wait_ended() == 0
+    _until(lambda: _health(service)["db"]["status"] == "UP")
+    doctor = start_command("doctor", **variables)
+    assert doctor.wait_ended() == 0
+    assert not any(check["isWarning"] for check in _checks(doctor).values())
+
+
+def test_a_target_is_mended_beside_a_service_that_holds_an_embedded_source(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    _until(lambda: _health(service)["target"]["status"] == "UP")
+    _run(url, "DROP INDEX labels_name")
+    _until(_says(service, MISSING, component="target"))
+    assert start_command("migrate", "up", **variables).wait_ended() == 0
+    _until(lambda: _health(service)["target"]["status"] == "UP")
+
+
+def test_a_renamed_schema_is_named_everywhere_and_the_statement_brings_it_back(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    _run(url, "ALTER SCHEMA public RENAME TO kept", "CREATE SCHEMA public")
+    remedy = "ALTER SCHEMA public RENAME TO public_beside; ALTER SCHEMA kept RENAME TO public"
+    _until(_says(service, remedy))
+    assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 503
+    for words in (("doctor",), ("sync", "status"), ("migrate", "status"), ("migrate", "up")):
+        command = start_command(*words, as_json=False, **variables)
+        assert command.wait_ended() == 3
+        said = " ".join((command.said() + command.log.read_text()).split())
+        assert (words, remedy in said, "type: tandem migrate up" in said.lower()) == (words, True, False)
+    _run(url, remedy)
+    _until(lambda: _health(service)["db"]["status"] == "UP")
+
+
+def test_tables_that_are_gone_are_named_without_a_command_that_refuses(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    _run(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    _until(_says(service, "restore the database from a copy"))
+    for words in (("doctor",), ("migrate", "status"), ("migrate", "up")):
+        command = start_command(*words, as_json=False, **variables)
+        assert command.wait_ended() == 3
+        said = " ".join((command.said() + command.log.read_text()).split())
+        assert (words, "estore" in said, "type: tandem migrate up" in said.lower()) == (words, True, False)
