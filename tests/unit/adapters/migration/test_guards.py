@@ -24,6 +24,7 @@ from application.ports.migration import (
     StepTaken,
     Verification,
 )
+from application.ports.schema import FlawEffect, SchemaFlaw
 from application.ports.synchronisation import CollectionSync, SyncMetrics
 from domain.errors import Conflict
 from domain.migration import Step
@@ -85,6 +86,13 @@ GREEN = Situation(
     processes=[MIRRORING],
     steps=[REHEARSED],
 )
+
+
+def flawed(effect: FlawEffect, *, store: str = "postgres") -> Situation:
+    flaw = SchemaFlaw(
+        cause="The unique key labels_name is missing.", remedy="Type: tandem migrate up", effect=effect
+    )
+    return replace(GREEN, flaws={store: (flaw,)})
 
 
 def guard(situation: Situation, code: str, *, step: Step = Step.CUT_OVER) -> Guard:
@@ -262,3 +270,21 @@ def test_a_process_is_alive_while_one_of_its_lanes_beats() -> None:
         }
     )
     assert [one.is_alive for one in processes_of(source, source)] == [True, False]
+
+
+@pytest.mark.parametrize("store", [OWNER.store, "postgres"])
+@pytest.mark.parametrize("effect", [FlawEffect.UNSAFE, FlawEffect.UNCOUNTED])
+def test_a_flaw_of_either_schema_lets_nobody_cut_over_or_finish(effect: FlawEffect, store: str) -> None:
+    for step in (Step.CUT_OVER, Step.FINISH):
+        found = guard(flawed(effect, store=store), "schema", step=step)
+        assert (found.is_green, found.remedy) == (False, "Type: tandem migrate up")
+        assert found.detail == f"{store}: The unique key labels_name is missing."
+
+
+def test_a_rollback_may_leave_a_source_whose_schema_is_damaged() -> None:
+    assert guard(flawed(FlawEffect.UNSAFE, store=OWNER.store), "schema", step=Step.ROLL_BACK).is_green
+    assert not guard(flawed(FlawEffect.UNSAFE), "schema", step=Step.ROLL_BACK).is_green
+
+
+def test_a_missing_index_that_only_costs_time_stops_no_step() -> None:
+    assert guard(flawed(FlawEffect.SLOW), "schema").is_green
