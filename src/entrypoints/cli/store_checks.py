@@ -1,5 +1,6 @@
 """The checks of `tandem doctor` on stores, schema, mirror and cache: through the running service, else read-only."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,9 +46,12 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     yield CheckResult.passed(
         "service", f"It runs at {service.url} (process {service.pid}) and reports on its stores."
     )
+    # Meanwhile, because each of them may take two seconds where a store does not answer.
+    schema = asyncio.ensure_future(client.fetch("GET", "/operator/schema"))
     try:
         health: Mapping[str, Any] = await client.health()
     except TandemError as error:
+        await _given_up(schema)
         yield CheckResult.failed(
             "service",
             error.message,
@@ -56,22 +60,22 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
         )
         return
     try:
-        async for result in _schema_of_service(client):
-            yield result
         async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
             yield result
+        for name, flaws in msgspec.json.decode(await schema, type=SchemaView).flaws.items():
+            if flaws:
+                yield _flawed(name, flaws)
     except TandemError as error:
+        await _given_up(schema)
         yield CheckResult.failed(
             "mirror", f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
         )
 
 
-async def _schema_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]:
-    """What the running service finds missing in the schema of its stores. Raises TandemError."""
-    reported = msgspec.json.decode(await client.fetch("GET", "/operator/schema"), type=SchemaView)
-    for name, flaws in reported.flaws.items():
-        if flaws:
-            yield _flawed(name, flaws)
+async def _given_up(asked: asyncio.Future[bytes]) -> None:
+    """Ends a question whose answer, also an error, says nothing new."""
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
 
 
 async def checks_of_components(
