@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from adapters.postgres.installed_schema import OWN_COLUMNS, Run
+from adapters.postgres.installed_parts import Run
+from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 
 NEEDED = ("SELECT", "INSERT", "UPDATE", "DELETE")
