@@ -15,6 +15,7 @@ from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.synchronisation import Commit, Mirror, StoredSynchronisation
 from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.watched_store import WatchedStore
+from adapters.ownership.control import Ownership
 from adapters.ownership.heartbeat import Heartbeat
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.owned_stores import OwnedSource, OwnedTarget
@@ -24,11 +25,11 @@ from adapters.ownership.target_side import TargetSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.indexes import UNDELIVERED_ENTRIES
 from adapters.records.lanes import ProcessIdentity
-from adapters.records.record_store import RecordStore
+from adapters.records.record_store import RecordStore, StoreRefused
 from adapters.records.rehearsing import Rehearsing
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
-from domain.errors import Conflict
+from domain.errors import Conflict, StoreUnavailable
 from domain.migration import NO_TARGET
 from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.schema import bring_up, require_current, rewrite_once
@@ -233,6 +234,17 @@ class Direction:
             if self.relay is not None and is_relaying:
                 self.relay.resume()
                 self.start_relay()
+
+    async def look_at_target(self) -> Ownership | None:
+        """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
+        if self.raw_target is None or self.target_side is None:
+            return None
+        try:
+            async with asyncio.timeout(self.connect_seconds):
+                await self.raw_target.open()
+                return await self.target_side.ownership()
+        except (StoreUnavailable, StoreRefused, TimeoutError):
+            return None
 
     async def stop(self) -> None:
         """Ends the background work of this process. The stores stay open."""

@@ -35,7 +35,7 @@ async def require_own_stores(stack: StoreStack) -> None:
     feeds, or a source that is an older copy, which a migration would write into; StoreUnavailable while that is not
     known.
     """
-    held = await stack.ownership.inspect(stack.look_at_target)
+    held = await stack.ownership.inspect(stack.direction.look_at_target)
     target = stack.direction.target_side
     if target is not None:
         await (target.look_beside_new_source() if held is None else target.require_newest_source())
@@ -93,10 +93,10 @@ async def _require_own(stack: StoreStack, store: RecordStore) -> None:
     """Raises StoreUnavailable and StoreRefused for an opened store that a start would not use."""
     try:
         await control.read(store)
-    except SchemaGone:
-        raise
-    except SchemaMissing:
-        pass  # nothing was made yet
+    except SchemaMissing as missing:
+        # Otherwise nothing was made yet, which is no reason.
+        if isinstance(missing, SchemaGone):
+            raise
     if store is stack.direction.raw_target and stack.direction.target_side is not None:
         await stack.direction.target_side.look()
     elif (obstacle := stack.obstacle()) is not None:

@@ -21,7 +21,7 @@ from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.on_disk import OnDisk
-from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.record_store import RecordStore
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
@@ -327,7 +327,7 @@ class StoreStack:
         direction = self.direction
         raw_source = direction.raw_source
         await raw_source.open()
-        await self.ownership.check(self.look_at_target)
+        await self.ownership.check(self.direction.look_at_target)
         if self._auto_migrate:
             await bring_up(raw_source)
         else:
@@ -390,14 +390,3 @@ class StoreStack:
                     await self.direction.raw_source.ping()
             except Exception:  # noqa: BLE001 - otherwise this process would read a former owner for good
                 logger.exception("The owner was not looked for")
-
-    async def look_at_target(self) -> Ownership | None:
-        """Who the target belongs to, for a source without a control record; None if it is empty or not reachable."""
-        if self.direction.raw_target is None or self.direction.target_side is None:
-            return None
-        try:
-            async with asyncio.timeout(self.direction.connect_seconds):
-                await self.direction.raw_target.open()
-                return await self.direction.target_side.ownership()
-        except (StoreUnavailable, StoreRefused, TimeoutError):
-            return None
