@@ -11,11 +11,15 @@ from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
 DRIVER_ERRORS = (sqlite3.Error, MontyError, BSONError, OSError)
+DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _FULL = "The disk of MontyDB is full. Free some space: writes then work again."
 _LOCKED_OUT = "The files of MontyDB cannot be written. Give this user access to them: writes then work again."
-_DAMAGED = "A part of MontyDB's file is damaged. Stop Tandem and restore a copy."
-_GONE = "The files of MontyDB were deleted, replaced or emptied while in use. Stop Tandem and restore a copy."
+_DAMAGED = "A part of MontyDB's file is damaged, so nothing is written. Stop Tandem and restore a copy."
+_GONE = (
+    "The files of MontyDB were deleted, replaced, cut or overwritten while in use, so nothing is written any more. "
+    "Stop Tandem and restore a copy."
+)
 _DISK = "The disk of MontyDB reports an error. Check the disk."
 _BUSY = "Another program keeps MontyDB's file locked. End it."
 _CAUSES = {

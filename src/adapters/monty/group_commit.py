@@ -5,6 +5,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from loguru import logger
@@ -48,6 +49,7 @@ class Writer:
         except DRIVER_ERRORS as error:
             return self._failed(error, len(writes))
         outcomes = self._run(writes)
+        self._note_size()
         if self._stale >= self._stale_max:
             (outcome,) = self._run([(index_words, None)])
             if outcome is None:
@@ -57,13 +59,20 @@ class Writer:
                 logger.error("The full-text index could not be brought up to date: {!r}", outcome)
                 self._stale //= 2
         self._bound_log()
+        self._note_size()
         return outcomes
+
+    def _note_size(self) -> None:
+        # A file that is not there any more is found before the next write.
+        with suppress(OSError):
+            self._file.note_written()
 
     def _bound_log(self) -> None:
         try:
             self._file.bound_log()
         except DRIVER_ERRORS as error:
             # What was committed is durable all the same.
+            self._file.note_error(error)
             logger.warning("The log of the database was not written back: {}", error)
 
     def _run(self, writes: Sequence[LanedWrite]) -> list[Outcome]:
@@ -94,6 +103,7 @@ class Writer:
         return outcomes
 
     def _failed(self, error: BaseException, count: int) -> list[Outcome]:
+        self._file.note_error(error)
         failure = unavailable(error)
         self.failure = failure.message
         if code_of(error) == sqlite3.SQLITE_BUSY:

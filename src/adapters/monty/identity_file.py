@@ -12,7 +12,9 @@ import time
 from contextlib import closing, suppress
 from enum import Enum
 from pathlib import Path
+from threading import Lock
 
+from adapters.monty.errors import DAMAGE_CODES, code_of
 from adapters.records.record_store import StoreRefused
 
 _NUMBER_AT = slice(60, 64)
@@ -21,11 +23,10 @@ _NUMBERS = 2**31 - 1
 CHECK_SECONDS_MAX = 1.0
 """How long a database is checked whose log is missing: a start must not take as long as reading a large one."""
 _STEPS_BETWEEN_LOOKS = 10_000
-_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_PRIMARY_CODE = 0xFF
-"""The bits of an extended error code that hold the kind of the error."""
 _OVERWRITTEN = "overwritten"
 """In place of the number: SQLite has perhaps mixed the log into a copy that it does not belong to."""
+_CUT = "cut"
+"""In place of the number: a part of the database is gone, whatever its log may bring back."""
 
 
 class Soundness(Enum):
@@ -50,6 +51,9 @@ class IdentityFile:
         """What the database may hold while it is the one that was opened."""
         self._descriptor: int | None = None
         """Of the open database: closing one of its descriptors takes the locks of all of them away."""
+        self._harm: str | None = None
+        """What was done to the open database that nothing but a copy puts right, in place of the number."""
+        self._looking = Lock()
 
     def known_store(self) -> str | None:
         """The id of the store; None where there is none yet. Raises StoreRefused where its files are not complete."""
@@ -62,10 +66,13 @@ class IdentityFile:
                 "from a copy, without the files beside it that do not belong to the copy, or remove "
                 f"{self._database.with_suffix('.*')} to start with an empty store."
             )
-        if number == _OVERWRITTEN:
+        if number in (_OVERWRITTEN, _CUT):
+            harm = f"A part of {self._database} was cut off"
+            if number == _OVERWRITTEN:
+                harm = f"Another copy was written over {self._database}"
             raise StoreRefused(
-                f"Another copy was written over {self._database} while it was in use. Restore a complete copy, without "
-                f"the files -wal and -shm beside it, and remove {self._path}."
+                f"{harm} while it was in use. Restore a complete copy, without the files -wal and -shm beside it, and "
+                f"remove {self._path}."
             )
         if number and not (self._log.exists() and self._number() == int(number)):
             raise StoreRefused(
@@ -93,25 +100,38 @@ class IdentityFile:
         """Remembers which files are open."""
         if not self._path.exists():
             self._write(store)
-        # The database never shrinks; the log begins anew from time to time.
+        # The database only grows; the log begins anew from time to time.
         database, log = self._database.stat(), self._log.stat()
         self._opened = {self._database: (database.st_ino, database.st_size), self._log: (log.st_ino, 0)}
-        self._store, self._has_number = store, False
+        self._store, self._has_number, self._harm = store, False, None
         self._descriptor = os.open(self._database, os.O_RDONLY | os.O_CLOEXEC)
         self._numbers = {self._number_in(self._descriptor)}
 
+    def note_size(self) -> None:
+        """Remembers how far the open database has grown; follows each write. Raises OSError."""
+        inode, size = self._opened[self._database]
+        found = self._database.stat()
+        if found.st_ino == inode and found.st_size > size:
+            self._opened[self._database] = (inode, found.st_size)
+
     def require_in_place(self) -> None:
-        """Raises OSError where the open files were deleted, replaced, emptied or overwritten: writes would be lost."""
-        if not (self._is_in_place(self._database) and self._is_in_place(self._log)):
+        """Raises OSError where the open files were deleted, replaced, cut or overwritten: writes would be lost.
+
+        A database that was cut or overwritten stays so until a copy is restored, whatever is done to it meanwhile.
+        """
+        self._look_for_harm()
+        if self._harm is None and not (self._is_in_place(self._database) and self._is_in_place(self._log)):
             raise OSError(
                 f"{self._database} or its log was deleted, replaced or emptied while in use, so nothing is written any "
                 "more. Stop Tandem, and restore a copy if it does not start again."
             )
-        if not self._is_own():
+        if self._harm is not None:
+            harm = f"A part of {self._database} was cut off"
+            if self._harm == _OVERWRITTEN:
+                harm = f"Another copy was written over {self._database}"
             raise OSError(
-                f"Another copy was written over {self._database} while in use, so nothing is written any more. Stop "
-                "Tandem, remove the files -wal and -shm beside it, which do not belong to that copy, and restore a "
-                "complete copy of the database."
+                f"{harm} while in use, so nothing is written any more. Stop Tandem, remove the files -wal and -shm "
+                "beside it, which do not belong to a copy, and restore a complete copy of the database."
             )
 
     def log_bytes(self) -> int:
@@ -142,11 +162,8 @@ class IdentityFile:
         """Notes that the database is complete without its log; nothing may be written after this."""
         # Where that fails, the log stays, and the next process opens the store with it.
         with suppress(sqlite3.Error, OSError):
-            if not self._is_in_place(self._database):
-                return
-            if not self._is_own():
-                self._write(f"{self._store} {_OVERWRITTEN}")
-            elif is_written_back(writer):
+            self._look_for_harm()
+            if self._harm is None and self._is_in_place(self._database) and is_written_back(writer):
                 self._write(self._store)
 
     def release(self) -> None:
@@ -162,6 +179,27 @@ class IdentityFile:
         except FileNotFoundError:
             return False
         return found.st_ino == inode and found.st_size >= size
+
+    def _is_cut(self) -> bool:
+        """Whether the open database is still there with a part of it missing."""
+        inode, size = self._opened[self._database]
+        try:
+            found = self._database.stat()
+        except FileNotFoundError:
+            return False
+        return found.st_ino == inode and 0 < found.st_size < size
+
+    def _look_for_harm(self) -> None:
+        """Notes it for the next process as well, which may find the log of a killed one. Raises OSError."""
+        with self._looking:
+            if self._harm is not None:
+                return
+            if self._is_cut():
+                self._harm = _CUT
+            elif self._is_in_place(self._database) and not self._is_own():
+                self._harm = _OVERWRITTEN
+            if self._harm is not None:
+                self._write(f"{self._store} {self._harm}")
 
     def _is_own(self) -> bool:
         """Whether the database holds the number of this process, which no copy from before it does."""
@@ -199,8 +237,7 @@ def _soundness_of(database: Path, *, seconds_max: float) -> Soundness:
             (found,) = reader.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         # An interrupted check, or one that the system did not let read, has found nothing.
-        is_damaged = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGE_CODES
-        return Soundness.DAMAGED if is_damaged else Soundness.UNCHECKED
+        return Soundness.DAMAGED if code_of(error) in DAMAGE_CODES else Soundness.UNCHECKED
     return Soundness.SOUND if found == "ok" else Soundness.DAMAGED
 
 

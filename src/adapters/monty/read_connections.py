@@ -28,8 +28,11 @@ class ReadConnections:
         *,
         slots: asyncio.Semaphore,
         tuning: Tuning,
+        note_error: Callable[[BaseException], None],
     ) -> None:
+        """`note_error` gets each error that a read meets."""
         self.short, self._slots, self._tuning = short, slots, tuning
+        self._note_error = note_error
         self._free = [*long]
         self._abandoned: set[sqlite3.Connection] = set()
         for connection in long:
@@ -56,6 +59,7 @@ class ReadConnections:
             return read(self.short, *arguments)
         except DRIVER_ERRORS as error:
             if code_of(error) != sqlite3.SQLITE_INTERRUPT:
+                self._note_error(error)
                 raise unavailable(error) from error
         finally:
             self._deadline = math.inf
@@ -76,6 +80,7 @@ class ReadConnections:
                 self._abandoned.add(long)
             raise
         except DRIVER_ERRORS as error:
+            self._note_error(error)
             raise unavailable(error) from error
 
     def _is_abandoned(self, long: sqlite3.Connection) -> bool:

@@ -107,7 +107,9 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         except BaseException:
             self._file.close()
             raise
-        self._connections = ReadConnections(short, [long], slots=asyncio.Semaphore(1), tuning=self._tuning)
+        self._connections = ReadConnections(
+            short, [long], slots=asyncio.Semaphore(1), tuning=self._tuning, note_error=self._file.note_error
+        )
         self._is_inspected = True
 
     def _require_unused(self) -> None:
@@ -133,7 +135,9 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         short = writer if is_in_memory else self._file.connection("reader")
         long = [self._file.connection("long") for _ in range(1 if is_in_memory else LONG_READS_MAX)]
         slots = asyncio.Semaphore(len(long))
-        self._connections = ReadConnections(short, long, slots=slots, tuning=tuning)
+        self._connections = ReadConnections(
+            short, long, slots=slots, tuning=tuning, note_error=self._file.note_error
+        )
         self._writer = Writer(self._file, stale_max=tuning.stale_max)
         self._commits = ImmediateCommits(self._writer, slots) if is_in_memory else GroupCommits(self._writer)
 
@@ -171,8 +175,8 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         if self._is_inspected:
             return
         try:
-            self._file.require_in_place()
-        except OSError as error:
+            self._file.require_sound()
+        except DRIVER_ERRORS as error:
             raise unavailable(error) from error
         if self._writer is None or self._writer.failure is None:
             return

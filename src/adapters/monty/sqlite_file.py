@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.monty.document import decoded
+from adapters.monty.errors import DAMAGE_CODES, code_of
 from adapters.monty.identity_file import IdentityFile, is_written_back, sync
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES, has_words
@@ -51,6 +52,7 @@ class SqliteFile:
         self._log_bytes_max = tuning.log_bytes_max
         self._busy_ms = tuning.busy_ms
         self._is_read_only = False
+        self._damage: BaseException | None = None
         self._writer: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
 
@@ -71,7 +73,7 @@ class SqliteFile:
         bring_up(writer, TABLES.values())
         if self._identity_file is not None:
             self._identity_file.open(store)
-        self._writer = writer
+        self._writer, self._damage = writer, None
 
     def open_to_read(self) -> None:
         """Opens a file that no process uses, and changes nothing: neither it nor its log, and no file beside them.
@@ -137,16 +139,35 @@ class SqliteFile:
             raise sqlite3.ProgrammingError("the database is not open")
         return self._writer
 
+    def note_error(self, error: BaseException) -> None:
+        """Notes an error of a read or a write: once SQLite has met damage, nothing is written until the next opening.
+
+        A later write may work, and would be lost with everything else when a copy is restored.
+        """
+        if self._damage is None and not self._is_read_only and code_of(error) in DAMAGE_CODES:
+            self._damage = error
+
     def require_in_place(self) -> None:
         """Raises OSError where the files are no longer those that were opened."""
         if self._identity_file is not None:
             self._identity_file.require_in_place()
 
+    def require_sound(self) -> None:
+        """Raises OSError as `require_in_place` does, and sqlite3.Error once SQLite has met damage."""
+        self.require_in_place()
+        if self._damage is not None:
+            raise self._damage
+
     def prepare_writing(self) -> None:
         """Raises OSError or sqlite3.Error where what is written now could be lost."""
+        self.require_sound()
         if self._identity_file is not None:
-            self._identity_file.require_in_place()
             self._identity_file.note_writing(self.writer)
+
+    def note_written(self) -> None:
+        """Follows each write. Raises OSError."""
+        if self._identity_file is not None:
+            self._identity_file.note_size()
 
     def note_lock(self, *, is_foreign: bool) -> None:
         """Waits only briefly for a lock that another program has held for the whole wait of a write, until one works:

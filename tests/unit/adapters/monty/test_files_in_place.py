@@ -1,5 +1,6 @@
 """Writes stop when the database or its log goes, and a store whose last writes are missing is refused."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ from adapters.monty.identity_file import IdentityFile
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
-from tests.unit.contracts.builders import commit_all, fetched, task
+from tests.unit.contracts.builders import commit_all, fetched, label, task
 
 DATABASE, LOG, IDENTITY = "tandem.sqlite", "tandem.sqlite-wal", "tandem.identity"
 
@@ -208,3 +209,77 @@ async def test_no_write_is_acknowledged_once_the_log_has_gone(
     assert await fetched(store, "tasks", 2) == task(2)
     await store.close()
     await require_tasks(tmp_path / "data", 1, 2)
+
+
+GROWN = range(3, 400)
+"""Tasks that let the database grow by more than one checkpoint after it was opened."""
+
+
+async def grow(store: MontyRecordStore) -> None:
+    await asyncio.gather(
+        *(commit_all(store, "tasks", task(number, description="x" * 9_000)) for number in GROWN)
+    )
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_database_that_was_cut_since_it_grew_is_noticed_and_refused_until_it_is_restored(
+    store: MontyRecordStore, tmp_path: Path, share: float, *, is_killed: bool
+) -> None:
+    database = tmp_path / "data" / DATABASE
+    opened = database.stat().st_size
+    await grow(store)
+    grown = database.stat().st_size
+    assert share * grown > opened, "the test shows nothing about a database that has grown"
+    os.truncate(database, int(share * grown))
+    with pytest.raises(StoreRefused, match=r"A part of .* was cut off while in use"):
+        store.require_files()
+    os.truncate(database, grown)
+    with pytest.raises(StoreUnavailable, match=r"cut or overwritten while in use.*Stop Tandem and restore"):
+        await commit_all(store, "tasks", task(999))
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    directory = as_killed(tmp_path) if is_killed else tmp_path / "data"
+    await store.close()
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match=r"was cut off .* Restore a complete copy.* and remove"):
+            await MontyRecordStore(directory).open()
+    for name in (LOG, f"{DATABASE}-shm", IDENTITY):
+        (directory / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "older", directory / DATABASE)
+    await require_tasks(directory, 1)
+
+
+def exchange(path: Path, content: bytes | None) -> bytes:
+    """Overwrites every page but the first, which has the identity, and returns what was there."""
+    page = 4_096
+    with path.open("r+b") as file:
+        file.seek(page)
+        before = file.read()
+        file.seek(page)
+        file.write(content or b"\xa5" * len(before))
+    return before
+
+
+@pytest.mark.parametrize("met_by", ["read", "write"])
+async def test_nothing_is_written_once_damage_was_met_until_the_store_is_opened_again(
+    store: MontyRecordStore, tmp_path: Path, met_by: str
+) -> None:
+    await store.close()
+    database = tmp_path / "data" / DATABASE
+    await store.open()
+    sound = exchange(database, None)
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        await (fetched(store, "tasks", 1) if met_by == "read" else commit_all(store, "tasks", task(3)))
+    exchange(database, sound)
+    for _ in range(2):
+        with pytest.raises(
+            StoreUnavailable, match=r"is damaged, so nothing is written. Stop Tandem and restore"
+        ):
+            await commit_all(store, "labels", label(1))
+        with pytest.raises(StoreUnavailable, match="is damaged"):
+            await store.ping()
+    await store.close()
+    await store.open()
+    await commit_all(store, "labels", label(1))
+    await store.ping()

@@ -24,8 +24,8 @@ async def test_a_caller_who_goes_when_the_read_has_ended_does_not_interrupt_the_
         closing(sqlite3.connect(":memory:")) as short,
         closing(sqlite3.connect(":memory:", check_same_thread=False)) as long,
     ):
-        slots = asyncio.Semaphore(1)
-        reads = ReadConnections(short, [long], slots=slots, tuning=Tuning())
+        slots, met = asyncio.Semaphore(1), list[BaseException]()
+        reads = ReadConnections(short, [long], slots=slots, tuning=Tuning(), note_error=met.append)
         gone = asyncio.create_task(reads.in_thread(counted))
         await asyncio.sleep(0)
         async with slots:  # As soon as the connection is given back, and before the caller hears of it.
@@ -33,4 +33,5 @@ async def test_a_caller_who_goes_when_the_read_has_ended_does_not_interrupt_the_
         await asyncio.wait([gone])
         assert gone.cancelled()
         assert await reads.in_thread(counted) == ROWS
+        assert not met
         await reads.close()

@@ -4,7 +4,7 @@ from domain.errors import StoreUnavailable, Unavailable
 from entrypoints.cli.running_service import RunningService, ServiceClient
 from entrypoints.cli.store_checks import checks_of_service
 
-DAMAGED = "A part of MontyDB's file is damaged. Stop Tandem and restore a copy."
+DAMAGED = "A part of MontyDB's file is damaged, so nothing is written. Stop Tandem and restore a copy."
 
 
 class AnsweringService(ServiceClient):
