@@ -217,7 +217,7 @@ IN_FORCE = {
     "extra_float_digits": "1",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    "row_security": "on",
+    "row_security": "off",
     "gin_fuzzy_search_limit": "0",
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "10s",

@@ -1,20 +1,33 @@
 """Tables that the account cannot use: no record is to blame, whether every change needs them or only some do."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from adapters.observability.recent_errors import RECENT_SECONDS, TRIAL_SECONDS, RecentErrors
+from adapters.observability.watched_store import WatchedStore
 from adapters.postgres.record_store import PostgresRecordStore
-from adapters.records.change_set import Blocked, ChangeSet, Rejection
+from adapters.records.change_set import Blocked, ChangeSet
+from adapters.records.criteria import AllOf, Question
 from adapters.records.isolation import apply_each
 from domain.errors import StoreUnavailable
+from entrypoints.composition.container import build_container
+from entrypoints.composition.settings import read_settings
+from entrypoints.composition.start import start
+from entrypoints.composition.store_stack import StoreStack
 from tests.servers.tables import PreparedDatabase
+from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import change_set, entry, label, put, task
 from tests.unit.contracts.lanes import FOREIGN, admitted
+
+SHOWN_SECONDS_MAX = 5.0
+STARTED_SECONDS_MAX = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +132,11 @@ async def test_a_table_that_every_change_needs_rejects_no_record(
     assert len(await store.scan("tasks", after=None, limit=9)) == 4
 
 
+HIDDEN = (
+    "Row-level security hides rows of the table postgres_labels from the account of Tandem, so that nothing is read or"
+    " written there. Turn it off: ALTER TABLE postgres_labels DISABLE ROW LEVEL SECURITY. Or exempt the account: ALTER"
+    " ROLE … BYPASSRLS."
+)
 HIDING = (
     "ALTER TABLE postgres_labels ENABLE ROW LEVEL SECURITY; ALTER TABLE postgres_labels FORCE ROW LEVEL SECURITY;"
     "CREATE POLICY gate ON postgres_labels USING ({condition}) WITH CHECK ({condition})"
@@ -127,31 +145,105 @@ SHOWING = "DROP POLICY gate ON postgres_labels; ALTER TABLE postgres_labels DISA
 
 
 @pytest.mark.parametrize("known", [0, 3])
-async def test_a_table_whose_rows_are_all_hidden_is_blocked(
-    store: PostgresRecordStore, database: PreparedDatabase, role: str, known: int
+@pytest.mark.parametrize("condition", ["false", "name <> 'Label 11'"])
+async def test_a_table_whose_rows_a_policy_may_hide_is_blocked(
+    store: PostgresRecordStore, database: PreparedDatabase, role: str, known: int, condition: str
 ) -> None:
     await apply_each(store.apply, [change_set(put("labels", label(number))) for number in range(known)])
     changes = [change_set(put("labels", label(number))) for number in range(10, 13)]
     with _brought_about(
-        Trouble("postgres_labels", HIDING.format(condition="false"), SHOWING), database.url, role
+        Trouble("postgres_labels", HIDING.format(condition=condition), SHOWING), database.url, role
     ):
         outcomes = await apply_each(store.apply, [*changes, _arriving(2)])
     assert outcomes.pop() is None
     for outcome in outcomes:
         assert isinstance(outcome, Blocked)
         assert (outcome.place, outcome.record_id, outcome.sqlstate) == ("postgres_labels", None, "42501")
+        assert f"{HIDDEN} (SQLSTATE 42501)" in outcome.cause
     assert await apply_each(store.apply, changes) == [None] * 3
 
 
-async def test_a_record_that_a_policy_does_not_admit_is_rejected_alone(
+READS: dict[str, Callable[[PostgresRecordStore], Awaitable[object]]] = {
+    "fetch": lambda store: store.fetch("labels", [numbered_id(1)]),
+    "fetch many": lambda store: store.fetch("labels", [numbered_id(1), numbered_id(2)]),
+    "gather": lambda store: store.gather({"labels": [numbered_id(1)], "tasks": [numbered_id(1)]}),
+    "find": lambda store: store.find(Question(collection="labels", limit=5)),
+    "count": lambda store: store.count("labels", AllOf(())),
+    "scan": lambda store: store.scan("labels", after=None, limit=5),
+    "raw_scan": lambda store: store.raw_scan("labels", after=None, limit=5),
+    "raw_count": lambda store: store.raw_count("labels"),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_no_read_is_short_because_a_policy_hides_rows(
+    store: PostgresRecordStore,
+    database: PreparedDatabase,
+    role: str,
+    read: Callable[[PostgresRecordStore], Awaitable[object]],
+) -> None:
+    await store.apply([change_set(put("labels", label(1))), change_set(put("labels", label(2)))])
+    before = await read(store)
+    hiding = Trouble("postgres_labels", HIDING.format(condition="name = 'Label 2'"), SHOWING)
+    with _brought_about(hiding, database.url, role), pytest.raises(StoreUnavailable) as refused:
+        await read(store)
+    assert refused.value.message == HIDDEN
+    assert refused.value.names_remedy
+    assert await read(store) == before
+
+
+async def test_hidden_rows_are_shown_until_they_can_be_read_whatever_works_in_other_tables(
     store: PostgresRecordStore, database: PreparedDatabase, role: str
 ) -> None:
-    await store.apply([change_set(put("labels", label(1)))])
-    changes = [change_set(put("labels", label(number, name=f"name {number}"))) for number in range(10, 13)]
-    with _brought_about(
-        Trouble("postgres_labels", HIDING.format(condition="name <> 'name 11'"), SHOWING), database.url, role
-    ):
-        outcomes = await apply_each(store.apply, changes)
-    assert (outcomes[0], outcomes[2]) == (None, None)
-    assert isinstance(outcomes[1], Rejection)
-    assert outcomes[1].sqlstate == "42501"
+    errors = RecentErrors(store, rehearsing=store)
+    watched = WatchedStore(store, errors)
+    hiding = Trouble("postgres_labels", HIDING.format(condition="name = 'Label 2'"), SHOWING)
+    with _brought_about(hiding, database.url, role):
+        for call in (watched.find(Question(collection="labels", limit=5)), watched.commit(_creation(1))):
+            with pytest.raises(StoreUnavailable):
+                await call
+        for number in range(5, 8):
+            await watched.commit(change_set(put("tasks", task(number))))
+            await watched.fetch("tasks", [numbered_id(number)])
+        await asyncio.sleep(RECENT_SECONDS)
+        await errors.check()
+        assert errors.trouble == HIDDEN
+    await asyncio.sleep(TRIAL_SECONDS)
+    await errors.check()
+    assert errors.trouble is None
+    await watched.commit(_creation(1))
+
+
+def _creation(number: int) -> ChangeSet:
+    return change_set(put("labels", label(number)))
+
+
+async def test_a_start_that_waits_because_rows_are_hidden_says_so(
+    prepared_postgres_url: str, role: str, tmp_path: Path
+) -> None:
+    hiding = Trouble("postgres_roles", *(words.replace("labels", "roles") for words in (HIDING, SHOWING)))
+    hiding = replace(hiding, before=hiding.before.format(condition="false"))
+    variables = {"APP_ENV": "test", "STORE": "postgres", "DATA_DIR": str(tmp_path / "data")}
+    with psycopg.connect(prepared_postgres_url, autocommit=True) as connection:
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    container = build_container(
+        read_settings({**variables, "POSTGRES_URL": f"{prepared_postgres_url}&user={role}"})
+    )
+    stack = container.stack()
+    with _brought_about(hiding, prepared_postgres_url, role):
+        starting = asyncio.create_task(start(container))
+        await _until(stack, "DOWN", HIDDEN.replace("labels", "roles"))
+        assert not starting.done()
+    await asyncio.wait_for(starting, STARTED_SECONDS_MAX)
+    await _until(stack, "UP", None)
+    await stack.close()
+
+
+async def _until(stack: StoreStack, status: str, detail: str | None) -> None:
+    """Waits until the health of the source is this."""
+    async with asyncio.timeout(SHOWN_SECONDS_MAX):
+        while True:
+            health = (await stack.components())["db"]
+            if (health.status, health.detail) == (status, detail):
+                return
+            await asyncio.sleep(0.1)

@@ -21,7 +21,7 @@ HOSTILE: Mapping[str, str] = {
     "extra_float_digits": "-15",
     "array_nulls": "off",
     "transform_null_equals": "on",
-    "row_security": "off",
+    "row_security": "on",
     "gin_fuzzy_search_limit": "1",
     "statement_timeout": "60s",
     "lock_timeout": "1ms",

@@ -33,6 +33,11 @@ FULL = "The disk of PostgreSQL is full. Free some space."
 NO_MEMORY = "PostgreSQL has no memory left."
 NO_PRIVILEGE = "The account lacks a privilege on a table of Tandem. Grant it."
 NO_PRIVILEGE_ON = "The account lacks a privilege in PostgreSQL: {}. Grant it."
+HIDDEN = (
+    "Row-level security hides rows of the table {table} from the account of Tandem, so that nothing is read or written"
+    " there. Turn it off: ALTER TABLE {table} DISABLE ROW LEVEL SECURITY. Or exempt the account: ALTER ROLE …"
+    " BYPASSRLS."
+)
 DISK = "PostgreSQL reports an error of its disk, or damaged data. Read its log."
 
 REFUSES = "PostgreSQL refuses the connection. It says: {}"
@@ -40,6 +45,10 @@ REFUSES = "PostgreSQL refuses the connection. It says: {}"
 WORDS_LENGTH_MAX = 200
 _NAME_LENGTH_MIN = 3
 """A shorter name of an account or a database is only left out where it is quoted: it may be part of any word."""
+_CHECK_OF_POLICIES = "check_enable_rls"
+"""The function of the server that refuses a statement because a policy applies to it."""
+_QUOTED = re.compile(r'["“«„]\s?([^"”»“]+?)\s?["”»“]')
+"""A name in a message, in whatever language the server speaks."""
 _SAID_BY_SERVER = re.compile(r"(?:failed|server): ?[^:\n]{1,20}?:  (\S.*)")
 """The severity, in the language of the server, and two spaces come before its words, and before no others."""
 
@@ -87,9 +96,19 @@ _BY_STATE = {
 }
 
 
+def hidden_rows_of(error: psycopg.Error) -> str | None:
+    """Which table has rows that row-level security hides, and what to do; None for every other error."""
+    if not isinstance(error, InsufficientPrivilege) or error.diag.source_function != _CHECK_OF_POLICIES:
+        return None
+    named = _QUOTED.search(error.diag.message_primary or "")
+    return HIDDEN.format(table="…" if named is None else named.group(1))
+
+
 def cause_of(error: psycopg.Error) -> str | None:
     """Why the server cannot be used; None if its error does not tell."""
     if error.sqlstate is not None:
+        if not error.diag.context and (hidden := hidden_rows_of(error)):
+            return hidden
         if isinstance(error, InsufficientPrivilege) and error.diag.message_primary and not error.diag.context:
             # The server's own words name the table; those of a function may name anything.
             return NO_PRIVILEGE_ON.format(error.diag.message_primary)

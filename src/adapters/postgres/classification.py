@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from adapters.postgres.causes import hidden_rows_of
 from adapters.postgres.errors import (
     OUTAGE_STATES,
     AnswerLost,
@@ -38,7 +39,6 @@ UNIQUE_STATE = "23505"
 SLOW_STATE = "57014"
 TABLE_STATES = frozenset({"53100", "53200", "42501", "42P01", "42703", "3F000"})
 FULL_STATES = frozenset({"53100", "53200"})
-NO_PRIVILEGE_STATE = "42501"
 _SHOWN_VALUE_LENGTH_MIN = 3
 """Shorter texts of a record are not looked for in the server's message: they would tear its words apart."""
 
@@ -126,7 +126,8 @@ def cause_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> str:
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
         return error.message
-    words = error.message if isinstance(error, SchemaAltered) else server_words(cause, change_sets)
+    hidden = None if is_raised(error) else hidden_rows_of(cause)
+    words = error.message if isinstance(error, SchemaAltered) else hidden or server_words(cause, change_sets)
     return f"{words} (SQLSTATE {cause.sqlstate})"[:REASON_LENGTH_MAX]
 
 

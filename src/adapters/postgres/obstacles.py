@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from adapters.postgres.classification import (
     FULL_STATES,
-    NO_PRIVILEGE_STATE,
     Meaning,
     cause_of,
     is_raised,
@@ -15,7 +14,7 @@ from adapters.postgres.classification import (
     state_of,
 )
 from adapters.postgres.connections import Connections
-from adapters.postgres.rehearsed_statements import REWRITE, SEES_NO_ROW, TABLE_OF_FILE
+from adapters.postgres.rehearsed_statements import REWRITE, TABLE_OF_FILE
 from adapters.postgres.statements import MIRROR_ROWS, UNLOCKED_ROWS, VERSIONS_OF
 from adapters.records.change_set import Blocked, ChangeSet
 from adapters.records.specs import AUDIT_LOGS, SPECS
@@ -90,8 +89,6 @@ class ObstacleSearch:
             if found is None or not (meaning_of(found) in _ABOUT_TABLES or state_of(found) == state):
                 found = None
                 break
-        if found is None and state == NO_PRIVILEGE_STATE and await self._is_hidden(collection):
-            found = error
         if found is not None:
             return found
         if len(self._sound) >= SOUND_MAX:
@@ -115,11 +112,6 @@ class ObstacleSearch:
                 await self._connections.require_writable()
             return error
         return None
-
-    async def _is_hidden(self, collection: str) -> bool:
-        """Whether row-level security keeps this role from seeing any row, so that no row could be tried."""
-        answer = await self._connections.run(SEES_NO_ROW[collection])
-        return await answer.fetchone() == (True,)
 
     async def _full_table(self, error: TandemError) -> str | None:
         """The collection of the table that cannot grow: the server names its file."""

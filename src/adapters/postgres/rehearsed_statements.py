@@ -28,13 +28,6 @@ REWRITE = {
 back; if both fail, the table rejects every row.
 """
 
-SEES_NO_ROW = {
-    name: f"SELECT row_security_active('{form.table}') AND NOT EXISTS (SELECT FROM {form.table})"
-    for name, form in FORMS.items()
-}
-"""Whether policies keep the role from seeing any row, or the table is empty and has policies."""
-
-
 DROPPED_MAX = 20
 """Rows that are written once more to find out whether a table drops every row."""
 

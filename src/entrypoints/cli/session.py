@@ -109,7 +109,7 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
         if (problem := problems.get(stack.source.name)) is not None:
             raise problem
         try:
-            await require_current(stack.source)
+            await require_current(stack.direction.raw_source)
         except UnmigratedStore as unmigrated:
             # A migration would be refused, too, so its cause comes first.
             raise stack.objections.get(stack.source.name, unmigrated) from None

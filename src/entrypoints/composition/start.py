@@ -14,6 +14,7 @@ from entrypoints.composition.container import Container
 from entrypoints.composition.failures import WritesRefused
 from entrypoints.composition.inspection import require_adopted
 from entrypoints.composition.schema import require_rewritten, rewrite_once
+from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.waiting import until_available
 
 
@@ -26,30 +27,19 @@ async def start(container: Container, *, within_seconds: float | None = None) ->
     stack = container.stack()
     stack.is_preparing = True
     await stack.open(within_seconds=within_seconds)
-    await until_available(
-        lambda: require_adopted(stack.source), store_name=stack.source.name, within_seconds=within_seconds
-    )
+    await _available(stack, lambda: require_adopted(stack.source), within_seconds)
     await add_roles(container, within_seconds=within_seconds)
     await _add(container, container.builder().build(SeedLabels), within_seconds)
     if container.settings().stores.auto_migrate and stack.ownership.refusal is None:
         # The target may be down; it reads its own old records in today's form.
         source = stack.ownership
         try:
-            await until_available(
-                lambda: _rewrite(source),
-                store_name=source.store.name,
-                within_seconds=within_seconds,
-                unless=WritesRefused,
-            )
+            await _available(stack, lambda: _rewrite(source), within_seconds)
         except WritesRefused as refused:
             # They are read in today's form.
             logger.error("The old records were not rewritten: {}", refused.message)
     else:
-        await until_available(
-            lambda: require_rewritten(stack.source),
-            store_name=stack.source.name,
-            within_seconds=within_seconds,
-        )
+        await _available(stack, lambda: require_rewritten(stack.source), within_seconds)
     stack.is_preparing = False
 
 
@@ -72,13 +62,29 @@ async def _add(
     container: Container, seed: Callable[[Actor], Awaitable[None]], within_seconds: float | None
 ) -> None:
     actor = system_actor(f"start-{container.identifiers().fresh()}")
-    name = container.stack().source.name
+    stack = container.stack()
     try:
-        await until_available(
-            lambda: seed(actor), store_name=name, within_seconds=within_seconds, unless=WritesRefused
-        )
+        await _available(stack, lambda: seed(actor), within_seconds)
     except WritesRefused as refused:
         # Reads go on.
         logger.error("The built-in records were not looked after: {}", refused.message)
     except MirrorPending:
-        logger.info("The built-in records are stored in {}; the target has not confirmed them yet.", name)
+        logger.info(
+            "The built-in records are stored in {}; the target has not confirmed them yet.", stack.source.name
+        )
+
+
+async def _available(
+    stack: StoreStack, call: Callable[[], Awaitable[None]], within_seconds: float | None
+) -> None:
+    """Repeats a call while the source does not answer; its health says why meanwhile. Raises WritesRefused at once."""
+    try:
+        await until_available(
+            call,
+            store_name=stack.source.name,
+            within_seconds=within_seconds,
+            unless=WritesRefused,
+            on_failure=stack.note_cause,
+        )
+    finally:
+        stack.note_available()

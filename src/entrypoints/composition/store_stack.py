@@ -212,9 +212,9 @@ class StoreStack:
             self._open_once,
             store_name=self.source.name,
             within_seconds=within_seconds,
-            on_failure=self._note_cause,
+            on_failure=self.note_cause,
         )
-        self._waits_for = None
+        self.note_available()
         self.is_open = True
 
     async def inspect(self) -> Mapping[str, Problem]:
@@ -293,8 +293,13 @@ class StoreStack:
         )
         return await health.components()
 
-    def _note_cause(self, error: StoreUnavailable) -> None:
+    def note_cause(self, error: StoreUnavailable) -> None:
+        """Shows why the start waits for the source, until `note_available`."""
         self._waits_for = error.message
+
+    def note_available(self) -> None:
+        """The start no longer waits for the source."""
+        self._waits_for = None
 
     def obstacle(self) -> str | None:
         """Why this process may not write; None if it may."""
