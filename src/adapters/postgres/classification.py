@@ -27,6 +27,7 @@ from adapters.postgres.errors import (
     Refused,
     SchemaAltered,
     SchemaClosed,
+    TableLocked,
 )
 from adapters.postgres.origins import raised_by
 from adapters.records.change_set import ChangeSet, Rejection, taken_reason
@@ -127,7 +128,11 @@ def cause_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> str:
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
         return error.message
     hidden = None if is_raised(error) else hidden_rows_of(cause)
-    words = error.message if isinstance(error, SchemaAltered) else hidden or server_words(cause, change_sets)
+    words = (
+        error.message
+        if isinstance(error, SchemaAltered | TableLocked)
+        else hidden or server_words(cause, change_sets)
+    )
     return f"{words} (SQLSTATE {cause.sqlstate})"[:REASON_LENGTH_MAX]
 
 

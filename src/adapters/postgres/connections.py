@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncCursor, AsyncRawCursor
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.errors import ConnectionBroken, ServerReadOnly, translated
+from adapters.postgres.errors import ConnectionBroken, Contention, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.installed_schema import KnownTables, explained
+from adapters.postgres.origins import raised_by
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
+from adapters.postgres.table_locks import TableLocks
 from adapters.records.cancellation import heeding_cancellation
 from adapters.records.record_store import SchemaMissing
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 700
+LOOK_MS = 1_000
+"""How long the look for who has locked a table may take."""
 NEW_CONNECTION_MS = 500
 """How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
@@ -56,6 +60,7 @@ class Connections:
         limits = TimeLimits(statement_ms=bounds.statement_timeout_ms, lock_ms=lock_ms)
         self._execution = Execution(Session.of(url, limits))
         self._bounds = bounds
+        self._locks = TableLocks(self._rows_anew)
         self._pool: AsyncConnectionPool[FailFastConnection] | None = None
         self._running = 0
         self._idle = asyncio.Event()
@@ -174,6 +179,17 @@ class Connections:
                 finally:
                     await connection.close()
 
+    async def _rows_anew(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
+        """The rows of a statement over a connection of its own."""
+        with translated():
+            async with asyncio.timeout(LOOK_MS / 1_000):
+                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
+                try:
+                    await self._execution.set_up(connection)
+                    return await (await connection.execute(statement, parameters)).fetchall()
+                finally:
+                    await connection.close()
+
     async def require_writable(self) -> None:
         """Returns if a new connection may write. Raises StoreUnavailable with the cause, ServerReadOnly among them."""
         with translated():
@@ -187,10 +203,16 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def _explained(self) -> AsyncIterator[None]:
-        """Raises only our own errors. What a statement does not find is looked for in the catalogue."""
+        """Raises only our own errors. What a statement does not find is looked for in the catalogue, and so is who has
+        locked a table.
+        """
         try:
             with translated():
                 yield
+        except Contention as contention:
+            if isinstance(contention.__cause__, LockNotAvailable) and raised_by(contention.__cause__) is None:
+                raise await self._locks.explained(contention) from contention.__cause__
+            raise
         except SchemaMissing as missing:
             raise await explained(missing, self._rows, self.known_tables) from missing.__cause__
 

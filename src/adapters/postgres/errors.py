@@ -2,7 +2,7 @@
 
 caused by the record ..... AlreadyExists (with the fields), RuleBroken
 a rule made by hand ...... HandMadeRule, which names it: no caller is to blame
-concurrent writers ....... Contention: try again; nothing was changed
+concurrent writers ....... Contention: try again; nothing was changed. TableLocked where a whole table is locked
 the database as it is .... Refused: it answers, and does not do this
 everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
                                ConnectionBroken where that is known at once
@@ -25,7 +25,7 @@ from adapters.postgres.columns import (
     index_names,
     unique_keys_by_constraint,
 )
-from adapters.postgres.origins import is_from_raise, is_from_stale_plan, raised_by
+from adapters.postgres.origins import interrupted_in, is_from_raise, is_from_stale_plan, raised_by
 from adapters.postgres.rows import NUL_MESSAGE, Unstorable
 from adapters.records.lanes import LaneLost
 from adapters.records.record import ID
@@ -38,6 +38,13 @@ class Contention(StoreUnavailable):
     """Other transactions hold the rows that this one needs; try again in a moment."""
 
     is_of_the_store = False
+
+
+class TableLocked(Contention):
+    """Another session has locked a table of Tandem; the message names both."""
+
+    is_of_the_store = True
+    names_remedy = True
 
 
 class AnswerLost(StoreUnavailable):
@@ -66,6 +73,10 @@ class Refused(StoreUnavailable):
 
 class HandMadeRule(Refused):
     """The database rejects or drops the row by a constraint, a trigger or a rule that is not part of Tandem."""
+
+
+class SlowRule(HandMadeRule):
+    """A function that is not part of Tandem took longer than the time limit; nothing was changed."""
 
 
 class HandMadeKey(HandMadeRule):
@@ -175,6 +186,11 @@ def _named_by_server(error: psycopg.Error) -> TandemError | None:
     """Our error where the server names what rejects a row; None where only the error's kind counts."""
     if is_from_raise(error):
         return HandMadeRule(_rejected_by(error))
+    if isinstance(error, driver.QueryCanceled) and (by := interrupted_in(error)):
+        return SlowRule(
+            f"PostgreSQL spends too much time in {by} (SQLSTATE {error.sqlstate}), which is not part of Tandem, so"
+            " nothing was saved. Make it faster, or drop the trigger that calls it."
+        )
     if isinstance(error, driver.IntegrityError):
         return _violated(error)
     is_hand_made = isinstance(error, (*_FAULTS_OF_SERVER, driver.FeatureNotSupported)) and _is_hand_made(

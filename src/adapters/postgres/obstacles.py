@@ -14,6 +14,7 @@ from adapters.postgres.classification import (
     state_of,
 )
 from adapters.postgres.connections import Connections
+from adapters.postgres.errors import TableLocked
 from adapters.postgres.rehearsed_statements import REWRITE, TABLE_OF_FILE
 from adapters.postgres.statements import MIRROR_ROWS, UNLOCKED_ROWS, VERSIONS_OF
 from adapters.records.change_set import Blocked, ChangeSet
@@ -152,7 +153,7 @@ def waiting_for_lock(change_set: ChangeSet, error: TandemError) -> Blocked:
 
 def _blocked_table(collection: str, error: TandemError, change_sets: Sequence[ChangeSet]) -> Blocked:
     state = state_of(error)
-    if meaning_of(error) is Meaning.LOCK:
+    if meaning_of(error) is Meaning.LOCK and not isinstance(error, TableLocked):
         cause = f"Another session holds a lock on the table (SQLSTATE {state})."
     else:
         cause = cause_of(error, change_sets)

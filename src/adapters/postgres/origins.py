@@ -11,8 +11,12 @@ from psycopg import errors as driver
 _FUNCTION = re.compile(r'PL/\w+ function ((?:[\w.$]|"(?:[^"]|"")+")+)')
 _FUNCTION_MARK = "PL/"
 """In the context of each error that a function raised or met, in whatever language it is written."""
-_OF_THE_SERVER = frozenset({"ProcessInterrupts", "DeadLockReport"})
+_ANY_FUNCTION = re.compile(r'(?:PL/\w+|SQL) function ((?:[\w.$]|"(?:[^"]|"")+")+)')
+_INTERRUPTS = "ProcessInterrupts"
+_OF_THE_SERVER = frozenset({_INTERRUPTS, "DeadLockReport"})
 """The functions of the server that end a statement for a lock or a time limit, also inside a function of a trigger."""
+_OWN_PREFIX = "tandem_"
+"""With which the names of the functions of Tandem begin."""
 _RAISE = "exec_stmt_raise"
 """The function of the server that runs a RAISE."""
 _STALE_PLAN = "RevalidateCachedQuery"
@@ -28,6 +32,16 @@ def raised_by(error: psycopg.Error) -> str | None:
         return None
     named = _FUNCTION.search(context)
     return "a function" if named is None else f"the function {named.group(1)}()"
+
+
+def interrupted_in(error: psycopg.Error) -> str | None:
+    """The function of the database, not one of Tandem, in which the server ended a statement; None outside of one."""
+    if error.diag.source_function != _INTERRUPTS:
+        return None
+    named = _ANY_FUNCTION.search(error.diag.context or "")
+    if named is None or named.group(1).startswith(_OWN_PREFIX):
+        return None
+    return f"the function {named.group(1)}()"
 
 
 def is_from_raise(error: psycopg.Error) -> bool:

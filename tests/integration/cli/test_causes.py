@@ -141,6 +141,49 @@ def test_a_damaged_page_takes_the_service_down_until_a_copy_is_restored(
     assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
 
 
+def test_a_locked_table_of_the_source_is_named_by_all(
+    prepared_postgres_url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    settings = {"STORE": "postgres", "POSTGRES_URL": prepared_postgres_url}
+    service = start_service(**settings)
+    service.wait_ready()
+    headers = signed_in(service)
+    with psycopg.connect(prepared_postgres_url, application_name="nightly") as other:
+        other.execute("LOCK TABLE postgres_labels IN SHARE MODE")
+        cause = (
+            "has locked postgres_labels of PostgreSQL, so nothing was read or saved there:"
+            f" session {other.info.backend_pid} (nightly"
+        )
+        answer = httpx.post(
+            f"{service.url}/v1/labels", json={"name": "later"}, headers=headers, timeout=20.0, trust_env=False
+        )
+        assert answer.status_code == 503
+        assert cause in answer.json()["detail"]
+        ready, metrics = (
+            httpx.get(f"{service.url}/{path}", timeout=20.0, trust_env=False)
+            for path in ("readyz", "metrics")
+        )
+        assert ready.status_code == 503
+        assert cause in ready.json()["detail"]
+        (line,) = (
+            one for one in metrics.text.splitlines() if one.startswith('tandem_component_up{component="db"')
+        )
+        assert cause in line
+        assert line.endswith("} 0")
+        for words in (("doctor",), ("sync", "status")):
+            command = start_command(*words, **settings)
+            assert command.wait_ended() == 3
+            assert cause in command.said()
+            assert f"SELECT pg_terminate_backend({other.info.backend_pid})" in command.said()
+    wait_until(lambda: is_ready(service), seconds_max=NAMED_SECONDS_MAX, reason="the source stays down")
+    again = httpx.post(f"{service.url}/v1/labels", json={"name": "later"}, headers=headers, trust_env=False)
+    assert again.status_code == 201
+
+
+def is_ready(service: ServiceProcess) -> bool:
+    return httpx.get(f"{service.url}/readyz", timeout=20.0, trust_env=False).status_code == 200
+
+
 def test_a_frozen_server_keeps_no_command_longer_than_five_seconds(
     own_postgres_server: OwnPostgresServer, start_command: StartCommand
 ) -> None:

@@ -6,6 +6,7 @@ from adapters.observability.damaged_records import DAMAGED_MAX
 from adapters.observability.observed_store import ObservedStore
 from adapters.observability.recent_errors import (
     FAILURES_MAX,
+    IN_A_ROW,
     RECENT_SECONDS,
     TRIAL_SECONDS,
     RecentErrors,
@@ -185,6 +186,69 @@ async def test_what_the_caller_did_is_no_trouble_of_the_store(
         with pytest.raises(type(error)):
             await store.commit(change("a"))
     assert errors.trouble is None
+
+
+class Waiting(StoreUnavailable):
+    """One request waited for another."""
+
+    is_of_the_store = False
+
+
+def _label(id: str) -> ChangeSet:
+    return ChangeSet((Put("labels", {ID: id, VERSION: 1}, 0),))
+
+
+def _fail(errors: RecentErrors, *ids: str) -> None:
+    for id in ids:
+        errors.note("commit", (_label(id),), Waiting())
+
+
+async def test_one_record_that_many_want_is_no_trouble_and_many_records_without_a_success_are(
+    errors: RecentErrors,
+) -> None:
+    _fail(errors, *["a"] * IN_A_ROW, "b")
+    errors.note_success("commit", (_label("z"),))
+    _fail(errors, "c", "d")
+    errors.note("commit", (change("e"),), Waiting())
+    assert errors.trouble is None
+    _fail(errors, "e")
+    assert errors.trouble == "The writes of labels fail one after another. One request waited for another."
+
+
+async def test_fetches_of_different_records_that_fail_in_a_row_are_trouble_and_long_questions_are_not(
+    errors: RecentErrors,
+) -> None:
+    for number in range(2 * IN_A_ROW):
+        errors.note("find", (Question(collection="tasks", limit=number),), Waiting())
+    assert errors.trouble is None
+    for number in range(IN_A_ROW):
+        errors.note("fetch", ("tasks", [f"{number}"]), Waiting())
+    assert errors.trouble == "The reads of tasks fail one after another. One request waited for another."
+
+
+async def test_writes_that_failed_in_a_row_count_until_one_would_work(
+    inner: FailingStore, clock: Clock
+) -> None:
+    rehearsing = RehearsingStore()
+    rehearsing.error = Waiting()
+    errors = RecentErrors(inner, rehearsing=rehearsing, monotonic=clock)
+    _fail(errors, "a", "b", "c")
+    clock.now += 10 * RECENT_SECONDS
+    await errors.check()
+    assert (errors.trouble or "").startswith("The writes of labels fail one after another.")
+    rehearsing.error = None
+    clock.now += TRIAL_SECONDS
+    await errors.check()
+    assert errors.trouble is None
+
+
+async def test_what_keeps_the_connections_is_named_before_calls_that_found_none(errors: RecentErrors) -> None:
+    class NoneFree(StoreUnavailable):
+        names_cause = False
+
+    errors.note("commit", (change("a"),), NoneFree())
+    errors.note("commit", (_label("a"),), StoreUnavailable(CLOSED))
+    assert errors.trouble == CLOSED
 
 
 async def test_a_check_without_a_failure_writes_nothing(errors: RecentErrors, inner: FailingStore) -> None:

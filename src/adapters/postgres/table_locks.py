@@ -1,0 +1,83 @@
+"""Who keeps a table of Tandem locked. A locked row shows nothing here: the server keeps row locks in the rows."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.postgres.errors import Contention, TableLocked
+from adapters.postgres.installed_schema import OWN_COLUMNS
+from adapters.postgres.rows import FORMS
+from domain.errors import StoreUnavailable
+
+KNOWN_SECONDS = 0.3
+"""How long an answer is good for others who ask."""
+NAMED_MAX = 3
+"""How many locks one message names."""
+PROGRAM_LENGTH_MAX = 40
+_TABLES = [*OWN_COLUMNS, *(form.table for form in FORMS.values())]
+_LOCKS = """
+    SELECT name, held.pid, activity.application_name, activity.xact_start, pg_blocking_pids(held.pid)
+    FROM unnest(%s::text[]) AS name
+    JOIN pg_locks AS held ON held.locktype = 'relation' AND held.relation = to_regclass(quote_ident(name))
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    LEFT JOIN pg_stat_activity AS activity ON activity.pid = held.pid
+    WHERE held.pid <> pg_backend_pid() AND held.mode IN
+        ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    ORDER BY held.granted DESC, name, held.pid
+    LIMIT %s
+"""
+"""The locks on tables that keep writes, and perhaps reads, from them. A session that waits for such a lock keeps
+everybody waiting who comes after it.
+"""
+
+Run = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
+"""The rows of a statement."""
+
+
+class TableLocks:
+    """Looks for locks after a statement has waited in vain for one. Those who ask at the same time share an answer.
+
+    `run` must not need a connection of the pool: those who wait for the lock hold all of them.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._looking = asyncio.Lock()
+        self._looked_at = -KNOWN_SECONDS
+        self._words: str | None = None
+
+    async def explained(self, contention: Contention) -> Contention:
+        """TableLocked, with the table and the session, where a table is locked; else the error itself: a row is locked,
+        or the lock has gone, or that cannot be found out.
+        """
+        async with self._looking:
+            if time.monotonic() - self._looked_at > KNOWN_SECONDS:
+                self._words = None
+                with suppress(StoreUnavailable):
+                    found = await self._run(_LOCKS, [_TABLES, NAMED_MAX])
+                    self._words = _words(found) if found else None
+                self._looked_at = time.monotonic()
+            return contention if self._words is None else TableLocked(self._words)
+
+
+def _words(found: Sequence[tuple[Any, ...]]) -> str:
+    tables = list(dict.fromkeys(str(name) for name, *_ in found))
+    sessions = list(dict.fromkeys(_session(*row[1:]) for row in found))
+    first = found[0][1]
+    return (
+        f"Another session has locked {' and '.join(tables)} of PostgreSQL, so nothing was read or saved there:"
+        f" {', '.join(sessions)}. Let it end its transaction, or in psql type: SELECT pg_terminate_backend({first})"
+    )
+
+
+def _session(pid: int, program: str | None, began: datetime | None, blocked_by: Sequence[int]) -> str:
+    """One session. Its times are those of the server's record, so that the words stay the same while it lasts."""
+    facts = [program[:PROGRAM_LENGTH_MAX]] if program else []
+    if began is not None:
+        facts.append(f"in a transaction since {began.astimezone(UTC):%H:%M:%S} UTC")
+    if blocked_by:
+        facts.append(f"waiting for session {blocked_by[0]}")
+    return f"session {pid} ({', '.join(facts)})" if facts else f"session {pid}"
