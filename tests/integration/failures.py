@@ -47,6 +47,16 @@ def _trigger(condition: str, action: str, *, table: str = "postgres_labels") -> 
     )
 
 
+def _on_new_rows(condition: str, action: str, *, when: str, table: str = "postgres_labels") -> Statements:
+    """A trigger that lets rows through that the table holds already, whatever else is written to them."""
+    body = f"BEGIN IF {condition} THEN {action}; END IF; RETURN NEW; END"
+    language = "LANGUAGE plpgsql SECURITY DEFINER"
+    return (
+        f"CREATE FUNCTION trouble() RETURNS trigger {language} AS $${body}$$",
+        f"CREATE TRIGGER trouble {when} INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()",
+    )
+
+
 def _deferred(condition: str) -> Statements:
     """A trigger that runs at the commit."""
     body = f"BEGIN IF {condition} THEN RAISE EXCEPTION 'too late'; END IF; RETURN NULL; END"
@@ -58,6 +68,7 @@ def _deferred(condition: str) -> Statements:
 
 
 _NO_TRIGGER = ("DROP FUNCTION trouble CASCADE",)
+_IS_NEW = "NOT EXISTS (SELECT FROM postgres_labels WHERE mongo_id = NEW.mongo_id)"
 _IS_POISON = f"NEW.name = '{POISON}'"
 _FULL = (
     """RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'"""
@@ -146,6 +157,20 @@ FAILURES: dict[str, Failure] = {
     "a trigger that raises an error for every row": Failure(
         before=_trigger("true", "RAISE EXCEPTION 'closed for today'"), after=_NO_TRIGGER
     ),
+    "a trigger that raises an error after each new row": Failure(
+        before=_on_new_rows("true", "RAISE EXCEPTION 'no % any more', NEW.name", when="AFTER"),
+        after=_NO_TRIGGER,
+    ),
+    "a trigger that raises an error unless the row is known": Failure(
+        before=_on_new_rows(_IS_NEW, "RAISE EXCEPTION 'nothing new'", when="BEFORE"), after=_NO_TRIGGER
+    ),
+    "a trigger that needs a dropped table for each new row": Failure(
+        before=_on_new_rows("true", "INSERT INTO archive VALUES (NEW.mongo_id)", when="AFTER"),
+        after=_NO_TRIGGER,
+    ),
+    "a trigger that drops each new row": Failure(
+        before=_on_new_rows(_IS_NEW, "RETURN NULL", when="BEFORE"), after=_NO_TRIGGER
+    ),
     "a trigger that claims an outage for every row": Failure(
         before=_trigger("true", _raise("57P03")), after=_NO_TRIGGER
     ),
@@ -164,6 +189,10 @@ FAILURES: dict[str, Failure] = {
     "a rule that drops every audit entry": Failure(
         before=("CREATE RULE trouble AS ON INSERT TO postgres_audit_logs DO INSTEAD NOTHING",),
         after=("DROP RULE trouble ON postgres_audit_logs",),
+    ),
+    "a trigger that raises an error after each audit entry": Failure(
+        before=_on_new_rows("true", "RAISE EXCEPTION 'no'", when="AFTER", table="postgres_audit_logs"),
+        after=_NO_TRIGGER,
     ),
     "a locked table of audit entries": Failure(holding="LOCK TABLE postgres_audit_logs IN SHARE MODE"),
     "a revoked privilege on the mirror's own tables": Failure(

@@ -1,23 +1,22 @@
 """Finds tables that drop every row without an error, as a trigger does that returns NULL."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from secrets import token_hex
 
 from adapters.postgres.classification import Meaning, meaning_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.execution import Parameters
 from adapters.postgres.fail_fast_connection import Row
+from adapters.postgres.new_rows import NewRows, neutral_entry
 from adapters.postgres.rehearsed_statements import REWRITE_SOME
 from adapters.postgres.rows import encoded_rows
 from adapters.postgres.statements import MIRROR_ROWS
 from adapters.records.change_set import Blocked, ChangeSet, Put, Rejection
-from adapters.records.record import Record
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS, SPECS
-from domain.audit import Action, AuditEntry
 from domain.errors import TandemError
 
 _DROPS = "It drops every row without an error: look for a trigger or a rule on it."
+
+_DROPS_NEW = "It drops every new row without an error: look for a trigger or a rule on it."
 
 
 class DroppedRows:
@@ -25,13 +24,14 @@ class DroppedRows:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._new_rows = NewRows(connections)
 
     async def blocked_by_entries(self, change_set: ChangeSet) -> Blocked | None:
         """What the table of entries drops besides an entry of this change set: every entry, or every entry about one
         of its collections; None if it lets others through.
         """
         at = change_set.entries[0]["at"]
-        entries = [_neutral_entry(spec.collection, at) for spec in ENTITY_SPECS]
+        entries = [neutral_entry(spec.collection, at) for spec in ENTITY_SPECS]
         rows = {"rows": encoded_rows(AUDIT_LOGS.collection, entries)}
         found = await self._rehearsed(MIRROR_ROWS[AUDIT_LOGS.collection], rows)
         if found is None:
@@ -47,12 +47,19 @@ class DroppedRows:
         return None
 
     async def blocked_table(self, collection: str, dropped: Sequence[str]) -> Blocked | None:
-        """A table that drops its other rows, too, not only these; None for one without others."""
+        """A table that drops its other rows, too, not only these, or each of them under a new id; None for one without
+        others.
+        """
         found = await self._rehearsed(REWRITE_SOME[collection], {"ids": list(dropped)})
         if found is None:
             return None
         ((kept, written),) = found
-        return Blocked(collection, SPECS[collection].table, _DROPS) if kept and not written else None
+        table = SPECS[collection].table
+        if kept and not written:
+            return Blocked(collection, table, _DROPS)
+        if kept and await self._new_rows.are_dropped(collection, besides=list(dropped)):
+            return Blocked(collection, table, _DROPS_NEW)
+        return None
 
     async def _rehearsed(self, statement: str, parameters: Parameters) -> list[Row] | None:
         """The rows that a statement returns; None where the table rejects one of its rows with an error, so that it
@@ -80,20 +87,3 @@ def swallowed(put: Put, version: int) -> Rejection:
         f"look for a trigger on {table}."
     )
     return Rejection(reason, table=table)
-
-
-def _neutral_entry(collection: str, at: datetime) -> Record:
-    """An entry about a record that does not exist, with nothing in it that a trigger could object to."""
-    entry = AuditEntry(
-        id=token_hex(12),
-        collection=collection,
-        entity_id=token_hex(12),
-        version=1,
-        action=Action.CREATED,
-        actor_id=token_hex(12),
-        at=at,
-        request_id="rehearsal",
-        change_set_id=token_hex(12),
-        changes={},
-    )
-    return AUDIT_LOGS.mapping.to_record(entry)

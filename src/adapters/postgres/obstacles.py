@@ -15,6 +15,7 @@ from adapters.postgres.classification import (
 )
 from adapters.postgres.connections import Connections
 from adapters.postgres.errors import TableLocked
+from adapters.postgres.new_rows import NewRows
 from adapters.postgres.rehearsed_statements import REWRITE, TABLE_OF_FILE
 from adapters.postgres.statements import MIRROR_ROWS, UNLOCKED_ROWS, VERSIONS_OF
 from adapters.records.change_set import Blocked, ChangeSet
@@ -50,6 +51,7 @@ class ObstacleSearch:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._new_rows = NewRows(connections)
         self._sound: dict[tuple[str, str | None], float] = {}
         """When a table last accepted rows although one was rejected with this SQLSTATE, by the loop's clock."""
 
@@ -76,7 +78,7 @@ class ObstacleSearch:
     async def _rejection(
         self, collection: str, error: TandemError, *, besides: list[str]
     ) -> TandemError | None:
-        """The error with which a table rejects every row: no rows at all, or those that it already holds.
+        """The error with which a table rejects every row: no rows at all, those that it already holds, or new ones.
 
         An error with another SQLSTATE than the one that is looked into only counts if it is about the table itself.
         """
@@ -90,6 +92,8 @@ class ObstacleSearch:
             if found is None or not (meaning_of(found) in _ABOUT_TABLES or state_of(found) == state):
                 found = None
                 break
+        if found is None and await self._new_rows.are_rejected(collection, error, besides=besides):
+            found = error
         if found is not None:
             return found
         if len(self._sound) >= SOUND_MAX:

@@ -49,6 +49,19 @@ def is_from_raise(error: psycopg.Error) -> bool:
     return error.diag.source_function == _RAISE
 
 
+def origin_of(error: BaseException | None) -> tuple[str | None, ...] | None:
+    """Where exactly an error of the server comes from, without a value: its SQLSTATE, and the lines of the functions
+    that raised or met it, or else the constraint and the server's words. None for everything else.
+    """
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        return None
+    lines = [line for line in (error.diag.context or "").splitlines() if _FUNCTION_MARK in line]
+    if lines:
+        return (error.sqlstate, *lines)
+    named = (error.diag.constraint_name, error.diag.table_name, error.diag.column_name)
+    return (error.sqlstate, *named, None if any(named) else error.diag.message_primary)
+
+
 def is_from_stale_plan(error: psycopg.Error) -> bool:
     """Whether a plan no longer fits its tables, and not a function or a rule that raises the same SQLSTATE."""
     return isinstance(error, driver.FeatureNotSupported) and error.diag.source_function == _STALE_PLAN

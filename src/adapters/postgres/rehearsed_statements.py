@@ -28,6 +28,28 @@ REWRITE = {
 back; if both fail, the table rejects every row.
 """
 
+
+def _take(form: RowForm, *, order: str) -> str:
+    kept = (
+        f"SELECT {KEY_COLUMN} FROM {form.table} WHERE {KEY_COLUMN} <> ALL(%(ids)s)"
+        f" ORDER BY {KEY_COLUMN} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"
+    )
+    return f"DELETE FROM {form.table} AS taken WHERE {KEY_COLUMN} IN ({kept}) RETURNING to_jsonb(taken)::text"
+
+
+TAKE = {name: tuple(_take(form, order=order) for order in ("DESC", "ASC")) for name, form in FORMS.items()}
+"""Deletes a row other than these and returns it: the newest one, or the oldest one. Rolled back."""
+
+INSERT_TAKEN = {
+    name: f"{insert_into(form)} SELECT {listed(map(quoted, written_columns(form)))}"
+    f" FROM jsonb_populate_record(NULL::{form.table},"
+    f" %(row)s::jsonb || jsonb_build_object('{KEY_COLUMN}', %(id)s::text)) AS taken"
+    f" ON CONFLICT ({KEY_COLUMN}) DO "
+    + ("NOTHING" if form is _ENTRIES else f"UPDATE SET {assignments(form)}")
+    for name, form in FORMS.items()
+}
+"""Writes a deleted row under a new id, as a mirrored row is written. Rolled back."""
+
 DROPPED_MAX = 20
 """Rows that are written once more to find out whether a table drops every row."""
 
