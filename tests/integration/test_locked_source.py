@@ -95,7 +95,7 @@ async def test_who_needs_a_locked_table_is_told_which_and_who_has_locked_it(
         for words in (
             f"has locked {tables} of PostgreSQL, so nothing was read or saved there",
             f"session {session} ({PROGRAM}, in a transaction since ",
-            f"type in psql: SELECT pg_terminate_backend({session}); or let it end",
+            f"type in psql: SELECT pg_terminate_backend({session}). Or wait",
         ):
             assert words in outcome.message
     assert [one["version"] for one in await store.scan("labels", after=None, limit=5)] == [1]

@@ -99,11 +99,13 @@ class NewRows:
 async def _replace_count(transaction: Transaction, collection: str) -> None:
     """Lets the table have as many rows as before one was deleted, since a rule may count them."""
     rows = {"rows": encoded_rows(collection, [tombstone(token_hex(12), 1)])}
-    await transaction.run("SAVEPOINT counted")
+    connection = transaction.connection
+    await connection.execute("SAVEPOINT counted", prepare=False)
     try:
         await transaction.run(MIRROR_ROWS[collection], rows)
     except psycopg.Error:
-        await transaction.run("ROLLBACK TO SAVEPOINT counted")
+        # Not `run`: in a transaction that failed the server takes nothing but this.
+        await connection.execute("ROLLBACK TO SAVEPOINT counted", prepare=False)
 
 
 def neutral_records(collection: str) -> Iterator[Record]:

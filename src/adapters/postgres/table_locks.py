@@ -69,7 +69,7 @@ def _words(found: Sequence[tuple[Any, ...]]) -> str:
     first = found[0][1]
     return (
         f"Another session has locked {' and '.join(tables)} of PostgreSQL, so nothing was read or saved there:"
-        f" {', '.join(sessions)}. To end it, type in psql: SELECT pg_terminate_backend({first}); or let it end."
+        f" {', '.join(sessions)}. To end it, type in psql: SELECT pg_terminate_backend({first}). Or wait for it."
     )
 
 
