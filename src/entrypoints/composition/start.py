@@ -87,4 +87,4 @@ async def _available(
             on_failure=stack.note_cause,
         )
     finally:
-        stack.note_available()
+        stack.note_cause(None)

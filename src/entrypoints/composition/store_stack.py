@@ -214,7 +214,7 @@ class StoreStack:
             within_seconds=within_seconds,
             on_failure=self.note_cause,
         )
-        self.note_available()
+        self.note_cause(None)
         self.is_open = True
 
     async def inspect(self) -> Mapping[str, Problem]:
@@ -293,19 +293,13 @@ class StoreStack:
         )
         return await health.components()
 
-    def note_cause(self, error: StoreUnavailable) -> None:
-        """Shows why the start waits for the source, until `note_available`."""
-        self._waits_for = error.message
-
-    def note_available(self) -> None:
-        """The start no longer waits for the source."""
-        self._waits_for = None
+    def note_cause(self, error: StoreUnavailable | None) -> None:
+        """Shows why the start waits for the source; None once it does not."""
+        self._waits_for = None if error is None else error.message
 
     def obstacle(self) -> str | None:
         """Why this process may not write; None if it may."""
-        if self._waits_for is not None:
-            return self._waits_for
-        reason = self.ownership.loss or self.ownership.refusal
+        reason = self._waits_for or self.ownership.loss or self.ownership.refusal
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
