@@ -10,13 +10,13 @@ from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.dual_write.slow_tables import SlowTables
+from adapters.dual_write.slow_tables import SlowTables, places_by_tables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.compared import Compared
 from adapters.records.isolation import Apply, apply_each, bisected
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
-from adapters.records.slow_change_sets import too_slow
+from adapters.records.slow_change_sets import taking_long, too_slow
 from domain.errors import RuleBroken, StoreUnavailable
 
 T = TypeVar("T")
@@ -118,10 +118,64 @@ class MirrorTarget:
         """
 
         async def apply_together(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
-            with self._reported():
-                return await self._within(timeout_ms, apply_each(self._store.apply, sent))
+            return await self._apply_by_tables(sent, timeout_ms=timeout_ms)
 
         return await self._unless_blocked(apply_together, change_sets)
+
+    async def _apply_by_tables(self, sent: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
+        """Applies all together. If that takes too long while the store answers, each table's by themselves; those that
+        take too long even so are blocked.
+        """
+        try:
+            return await self._apply_beside_ping(sent, timeout_ms=timeout_ms)
+        except _SlowPart:
+            parts = places_by_tables(sent)
+        if len(parts) == 1:
+            return [taking_long(change_set, timeout_ms) for change_set in sent]
+        outcomes: list[ApplyOutcome] = [None] * len(sent)
+        for places in parts:
+            part = [sent[place] for place in places]
+            applied = await self._apply_by_tables(part, timeout_ms=timeout_ms)
+            for place, outcome in zip(places, applied, strict=True):
+                outcomes[place] = outcome
+        return outcomes
+
+    async def _apply_beside_ping(self, sent: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
+        """Raises _SlowPart instead of TimedOut where the store answers a ping meanwhile, or soon afterwards: then
+        something about these change sets is slow, and not the store. Until that is known, nobody else has to wait.
+        """
+        is_over = asyncio.Event()
+        pinging = asyncio.ensure_future(self._ping_unless(is_over, after_ms=timeout_ms / 2))
+        pinging.add_done_callback(_retrieve)
+        try:
+            with self._reported():
+                return await self._within(timeout_ms, apply_each(self._store.apply, sent))
+        except TimedOut as late:
+            await self._require_answer(pinging, late)
+            raise _SlowPart from late
+        finally:
+            is_over.set()
+
+    async def _ping_unless(self, is_over: asyncio.Event, *, after_ms: float) -> None:
+        try:
+            async with asyncio.timeout(after_ms / 1000):
+                await is_over.wait()
+        except TimeoutError:
+            await self.ping()
+
+    async def _require_answer(self, pinging: asyncio.Future[None], late: TimedOut) -> None:
+        """Returns once the store has answered the ping. Raises `late` where it does not, with the breaker told."""
+        was_open = self.breaker.is_open
+        if not pinging.done() or pinging.exception() is not None:
+            self.breaker.timed_out(late)
+        try:
+            await pinging
+        except StoreUnavailable as cause:
+            if cause.names_cause:
+                self.breaker.trip_by(cause)
+            raise late from cause
+        if not was_open and self.breaker.reason == late.message:
+            self.breaker.close()
 
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
@@ -139,6 +193,7 @@ class MirrorTarget:
                     return await self._within(timeout_ms, self._store.apply(part))
                 except TimedOut as late:
                     if not await self._answers():
+                        self.breaker.timed_out(late)
                         raise
                     if len(part) == 1:
                         return [too_slow(part[0], timeout_ms)]
@@ -218,7 +273,9 @@ class MirrorTarget:
     async def _answers(self) -> bool:
         try:
             await self.ping()
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if error.names_cause:
+                self.breaker.trip_by(error)
             return False
         return True
 
@@ -233,13 +290,22 @@ class MirrorTarget:
         """Reports the outcome of a call to the breaker."""
         try:
             yield
-        except TimedOut as late:
-            self.breaker.timed_out(late)
-            raise
+        except TimedOut:
+            raise  # whether the store answers others decides
         except StoreUnavailable as error:
             self.breaker.failed(error)
             raise
         self.breaker.succeeded()
+
+
+class _SlowPart(Exception):
+    """The change sets take longer than their time limit, and the store answers."""
+
+
+def _retrieve(ended: asyncio.Future[None]) -> None:
+    """The event loop would report an exception that nobody asks for."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _unless(

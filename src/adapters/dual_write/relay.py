@@ -8,9 +8,9 @@ from loguru import logger
 
 from adapters.dual_write.backlog import Backlog
 from adapters.dual_write.backoff import BackOff
-from adapters.dual_write.bounded_calls import TimedOut
 from adapters.dual_write.delivery import Delivery, Outcomes
 from adapters.dual_write.grouping import ids_by_collection
+from adapters.dual_write.late_deliveries import LateDeliveries
 from adapters.dual_write.lease import RelayLease
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.pace import Pace
@@ -45,6 +45,7 @@ class Relay:
         self.pace = Pace()
         self._backlog = Backlog(source, settings=settings)
         self._delivery = Delivery(source, target, settings=settings, clock=clock)
+        self._late = LateDeliveries(self._delivery.deliver)
         self._lease = RelayLease(source, holder=holder, lease_ms=settings.lease_ms)
         self._back_off = BackOff(first=settings.probe_delay_seconds, longest=settings.probe_delay_seconds_max)
         self._failures = 0
@@ -82,6 +83,7 @@ class Relay:
             pause = await self._round()
             self._note_step()
             await self._rest(pause)
+        await self._late.cancel()
         self._stepped_at = None
         try:
             await self._lease.release()
@@ -94,6 +96,7 @@ class Relay:
         Raises StoreUnavailable if either store stops answering; entries confirmed until then are marked.
         """
         await self._drain(up_to=None, is_leased=False)
+        await self._late.settle()
 
     async def deliver_record(self, collection: str, entity_id: str) -> Outcomes:
         """Delivers one record's entries now, whatever their state, and returns what became of them.
@@ -165,12 +168,7 @@ class Relay:
         """
         await self._target.connect()
         if self._settings.enabled:
-            first = await self._backlog.first_due(now=self._clock.now())
-            try:
-                await self._delivery.try_once(first)
-            except TimedOut:
-                # A change set may take long by itself, while the target answers everybody else.
-                await self._target.ping()
+            await self._delivery.try_once(await self._backlog.first_due(now=self._clock.now()))
         self._target.breaker.close()
 
     async def _compare(self) -> None:
@@ -197,7 +195,7 @@ class Relay:
     async def _deliver_at_pace(self, part: Sequence[Record]) -> None:
         clock = asyncio.get_running_loop()
         began = clock.time()
-        await self._delivery.deliver(part)
+        await self._late.run(self._late.free_of(part))
         await self.pace.rest(clock.time() - began)
 
     async def _serve_blocked(self) -> None:
@@ -205,9 +203,11 @@ class Relay:
         blockages = self._target.blockages
         for blockage in filter(blockages.is_due, blockages.tables()):
             collection = blockage.blocked.collection
+            if collection in self._late.busy:
+                continue
             canary = await self._backlog.first_waiting(collection)
             if canary:
-                await self._delivery.deliver(canary)
+                await self._late.run(self._late.free_of(canary))
             else:
                 blockages.forget(collection)
         while blockages.freed:

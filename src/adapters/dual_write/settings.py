@@ -39,6 +39,8 @@ class DualWriteSettings:
     # A flush that the target never answers occupies a connection; beyond this number the target is not called.
     abandoned_max: int = 4
     queue_max: int = 5_000
+    # Others only run beside flushes that are late, and on other tables. Each occupies a connection.
+    flushes_max: int = 4
     batch_records_max: int = 500
     # A record may hold some 100 KB of text, and the time for indexing grows with the text.
     batch_bytes_max: int = 1_048_576

@@ -10,3 +10,18 @@ def too_slow(change_set: ChangeSet, limit_ms: float, *, sqlstate: str | None = N
     collection, record_id = next(change_set.touched(), None) or next(entries)
     cause = f"It takes longer than {limit_ms:.0f} ms to store."
     return Blocked(collection, SPECS[collection].table, cause, sqlstate, record_id, is_slow=True)
+
+
+def taking_long(change_set: ChangeSet, limit_ms: float) -> Blocked:
+    """The outcome where the store answers others, and change sets of the same tables took longer than a request waits:
+    of the one table, or of the first record where there are several.
+    """
+    collections = {put.collection for put in change_set.puts}
+    if len(collections) != 1:
+        return too_slow(change_set, limit_ms)
+    (collection,) = collections
+    cause = (
+        f"A change of it takes longer than {limit_ms:.0f} ms to store, while the store answers others."
+        " Look for a slow trigger, and for a lock."
+    )
+    return Blocked(collection, SPECS[collection].table, cause)
