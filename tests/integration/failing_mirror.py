@@ -116,7 +116,9 @@ class FailingMirror:
 
 
 @asynccontextmanager
-async def failing_mirror(url: str, mode: MirrorMode) -> AsyncIterator[FailingMirror]:
+async def failing_mirror(
+    url: str, mode: MirrorMode, *, timeout_ms: int = 2_000
+) -> AsyncIterator[FailingMirror]:
     """The stores of a service with its relay at work; attempts follow each other quickly, the rest is as delivered."""
     with open_directory() as directory:
         settings = read_settings(
@@ -131,7 +133,7 @@ async def failing_mirror(url: str, mode: MirrorMode) -> AsyncIterator[FailingMir
         quick = replace(
             settings.dual_write,
             mode=mode,
-            timeout_ms=2_000,
+            timeout_ms=timeout_ms,
             retry_delay_seconds=0.1,
             relay_interval_ms=200,
             mark_interval_ms=20,

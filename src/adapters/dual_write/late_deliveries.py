@@ -15,18 +15,19 @@ Deliver = Callable[[Sequence[Record]], Coroutine[Any, Any, object]]
 
 class LateDeliveries:
     """Runs deliveries one after the other. One that takes longer than PATIENCE_SECONDS and concerns several tables is
-    cancelled and done again table by table; one of a single table goes on in the background. What touches its tables
+    cancelled and done again table by table; that of a single table goes on in the background. What touches its tables
     waits for it, so at most one runs for each table, and no record is overtaken by its own later version.
     """
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._late: dict[asyncio.Task[object], frozenset[str]] = {}
+        self._late: dict[asyncio.Future[object], frozenset[str]] = {}
 
     @property
     def busy(self) -> frozenset[str]:
         """The collections of the deliveries that still run."""
-        return frozenset().union(*self._late.values())
+        running = (collections for task, collections in self._late.items() if not task.done())
+        return frozenset[str]().union(*running)
 
     def free_of(self, entries: Sequence[Record]) -> Entries:
         """Those entries that need not wait, with everything that they are connected with."""
@@ -37,10 +38,29 @@ class LateDeliveries:
 
     async def run(self, entries: Sequence[Record]) -> None:
         """Returns once these are delivered, or late. Raises what a delivery raised, also one that was late."""
-        self._raise_failed()
+        self.raise_failed()
         if not entries:
             return
         task = asyncio.ensure_future(self._deliver(entries))
+        if await self._is_done(task):
+            return
+        parts = _by_tables(entries)
+        if len(parts) == 1:
+            self._late[task] = _collections(entries)
+            return
+        await _cancelled([task])
+        late: list[Entries] = []
+        for part in parts:
+            task = asyncio.ensure_future(self._deliver(part))
+            if not await self._is_done(task):
+                # Only after the others: what they have in common would be locked for long.
+                await _cancelled([task])
+                late.append(part)
+        for part in late:
+            self._late[asyncio.ensure_future(self._deliver(part))] = _collections(part)
+
+    async def _is_done(self, task: asyncio.Future[object]) -> bool:
+        """Whether it ends soon. Raises its error."""
         try:
             await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
         except asyncio.CancelledError:
@@ -48,27 +68,21 @@ class LateDeliveries:
             raise
         if task.done():
             task.result()
-            return
-        parts = _by_tables(entries)
-        if len(parts) == 1:
-            self._late[task] = _collections(entries)
-            return
-        await _cancelled([task])
-        for part in parts:
-            await self.run(self.free_of(part))
+        return task.done()
 
     async def settle(self) -> None:
         """Waits for those that are late. Raises as `run`."""
         while self._late:
             await asyncio.wait(self._late, return_when=asyncio.FIRST_COMPLETED)
-            self._raise_failed()
+            self.raise_failed()
 
     async def cancel(self) -> None:
         """Ends those that are late: what they have not delivered stays due."""
         late, self._late = list(self._late), {}
         await _cancelled(late)
 
-    def _raise_failed(self) -> None:
+    def raise_failed(self) -> None:
+        """Raises what one that was late has raised since."""
         done = [task for task in self._late if task.done()]
         for task in done:
             del self._late[task]
@@ -76,7 +90,7 @@ class LateDeliveries:
             task.result()
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[object]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Future[object]]) -> None:
     for task in tasks:
         task.cancel()
     # Errors are of no interest: what was not delivered is delivered again.

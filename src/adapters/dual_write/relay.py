@@ -154,6 +154,7 @@ class Relay:
     async def _work(self, *, is_hurried: bool) -> None:
         if not await self._lease.hold():
             return
+        self._late.raise_failed()
         up_to = None if is_hurried else await self._backlog.horizon()
         await self._serve_blocked()
         await self._drain(up_to=up_to, is_leased=True)

@@ -10,10 +10,12 @@ from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.errors import ConnectionBroken, Contention, ServerReadOnly, translated
+from adapters.postgres.causes import NO_SLOTS
+from adapters.postgres.errors import AnswerLost, ConnectionBroken, Contention, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.installed_schema import KnownTables, explained
+from adapters.postgres.left_sessions import LOOK, LeftSessions, is_write
 from adapters.postgres.origins import raised_by
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from adapters.postgres.table_locks import TableLocks
@@ -47,14 +49,24 @@ class Bounds:
     lock_timeout_ms: int = LOCK_TIMEOUT_MS
     is_opened_early: bool = True
     """Whether a connection is made when the pool opens, and kept; otherwise only when one is needed."""
+    is_repeated: bool = False
+    """Whether each statement is harmless to end and to repeat, its commit included."""
 
 
 class Connections:
     """A pool of autocommit connections. Every method raises StoreUnavailable where no answer arrives in time."""
 
-    def __init__(self, url: str, bounds: Bounds, *, known_tables: KnownTables | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        bounds: Bounds,
+        *,
+        known_tables: KnownTables | None = None,
+        left: LeftSessions | None = None,
+    ) -> None:
+        """`known_tables`, where the tables were found, and `left` are shared by the pools of a store."""
         self.known_tables = known_tables or KnownTables()
-        """Where the tables were found, shared by the pools of a store."""
+        self._left = left or LeftSessions()
         self._conninfo = conninfo_of(url, connect_timeout_ms=bounds.connect_timeout_ms)
         lock_ms = min(bounds.lock_timeout_ms, bounds.statement_timeout_ms)
         limits = TimeLimits(statement_ms=bounds.statement_timeout_ms, lock_ms=lock_ms)
@@ -85,7 +97,7 @@ class Connections:
             self._conninfo,
             connection_class=FailFastConnection,
             kwargs={"autocommit": True},
-            configure=self._execution.set_up,
+            configure=self._set_up,
             min_size=1 if self._bounds.is_opened_early else 0,
             max_size=self._bounds.pool_max,
             timeout=self._connect_seconds,
@@ -122,6 +134,8 @@ class Connections:
         self, statement: str, parameters: Parameters, *, seconds_max: float | None = None
     ) -> AsyncCursor[Row]:
         """The result of one statement in its own transaction: one round trip. AnswerLost leaves the outcome open."""
+        if is_write(statement):
+            await self._left.require_commits(self._look)
         bound = asyncio.timeout(seconds_max or self._answer_seconds)
         async with self._explained(), bound, self._held() as connection:
             cursor = connection.cursor(binary=True)
@@ -140,6 +154,7 @@ class Connections:
 
         AnswerLost leaves its outcome open.
         """
+        await self._left.require_commits(self._look)
         async with self._explained(), asyncio.timeout(self._answer_seconds), self._held() as connection:
             # A raw cursor, because the others parse long statements on every call.
             cursor = AsyncRawCursor(connection)
@@ -149,6 +164,8 @@ class Connections:
     @contextlib.asynccontextmanager
     async def transaction(self, *, is_rehearsal: bool = False) -> AsyncIterator["Transaction"]:
         """A transaction for several statements; a rehearsal is rolled back at the end."""
+        if not is_rehearsal:
+            await self._left.require_commits(self._look)
         async with (
             self._explained(),
             asyncio.timeout(self._answer_seconds),
@@ -158,26 +175,65 @@ class Connections:
             yield Transaction(connection, self._execution)
 
     async def ping(self) -> None:
-        """Returns if the server answers now. Raises StoreUnavailable with the reason that a new connection meets."""
+        """Returns if the server answers now, and commits. Raises StoreUnavailable with the reason that a new connection
+        meets.
+        """
         pool = self._pool
         if pool is None:
             raise StoreUnavailable("PostgreSQL is not open.")
         # Waiting for the pool would hide why it has no connection.
         if pool.get_stats().get("pool_available", 0):
             with contextlib.suppress(ConnectionBroken):
-                await self.run_once("SELECT 1", (), seconds_max=PING_TIMEOUT_MS / 1_000)
+                await self._look()
                 return
         await self.ping_anew()
 
     async def ping_anew(self) -> None:
-        """Returns if the server accepts a new connection and answers. Raises StoreUnavailable with the cause."""
-        with translated():
-            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
-                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
-                try:
-                    await connection.execute("SELECT 1")
-                finally:
-                    await connection.close()
+        """Returns if the server accepts a new connection, answers, and commits. Raises StoreUnavailable with the cause.
+
+        Where it accepts no further connection, one that works is enough.
+        """
+        try:
+            with translated():
+                async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
+                    connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
+                    try:
+                        answer = await connection.execute(LOOK, self._left.parameters)
+                        rows = await answer.fetchall()
+                    finally:
+                        await connection.close()
+        except ConnectionBroken as broken:
+            if broken.message != NO_SLOTS or not await self._is_answered():
+                raise
+        else:
+            self._left.learn(rows)
+
+    async def _is_answered(self) -> bool:
+        """Whether a connection of the pool answers, once it is free."""
+        pool = self._pool
+        if pool is None or not pool.get_stats().get("pool_size", 0):
+            return False
+        try:
+            await self._look()
+        except AnswerLost:
+            return False
+        return True
+
+    async def _look(self) -> None:
+        """Asks the server, over a connection of the pool, how the sessions are that were left. Raises StoreUnavailable,
+        WaitsForStandby among it.
+        """
+        seconds_max = PING_TIMEOUT_MS / 1_000
+        answer = await self.run_once(LOOK, self._left.parameters, seconds_max=seconds_max)
+        self._left.learn(await answer.fetchall())
+
+    async def _set_up(self, connection: FailFastConnection) -> None:
+        await self._execution.set_up(connection)
+        connection.on_left = self._note_left
+
+    def _note_left(self, server_process: int) -> None:
+        if not self._execution.is_pooled:  # a pooler makes up the numbers
+            self._left.note(server_process, look=self._look if self._bounds.is_repeated else None)
 
     async def _rows_anew(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         """The rows of a statement over a connection of its own."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, pq
 from psycopg.abc import PQGen
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import wait_async
@@ -26,6 +27,8 @@ class FailFastConnection(AsyncConnection[Row]):
         """The statements that this connection prepared together with the settings of its session."""
         self.is_set_by_transaction = False
         """Whether the newest transaction has set its session itself, so that it prepares nothing."""
+        self.on_left: Callable[[int], None] | None = None
+        """Called with the server process that is left while it executes something."""
 
     async def wait(
         self,
@@ -37,6 +40,8 @@ class FailFastConnection(AsyncConnection[Row]):
         try:
             return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
         except (asyncio.CancelledError, KeyboardInterrupt):
+            if self.on_left is not None and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                self.on_left(self.pgconn.backend_pid)
             self.pgconn.finish()
             raise
 

@@ -18,6 +18,8 @@ SEEN_TABLE = "tandem_seen"
 USABLE_SECONDS = 1.0
 """How long tables that could be used are not looked into again, while one rejected row after another is isolated."""
 STATES_MAX = 256
+LOCKED_SECONDS_MAX = 10.0
+"""How long a lock on one of them is taken for that of another change set, which is slow."""
 
 
 class OwnTables:
@@ -27,6 +29,7 @@ class OwnTables:
         self._connections = connections
         self._usable: dict[str | None, float] = {}
         """When they could be used although a change set got this SQLSTATE, by the loop's clock."""
+        self._locked_since: float | None = None
 
     async def require_usable(
         self, change_sets: Sequence[ChangeSet], slot: Slot | None, *, after: str | None
@@ -38,11 +41,26 @@ class OwnTables:
         now = asyncio.get_running_loop().time()
         if now - self._usable.get(after, -USABLE_SECONDS) < USABLE_SECONDS:
             return
-        for table, statement, parameters in _arrivals(change_sets, slot):
-            await self._rehearse(table, statement, parameters)
+        try:
+            for table, statement, parameters in _arrivals(change_sets, slot):
+                await self._rehearse(table, statement, parameters)
+        except StoreUnavailable as error:
+            if not self._is_locked_briefly(error, now):
+                raise
+            return
+        self._locked_since = None
         if len(self._usable) >= STATES_MAX:
             self._usable.clear()
         self._usable[after] = now
+
+    def _is_locked_briefly(self, error: StoreUnavailable, now: float) -> bool:
+        """Whether another change set may hold the row: one that is slow after it has raised what was seen."""
+        cause = error.__cause__
+        if not isinstance(cause, TandemError) or meaning_of(cause) is not Meaning.LOCK:
+            return False
+        if self._locked_since is None or now - self._locked_since > 2 * LOCKED_SECONDS_MAX:
+            self._locked_since = now
+        return now - self._locked_since < LOCKED_SECONDS_MAX
 
     async def _rehearse(self, table: str, statement: str, parameters: Parameters) -> None:
         with naming(table):

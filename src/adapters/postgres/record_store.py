@@ -16,6 +16,7 @@ from adapters.postgres.foreign_changes import foreign_changes
 from adapters.postgres.installed_parts import Flaw
 from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, schema_flaws_of
 from adapters.postgres.lane_rows import PostgresLanes
+from adapters.postgres.left_sessions import LeftSessions
 from adapters.postgres.privileges import missing_privileges_of
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
@@ -68,14 +69,17 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
             statement_timeout_ms=statement_timeout_ms,
         )
         self.url = url
-        self._connections = Connections(url, bounds)
+        left = LeftSessions()
+        self._connections = Connections(url, bounds, left=left)
         # Mirrored change sets must not wait for a lock on one record while others could be stored.
-        impatient = replace(bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False)
+        impatient = replace(
+            bounds, lock_timeout_ms=APPLY_LOCK_TIMEOUT_MS, is_opened_early=False, is_repeated=True
+        )
         known_tables = self._connections.known_tables
-        self._applying = Connections(url, impatient, known_tables=known_tables)
+        self._applying = Connections(url, impatient, known_tables=known_tables, left=left)
         quick_ms = max(1, statement_timeout_ms // QUICK_SHARE)
         quick = replace(impatient, pool_max=QUICK_PASSES_MAX, statement_timeout_ms=quick_ms)
-        self._hurrying = Connections(url, quick, known_tables=known_tables)
+        self._hurrying = Connections(url, quick, known_tables=known_tables, left=left)
         self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, SomeAreSlow))
