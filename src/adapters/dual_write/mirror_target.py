@@ -12,7 +12,7 @@ from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.slow_tables import SlowTables, places_by_tables
 from adapters.records.change_set import ApplyOutcome, ChangeSet
-from adapters.records.compared import Compared
+from adapters.records.compared import Compared, SourceFailed
 from adapters.records.isolation import Apply, apply_each, bisected
 from adapters.records.record import Record
 from adapters.records.record_store import RecordStore, StoreRefused
@@ -72,9 +72,10 @@ class MirrorTarget:
         self._is_prepared = False
 
     async def connect(self) -> None:
-        """Opens the store, pings it, and prepares it if that was requested. Harmless when done already.
+        """Opens the store, compares it, and prepares it if that was requested. Harmless when done already.
 
-        Raises StoreUnavailable and opens the breaker. Never closes it.
+        Raises StoreUnavailable and opens the breaker, unless the source failed, or a store that answers was not
+        compared in time. Never closes it.
         """
         async with self._connecting:
             try:
@@ -86,8 +87,17 @@ class MirrorTarget:
                     await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
-                self.breaker.trip_by(error)
+                if not await self._is_usable_despite(error):
+                    self.breaker.trip_by(error)
                 raise
+
+    async def _is_usable_despite(self, error: StoreUnavailable) -> bool:
+        """Whether a store that was connected can be used although it was not compared: the source has failed, or the
+        comparison was late and the store answers.
+        """
+        if not (self._is_open and self._is_prepared):
+            return False
+        return isinstance(error, SourceFailed) or (isinstance(error, TimedOut) and await self._answers())
 
     async def ping(self) -> None:
         """Returns if the store answers and may be used. Raises StoreUnavailable.
@@ -282,6 +292,8 @@ class MirrorTarget:
     async def _trip_unless_it_answers(self) -> None:
         try:
             await self.compare()
+        except SourceFailed:
+            return
         except StoreUnavailable as error:
             self.breaker.trip_by(error)
 

@@ -9,6 +9,8 @@ from adapters.records.described import Space, free_bytes
 from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
+BACK_IN_USE = "Put them back, or restore a copy: it is used again within seconds."
+
 
 class EmbeddedPostgresRecordStore(PostgresRecordStore):
     """Starts the server of a directory when it opens, starts it again when it has died, and stops it when it closes.
@@ -37,7 +39,15 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
         )
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable; a server that has died is started again for the next request."""
+        """Raises StoreUnavailable; a server that has died is started again for the next request.
+
+        One whose files were removed is stopped: what it stored would be in no file that anybody finds. It is started
+        again once files are in their place.
+        """
+        if self._is_started and not self._server.has_files:
+            if not self._server.is_busy:
+                await asyncio.to_thread(self._server.stop)
+            raise StoreUnavailable(f"{self._removed} {BACK_IN_USE}")
         try:
             await super().ping()
         except StoreUnavailable:
@@ -54,10 +64,11 @@ class EmbeddedPostgresRecordStore(PostgresRecordStore):
     def require_files(self) -> None:
         """See OnDisk."""
         if self._is_started and not self._server.has_files:
-            raise StoreRefused(
-                f"The files of PostgreSQL in {self._server.directory} were removed while in use.",
-                remedy="Restore them from a copy, then start Tandem again.",
-            )
+            raise StoreRefused(self._removed, remedy="Restore them from a copy, then start Tandem again.")
+
+    @property
+    def _removed(self) -> str:
+        return f"The files of PostgreSQL in {self._server.directory} were removed while in use."
 
     async def close(self) -> None:
         self._is_started = False

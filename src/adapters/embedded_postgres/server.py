@@ -63,6 +63,8 @@ class EmbeddedPostgres:
         self._owner_lock: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
+        self._served: tuple[int, int] | None = None
+        """The identity of the directory that the server runs in; None while it does not run."""
 
     @property
     def process_id(self) -> int | None:
@@ -76,8 +78,8 @@ class EmbeddedPostgres:
 
     @property
     def has_files(self) -> bool:
-        """Whether the files of the databases are in their place."""
-        return (self._directory / "data" / "PG_VERSION").exists()
+        """Whether the files of the databases are in their place, and those that the running server has opened."""
+        return (self._directory / "data" / "PG_VERSION").exists() and self._served in (None, self._identity())
 
     @property
     def is_busy(self) -> bool:
@@ -152,10 +154,15 @@ class EmbeddedPostgres:
             cluster.account.own(self._sockets)
         settings = {**self._settings, "unix_socket_directories": str(self._sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._served = self._identity()
         self._server = cluster.spawn_server(options)
         guard = ["/bin/sh", "-c", GUARD, "sh", str(self._server.pid), str(self._sockets)]
         self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
         self._await_ready(cluster)
+
+    def _identity(self) -> tuple[int, int]:
+        found = (self._directory / "data").stat()
+        return found.st_dev, found.st_ino
 
     def _await_ready(self, cluster: Cluster) -> None:
         deadline = time.monotonic() + READY_SECONDS_MAX
@@ -186,7 +193,7 @@ class EmbeddedPostgres:
             self._server.kill()
             end_server_processes(self._directory / "data")
             self._server.wait()
-            self._server = None
+            self._server = self._served = None
         if self._guard is not None:
             # Killed, because at the end of its pipe it would signal a process number that may have been reused.
             self._guard.kill()

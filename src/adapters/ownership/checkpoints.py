@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.ownership.comparison import Comparison, behind, compare
+from adapters.records.compared import of_source
 from adapters.records.lane_slots import new_lane
 from adapters.records.lanes import Lane, LanedStore, Positions
 
@@ -67,12 +68,14 @@ async def checkpoint_closed(source: LanedStore, target: LanedStore, compared: Co
 
 
 async def _compared(source: Positioned, target: Positioned, *, with_checkpointed: bool) -> Compared:
-    source_positions = await source.positions(with_checkpointed=with_checkpointed)
+    with of_source():
+        source_positions = await source.positions(with_checkpointed=with_checkpointed)
     target_positions = await target.positions(with_checkpointed=with_checkpointed)
     found = compare(source_positions, target_positions)
     if found.source_behind:
         # The source was read first, and the target may have seen more since.
-        again = await source.positions(with_checkpointed=with_checkpointed)
+        with of_source():
+            again = await source.positions(with_checkpointed=with_checkpointed)
         found = Comparison(found.target_behind, behind(again, target_positions.seen))
     return Compared(found, source_positions, target_positions, with_checkpointed)
 

@@ -9,6 +9,7 @@ from adapters.ownership.sight import Sight
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.writes_under_way import WritesUnderWay
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
+from adapters.records.compared import SourceFailed
 from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.loading import FilledStore, Loaded
 from adapters.records.record import Record
@@ -149,6 +150,7 @@ class OwnedTarget(WrappedStore):
         self._is_admitted = False
         self._compared_at: float | None = None
         self._objection: str | None = None
+        self._source_failure: str | None = None
 
     async def open(self) -> None:
         await super().open()
@@ -190,6 +192,8 @@ class OwnedTarget(WrappedStore):
             raise StoreUnavailable("It was not compared with the source yet.")
         age = self._monotonic() - self._compared_at
         if age > COMPARED_SECONDS_MAX:
+            if self._source_failure is not None:
+                raise SourceFailed(f"It answers, but was not compared with the source for {age:.0f} s.")
             raise StoreUnavailable(f"It was last compared with the source {age:.0f} s ago.")
 
     def note_inspected(self) -> None:
@@ -248,7 +252,11 @@ class OwnedTarget(WrappedStore):
         """Runs a comparison, and keeps for probes what it finds."""
         try:
             await comparison
+        except SourceFailed as failed:
+            self._source_failure = failed.message
+            raise
         except (StoreUnavailable, StoreRefused) as error:
             self._objection = error.message if isinstance(error, StoreUnavailable) else str(error)
             raise
-        self._objection, self._compared_at = None, self._monotonic()
+        self._objection = self._source_failure = None
+        self._compared_at = self._monotonic()

@@ -19,6 +19,7 @@ from adapters.ownership.left_over import require_nothing_of_its_own
 from adapters.ownership.long_task import LongTask
 from adapters.ownership.process_identity import is_gone
 from adapters.ownership.source_side import SourceSide, leave
+from adapters.records.compared import of_source
 from adapters.records.lanes import Lane, LanedStore, LaneLost
 from adapters.records.record_store import SchemaMissing, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
@@ -108,9 +109,10 @@ class TargetSide:
         if not found.target.has_open_lane_of(self._me):
             # Closed by a newcomer while this process was silent, or missing in an older copy.
             raise LaneLost
-        if self._source.refusal is None and not found.source.has_open_lane_of(self._me):
-            await self._source.appear(is_lost=True)
-        await self._source.reopen()
+        with of_source():
+            if self._source.refusal is None and not found.source.has_open_lane_of(self._me):
+                await self._source.appear(is_lost=True)
+            await self._source.reopen()
 
     async def beat(self) -> None:
         """See TargetGuard."""
@@ -161,6 +163,11 @@ class TargetSide:
             return refused is self._source.refusal
         return True
 
+    async def _owner(self) -> Ownership:
+        """What the source says of itself. Raises SourceFailed where it does not answer."""
+        with of_source():
+            return (await self._source.required()).ownership
+
     async def _held(self) -> Held | None:
         try:
             return await control.read(self._store)
@@ -172,7 +179,7 @@ class TargetSide:
 
         Raises StoreRefused for any other store.
         """
-        owner = (await self._source.required()).ownership
+        owner = await self._owner()
         name, held = self._store.name, await self._held()
         if held is None:
             if owner.peer is not None:
@@ -192,7 +199,7 @@ class TargetSide:
 
         Its record is read once more: a move under way opens the target only after the source has given the writes away.
         """
-        owner = (await self._source.required()).ownership
+        owner = await self._owner()
         is_later = found.epoch > owner.epoch or found.since > owner.since
         if owner.role is Role.OWNER and is_later and found.gate is Gate.OPEN:
             stale = refusals.stale_owner(owner, found)
@@ -203,7 +210,7 @@ class TargetSide:
         """The record of a mirror: a successor whose move was undone becomes one again, and so does an older copy of a
         former owner. Raises StoreRefused for one that holds writes which the owner lacks.
         """
-        owner = (await self._source.required()).ownership
+        owner = await self._owner()
         if not held.ownership.is_left_over_of(owner):
             return held
         try:
@@ -249,7 +256,7 @@ class TargetSide:
             return False
 
     async def _created(self) -> Held:
-        owner = (await self._source.required()).ownership
+        owner = await self._owner()
         try:
             return await control.write(self._store, owner.of_mirror(self._store.name), over=None)
         except VersionConflict:
@@ -296,7 +303,9 @@ class TargetSide:
 
         Raises Stranger, and StoreUnavailable as long as it is too early to tell.
         """
-        source, target = await self._source.positions(), await self._store.positions()
+        with of_source():
+            source = await self._source.positions()
+        target = await self._store.positions()
         for lane in dead_lanes(target, is_gone=is_gone):
             await self._store.close_lane(lane.lane)
         now = self._monotonic()

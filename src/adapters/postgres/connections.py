@@ -11,6 +11,7 @@ from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.causes import NO_SLOTS
+from adapters.postgres.driver_log import replace_driver_log
 from adapters.postgres.errors import AnswerLost, ConnectionBroken, Contention, ServerReadOnly, translated
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
@@ -93,6 +94,7 @@ class Connections:
                 async with asyncio.timeout(self._connect_seconds):
                     async with await FailFastConnection.connect(self._conninfo, autocommit=True) as first:
                         await self._execution.set_up(first)
+        replace_driver_log()
         self._pool = AsyncConnectionPool(
             self._conninfo,
             connection_class=FailFastConnection,

@@ -1,6 +1,28 @@
 """A store that is only used as long as a comparison with another store allows it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
+
+from adapters.records.lanes import LaneLost
+from domain.errors import StoreUnavailable
+
+
+class SourceFailed(StoreUnavailable):
+    """The stores were not compared, because the source does not answer; that says nothing about the other store."""
+
+
+@contextmanager
+def of_source() -> Iterator[None]:
+    """Around what only the source is asked: raises SourceFailed, with the same message, instead of StoreUnavailable."""
+    try:
+        yield
+    except (SourceFailed, LaneLost):
+        raise
+    except StoreUnavailable as error:
+        if not error.is_of_the_store:
+            raise
+        raise SourceFailed(error.message) from error
 
 
 @runtime_checkable
@@ -16,4 +38,6 @@ class Compared(Protocol):
         """
 
     def require_compared(self) -> None:
-        """Raises StoreUnavailable if the last comparison spoke against the store, or was too long ago."""
+        """Raises StoreUnavailable if the last comparison spoke against the store, or was too long ago; SourceFailed
+        where the source has kept it from being repeated.
+        """

@@ -13,6 +13,7 @@ from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.relay import Relay
 from adapters.dual_write.synchronisation import StoredSynchronisation
 from adapters.observability.recent_errors import RecentErrors
+from adapters.records.compared import SourceFailed
 from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
 from adapters.records.record_store import RecordStore, StoreRefused
@@ -91,6 +92,8 @@ class StackHealth:
             return down(target.breaker.reason)
         try:
             await target.probe()
+        except SourceFailed as failed:
+            return degraded(failed.message)  # what is wrong is shown at the source
         except TandemError as error:
             return down(error.message)
         blocked = [one.blocked for one in target.blockages.tables()]

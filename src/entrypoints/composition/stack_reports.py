@@ -20,11 +20,14 @@ FILES_INTERVAL_SECONDS = 1.0
 
 
 async def until_files_are_gone(stack: StoreStack) -> None:
-    """Never returns. Raises StoreRefused once files of a store were removed while they are in use."""
-    on_disk = [store for store in stack.raw_stores if isinstance(store, OnDisk)]
+    """Never returns. Raises StoreRefused once files were removed of the store that owns the writes, while in use.
+
+    A target without its files is only not mirrored to.
+    """
     while True:
-        for store in on_disk:
-            store.require_files()
+        owner = stack.direction.raw_source
+        if isinstance(owner, OnDisk):
+            owner.require_files()
         await asyncio.sleep(FILES_INTERVAL_SECONDS)
 
 

@@ -1,0 +1,57 @@
+"""An account that may have no further connection: one that works shows that the server does."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from adapters.postgres.causes import NO_SLOTS
+from adapters.postgres.record_store import PostgresRecordStore
+from domain.errors import StoreUnavailable
+from tests.servers.tables import PreparedDatabase
+
+BUSY = "SELECT pg_sleep(0.3)"
+
+
+@pytest.fixture
+def role(database: PreparedDatabase) -> Iterator[str]:
+    name = f"single_{secrets.token_hex(4)}"
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+        yield name
+        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def test_a_busy_connection_is_enough_where_no_other_is_allowed(
+    database: PreparedDatabase, role: str
+) -> None:
+    store = PostgresRecordStore(f"{database.url}&user={role}", pool_max=1)
+    await store.open()
+    try:
+        for _ in range(3):
+            busy = asyncio.create_task(store._connections.run(BUSY))
+            await asyncio.sleep(0.05)
+            await store.ping()
+            await busy
+    finally:
+        await store.close()
+
+
+async def test_without_any_connection_the_limit_is_named(database: PreparedDatabase, role: str) -> None:
+    store = PostgresRecordStore(f"{database.url}&user={role}", pool_max=1)
+    await store.open()
+    try:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role]
+            )
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable) as refused:
+                await store.ping()
+        assert refused.value.message == NO_SLOTS
+    finally:
+        await store.close()
