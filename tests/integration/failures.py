@@ -240,7 +240,7 @@ FAILURES: dict[str, Failure] = {
 }
 """How each failure is made in one database."""
 
-OF_SERVERS = ("a read-only server", "a frozen server", "a stopped server")
+OF_SERVERS = ("a read-only server", "a frozen server", "an absent standby", "a stopped server")
 """Those that concern every database of a server, so that nothing else can be tried at the same time."""
 OF_COPIES = ("an older copy of the database",)
 """What is repaired without anybody, as soon as it is noticed."""

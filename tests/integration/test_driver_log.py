@@ -1,4 +1,4 @@
-"""What the log says of a PostgreSQL that cannot be reached: one line for its cause, without the names of the address."""
+"""What the log says of a PostgreSQL that cannot be reached: one line, without the names in its address."""
 
 import asyncio
 import io

@@ -111,6 +111,7 @@ async def test_a_server_that_stops_answering_counts_and_parks_nothing(
     making: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
         "a read-only server": (partial(_set_read_only, server, "on"), partial(_set_read_only, server, "off")),
         "a frozen server": (server.freeze, server.thaw),
+        "an absent standby": (partial(_name_standby, server, "nosuch"), partial(_name_standby, server, "")),
         "a stopped server": (server.kill, server.restart),
     }
     stop, go_on = making[failure]
@@ -343,6 +344,13 @@ def _set_read_only(server: OwnPostgresServer, value: str) -> None:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _name_standby(server: OwnPostgresServer, name: str) -> None:
+    """Each commit waits for this standby from now on."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
         connection.execute("SELECT pg_reload_conf()")
 
 

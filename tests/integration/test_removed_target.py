@@ -37,6 +37,10 @@ def data_of(mirror: FailingMirror) -> Path:
     return Path(row[0])
 
 
+def copied(data: Path, to: Path) -> None:
+    subprocess.run(["cp", "-a", data, to], check=True)
+
+
 @pytest.mark.parametrize("is_copied", [False, True])
 async def test_a_target_without_its_files_is_down_and_requests_go_on(*, is_copied: bool) -> None:
     async with failing_mirror("embedded", MirrorMode.MIRROR) as mirror:
@@ -50,7 +54,7 @@ async def test_a_target_without_its_files_is_down_and_requests_go_on(*, is_copie
         elsewhere = data.with_name("data2")
         if is_copied:
             # Whoever puts the copy in place is quicker than any look.
-            subprocess.run(["cp", "-a", data, data.with_name("copy")], check=True)
+            await asyncio.to_thread(copied, data, data.with_name("copy"))
         shutil.move(data, elsewhere)
         if is_copied:
             shutil.move(data.with_name("copy"), data)

@@ -5,6 +5,7 @@ import pytest
 from adapters.dual_write.mirror_target import MirrorTarget
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.ownership.owned_stores import COMPARED_SECONDS_MAX
+from adapters.records.compared import SourceFailed
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.ownership.world import Service, World, world_in_memory
 
@@ -65,3 +66,28 @@ async def test_a_comparison_that_is_too_old_proves_nothing() -> None:
         await target.probe()
     await target.connect()
     await target.probe()
+
+
+async def test_a_source_that_fails_says_nothing_about_its_target() -> None:
+    world = await world_in_memory()
+    _, target = await started(world)
+    world.source.is_down = True
+    with pytest.raises(SourceFailed, match="It is down"):
+        await target.connect()
+    assert target.breaker.reason is None
+    await target.probe()
+    await world.pass_time(COMPARED_SECONDS_MAX + 1)
+    with pytest.raises(SourceFailed, match="not compared with the source for"):
+        await target.probe()
+    world.source.is_down = False
+    await target.connect()
+    await target.probe()
+
+
+async def test_a_target_that_fails_opens_the_breaker() -> None:
+    world = await world_in_memory()
+    _, target = await started(world)
+    world.target.is_down = True
+    with pytest.raises(StoreUnavailable, match="It is down"):
+        await target.connect()
+    assert target.breaker.reason == "It is down."
