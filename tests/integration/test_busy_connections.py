@@ -52,6 +52,6 @@ async def test_without_any_connection_the_limit_is_named(database: PreparedDatab
         for _ in range(2):
             with pytest.raises(StoreUnavailable) as refused:
                 await store.ping()
-        assert refused.value.message == NO_SLOTS
+            assert refused.value.message == NO_SLOTS
     finally:
         await store.close()

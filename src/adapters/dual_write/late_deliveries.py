@@ -86,8 +86,10 @@ class LateDeliveries:
         done = [task for task in self._late if task.done()]
         for task in done:
             del self._late[task]
-        for task in done:
-            task.result()
+        # All are retrieved: the event loop reports those that nobody asks for.
+        errors = [error for task in done if (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
 
 
 async def _cancelled(tasks: Sequence[asyncio.Future[object]]) -> None:

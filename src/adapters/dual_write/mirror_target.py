@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.late_calls import LateCalls, TakesLong
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.dual_write.slow_tables import SlowTables, places_by_tables
@@ -41,6 +42,7 @@ class MirrorTarget:
         self.breaker = CircuitBreaker(
             timeouts_max=settings.breaker_timeouts_max, errors_max=settings.breaker_errors_max
         )
+        self._late = LateCalls(self.breaker, self.ping)
         self.blockages = Blockages()
         self.rate = DeliveryRate()
         """Of the relay's deliveries, which shorten the backlog."""
@@ -137,8 +139,10 @@ class MirrorTarget:
         take too long even so are blocked.
         """
         try:
-            return await self._apply_beside_ping(sent, timeout_ms=timeout_ms)
-        except _SlowPart:
+            async with self._late.judged(timeout_ms):
+                with self._reported():
+                    return await self._within(timeout_ms, apply_each(self._store.apply, sent))
+        except TakesLong:
             parts = places_by_tables(sent)
         if len(parts) == 1:
             return [taking_long(change_set, timeout_ms) for change_set in sent]
@@ -149,43 +153,6 @@ class MirrorTarget:
             for place, outcome in zip(places, applied, strict=True):
                 outcomes[place] = outcome
         return outcomes
-
-    async def _apply_beside_ping(self, sent: Sequence[ChangeSet], *, timeout_ms: float) -> list[ApplyOutcome]:
-        """Raises _SlowPart instead of TimedOut where the store answers a ping meanwhile, or soon afterwards: then
-        something about these change sets is slow, and not the store. Until that is known, nobody else has to wait.
-        """
-        is_over = asyncio.Event()
-        pinging = asyncio.ensure_future(self._ping_unless(is_over, after_ms=timeout_ms / 2))
-        pinging.add_done_callback(_retrieve)
-        try:
-            with self._reported():
-                return await self._within(timeout_ms, apply_each(self._store.apply, sent))
-        except TimedOut as late:
-            await self._require_answer(pinging, late)
-            raise _SlowPart from late
-        finally:
-            is_over.set()
-
-    async def _ping_unless(self, is_over: asyncio.Event, *, after_ms: float) -> None:
-        try:
-            async with asyncio.timeout(after_ms / 1000):
-                await is_over.wait()
-        except TimeoutError:
-            await self.ping()
-
-    async def _require_answer(self, pinging: asyncio.Future[None], late: TimedOut) -> None:
-        """Returns once the store has answered the ping. Raises `late` where it does not, with the breaker told."""
-        was_open = self.breaker.is_open
-        if not pinging.done() or pinging.exception() is not None:
-            self.breaker.timed_out(late)
-        try:
-            await pinging
-        except StoreUnavailable as cause:
-            if cause.names_cause:
-                self.breaker.trip_by(cause)
-            raise late from cause
-        if not was_open and self.breaker.reason == late.message:
-            self.breaker.close()
 
     async def apply_patiently(
         self, change_sets: Sequence[ChangeSet], *, timeout_ms: float
@@ -308,16 +275,6 @@ class MirrorTarget:
             self.breaker.failed(error)
             raise
         self.breaker.succeeded()
-
-
-class _SlowPart(Exception):
-    """The change sets take longer than their time limit, and the store answers."""
-
-
-def _retrieve(ended: asyncio.Future[None]) -> None:
-    """The event loop would report an exception that nobody asks for."""
-    if not ended.cancelled():
-        ended.exception()
 
 
 async def _unless(
