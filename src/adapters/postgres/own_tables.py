@@ -18,8 +18,8 @@ SEEN_TABLE = "tandem_seen"
 USABLE_SECONDS = 1.0
 """How long tables that could be used are not looked into again, while one rejected row after another is isolated."""
 STATES_MAX = 256
-LOCKED_SECONDS_MAX = 10.0
-"""How long a lock on one of them is taken for that of another change set, which is slow."""
+_NO_LANES: dict[str, object] = {"seen_lanes": [], "seen_numbers": []}
+_RAISE_SEEN = laned("SELECT 1", arrival_parts(has_lane=False, has_seen=True, is_named=True))
 
 
 class OwnTables:
@@ -29,7 +29,6 @@ class OwnTables:
         self._connections = connections
         self._usable: dict[str | None, float] = {}
         """When they could be used although a change set got this SQLSTATE, by the loop's clock."""
-        self._locked_since: float | None = None
 
     async def require_usable(
         self, change_sets: Sequence[ChangeSet], slot: Slot | None, *, after: str | None
@@ -41,31 +40,27 @@ class OwnTables:
         now = asyncio.get_running_loop().time()
         if now - self._usable.get(after, -USABLE_SECONDS) < USABLE_SECONDS:
             return
-        try:
-            for table, statement, parameters in _arrivals(change_sets, slot):
+        for table, statement, parameters in _arrivals(change_sets, slot):
+            try:
                 await self._rehearse(table, statement, parameters)
-        except StoreUnavailable as error:
-            if not self._is_locked_briefly(error, now):
-                raise
-            return
-        self._locked_since = None
+            except StoreUnavailable as error:
+                if table != SEEN_TABLE or not _is_locked(error):
+                    raise
+                # Another change set may hold this row: one that is slow after it has raised what was seen.
+                await self._rehearse(SEEN_TABLE, _RAISE_SEEN, _NO_LANES)
+                return
         if len(self._usable) >= STATES_MAX:
             self._usable.clear()
         self._usable[after] = now
-
-    def _is_locked_briefly(self, error: StoreUnavailable, now: float) -> bool:
-        """Whether another change set may hold the row: one that is slow after it has raised what was seen."""
-        cause = error.__cause__
-        if not isinstance(cause, TandemError) or meaning_of(cause) is not Meaning.LOCK:
-            return False
-        if self._locked_since is None or now - self._locked_since > 2 * LOCKED_SECONDS_MAX:
-            self._locked_since = now
-        return now - self._locked_since < LOCKED_SECONDS_MAX
 
     async def _rehearse(self, table: str, statement: str, parameters: Parameters) -> None:
         with naming(table):
             async with self._connections.transaction(is_rehearsal=True) as transaction:
                 await transaction.run(statement, parameters)
+
+
+def _is_locked(error: StoreUnavailable) -> bool:
+    return isinstance(error.__cause__, TandemError) and meaning_of(error.__cause__) is Meaning.LOCK
 
 
 @contextmanager
@@ -92,5 +87,4 @@ def _arrivals(
         advance = arrival_parts(has_lane=True, has_seen=False, is_named=True)
         yield LANES_TABLE, laned("SELECT 1", advance), arrival_parameters(slot.next, {})
     if seen := seen_in(change_sets):
-        raise_seen = arrival_parts(has_lane=False, has_seen=True, is_named=True)
-        yield SEEN_TABLE, laned("SELECT 1", raise_seen), arrival_parameters(None, seen)
+        yield SEEN_TABLE, _RAISE_SEEN, arrival_parameters(None, seen)
