@@ -14,11 +14,14 @@ PYTEST    := $(IN_MEMORY) $(BIN)/pytest
 # Tests that start processes mostly wait for them, so more of them run at once than there are processors; of those with
 # servers some wait for bounds in seconds.
 WAITING   := tests/integration/crash tests/integration/cli tests/integration/lab
-# Their bounds are a few seconds, and they use half of one processor.
+# Their bounds are a few seconds: nothing runs beside the first one. The others mostly wait, so they run beside each other.
 TIMED     := tests/integration/test_failure_matrix.py
+SLOW      := $(patsubst %,tests/integration/test_%.py,slow_tables absent_standby failed_source removed_target \
+                          locked_source)
 UNIT      := $(PYTEST) tests/unit tests/model -n 2 --dist worksteal
-SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED)) -n 3 -m "not torture and not alone"
+SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED) $(SLOW)) -n 3 -m "not torture and not alone"
 FAILURES  := $(PYTEST) $(TIMED)
+OUTAGES   := $(PYTEST) $(SLOW) -n 4 -m "not torture and not alone"
 PROCESSES := $(PYTEST) $(WAITING) -n 6 -m "not torture and not alone"
 # Only the modules that have such tests: to collect all of them takes longer than some of these.
 ALONE      = $(PYTEST) $(shell grep -rl "mark\.alone" --include="test_*.py" tests/integration) -m "alone and not torture"
@@ -105,6 +108,7 @@ integration: install-dev ## tests with real servers, started on free ports or na
 	$(PROCESSES) $(COVERAGE) $(ARGS)
 	$(ALONE) $(COVERAGE) $(ARGS)
 	$(FAILURES) $(COVERAGE) $(ARGS)
+	$(OUTAGES) $(COVERAGE) $(ARGS)
 	$(SERVERS) $(COVERAGE) $(ARGS)
 
 torture: install-dev ## the long crash and property tests, and every operation in every store mode

@@ -33,3 +33,5 @@ async def test_a_killed_source_leaves_its_target_up(
         health = await stack.components()
         assert (health["db"].status, health["target"].status) == ("DOWN", "UP")
         assert target.breaker.reason is None
+        # Otherwise everything that has to be noted at the end waits for it.
+        own_mongo_server.server.restart()

@@ -21,8 +21,8 @@ from tests.unit.contracts.builders import change_set, commit_all, erasure, found
 from tests.unit.contracts.lanes import admitted
 
 TASKS = PAGE + 20
-MONGO_TIMEOUT_MS = 60_000
-"""Stand-ins take seconds for a page of writes in one transaction, on a slow machine half a minute."""
+MONGO_TIMEOUT_MS = 120_000
+"""Stand-ins take seconds for a page of writes in one transaction, beside other tests a minute and more."""
 
 
 @pytest.fixture

@@ -183,9 +183,9 @@ class Connections:
         pool = self._pool
         if pool is None:
             raise StoreUnavailable("PostgreSQL is not open.")
-        # Waiting for the pool would hide why it has no connection.
+        # Waiting for the pool would hide why it has no connection, or why the one that it had was closed.
         if pool.get_stats().get("pool_available", 0):
-            with contextlib.suppress(ConnectionBroken):
+            with contextlib.suppress(ConnectionBroken, AnswerLost):
                 await self._look()
                 return
         await self.ping_anew()

@@ -1,5 +1,6 @@
 """Looks again and again, but not for every probe, for what somebody removed from the schema of a store in use."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,9 @@ from application.ports.schema import FlawEffect
 
 EXAMINED_SECONDS = 3.0
 """So old may the answer of a probe be. Reading the catalogue takes some milliseconds."""
+LOOK_SECONDS_MAX = 0.5
+"""How long a probe waits for it, where others keep all connections."""
+UNEXAMINED_SECONDS_MAX = 30.0
 NAMED_MAX = 3
 
 
@@ -16,6 +20,7 @@ class SchemaWatch:
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        self._began = monotonic()
         self._found: dict[str, tuple[float, str | None]] = {}
 
     async def trouble_of(self, name: str, store: object) -> str | None:
@@ -23,6 +28,16 @@ class SchemaWatch:
         at, trouble = self._found.get(name, (float("-inf"), None))
         if self._monotonic() - at < EXAMINED_SECONDS:
             return trouble
+        try:
+            async with asyncio.timeout(LOOK_SECONDS_MAX):
+                return await self._look(name, store)
+        except TimeoutError:
+            silent_seconds = self._monotonic() - max(at, self._began)
+            if trouble is not None or silent_seconds < UNEXAMINED_SECONDS_MAX:
+                return trouble
+            return f"The schema of the {name} store could not be examined for {silent_seconds:.0f} s."
+
+    async def _look(self, name: str, store: object) -> str | None:
         unsafe = [flaw for flaw in await flaws_of(store) if flaw.effect is FlawEffect.UNSAFE]
         named = unsafe[:NAMED_MAX]
         words = [flaw.cause for flaw in named]
