@@ -96,7 +96,7 @@ async def test_a_source_without_its_standby_gets_few_sessions_and_refuses_with_t
             await store.ping()
         assert await store.fetch("tasks", [task(1)["id"]])
         await asyncio.to_thread(name_standby, server, "")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while True:
                 with suppress(StoreUnavailable):
                     await store.commit(change_set(put("tasks", task(101))))

@@ -19,6 +19,9 @@ from adapters.records.record_store import StoreRefused
 
 _NUMBER_AT = slice(60, 64)
 """Where the file format of SQLite keeps `user_version`."""
+_PAGE_SIZE_AT, _PAGES_AT = slice(16, 18), slice(28, 32)
+_PAGE_SIZE_MAX = 65_536
+"""Kept as 1, because it does not fit into two bytes."""
 _NUMBERS = 2**31 - 1
 CHECK_SECONDS_MAX = 1.0
 """How long a database is checked whose log is missing: a start must not take as long as reading a large one."""
@@ -100,7 +103,7 @@ class IdentityFile:
         """Remembers which files are open."""
         if not self._path.exists():
             self._write(store)
-        # The database only grows; the log begins anew from time to time.
+        # The log begins anew from time to time.
         database, log = self._database.stat(), self._log.stat()
         self._opened = {self._database: (database.st_ino, database.st_size), self._log: (log.st_ino, 0)}
         self._store, self._has_number, self._harm = store, False, None
@@ -178,7 +181,7 @@ class IdentityFile:
             found = path.stat()
         except FileNotFoundError:
             return False
-        return found.st_ino == inode and found.st_size >= size
+        return found.st_ino == inode and (found.st_size >= size or self._was_made_smaller(found.st_size))
 
     def _is_cut(self) -> bool:
         """Whether the open database is still there with a part of it missing."""
@@ -187,7 +190,23 @@ class IdentityFile:
             found = self._database.stat()
         except FileNotFoundError:
             return False
-        return found.st_ino == inode and 0 < found.st_size < size
+        is_smaller = found.st_ino == inode and 0 < found.st_size < size
+        return is_smaller and not self._was_made_smaller(found.st_size)
+
+    def _was_made_smaller(self, size: int) -> bool:
+        """Whether SQLite has made the open database smaller, as VACUUM does, and remembers its size then.
+
+        The first page says how many there are. SQLite writes it before it cuts the file, and before it lets it grow.
+        """
+        if self._descriptor is None or not size:
+            return False
+        head = os.pread(self._descriptor, _PAGES_AT.stop, 0)
+        page_size = int.from_bytes(head[_PAGE_SIZE_AT], "big")
+        pages = int.from_bytes(head[_PAGES_AT], "big")
+        is_whole = pages > 0 and pages * (page_size if page_size > 1 else _PAGE_SIZE_MAX) <= size
+        if is_whole:
+            self._opened[self._database] = (self._opened[self._database][0], size)
+        return is_whole
 
     def _look_for_harm(self) -> None:
         """Notes it for the next process as well, which may find the log of a killed one. Raises OSError."""

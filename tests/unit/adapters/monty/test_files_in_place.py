@@ -283,3 +283,26 @@ async def test_nothing_is_written_once_damage_was_met_until_the_store_is_opened_
     await store.open()
     await commit_all(store, "labels", label(1))
     await store.ping()
+
+
+@pytest.mark.parametrize("is_written_back", [True, False])
+async def test_a_database_that_another_program_vacuumed_goes_on(
+    store: MontyRecordStore, tmp_path: Path, *, is_written_back: bool
+) -> None:
+    database = tmp_path / "data" / DATABASE
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("CREATE TABLE junk AS SELECT zeroblob(100000) FROM pragma_function_list LIMIT 50")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await commit_all(store, "tasks", task(3))
+        large = database.stat().st_size
+        other.execute("DROP TABLE junk")
+        other.execute("VACUUM")
+        if is_written_back:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert database.stat().st_size < large / 2
+    store.require_files()
+    await commit_all(store, "tasks", task(4))
+    store.require_files()
+    await store.close()
+    await require_tasks(tmp_path / "data", 1, 2, 3, 4)
+    await store.open()
