@@ -34,7 +34,9 @@ class Action(StrEnum):
     ABANDONED = "ABANDONED"
     """The mirror's target rejects the version before, so the source took back what the target holds, if anything."""
     REPAIRED = "REPAIRED"
-    """The stores differed, so the source took a version above both, with its own content."""
+    """The stores differed, so the source took a version above both: with its own content, with the target's where the
+    source had lost the record, or a tombstone.
+    """
 
 
 class SyncStatus(StrEnum):
