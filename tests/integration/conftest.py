@@ -1,10 +1,12 @@
 """Databases and settings that modules share; which tests run in the same worker process, and which begin first."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -35,6 +37,17 @@ def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
     """Shared by the tests of a module; each of them finds it empty."""
     with prepared_database(postgres_server) as prepared:
         yield prepared
+
+
+@pytest.fixture
+def role(database: PreparedDatabase) -> Iterator[str]:
+    """An account that owns no table, may do everything with their rows, and can be limited."""
+    name = f"account_{secrets.token_hex(4)}"
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN")
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+        yield name
+        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.fixture(params=["monty", "mongo"])

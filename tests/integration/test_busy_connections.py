@@ -1,8 +1,6 @@
 """An account that may have no further connection: one that works shows that the server does."""
 
 import asyncio
-import secrets
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -15,14 +13,11 @@ from tests.servers.tables import PreparedDatabase
 BUSY = "SELECT pg_sleep(0.3)"
 
 
-@pytest.fixture
-def role(database: PreparedDatabase) -> Iterator[str]:
-    name = f"single_{secrets.token_hex(4)}"
+@pytest.fixture(autouse=True)
+def single(database: PreparedDatabase, role: str) -> None:
+    """The account may have one connection."""
     with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
-        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        yield name
-        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+        connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
 
 
 async def test_a_busy_connection_is_enough_where_no_other_is_allowed(

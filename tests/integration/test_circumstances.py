@@ -1,7 +1,6 @@
 """What preflight says about a target whose account, tables, clock or disk would stop a move."""
 
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,17 +28,6 @@ class ShiftedClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
-
-
-@pytest.fixture
-def role(database: PreparedDatabase) -> Iterator[str]:
-    """An account that owns no table."""
-    name = f"mover_{secrets.token_hex(4)}"
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN")
-        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        yield name
-        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Batches that take longer than the time limit: what is quick is stored first, and no table is blamed for slowness."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -27,17 +26,6 @@ async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore
     yield store
     await store.close()
     database.empty()
-
-
-@pytest.fixture
-def role(database: PreparedDatabase) -> Iterator[str]:
-    """An account whose connections can be limited, as those of a superuser cannot."""
-    name = f"mirror_{secrets.token_hex(4)}"
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN")
-        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        yield name
-        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.fixture

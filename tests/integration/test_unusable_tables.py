@@ -1,7 +1,6 @@
 """Tables that the account cannot use: no record is to blame, whether every change needs them or only some do."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,17 +27,6 @@ from tests.unit.contracts.lanes import FOREIGN, admitted
 
 SHOWN_SECONDS_MAX = 5.0
 STARTED_SECONDS_MAX = 15.0
-
-
-@pytest.fixture(scope="module")
-def role(database: PreparedDatabase) -> Iterator[str]:
-    """An account that is no superuser and owns no table."""
-    name = f"mirror_{secrets.token_hex(4)}"
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN")
-        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        yield name
-        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.fixture
@@ -240,6 +228,8 @@ async def test_a_start_that_waits_because_rows_are_hidden_says_so(
     await asyncio.wait_for(starting, STARTED_SECONDS_MAX)
     await _until(stack, "UP", None)
     await stack.close()
+    with psycopg.connect(prepared_postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP OWNED BY {role}")
 
 
 async def _until(stack: StoreStack, status: str, detail: str | None) -> None:
