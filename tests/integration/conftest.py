@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from adapters.postgres.record_store import PostgresRecordStore
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.tables import PreparedDatabase, prepared_database
@@ -37,6 +38,16 @@ def database(postgres_server: PostgresServer) -> Iterator[PreparedDatabase]:
     """Shared by the tests of a module; each of them finds it empty."""
     with prepared_database(postgres_server) as prepared:
         yield prepared
+
+
+@pytest.fixture
+async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
+    """An open store over the shared database, which is emptied afterwards."""
+    store = PostgresRecordStore(database.url)
+    await store.open()
+    yield store
+    await store.close()
+    database.empty()
 
 
 @pytest.fixture

@@ -19,6 +19,19 @@ from tests.unit.contracts.builders import change_set, entry, put, task
 START_SECONDS_MAX = 30.0
 
 
+def mongo_to_postgres(uri: str, *, name: str, postgres_url: str, directory: Path) -> dict[str, str]:
+    """The settings of an installation that mirrors this database of MongoDB to PostgreSQL."""
+    return {
+        "APP_ENV": "test",
+        "STORE": "dual",
+        "DUAL_WRITE_SOURCE": "mongo",
+        "MONGODB_URI": uri,
+        "DB_NAME": name,
+        "POSTGRES_URL": postgres_url,
+        "DATA_DIR": str(directory),
+    }
+
+
 @asynccontextmanager
 async def serving(variables: Mapping[str, str], *, alone: bool = False) -> AsyncIterator[Container]:
     """The stores of one service with its relay, as `tandem serve` opens them."""

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.integration.ownership_world import serving, until_equal, write
+from tests.integration.ownership_world import mongo_to_postgres, serving, until_equal, write
 from tests.servers.mongo import StandInMongoServer
 
 SECONDS = 6.0
@@ -13,15 +13,9 @@ SECONDS = 6.0
 async def test_a_killed_source_leaves_its_target_up(
     own_mongo_server: StandInMongoServer, postgres_url: str, tmp_path: Path
 ) -> None:
-    variables = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": "mongo",
-        "MONGODB_URI": own_mongo_server.uri,
-        "DB_NAME": "failed",
-        "POSTGRES_URL": postgres_url,
-        "DATA_DIR": str(tmp_path),
-    }
+    variables = mongo_to_postgres(
+        own_mongo_server.uri, name="failed", postgres_url=postgres_url, directory=tmp_path
+    )
     async with serving(variables) as container:
         await write(container, 1)
         await until_equal(container)

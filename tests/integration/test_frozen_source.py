@@ -8,7 +8,7 @@ import pytest
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.postgres.record_store import PostgresRecordStore
 from entrypoints.composition.container import Container
-from tests.integration.ownership_world import serving, task_ids, until_equal, write
+from tests.integration.ownership_world import mongo_to_postgres, serving, task_ids, until_equal, write
 from tests.servers.mongo import StandInMongoServer
 
 CAUGHT_UP_SECONDS_MAX = 40.0
@@ -19,15 +19,9 @@ CAUGHT_UP_SECONDS_MAX = 40.0
 async def test_a_process_that_enters_again_after_its_source_was_frozen_is_not_refused(
     own_mongo_server: StandInMongoServer, postgres_url: str, tmp_path: Path
 ) -> None:
-    variables = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": "mongo",
-        "MONGODB_URI": own_mongo_server.uri,
-        "DB_NAME": "frozen",
-        "POSTGRES_URL": postgres_url,
-        "DATA_DIR": str(tmp_path),
-    }
+    variables = mongo_to_postgres(
+        own_mongo_server.uri, name="frozen", postgres_url=postgres_url, directory=tmp_path
+    )
     async with serving(variables) as first, serving(variables) as second:
         await write(first, 1)
         await until_equal(first)

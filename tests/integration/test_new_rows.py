@@ -1,6 +1,6 @@
 """What a table does with new rows: a rule about all of them blocks it, a rule about certain values rejects a record."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -18,15 +18,6 @@ from tests.servers.tables import PreparedDatabase
 from tests.unit.contracts.builders import change_set, everything, label, put, task
 
 BAD = "bad"
-
-
-@pytest.fixture
-async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(database.url)
-    await store.open()
-    yield store
-    await store.close()
-    database.empty()
 
 
 @contextmanager

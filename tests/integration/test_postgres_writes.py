@@ -1,6 +1,6 @@
 """The content of PostgreSQL after writes: columns, order inside a batch, and isolated rejections."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -33,15 +33,6 @@ from tests.unit.contracts.builders import (
 @pytest.fixture(scope="module")
 def prepared_url(database: PreparedDatabase) -> str:
     return database.url
-
-
-@pytest.fixture
-async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(database.url)
-    await store.open()
-    yield store
-    await store.close()
-    database.empty()
 
 
 class Altered:

@@ -1,6 +1,6 @@
 """Errors that say something about the server or a table, raised for one record: whom they concern is proven."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -25,15 +25,6 @@ STATES = (
 )
 BAD = "bad"
 WORDS = "the other side is away"
-
-
-@pytest.fixture
-async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(database.url)
-    await store.open()
-    yield store
-    await store.close()
-    database.empty()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Batches that take longer than the time limit: what is quick is stored first, and no table is blamed for slowness."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -17,15 +17,6 @@ from tests.unit.contracts.builders import change_set, put, task
 from tests.unit.contracts.lanes import admitted
 
 BATCHES = 8
-
-
-@pytest.fixture
-async def store(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStore]:
-    store = PostgresRecordStore(database.url)
-    await store.open()
-    yield store
-    await store.close()
-    database.empty()
 
 
 @pytest.fixture
