@@ -12,9 +12,11 @@ import psycopg
 
 from adapters.embedded_postgres.record_store import EmbeddedPostgresRecordStore
 from adapters.migration.backfill import Backfill
-from adapters.migration.checkpoints import Destination
+from adapters.migration.checkpoints import Claim, Destination
+from adapters.migration.range_claims import RangeClaims
 from adapters.migration.range_loader import BackfillSettings
 from adapters.monty.record_store import MontyRecordStore
+from adapters.ownership.process_identity import is_gone, this_process
 from adapters.postgres.rows import FORMS
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.specs import TASKS
@@ -81,7 +83,8 @@ async def _backfilled(source: MontyRecordStore, target: EmbeddedPostgresRecordSt
     began = time.perf_counter()
     destination = Destination("benchmark", 1, workers)
     settings = BackfillSettings(workers=workers)
-    await Backfill(source, target, destination=destination, settings=settings).run(_ignored)
+    claims = RangeClaims(source, Claim(this_process(), f"{workers}"), is_gone)
+    await Backfill(source, target, destination=destination, claims=claims, settings=settings).run(_ignored)
     return time.perf_counter() - began
 
 

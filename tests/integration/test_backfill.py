@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from adapters.migration.backfill import Backfill
 from adapters.migration.checkpoints import Destination
-from adapters.migration.range_loader import BackfillSettings
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.monty.record_store import MontyRecordStore
 from adapters.postgres.record_store import PostgresRecordStore
@@ -152,9 +150,9 @@ async def test_progress_ends_at_the_total(target: PostgresRecordStore) -> None:
     await admitted(source)
     await fill(source, tasks=120)
     reports: list[Progress] = []
-    settings = BackfillSettings(rate=10_000)
-    run = Backfill(source, target, destination=Destination("one", 1, 1), settings=settings)
-    read = await run.run(reports.append)
+    read = await backfill(source, target, destination=Destination("one", 1, 1), rate=10_000).run(
+        reports.append
+    )
     assert reports[-1].done == reports[-1].total == read
     assert reports[-1].eta_seconds == (0, 0)
     await source.close()

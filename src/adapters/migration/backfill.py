@@ -11,23 +11,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from adapters.migration.checkpoints import Claim, Destination, RangeCheckpoint, checkpoints_of, new_ranges
+from adapters.migration.checkpoints import Destination, RangeCheckpoint, checkpoints_of, new_ranges
 from adapters.migration.id_ranges import ends_of
-from adapters.migration.quarantine import Decision, raw_text
 from adapters.migration.range_claims import RangeClaims
 from adapters.migration.range_loader import BackfillSettings, BackfillTarget, RangeLoader, RangeTaken
+from adapters.migration.second_try import SecondTry
 from adapters.migration.throttle import Speed
 from adapters.records.criteria import EVERYTHING
-from adapters.records.record import CorruptRecord
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
-from application.ports.migration import OnProgress, Progress, Quarantined
-from domain.errors import Conflict, StoreUnavailable
+from application.ports.migration import OnProgress, Progress
+from domain.errors import StoreUnavailable
 
 COLLECTIONS = tuple(spec.collection for spec in (*ENTITY_SPECS, AUDIT_LOGS))
 """Entities first, in the order of their references; then the history, whose entries say what the target holds."""
 OTHERS_POLL_SECONDS = 1.0
-"""How often a process looks how far those are that help it."""
+"""How often the process that runs a backfill reads how far its helpers are."""
 
 
 class Backfill:
@@ -37,7 +36,6 @@ class Backfill:
     range again. Writes that happen meanwhile reach the target by the mirror; versions decide which state stays.
 
     `original` is the source without what guards its writes: it can return the bytes of records that it cannot decode.
-    `claims`: other processes may load ranges, too; without them, a range that another process loads is an error.
     """
 
     def __init__(
@@ -46,9 +44,9 @@ class Backfill:
         target: BackfillTarget,
         *,
         destination: Destination,
+        claims: RangeClaims,
         settings: BackfillSettings | None = None,
         original: RecordStore | None = None,
-        claims: RangeClaims | None = None,
     ) -> None:
         self._source = source
         self._target = target
@@ -69,6 +67,7 @@ class Backfill:
         self._looked_at = 0.0
         self._total = 0
         self.quarantine = self._loader.quarantine
+        self._second_try = SecondTry(source, target)
 
     async def run(self, on_progress: OnProgress) -> int:
         """Loads what is left; returns how many records were read now, by whichever process.
@@ -85,21 +84,13 @@ class Backfill:
             await self._load_collection(collection, on_progress)
             for record_id in await self.quarantine.undecided_in(collection):
                 # A unique value may be free by now.
-                await self._try_again(collection, record_id)
+                await self._second_try.again(collection, record_id)
         return sum(self._read.values()) - before
 
     async def help(self) -> None:
         """Loads ranges of a backfill that another process runs, until none is free. Raises as `run` does."""
         for collection in COLLECTIONS:
             await self._load_free(collection, _no_progress)
-
-    async def fix(self, id: str, *, reason: str) -> Quarantined:
-        """Tries a quarantined record again. Raises NotFound, and Conflict where it is rejected again."""
-        kept = await self.quarantine.one(id)
-        if not await self._try_again(kept.collection, kept.record_id):
-            again = await self.quarantine.one(id)
-            raise Conflict(f"{kept.collection} {kept.record_id} still cannot be carried over: {again.reason}")
-        return await self.quarantine.note(id, Decision.FIX, because=reason)
 
     async def _begun(self, collection: str) -> list[RangeCheckpoint]:
         """The ranges of a collection, all of them stored."""
@@ -141,58 +132,42 @@ class Backfill:
             try:
                 await self._loader.load_range(claimed, note_page)
             except RangeTaken:
-                if self._claims is None:
+                if await self._retried(partial(self._is_of_another_run, claimed)):
                     raise
             except Exception:
-                if self._claims is not None:
-                    # Otherwise the others would wait for this process as long as it lives.
-                    with suppress(StoreUnavailable):
-                        await self._loader.release(claimed)
+                # Otherwise the others would wait for this process as long as it lives.
+                with suppress(StoreUnavailable):
+                    await self._loader.release(claimed)
                 raise
             finally:
                 self._loading.discard(claimed.id)
 
     async def _claimed(self, collection: str) -> RangeCheckpoint | None:
-        """A range that only this process loads from now on; None where there is none."""
+        """Claims a free range; None if there is none."""
         ranges = [one for one in await self._ranges(collection) if not one.is_done]
-        free = ranges if self._claims is None else await self._claims.free(ranges)
-        for one in free:
-            if one.id in self._loading:
-                continue
-            if self._claims is None:
-                self._loading.add(one.id)
-                return one
-            with suppress(RangeTaken):
-                return await self._claim(one, self._claims.mine)
+        for one in await self._claims.free(ranges):
+            if one.id not in self._loading:
+                with suppress(RangeTaken):
+                    return await self._claim(one)
         return None
 
-    async def _claim(self, one: RangeCheckpoint, claim: Claim) -> RangeCheckpoint:
+    async def _is_of_another_run(self, claimed: RangeCheckpoint) -> bool:
+        ranges = await self._ranges(claimed.collection)
+        stored = next((one for one in ranges if one.number == claimed.number), None)
+        return stored is None or (stored.claim is not None and stored.claim.run != self._claims.mine.run)
+
+    async def _claim(self, one: RangeCheckpoint) -> RangeCheckpoint:
         self._loading.add(one.id)
         try:
-            return await self._loader.store(replace(one, claim=claim))
+            return await self._loader.store(replace(one, claim=self._claims.mine))
         except BaseException:
             self._loading.discard(one.id)
             raise
 
-    async def _try_again(self, collection: str, record_id: str) -> bool:
-        """Whether a quarantined record is in the target now, or gone from the source."""
-        try:
-            record = (await self._source.fetch(collection, [record_id])).get(record_id)
-        except CorruptRecord:
-            return False
-        if record is not None:
-            loaded = await self._target.load(collection, [record], checkpoint=None)
-            if record_id in loaded.rejected:
-                reason = loaded.rejected[record_id].reason
-                await self.quarantine.add(collection, record_id, reason=reason, raw=raw_text(record))
-                return False
-        await self.quarantine.release(collection, record_id)
-        return True
-
     async def _note_page(self, checkpoint: RangeCheckpoint) -> None:
         now = asyncio.get_running_loop().time()
         others: list[RangeCheckpoint] = []
-        if self._claims is not None and now >= self._looked_at + OTHERS_POLL_SECONDS:
+        if now >= self._looked_at + OTHERS_POLL_SECONDS:
             self._looked_at = now
             others = await self._retried(partial(self._ranges, checkpoint.collection))
         self._speed.note(self._note([*others, checkpoint]))

@@ -67,9 +67,9 @@ async def begin_run(source: RecordStore, positions: Positions, run: BackfillRun,
     await _change(source, begun)
 
 
-async def end_run(source: RecordStore, me: ProcessIdentity) -> None:
-    """Notes that the backfill of this process has ended. Raises StoreUnavailable."""
-    await _change(source, lambda found: None if found is None or found.by.process == me.process else found)
+async def end_run(source: RecordStore, run: BackfillRun) -> None:
+    """Notes that this run has ended; harmless if another one was begun since. Raises StoreUnavailable."""
+    await _change(source, lambda found: None if found is None or found.id == run.id else found)
 
 
 async def pause_run(source: RecordStore, positions: Positions, *, is_paused: bool, is_gone: IsGone) -> None:

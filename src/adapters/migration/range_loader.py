@@ -30,7 +30,9 @@ OnPage = Callable[[RangeCheckpoint], Awaitable[None]]
 
 
 class RangeTaken(Conflict):
-    """Another process loads this range now."""
+    """Another process loads this part of the target now. If it belongs to another backfill, wait until that ends, or
+    stop it, and start this one again.
+    """
 
 
 class BackfillTarget(RecordStore, BulkLoader, Protocol):
@@ -201,7 +203,7 @@ class RangeLoader:
         try:
             loaded: Loaded = await self._target.load(checkpoint.collection, records, checkpoint=put)
         except VersionConflict as error:
-            raise _taken() from error
+            raise RangeTaken from error
         arrived = [entry for entry in proven if entry[ID] not in loaded.rejected]
         await self._proof.mark(arrived, loaded.stamp, at=self._settings.now())
         return following, {record_id: each.reason for record_id, each in loaded.rejected.items()}
@@ -212,15 +214,9 @@ class RangeLoader:
         if stored is None:
             return held
         if stored.version != held.version and (stored.after, stored.claim) != (held.after, held.claim):
-            raise _taken()
+            raise RangeTaken
         return replace(held, version=stored.version)
 
     async def _while_paused(self) -> None:
         while await self.retried(self._settings.is_paused):  # noqa: ASYNC110 - another process resumes it
             await asyncio.sleep(PAUSE_POLL_SECONDS)
-
-
-def _taken() -> RangeTaken:
-    return RangeTaken(
-        "Another backfill fills this target. Wait until it ends, or stop it, and start this one again."
-    )

@@ -4,8 +4,8 @@ Each record is read again first, so a repair can be repeated after a crash, and 
 that the target lacks, or holds in an older version, is applied as it is. Everything else becomes a new version in the
 source, above both, which travels as any other write does.
 
-A record that only the target holds is removed if the source never had it, or has purged it. If the history of the
-source says that it is there, the source has lost it: then the target's copy comes back.
+A record that only the target holds is removed if neither store knows anything of it, or if its history ends with its
+removal. If the history of the source says that it is there, the source has lost it: then the target's copy comes back.
 """
 
 from collections.abc import Sequence
@@ -147,29 +147,24 @@ class Repair:
         )
 
     async def _repair_extra(self, present: Difference, by: str, done: Repaired) -> None:
-        held = (await self._target.fetch(present.collection, [present.id])).get(present.id)
+        held = await _decoded(self._target, present)
         if held is None:
-            raise VersionConflict
-        newest = await self._newest_entry(present)
+            _leave(done, present, _UNDECODABLE_THERE)
+            return
+        newest = await _newest_entry(self._source, present)
         known = 0 if newest is None else int(newest[VERSION])
-        version = max(known, held[VERSION]) + 1
-        is_gone = newest is None or newest["action"] == Action.PURGED
+        if newest is None and await _newest_entry(self._target, present) is not None:
+            _leave(done, present, _ENTRY_REASONS[DifferenceKind.EXTRA])
+            return
+        is_gone = newest is None or is_tombstone(held) or _is_removal(newest)
         if not is_gone and held[VERSION] < known:
             _leave(done, present, _LOST.format(version=known, held=held[VERSION]))
             return
+        version = max(known, held[VERSION]) + 1
         record = tombstone(present.id, version) if is_gone else self._above(held, version, by)
         # Nothing else would keep what is removed here.
         changes = _removal(held) if newest is None and not is_tombstone(held) else {}
         await self._committed(present, Put(present.collection, record, 0), by, done, changes=changes)
-
-    async def _newest_entry(self, present: Difference) -> Record | None:
-        """The newest entry about a record in the source."""
-        about = AllOf((Equals("collection", present.collection), Equals("entityId", present.id)))
-        order = Order(VERSION, descending=True)
-        found = await self._source.find(
-            Question(collection=AUDIT_LOGS.collection, where=about, order=order, limit=1)
-        )
-        return found[0] if found else None
 
     async def _committed(
         self, present: Difference, put: Put, by: str, done: Repaired, *, changes: Changes | None = None
@@ -224,13 +219,30 @@ class Repair:
 
     async def _fetched(self, present: Difference) -> Record | None:
         """The source's record; None where it cannot be decoded."""
-        if present.source_version is None:
-            return None
-        try:
-            found = await self._source.fetch(present.collection, [present.id])
-        except CorruptRecord:
-            return None
-        return found.get(present.id)
+        return None if present.source_version is None else await _decoded(self._source, present)
+
+
+async def _decoded(store: RecordStore, present: Difference) -> Record | None:
+    """The record as a store holds it; None where it cannot be decoded."""
+    try:
+        found = await store.fetch(present.collection, [present.id])
+    except CorruptRecord:
+        return None
+    return found.get(present.id)
+
+
+async def _newest_entry(store: RecordStore, present: Difference) -> Record | None:
+    """The newest entry about a record in a store."""
+    about = AllOf((Equals("collection", present.collection), Equals("entityId", present.id)))
+    order = Order(VERSION, descending=True)
+    found = await store.find(Question(collection=AUDIT_LOGS.collection, where=about, order=order, limit=1))
+    return found[0] if found else None
+
+
+def _is_removal(entry: Record) -> bool:
+    """Whether a record is gone after this entry: it was purged, or a repair has removed it."""
+    is_emptied = bool(entry["changes"]) and all(sides["after"] is None for sides in entry["changes"].values())
+    return entry["action"] == Action.PURGED or (entry["action"] == Action.REPAIRED and is_emptied)
 
 
 _LOST = (
@@ -238,6 +250,9 @@ _LOST = (
     " Restore the source's record from a copy."
 )
 _UNDECODABLE = "The source cannot decode it. Restore it there from a copy."
+_UNDECODABLE_THERE = (
+    "Only the target holds it, and cannot decode it. Remove it there, or restore it in the source."
+)
 _ENTRY_CHANGED = (
     "The target's copy of this audit entry was changed, and entries are never replaced. Remove the row there, then"
     " repair again: the entry is delivered anew."

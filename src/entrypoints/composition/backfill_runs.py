@@ -33,7 +33,7 @@ async def backfill_run(stack: StoreStack, *, is_shared: bool) -> AsyncIterator[B
     try:
         yield run
     finally:
-        await asyncio.shield(_ended(stack))
+        await asyncio.shield(_ended(stack, run))
 
 
 async def run_to_help(stack: StoreStack) -> BackfillRun | None:
@@ -72,9 +72,9 @@ async def _positions(stack: StoreStack) -> Positions:
     return await stack.direction.raw_source.positions()
 
 
-async def _ended(stack: StoreStack) -> None:
+async def _ended(stack: StoreStack, run: BackfillRun) -> None:
     try:
-        await end_run(stack.source, stack.ownership.me)
+        await end_run(stack.source, run)
     except StoreUnavailable as error:
         # Whoever asks sees that the process is gone, or that it begins another one.
         logger.debug("The end of the backfill could not be noted: {}", error.message)

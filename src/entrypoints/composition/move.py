@@ -19,6 +19,7 @@ from adapters.migration.range_claims import RangeClaims
 from adapters.migration.range_loader import BackfillSettings
 from adapters.migration.recheck import Point
 from adapters.migration.repair import Repair
+from adapters.migration.second_try import SecondTry
 from adapters.migration.self_test import self_test
 from adapters.migration.skipped import skip
 from adapters.migration.steps import note_step
@@ -196,7 +197,7 @@ class Move:
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
         if fix:
-            decided = await (await self._backfill()).fix(id, reason=reason)
+            decided = await SecondTry(self._stack.source, self._raw_target).fix(id, reason=reason)
         else:
             decided = await skip(Quarantine(self._stack.source), self._raw_source, id, because=reason)
         record = f"{decided.collection} {decided.record_id}"
@@ -308,28 +309,25 @@ class Move:
 
     async def _backfill(
         self,
-        run: BackfillRun | None = None,
+        run: BackfillRun,
         *,
         rate: int | None = None,
         is_paused: Callable[[], Awaitable[bool]] | None = None,
     ) -> Backfill:
         owner, stack = await self._owner(), self._stack
-        claims = None
-        if run is not None and run.is_shared:
-            claims = RangeClaims(self._raw_source, Claim(stack.ownership.me, run.id), is_gone)
         return Backfill(
             stack.source,
             self._raw_target,
             destination=Destination(owner.installation, owner.since, peer_of(owner).incarnation),
+            claims=RangeClaims(self._raw_source, Claim(stack.ownership.me, run.id), is_gone),
             settings=BackfillSettings(
                 workers=BACKFILL_WORKERS,
-                ranges=1 if claims is None else BACKFILL_RANGES,
+                ranges=BACKFILL_RANGES if run.is_shared else 1,
                 rate=rate,
                 is_paused=is_paused or partial(is_backfill_paused, stack),
                 latency_ms=stack.observed.latency.p99_ms,
             ),
             original=self._raw_source,
-            claims=claims,
         )
 
     async def _owner(self) -> Ownership:

@@ -1,16 +1,18 @@
 """Two stores with a backfill between them, and a mirror of the plainest kind."""
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from adapters.migration.backfill import COLLECTIONS, Backfill
-from adapters.migration.checkpoints import Destination
+from adapters.migration.checkpoints import Claim, Destination
+from adapters.migration.range_claims import RangeClaims
 from adapters.migration.range_loader import BackfillSettings, BackfillTarget
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet, DeliveryMark
 from adapters.records.criteria import AnyOf, IsNull, OneOf, Order, Question
-from adapters.records.lanes import LanedStore
+from adapters.records.lanes import LanedStore, ProcessIdentity
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, SYNC_FIELDS
@@ -36,9 +38,21 @@ async def two_stores() -> AsyncIterator[tuple[MontyRecordStore, MontyRecordStore
 
 
 def backfill(source: RecordStore, target: BackfillTarget, **settings: Any) -> Backfill:
-    """A backfill to a target of this test."""
+    """A run of a backfill to a target of this test."""
     destination = settings.pop("destination", HERE)
-    return Backfill(source, target, destination=destination, settings=BackfillSettings(**settings))
+    return Backfill(
+        source,
+        target,
+        destination=destination,
+        claims=claims_of_new_run(source),
+        settings=BackfillSettings(**settings),
+    )
+
+
+def claims_of_new_run(source: RecordStore) -> RangeClaims:
+    """The claims of a process that nobody helps."""
+    mine = Claim(ProcessIdentity("alone", "here", "", 1), secrets.token_hex(8))
+    return RangeClaims(cast("LanedStore", source), mine, lambda _: False)
 
 
 def ignore(progress: Progress) -> None:

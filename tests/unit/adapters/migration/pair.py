@@ -57,6 +57,10 @@ class Pair:
         """Removes a record from the source as nothing in Tandem does."""
         self.source._file.writer.execute(f"DELETE FROM {collection} WHERE id = ?", (record_id,))
 
+    def lose_history(self) -> None:
+        """Removes all entries from the source."""
+        self.source._file.writer.execute("DELETE FROM audit_logs")
+
     async def verify(self, *, page: int = 3, patience: Patience = QUICK) -> Verification:
         """A full verification with ranges of a few records."""
         verifier = Verifier(self.source, self.target, clock=self.clock, patience=patience, page=page)

@@ -18,7 +18,7 @@ def has_ended(_: ProcessIdentity) -> bool:
 
 
 def run_by(service: Service) -> BackfillRun:
-    return BackfillRun(service.side.me, "a run")
+    return BackfillRun(service.side.me, f"a run of {service.side.me.process}")
 
 
 async def started() -> tuple[World, Service, Service]:
@@ -44,15 +44,15 @@ async def test_a_second_backfill_is_told_which_process_runs_the_first() -> None:
     positions = await second.raw_source.positions()
     with pytest.raises(Conflict, match=str(first.side.me)):
         await begin_run(second.source, positions, run_by(second), is_gone=is_running)
-    await end_run(second.source, second.side.me)
+    await end_run(second.source, run_by(second))
     assert await run_of(first.source) is not None
-    await end_run(first.source, first.side.me)
+    await end_run(first.source, run_by(first))
     await begin_run(second.source, positions, run_by(second), is_gone=is_running)
 
 
 async def test_nothing_is_paused_where_no_backfill_runs() -> None:
     _, first, second = await started()
-    await end_run(first.source, first.side.me)
+    await end_run(first.source, run_by(first))
     with pytest.raises(Conflict, match="No backfill runs"):
         await pause_run(
             second.source, await second.raw_source.positions(), is_paused=True, is_gone=is_running

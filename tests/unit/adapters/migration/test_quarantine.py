@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.migration.quarantine import Quarantine
+from adapters.migration.second_try import SecondTry
 from adapters.migration.skipped import skip
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet
@@ -50,13 +51,14 @@ async def test_fix_tries_again_and_skip_stays_with_its_reason() -> None:
         run = backfill(source, target)
         await run.run(ignore)
         (kept,) = await run.quarantine.all()
+        second_try = SecondTry(source, target)
         with pytest.raises(Conflict, match="still cannot be carried over"):
-            await run.fix(kept.id, reason="Perhaps")
+            await second_try.fix(kept.id, reason="Perhaps")
         skipped = await skip(run.quarantine, source, kept.id, because="Nobody uses it")
         assert (skipped.decision, skipped.decided_because) == ("skip", "Nobody uses it")
         assert await run.quarantine.undecided_in("labels") == []
         await source.commit(ChangeSet((put("labels", label(1, version=2, name="worm")),)))
-        fixed = await run.fix(kept.id, reason="Renamed")
+        fixed = await second_try.fix(kept.id, reason="Renamed")
         assert fixed.decision == "fix"
         assert await run.quarantine.all() == []
         assert await fetched(target, "labels", 1) is not None

@@ -156,6 +156,31 @@ async def test_a_lost_record_is_left_where_the_target_is_behind(pair: Pair) -> N
     assert held["title"] == "Task 1"
 
 
+async def test_a_record_that_was_lost_with_its_history_is_left_to_a_person(pair: Pair) -> None:
+    await pair.mirror(put("tasks", task(1)))
+    pair.lose("tasks", numbered_id(1))
+    pair.lose_history()
+
+    done = await _repair(pair)
+
+    assert done.rewritten == 0
+    assert all("tandem recover" in one.reason for one in done.unrepaired)
+    assert await fetched(pair.target, "tasks", 1) == task(1)
+
+
+async def test_what_a_repair_has_removed_does_not_come_back(pair: Pair) -> None:
+    await pair.edit("tasks", task(1, version=3), over=0)
+    await _repair(pair)
+    pair.lose("tasks", numbered_id(1))
+    await pair.edit("tasks", task(1, version=9), over=4)
+
+    await _repair(pair)
+
+    record = await fetched(pair.target, "tasks", 1)
+    assert record is not None
+    assert is_tombstone(record)
+
+
 async def test_what_the_source_has_purged_does_not_come_back(pair: Pair) -> None:
     await pair.mirror(put("tasks", task(1)))
     purge = erasure("tasks", 1, version=2)
