@@ -41,7 +41,7 @@ class TandemError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str | None = None, *, violations: Sequence[Violation] = ()) -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
+        self.message = message or " ".join((type(self).__doc__ or "").split())
         self.violations = tuple(violations)
         super().__init__(self.message)
 

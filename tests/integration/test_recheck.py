@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from adapters.migration.recheck import (
     foreign_trouble,
     point_of,
 )
+from adapters.migration.row_counts import RowCounts
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Role
 from adapters.postgres.record_store import PostgresRecordStore
@@ -266,8 +268,10 @@ async def _writing(container: Container) -> AsyncIterator[list[float]]:
 class _Timed(Recheck):
     """Notes how long it takes while writes wait."""
 
-    def __init__(self, source: PointedSource, target: PointedStore, *, since: Point, clock: Clock) -> None:
-        super().__init__(source, target, since=since, clock=clock)
+    def __init__(
+        self, source: PointedSource, target: PointedStore, *, since: Point, clock: Clock, counts: RowCounts
+    ) -> None:
+        super().__init__(source, target, since=since, clock=clock, counts=counts)
         self.held_ms: list[int] = []
 
     async def require_equal(self) -> None:
@@ -284,13 +288,17 @@ async def test_the_comparison_adds_little_to_the_pause_under_writes(variables: d
         source, target = stack.direction.raw_source, stack.direction.raw_target
         assert target is not None
         since = await point_of(source, target, at=container.clock().now())
-        recheck = _Timed(source, target, since=since, clock=container.clock())
+        move: Move = container.migration()
+        compare = partial(move._evidence._compared, await move._owner())
+        counts = RowCounts(source, target, clock=container.clock(), compare=compare)
+        recheck = _Timed(source, target, since=since, clock=container.clock(), counts=counts)
         pauses = []
         async with _writing(container) as durations:
             await asyncio.sleep(1)
             for _ in range(MOVES):
                 # With too little of the processor, a rehearsal may give up before everything is delivered.
                 with suppress(NotDelivered):
+                    await recheck.catch_up()
                     await change_of_owner(stack, recheck=recheck).rehearse()
                     pauses.append(last_pause_ms(stack))
                 await asyncio.sleep(0.2)

@@ -33,11 +33,13 @@ class Situation:
     processes: Sequence[MoveProcess]
     steps: Sequence[StepTaken]
     edited: str | None = None
-    """What was changed past Tandem since the verification, as far as that can be told; None if nothing was."""
+    """What was changed past Tandem since the verification, or why that is not known; None if nothing was."""
+    is_edited: bool = False
+    """Whether it is known that something was."""
     horizon: datetime | None = None
     """The instant up to which everything was compared; None without a verification."""
-    flaws: Mapping[str, Sequence[SchemaFlaw]] = field(default_factory=dict)
-    """What somebody removed from the schema of each store that can be read, the source first."""
+    flaws: Mapping[str, Sequence[SchemaFlaw] | None] = field(default_factory=dict)
+    """What somebody removed from the schema of each store, the source first; None for one that cannot be read."""
 
 
 def guards_of(situation: Situation, *, step: Step) -> tuple[Guard, ...]:
@@ -99,11 +101,16 @@ def _target(situation: Situation) -> Guard:
 def _schema(situation: Situation, *, step: Step) -> Guard:
     """A rollback leaves the source, whatever is wrong with its schema."""
     left = situation.owner.store if step is Step.ROLL_BACK else None
+    concerned = {name: flaws for name, flaws in situation.flaws.items() if name != left}
+    unread = [name for name, flaws in concerned.items() if flaws is None]
+    if unread:
+        detail = f"The schema of the {' and the '.join(unread)} store cannot be read."
+        return Guard(code="schema", is_green=False, detail=detail, remedy="See: tandem doctor")
     found = [
         (name, flaw)
-        for name, flaws in situation.flaws.items()
-        for flaw in flaws
-        if name != left and flaw.effect is not FlawEffect.SLOW
+        for name, flaws in concerned.items()
+        for flaw in flaws or ()
+        if flaw.effect is not FlawEffect.SLOW
     ]
     if not found:
         detail = "No part of the schema is missing."
@@ -163,7 +170,7 @@ def _is_known_to_differ(situation: Situation) -> bool:
     found = situation.verification
     if found is None or not still_holds(found, situation.owner):
         return False
-    return not found.is_clean or situation.edited is not None
+    return not found.is_clean or situation.is_edited
 
 
 def _evidence(situation: Situation) -> Guard:

@@ -104,6 +104,12 @@ def foreign_trouble(earlier: Point, now: Mapping[str, int | None]) -> str | None
     return None
 
 
+def is_edited(earlier: Point, now: Mapping[str, int | None]) -> bool:
+    """Whether it is known that something was changed past Tandem since a point."""
+    pairs = ((count, now.get(name)) for name, count in earlier.foreign.items())
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
+
 class Recheck:
     """Moves a point at which both stores were equal forward. `point` is where it stands, `is_complete` whether nothing
     was on its way when it was moved there.

@@ -12,9 +12,9 @@ from typing import Final
 
 from adapters.migration.comparing import COMPARED
 from adapters.migration.differing import VERIFY, StoresDiffer, named
-from adapters.records.raw_reading import RawReader
+from adapters.records.raw_reading import RAW_MAX, RawReader
 from application.ports.clock import Clock
-from application.ports.migration import Verification
+from application.ports.migration import SkippedRecord, Verification
 from domain.entity import ID_LENGTH
 
 RECENT: Final = timedelta(seconds=5)
@@ -34,12 +34,23 @@ Compare = Callable[[Sequence[str]], Awaitable[Verification]]
 
 
 class RowCounts:
-    """Serves one move. `compare` finds out which records differ where the numbers do."""
+    """Serves one move. `compare` finds out which records differ where the numbers do. Those in `skipped` are known to
+    differ, by a decision.
+    """
 
-    def __init__(self, source: RawReader, target: RawReader, *, clock: Clock, compare: Compare) -> None:
+    def __init__(
+        self,
+        source: RawReader,
+        target: RawReader,
+        *,
+        clock: Clock,
+        compare: Compare,
+        skipped: Sequence[SkippedRecord] = (),
+    ) -> None:
         self._source, self._target = source, target
         self._clock = clock
         self._compare = compare
+        self._known = skipped
         self._skipped: dict[str, int] = {}
         """How many more records of a collection the source holds, by a decision of an operator."""
         self._is_quick = False
@@ -50,6 +61,7 @@ class RowCounts:
         No record leaves a store before the move is finished, so what the target holds at first cannot be more than what
         the source holds later: equal numbers prove that the target lacked nothing when it was counted.
         """
+        await self._count_skipped(self._known)
         now = self._clock.now()
         bounds = _id_of(now - RECENT), _id_of(now + RECENT)
         suspects: Sequence[str] = COMPARED
@@ -89,14 +101,29 @@ class RowCounts:
         found = await self._compare(suspects)
         if found.differences:
             raise StoresDiffer(named(found.differences, count=found.difference_count), found.differences)
-        for name in suspects:
-            ids = [one.id for one in found.skipped if one.collection == name]
-            held = [await store.raw_fetch(name, ids) for store in (self._source, self._target)]
-            source, target = (len(page.records) + len(page.unreadable) for page in held)
+        if not found.is_clean:
+            raise StoresDiffer(
+                f"Only {found.coverage:.1%} of {', '.join(suspects)} could be compared. {VERIFY}"
+            )
+        await self._count_skipped([one for one in found.skipped if one.collection in suspects])
+
+    async def _count_skipped(self, skipped: Sequence[SkippedRecord]) -> None:
+        for name in {one.collection for one in skipped}:
+            ids = [one.id for one in skipped if one.collection == name]
+            source, target = [await _held(store, name, ids) for store in (self._source, self._target)]
             self._skipped[name] = source - target
 
     async def _all(self) -> tuple[dict[str, int], dict[str, int]]:
         return await asyncio.gather(_counts(self._source), _counts(self._target))
+
+
+async def _held(store: RawReader, collection: str, ids: Sequence[str]) -> int:
+    """How many of these records a store holds."""
+    held = 0
+    for start in range(0, len(ids), RAW_MAX):
+        page = await store.raw_fetch(collection, ids[start : start + RAW_MAX])
+        held += len(page.records) + len(page.unreadable)
+    return held
 
 
 async def _counts(store: RawReader) -> dict[str, int]:

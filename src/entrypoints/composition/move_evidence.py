@@ -88,7 +88,14 @@ class MoveEvidence:
             point = await point_of_takeover(target, since=owner.since, at=self._clock.now())
         if point is None:
             return None
-        counts = RowCounts(source, target, clock=self._clock, compare=partial(self._compared, owner))
+        evidence = await load_evidence(self._stack.source)
+        counts = RowCounts(
+            source,
+            target,
+            clock=self._clock,
+            compare=partial(self._compared, owner),
+            skipped=() if evidence is None else evidence.skipped,
+        )
         return Recheck(source, target, since=point, clock=self._clock, counts=counts)
 
     async def _compared(self, owner: Ownership, collections: Sequence[str]) -> Verification:

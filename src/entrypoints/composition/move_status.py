@@ -8,7 +8,7 @@ from adapters.migration.checkpoints import Destination, checkpoints_of
 from adapters.migration.evidence import load_evidence, load_horizon, still_holds
 from adapters.migration.guards import Situation, guards_of, newest_step, processes_of
 from adapters.migration.quarantine import Quarantine
-from adapters.migration.recheck import Point, foreign_trouble
+from adapters.migration.recheck import foreign_trouble, is_edited
 from adapters.migration.steps import steps_of
 from adapters.ownership.control import Ownership
 from adapters.records.criteria import EVERYTHING
@@ -39,6 +39,7 @@ class MoveReader:
         trouble = await direction.target_trouble()
         verification = await load_evidence(stack.source)
         horizon = await load_horizon(stack.source, verification)
+        counts = await self._foreign_changes() if horizon is not None and trouble is None else None
         return Situation(
             owner=(await stack.ownership.required()).ownership,
             metrics=await stack.synchronisation.metrics(),
@@ -47,21 +48,32 @@ class MoveReader:
             quarantined=await Quarantine(stack.source).all(),
             processes=await self._processes(can_read_target=trouble is None),
             steps=await steps_of(stack.source),
-            edited=None if horizon is None or trouble is not None else await self._edited(horizon),
+            edited=None if horizon is None or counts is None else foreign_trouble(horizon, counts),
+            is_edited=horizon is not None and counts is not None and is_edited(horizon, counts),
             horizon=None if horizon is None else horizon.at,
             flaws=await self._flaws(can_read_target=trouble is None),
         )
 
-    async def _flaws(self, *, can_read_target: bool) -> Mapping[str, Sequence[SchemaFlaw]]:
-        direction = self._stack.direction
-        stores = [direction.raw_source, direction.raw_target if can_read_target else None]
-        return {store.name: await flaws_of(store) for store in stores if store is not None}
+    async def _flaws(self, *, can_read_target: bool) -> Mapping[str, Sequence[SchemaFlaw] | None]:
+        source, target = self._stack.direction.raw_source, self._stack.direction.raw_target
+        found: dict[str, Sequence[SchemaFlaw] | None] = {source.name: await flaws_of(source)}
+        if target is not None:
+            found[target.name] = None
+            if can_read_target:
+                with suppress(StoreUnavailable):
+                    found[target.name] = await flaws_of(target)
+        return found
 
-    async def _edited(self, horizon: Point) -> str | None:
-        direction = self._stack.direction
-        stores = (direction.raw_source, direction.raw_target)
-        counts = {store.name: await foreign_changes_of(store) for store in stores if store is not None}
-        return foreign_trouble(horizon, counts)
+    async def _foreign_changes(self) -> Mapping[str, int | None] | None:
+        """What each store has counted; None where the target does not answer, which other guards show."""
+        source, target = self._stack.direction.raw_source, self._stack.direction.raw_target
+        found = {source.name: await foreign_changes_of(source)}
+        if target is not None:
+            try:
+                found[target.name] = await foreign_changes_of(target)
+            except StoreUnavailable:
+                return None
+        return found
 
     async def status(self) -> MoveStatus:
         """The whole move. Raises StoreUnavailable where the source does not answer."""

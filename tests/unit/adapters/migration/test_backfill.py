@@ -221,7 +221,7 @@ async def test_two_backfills_do_not_fill_one_target() -> None:
         outcomes = await asyncio.gather(*both, return_exceptions=True)
         refused = [one for one in outcomes if isinstance(one, Conflict)]
         assert len(refused) >= 1
-        assert "Another backfill" in refused[0].message
+        assert "belongs to another backfill" in refused[0].message
 
 
 async def test_a_paused_backfill_waits_and_a_rate_is_kept() -> None:

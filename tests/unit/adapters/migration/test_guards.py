@@ -184,13 +184,31 @@ def test_a_process_that_has_ended_need_not_mirror() -> None:
     "change",
     [
         {"verification": replace(verified(epoch=OWNER.since), difference_count=1)},
-        {"edited": "3 statements have changed it."},
+        {"edited": "3 statements have changed it.", "is_edited": True},
     ],
 )
 def test_a_rollback_does_not_overlook_a_difference_that_was_found(change: dict[str, object]) -> None:
     situation = replace(GREEN, **change)  # type: ignore[arg-type]
     red = [one.code for one in guards_of(situation, step=Step.ROLL_BACK) if not one.is_green]
     assert red == ["evidence"]
+
+
+def test_a_rollback_needs_no_evidence_only_because_changes_are_not_counted() -> None:
+    found = verified(incarnation=1, epoch=UNTOUCHED.since)
+    situation = replace(
+        GREEN, owner=UNTOUCHED, verification=found, edited="Changes past Tandem are not counted."
+    )
+    require_green(guards_of(situation, step=Step.ROLL_BACK))
+    with pytest.raises(Conflict, match="not counted"):
+        require_green(guards_of(situation, step=Step.CUT_OVER))
+
+
+def test_a_schema_that_cannot_be_read_is_not_said_to_be_whole() -> None:
+    found = guard(replace(GREEN, flaws={"monty": (), "postgres": None}), "schema")
+    assert not found.is_green
+    assert "postgres store cannot be read" in found.detail
+    left = replace(GREEN, flaws={OWNER.store: None, "other": ()})
+    assert guard(left, "schema", step=Step.ROLL_BACK).is_green
 
 
 def test_a_rollback_needs_neither_new_evidence_nor_a_rehearsal() -> None:
