@@ -91,8 +91,8 @@ class Move:
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         target = self._stack.direction.raw_target
         lanes = [self._raw_source, *([] if target is None else [target])]
-        taken = await Census(self._raw_source, lanes=lanes).take(on_progress)
         around = await Circumstances(self._raw_source, target, clock=self._clock).findings()
+        taken = await Census(self._raw_source, lanes=lanes).take(on_progress)
         findings = sorted((*around, *taken.findings), key=lambda one: not one.blocks)
         return replace(taken, findings=tuple(findings))
 
