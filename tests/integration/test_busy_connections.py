@@ -1,6 +1,7 @@
 """An account that may have no further connection: one that works shows that the server does."""
 
 import asyncio
+import contextlib
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from adapters.postgres.causes import NO_SLOTS
 from adapters.postgres.record_store import PostgresRecordStore
 from domain.errors import StoreUnavailable
 from tests.servers.tables import PreparedDatabase
+from tests.unit.contracts.builders import change_set, fetched, put, same, task
 
 BUSY = "SELECT pg_sleep(0.3)"
 
@@ -50,3 +52,25 @@ async def test_without_any_connection_the_limit_is_named(database: PreparedDatab
             assert refused.value.message == NO_SLOTS
     finally:
         await store.close()
+
+
+async def test_a_write_after_a_cancelled_statement_waits_for_a_busy_connection(
+    database: PreparedDatabase, role: str
+) -> None:
+    store = PostgresRecordStore(f"{database.url}&user={role}", pool_max=1)
+    await store.open()
+    try:
+        cancelled = asyncio.create_task(store._connections.run("SELECT pg_sleep(0.4)"))
+        await asyncio.sleep(0.1)
+        cancelled.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cancelled
+        await asyncio.sleep(0.5)
+        busy = asyncio.create_task(store._connections.run("SELECT pg_sleep(1.2)"))
+        await asyncio.sleep(0.1)
+        await store.commit(change_set(put("tasks", task(1))))
+        await busy
+        assert same(await fetched(store, "tasks", 1), task(1))
+    finally:
+        await store.close()
+        database.empty()

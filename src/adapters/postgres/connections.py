@@ -10,9 +10,15 @@ from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.causes import NO_SLOTS
 from adapters.postgres.driver_log import replace_driver_log
-from adapters.postgres.errors import AnswerLost, ConnectionBroken, Contention, ServerReadOnly, translated
+from adapters.postgres.errors import (
+    AnswerLost,
+    ConnectionBroken,
+    Contention,
+    NoSlots,
+    ServerReadOnly,
+    translated,
+)
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
 from adapters.postgres.installed_schema import KnownTables, explained
@@ -26,7 +32,7 @@ from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 700
 LOOK_MS = 1_000
-"""How long the look for who has locked a table may take."""
+"""Time limit of the query for lock holders."""
 NEW_CONNECTION_MS = 500
 """How long a ping whose pool failed tries a connection of its own."""
 ANSWER_MARGIN_MS = 500
@@ -90,10 +96,8 @@ class Connections:
         if self._pool is not None:
             return
         if self._bounds.is_opened_early:
-            with translated():
-                async with asyncio.timeout(self._connect_seconds):
-                    async with await FailFastConnection.connect(self._conninfo, autocommit=True) as first:
-                        await self._execution.set_up(first)
+            async with self._new_connection(self._connect_seconds) as first:
+                await self._execution.set_up(first)
         replace_driver_log()
         self._pool = AsyncConnectionPool(
             self._conninfo,
@@ -137,7 +141,7 @@ class Connections:
     ) -> AsyncCursor[Row]:
         """The result of one statement in its own transaction: one round trip. AnswerLost leaves the outcome open."""
         if is_write(statement):
-            await self._left.require_commits(self._look)
+            await self._left.require_commits(self._end_left)
         bound = asyncio.timeout(seconds_max or self._answer_seconds)
         async with self._explained(), bound, self._held() as connection:
             cursor = connection.cursor(binary=True)
@@ -156,7 +160,7 @@ class Connections:
 
         AnswerLost leaves its outcome open.
         """
-        await self._left.require_commits(self._look)
+        await self._left.require_commits(self._end_left)
         async with self._explained(), asyncio.timeout(self._answer_seconds), self._held() as connection:
             # A raw cursor, because the others parse long statements on every call.
             cursor = AsyncRawCursor(connection)
@@ -167,7 +171,7 @@ class Connections:
     async def transaction(self, *, is_rehearsal: bool = False) -> AsyncIterator["Transaction"]:
         """A transaction for several statements; a rehearsal is rolled back at the end."""
         if not is_rehearsal:
-            await self._left.require_commits(self._look)
+            await self._left.require_commits(self._end_left)
         async with (
             self._explained(),
             asyncio.timeout(self._answer_seconds),
@@ -185,7 +189,7 @@ class Connections:
             raise StoreUnavailable("PostgreSQL is not open.")
         # Waiting for the pool would hide why it has no connection, or why the one that it had was closed.
         if pool.get_stats().get("pool_available", 0):
-            with contextlib.suppress(ConnectionBroken, AnswerLost):
+            with contextlib.suppress(AnswerLost):
                 await self._look()
                 return
         await self.ping_anew()
@@ -195,20 +199,15 @@ class Connections:
 
         Where it accepts no further connection, one that works is enough.
         """
+        asked = self._left.parameters()
         try:
-            with translated():
-                async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
-                    connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
-                    try:
-                        answer = await connection.execute(LOOK, self._left.parameters)
-                        rows = await answer.fetchall()
-                    finally:
-                        await connection.close()
-        except ConnectionBroken as broken:
-            if broken.message != NO_SLOTS or not await self._is_answered():
+            async with self._new_connection(NEW_CONNECTION_MS / 1_000) as connection:
+                rows = await (await connection.execute(LOOK, asked)).fetchall()
+        except NoSlots:
+            if not await self._is_answered():
                 raise
         else:
-            self._left.learn(rows)
+            self._left.learn(asked["left"], rows)
 
     async def _is_answered(self) -> bool:
         """Whether a connection of the pool answers, once it is free."""
@@ -221,13 +220,17 @@ class Connections:
             return False
         return True
 
-    async def _look(self) -> None:
+    async def _look(self, *, is_ending: bool = False) -> None:
         """Asks the server, over a connection of the pool, how the sessions are that were left. Raises StoreUnavailable,
         WaitsForStandby among it.
         """
-        seconds_max = PING_TIMEOUT_MS / 1_000
-        answer = await self.run_once(LOOK, self._left.parameters, seconds_max=seconds_max)
-        self._left.learn(await answer.fetchall())
+        asked = self._left.parameters(is_ending=is_ending)
+        answer = await self.run_once(LOOK, asked, seconds_max=PING_TIMEOUT_MS / 1_000)
+        self._left.learn(asked["left"], await answer.fetchall())
+
+    async def _end_left(self) -> None:
+        """`_look` that also ends those that may be ended."""
+        await self._look(is_ending=True)
 
     async def _set_up(self, connection: FailFastConnection) -> None:
         await self._execution.set_up(connection)
@@ -235,27 +238,28 @@ class Connections:
 
     def _note_left(self, server_process: int) -> None:
         if not self._execution.is_pooled:  # a pooler makes up the numbers
-            self._left.note(server_process, look=self._look if self._bounds.is_repeated else None)
+            self._left.note(server_process, look=self._end_left if self._bounds.is_repeated else None)
 
     async def _rows_anew(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
         """The rows of a statement over a connection of its own."""
-        with translated():
-            async with asyncio.timeout(LOOK_MS / 1_000):
-                connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
-                try:
-                    await self._execution.set_up(connection)
-                    return await (await connection.execute(statement, parameters)).fetchall()
-                finally:
-                    await connection.close()
+        async with self._new_connection(LOOK_MS / 1_000) as connection:
+            await self._execution.set_up(connection)
+            return await (await connection.execute(statement, parameters)).fetchall()
 
     async def require_writable(self) -> None:
         """Returns if a new connection may write. Raises StoreUnavailable with the cause, ServerReadOnly among them."""
+        async with self._new_connection(NEW_CONNECTION_MS / 1_000) as connection:
+            await self._execution.set_up(connection)
+            await self._execution.require_writable(connection)
+
+    @contextlib.asynccontextmanager
+    async def _new_connection(self, seconds_max: float) -> AsyncIterator[FailFastConnection]:
+        """A connection besides the pool, for one exchange within this time. Raises only our own errors."""
         with translated():
-            async with asyncio.timeout(NEW_CONNECTION_MS / 1_000):
+            async with asyncio.timeout(seconds_max):
                 connection = await FailFastConnection.connect(self._conninfo, autocommit=True)
                 try:
-                    await self._execution.set_up(connection)
-                    await self._execution.require_writable(connection)
+                    yield connection
                 finally:
                     await connection.close()
 

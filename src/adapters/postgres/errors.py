@@ -18,7 +18,7 @@ from loguru import logger
 from psycopg import errors as driver
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.causes import cause_of
+from adapters.postgres.causes import NO_SLOTS, cause_of
 from adapters.postgres.columns import (
     NEVER_NULL_COLUMNS,
     fields_by_constraint,
@@ -57,6 +57,10 @@ class ConnectionBroken(AnswerLost):
     """PostgreSQL cannot be reached, or the connection to it broke."""
 
     names_cause = True
+
+
+class NoSlots(ConnectionBroken):
+    """PostgreSQL accepts no further connection; those that are open may work."""
 
 
 class NoneFree(StoreUnavailable):
@@ -258,7 +262,11 @@ def _rejected_by(error: psycopg.Error) -> str:
 def _unreachable(error: psycopg.OperationalError) -> StoreUnavailable:
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return NoneFree()
-    return AnswerLost() if isinstance(error, driver.ConnectionTimeout) else ConnectionBroken(cause_of(error))
+    if isinstance(error, driver.ConnectionTimeout):
+        return AnswerLost()
+    # The driver gives a failed connection no SQLSTATE.
+    cause = cause_of(error)
+    return NoSlots(cause) if cause == NO_SLOTS else ConnectionBroken(cause)
 
 
 def _taken(error: driver.UniqueViolation) -> AlreadyExists | Contention | HandMadeKey:

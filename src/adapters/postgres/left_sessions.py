@@ -6,14 +6,16 @@ that waits at its commit for a standby ends by no time limit at all, and each fu
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
 from domain.errors import StoreUnavailable
 
 LOOK_SECONDS = 0.5
-"""How often it is looked whether commits wait for a standby, while writes depend on it."""
+"""How often to check whether commits wait for a standby, while writes depend on it."""
+AGAIN_SECONDS = 0.1
+"""How long a session has to end before it is asked again."""
 LEFT_MAX = 256
 STATEMENTS_MAX = 512
 
@@ -47,13 +49,13 @@ class LeftSessions:
         self._waits_for_standby = False
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
 
-    @property
-    def parameters(self) -> dict[str, list[int]]:
-        """Those of LOOK."""
+    def parameters(self, *, is_ending: bool = False) -> dict[str, list[int]]:
+        """Those of LOOK, which ends nothing unless `is_ending`."""
         return {
             "left": list(self._left),
-            "ending": [pid for pid, is_ending in self._left.items() if is_ending],
+            "ending": [pid for pid, may_be_ended in self._left.items() if may_be_ended and is_ending],
         }
 
     def note(self, server_process: int, *, look: Look | None) -> None:
@@ -64,42 +66,57 @@ class LeftSessions:
         if len(self._left) >= LEFT_MAX:
             del self._left[next(iter(self._left))]
         self._left[server_process] = look is not None
-        if look is not None and self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(_look_once(look))
-            self._looking.add_done_callback(self._note_looked)
+        if look is not None:
+            self._begin(look)
 
-    def learn(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Takes the rows of LOOK. Raises WaitsForStandby."""
-        running = {pid for pid, *_ in rows}
-        self._left = {pid: may_be_ended for pid, may_be_ended in self._left.items() if pid in running}
+    def learn(self, asked: Collection[int], rows: Sequence[Sequence[Any]]) -> None:
+        """Takes the rows of LOOK, which was asked about these of the sessions. Raises WaitsForStandby."""
+        for pid in set(asked) - {pid for pid, *_ in rows}:
+            self._left.pop(pid, None)
         self._waits_for_standby = any(waits for _, waits, _ in rows)
         self._looked_at = asyncio.get_running_loop().time()
         self._require_no_wait()
 
     async def require_commits(self, look: Look) -> None:
-        """Raises WaitsForStandby while a session of this account waits for one, so that no more of them do."""
+        """Raises WaitsForStandby while a session of this account waits for one, so that no more of them do.
+
+        Those who ask at the same time share one look. Where it gets no answer, the write itself meets the cause.
+        """
         if not (self._left or self._waits_for_standby):
             return
         if asyncio.get_running_loop().time() - self._looked_at >= LOOK_SECONDS:
-            await look()
+            self._begin(look)
+            if self._looking is not None:
+                await asyncio.shield(self._looking)
         self._require_no_wait()
 
     def _require_no_wait(self) -> None:
         if self._waits_for_standby:
             raise WaitsForStandby
 
-    def _note_looked(self, _: asyncio.Task[None]) -> None:
-        self._looking = None
+    def _begin(self, look: Look) -> None:
+        self._looking = self._looking or asyncio.get_running_loop().create_task(self._look(look))
+
+    async def _look(self, look: Look) -> None:
+        """Looks once, and soon again while sessions are left that may be ended."""
+        loop = asyncio.get_running_loop()
+        if self._again is not None:
+            self._again.cancel()
+        try:
+            await look()
+        except WaitsForStandby:
+            return  # the next write looks again
+        except StoreUnavailable:
+            self._waits_for_standby = False  # unknown; the next call meets the cause and reports it
+            self._looked_at = loop.time()
+        else:
+            if any(self._left.values()):
+                self._again = loop.call_later(AGAIN_SECONDS, self._begin, look)
+        finally:
+            self._looking = None
 
 
 @lru_cache(STATEMENTS_MAX)
 def is_write(statement: str) -> bool:
     """Whether a statement changes rows, so that its commit may have to wait."""
     return _WRITES.search(statement) is not None
-
-
-async def _look_once(look: Look) -> None:
-    try:
-        await look()
-    except StoreUnavailable:
-        return  # the next call meets the cause and reports it
