@@ -252,6 +252,7 @@ class _Merge:
 
         Adds those that no table takes to `rejected`.
         """
+        self._transaction.note(statement)
         with translated():
             cursor = self._transaction.connection.cursor()
             async with cursor.copy(statement) as copy:
@@ -262,6 +263,7 @@ class _Merge:
             return cursor.rowcount
 
     async def _execute(self, statement: str) -> int:
+        self._transaction.note(statement)
         # Never prepared: the temporary table is another one in the next transaction.
         cursor = await self._transaction.connection.execute(statement, prepare=False)
         return cursor.rowcount

@@ -143,7 +143,7 @@ class Connections:
         if is_write(statement):
             await self._left.require_commits(self._end_left)
         bound = asyncio.timeout(seconds_max or self._answer_seconds)
-        async with self._explained(), bound, self._held() as connection:
+        async with self._explained([statement]), bound, self._held() as connection:
             cursor = connection.cursor(binary=True)
             await self._execution.run(connection, cursor, statement, parameters)
             return cursor
@@ -161,7 +161,8 @@ class Connections:
         AnswerLost leaves its outcome open.
         """
         await self._left.require_commits(self._end_left)
-        async with self._explained(), asyncio.timeout(self._answer_seconds), self._held() as connection:
+        bound = asyncio.timeout(self._answer_seconds)
+        async with self._explained([statement]), bound, self._held() as connection:
             # A raw cursor, because the others parse long statements on every call.
             cursor = AsyncRawCursor(connection)
             await self._execution.run(connection, cursor, statement, values)
@@ -172,13 +173,14 @@ class Connections:
         """A transaction for several statements; a rehearsal is rolled back at the end."""
         if not is_rehearsal:
             await self._left.require_commits(self._end_left)
+        newest: list[str] = []
         async with (
-            self._explained(),
+            self._explained(newest),
             asyncio.timeout(self._answer_seconds),
             self._held() as connection,
             self._execution.transaction(connection, is_rehearsal=is_rehearsal),
         ):
-            yield Transaction(connection, self._execution)
+            yield Transaction(connection, self._execution, newest)
 
     async def ping(self) -> None:
         """Returns if the server answers now, and commits. Raises StoreUnavailable with the reason that a new connection
@@ -264,16 +266,17 @@ class Connections:
                     await connection.close()
 
     @contextlib.asynccontextmanager
-    async def _explained(self) -> AsyncIterator[None]:
-        """Raises only our own errors. What a statement does not find is looked for in the catalogue, and so is who has
-        locked a table.
+    async def _explained(self, newest: Sequence[str]) -> AsyncIterator[None]:
+        """Raises only our own errors. What the newest statement does not find is looked for in the catalogue, and so is
+        who has locked its tables.
         """
         try:
             with translated():
                 yield
         except Contention as contention:
             if isinstance(contention.__cause__, LockNotAvailable) and raised_by(contention.__cause__) is None:
-                raise await self._locks.explained(contention) from contention.__cause__
+                explanation = await self._locks.explained(contention, "".join(newest))
+                raise explanation from contention.__cause__
             raise
         except SchemaMissing as missing:
             raise await explained(missing, self._rows, self.known_tables) from missing.__cause__
@@ -326,9 +329,16 @@ class Transaction:
 
     connection: FailFastConnection
     execution: Execution
+    newest: list[str]
+    """The statement that was run last, if any."""
 
     async def run(self, statement: str, parameters: Parameters = ()) -> AsyncCursor[Row]:
         """The result of one statement of the transaction."""
+        self.note(statement)
         cursor = self.connection.cursor(binary=True)
         await self.execution.run(self.connection, cursor, statement, parameters)
         return cursor
+
+    def note(self, statement: str) -> None:
+        """Notes the statement that is run next, to explain what it fails on."""
+        self.newest[:] = [statement]

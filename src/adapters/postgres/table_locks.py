@@ -1,13 +1,17 @@
 """Who keeps a table of Tandem locked. A locked row shows nothing here: the server keeps row locks in the rows."""
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
+
 from adapters.postgres.errors import Contention, TableLocked
+from adapters.postgres.installed_parts import Run
 from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 from domain.errors import StoreUnavailable
@@ -16,6 +20,8 @@ KNOWN_SECONDS = 0.3
 """How long an answer is good for others who ask."""
 NAMED_MAX = 3
 """How many locks one message names."""
+LOCKS_MAX = 256
+"""How many locks are read."""
 PROGRAM_LENGTH_MAX = 40
 _TABLES = [*OWN_COLUMNS, *(form.table for form in FORMS.values())]
 _LOCKS = """
@@ -32,9 +38,9 @@ _LOCKS = """
 """The locks on tables that keep writes, and perhaps reads, from them. A session that waits for such a lock keeps
 everybody waiting who comes after it.
 """
-
-Run = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
-"""The rows of a statement."""
+_TUPLE = re.compile(r"\(\d+,\d+\)")
+"""The place of a row, in the context of an error about its lock, in whatever language the server speaks."""
+_WORD = re.compile(r"\w+")
 
 
 class TableLocks:
@@ -47,20 +53,28 @@ class TableLocks:
         self._run = run
         self._looking = asyncio.Lock()
         self._looked_at = -KNOWN_SECONDS
-        self._words: str | None = None
+        self._found: list[tuple[Any, ...]] = []
 
-    async def explained(self, contention: Contention) -> Contention:
-        """TableLocked, with the table and the session, where a table is locked; else the error itself: a row is locked,
-        or the lock has gone, or that cannot be found out.
+    async def explained(self, contention: Contention, statement: str) -> Contention:
+        """TableLocked, with the table and the session, where a table that the failed statement names is locked; else
+        the error itself: a row is locked, or the lock has gone, or that cannot be found out.
         """
+        if _is_about_row(contention):
+            return contention
         async with self._looking:
             if time.monotonic() - self._looked_at > KNOWN_SECONDS:
-                self._words = None
+                self._found = []
                 with suppress(StoreUnavailable):
-                    found = await self._run(_LOCKS, [_TABLES, NAMED_MAX])
-                    self._words = _words(found) if found else None
+                    self._found = await self._run(_LOCKS, [_TABLES, LOCKS_MAX])
                 self._looked_at = time.monotonic()
-            return contention if self._words is None else TableLocked(self._words)
+            words = set(_WORD.findall(statement))
+            found = [lock for lock in self._found if lock[0] in words][:NAMED_MAX]
+        return TableLocked(_words(found)) if found else contention
+
+
+def _is_about_row(contention: Contention) -> bool:
+    cause = contention.__cause__
+    return isinstance(cause, psycopg.Error) and _TUPLE.search(cause.diag.context or "") is not None
 
 
 def _words(found: Sequence[tuple[Any, ...]]) -> str:
