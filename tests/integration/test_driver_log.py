@@ -55,3 +55,20 @@ async def test_an_outage_is_logged_once_and_without_names(
     assert text.count(NO_LOGIN) == 1
     assert role not in text
     assert not any(f" {name}: " in text for name in DRIVER_LOGGERS)
+
+
+async def test_other_warnings_of_the_driver_remain_without_names(
+    database: PreparedDatabase, role: str, log: io.StringIO
+) -> None:
+    store = PostgresRecordStore(f"{database.url}&user={role}")
+    await store.open()
+    try:
+        pool = store._connections._pool
+        assert pool is not None
+        connection = await pool.getconn()
+        await connection.execute("BEGIN")
+        await pool.putconn(connection)
+    finally:
+        await store.close()
+    assert "rolling back returned connection: FailFastConnection" in log.getvalue()
+    assert role not in log.getvalue()

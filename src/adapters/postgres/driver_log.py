@@ -1,6 +1,7 @@
-"""What the driver and its pool log by themselves: a line for each attempt, with the names of account and database.
+"""What the driver and its pool log by themselves, with the names of account and database.
 
-Callers report every error that concerns them. So of these lines only one for each cause remains, in our words.
+Callers report every failed connection that concerns them. So of the lines about those, one for each attempt and each
+connection, only one for each cause remains, in our words. Other warnings stay, without the names in them.
 """
 
 import logging
@@ -15,17 +16,28 @@ REPEAT_SECONDS = 300.0
 """When a cause is logged again that has not changed."""
 CAUSES_MAX = 64
 DRIVER_LOGGERS = ("psycopg", "psycopg.pool")
+_CONNECTING = "error connecting"
+_REPORTED = (_CONNECTING, "reconnection attempt", "discarding closed connection")
+"""How the lines begin about what callers report: failed connections, and those that were closed for an error."""
+_HARMLESS = (int, float)
+"""What a line may show as it is."""
 
 
 class DriverLog(logging.Filter):
-    """Lets none of the driver's own lines through."""
+    """Replaces the lines about failed connections, and drops names from other warnings."""
 
     def __init__(self) -> None:
         super().__init__()
         self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.WARNING and (cause := _cause_in(record)) is not None:
+        line = str(record.msg)
+        if record.levelno < logging.WARNING:
+            return False
+        if not line.startswith(_REPORTED):
+            _redact(record)
+            return True
+        if line.startswith(_CONNECTING) and (cause := _cause_in(record)) is not None:
             now = time.monotonic()
             if now - self._logged_at.get(cause, -REPEAT_SECONDS) >= REPEAT_SECONDS:
                 if len(self._logged_at) >= CAUSES_MAX:
@@ -45,7 +57,20 @@ def replace_driver_log() -> None:
 
 
 def _cause_in(record: logging.LogRecord) -> str | None:
-    """Why a connection could not be made; None for a line about anything else."""
+    """Why a connection could not be made; None where the line does not tell."""
     errors = [one for one in record.args or () if isinstance(one, psycopg.OperationalError)]
-    is_about_connecting = str(record.msg).startswith("error connecting")
-    return cause_of(errors[0]) if errors and is_about_connecting else None
+    return cause_of(errors[0]) if errors else None
+
+
+def _redact(record: logging.LogRecord) -> None:
+    """Shows of errors their cause, or else their kind, and of connections and tasks their kind."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_shown(one) for one in record.args)
+    record.exc_info = None  # its words are those of the errors
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, _HARMLESS) or (isinstance(value, str) and value.isidentifier()):
+        return value  # a name in a string is that of a class or of a pool
+    cause = cause_of(value) if isinstance(value, psycopg.Error) else None
+    return cause or type(value).__name__
