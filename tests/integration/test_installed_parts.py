@@ -210,3 +210,20 @@ async def test_tables_that_were_dropped_while_in_use_are_not_taken_for_new(
     _run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with pytest.raises(SchemaGone, match=r"are gone: somebody dropped.*restore the database from a copy"):
         await store.fetch("tasks", [numbered_id(1)])
+
+
+async def test_a_process_that_made_the_tables_does_not_make_empty_ones_in_their_place(
+    postgres_server: PostgresServer,
+) -> None:
+    url = postgres_server.create_database()
+    store = PostgresRecordStore(url)
+    await store.open()
+    try:
+        await store.prepare()
+        _run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        with pytest.raises(SchemaGone, match="are gone"):
+            await store.prepare()
+        assert _run(url, "SELECT FROM pg_tables WHERE schemaname = 'public'") == []
+    finally:
+        await store.close()
+        postgres_server.drop_database(url)

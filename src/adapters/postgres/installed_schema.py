@@ -76,8 +76,8 @@ class KnownTables:
 
     def note(self, revisions: Sequence[Sequence[Any]]) -> None:
         """Remembers the rows of CURRENT_REVISION."""
-        for _, self._table_oid, self._schema in revisions:
-            pass
+        if revisions:
+            _, self._table_oid, self._schema = revisions[0]
 
     async def explained(self, run: Run) -> SchemaGone | None:
         """Where tables are that cannot be found any more; None if there never were any."""

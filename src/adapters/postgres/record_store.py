@@ -105,11 +105,16 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         from adapters.postgres.migrate import upgrade  # noqa: PLC0415 - half a second to load, and rarely needed
 
         await asyncio.to_thread(upgrade, self.url)
+        await self.revision()  # so that the new tables are known
 
     async def revision(self) -> Revision:
-        """The current revision of the tables, and the one that this program needs."""
+        """The current revision of the tables, and the one that this program needs. Raises SchemaGone for tables that
+        this process has found before.
+        """
         try:
             rows = await self._rows(CURRENT_REVISION, [])
+        except SchemaGone:
+            raise
         except SchemaMissing:
             rows = []
         self._connections.known_tables.note(rows)
@@ -128,13 +133,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
             await asyncio.to_thread(restore, self.url, statements)
 
     async def _flaws(self) -> Sequence[Flaw]:
-        try:
-            rows = await self._rows(CURRENT_REVISION, [])
-        except SchemaGone:
-            raise
-        except SchemaMissing:
-            return ()
-        return await schema_flaws_of(self._rows) if rows and rows[0][0] == HEAD else ()
+        return await schema_flaws_of(self._rows) if (await self.revision()).current == HEAD else ()
 
     async def missing_privileges(self) -> Sequence[str]:
         """See Examined."""
