@@ -9,6 +9,7 @@ from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.record_store import SchemaGone, StoreRefused
 from application.ports.schema import FlawEffect
 from tests.servers.postgres import PostgresServer
+from tests.servers.tables import PreparedDatabase
 from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import change_set, put, task
 
@@ -227,3 +228,31 @@ async def test_a_process_that_made_the_tables_does_not_make_empty_ones_in_their_
     finally:
         await store.close()
         postgres_server.drop_database(url)
+
+
+async def test_the_account_needs_no_privilege_to_write_what_others_write(
+    database: PreparedDatabase, role: str
+) -> None:
+    others = "alembic_version, tandem_foreign_changes"
+    _run(database.url, f"REVOKE INSERT, UPDATE, DELETE ON {others} FROM {role}")
+    store = PostgresRecordStore(f"{database.url}&user={role}")
+    await store.open()
+    try:
+        assert await store.missing_privileges() == []
+        _run(
+            database.url,
+            f"REVOKE SELECT ON {others} FROM {role}; REVOKE DELETE ON postgres_tasks FROM {role}",
+        )
+        assert [
+            words.partition("table ")[2].partition(" ")[0] for words in await store.missing_privileges()
+        ] == [
+            "alembic_version.",
+            "postgres_tasks.",
+            "tandem_foreign_changes.",
+        ]
+        _run(database.url, f"GRANT SELECT ON {others} TO {role}; GRANT DELETE ON postgres_tasks TO {role}")
+        await store.commit(change_set(put("tasks", task(1))))
+        assert await store.foreign_changes() is not None
+    finally:
+        await store.close()
+        database.empty()

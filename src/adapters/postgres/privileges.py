@@ -6,11 +6,12 @@ from adapters.postgres.installed_parts import Run
 from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 
-NEEDED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
+READ_ONLY = ("alembic_version", "tandem_foreign_changes")
+"""Tables that only migrations write, and a function that has the rights of their owner."""
 _MISSING = """
     SELECT name, string_agg(privilege, ', ' ORDER BY place), quote_ident(current_user)
-    FROM unnest(%s::text[]) AS name
-    CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS needed (privilege, place)
+    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS needed (name, privilege, place)
     WHERE NOT has_table_privilege(to_regclass(quote_ident(name))::oid, privilege)
     GROUP BY name ORDER BY name
 """
@@ -23,10 +24,13 @@ _TEMPORARY = """
 async def missing_privileges_of(run: Run) -> Sequence[str]:
     """What the account may not do with tables that are there, each with a remedy. Raises StoreUnavailable."""
     tables = [*OWN_COLUMNS, *(form.table for form in FORMS.values())]
+    needed = [(table, one) for table in tables for one in (ALL[:1] if table in READ_ONLY else ALL)]
     missing = [
         f"The account {account} may not {privileges} in the table {table}."
         f" Grant it: GRANT {privileges} ON {table} TO {account}"
-        for table, privileges, account in await run(_MISSING, [tables, list(NEEDED)])
+        for table, privileges, account in await run(
+            _MISSING, [list(column) for column in zip(*needed, strict=True)]
+        )
     ]
     missing += [
         f"The account {account} may not make temporary tables, which a backfill needs."
