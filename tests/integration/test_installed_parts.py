@@ -256,3 +256,23 @@ async def test_the_account_needs_no_privilege_to_write_what_others_write(
     finally:
         await store.close()
         database.empty()
+
+
+async def test_parts_that_the_account_may_not_make_are_named_in_the_words_of_the_server(
+    postgres_server: PostgresServer, url: str, role: str
+) -> None:
+    _run(
+        url,
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON SCHEMA public TO {role}",
+        "DROP INDEX labels_name, users_email",
+        f"ALTER TABLE postgres_labels OWNER TO {role}",
+    )
+    store = PostgresRecordStore(f"{url}&user={role}")
+    await store.open()
+    try:
+        with pytest.raises(StoreRefused, match="must be owner of table postgres_users"):
+            await store.restore_parts()
+        assert [flaw.cause.split()[3] for flaw in await store.flaws()] == ["users_email"]
+    finally:
+        await store.close()
+        _run(url, f"REASSIGN OWNED BY {role} TO current_user; DROP OWNED BY {role}")

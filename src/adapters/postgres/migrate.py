@@ -48,34 +48,35 @@ def downgrade(url: str, revision: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS
 def restore(url: str, parts: Sequence[Sequence[str]]) -> None:
     """Runs the statements that make missing parts anew: those of each part together, and whatever became of the others.
 
-    Raises StoreRefused, once all were tried, for those that rows are in the way of, and StoreUnavailable.
+    Raises StoreRefused with the server's words, once all were tried, for those that it rejects, and StoreUnavailable.
     """
     obstacles = []
     for statements in parts:
         try:
             with _alone(url) as connection:
                 _run_all(connection, statements)
-        except _RowsInTheWay as obstacle:
+        except _PartRejected as obstacle:
             obstacles.append(str(obstacle))
     if obstacles:
         raise StoreRefused(
-            f"PostgreSQL says: {'; '.join(obstacles[:OBSTACLES_NAMED_MAX])}. Rows that were written meanwhile break the"
-            " rule.",
-            remedy="Change or remove them, then type: tandem migrate up",
+            f"PostgreSQL says: {'; '.join(obstacles[:OBSTACLES_NAMED_MAX])}.",
+            remedy="Remove what is in the way, such as rows that break the rule, then type: tandem migrate up",
         )
 
 
-class _RowsInTheWay(Exception):
-    """Rows break the rule that a statement makes; the message is the server's, without values."""
+class _PartRejected(Exception):
+    """The server rejects a statement that makes a part; the message is its own, without values."""
 
 
 def _run_all(connection: sqlalchemy.Connection, statements: Sequence[str]) -> None:
     try:
         for statement in statements:
             connection.exec_driver_sql(statement)
-    except sqlalchemy.exc.IntegrityError as error:
-        diagnosis = error.orig.diag.message_primary if isinstance(error.orig, psycopg.Error) else None
-        raise _RowsInTheWay(diagnosis or "the rows break a rule") from error
+    except sqlalchemy.exc.DBAPIError as error:
+        said = error.orig.diag.message_primary if isinstance(error.orig, psycopg.Error) else None
+        if said is None or error.connection_invalidated:
+            raise
+        raise _PartRejected(said) from error
 
 
 def _config(connection: sqlalchemy.Connection) -> Config:
