@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
+from adapters.postgres.expected_parts import INDEXES
+from adapters.postgres.installed_parts import WATCHED
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.record_store import SchemaGone, StoreRefused
 from application.ports.schema import FlawEffect
@@ -16,6 +18,10 @@ from tests.unit.contracts.builders import change_set, put, task
 TABLES = """
     SELECT array_agg(indexdef ORDER BY indexname), (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace) FROM pg_indexes WHERE schemaname = 'public'
+"""
+COUNTING = """
+    SELECT regexp_replace(pg_get_functiondef('tandem_count_foreign_change'::regproc), '\\s+', ' ', 'g'),
+        (SELECT array_agg(pg_get_triggerdef(oid) || tgenabled::text ORDER BY tgrelid::regclass::text) FROM pg_trigger)
 """
 TWO_LABELS = """
     INSERT INTO postgres_labels (mongo_id, version, created_at, created_by, updated_at, updated_by, is_deleted, name,
@@ -82,6 +88,58 @@ def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
         (
             "DROP INDEX labels_name; CREATE UNIQUE INDEX labels_name ON postgres_labels (name_key) WHERE is_deleted",
             "labels_name of the table postgres_labels is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "DROP INDEX tasks_created;"
+                " CREATE INDEX tasks_created ON postgres_tasks (created_at, mongo_id) WHERE NOT is_deleted"
+            ),
+            "index tasks_created of the table postgres_tasks is another one",
+            "SLOW",
+        ),
+        (
+            (
+                "DROP INDEX tasks_external_key; CREATE UNIQUE INDEX tasks_external_key ON postgres_tasks"
+                ' (external_key COLLATE "POSIX") WHERE external_key IS NOT NULL'
+            ),
+            "tasks_external_key of the table postgres_tasks is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "DROP INDEX audit_logs_version; ALTER TABLE postgres_audit_logs ADD CONSTRAINT audit_logs_version"
+                " UNIQUE (collection, entity_id, version) DEFERRABLE"
+            ),
+            "audit_logs_version of the table postgres_audit_logs is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "DROP INDEX audit_logs_undelivered; CREATE INDEX audit_logs_undelivered ON postgres_audit_logs"
+                " (sync_status NULLS FIRST, mongo_id)"
+                " WHERE sync_status IS NULL OR sync_status IN ('PENDING', 'FAILED')"
+            ),
+            "audit_logs_undelivered of the table postgres_audit_logs is another one",
+            "SLOW",
+        ),
+        (
+            (
+                "ALTER TABLE postgres_roles DROP CONSTRAINT postgres_roles_required; ALTER TABLE postgres_roles"
+                " ADD CONSTRAINT postgres_roles_required CHECK ((is_erased IS TRUE OR created_at IS NOT NULL) AND"
+                " created_by IS NOT NULL AND updated_at IS NOT NULL AND updated_by IS NOT NULL AND is_deleted IS NOT"
+                " NULL AND name IS NOT NULL AND scope IS NOT NULL AND permissions IS NOT NULL AND is_built_in IS NOT"
+                " NULL)"
+            ),
+            "check postgres_roles_required of the table postgres_roles is another one",
+            "UNSAFE",
+        ),
+        (
+            (
+                "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_pkey;"
+                " ALTER TABLE postgres_tasks ADD PRIMARY KEY (mongo_id) DEFERRABLE"
+            ),
+            "primary key of the table postgres_tasks is another one",
             "UNSAFE",
         ),
         (
@@ -153,11 +211,15 @@ async def test_what_somebody_removed_is_named_and_made_anew(
     assert renamed or _run(url, TABLES) == before
 
 
-async def test_the_named_statement_makes_a_table_logged(store: PostgresRecordStore, url: str) -> None:
-    _run(url, "ALTER TABLE postgres_labels SET UNLOGGED")
-    (flaw,) = await store.flaws()
-    _run(url, flaw.remedy.partition("type: ")[2])
-    assert await store.flaws() == []
+async def test_every_index_and_trigger_is_made_anew_as_the_migration_makes_it(
+    store: PostgresRecordStore, url: str
+) -> None:
+    indexes = [index.name for index in INDEXES]
+    before = _run(url, TABLES), _run(url, COUNTING)
+    _run(url, f"DROP INDEX {', '.join(indexes)}", "DROP FUNCTION tandem_count_foreign_change CASCADE")
+    assert len(await store.flaws()) == len(indexes) + len(WATCHED)
+    await store.restore_parts()
+    assert (_run(url, TABLES), _run(url, COUNTING)) == before
 
 
 async def test_the_function_of_the_triggers_is_made_anew(store: PostgresRecordStore, url: str) -> None:

@@ -223,7 +223,7 @@ async def test_what_somebody_renamed_or_dropped_is_named_with_its_table(
     with psycopg.connect(url, autocommit=True) as beside:
         beside.execute(change.encode())
     assert await _causes(store) == {cause}
-    assert [flaw.cause for flaw in await store.flaws()] == [cause]
+    assert [f"{flaw.cause} {flaw.remedy}" for flaw in await store.flaws()] == [cause]
     (outcome,) = await store.apply([change_set(put("tasks", task(2)))])
     assert isinstance(outcome, Blocked)
     assert (outcome.place, cause in outcome.cause) == ("postgres_tasks", True)

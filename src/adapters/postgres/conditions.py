@@ -24,7 +24,9 @@ from adapters.records.specs import RecordSpec
 
 
 def condition_of(spec: RecordSpec[Any], index: UniqueKey | Index) -> str | None:
-    """The condition of a partial index, in the words that questions use; None for one that holds every row."""
+    """The condition of a partial index, in the words that questions use and with no more brackets than it needs; None
+    for one that holds every row.
+    """
     held = (
         (Scope.LIVE if index.live_only else Scope.ALL).held
         if isinstance(index, UniqueKey)
@@ -32,6 +34,8 @@ def condition_of(spec: RecordSpec[Any], index: UniqueKey | Index) -> str | None:
     )
     clauses = [_one_of(column_of(spec.field(name)), values) for name, values in held.items()]
     clauses += [f"{column_of(spec.field(name))} IS NOT NULL" for name in spec.present_in(index)]
+    if len(clauses) > 1:
+        clauses = [f"({clause})" if " OR " in clause else clause for clause in clauses]
     return " AND ".join(clauses) or None
 
 
@@ -53,13 +57,13 @@ def _emptiness(spec: RecordSpec[Any]) -> str:
     content = [column_of(field) for field in spec.fields if field.name not in {*NEVER_NULL, IS_DELETED}]
     own = [EXTRA, WORDS] if spec.text_fields else [EXTRA]
     kept_empty = " AND ".join(f"{name} IS NULL" for name in (*content, *own) if name != SYNCED_AT)
-    return f"{IS_ERASED_COLUMN} IS NOT TRUE OR ({kept_empty})"
+    return f"{IS_ERASED_COLUMN} IS NOT TRUE OR {kept_empty}"
 
 
 def _completeness(spec: RecordSpec[Any]) -> str:
     required = [column_of(field) for field in spec.fields if not field.nullable]
     there = " AND ".join(f"{name} IS NOT NULL" for name in required if name not in NEVER_NULL_COLUMNS)
-    return f"{IS_ERASED_COLUMN} IS TRUE OR ({there})"
+    return f"{IS_ERASED_COLUMN} IS TRUE OR {there}"
 
 
 def _one_of(column: str, values: Sequence[Scalar | None]) -> str:
@@ -67,4 +71,4 @@ def _one_of(column: str, values: Sequence[Scalar | None]) -> str:
     if values in ((True,), (False,)):
         return column if values[0] else f"NOT {column}"
     one_of = f"{column} IN ({', '.join(repr(value) for value in values if value is not None)})"
-    return f"({column} IS NULL OR {one_of})" if None in values else one_of
+    return f"{column} IS NULL OR {one_of}" if None in values else one_of

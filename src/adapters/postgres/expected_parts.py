@@ -40,16 +40,23 @@ class ExpectedIndex:
         """The statement that makes it."""
         kind = "UNIQUE INDEX" if self.is_unique else "INDEX"
         where = "" if self.condition is None else f" WHERE {self.condition}"
-        return f"CREATE {kind} {self.name} ON {self.table} USING {self.method} ({self._listed()}){where}"
-
-    def _listed(self) -> str:
-        # A key is only looked up; the others are also read in order, from both ends.
-        is_in_order = not self.is_unique and self.method == BTREE
-        never_null = {PRIMARY_KEYS[self.table], *NEVER_NULL_COLUMNS}
-        return ", ".join(
-            f"{column} NULLS FIRST" if is_in_order and column not in never_null else column
-            for column in self.columns
+        return (
+            f"CREATE {kind} {self.name} ON {self.table} USING {self.method} ({', '.join(self.keys)}){where}"
         )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns with their order."""
+        return tuple(
+            f"{column} NULLS FIRST" if self.has_nulls_first(column) else column for column in self.columns
+        )
+
+    def has_nulls_first(self, column: str) -> bool:
+        """A key is only looked up. Other indexes are read in order, too: nulls first ascending, and so last when read
+        backwards, so that one index serves both directions.
+        """
+        is_in_order = not self.is_unique and self.method == BTREE
+        return is_in_order and column not in {PRIMARY_KEYS[self.table], *NEVER_NULL_COLUMNS}
 
 
 def _indexes_of(spec: RecordSpec[Any]) -> Iterator[ExpectedIndex]:

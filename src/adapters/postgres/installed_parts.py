@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.postgres.columns import KEY_COLUMN
-from adapters.postgres.expected_parts import CHECKS, INDEXES, PRIMARY_KEYS, TRIGGER, ExpectedIndex
+from adapters.postgres.expected_parts import BTREE, CHECKS, INDEXES, PRIMARY_KEYS, TRIGGER, ExpectedIndex
 from adapters.records.record import VERSION
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from application.ports.schema import FlawEffect, SchemaFlaw
@@ -29,20 +29,23 @@ _TABLES = f"""
     WHERE oid = ANY(ARRAY(SELECT to_regclass(quote_ident(name)) FROM unnest(%s::text[]) AS name))
 """  # noqa: S608 - constant names
 _INDEXES = """
-    SELECT relname::text, indexrelid::regclass::text, indisunique, indisprimary,
-        indisvalid AND indisready AND indislive, amname::text,
+    SELECT relname::text, (SELECT relname::text FROM pg_class WHERE oid = indexrelid), indisprimary,
+        indisvalid AND indisready AND indislive, indisunique, indimmediate, amname::text,
         ARRAY(
-            SELECT coalesce(attname::text, '') FROM unnest(indkey::int2[]) WITH ORDINALITY AS key (number, place)
+            SELECT coalesce(attname::text, '')
+                || CASE indoption[place - 1] WHEN 0 THEN '' WHEN 2 THEN ' NULLS FIRST' ELSE ' DESC' END
+                || CASE WHEN indcollation[place - 1] <> attcollation THEN ' COLLATE' ELSE '' END
+            FROM unnest(indkey::int2[]) WITH ORDINALITY AS key (number, place)
             LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = key.number
-            WHERE key.place <= indnkeyatts ORDER BY key.place
+            WHERE place <= indnkeyatts ORDER BY place
         ),
-        pg_get_expr(indpred, indrelid)
+        pg_get_expr(indpred, indrelid, true)
     FROM pg_index JOIN pg_class AS given ON given.oid = indrelid
     JOIN pg_am ON pg_am.oid = (SELECT relam FROM pg_class WHERE oid = indexrelid)
     WHERE given.oid = ANY(ARRAY(SELECT to_regclass(quote_ident(name)) FROM unnest(%s::text[]) AS name))
 """
 _CHECKS = """
-    SELECT relname::text, conname::text, convalidated, pg_get_expr(conbin, conrelid)
+    SELECT relname::text, conname::text, convalidated, pg_get_expr(conbin, conrelid, true)
     FROM pg_constraint JOIN pg_class AS given ON given.oid = conrelid
     WHERE contype = 'c'
         AND given.oid = ANY(ARRAY(SELECT to_regclass(quote_ident(name)) FROM unnest(%s::text[]) AS name))
@@ -56,8 +59,10 @@ _COUNT = """
         RETURN NULL;
     END $$
 """
+_REPLACED = "is another one than Tandem made: somebody replaced it"
 _CAST = re.compile(r"::\w+(\[\])?")
-_ANY_OF = re.compile(r"= ANY ARRAY\[([^]]*)\]")
+_ANY_OF = re.compile(r"= ANY \(ARRAY\[([^]]*)\]\)")
+_ONE_OF_IN_BRACKETS = re.compile(r"\((\w+ IN \([^()]*\))\)")
 
 Run = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
 """The rows of a statement."""
@@ -80,7 +85,7 @@ async def flaws_of(run: Run, names: Sequence[str]) -> Sequence[Flaw]:
     return [
         *_of_tables(tables),
         *_of_primary_keys(tables, indexes),
-        *_of_indexes(tables, {str(name).rpartition(".")[2]: found for _, name, *found in indexes}),
+        *_of_indexes(tables, {name: found for _, name, _, *found in indexes}),
         *_of_checks(tables, checks),
     ]
 
@@ -88,11 +93,9 @@ async def flaws_of(run: Run, names: Sequence[str]) -> Sequence[Flaw]:
 def _of_tables(tables: Mapping[str, Sequence[Any]]) -> Iterator[Flaw]:
     for table, (persistence, trigger, has_version) in tables.items():
         if persistence == UNLOGGED:
-            statement = f"ALTER TABLE {table} SET LOGGED"
             yield _flaw(
                 f"The table {table} is unlogged: PostgreSQL empties it after a crash.",
-                statement,
-                remedy=f"In psql, type: {statement}",
+                f"ALTER TABLE {table} SET LOGGED",
             )
         if table in WATCHED and trigger is None:
             yield _uncounted(f"The trigger {TRIGGER} of the table {table} is missing.", *_creation(table))
@@ -108,17 +111,19 @@ def _of_tables(tables: Mapping[str, Sequence[Any]]) -> Iterator[Flaw]:
 
 
 def _of_primary_keys(tables: Collection[str], indexes: Sequence[Sequence[Any]]) -> Iterator[Flaw]:
-    keys = {
-        table: columns
-        for table, _, _, is_primary, is_valid, _, columns, _ in indexes
-        if is_primary and is_valid
-    }
+    found = {table: (name, rest) for table, name, is_primary, *rest in indexes if is_primary}
     for table in tables:
-        if keys.get(table) != [PRIMARY_KEYS[table]]:
-            yield _flaw(
-                f"The primary key of the table {table} is missing: somebody dropped it.",
-                f"ALTER TABLE {table} ADD PRIMARY KEY ({PRIMARY_KEYS[table]})",
-            )
+        column = PRIMARY_KEYS[table]
+        name, present = found.get(table, (None, None))
+        if present == [True, True, True, BTREE, [column], None]:
+            continue
+        drop = () if name is None else (f'ALTER TABLE {table} DROP CONSTRAINT "{name}"',)
+        trouble = "is missing: somebody dropped it" if name is None else _REPLACED
+        yield _flaw(
+            f"The primary key of the table {table} {trouble}.",
+            *drop,
+            f"ALTER TABLE {table} ADD PRIMARY KEY ({column})",
+        )
 
 
 def _of_indexes(tables: Collection[str], found: Mapping[str, Sequence[Any]]) -> Iterator[Flaw]:
@@ -126,7 +131,7 @@ def _of_indexes(tables: Collection[str], found: Mapping[str, Sequence[Any]]) -> 
         if index.table not in tables:
             continue
         present = found.get(index.name)
-        drop = () if present is None else (f"DROP INDEX {index.name}",)
+        drop = () if present is None else _drop(index)
         if (trouble := _trouble_of(index, present)) is not None:
             kind = "unique key" if index.is_unique else "index"
             yield _flaw(
@@ -140,28 +145,39 @@ def _of_indexes(tables: Collection[str], found: Mapping[str, Sequence[Any]]) -> 
 def _trouble_of(index: ExpectedIndex, present: Sequence[Any] | None) -> str | None:
     if present is None:
         return "is missing: somebody dropped or renamed it"
-    is_unique, _, is_valid, method, columns, condition = present
+    is_valid, is_unique, is_immediate, method, keys, condition = present
     if not is_valid:
         return "is invalid, as after CREATE INDEX CONCURRENTLY was interrupted"
-    is_same = (
-        (is_unique, method, tuple(columns)) == (index.is_unique, index.method, index.columns)
-        and _plain(condition) == _plain(index.condition)
-    )  # fmt: skip
-    return None if is_same else "is another one than Tandem made: somebody replaced it"
+    is_same = (is_unique, method, tuple(keys), _as_written(condition)) == (
+        index.is_unique,
+        index.method,
+        index.keys,
+        index.condition,
+    )
+    # ON CONFLICT cannot use a key that is checked at the commit.
+    return None if is_same and is_immediate else _REPLACED
+
+
+def _drop(index: ExpectedIndex) -> tuple[str, ...]:
+    """Also where it belongs to a constraint, which keeps it from being dropped."""
+    return (
+        f"ALTER TABLE {index.table} DROP CONSTRAINT IF EXISTS {index.name}",
+        f"DROP INDEX IF EXISTS {index.name}",
+    )
 
 
 def _of_checks(tables: Collection[str], found: Mapping[tuple[str, str], Sequence[Any]]) -> Iterator[Flaw]:
     for table, checks in CHECKS.items():
         for name, condition in checks.items() if table in tables else ():
             present = found.get((table, name))
-            if present is not None and present[0] and _plain(present[1]) == _plain(condition):
+            if present is not None and present[0] and _as_written(present[1]) == condition:
                 continue
             trouble = (
                 "is missing: somebody dropped or renamed it"
                 if present is None
                 else "is not validated"
                 if not present[0]
-                else "is another one than Tandem made: somebody replaced it"
+                else _REPLACED
             )
             drop = () if present is None else (f"ALTER TABLE {table} DROP CONSTRAINT {name}",)
             yield _flaw(
@@ -171,18 +187,15 @@ def _of_checks(tables: Collection[str], found: Mapping[tuple[str, str], Sequence
             )
 
 
-def _plain(condition: str | None) -> str | None:
-    """A condition without what PostgreSQL adds to it: casts, and brackets around each part."""
+def _as_written(condition: str | None) -> str | None:
+    """A condition without what PostgreSQL adds to it: casts, and another form of IN. Brackets stay where they count."""
     if condition is None:
         return None
-    without = _CAST.sub("", condition).replace("(", "").replace(")", "")
-    return _ANY_OF.sub(r"IN \1", without)
+    return _ONE_OF_IN_BRACKETS.sub(r"\1", _ANY_OF.sub(r"IN (\1)", _CAST.sub("", condition)))
 
 
-def _flaw(
-    cause: str, *statements: str, effect: FlawEffect = FlawEffect.UNSAFE, remedy: str = MIGRATE
-) -> Flaw:
-    return Flaw(SchemaFlaw(cause=cause, remedy=remedy, effect=effect), statements)
+def _flaw(cause: str, *statements: str, effect: FlawEffect = FlawEffect.UNSAFE) -> Flaw:
+    return Flaw(SchemaFlaw(cause=cause, remedy=MIGRATE, effect=effect), statements)
 
 
 def _uncounted(trouble: str, *statements: str) -> Flaw:

@@ -113,14 +113,18 @@ async def explained(missing: SchemaMissing, run: Run, known: KnownTables) -> Sto
         return await known.explained(run) or missing
     if _REVISIONS in found and await _is_older(found[_REVISIONS], run):
         return missing
-    missing_parts = _all_missing(found)
-    return SchemaAltered(" ".join(missing_parts[:NAMED_MAX])) if missing_parts else _of_others(missing)
+    flaws = _all_missing(found)[:NAMED_MAX]
+    return (
+        SchemaAltered(" ".join(f"{flaw.cause} {flaw.remedy}" for flaw in flaws))
+        if flaws
+        else _of_others(missing)
+    )
 
 
 async def schema_flaws_of(run: Run) -> Sequence[Flaw]:
     """What is not as a migration has made it in tables of the current revision. Raises as `explained`."""
     found = await _found(run)
-    missing = [Flaw(SchemaFlaw(cause=part, remedy=""), ()) for part in _all_missing(found)]
+    missing = [Flaw(flaw, ()) for flaw in _all_missing(found)]
     # A column that is missing takes its indexes and checks along.
     whole = [table for table, columns in _expected().items() if set(columns) <= set(found.get(table, ()))]
     return [*missing, *await flaws_of(run, whole)]
@@ -139,9 +143,9 @@ async def _found(run: Run) -> dict[str, list[str]]:
     return found
 
 
-def _all_missing(found: Mapping[str, Sequence[str]]) -> list[str]:
+def _all_missing(found: Mapping[str, Sequence[str]]) -> list[SchemaFlaw]:
     return [
-        part for table, columns in _expected().items() for part in _missing(table, columns, found.get(table))
+        flaw for table, columns in _expected().items() for flaw in _missing(table, columns, found.get(table))
     ]
 
 
@@ -161,23 +165,26 @@ def _closed(names: Iterable[str]) -> str:
     )
 
 
-def _missing(table: str, expected: Sequence[str], found: Sequence[str] | None) -> Iterable[str]:
-    """What is missing in one table, with a remedy."""
+def _missing(table: str, expected: Sequence[str], found: Sequence[str] | None) -> Iterable[SchemaFlaw]:
+    """What is missing in one table."""
     if found is None:
-        yield (
-            f"The table {table} is missing: somebody renamed or dropped it."
-            f" Rename it back (ALTER TABLE … RENAME TO {table}), or restore the database from a copy."
-        )
+        yield _renamed(f"The table {table}", f"ALTER TABLE … RENAME TO {table}")
         return
     missing = [column for column in expected if column not in found]
     others = [column for column in found if column not in expected]
     for column in missing:
         other = others[0] if len(others) == len(missing) == 1 else "…"
-        yield (
-            f"The column {column} of the table {table} is missing: somebody renamed or dropped it."
-            f" Rename it back (ALTER TABLE {table} RENAME COLUMN {other} TO {column}), or restore the database from a"
-            " copy."
+        yield _renamed(
+            f"The column {column} of the table {table}",
+            f"ALTER TABLE {table} RENAME COLUMN {other} TO {column}",
         )
+
+
+def _renamed(part: str, statement: str) -> SchemaFlaw:
+    return SchemaFlaw(
+        cause=f"{part} is missing: somebody renamed or dropped it.",
+        remedy=f"Rename it back ({statement}), or restore the database from a copy.",
+    )
 
 
 def _of_others(missing: SchemaMissing) -> StoreUnavailable:

@@ -28,13 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import Index as TableIndex
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
-from sqlalchemy.sql.expression import ColumnElement, TextClause
+from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from adapters.postgres.columns import EXTRA, IS_ERASED_COLUMN, NEVER_NULL, SYNCED_AT, WORDS, column_of
-from adapters.postgres.conditions import checks_of, condition_of
+from adapters.postgres.conditions import checks_of
+from adapters.postgres.expected_parts import INDEXES, ExpectedIndex
 from adapters.records.fields import Field, FieldKind
-from adapters.records.indexes import Index, UniqueKey
 from adapters.records.record import ID
 from adapters.records.specs import ALL_SPECS, RecordSpec
 
@@ -73,34 +73,27 @@ def _own_columns(spec: RecordSpec[Any]) -> list[Column[Any]]:
     return columns
 
 
-def _condition(spec: RecordSpec[Any], index: UniqueKey | Index) -> TextClause | None:
-    condition = condition_of(spec, index)
-    return None if condition is None else text(condition)
+def _index_all(table: Table) -> None:
+    for index in INDEXES:
+        if index.table == table.name:
+            TableIndex(
+                index.name,
+                *(_key(table, index, column) for column in index.columns),
+                unique=index.is_unique,
+                postgresql_using=index.method,
+                postgresql_where=None if index.condition is None else text(index.condition),
+            )
 
 
-def _in_order(table: Table, field: Field) -> ColumnElement[Any]:
-    """Nulls first ascending, and so last when read backwards: one index serves both directions."""
-    column = table.c[column_of(field)]
-    return column if field.name in NEVER_NULL else column.asc().nulls_first()
-
-
-def _index_all(spec: RecordSpec[Any], table: Table) -> None:
-    for key in spec.unique_keys:
-        columns = [table.c[column_of(spec.field(name))] for name in key.fields]
-        TableIndex(key.name, *columns, unique=True, postgresql_where=_condition(spec, key))
-    for index in spec.indexes:
-        fields = [spec.field(name) for name in dict.fromkeys((*index.fields, ID))]
-        ordered = [_in_order(table, field) for field in fields]
-        TableIndex(index.name, *ordered, postgresql_where=_condition(spec, index))
-    if spec.text_fields:
-        TableIndex(f"{spec.collection}_words", table.c[WORDS], postgresql_using="gin")
+def _key(table: Table, index: ExpectedIndex, name: str) -> ColumnElement[Any]:
+    return table.c[name].asc().nulls_first() if index.has_nulls_first(name) else table.c[name]
 
 
 def _table_of(spec: RecordSpec[Any]) -> Table:
     columns = [*map(_field_column, spec.fields), *_own_columns(spec)]
     checks = [CheckConstraint(condition, name=name) for name, condition in checks_of(spec).items()]
     table = Table(spec.table, metadata, *columns, *checks)
-    _index_all(spec, table)
+    _index_all(table)
     return table
 
 
@@ -113,9 +106,9 @@ LANES = Table(
     Column("is_open", Boolean(), nullable=False),
     Column("beaten_at", TIMESTAMP(timezone=True), nullable=False),
     Column("is_checkpointed", Boolean(), nullable=False, server_default=text("false")),
-    TableIndex("tandem_lanes_compared", "lane", postgresql_where=text("NOT is_checkpointed")),
 )
 """The lanes of this store."""
+_index_all(LANES)
 
 SEEN = Table(
     "tandem_seen",
@@ -124,9 +117,9 @@ SEEN = Table(
     Column("number", BigInteger(), nullable=False),
     Column("cut", BigInteger()),
     Column("is_checkpointed", Boolean(), nullable=False, server_default=text("false")),
-    TableIndex("tandem_seen_compared", "lane", postgresql_where=text("NOT is_checkpointed")),
 )
 """What this store has seen of the lanes of other stores."""
+_index_all(SEEN)
 
 FOREIGN_CHANGES = Table(
     "tandem_foreign_changes",
