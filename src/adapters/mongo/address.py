@@ -5,6 +5,7 @@ import warnings
 from pymongo.errors import PyMongoError
 
 from adapters.mongo.client import new_client
+from adapters.records.addresses import is_cut_short
 
 UNREADABLE = (
     "cannot be read. Write special characters of the account and the password percent-encoded (%25 for %, %40 for @,"
@@ -28,9 +29,4 @@ def flaw_of(uri: str) -> str | None:
         return UNUSABLE_FILE
     except (PyMongoError, ValueError, TypeError, UserWarning):
         return UNREADABLE
-    return UNREADABLE if "@" in _path_of(uri) else None
-
-
-def _path_of(uri: str) -> str:
-    """The written path, which contains the server where a / of the password ends the account early."""
-    return uri.partition("://")[2].partition("/")[2].partition("?")[0]
+    return UNREADABLE if is_cut_short(uri) else None

@@ -3,6 +3,8 @@
 from psycopg import Error
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.records.addresses import is_cut_short
+
 PORTS = range(1, 65_536)
 _UNREADABLE = (
     "cannot be read. Write special characters of the account and the password percent-encoded (%25 for %, %40 for @,"
@@ -25,7 +27,9 @@ def flaw_of(url: str) -> str | None:
         parts = conninfo_to_dict(url)
     except (Error, UnicodeError):
         return _UNREADABLE
-    if "@" in f"{parts.get('host', '')}{_path_of(url)}":
+    # A host that begins with @ is a socket in the abstract namespace.
+    hosts = str(parts.get("host", "")).split(",")
+    if is_cut_short(url) or any("@" in host[1:] for host in hosts):
         return _UNREADABLE
     if not all(_is_port(port) for port in str(parts.get("port", "")).split(",") if port):
         return (
@@ -36,11 +40,6 @@ def flaw_of(url: str) -> str | None:
         if parts.get(option) and parts[option] not in allowed:
             return f"must have one of these as {option}: {', '.join(sorted(allowed))}"
     return None
-
-
-def _path_of(url: str) -> str:
-    """The written path, which contains the server where a / of the password ends the account early."""
-    return url.partition("://")[2].partition("/")[2].partition("?")[0]
 
 
 def _is_port(text: str) -> bool:

@@ -96,10 +96,13 @@ def test_all_addresses_are_reported_together() -> None:
         ("POSTGRES_URL", "postgresql://u:p%40%25%2Fw@h1,h2:6543/x?sslmode=require&options=-csearch_path%3Da"),
         ("POSTGRES_URL", "postgresql:///x?host=/tmp"),
         ("POSTGRES_URL", "postgresql://[::1]:5432/x"),
+        ("POSTGRES_URL", "postgresql://u:p@h/a@b"),
+        ("POSTGRES_URL", "postgresql:///x?host=@tandem"),
         (
             "MONGODB_URI",
             "mongodb+srv://u:p%40@cluster.example.net/?retryWrites=true&w=majority&appName=Cluster0",
         ),
+        ("MONGODB_URI", "mongodb://u:p@h/a@b"),
         ("MONGODB_URI", "mongodb://h1:27017,[::1]:27018/?replicaSet=rs0&authSource=admin"),
         ("CACHE_URL", "rediss://u:p%40@h:6380/2"),
         ("DB_NAME", "tandem-übung_1"),
