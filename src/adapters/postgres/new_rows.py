@@ -14,7 +14,7 @@ import psycopg
 
 from adapters.postgres.classification import Meaning, meaning_of
 from adapters.postgres.connections import Connections, Transaction
-from adapters.postgres.origins import origin_of
+from adapters.postgres.origins import origin_of, raised_by
 from adapters.postgres.rehearsed_statements import INSERT_TAKEN, TAKE
 from adapters.postgres.rows import encoded_rows
 from adapters.postgres.statements import MIRROR_ROWS
@@ -25,6 +25,7 @@ from domain.audit import Action, AuditEntry
 from domain.errors import TandemError
 
 NUMBERS = 2**40
+_TABLES = frozenset(spec.table for spec in SPECS.values())
 _ABOUT_SERVER = (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT)
 
 
@@ -39,17 +40,17 @@ class NewRows:
         same function, or by the same constraint. Raises StoreUnavailable for an outage.
         """
         origin = origin_of(error.__cause__)
-        if origin is None or meaning_of(error) is Meaning.LOCK:
+        if origin is None or meaning_of(error) is Meaning.LOCK or _is_about_another(error, collection):
             return False
         is_slow = meaning_of(error) is Meaning.SLOW
+        is_same = True
         # Each attempt at a slow one takes the whole time limit.
-        takes = TAKE[collection][:1] if is_slow else TAKE[collection]
-        moved = [await self._moved(collection, take, besides=besides, is_slow=is_slow) for take in takes]
-        if not all(isinstance(outcome, TandemError | None) for outcome in moved):
-            return False
-        if all(
-            isinstance(outcome, TandemError) and origin_of(outcome.__cause__) == origin for outcome in moved
-        ):
+        for take in TAKE[collection][:1] if is_slow else TAKE[collection]:
+            outcome = await self._moved(collection, take, besides=besides, is_slow=is_slow)
+            if isinstance(outcome, int):
+                return False
+            is_same = is_same and outcome is not None and origin_of(outcome.__cause__) == origin
+        if is_same:
             return True
         for record in neutral_records(collection):
             found = await self._error_of(collection, record)
@@ -59,8 +60,10 @@ class NewRows:
 
     async def are_dropped(self, collection: str, *, besides: list[str]) -> bool:
         """Whether a row that the table holds is dropped under a new id. Raises StoreUnavailable for an outage."""
-        moved = [await self._moved(collection, take, besides=besides) for take in TAKE[collection]]
-        return all(outcome == 0 for outcome in moved)
+        for take in TAKE[collection]:
+            if await self._moved(collection, take, besides=besides) != 0:
+                return False
+        return True
 
     async def _moved(
         self, collection: str, take: str, *, besides: list[str], is_slow: bool = False
@@ -94,6 +97,14 @@ class NewRows:
             raise error
         if meaning is Meaning.CLAIM:
             await self._connections.require_writable()
+
+
+def _is_about_another(error: TandemError, collection: str) -> bool:
+    """Whether the statement itself, and no function, met the error in another table of Tandem."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error) or raised_by(cause) is not None:
+        return False
+    return cause.diag.table_name in _TABLES - {SPECS[collection].table}
 
 
 async def _replace_count(transaction: Transaction, collection: str) -> None:
