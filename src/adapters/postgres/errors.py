@@ -79,10 +79,6 @@ class HandMadeRule(Refused):
     """The database rejects or drops the row by a constraint, a trigger or a rule that is not part of Tandem."""
 
 
-class SlowRule(HandMadeRule):
-    """A function that is not part of Tandem took longer than the time limit; nothing was changed."""
-
-
 class HandMadeKey(HandMadeRule):
     """The database has a unique index that is not part of Tandem, and another row holds the value."""
 
@@ -191,7 +187,7 @@ def _named_by_server(error: psycopg.Error) -> TandemError | None:
     if is_from_raise(error):
         return HandMadeRule(_rejected_by(error))
     if isinstance(error, driver.QueryCanceled) and (by := interrupted_in(error)):
-        return SlowRule(
+        return HandMadeRule(
             f"PostgreSQL spends too much time in {by} (SQLSTATE {error.sqlstate}), which is not part of Tandem, so"
             " nothing was saved. Make it faster, or drop the trigger that calls it."
         )

@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from copy import copy
 
 from loguru import logger
 
@@ -48,20 +47,24 @@ class TargetWrites:
     """The apply of a record store."""
 
     def __init__(
-        self, connections: Connections, slots: LaneSlots, *, quick: Connections | None = None
+        self,
+        connections: Connections,
+        slots: LaneSlots,
+        *,
+        quick: Connections | None = None,
+        proving: Connections | None = None,
     ) -> None:
-        """`quick` has a short time limit, to find out which change sets of a slow batch are slow."""
-        self._quick: TargetWrites | None = None
+        """`quick` has a short time limit, to find out which change sets of a slow batch are slow. What is proven of a
+        table, over `proving`, keeps the usual time limit: one that is slow is not one that cannot be used.
+        """
+        proving = proving or connections
         self._connections = connections
         self._slots = slots
-        self._search = ObstacleSearch(connections)
-        self._own_tables = OwnTables(connections)
-        self._dropped = DroppedRows(connections)
-        if quick is not None:
-            # What it proves of a table keeps the usual time limit: one that is slow is not one that cannot be used.
-            self._quick = copy(self)
-            self._quick._connections = quick
-            self._quick_passes = asyncio.Semaphore(QUICK_PASSES_MAX)
+        self._search = ObstacleSearch(proving)
+        self._own_tables = OwnTables(proving)
+        self._dropped = DroppedRows(proving)
+        self._quick = None if quick is None else TargetWrites(quick, slots, proving=proving)
+        self._quick_passes = asyncio.Semaphore(QUICK_PASSES_MAX)
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> Applied:
         """See LanedStore.apply_by_lane. Raises PartRejected for one of several, without saying which."""
