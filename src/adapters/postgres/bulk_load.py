@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapters.postgres.classification import Meaning, cause_of, meaning_of, rejection_of
+from adapters.postgres.classification import Meaning, cause_and_state_of, meaning_of, rejection_of
 from adapters.postgres.connections import Connections, Transaction
 from adapters.postgres.contention import ATTEMPTS_MAX
 from adapters.postgres.dropped_rows import swallowed
@@ -146,7 +146,9 @@ class BulkLoad:
 
     def _blocked(self, page: _Page, error: TandemError) -> str:
         carriers = [carrier(page.collection, record) for record in page.records]
-        return f"{SPECS[page.collection].table} takes no rows at present. {cause_of(error, carriers)}"
+        return (
+            f"{SPECS[page.collection].table} takes no rows at present. {cause_and_state_of(error, carriers)}"
+        )
 
     async def _write(self, page: _Page, *, is_isolating: bool) -> Loaded:
         async with self._slots.held() as slot:

@@ -122,7 +122,7 @@ def rejection_of(error: TandemError, change_set: ChangeSet) -> Rejection:
     )
 
 
-def cause_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> str:
+def cause_and_state_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> str:
     """Why a table is blocked, in the server's words and with its SQLSTATE."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from adapters.postgres.classification import (
     FULL_STATES,
     Meaning,
-    cause_of,
+    cause_and_state_of,
     is_raised,
     meaning_of,
     state_of,
@@ -151,7 +151,7 @@ def locked_row(collection: str, record_id: str) -> Blocked:
 def waiting_for_lock(change_set: ChangeSet, error: TandemError) -> Blocked:
     """The outcome of a change set that needs a lock of another session, though none on its own rows was found."""
     put = change_set.puts[0]
-    cause = f"Another session holds a lock that it needs: {cause_of(error, [change_set])}"
+    cause = f"Another session holds a lock that it needs: {cause_and_state_of(error, [change_set])}"
     return Blocked(put.collection, SPECS[put.collection].table, cause, state_of(error), put.record_id)
 
 
@@ -160,5 +160,5 @@ def _blocked_table(collection: str, error: TandemError, change_sets: Sequence[Ch
     if meaning_of(error) is Meaning.LOCK and not isinstance(error, TableLocked):
         cause = f"Another session holds a lock on the table (SQLSTATE {state})."
     else:
-        cause = cause_of(error, change_sets)
+        cause = cause_and_state_of(error, change_sets)
     return Blocked(collection, SPECS[collection].table, cause, state)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from adapters.postgres.classification import Meaning, cause_of, meaning_of
+from adapters.postgres.classification import Meaning, cause_and_state_of, meaning_of
 from adapters.postgres.connections import Connections
 from adapters.postgres.errors import LANES_TABLE
 from adapters.postgres.execution import Parameters
@@ -75,7 +75,7 @@ def naming(table: str) -> Iterator[None]:
     except TandemError as error:
         if meaning_of(error) in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT, Meaning.CLAIM):
             raise
-        cause = cause_of(error, ())
+        cause = cause_and_state_of(error, ())
         raise StoreUnavailable(f"{table} cannot be used, and every change needs it: {cause}") from error
 
 
