@@ -68,7 +68,7 @@ class GuardedReads(WrappedStore):
         if source.settings.monotonic() < source.looked_at + LOOK_SECONDS:
             return
         try:
-            await source.required()
+            await source.look()
         except StoreLost:
             raise
         except StoreUnavailable as error:

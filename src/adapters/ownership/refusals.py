@@ -40,11 +40,12 @@ class StoreLost(StoreUnavailable):
     names_remedy = True
 
 
-def lost(store: str) -> StoreLost:
-    """The control record of a store in use is gone."""
+def lost(store: str, found: Ownership | None) -> StoreLost:
+    """A store in use holds no control record any more, or that of another installation."""
+    what = "has lost its control record" if found is None else "belongs to another installation"
     return StoreLost(
-        f"The {store} store has lost its control record: it was emptied or replaced while in use. Restore a copy of it,"
-        " then start Tandem again: tandem serve"
+        f"The {store} store {what}: it was emptied or replaced while in use. Restore a copy of it, then start Tandem"
+        " again: tandem serve"
     )
 
 

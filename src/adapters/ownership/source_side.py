@@ -62,12 +62,13 @@ class SourceSide:
         self.refusal: StoreRefused | WritesRefused | None = refusals.not_entered()
         """Why the source takes no writes; None while its gate is open."""
         self.loss: StoreLost | None = None
-        """Why what the source answers is not what it held; None while it has its control record."""
+        """Set once the source has lost its control record, or holds that of another installation."""
         self.looked_at = float("inf")
         """When that was looked at, in seconds of the monotonic clock; in the future before the source is entered."""
         self.suspicion: str | None = None
         """Another process that feeds the target and may have ended: found by the newest attempt to reach the target."""
         self._suspected: str | None = None
+        self._look: asyncio.Future[Held | None] | None = None
         self._entering = asyncio.Lock()
         self._entries = 0
         self.writes = WritesUnderWay()
@@ -311,15 +312,29 @@ class SourceSide:
             return await self.store.positions(with_checkpointed=with_checkpointed)
 
     async def required(self) -> Held:
-        """The control record of the entered source. Raises StoreLost where there is none (any more), and
-        StoreUnavailable.
+        """The control record of the entered source. Raises StoreLost where there is none (any more), or that of another
+        installation, and StoreUnavailable.
         """
         with self.sight.of_call():
             held = await control.read(self.store)
+        return self._kept(held)
+
+    async def look(self) -> None:
+        """Reads once, for all who ask meanwhile, whether the source is lost. Raises as `required`.
+
+        Callers may give up at any time, so this says nothing about whether the source answers.
+        """
+        if self._look is None or self._look.done():
+            self._look = asyncio.ensure_future(control.read(self.store))
+        self._kept(await asyncio.shield(self._look))
+
+    def _kept(self, held: Held | None) -> Held:
+        found = None if held is None else held.ownership
+        is_ours = found is not None and self._installation in (None, found.installation)
         self.looked_at = self.settings.monotonic()
-        self.loss = refusals.lost(self.store.name) if held is None else None
-        if held is None:
-            raise refusals.lost(self.store.name)
+        self.loss = None if is_ours else refusals.lost(self.store.name, found)
+        if held is None or not is_ours:
+            raise refusals.lost(self.store.name, found)
         return held
 
     async def change(self, changed: Callable[[Ownership], Ownership]) -> Held:
