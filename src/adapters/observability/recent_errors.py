@@ -24,7 +24,7 @@ WRITES = (COMMIT, "apply", "mark")
 FETCH = "fetch"
 IN_A_ROW = 3
 """How many commits, or fetches, of different records must fail one after another before the store is in trouble, where
-each of them may only have waited for another request. One record that many want is no trouble of the store.
+each of them may only have waited for another request. One record that many want is not a fault of the store.
 """
 FAILURES_MAX = 256
 """Kinds of calls whose failures are remembered."""
@@ -50,7 +50,7 @@ class RecentErrors:
     A read counts as failed until the same read works, since a damaged page fails some reads and not others. Writes
     count as failed until a control record can be written and, where the store can try it, the commit that failed would
     work, or another one of the same collections has worked. What one request alone may have waited for counts once
-    IN_A_ROW of the same kind have failed. A record that cannot be decoded is damage, and no trouble of the store:
+    IN_A_ROW of the same kind have failed. A record that cannot be decoded is damage, and not a fault of the store:
     everything else works.
     """
 
@@ -67,7 +67,7 @@ class RecentErrors:
         # At most one for each kind of call and collection, or collections of a commit.
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._in_a_row: dict[tuple[str, str], set[str]] = {}
-        """Of which records calls failed since one of the same kind worked, where each may have waited for another."""
+        """Ids of the records whose calls failed since the last success, by kind; each may have waited for another."""
         self._damaged = DamagedRecords(store)
         self._next_trial = float("-inf")
 
@@ -99,7 +99,7 @@ class RecentErrors:
     def _note_in_a_row(self, operation: str, arguments: Arguments, error: StoreUnavailable) -> None:
         """Notes that a call failed which may have waited for another one alone."""
         key, again = self._trial_of(operation, arguments, is_of_one=True)
-        if len(self._in_a_row) >= FAILURES_MAX:
+        if key not in self._in_a_row and len(self._in_a_row) >= FAILURES_MAX:
             self._in_a_row.pop(next(iter(self._in_a_row)))
         records = self._in_a_row.setdefault(key, set())
         if len(records) < IN_A_ROW:
@@ -110,7 +110,7 @@ class RecentErrors:
             self._keep(key, _Failure(self._monotonic(), reason, again))
 
     def _keep(self, key: tuple[str, str], failure: _Failure) -> None:
-        if len(self._failures) >= FAILURES_MAX:
+        if key not in self._failures and len(self._failures) >= FAILURES_MAX:
             self._failures.pop(next(iter(self._failures)))
         self._failures[key] = failure
 

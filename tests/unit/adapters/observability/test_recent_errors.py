@@ -306,3 +306,18 @@ async def test_failures_are_remembered_up_to_a_bound(inner: FailingStore, errors
         failed = ChangeSet((Put(f"collection {number}", {ID: "a", VERSION: 1}, 0),))
         errors.note("commit", (failed,), StoreUnavailable(f"failure {number}"))
     assert errors.trouble == "failure 5"
+
+
+async def test_a_failure_that_repeats_forgets_no_other_at_the_bound(errors: RecentErrors) -> None:
+    for number in [*range(FAILURES_MAX), FAILURES_MAX - 1]:
+        failed = ChangeSet((Put(f"collection {number}", {ID: "a", VERSION: 1}, 0),))
+        errors.note("commit", (failed,), StoreUnavailable(f"failure {number}"))
+    assert errors.trouble == "failure 0"
+
+
+async def test_failures_in_a_row_are_counted_on_at_the_bound(errors: RecentErrors) -> None:
+    _fail(errors, "a")
+    for number in range(FAILURES_MAX - 1):
+        errors.note("fetch", (f"collection {number}", ["a"]), Waiting())
+    _fail(errors, *[str(number) for number in range(IN_A_ROW - 1)])
+    assert errors.trouble == "The writes of labels fail one after another. One request waited for another."
