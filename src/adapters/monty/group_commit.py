@@ -49,7 +49,6 @@ class Writer:
         except DRIVER_ERRORS as error:
             return self._failed(error, len(writes))
         outcomes = self._run(writes)
-        self._note_size()
         if self._stale >= self._stale_max:
             (outcome,) = self._run([(index_words, None)])
             if outcome is None:
@@ -59,13 +58,10 @@ class Writer:
                 logger.error("The full-text index could not be brought up to date: {!r}", outcome)
                 self._stale //= 2
         self._bound_log()
-        self._note_size()
-        return outcomes
-
-    def _note_size(self) -> None:
         # A file that is not there any more is found before the next write.
         with suppress(OSError):
             self._file.note_written()
+        return outcomes
 
     def _bound_log(self) -> None:
         try:

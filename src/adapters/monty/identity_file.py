@@ -30,6 +30,7 @@ _OVERWRITTEN = "overwritten"
 """In place of the number: SQLite has perhaps mixed the log into a copy that it does not belong to."""
 _CUT = "cut"
 """In place of the number: a part of the database is gone, whatever its log may bring back."""
+_HARM = {_CUT: "A part of {} was cut off", _OVERWRITTEN: "Another copy was written over {}"}
 
 
 class Soundness(Enum):
@@ -69,13 +70,10 @@ class IdentityFile:
                 "from a copy, without the files beside it that do not belong to the copy, or remove "
                 f"{self._database.with_suffix('.*')} to start with an empty store."
             )
-        if number in (_OVERWRITTEN, _CUT):
-            harm = f"A part of {self._database} was cut off"
-            if number == _OVERWRITTEN:
-                harm = f"Another copy was written over {self._database}"
+        if number in _HARM:
             raise StoreRefused(
-                f"{harm} while it was in use. Restore a complete copy, without the files -wal and -shm beside it, and "
-                f"remove {self._path}."
+                f"{_HARM[number].format(self._database)} while it was in use. Restore a complete copy, without the "
+                f"files -wal and -shm beside it, and remove {self._path}."
             )
         if number and not (self._log.exists() and self._number() == int(number)):
             raise StoreRefused(
@@ -129,12 +127,10 @@ class IdentityFile:
                 "more. Stop Tandem, and restore a copy if it does not start again."
             )
         if self._harm is not None:
-            harm = f"A part of {self._database} was cut off"
-            if self._harm == _OVERWRITTEN:
-                harm = f"Another copy was written over {self._database}"
             raise OSError(
-                f"{harm} while in use, so nothing is written any more. Stop Tandem, remove the files -wal and -shm "
-                "beside it, which do not belong to a copy, and restore a complete copy of the database."
+                f"{_HARM[self._harm].format(self._database)} while in use, so nothing is written any more. Stop "
+                "Tandem, remove the files -wal and -shm beside it, which do not belong to a copy, and restore a "
+                "complete copy of the database."
             )
 
     def log_bytes(self) -> int:
