@@ -9,7 +9,8 @@ from domain.errors import StoreUnavailable
 
 
 class CircuitBreaker:
-    """Closed while the target answers; opens after consecutive outages; only the relay's probe closes it again.
+    """Closed while the target answers; opens after consecutive outages. Once the target was probed, `close` closes it,
+    and `withdraw` does where a time-out was no outage.
 
     While it is open, requests do not wait for the target. A rejection is not an outage.
     """
@@ -23,6 +24,8 @@ class CircuitBreaker:
         self.reason: str | None = None
         """Why it is open, without secrets; None while it is closed."""
         self._cause: str | None = None
+        self._opened_by: StoreUnavailable | None = None
+        """The time-out that opened it, while nothing but time-outs keeps it open."""
         self.opened_at: float | None = None
         """When it opened, by the loop's clock; None while it is closed."""
         self.probes_at: float | None = None
@@ -45,7 +48,14 @@ class CircuitBreaker:
         """The target did not answer in time."""
         self._timeouts += 1
         if self._timeouts >= self._timeouts_max:
+            opened_by = self._opened_by if self.is_open else late
             self.trip_by(late)
+            self._opened_by = opened_by
+
+    def withdraw(self, late: StoreUnavailable) -> None:
+        """The target answers others, so this was no outage: closes the breaker if nothing else keeps it open."""
+        if self._opened_by is late:
+            self.close()
 
     def failed(self, error: StoreUnavailable) -> None:
         """The target could not be reached."""
@@ -62,6 +72,7 @@ class CircuitBreaker:
         that cause may be the only remedy anybody is shown.
         """
         was_open = self.is_open
+        self._opened_by = None
         if names_cause:
             self._cause = reason
         self.reason = reason if self._cause in (None, reason) else f"{reason} Before: {self._cause}"
@@ -77,4 +88,4 @@ class CircuitBreaker:
         self.succeeded()
         if self.is_open:
             logger.info("The target answers again.")
-        self.reason = self._cause = self.opened_at = self.probes_at = None
+        self.reason = self._cause = self._opened_by = self.opened_at = self.probes_at = None

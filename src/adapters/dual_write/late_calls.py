@@ -8,6 +8,9 @@ from adapters.dual_write.bounded_calls import TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
 from domain.errors import StoreUnavailable
 
+LEAD_MS_MAX = 1_000
+"""How long before the time limit of a call the ping begins, unless half of that limit is shorter."""
+
 
 class TakesLong(Exception):
     """The change sets take longer than their time limit, and the store answers."""
@@ -23,29 +26,27 @@ class LateCalls:
     @asynccontextmanager
     async def judged(self, timeout_ms: float) -> AsyncIterator[None]:
         """Around a call with this time limit: raises TakesLong instead of TimedOut where the store answers a ping
-        meanwhile, or soon afterwards. Otherwise tells the breaker. Until that is known, nobody else has to wait.
+        meanwhile, or soon afterwards. Otherwise reports it to the breaker. Until that is known, nobody else waits.
         """
-        is_over = asyncio.Event()
-        pinging = asyncio.ensure_future(self._ping_unless(is_over, after_ms=timeout_ms / 2))
-        pinging.add_done_callback(_retrieve)
+        pings: list[asyncio.Future[None]] = []
+        after_ms = timeout_ms - min(timeout_ms / 2, LEAD_MS_MAX)
+        timer = asyncio.get_running_loop().call_later(after_ms / 1000, self._begin_ping, pings)
         try:
             yield
         except TimedOut as late:
-            await self._require_answer(pinging, late)
+            if not pings:
+                self._begin_ping(pings)
+            await self._require_answer(pings[0], late)
             raise TakesLong from late
         finally:
-            is_over.set()
+            timer.cancel()
 
-    async def _ping_unless(self, is_over: asyncio.Event, *, after_ms: float) -> None:
-        try:
-            async with asyncio.timeout(after_ms / 1000):
-                await is_over.wait()
-        except TimeoutError:
-            await self._ping()
+    def _begin_ping(self, pings: list[asyncio.Future[None]]) -> None:
+        pings.append(asyncio.ensure_future(self._ping()))
+        pings[0].add_done_callback(_retrieve)
 
     async def _require_answer(self, pinging: asyncio.Future[None], late: TimedOut) -> None:
-        """Returns once the store has answered the ping. Raises `late` where it does not, with the breaker told."""
-        was_open = self._breaker.is_open
+        """Returns once the store has answered the ping. Otherwise reports it to the breaker and raises `late`."""
         if not pinging.done() or pinging.exception() is not None:
             self._breaker.timed_out(late)
         try:
@@ -54,8 +55,7 @@ class LateCalls:
             if cause.names_cause:
                 self._breaker.trip_by(cause)
             raise late from cause
-        if not was_open and self._breaker.reason == late.message:
-            self._breaker.close()
+        self._breaker.withdraw(late)
 
 
 def _retrieve(ended: asyncio.Future[None]) -> None:

@@ -89,17 +89,24 @@ class MirrorTarget:
                     await self._within(self._settings.prepare_timeout_ms, self._store.prepare())
                     self._is_prepared = True
             except StoreUnavailable as error:
-                if not await self._is_usable_despite(error):
-                    self.breaker.trip_by(error)
+                outage = await self._outage_of(error)
+                if outage is not None:
+                    self.breaker.trip_by(outage)
                 raise
 
-    async def _is_usable_despite(self, error: StoreUnavailable) -> bool:
-        """Whether a store that was connected can be used although it was not compared: the source has failed, or the
-        comparison was late and the store answers.
+    async def _outage_of(self, error: StoreUnavailable) -> StoreUnavailable | None:
+        """Why the store cannot be used; None for one that was connected and was only not compared: the source has
+        failed, or the comparison was late and the store answers.
         """
         if not (self._is_open and self._is_prepared):
-            return False
-        return isinstance(error, SourceFailed) or (isinstance(error, TimedOut) and await self._answers())
+            return error
+        if isinstance(error, TimedOut):
+            try:
+                await self.ping()
+            except StoreUnavailable as cause:
+                return cause if cause.names_cause else error
+            return None
+        return None if isinstance(error, SourceFailed) else error
 
     async def ping(self) -> None:
         """Returns if the store answers and may be used. Raises StoreUnavailable.
@@ -167,14 +174,14 @@ class MirrorTarget:
         async def apply_or_bisect(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
                 try:
-                    return await self._within(timeout_ms, self._store.apply(part))
-                except TimedOut as late:
-                    if not await self._answers():
-                        self.breaker.timed_out(late)
-                        raise
+                    async with self._late.judged(timeout_ms):
+                        return await self._within(timeout_ms, self._store.apply(part))
+                except TakesLong as long:
                     if len(part) == 1:
                         return [too_slow(part[0], timeout_ms)]
-                    raise RuleBroken(late.message) from late
+                    raise RuleBroken from long
+                except TimedOut:
+                    raise
                 except StoreUnavailable:
                     await self._trip_unless_it_answers()
                     raise
@@ -247,15 +254,6 @@ class MirrorTarget:
 
         return await _unless(self.blockages, apply_to_ours, change_sets)
 
-    async def _answers(self) -> bool:
-        try:
-            await self.ping()
-        except StoreUnavailable as error:
-            if error.names_cause:
-                self.breaker.trip_by(error)
-            return False
-        return True
-
     async def _trip_unless_it_answers(self) -> None:
         try:
             await self.compare()
@@ -270,7 +268,7 @@ class MirrorTarget:
         try:
             yield
         except TimedOut:
-            raise  # whether the store answers others decides
+            raise  # The caller decides, once it knows whether the store answers others.
         except StoreUnavailable as error:
             self.breaker.failed(error)
             raise

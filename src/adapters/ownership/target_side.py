@@ -225,7 +225,7 @@ class TargetSide:
 
     async def _without_writes(self, held: Held) -> Held:
         """The record of an older copy of a former owner that takes no writes any more. Raises OlderSource, and
-        StoreRefused for a copy that has taken any since it was copied; only then it is closed.
+        StoreRefused for a copy that has taken any since it was copied; any other one is closed.
         """
         if (await compared(self._source, self._store)).found.source_behind:
             await self._source.close_gate()

@@ -14,7 +14,7 @@ class SourceFailed(StoreUnavailable):
 
 @contextmanager
 def of_source() -> Iterator[None]:
-    """Around what only the source is asked: raises SourceFailed, with the same message, instead of StoreUnavailable."""
+    """Wraps calls to the source only: raises SourceFailed, with the same message, instead of StoreUnavailable."""
     try:
         yield
     except (SourceFailed, LaneLost):

@@ -78,6 +78,23 @@ def test_a_late_answer_does_not_hide_the_cause_that_the_target_named() -> None:
     simulate(check())
 
 
+def test_a_time_out_that_was_no_outage_closes_only_what_it_has_opened() -> None:
+    async def check() -> None:
+        breaker = CircuitBreaker(timeouts_max=1, errors_max=1)
+        early, late = TimedOut("It is late."), TimedOut("It is late.")
+        breaker.timed_out(early)
+        breaker.withdraw(early)
+        assert not breaker.is_open
+        breaker.timed_out(late)
+        breaker.withdraw(early)
+        assert breaker.is_open
+        breaker.trip("It is compared first.", names_cause=False)
+        breaker.withdraw(late)
+        assert breaker.is_open
+
+    simulate(check())
+
+
 def test_no_request_waits_longer_than_the_time_out_for_a_frozen_target() -> None:
     async def check() -> None:
         stores, weather = Stores(), Weather()
