@@ -7,96 +7,93 @@ from typing import Any
 from adapters.dual_write.grouping import Entries, connected
 from adapters.records.record import Record
 
-PATIENCE_SECONDS = 1.0
-"""How long the others wait for one delivery."""
+HELD_UP_SECONDS_MAX = 1.0
+"""How long one delivery holds up the others."""
 
 Deliver = Callable[[Sequence[Record]], Coroutine[Any, Any, object]]
 
 
 class LateDeliveries:
-    """Runs deliveries one after the other. One that takes longer than PATIENCE_SECONDS and concerns several tables is
-    cancelled and done again table by table; that of a single table goes on in the background. What touches its tables
-    waits for it, so at most one runs for each table, and no record is overtaken by its own later version.
+    """Runs deliveries one after the other. One that takes longer than HELD_UP_SECONDS_MAX and concerns several tables
+    is cancelled and done again table by table; that of a single table goes on in the background. What touches its
+    tables stays due, so at most one runs for each table, and no record is overtaken by its own later version.
     """
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._late: dict[asyncio.Future[object], frozenset[str]] = {}
+        self._running: dict[asyncio.Future[object], frozenset[str]] = {}
+        self.late_count = 0
+        """How many deliveries have gone on in the background; others may have been left due because of them."""
 
     @property
     def busy(self) -> frozenset[str]:
         """The collections of the deliveries that still run."""
-        running = (collections for task, collections in self._late.items() if not task.done())
+        running = (collections for task, collections in self._running.items() if not task.done())
         return frozenset[str]().union(*running)
 
-    def free_of(self, entries: Sequence[Record]) -> Entries:
-        """Those entries that need not wait, with everything that they are connected with."""
-        busy = self.busy
-        if not busy:
-            return list(entries)
-        return [entry for group in connected(entries) if not busy & _collections(group) for entry in group]
-
     async def run(self, entries: Sequence[Record]) -> None:
-        """Returns once these are delivered, or late. Raises what a delivery raised, also one that was late."""
-        self.raise_failed()
-        if not entries:
-            return
-        task = asyncio.ensure_future(self._deliver(entries))
-        if await self._is_done(task):
-            return
-        parts = _by_tables(entries)
-        if len(parts) == 1:
-            self._late[task] = _collections(entries)
-            return
-        await _cancelled([task])
-        late: list[Entries] = []
-        for part in parts:
-            task = asyncio.ensure_future(self._deliver(part))
-            if not await self._is_done(task):
-                # Only after the others: what they have in common would be locked for long.
-                await _cancelled([task])
-                late.append(part)
-        for part in late:
-            self._late[asyncio.ensure_future(self._deliver(part))] = _collections(part)
+        """Returns once these are delivered, or late; leaves those due that are connected with a delivery that runs.
 
-    async def _is_done(self, task: asyncio.Future[object]) -> bool:
-        """Whether it ends soon. Raises its error."""
-        try:
-            await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if task.done():
-            task.result()
-        return task.done()
+        Raises what a delivery raised, also one that was late.
+        """
+        self.raise_failed()
+        free = self._free(entries)
+        if not free:
+            return
+        together = self._begin(free)
+        if await self._ends_soon(together) or len(parts := _by_tables(free)) == 1:
+            return
+        await self._cancel(together)
+        for part in parts:
+            if self._free(part):
+                await self._ends_soon(self._begin(part))
 
     async def settle(self) -> None:
         """Waits for those that are late. Raises as `run`."""
-        while self._late:
-            await asyncio.wait(self._late, return_when=asyncio.FIRST_COMPLETED)
+        while self._running:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             self.raise_failed()
 
     async def cancel(self) -> None:
         """Ends those that are late: what they have not delivered stays due."""
-        late, self._late = list(self._late), {}
-        await _cancelled(late)
+        await self._cancel(*self._running)
 
     def raise_failed(self) -> None:
         """Raises what one that was late has raised since."""
-        done = [task for task in self._late if task.done()]
+        done = [task for task in self._running if task.done()]
         for task in done:
-            del self._late[task]
+            del self._running[task]
         # All are retrieved: the event loop reports those that nobody asks for.
         errors = [error for task in done if (error := task.exception()) is not None]
         if errors:
             raise errors[0]
 
+    def _free(self, entries: Sequence[Record]) -> Entries:
+        """Those that are not connected with a delivery that runs."""
+        busy = self.busy
+        if not busy:
+            return list(entries)
+        return [entry for group in connected(entries) if not busy & _collections(group) for entry in group]
 
-async def _cancelled(tasks: Sequence[asyncio.Future[object]]) -> None:
-    for task in tasks:
-        task.cancel()
-    # Errors are of no interest: what was not delivered is delivered again.
-    await asyncio.gather(*tasks, return_exceptions=True)
+    def _begin(self, entries: Entries) -> asyncio.Future[object]:
+        task = asyncio.ensure_future(self._deliver(entries))
+        self._running[task] = _collections(entries)
+        return task
+
+    async def _ends_soon(self, task: asyncio.Future[object]) -> bool:
+        """Whether it is not late. Raises its error."""
+        await asyncio.wait((task,), timeout=HELD_UP_SECONDS_MAX)
+        is_late = not task.done()
+        self.late_count += is_late
+        self.raise_failed()
+        return not is_late
+
+    async def _cancel(self, *tasks: asyncio.Future[object]) -> None:
+        for task in tasks:
+            task.cancel()
+            del self._running[task]
+        # Errors are of no interest: what was not delivered is delivered again.
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _by_tables(entries: Sequence[Record]) -> list[Entries]:

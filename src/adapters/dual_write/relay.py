@@ -79,30 +79,39 @@ class Relay:
     async def run(self) -> None:
         """Runs until stopped. After an error of either store it waits and continues."""
         self._note_step()
-        while not self._stopped.is_set():
-            pause = await self._round()
-            self._note_step()
-            await self._rest(pause)
-        await self._late.cancel()
-        self._stepped_at = None
+        try:
+            while not self._stopped.is_set():
+                pause = await self._round()
+                self._note_step()
+                await self._rest(pause)
+        finally:
+            self._stepped_at = None
+            await self._late.cancel()
         try:
             await self._lease.release()
         except StoreUnavailable as error:
             logger.info("The relay's lease was not released and expires: {}", error.message)
 
     async def drain(self) -> None:
-        """Delivers all entries that are due now, without the lease.
+        """Delivers all entries that are due now, late ones and those that waited for them included, without the lease.
 
         Raises StoreUnavailable if either store stops answering; entries confirmed until then are marked.
         """
-        await self._drain(up_to=None, is_leased=False)
-        await self._late.settle()
+        late_count = None
+        try:
+            while late_count != self._late.late_count:
+                late_count = self._late.late_count
+                await self._drain(up_to=None, is_leased=False)
+                await self._late.settle()
+        finally:
+            await self._late.cancel()
 
     async def deliver_record(self, collection: str, entity_id: str) -> Outcomes:
         """Delivers one record's entries now, whatever their state, and returns what became of them.
 
         Without undelivered entries it delivers the record's current state with its newest entry, in case the target has
-        lost it. Raises StoreUnavailable.
+        lost it. Does not wait for a late delivery of its table: the target keeps the later version. Raises
+        StoreUnavailable.
         """
         entries = await self._backlog.of_record(collection, entity_id)
         return await self._delivery.deliver(entries or await self._backlog.newest_of(collection, entity_id))
@@ -114,7 +123,7 @@ class Relay:
         """
         page = await self._backlog.with_status((SyncStatus.PARKED.value,), after=self._revisit_after)
         self._revisit_after = page[-1][ID] if len(page) == self._settings.relay_page_max else None
-        await self._delivery.deliver(await self._superseded(page))
+        await self._late.run(await self._superseded(page))
 
     async def _round(self) -> float:
         """Runs one round; returns the pause in seconds."""
@@ -196,7 +205,7 @@ class Relay:
     async def _deliver_at_pace(self, part: Sequence[Record]) -> None:
         clock = asyncio.get_running_loop()
         began = clock.time()
-        await self._late.run(self._late.free_of(part))
+        await self._late.run(part)
         await self.pace.rest(clock.time() - began)
 
     async def _serve_blocked(self) -> None:
@@ -208,7 +217,7 @@ class Relay:
                 continue
             canary = await self._backlog.first_waiting(collection)
             if canary:
-                await self._late.run(self._late.free_of(canary))
+                await self._late.run(canary)
             else:
                 blockages.forget(collection)
         while blockages.freed:

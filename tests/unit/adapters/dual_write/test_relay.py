@@ -1,14 +1,20 @@
 """The relay repairs what requests left behind, outlives every outage, and gives up nothing."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 import pytest
 
+from adapters.dual_write.late_deliveries import HELD_UP_SECONDS_MAX
+from adapters.dual_write.pace import CALM_PART_MAX
+from adapters.dual_write.relay import Relay
 from adapters.ownership.owned_stores import COMPARED_SECONDS_MAX
+from adapters.records.change_set import ApplyOutcome, ChangeSet
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
+    LABEL,
     PAUSED,
     QUICK,
     Process,
@@ -19,11 +25,13 @@ from tests.unit.adapters.dual_write.world import (
     entries_of,
     left_pending,
     relaying,
+    started,
     statuses,
     stopped,
     too_long,
 )
 from tests.unit.faults import Step, Weather
+from tests.unit.memory_store import MemoryRecordStore
 
 
 def test_an_outage_of_hours_parks_nothing_and_counts_no_attempt() -> None:
@@ -209,5 +217,48 @@ def test_two_relays_at_once_do_no_harm() -> None:
         for process in relays:
             await process.store.close()
         await assert_promises(stores)
+
+    simulate(check())
+
+
+class SlowStore(MemoryRecordStore):
+    """Takes longer for each call than one delivery may hold up the others."""
+
+    async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+        await asyncio.sleep(5 * HELD_UP_SECONDS_MAX)
+        return await super().apply(change_sets)
+
+
+def test_a_drain_delivers_what_waited_for_a_late_delivery_of_its_table() -> None:
+    async def check() -> None:
+        stores = Stores(target=SlowStore())
+        count = CALM_PART_MAX + 10
+        await left_pending(stores, *(change_set_of(creation(number)) for number in range(count)))
+        process = await started(stores)
+        await process.relay.drain()
+        assert await statuses(stores) == ["SYNCED"] * count
+        await process.store.close()
+        await assert_promises(stores)
+
+    simulate(check())
+
+
+@pytest.mark.parametrize("work", [Relay.drain, Relay.run])
+def test_a_relay_that_is_cancelled_delivers_nothing_more(
+    work: Callable[[Relay], Coroutine[None, None, None]],
+) -> None:
+    async def check() -> None:
+        stores = Stores(target=SlowStore())
+        await left_pending(stores, change_set_of(creation(1)))
+        process = await started(stores)
+        process.relay.wake()
+        working = asyncio.ensure_future(work(process.relay))
+        await asyncio.sleep(3 * HELD_UP_SECONDS_MAX)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await asyncio.sleep(10 * HELD_UP_SECONDS_MAX)
+        assert await statuses(stores) == ["PENDING"]
+        assert await stores.target.scan(LABEL, after=None, limit=1) == []
+        await process.store.close()
 
     simulate(check())
