@@ -78,7 +78,7 @@ class Delivery:
     async def try_once(self, entries: Sequence[Record]) -> None:
         """Applies the entries of one change set within the time limit of a probe, to find out whether writes work.
 
-        Leaves a rejected one to `deliver`. Raises StoreUnavailable for an outage; TimedOut also if it takes long.
+        Leaves a rejected one to `deliver`. Raises StoreUnavailable for an outage.
         """
         current = await self._load(entries)
         groups = connected(entry for entry in entries if key_of(entry) in current)
@@ -160,7 +160,7 @@ class Delivery:
         """What a change set that takes too long is worth: rejected if a canary of each of its tables passes meanwhile,
         otherwise it waits, alone or with its whole table.
         """
-        for collection in tables_of(change_set):
+        for collection in sorted(tables_of(change_set)):
             canary = await self._canary(collection, besides=change_set)
             if canary is None:
                 return slow

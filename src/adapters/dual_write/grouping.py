@@ -1,11 +1,13 @@
 """Groups entries that depend on each other, and forms batches of change sets with a bounded size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from adapters.dual_write.settings import DualWriteSettings
 from adapters.records.change_set import ChangeSet
 from adapters.records.record import ID, Record
 
+T = TypeVar("T")
 Entries = list[Record]
 RecordKey = tuple[str, str]
 
@@ -47,6 +49,14 @@ def connected(entries: Iterable[Record]) -> list[Entries]:
         groups.setdefault(first, []).append(entry)
         group_of.update(dict.fromkeys(keys, first))
     return [sorted(group, key=lambda entry: str(entry[ID])) for group in groups.values()]
+
+
+def by_tables(parts: Iterable[T], tables_of: Callable[[T], frozenset[str]]) -> list[list[T]]:
+    """Those together that concern the same tables, in the order in which each first occurs."""
+    together: dict[frozenset[str], list[T]] = {}
+    for part in parts:
+        together.setdefault(tables_of(part), []).append(part)
+    return list(together.values())
 
 
 def bounded_batches(

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import chain
 from typing import Any
 
-from adapters.dual_write.grouping import Entries, connected
+from adapters.dual_write.grouping import Entries, by_tables, connected
 from adapters.records.record import Record
 
 HELD_UP_SECONDS_MAX = 1.0
@@ -41,10 +42,10 @@ class LateDeliveries:
         if not free:
             return
         together = self._begin(free)
-        if await self._ends_soon(together) or len(parts := _by_tables(free)) == 1:
+        if await self._ends_soon(together) or len(parts := by_tables(connected(free), _collections)) == 1:
             return
         await self._cancel(together)
-        for part in parts:
+        for part in (list(chain(*groups)) for groups in parts):
             if self._free(part):
                 await self._ends_soon(self._begin(part))
 
@@ -94,14 +95,6 @@ class LateDeliveries:
             del self._running[task]
         # Errors are of no interest: what was not delivered is delivered again.
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _by_tables(entries: Sequence[Record]) -> list[Entries]:
-    """The entries in parts of which each has the same collections; what is connected stays together."""
-    parts: dict[frozenset[str], Entries] = {}
-    for group in connected(entries):
-        parts.setdefault(_collections(group), []).extend(group)
-    return list(parts.values())
 
 
 def _collections(entries: Sequence[Record]) -> frozenset[str]:

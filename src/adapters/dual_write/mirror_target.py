@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from adapters.dual_write.blockages import Blockages
 from adapters.dual_write.bounded_calls import BoundedCalls, TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.grouping import by_tables
 from adapters.dual_write.late_calls import LateCalls, TakesLong
 from adapters.dual_write.latency import DeliveryRate
 from adapters.dual_write.settings import DualWriteSettings
-from adapters.dual_write.slow_tables import SlowTables, places_by_tables
+from adapters.dual_write.slow_tables import SlowTables, tables_of
 from adapters.records.change_set import ApplyOutcome, ChangeSet
 from adapters.records.compared import Compared, SourceFailed
 from adapters.records.isolation import Apply, apply_each, bisected
@@ -150,7 +151,7 @@ class MirrorTarget:
                 with self._reported():
                     return await self._within(timeout_ms, apply_each(self._store.apply, sent))
         except TakesLong:
-            parts = places_by_tables(sent)
+            parts = by_tables(range(len(sent)), lambda place: tables_of(sent[place]))
         if len(parts) == 1:
             return [taking_long(change_set, timeout_ms) for change_set in sent]
         outcomes: list[ApplyOutcome] = [None] * len(sent)

@@ -50,14 +50,6 @@ def slow_table(collection: str, found: Blocked) -> Blocked:
     return Blocked(collection, SPECS[collection].table, cause, found.sqlstate)
 
 
-def tables_of(change_set: ChangeSet) -> list[str]:
-    """The collections whose records the change set changes, each once."""
-    return list(dict.fromkeys(put.collection for put in change_set.puts))
-
-
-def places_by_tables(change_sets: Sequence[ChangeSet]) -> list[list[int]]:
-    """The places of those that change the same tables, in the order in which each first occurs."""
-    places: dict[frozenset[str], list[int]] = {}
-    for place, change_set in enumerate(change_sets):
-        places.setdefault(frozenset(tables_of(change_set)), []).append(place)
-    return list(places.values())
+def tables_of(change_set: ChangeSet) -> frozenset[str]:
+    """The collections whose records the change set changes."""
+    return frozenset(put.collection for put in change_set.puts)
