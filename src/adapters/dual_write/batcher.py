@@ -29,6 +29,7 @@ LATE_MS = 100
 @dataclass(slots=True, eq=False)
 class _Waiting:
     change_set: ChangeSet
+    tables: frozenset[str]
     since: float
     answer: asyncio.Future[bool]
 
@@ -74,10 +75,12 @@ class MirrorBatcher:
         if self._is_closed or self._target.breaker.is_open or len(self._queue) >= self._settings.queue_max:
             return False
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(change_set, loop.time(), loop.create_future())
+        tables = tables_of(change_set)
+        waiting = _Waiting(change_set, tables, loop.time(), loop.create_future())
         self._queue.append(waiting)
-        # In the next turn, so that those that arrive together are sent together.
-        loop.call_soon(self._flush_next)
+        if self._busy.isdisjoint(tables):
+            # In the next turn, so that those that arrive together are sent together.
+            loop.call_soon(self._flush_next)
         deadline = loop.call_later(self._timeout_ms / 1000, waiting.resolve)
         try:
             return await waiting.answer
@@ -96,16 +99,21 @@ class MirrorBatcher:
             task.cancel()
         self._release_all()
 
+    @property
+    def _busy(self) -> frozenset[str]:
+        """The tables of the flushes under way."""
+        return frozenset[str]().union(*(flush.tables for flush in self._flushes.values()))
+
     def _flush_next(self) -> None:
         """Begins a flush of what may be sent now, if anything."""
         running = self._flushes.values()
         if len(running) >= self._settings.flushes_max or not all(flush.is_late for flush in running):
             return
-        batch = self._taken(frozenset[str]().union(*(flush.tables for flush in running)))
+        batch = self._taken(self._busy)
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        flush = _Flush(batch, frozenset(name for each in batch for name in tables_of(each.change_set)))
+        flush = _Flush(batch, frozenset[str]().union(*(each.tables for each in batch)))
         task = loop.create_task(self._flush(batch))
         self._flushes[task] = flush
         late = loop.call_later(LATE_MS / 1000, self._note_late, flush)
@@ -114,11 +122,7 @@ class MirrorBatcher:
 
     def _taken(self, busy: frozenset[str]) -> list[_Waiting]:
         """The next batch, taken out of the queue; nothing that touches busy tables."""
-        free = (
-            [each for each in self._queue if not busy.intersection(tables_of(each.change_set))]
-            if busy
-            else self._queue
-        )
+        free = [each for each in self._queue if busy.isdisjoint(each.tables)] if busy else self._queue
         change_sets = next(bounded_batches((each.change_set for each in free), self._settings), [])
         batch = list(islice(free, len(change_sets)))
         if not busy:

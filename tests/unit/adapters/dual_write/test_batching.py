@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from adapters.dual_write.backoff import BackOff
-from adapters.dual_write.batcher import MirrorBatcher
+from adapters.dual_write.batcher import LATE_MS, MirrorBatcher
 from adapters.dual_write.differences import judged
 from adapters.dual_write.latency import SAMPLES_MAX, MirrorLatencies
 from adapters.dual_write.marker import Marker
@@ -17,7 +17,8 @@ from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark
 from domain.audit import SyncStatus
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
-from tests.unit.adapters.dual_write.world import QUICK, change_set_of, creation
+from tests.unit.adapters.dual_write.world import LABEL, QUICK, change_set_of, creation
+from tests.unit.contracts.builders import change_set, put, task
 from tests.unit.memory_store import MemoryRecordStore
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -83,6 +84,28 @@ def test_change_sets_that_arrive_during_a_flush_go_together_in_the_next() -> Non
         assert set(answers) == {True}
         assert store.applied == [1, 49]
         assert store.at_once_max == 1
+
+    simulate(check())
+
+
+def test_other_tables_are_sent_beside_a_flush_that_is_late_and_its_own_waits() -> None:
+    class SlowLabels(SlowStore):
+        async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
+            if any(put.collection == LABEL for one in change_sets for put in one.puts):
+                await asyncio.sleep(2)
+            return await super().apply(change_sets)
+
+    async def check() -> None:
+        store = SlowLabels()
+        mirror = batcher(store, replace(QUICK, timeout_ms=10_000))
+        labels = mirrored(mirror, 1)
+        await asyncio.sleep(LATE_MS / 1000 + 0.05)
+        labels += mirrored(mirror, 2, 3)
+        assert await mirror.mirror(change_set(put("tasks", task(1))))
+        assert asyncio.get_running_loop().time() < 0.3
+        assert store.applied == [1]
+        assert set(await asyncio.gather(*labels)) == {True}
+        assert store.applied == [1, 1, 2]
 
     simulate(check())
 
