@@ -21,7 +21,8 @@ async def read_originals(
 ) -> tuple[dict[str, list[Original]], list[str]]:
     """All documents of the public shape, and the names of the other collections.
 
-    Raises Conflict for a database of another shape, one that is Tandem's own, and one that is too large.
+    Raises Conflict for a database with other collections or fields, one that is Tandem's own, and one that is too
+    large.
     """
     names = await _recognized(originals)
     counts = {name: await originals.count(name) for name in names}

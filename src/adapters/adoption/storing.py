@@ -6,9 +6,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
-from adapters.adoption.aside import AsideDocuments, require_exceptions, resolved
 from adapters.adoption.changes import Next, change_set_of, has_changed, later_history, next_version, removal
 from adapters.adoption.plan import Plan, Planned
+from adapters.adoption.quarantine import QuarantinedDocuments, require_exceptions, resolved
 from adapters.records.adoption_state import ADOPTION_ID, State, adopted_in, noted
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED, read_control, write_control
@@ -72,7 +72,7 @@ class Adoption:
 
     def __init__(self, store: RecordStore, *, database: str) -> None:
         self._store, self._database = store, database
-        self._aside = AsideDocuments(store)
+        self._quarantine = QuarantinedDocuments(store)
 
     async def begin(self, now: datetime) -> Begun:
         """Claims the store for the adoption, or goes on with one. Raises Conflict for a store with other records."""
@@ -95,7 +95,7 @@ class Adoption:
         planned: Sequence[Planned] = plan.records
         corrected: Mapping[str, Sequence[Record]] = {}
         if begun.is_done:
-            corrected = await self._aside.corrected(plan)
+            corrected = await self._quarantine.corrected(plan)
             planned = [one for one in planned if not corrected.keys().isdisjoint(one.sources)]
         else:
             await self._remove_surplus(plan, begun)
@@ -172,13 +172,9 @@ class Adoption:
             found.update(await self._store.fetch(AUDIT_LOGS.collection, ids[start : start + FETCH_MAX]))
         return frozenset(found)
 
-    async def keep_aside(self, plan: Plan, begun: Begun) -> Sequence[SetAside]:
+    async def keep_quarantine(self, plan: Plan, begun: Begun) -> Sequence[SetAside]:
         """Makes the documents that are set aside the quarantine, and returns it."""
-        return await self._aside.keep(plan, is_done=begun.is_done)
-
-    async def aside(self) -> frozenset[str]:
-        """The ids of the documents in quarantine."""
-        return await self._aside.waiting()
+        return await self._quarantine.keep(plan, is_done=begun.is_done)
 
     async def differences(self, plan: Plan, begun: Begun) -> list[str]:
         """What cannot be read as planned, in words; at most DIFFERENCES_MAX. After a completed adoption people may

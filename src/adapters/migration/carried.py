@@ -5,9 +5,9 @@ from typing import Any
 
 from adapters.dual_write.lease import FREE, LEASE_ID
 from adapters.migration.quarantine import Quarantine
-from adapters.records.adoption_state import ADOPTION_ID, ASIDE_PREFIX, STATE, State
-from adapters.records.change_set import Put
-from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED, controls_with
+from adapters.records.adoption_state import ADOPTION_ID, ADOPTION_QUARANTINE, IS_RESOLVED, STATE, State
+from adapters.records.change_set import ChangeSet, Put
+from adapters.records.control_records import DISPLAY_NUMBERS_ID, RESERVED
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import CONTROL
@@ -17,6 +17,8 @@ VERIFICATION_ID = "verification"
 HORIZON_ID = "verified-horizon"
 """About this pair of stores in their present roles, so a new owner does not take it over."""
 
+DOCUMENTS_AT_ONCE = 10
+"""Each of these control records may hold a megabyte."""
 COPIED = (STEPS_ID, VERIFICATION_ID, ADOPTION_ID)
 
 
@@ -25,14 +27,13 @@ async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
 
     Numbers of tasks are never given twice, also not those of purged tasks. The lease of a relay
     that delivered when this store was the owner before is free: nobody would deliver until it had expired.
-    An adoption is where the records are, with the documents that it set aside.
+    An adoption is where the records are.
     """
-    # What was skipped or set aside stays known in the new direction, too.
+    # What was skipped stays known in the new direction, too.
     quarantined = [one.id for one in await Quarantine(owner).all()]
-    aside = await controls_with(owner, ASIDE_PREFIX)
     ids = [DISPLAY_NUMBERS_ID, *COPIED, *quarantined]
-    own = await _fetched(owner, ids) | aside
-    held = await _fetched(successor, [LEASE_ID, *ids, *aside])
+    own = await _fetched(owner, ids)
+    held = await _fetched(successor, [LEASE_ID, *ids])
     values = {id_: record["value"] for id_, record in own.items()}
     if LEASE_ID in held:
         values[LEASE_ID] = FREE
@@ -43,9 +44,31 @@ async def carried_puts(owner: RecordStore, successor: RecordStore) -> list[Put]:
     if begun is not None and begun["value"][STATE] == State.RUNNING:
         # The owner adopted nothing, so an adoption that began in the successor will not be completed.
         values[ADOPTION_ID] = {**begun["value"], STATE: State.GIVEN_UP.value}
-    # Documents in quarantine may be many and large: those that an earlier move brought are not sent again.
-    known = {id_ for id_ in aside if id_ in held and held[id_]["value"] == values[id_]}
-    return [_put(id_, value, held.get(id_)) for id_, value in values.items() if id_ not in known]
+    return [_put(id_, value, held.get(id_)) for id_, value in values.items()]
+
+
+async def carry_quarantine(owner: RecordStore, successor: RecordStore) -> None:
+    """Copies the documents that an adoption keeps in quarantine, except those that the successor need not know.
+
+    They may be many and large, and only an adoption changes them, so they are copied before writes have to wait.
+    Raises StoreUnavailable, and VersionConflict if another process copies them, too.
+    """
+    after = ADOPTION_QUARANTINE
+    while page := await owner.scan(CONTROL.collection, after=after, limit=DOCUMENTS_AT_ONCE):
+        own = {one[ID]: one["value"] for one in page if one[ID].startswith(ADOPTION_QUARANTINE)}
+        if not own:
+            return
+        held = await successor.fetch(CONTROL.collection, [*own])
+        puts = [
+            _put(id_, value, held.get(id_)) for id_, value in own.items() if _is_news(value, held.get(id_))
+        ]
+        if puts:
+            await successor.commit(ChangeSet(tuple(puts)))
+        after = page[-1][ID]
+
+
+def _is_news(value: dict[str, Any], held: Record | None) -> bool:
+    return not value[IS_RESOLVED] if held is None else held["value"] != value
 
 
 def _put(id_: str, value: dict[str, Any], held: Record | None) -> Put:

@@ -14,7 +14,7 @@ from typing import Any
 
 from loguru import logger
 
-from adapters.migration.carried import carried_puts
+from adapters.migration.carried import carried_puts, carry_quarantine
 from adapters.migration.recheck import Recheck
 from adapters.ownership import control, source_moves
 from adapters.ownership.comparison import behind
@@ -134,7 +134,10 @@ class ChangeOfOwner:
                 raise
 
     async def _catch_up(self) -> None:
-        """Delivers and compares until little is left. Raises NotDelivered if that takes too long, and StoresDiffer."""
+        """Delivers, compares and copies until little is left.
+
+        Raises NotDelivered if that takes too long, and StoresDiffer.
+        """
         deadline = asyncio.get_running_loop().time() + CATCH_UP_SECONDS_MAX
         while (left := await self.undelivered()) > NEARLY_DELIVERED_MAX:
             if asyncio.get_running_loop().time() > deadline:
@@ -143,6 +146,7 @@ class ChangeOfOwner:
             await asyncio.sleep(CATCH_UP_PAUSE_SECONDS)
         if self.recheck is not None:
             await self.recheck.catch_up()
+        await carry_quarantine(self.source.store, self.successor)
 
     async def _deliver_all(self) -> None:
         """Delivers everything, in a source that takes no writes. Raises NotDelivered for what is not accepted."""

@@ -1,4 +1,4 @@
-"""What a store keeps of an adoption in its control records: how far it is, and the documents that are set aside."""
+"""What a store keeps of an adoption in its control records: how far it is, and the documents in quarantine."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,10 @@ from adapters.records.record import ID, VERSION, Record, instant_text
 from adapters.records.record_store import RecordStore
 
 ADOPTION_ID: Final = "adoption"
-ASIDE_PREFIX: Final = "adoption-aside:"
+ADOPTION_QUARANTINE: Final = "adoption-quarantine:"
 """Begins the ids of the control records that keep a document in quarantine."""
+IS_RESOLVED: Final = "isResolved"
+"""The field of those control records that says whether the document was taken over or removed since."""
 STATE: Final = "state"
 """The field of the control record that says how far the adoption is."""
 

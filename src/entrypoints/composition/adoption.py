@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from adapters.adoption.aside import require_exceptions
 from adapters.adoption.plan import Plan, plan_of
+from adapters.adoption.quarantine import require_exceptions
 from adapters.adoption.recognition import read_originals
 from adapters.adoption.storing import Adoption, adopted_another, holds_records, not_empty
 from adapters.migration.steps import note_step
@@ -154,7 +154,7 @@ async def adopt(container: Container, originals: Originals, on_count: OnCount) -
             f"Not everything can be read as it was: {'; '.join(differences)}. Stop the other service, and adopt again:"
             " tandem adopt"
         )
-    set_aside = await adoption.keep_aside(plan, begun)
+    set_aside = await adoption.keep_quarantine(plan, begun)
     await adoption.complete(plan, begun)
     if is_shared(container.settings(), originals):
         # Also if it is only the target: it was marked, too.

@@ -185,7 +185,7 @@ def test_malformed_documents_are_named_and_kept_until_they_are_corrected(
     raws = [
         one["value"]["raw"]
         for one in stored_in(settings)["control"]
-        if one["id"].startswith("adoption-aside:")
+        if one["id"].startswith("adoption-quarantine:")
     ]
     assert len(raws) == len(named)
     assert any("With a number as id" in raw for raw in raws)

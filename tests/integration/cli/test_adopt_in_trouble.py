@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from adapters.adoption.aside import QUARANTINE_MAX
+from adapters.adoption.quarantine import QUARANTINE_MAX
 from entrypoints.composition.adoption import make_room, originals_in
 from entrypoints.composition.failures import StoreRefused
 from entrypoints.composition.settings import read_settings

@@ -4,7 +4,9 @@ from typing import Any
 
 from adapters.adoption.plan import Plan
 from adapters.adoption.storing import Adoption
+from adapters.records.adoption_state import ADOPTION_QUARANTINE, IS_RESOLVED
 from adapters.records.change_set import ChangeSet, LaneStamp
+from adapters.records.control_records import controls_with
 from adapters.records.record import Record
 from adapters.records.specs import SPECS
 from adapters.records.wrapped_store import WrappedStore
@@ -39,7 +41,7 @@ async def adopt(store: Any, plan: Plan = PLAN) -> int:
     begun = await adoption.begin(AT)
     written = await adoption.store(plan, begun, lambda _done, _total: None)
     assert await adoption.differences(plan, begun) == []
-    await adoption.keep_aside(plan, begun)
+    await adoption.keep_quarantine(plan, begun)
     await adoption.complete(plan, begun)
     return written
 
@@ -47,6 +49,12 @@ async def adopt(store: Any, plan: Plan = PLAN) -> int:
 async def contents(store: MemoryRecordStore) -> dict[str, list[Record]]:
     """Everything that the store holds."""
     return {name: await store.scan(name, after=None, limit=5_000) for name in SPECS}
+
+
+async def quarantined_in(store: MemoryRecordStore) -> set[str]:
+    """The ids of the documents in quarantine."""
+    held = await controls_with(store, ADOPTION_QUARANTINE)
+    return {one["value"]["id"] for one in held.values() if not one["value"][IS_RESOLVED]}
 
 
 async def interrupted(store: MemoryRecordStore, plan: Plan) -> None:

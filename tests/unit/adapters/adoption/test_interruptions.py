@@ -20,6 +20,7 @@ from tests.unit.adapters.adoption.adoptions import (
     contents,
     entries_about,
     interrupted,
+    quarantined_in,
     without,
 )
 from tests.unit.adapters.adoption.originals import AT, planned
@@ -105,7 +106,7 @@ async def test_a_document_that_is_damaged_during_an_interruption_is_only_in_quar
 
     id = str(task_id(2))
     assert is_tombstone((await store.fetch("tasks", [id]))[id])
-    assert await Adoption(store, database=DATABASE).aside() == {id}
+    assert await quarantined_in(store) == {id}
 
 
 async def test_a_document_that_comes_back_before_the_adoption_is_complete_is_taken_over() -> None:
@@ -195,4 +196,4 @@ async def test_a_correction_that_dies_anywhere_ends_as_one_that_does_not() -> No
                 await adopt(store, renewed)
             assert await contents(store) == expected
     assert interruptions > 0
-    assert str(broken["tasks"][1]["_id"]) not in await Adoption(whole, database=DATABASE).aside()
+    assert str(broken["tasks"][1]["_id"]) not in await quarantined_in(whole)

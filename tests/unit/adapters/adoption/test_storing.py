@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
-from adapters.adoption.aside import QUARANTINE_MAX
+from adapters.adoption.quarantine import QUARANTINE_MAX
 from adapters.adoption.recognition import read_originals
 from adapters.adoption.storing import Adoption
 from adapters.records.adoption_state import State, adoption_state
@@ -17,7 +17,7 @@ from adapters.repositories.pending import Pending
 from adapters.repositories.planning import StoredTasks
 from domain.audit import Action
 from domain.errors import Conflict
-from tests.unit.adapters.adoption.adoptions import DATABASE, PLAN, adopt, contents
+from tests.unit.adapters.adoption.adoptions import DATABASE, PLAN, adopt, contents, quarantined_in
 from tests.unit.adapters.adoption.originals import AT, Database, planned
 from tests.unit.contracts.builders import put, task
 from tests.unit.memory_store import MemoryRecordStore
@@ -59,7 +59,7 @@ async def test_a_document_in_quarantine_is_taken_over_once_it_was_corrected() ->
     id = str(broken["tasks"][1]["_id"])
     found = (await store.fetch("tasks", [id]))[id]
     assert (found["title"], found["displayId"]) == ("Now it has one", 901)
-    assert id not in await Adoption(store, database=DATABASE).aside()
+    assert id not in await quarantined_in(store)
 
 
 async def test_a_history_that_is_longer_than_a_commit_stays_complete() -> None:
@@ -90,7 +90,7 @@ async def test_what_was_corrected_too_late_stays_in_quarantine() -> None:
     assert await adopt(store, planned(sample(12), {"user_roles": [corrected]})) == 0
 
     assert (await contents(store))["team_members"] == before["team_members"]
-    assert await Adoption(store, database=DATABASE).aside() == {str(broken["_id"])}
+    assert await quarantined_in(store) == {str(broken["_id"])}
 
 
 async def test_too_many_malformed_documents_are_no_exceptions() -> None:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.migration.carried import carried_puts
+from adapters.migration.carried import DOCUMENTS_AT_ONCE, carried_puts, carry_quarantine
 from adapters.records.adoption_state import (
     ADOPTION_ID,
-    ASIDE_PREFIX,
+    ADOPTION_QUARANTINE,
+    IS_RESOLVED,
     State,
     adopted_in,
     adoption_state,
@@ -31,20 +32,21 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 async def change_owner(owner: RecordStore, successor: RecordStore) -> None:
-    """Stores in the successor what arms it."""
+    """Stores in the successor what it gets before writes wait, and what arms it."""
+    await carry_quarantine(owner, successor)
     await successor.commit(ChangeSet(tuple(await carried_puts(owner, successor))))
 
 
-async def set_aside(store: RecordStore, number: int, *, is_resolved: bool = False) -> str:
+async def quarantine(store: RecordStore, number: int, *, is_resolved: bool = False) -> str:
     """A document in quarantine; returns the id of its control record."""
-    id = f"{ASIDE_PREFIX}tasks:{number}"
+    id = f"{ADOPTION_QUARANTINE}tasks:{number}"
     version, _ = await read_control(store, id)
     value = {
         "collection": "tasks",
         "id": str(number),
         "reason": "No.",
         "raw": "{}",
-        "isResolved": is_resolved,
+        IS_RESOLVED: is_resolved,
     }
     await write_control(store, id, value, over=version)
     return id
@@ -78,20 +80,28 @@ async def test_a_completed_adoption_of_the_new_owner_stays(pair: Pair) -> None:
 
 async def test_documents_in_quarantine_go_with_the_ownership_and_back(pair: Pair) -> None:
     await write_control(pair.source, ADOPTION_ID, noted(DATABASE, State.DONE, AT), over=0)
-    ids = [await set_aside(pair.source, number) for number in range(FETCH_MAX + 1)]
+    ids = [await quarantine(pair.source, number) for number in range(2 * DOCUMENTS_AT_ONCE + 1)]
 
     await change_owner(pair.source, pair.target)
 
-    assert (await pair.target.fetch("control", ids[-1:]))[ids[-1]]["value"]["isResolved"] is False
+    assert (await pair.target.fetch("control", ids[-1:]))[ids[-1]]["value"][IS_RESOLVED] is False
     held = {one["id"] for one in await pair.target.scan("control", after=None, limit=FETCH_MAX * 2)}
     assert {*ids, ADOPTION_ID} <= held
-    await set_aside(pair.target, 0, is_resolved=True)
+    await quarantine(pair.target, 0, is_resolved=True)
     await change_owner(pair.target, pair.source)
-    assert (await pair.source.fetch("control", ids[:1]))[ids[0]]["value"]["isResolved"] is True
+    assert (await pair.source.fetch("control", ids[:1]))[ids[0]]["value"][IS_RESOLVED] is True
 
 
 async def test_documents_that_the_new_owner_holds_already_are_not_sent_again(pair: Pair) -> None:
-    id = await set_aside(pair.source, 1)
+    id = await quarantine(pair.source, 1)
+    await change_owner(pair.source, pair.target)
     await change_owner(pair.source, pair.target)
 
-    assert id not in {put.record_id for put in await carried_puts(pair.source, pair.target)}
+    assert (await read_control(pair.target, id))[0] == 1
+
+
+async def test_documents_that_were_taken_over_long_ago_are_not_sent(pair: Pair) -> None:
+    id = await quarantine(pair.source, 1, is_resolved=True)
+    await change_owner(pair.source, pair.target)
+
+    assert await read_control(pair.target, id) == (0, None)

@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +12,8 @@ from adapters.migration.following import SourceState, owner_among, source_state
 from adapters.migration.ownership_change import NotDelivered
 from adapters.ownership.control import Gate, Role
 from adapters.ownership.source_moves import begin_move
+from adapters.records.adoption_state import ADOPTION_QUARANTINE, IS_RESOLVED
+from adapters.records.control_records import controls_with, write_control
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Phase
 from tests.servers.report import note_figures
@@ -25,6 +30,8 @@ from tests.unit.adapters.migration.move_world import (
     task_ids,
 )
 from tests.unit.adapters.ownership.world import Database, World, world_in_memory
+
+DOCUMENT = f"{ADOPTION_QUARANTINE}tasks:1"
 
 
 async def test_a_move_makes_the_target_the_owner_and_the_source_its_mirror() -> None:
@@ -58,6 +65,20 @@ async def test_a_rejected_entry_keeps_the_writes_where_they_are() -> None:
         await service.change().run()
     assert takes_writes(await ownership_of(world.source), await ownership_of(world.target))
     await service.write(10)
+
+
+async def test_documents_in_quarantine_are_copied_before_writes_have_to_wait() -> None:
+    world = await world_in_memory()
+    service = await _started(world)
+    seen: list[set[str]] = []
+
+    @asynccontextmanager
+    async def hold() -> AsyncIterator[None]:
+        seen.append(await _quarantined_in(world.target))
+        yield
+
+    await replace(service.change(), hold=hold).run()
+    assert seen == [{DOCUMENT}]
 
 
 async def test_of_two_coordinators_one_is_told_who_the_other_is() -> None:
@@ -123,9 +144,12 @@ async def test_nobody_begins_at_a_former_owner_while_the_new_one_does_not_answer
 
 
 async def _started(world: World, calls: Calls | None = None) -> MovingService:
-    """A process that has written and mirrored three tasks, and written one that is not mirrored yet."""
+    """A process that has written and mirrored three tasks, and written one that is not mirrored yet. A document is in
+    quarantine.
+    """
     service = MovingService(world, "first", calls=calls)
     await service.start()
+    await write_control(world.source.store, DOCUMENT, {IS_RESOLVED: False}, over=0)
     await service.mirror(await service.write(1, 2, 3))
     await service.write(4)
     return service
@@ -149,12 +173,17 @@ async def _succeeded(world: World) -> Database:
         await _admitted(successor)
         assert (await ownership_of(world.target)).role is Role.MIRROR
     owner = await _owner(world)
+    assert await _quarantined_in(owner) == {DOCUMENT}
     assert owner is (world.target if is_moved else world.source)
     before = await task_ids(owner)
     assert len(before) == 4, "an acknowledged write is missing"
     await successor.write(99)
     assert len(await task_ids(owner)) == 5
     return owner
+
+
+async def _quarantined_in(database: Database) -> set[str]:
+    return set(await controls_with(database.store, ADOPTION_QUARANTINE))
 
 
 async def _admitted(service: MovingService) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bson.objectid import ObjectId
 
-from adapters.adoption.aside import QUARANTINE_MAX
+from adapters.adoption.quarantine import QUARANTINE_MAX
 from adapters.adoption.storing import Adoption
 from adapters.records.adoption_state import State
 from adapters.records.change_set import ChangeSet

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.adoption.plan import Plan
-from adapters.records.adoption_state import ASIDE_PREFIX
+from adapters.records.adoption_state import ADOPTION_QUARANTINE, IS_RESOLVED
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.control_records import controls_with
 from adapters.records.record import ID, VERSION, Record
@@ -17,7 +17,9 @@ from domain.errors import Conflict
 RAW_LENGTH_MAX: Final = 1_000_000
 """The characters of a document that are kept in quarantine; the whole document stays in its own collection."""
 QUARANTINE_MAX: Final = 10_000
-"""More documents than this are no exceptions: the database has another shape, or something has to be repaired first."""
+"""More documents than this are no exceptions: the database has other collections or fields, or something has to be
+repaired first.
+"""
 TOO_LATE: Final = (
     "It was corrected after the adoption, but it belongs to a record that people may have changed since, or that does"
     " not exist. Make the change in Tandem."
@@ -33,15 +35,11 @@ def require_exceptions(set_aside: Sequence[SetAside]) -> None:
         )
 
 
-class AsideDocuments:
+class QuarantinedDocuments:
     """The documents in quarantine in this store. Every method raises StoreUnavailable."""
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
-
-    async def waiting(self) -> frozenset[str]:
-        """The ids of the documents in quarantine."""
-        return frozenset(record["value"]["id"] for record in _unresolved(await self._held()))
 
     async def corrected(self, plan: Plan) -> Mapping[str, Sequence[Record]]:
         """The control records of documents that can be taken over by now, by the id of the document."""
@@ -78,7 +76,7 @@ class AsideDocuments:
             "id": one.id,
             "reason": one.reason[:REASON_LENGTH_MAX],
             "raw": one.raw[:RAW_LENGTH_MAX],
-            "isResolved": False,
+            IS_RESOLVED: False,
         }
         if held is not None and held["value"] == value:
             return
@@ -87,19 +85,19 @@ class AsideDocuments:
         await self._store.commit(ChangeSet((Put(CONTROL.collection, record, version),)))
 
     async def _held(self) -> dict[str, Record]:
-        return await controls_with(self._store, ASIDE_PREFIX)
+        return await controls_with(self._store, ADOPTION_QUARANTINE)
 
 
 def resolved(held: Record) -> Put:
     """The end of the quarantine of a document."""
     version = int(held[VERSION])
-    record: Record = {ID: held[ID], VERSION: version + 1, "value": {**held["value"], "isResolved": True}}
+    record: Record = {ID: held[ID], VERSION: version + 1, "value": {**held["value"], IS_RESOLVED: True}}
     return Put(CONTROL.collection, record, version)
 
 
 def _id_of(one: SetAside) -> str:
-    return f"{ASIDE_PREFIX}{one.collection}:{one.id}"
+    return f"{ADOPTION_QUARANTINE}{one.collection}:{one.id}"
 
 
 def _unresolved(held: Mapping[str, Record]) -> list[Record]:
-    return [record for record in held.values() if not record["value"]["isResolved"]]
+    return [record for record in held.values() if not record["value"][IS_RESOLVED]]
