@@ -41,7 +41,7 @@ def read_env_file(file: Path | None) -> EnvFile:
         return EnvFile(violations=[SettingViolation(str(file), str(unreadable))])
     if text is None:
         return EnvFile()
-    from dotenv import dotenv_values  # noqa: PLC0415 - slow to load, and most processes have no such file
+    from dotenv.main import resolve_variables  # noqa: PLC0415 - slow to load, and most processes have no such file
     from dotenv.parser import parse_stream  # noqa: PLC0415
 
     entries = [
@@ -54,11 +54,12 @@ def read_env_file(file: Path | None) -> EnvFile:
         for found in parse_stream(StringIO(text))
         if found.error or found.key is not None
     ]
-    if violations := [SettingViolation(f"{file}, line {line}", flaw) for line, flaw in _flaws(entries)]:
-        entered = {entry.name: entry.value for entry in entries if entry.name is not None}
-        return EnvFile({name: value for name, value in entered.items() if value is not None}, violations)
-    found = dotenv_values(stream=StringIO(text))
-    return EnvFile({name: value for name, value in found.items() if value is not None})
+    entered = [(entry.name, entry.value) for entry in entries if entry.name is not None]
+    values = resolve_variables(entered, override=True)
+    return EnvFile(
+        {name: value for name, value in values.items() if value is not None},
+        [SettingViolation(f"{file}, line {line}", flaw) for line, flaw in _flaws(entries)],
+    )
 
 
 class _Unreadable(Exception):
@@ -66,9 +67,12 @@ class _Unreadable(Exception):
 
 
 def _text_of(file: Path) -> str | None:
-    """The text of the file; None where there is none. Raises _Unreadable."""
+    """The text of the file; None where there is none, or a directory. Raises _Unreadable."""
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
+        mode = file.stat().st_mode
+        if stat.S_ISDIR(mode):  # a common name for a virtual environment
+            return None
+        if not stat.S_ISREG(mode):
             raise _Unreadable(
                 "is not a file. Move it away, and give the settings in a file or the environment"
             )
@@ -101,7 +105,7 @@ def _flaws(entries: Sequence[_Entry]) -> Iterator[tuple[int, str]]:
     """What is wrong, by the number of its line."""
     seen: dict[str, int] = {}
     for entry in entries:
-        if entry.name is None or entry.value is None:
+        if entry.name is None or (entry.value is None and entry.name in SETTINGS):
             yield entry.line, _malformed(entry)
             continue
         if entry.name not in SETTINGS:

@@ -65,14 +65,26 @@ def test_what_other_programs_read_in_the_same_file_is_accepted(file: Path) -> No
     assert read_settings({}, env_file=file).stores.source == "monty"
 
 
+def test_a_name_alone_of_another_program_is_accepted(file: Path) -> None:
+    file.write_text("STORE=monty\nFOO\nexport BAR\n")
+    assert violations(file) == []
+
+
+def test_a_broken_line_makes_no_other_value_invalid(file: Path) -> None:
+    file.write_text("CHOSEN_LEVEL=ERROR\nLOG_LEVEL=${CHOSEN_LEVEL}\nA b\n")
+    (message,) = violations(file)
+    assert message.startswith(f"{file}, line 3 ")
+
+
+def test_a_directory_of_that_name_is_ignored(file: Path) -> None:
+    file.mkdir()
+    assert violations(file) == []
+
+
 def test_a_key_may_have_several_lines(file: Path) -> None:
     file.write_text(PEM_LINES)
     (message,) = violations(file)
     assert message.startswith("PRIVATE_KEY is not")
-
-
-def make_directory(file: Path) -> None:
-    file.mkdir()
 
 
 def make_fifo(file: Path) -> None:
@@ -91,7 +103,7 @@ def make_wide(file: Path) -> None:
     file.write_bytes("STORE=monty\n".encode("utf-16-le"))
 
 
-@pytest.mark.parametrize("make", [make_directory, make_fifo, make_link_to_nothing, make_large, make_wide])
+@pytest.mark.parametrize("make", [make_fifo, make_link_to_nothing, make_large, make_wide])
 def test_what_is_no_text_file_is_refused_by_name(file: Path, make: object) -> None:
     assert callable(make)
     make(file)
