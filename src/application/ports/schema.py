@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+FLAWS_NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,15 @@ class SchemaFlaw:
     effect: FlawEffect = FlawEffect.UNSAFE
 
 
+def summary_of(flaws: Sequence[SchemaFlaw]) -> tuple[str, Sequence[str]]:
+    """The causes of the first flaws as one text that says how many more there are, and each of their remedies once."""
+    named = flaws[:FLAWS_NAMED_MAX]
+    causes = [flaw.cause for flaw in named]
+    if len(flaws) > FLAWS_NAMED_MAX:
+        causes.append(f"{len(flaws) - FLAWS_NAMED_MAX} more.")
+    return " ".join(causes), [*dict.fromkeys(flaw.remedy for flaw in named if flaw.remedy)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaReport:
     """The stores that can be read, with their old records and the flaws of their schema by name, and why the others
@@ -89,6 +100,9 @@ class Schema(Protocol):
         """Stores every old record in today's form under its present version, and says what is left. May be repeated,
         and run beside writers.
         """
+
+    async def flaws(self) -> Mapping[str, Sequence[SchemaFlaw]]:
+        """What somebody removed by hand from each current schema, by the name of its store; changes nothing."""
 
     async def downgrade(self) -> Sequence[SchemaState]:
         """Takes each store that has steps behind it one step back. Raises Conflict where there is none."""

@@ -23,7 +23,6 @@ from entrypoints.cli.tree import TandemGroup
 from entrypoints.composition.container import build_container
 from entrypoints.composition.failures import NothingStored
 from entrypoints.composition.schema import expected_of, restored_beside_service
-from entrypoints.composition.stack_reports import flaws_in
 from entrypoints.composition.start import add_roles
 from entrypoints.http.operator import SchemaView
 
@@ -39,7 +38,8 @@ async def up(console: Console) -> ExitCode:
     records. Harmless when done already.
 
     It may run beside the service: old records are rewritten in small batches and keep their versions. Exits with 3 if
-    a store cannot be used or takes no writes, as an older copy does, and names the cause.
+    a store cannot be used or takes no writes, as an older copy does, and with 1 if a table or column is missing that
+    it cannot make anew, and names the cause.
     """
     client = await service_client()
     if client is not None:
@@ -51,16 +51,19 @@ async def up(console: Console) -> ExitCode:
             # The service holds the stores, and has nothing left to upgrade.
             flawed = [name for name, flaws in reported.flaws.items() if flaws]
             if not flawed or await restored_beside_service(current_settings(), flawed):
-                return _shown(console, reported.stores, reported.records)
+                if flawed:
+                    reported = await _reported_by(client)
+                return _shown_report(console, reported)
     settings = current_settings()
     async with schema_of(settings) as schema:
         states = await schema.upgrade()
         old = await schema.rewrite()
+        flaws = await schema.flaws()
     async with opened(settings) as container:
         # Found out only now where the target was compared a first time.
         container.stack().ownership.require_open()
         await add_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)
-    return _shown(console, states, old)
+    return _shown(console, states, old, flaws)
 
 
 @migrate.command()
@@ -70,7 +73,7 @@ async def down(console: Console, *, yes: bool) -> ExitCode:
     if not yes:
         raise click.UsageError("This drops tables and columns with their data. Add --yes to confirm.")
     async with schema_of(current_settings()) as schema:
-        _shown(console, await schema.downgrade(), await schema.waiting())
+        _shown(console, await schema.downgrade(), await schema.waiting(), {})
     return ExitCode.SUCCESS
 
 
@@ -85,9 +88,7 @@ async def status(console: Console) -> ExitCode:
     """
     client = await service_client(timeout_seconds=READ_SECONDS_MAX)
     if client is not None:
-        reported = await _reported_by(client)
-        code = _shown(console, reported.stores, reported.records, reported.flaws)
-        return _with_unreadable(console, code, [*reported.unreadable.values()])
+        return _shown_report(console, await _reported_by(client))
     logger.remove()  # the command itself says what it found
     stack = build_container(current_settings()).stack()
     try:
@@ -102,11 +103,15 @@ async def status(console: Console) -> ExitCode:
             if isinstance(problem, NothingStored)
         ]
         states = await schema.states()
-        flaws = {state.store: await flaws_in(stack, state.store) for state in states if state.is_current}
-        code = _shown(console, [*states, *missing], await schema.waiting(), flaws)
+        code = _shown(console, [*states, *missing], await schema.waiting(), await schema.flaws())
         return _with_unreadable(console, code, list(map(str, unknown)))
     finally:
         await stack.close()
+
+
+def _shown_report(console: Console, reported: SchemaView) -> ExitCode:
+    code = _shown(console, reported.stores, reported.records, reported.flaws)
+    return _with_unreadable(console, code, [*reported.unreadable.values()])
 
 
 def _with_unreadable(console: Console, code: ExitCode, reasons: Sequence[str]) -> ExitCode:
@@ -125,9 +130,9 @@ def _shown(
     console: Console,
     states: Sequence[SchemaState],
     old: Sequence[OldRecords],
-    flaws: Mapping[str, Sequence[SchemaFlaw]] | None = None,
+    flaws: Mapping[str, Sequence[SchemaFlaw]],
 ) -> ExitCode:
-    found = [(name, flaw) for name, of_store in (flaws or {}).items() for flaw in of_store]
+    found = [(name, flaw) for name, of_store in flaws.items() for flaw in of_store]
     rows = [
         {
             "store": state.store,

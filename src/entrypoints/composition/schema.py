@@ -1,16 +1,16 @@
 """The schema of every store in use: a migration revision for PostgreSQL, a digest of the specs for the other stores."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from adapters.records.control_records import read_control, write_control
 from adapters.records.old_records import Upgradable, rewritten_in, waiting_in
 from adapters.records.record_store import RecordStore
-from adapters.records.revisions import Examined, Revisioned
+from adapters.records.revisions import Examined, Revisioned, flaws_of
 from adapters.records.specs import ALL_SPECS, ENTITY_SPECS
 from adapters.records.words import RULE
-from application.ports.schema import OldRecords, SchemaState
+from application.ports.schema import OldRecords, SchemaFlaw, SchemaState
 from domain.errors import Conflict, VersionConflict
 from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.failures import UnmigratedStore
@@ -50,6 +50,9 @@ class StoreSchema:
             rewritten += await rewrite_all(store)
             await _record_rewriting(store)
         return rewritten
+
+    async def flaws(self) -> Mapping[str, Sequence[SchemaFlaw]]:
+        return {store.name: await flaws_of(store) for store in self._stores}
 
     async def _readable(self) -> list[RecordStore]:
         """The stores whose records can be read: with migrations, only at the current revision."""

@@ -14,6 +14,8 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
 
 MISSING = "The unique key labels_name of the table postgres_labels is missing"
+COLUMN = "request_id"
+GONE = f"The column {COLUMN} of the table postgres_audit_logs is missing"
 UNLOGGED = "The table postgres_labels is unlogged"
 SLOW = "The index tasks_created of the table postgres_tasks is missing"
 
@@ -79,6 +81,23 @@ def test_what_is_missing_is_named_while_the_service_runs_and_made_anew(
     doctor = start_command("doctor", **variables)
     assert doctor.wait_ended() == 0
     assert not any(check["isWarning"] for check in _checks(doctor).values())
+
+
+def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    _run(url, f"ALTER TABLE postgres_audit_logs RENAME {COLUMN} TO kept")
+    for is_running in (True, False):
+        command = start_command("migrate", "up", **variables)
+        assert (is_running, command.wait_ended()) == (is_running, 1)
+        assert GONE in str(json.loads(command.said())["flaws"])
+        if is_running:
+            assert service.stop() == 0
+    _run(url, f"ALTER TABLE postgres_audit_logs RENAME kept TO {COLUMN}")
+    assert start_command("migrate", "up", **variables).wait_ended() == 0
 
 
 def test_a_target_is_mended_beside_a_service_that_holds_an_embedded_source(
