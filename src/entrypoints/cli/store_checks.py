@@ -62,14 +62,20 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     try:
         async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
             yield result
+    except TandemError as error:
+        yield _unread("mirror", error)
+    try:
         for name, flaws in msgspec.json.decode(await schema, type=SchemaView).flaws.items():
             if flaws:
                 yield _flawed(name, flaws)
     except TandemError as error:
-        await _given_up(schema)
-        yield CheckResult.failed(
-            "mirror", f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
-        )
+        yield _unread("schema", error)
+
+
+def _unread(subject: str, error: TandemError) -> CheckResult:
+    return CheckResult.failed(
+        subject, f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
+    )
 
 
 async def _given_up(asked: asyncio.Future[bytes]) -> None:

@@ -1,10 +1,16 @@
 """What `tandem doctor` makes of the answers of a running service."""
 
+import msgspec
+
+from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable, Unavailable
 from entrypoints.cli.running_service import RunningService, ServiceClient
 from entrypoints.cli.store_checks import checks_of_service
+from entrypoints.http.operator import SchemaView
 
 DAMAGED = "A part of MontyDB's file is damaged, so nothing is written. Stop Tandem and restore a copy."
+
+FLAW = SchemaFlaw(cause="A table is missing.", remedy="Restore a copy.")
 
 
 class AnsweringService(ServiceClient):
@@ -21,6 +27,21 @@ class AnsweringService(ServiceClient):
     ) -> dict[str, object]:
         raise Unavailable(DAMAGED)
 
+    async def fetch(self, *_: object, **__: object) -> bytes:
+        return msgspec.json.encode(SchemaView((), (), {}, {"monty": (FLAW,)}))
+
+
+class MuteSchemaService(AnsweringService):
+    """A service without a mirror, which cannot say how its schema is."""
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, timeout_seconds: float | None = None
+    ) -> dict[str, object]:
+        return {"target": None}
+
+    async def fetch(self, *_: object, **__: object) -> bytes:
+        raise Unavailable("Not now.")
+
 
 class SilentService(AnsweringService):
     """A service that does not even report its health."""
@@ -36,9 +57,17 @@ async def test_a_service_that_reports_a_damaged_source_is_not_to_be_killed() -> 
         ("service", True),
         ("source", False),
         ("mirror", False),
+        ("schema", False),
     ]
-    assert all(DAMAGED in one.message for one in results[1:])
+    assert all(DAMAGED in one.message for one in results[1:3])
+    assert results[3].message == f"monty: {FLAW.cause}"
     assert not any("kill" in (one.remedy or "") for one in results)
+
+
+async def test_a_schema_that_cannot_be_read_is_not_a_failure_of_the_mirror() -> None:
+    results = [result async for result in checks_of_service(MuteSchemaService())]
+
+    assert [(one.subject, one.is_fine) for one in results[2:]] == [("schema", False)]
 
 
 async def test_a_service_that_reports_nothing_may_be_ended() -> None:
