@@ -1,7 +1,7 @@
 """The conditions of a cut-over. Each red one names what is wrong and the command that helps."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.migration.evidence import still_holds
@@ -11,14 +11,13 @@ from adapters.ownership.control import FIRST_INCARNATION, Ownership
 from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
 from application.ports.migration import Guard, MoveProcess, Quarantined, StepTaken, Verification
-from application.ports.schema import FlawEffect, SchemaFlaw
+from application.ports.schema import FlawEffect, SchemaFlaw, summary_of
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import Conflict
 from domain.migration import Step
 
 LAG_MS_MAX = 10_000
 """A mirror that is further behind does not catch up while writes wait."""
-FLAWS_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ def _schema(situation: Situation, *, step: Step) -> Guard:
         detail = f"The schema of the {' and the '.join(unread)} store cannot be read."
         return Guard(code="schema", is_green=False, detail=detail, remedy="See: tandem doctor")
     found = [
-        (name, flaw)
+        replace(flaw, cause=f"{name}: {flaw.cause}")
         for name, flaws in concerned.items()
         for flaw in flaws or ()
         if flaw.effect is not FlawEffect.SLOW
@@ -115,11 +114,8 @@ def _schema(situation: Situation, *, step: Step) -> Guard:
     if not found:
         detail = "No part of the schema is missing."
         return Guard(code="schema", is_green=True, detail=detail)
-    causes = [f"{name}: {flaw.cause}" for name, flaw in found[:FLAWS_NAMED_MAX]]
-    if len(found) > FLAWS_NAMED_MAX:
-        causes.append(f"{len(found) - FLAWS_NAMED_MAX} more.")
-    remedies = dict.fromkeys(flaw.remedy for _, flaw in found[:FLAWS_NAMED_MAX] if flaw.remedy)
-    return Guard(code="schema", is_green=False, detail=" ".join(causes), remedy=". ".join(remedies))
+    causes, remedies = summary_of(found)
+    return Guard(code="schema", is_green=False, detail=causes, remedy=". ".join(remedies))
 
 
 def _backlog(situation: Situation) -> Guard:

@@ -11,7 +11,7 @@ from loguru import logger
 
 from application.operations import OperateSync
 from application.ports.health import StoreFacts
-from application.ports.schema import FlawEffect, SchemaFlaw, SchemaState
+from application.ports.schema import FlawEffect, SchemaFlaw, SchemaState, summary_of
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.configuration import location_of
@@ -28,7 +28,6 @@ from entrypoints.composition.store_stack import StoreStack
 from entrypoints.http.operator import SchemaView
 
 PENDING_AGE_MS_MAX = 60_000
-FLAWS_NAMED_MAX = 5
 CLOCK_SKEW_SECONDS_MAX = 5.0
 MIGRATE = "Type: tandem migrate up"
 AGAIN = "Then type: tandem doctor"
@@ -195,12 +194,9 @@ async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
 def _flawed(store: str, flaws: Sequence[SchemaFlaw]) -> CheckResult:
     """What somebody removed from a schema: a failure, or a warning where only questions take longer."""
     grave = [flaw for flaw in flaws if flaw.effect is not FlawEffect.SLOW]
-    named = (grave or flaws)[:FLAWS_NAMED_MAX]
-    more = f" {len(grave or flaws) - FLAWS_NAMED_MAX} more." if len(grave or flaws) > FLAWS_NAMED_MAX else ""
-    message = f"{store}: {' '.join(flaw.cause for flaw in named)}{more}"
-    remedies = "\n".join(dict.fromkeys(flaw.remedy or AGAIN for flaw in named))
+    causes, remedies = summary_of(grave or flaws)
     outcome = CheckResult.failed if grave else CheckResult.warned
-    return outcome("schema", message, remedies)
+    return outcome("schema", f"{store}: {causes}", "\n".join(remedies) or AGAIN)
 
 
 async def _mirror(client: MirrorClient) -> AsyncIterator[CheckResult]:

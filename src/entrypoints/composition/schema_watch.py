@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable
 
 from adapters.records.revisions import flaws_of
-from application.ports.schema import FlawEffect
+from application.ports.schema import FlawEffect, summary_of
 
 EXAMINED_SECONDS = 3.0
 """So old may the answer of a probe be. Reading the catalogue takes some milliseconds."""
 LOOK_SECONDS_MAX = 0.5
 """How long a probe waits for it, where others keep all connections."""
 UNEXAMINED_SECONDS_MAX = 30.0
-NAMED_MAX = 3
 
 
 class SchemaWatch:
@@ -39,10 +38,6 @@ class SchemaWatch:
 
     async def _look(self, name: str, store: object) -> str | None:
         unsafe = [flaw for flaw in await flaws_of(store) if flaw.effect is FlawEffect.UNSAFE]
-        named = unsafe[:NAMED_MAX]
-        words = [flaw.cause for flaw in named]
-        if len(unsafe) > NAMED_MAX:
-            words.append(f"{len(unsafe) - NAMED_MAX} more: see tandem doctor.")
-        words += dict.fromkeys(flaw.remedy for flaw in named if flaw.remedy)
-        self._found[name] = (self._monotonic(), " ".join(words) or None)
+        causes, remedies = summary_of(unsafe)
+        self._found[name] = (self._monotonic(), " ".join([causes, *remedies]) or None)
         return self._found[name][1]
