@@ -91,15 +91,18 @@ async def test_a_clock_that_is_off_is_a_note(source: MontyRecordStore, target: P
     assert "differ by 120 s" in found.consequence
 
 
-@pytest.mark.parametrize(("share", "blocks"), [(0.5, True), (2.0, False), (10.0, None)])
+@pytest.mark.parametrize(
+    ("held", "share", "blocks"),
+    [(0.0, 0.5, True), (0.0, 2.0, False), (0.0, 10.0, None), (0.9, 0.5, False), (2.8, 0.5, None)],
+)
 async def test_a_disk_without_room_for_the_source_stops_the_move(
-    source: MontyRecordStore, target: PostgresRecordStore, *, share: float, blocks: bool | None
+    source: MontyRecordStore, target: PostgresRecordStore, *, held: float, share: float, blocks: bool | None
 ) -> None:
     used = (await source.space()).used
 
     class Small(PostgresRecordStore):
         async def space(self) -> Space:
-            return Space(0, round(share * used))
+            return Space(round(held * used), round(share * used))
 
     small = Small(target.url)
     await small.open()

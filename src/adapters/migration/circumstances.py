@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from adapters.migration.census_checks import Trouble
@@ -10,10 +9,10 @@ from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Examined
 from application.ports.clock import Clock
+from application.ports.health import CLOCK_SECONDS_MAX
 from application.ports.migration import Finding
 from application.ports.schema import FlawEffect
 
-CLOCK_SECONDS_MAX: Final = 5.0
 GROWTH: Final = 3
 """By how much more a copy may occupy than its source: indexes and search tokens, in another format."""
 
@@ -32,13 +31,13 @@ CLOCK = Trouble(
 )
 DISK_FULL = Trouble(
     "disk",
-    "The source occupies {detail}, and the disk of the {store} store has less than that.",
+    "The source occupies {detail}, and the {store} store has less room, with what it holds already.",
     "Make room, or give the {store} store a larger disk.",
 )
 DISK_SHORT = Trouble(
     "disk",
-    f"The source occupies {{detail}}, and the disk of the {{store}} store has less than {GROWTH} times as much. With"
-    " indexes and search tokens a copy may need it.",
+    f"The source occupies {{detail}}, and the {{store}} store has less than {GROWTH} times as much room, with what"
+    " it holds already. With indexes and search tokens a copy may need it.",
     "Make room, or watch the disk during the backfill.",
     blocks=False,
 )
@@ -75,8 +74,8 @@ class Circumstances:
                 yield _finding(NO_PRIVILEGE, store, detail)
         if isinstance(store, Described):
             before = self._clock.now()
-            shown = (await store.facts()).clock
-            apart = 0.0 if shown is None else _seconds_apart(shown, before, self._clock.now())
+            facts = await store.facts()
+            apart = facts.seconds_apart(before, self._clock.now())
             if apart > CLOCK_SECONDS_MAX:
                 yield _finding(CLOCK, store, f"{apart:.0f}")
 
@@ -84,17 +83,12 @@ class Circumstances:
         source, target = self._source, self._target
         if target is None or not isinstance(source, Described) or not isinstance(target, Described):
             return
-        needed, free = (await source.space()).used, (await target.space()).free
+        needed, held = (await source.space()).used, await target.space()
         size = f"{needed / 1024**2:,.0f} MiB"
-        if free is None:
+        if held.free is None:
             yield _finding(DISK_UNKNOWN, target, size)
-        elif free < GROWTH * needed:
-            yield _finding(DISK_FULL if free < needed else DISK_SHORT, target, size)
-
-
-def _seconds_apart(shown: datetime, before: datetime, after: datetime) -> float:
-    """How far a clock is from the time in which it was read."""
-    return max((before - shown).total_seconds(), (shown - after).total_seconds(), 0.0)
+        elif (room := held.used + held.free) < GROWTH * needed:
+            yield _finding(DISK_FULL if room < needed else DISK_SHORT, target, size)
 
 
 def _finding(trouble: Trouble, store: RecordStore, detail: str) -> Finding:

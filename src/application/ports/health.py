@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+CLOCK_SECONDS_MAX: Final = 5.0
+"""The clock of a store that differs by more from that of this machine is off: times that people read would jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class StoreFacts:
     product: str
     topology: str | None = None
     clock: datetime | None = None
+
+    def seconds_apart(self, before: datetime, after: datetime) -> float:
+        """How far its clock is from the time in which it was read; 0 without a clock."""
+        if self.clock is None:
+            return 0.0
+        return max((before - self.clock).total_seconds(), (self.clock - after).total_seconds(), 0.0)
 
 
 class HealthProbe(Protocol):

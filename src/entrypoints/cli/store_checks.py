@@ -10,7 +10,7 @@ import msgspec
 from loguru import logger
 
 from application.operations import OperateSync
-from application.ports.health import StoreFacts
+from application.ports.health import CLOCK_SECONDS_MAX, StoreFacts
 from application.ports.schema import FlawEffect, SchemaFlaw, SchemaState, summary_of
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.cli.check_result import CheckResult
@@ -28,7 +28,6 @@ from entrypoints.composition.store_stack import StoreStack
 from entrypoints.http.operator import SchemaView
 
 PENDING_AGE_MS_MAX = 60_000
-CLOCK_SKEW_SECONDS_MAX = 5.0
 MIGRATE = "Type: tandem migrate up"
 AGAIN = "Then type: tandem doctor"
 DELIVER = "To deliver them, type: tandem serve"
@@ -158,7 +157,9 @@ async def _readable(
     container: Container, stores: StoreSettings, unreadable: Mapping[str, object]
 ) -> AsyncIterator[CheckResult]:
     stack = container.stack()
+    before = datetime.now(UTC)
     facts = await facts_of(stack)
+    after = datetime.now(UTC)
     for name in stores.named:
         if name not in unreadable and name not in stack.objections:
             answers = _answers(stores, name, facts.get(name))
@@ -167,7 +168,7 @@ async def _readable(
             yield CheckResult.passed(name, f"{answers}{compared}")
     for name, store_facts in facts.items():
         if store_facts.clock is not None:
-            yield _clock(name, store_facts.clock)
+            yield _clock(name, store_facts.seconds_apart(before, after))
     are_current = True
     for state in await stack.schema(without=unreadable).states():
         if state.store in stack.objections:
@@ -244,10 +245,9 @@ def _answers(stores: StoreSettings, name: str, facts: StoreFacts | None) -> str:
     return f"{location} answers ({facts.product}{topology})."
 
 
-def _clock(name: str, clock: datetime) -> CheckResult:
+def _clock(name: str, seconds_apart: float) -> CheckResult:
     """The difference between a store's clock and this machine's. It only affects times that people read."""
-    skew_seconds = abs((clock - datetime.now(UTC)).total_seconds())
-    message = f"Its clock differs from the clock of this machine by {skew_seconds:.1f} s."
-    if skew_seconds > CLOCK_SKEW_SECONDS_MAX:
+    message = f"Its clock differs from the clock of this machine by {seconds_apart:.1f} s."
+    if seconds_apart > CLOCK_SECONDS_MAX:
         return CheckResult.failed(name, message, "On both machines, type: timedatectl set-ntp true")
     return CheckResult.passed(name, message)
