@@ -56,7 +56,7 @@ from entrypoints.composition.move_evidence import MoveEvidence, peer_of, raw_tar
 from entrypoints.composition.move_status import MoveReader
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms, retire_former_owner
 from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
-from entrypoints.composition.settings import Settings
+from entrypoints.composition.settings import Settings, StoreKind
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
 
@@ -66,7 +66,6 @@ BACKFILL_WORKERS = 1
 would slow requests down. Other processes load ranges at the same time.
 """
 BACKFILL_RANGES = 4
-SINGLE_PROCESS_STORE = "monty"
 
 
 class Move:
@@ -105,7 +104,7 @@ class Move:
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")
             await until_connected(self._stack)
         # A bound for the rate is kept by a single process.
-        is_shared = rate is None and SINGLE_PROCESS_STORE not in self._settings.stores.named
+        is_shared = rate is None and StoreKind.MONTY not in self._settings.stores.named
         async with backfill_run(self._stack, is_shared=is_shared) as run:
             read = await (await self._backfill(run, rate=rate)).run(on_progress)
         await self._reach(Phase.BACKFILLED, only_from=(Phase.MIRRORING,))

@@ -48,7 +48,8 @@ async def agreement_of(settings: Settings) -> Agreement:
 
 def _lost_source(stores: StoreSettings, records: Mapping[str, Ownership]) -> StoreRefused | None:
     """Why a start would not take the source, which holds nothing, for a new one; None where it would."""
-    for copy in records.values():
+    copy = next(iter(records.values()), None)
+    if copy is not None:
         return refusals.emptied_source(stores.source, copy)
     try:
         LastSeen(stores.lasting_directory).require_unknown(stores.source)

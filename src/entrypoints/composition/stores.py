@@ -6,10 +6,8 @@ from adapters.cache.memory_cache import MemoryCache
 from adapters.cache.record_cache import RecordCache
 from adapters.records.loading import FilledStore
 from adapters.records.raw_reading import RawReader
-from entrypoints.composition.addresses import EMBEDDED
+from entrypoints.composition.addresses import EMBEDDED, MEMORY
 from entrypoints.composition.settings import StoreSettings
-
-MEMORY = "memory"
 
 
 class CompleteStore(FilledStore, RawReader, Protocol):

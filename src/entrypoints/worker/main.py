@@ -8,12 +8,11 @@ from loguru import logger
 
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.failures import StoreRefused
-from entrypoints.composition.settings import Settings
+from entrypoints.composition.settings import Settings, StoreKind
 from entrypoints.composition.start import start
 from entrypoints.worker.jobs import Job, keep_going, worker_jobs_of
 
 DRAIN_SECONDS_MAX = 20.0
-SINGLE_PROCESS_SOURCE = "monty"
 
 
 async def run_worker(settings: Settings, *, print_ready: Callable[[list[str]], None]) -> bool:
@@ -45,7 +44,7 @@ async def _open_unless_stopped(container: Container, stopping: asyncio.Event, *,
         opening.result()
         return True
     except StoreRefused as error:
-        if source != SINGLE_PROCESS_SOURCE:
+        if source != StoreKind.MONTY:
             raise
         raise StoreRefused(f"{error} No worker is needed: the service runs these jobs itself.") from error
     finally:
