@@ -1,4 +1,4 @@
-"""What is said of two stores that are not equal any more."""
+"""The error for two stores that differ."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ VERIFY: Final = "Type: tandem move verify --full"
 
 
 class StoresDiffer(Conflict):
-    """The stores are not equal any more, or nobody can know; the message names the first of `differences`."""
+    """The stores differ, or it cannot be known whether they do; the message names the first of `differences`."""
 
     def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)

@@ -42,7 +42,7 @@ class MoveEvidence:
     async def compare(
         self, on_progress: OnProgress, *, known: Ranges | None = None
     ) -> tuple[Verification, Point]:
-        """A verification of both stores as they are now, and where they stood when it began; kept by nobody yet."""
+        """A verification of both stores as they are now, and where they stood when it began; not stored as evidence."""
         owner = (await self._stack.ownership.required()).ownership
         source, target = self._stack.direction.raw_source, raw_target_of(self._stack)
         point = await point_of(source, target, at=self._clock.now())
@@ -99,7 +99,7 @@ class MoveEvidence:
         return Recheck(source, target, since=point, clock=self._clock, counts=counts)
 
     async def _compared(self, owner: Ownership, collections: Sequence[str]) -> Verification:
-        """A verification of some collections, which is kept by nobody."""
+        """A verification of some collections, not stored as evidence."""
         source, target = self._stack.direction.raw_source, raw_target_of(self._stack)
         found = await Verifier(source, target, clock=self._clock).verify(
             lambda _: None,

@@ -1,6 +1,6 @@
 """A team's life over HTTP from the first sign-in until a member leaves; afterwards everything is read again: from the
 target, where there is one, otherwise from the same store by a service that has just started. So the mode with a target
-lives it over MontyDB and over PostgreSQL; the long form tries each of them alone as well.
+runs it on MontyDB and on PostgreSQL; the long form tries each of them alone as well.
 """
 
 import asyncio

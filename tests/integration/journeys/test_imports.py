@@ -27,7 +27,9 @@ async def brought(service: JourneyService, person: Person, content: bytes, name:
     return report
 
 
-async def due_and_told(service: JourneyService, person: Person, project_id: str) -> dict[str, Json]:
+async def due_dates_and_descriptions(
+    service: JourneyService, person: Person, project_id: str
+) -> dict[str, Json]:
     tasks = await service.items(person, f"/v1/tasks?projectId={project_id}")
     return {task["title"]: {name: task[name] for name in ("dueAt", "dueOn", "description")} for task in tasks}
 
@@ -44,8 +46,8 @@ async def test_an_instant_comes_back_as_an_instant_and_a_day_as_a_day(
     exported = (await service.call(anna, "GET", path, expect=200)).content
     report = await brought(service, anna, exported, "Copy")
 
-    copied = await due_and_told(service, anna, report["project"]["id"])
-    assert copied == await due_and_told(service, anna, project["id"])
+    copied = await due_dates_and_descriptions(service, anna, report["project"]["id"])
+    assert copied == await due_dates_and_descriptions(service, anna, project["id"])
     assert {loss["field"] for loss in report["lost"]}.isdisjoint(
         {"due_at", "due_on", "dueAt", "dueOn", "description"}
     )

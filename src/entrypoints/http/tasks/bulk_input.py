@@ -134,7 +134,7 @@ def read_bulk(raw: bytes) -> BulkRequest:
 
 
 def _split(raw: bytes, error: Exception) -> _Envelope:
-    """The envelope of a body that has a text in it which no decoder takes: that is the fault of one operation. Raises
+    """The envelope of a body that has a text in it which no decoder takes: that is an error in one operation. Raises
     Invalid where it is not.
     """
     tree, repeated = parse(raw)

@@ -123,9 +123,9 @@ async def test_addresses_of_a_provider_are_any_text(
 ) -> None:
     provider.is_well, provider.endpoint = True, endpoint
     if is_refused:
-        with pytest.raises(SignInFailed) as refusal:
+        with pytest.raises(SignInFailed) as failed:
             await directory.addresses()
-        assert refusal.value.failure is SignInFailure.PROVIDER_UNAVAILABLE
+        assert failed.value.failure is SignInFailure.PROVIDER_UNAVAILABLE
         return
     found = await directory.addresses()
     assert found.token == (endpoint or f"{provider.address}/there")

@@ -53,7 +53,7 @@ class Held(WrappedStore):
 
 
 @dataclass
-class Crew:
+class Processes:
     """Two processes; `ended` are those that are known not to run."""
 
     world: World
@@ -92,13 +92,13 @@ class Crew:
 
 
 @pytest.fixture
-async def crew() -> Crew:
+async def processes() -> Processes:
     world = await world_in_memory()
     first = await Service(world, "first").start()
     second = await Service(world, "second").join(first)
     for number in range(1, TASKS + 1):
         await first.source.commit(ChangeSet((put("tasks", task(number)),)))
-    return Crew(world, first, second)
+    return Processes(world, first, second)
 
 
 async def _helped(helper: Backfill, until: "asyncio.Task[int]") -> None:
@@ -108,87 +108,87 @@ async def _helped(helper: Backfill, until: "asyncio.Task[int]") -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_two_processes_load_ranges_of_one_backfill(crew: Crew) -> None:
-    first, second = Held(crew.first.raw_target), Held(crew.second.raw_target)
-    running = asyncio.create_task(crew.backfill(crew.first, first).run(ignore))
+async def test_two_processes_load_ranges_of_one_backfill(processes: Processes) -> None:
+    first, second = Held(processes.first.raw_target), Held(processes.second.raw_target)
+    running = asyncio.create_task(processes.backfill(processes.first, first).run(ignore))
     async with asyncio.timeout(SECONDS_MAX):
-        await _helped(crew.backfill(crew.second, second), running)
+        await _helped(processes.backfill(processes.second, second), running)
     assert await running == TASKS
-    assert await crew.are_equal()
+    assert await processes.are_equal()
     assert first.loaded
     assert second.loaded
     assert not first.loaded & second.loaded
-    ranges = await crew.ranges()
+    ranges = await processes.ranges()
     assert len(ranges) == RANGES
     assert {one.claim.by.process for one in ranges if one.claim is not None} == {"first", "second"}
 
 
 @pytest.mark.parametrize("is_seen", [True, False])
 async def test_the_range_of_a_helper_that_was_killed_is_loaded_by_another(
-    crew: Crew, *, is_seen: bool
+    processes: Processes, *, is_seen: bool
 ) -> None:
     """Its process is seen to be gone on the same machine; elsewhere its lanes fall silent."""
-    held = Held(crew.second.raw_target)
+    held = Held(processes.second.raw_target)
     held.go.clear()
-    running = asyncio.create_task(crew.backfill(crew.first).run(ignore))
-    helping = asyncio.create_task(_helped(crew.backfill(crew.second, held), running))
+    running = asyncio.create_task(processes.backfill(processes.first).run(ignore))
+    helping = asyncio.create_task(_helped(processes.backfill(processes.second, held), running))
     async with asyncio.timeout(SECONDS_MAX):
         await held.reached.wait()
         helping.cancel()
         await asyncio.gather(helping, return_exceptions=True)
-        await crew.until_done(RANGES - 1)
+        await processes.until_done(RANGES - 1)
         assert not running.done()
         if is_seen:
-            crew.ended.add("second")
+            processes.ended.add("second")
         else:
-            await crew.world.pass_time(LEASE_SECONDS + 1, crew.first)
+            await processes.world.pass_time(LEASE_SECONDS + 1, processes.first)
         assert await running == TASKS
-    assert await crew.are_equal()
+    assert await processes.are_equal()
 
 
-async def test_a_helper_that_sleeps_stores_nothing_in_a_range_that_was_taken(crew: Crew) -> None:
-    held = Held(crew.second.raw_target)
+async def test_a_helper_that_sleeps_stores_nothing_in_a_range_that_was_taken(processes: Processes) -> None:
+    held = Held(processes.second.raw_target)
     held.go.clear()
-    running = asyncio.create_task(crew.backfill(crew.first).run(ignore))
-    helping = asyncio.create_task(crew.backfill(crew.second, held).help())
+    running = asyncio.create_task(processes.backfill(processes.first).run(ignore))
+    helping = asyncio.create_task(processes.backfill(processes.second, held).help())
     async with asyncio.timeout(SECONDS_MAX):
         while not held.reached.is_set():
             if helping.done():
-                helping = asyncio.create_task(crew.backfill(crew.second, held).help())
+                helping = asyncio.create_task(processes.backfill(processes.second, held).help())
             await asyncio.sleep(0.01)
-        crew.ended.add("second")
+        processes.ended.add("second")
         assert await running == TASKS
-        before = await crew.ranges()
+        before = await processes.ranges()
         held.go.set()
         await helping
     assert held.loaded == set()
-    assert await crew.ranges() == before
+    assert await processes.ranges() == before
     assert {one.claim.by.process for one in before if one.claim is not None} == {"first"}
 
 
-@pytest.mark.parametrize("error", [Conflict("Too many."), RuntimeError("A fault of the process.")])
-async def test_a_helper_that_fails_gives_its_range_back(crew: Crew, error: Exception) -> None:
-    held = Held(crew.second.raw_target)
+@pytest.mark.parametrize("error", [Conflict("Too many."), RuntimeError("An error in the process.")])
+async def test_a_helper_that_fails_gives_its_range_back(processes: Processes, error: Exception) -> None:
+    held = Held(processes.second.raw_target)
     held.error = error
-    running = asyncio.create_task(crew.backfill(crew.first).run(ignore))
+    running = asyncio.create_task(processes.backfill(processes.first).run(ignore))
     async with asyncio.timeout(SECONDS_MAX):
         with pytest.raises(type(error)):
-            await _helped(crew.backfill(crew.second, held), running)
+            await _helped(processes.backfill(processes.second, held), running)
         assert await running == TASKS
-    assert await crew.are_equal()
+    assert await processes.are_equal()
 
 
-async def test_claims_of_an_earlier_run_are_void(crew: Crew) -> None:
-    held = Held(crew.second.raw_target)
+async def test_claims_of_an_earlier_run_are_void(processes: Processes) -> None:
+    held = Held(processes.second.raw_target)
     held.go.clear()
-    running = asyncio.create_task(crew.backfill(crew.second, held).run(ignore))
+    running = asyncio.create_task(processes.backfill(processes.second, held).run(ignore))
     async with asyncio.timeout(SECONDS_MAX):
         await held.reached.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert [one.claim is not None for one in await crew.ranges()].count(True) == 1
-        await crew.backfill(crew.first, run="another run").run(ignore)
-    assert await crew.are_equal()
+        assert [one.claim is not None for one in await processes.ranges()].count(True) == 1
+        await processes.backfill(processes.first, run="another run").run(ignore)
+    assert await processes.are_equal()
 
 
 class Ending(WrappedStore):

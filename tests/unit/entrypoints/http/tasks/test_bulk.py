@@ -40,7 +40,7 @@ async def test_creating_changing_and_deleting_is_one_request(service: Service, t
     assert deleted["task"]["isDeleted"]
 
 
-async def test_one_fault_refuses_everything_with_its_place(service: Service, tasks: list[Json]) -> None:
+async def test_one_error_refuses_everything_with_its_place(service: Service, tasks: list[Json]) -> None:
     before = await service.stored()
     good = {"op": "create", "title": "New"}
     for operations, status, expected in (
@@ -121,7 +121,7 @@ async def test_each_operation_is_answered_as_if_it_were_alone(service: Service, 
     assert [each["index"] for each in outcomes] == list(range(len(operations)))
     assert [each["status"] for each in outcomes] == [400, 200, 404, 422, 422, 201, 400]
     refused = [each["problem"] for each in outcomes if "problem" in each]
-    assert [fault["pointer"] for each in refused for fault in each["errors"]] == [
+    assert [error["pointer"] for each in refused for error in each["errors"]] == [
         "/operations/0/title",
         "/operations/2",
         "/operations/3/id",
@@ -134,12 +134,12 @@ async def test_each_operation_is_answered_as_if_it_were_alone(service: Service, 
     assert sorted(task["title"] for task in listed) == ["Ben's own", "New"]
 
 
-async def test_a_text_that_is_no_unicode_is_the_fault_of_its_operation_alone(service: Service) -> None:
+async def test_a_text_that_is_no_unicode_is_the_error_of_its_operation_alone(service: Service) -> None:
     raw = b'{"operations": [{"op": "create", "title": "ok"}, {"op": "create", "title": "a\\ud800"}], "atomic": false}'
     answer = await service.call("POST", PATH, raw=raw)
     first, second = answer.json()["outcomes"]
     assert (first["status"], second["status"]) == (201, 400)
-    assert [fault["pointer"] for fault in second["problem"]["errors"]] == ["/operations/1/title"]
+    assert [error["pointer"] for error in second["problem"]["errors"]] == ["/operations/1/title"]
 
 
 async def test_the_same_operations_with_the_same_key_are_carried_out_once(
