@@ -232,19 +232,19 @@ async def test_a_crash_at_any_load_leaves_no_range_behind(*, is_stored: bool) ->
     assert explored > 15
 
 
-async def test_a_helper_of_an_earlier_run_disturbs_no_later_one(crew: Crew) -> None:
+async def test_a_helper_of_an_earlier_run_disturbs_no_later_one(processes: Processes) -> None:
     """It gives up a range that the later run has begun to load by itself."""
-    held = Held(crew.second.raw_target)
+    held = Held(processes.second.raw_target)
     held.go.clear()
-    first = asyncio.create_task(crew.backfill(crew.first).run(ignore))
-    helping = asyncio.create_task(_helped(crew.backfill(crew.second, held), first))
+    first = asyncio.create_task(processes.backfill(processes.first).run(ignore))
+    helping = asyncio.create_task(_helped(processes.backfill(processes.second, held), first))
     async with asyncio.timeout(SECONDS_MAX):
         await held.reached.wait()
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        later = asyncio.create_task(crew.backfill(crew.first, run="another run").run(ignore))
+        later = asyncio.create_task(processes.backfill(processes.first, run="another run").run(ignore))
         held.error = RuntimeError("The run has ended.")
         held.go.set()
         await asyncio.gather(helping, return_exceptions=True)
         assert await later > 0
-    assert await crew.are_equal()
+    assert await processes.are_equal()
