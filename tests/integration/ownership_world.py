@@ -12,6 +12,7 @@ from adapters.records.record import ID, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, SYNC_FIELDS
 from entrypoints.composition.container import Container, build_container
+from entrypoints.composition.move import Move
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.start import start
 from tests.unit.contracts.builders import change_set, entry, put, task
@@ -100,6 +101,16 @@ async def until_connected(container: Container, *, seconds: float = 10.0) -> Non
             if await container.stack().direction.target_trouble() is None:
                 return
             await asyncio.sleep(0.05)
+
+
+async def verified(container: Container, *numbers: int) -> Move:
+    """The move of an installation whose stores, with these tasks, were compared."""
+    await write(container, *numbers)
+    move: Move = container.migration()
+    await until_connected(container)
+    await move.backfill(lambda _: None, by="anna")
+    assert (await move.verify(lambda _: None, by="anna")).is_clean
+    return move
 
 
 async def until_delivered(container: Container, *, seconds: float = 20.0) -> None:

@@ -48,7 +48,7 @@ class Served:
 @asynccontextmanager
 async def served(directory: Path, **variables: str) -> AsyncIterator[Served]:
     """A service on this data directory, asked within this process."""
-    settings = {"APP_ENV": "test", "DATA_DIR": str(directory), "MONTY_STORAGE": "sqlite", **variables}
+    settings = {"APP_ENV": "test", "MONTY_STORAGE": "sqlite", **variables, "DATA_DIR": str(directory)}
     async with serving(settings) as container:
         issued = container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
         transport = httpx.ASGITransport(cast("Any", create_app(container)))

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import psycopg
 import pytest
 
 from adapters.postgres.expected_parts import INDEXES
@@ -11,7 +10,7 @@ from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.record_store import SchemaGone, StoreRefused
 from application.ports.schema import FlawEffect
 from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase
+from tests.servers.tables import PreparedDatabase, run_statements
 from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import change_set, put, task
 
@@ -45,11 +44,8 @@ async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[Post
 
 
 def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
+    cursor = run_statements(url, *statements)
+    return cursor.fetchall() if cursor.description else []
 
 
 @pytest.mark.parametrize(

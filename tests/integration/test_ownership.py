@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pymongo import MongoClient
 
+from adapters.migration.ownership_change import new_move
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.ownership import control
 from adapters.ownership.control import Role
@@ -40,7 +40,6 @@ from tests.integration.ownership_world import (
     write,
 )
 from tests.integration.source_turns import SOURCES, sources
-from tests.servers.mongo import MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
@@ -55,7 +54,7 @@ def sources_and_moments(*, source: str, is_running: bool) -> pytest.MarkDecorato
         for name in SOURCES
         for moment in (False, True)
     ]
-    return pytest.mark.parametrize(("world", "is_running"), cases, indirect=["world"])
+    return pytest.mark.parametrize(("variables", "is_running"), cases, indirect=["variables"])
 
 
 @dataclass
@@ -128,34 +127,14 @@ def _copy_database(uri: str, source: str, copy: str) -> None:
                 client[copy][collection].insert_many(documents)
 
 
-@pytest.fixture(params=SOURCES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    yield from _world(request, tmp_path, request.param)
-
-
 @pytest.fixture
-def mongo_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    yield from _world(request, tmp_path, "mongo")
-
-
-def _world(request: pytest.FixtureRequest, tmp_path: Path, source: str) -> Iterator[World]:
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_prepared_database()
-    directory = tmp_path / "data"
+def world(variables: dict[str, str], postgres_server: PostgresServer) -> World:
+    directory = Path(variables["DATA_DIR"])
     directory.mkdir()
-    variables = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": source,
-        "POSTGRES_URL": url,
-        "DATA_DIR": str(directory),
-        "DB_NAME": f"owned_{secrets.token_hex(4)}",
-    }
-    if source == "mongo":
-        mongo: MongoServer = request.getfixturevalue("mongo_server")
-        variables["MONGODB_URI"] = mongo.uri
-    yield World(source, variables, directory, server.url)
-    server.drop_database(url)
+    return World(variables["DUAL_WRITE_SOURCE"], variables, directory, postgres_server.url)
+
+
+only_mongo = pytest.mark.parametrize("variables", ["mongo"], indirect=True)
 
 
 @LONG
@@ -177,7 +156,7 @@ async def test_an_older_target_is_completed_at_the_start(world: World) -> None:
         assert container.stack().ownership.refusal is None
 
 
-@sources("world", short="mongo")
+@sources("variables", short="mongo")
 async def test_an_older_target_is_completed_under_a_running_service(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -191,7 +170,7 @@ async def test_an_older_target_is_completed_under_a_running_service(world: World
         assert len(await task_ids(container.stack().raw_stores[1])) == 4
 
 
-@sources("world", short="monty")
+@sources("variables", short="monty")
 async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -214,33 +193,35 @@ async def test_an_older_source_takes_no_writes_and_answers_reads(world: World) -
 
 
 @LONG
-async def test_an_older_mongo_under_a_running_service_takes_no_writes(mongo_world: World) -> None:
-    name = mongo_world.variables["DB_NAME"]
-    async with serving(mongo_world.variables) as container:
+@only_mongo
+async def test_an_older_mongo_under_a_running_service_takes_no_writes(world: World) -> None:
+    name = world.variables["DB_NAME"]
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        older = mongo_world.copy_source()["DB_NAME"]
+        older = world.copy_source()["DB_NAME"]
         await write(container, 2)
         await until_equal(container)
-        _copy_database(mongo_world.variables["MONGODB_URI"], older, name)
+        _copy_database(world.variables["MONGODB_URI"], older, name)
         with pytest.raises(WritesRefused, match="older copy of itself"):
             await write(container, 3)
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(2)}
 
 
+@only_mongo
 async def test_an_older_copy_of_a_former_owner_is_completed_under_a_running_service(
-    mongo_world: World,
+    world: World,
 ) -> None:
-    name = mongo_world.variables["DB_NAME"]
-    async with serving(mongo_world.variables) as container:
+    name = world.variables["DB_NAME"]
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        older = mongo_world.copy_source()["DB_NAME"]
+        older = world.copy_source()["DB_NAME"]
         await write(container, 2)
         await change_of_owner(container.stack()).run()
         await write(container, 3)
         await until_equal(container)
-        _copy_database(mongo_world.variables["MONGODB_URI"], older, name)
+        _copy_database(world.variables["MONGODB_URI"], older, name)
         await write(container, 4)
         await until_equal(container, seconds=30)
         former, owner = container.stack().raw_stores
@@ -254,18 +235,19 @@ async def test_an_older_copy_of_a_former_owner_is_completed_under_a_running_serv
             await until_equal(container, seconds=30)
 
 
-async def test_a_copy_of_a_former_owner_with_writes_of_its_own_keeps_them(mongo_world: World) -> None:
-    name = mongo_world.variables["DB_NAME"]
-    async with serving(mongo_world.variables) as container:
+@only_mongo
+async def test_a_copy_of_a_former_owner_with_writes_of_its_own_keeps_them(world: World) -> None:
+    name = world.variables["DB_NAME"]
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        other = mongo_world.copy_source()
+        other = world.copy_source()
         await change_of_owner(container.stack()).run()
         await write(container, 2)
         await until_equal(container)
-        async with serving(mongo_world.having(STORE="mongo", **other)) as alone:
+        async with serving(world.having(STORE="mongo", **other)) as alone:
             await write(alone, 9)
-        _copy_database(mongo_world.variables["MONGODB_URI"], other["DB_NAME"], name)
+        _copy_database(world.variables["MONGODB_URI"], other["DB_NAME"], name)
         await write(container, 3)
         await until(lambda: "holds changes that postgres lacks" in reason(container))
         former, owner = container.stack().raw_stores
@@ -273,12 +255,13 @@ async def test_a_copy_of_a_former_owner_with_writes_of_its_own_keeps_them(mongo_
         assert await task_ids(owner) == {numbered_id(number) for number in (1, 2, 3)}
 
 
-async def test_a_former_owner_copied_during_the_move_leaves_the_new_one_alone(mongo_world: World) -> None:
-    name, uri = mongo_world.variables["DB_NAME"], mongo_world.variables["MONGODB_URI"]
-    async with serving(mongo_world.variables) as container:
+@only_mongo
+async def test_a_former_owner_copied_during_the_move_leaves_the_new_one_alone(world: World) -> None:
+    name, uri = world.variables["DB_NAME"], world.variables["MONGODB_URI"]
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        during = mongo_world.copy_source()["DB_NAME"]
+        during = world.copy_source()["DB_NAME"]
         await _note_move(uri, during, container.stack().ownership.me)
         await change_of_owner(container.stack()).run()
         await write(container, 2)
@@ -287,18 +270,16 @@ async def test_a_former_owner_copied_during_the_move_leaves_the_new_one_alone(mo
     _copy_database(uri, during, name)
     # A start undoes the old move before it looks at the target, which raises the epoch above that of the owner.
     with pytest.raises(StaleOwner, match="STORE=postgres"):
-        async with serving(mongo_world.variables):
+        async with serving(world.variables):
             pass
-    async with serving(mongo_world.having(STORE="postgres")) as container:
+    async with serving(world.having(STORE="postgres")) as container:
         assert await control.read(container.stack().raw_stores[0]) == owner
         assert len(await task_ids(container.stack().raw_stores[0])) == 2
 
 
 async def _note_move(uri: str, database: str, me: ProcessIdentity) -> None:
     """What a copy holds that was made after the move had begun, and before it was decided."""
-    by = {"process": me.process, "host": me.host, "boot": me.boot, "pid": me.pid}
-    long_ago = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
-    move = {"id": "1", "to": "postgres", "coordinator": str(me), "by": by, "until": long_ago}
+    move = {**new_move("postgres", me), "until": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}
     store = MongoRecordStore(uri, database)
     await store.open()
     held = await control.read(store)
@@ -319,7 +300,7 @@ def reason(container: Container) -> str:
     ("swap", "cause"),
     [("older source", "older copy"), ("older target", "older copy"), ("emptied target", "emptied")],
 )
-@sources("world", short="monty")
+@sources("variables", short="monty")
 async def test_doctor_and_the_mirror_name_what_a_start_refuses(world: World, swap: str, cause: str) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -401,7 +382,7 @@ REWRITTEN = "old-records-rewritten"
 """The control record that a store gets when its records are rewritten."""
 
 
-@sources("world", short="mongo")
+@sources("variables", short="mongo")
 async def test_migrate_up_changes_nothing_in_the_database_of_another_installation(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -502,7 +483,7 @@ async def _require_shown(container: Any, reason: str) -> None:
     }
 
 
-@sources("world", short="monty")
+@sources("variables", short="monty")
 async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -> None:
     async with serving(world.variables) as container:
         await write(container, 1)
@@ -516,14 +497,15 @@ async def test_an_empty_source_beside_a_filled_target_is_refused(world: World) -
 
 
 @LONG
+@only_mongo
 async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_target(
-    mongo_world: World,
+    world: World,
 ) -> None:
-    async with serving(mongo_world.variables) as container:
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        await until((mongo_world.directory / "last-seen").exists)
-    empty = mongo_world.having(
+        await until((world.directory / "last-seen").exists)
+    empty = world.having(
         DB_NAME=f"fresh_{secrets.token_hex(4)}", POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing"
     )
     with pytest.raises(StoreRefused, match="has served an installation before"):
@@ -532,17 +514,18 @@ async def test_an_empty_source_in_a_known_data_directory_is_refused_without_the_
 
 
 @LONG
+@only_mongo
 async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_operator(
-    mongo_world: World,
+    world: World,
 ) -> None:
-    async with serving(mongo_world.variables) as container:
+    async with serving(world.variables) as container:
         await write(container, 1)
         await until_equal(container)
-        older = mongo_world.copy_source()["DB_NAME"]
+        older = world.copy_source()["DB_NAME"]
         await write(container, 2)
         await until_equal(container)
         await asyncio.sleep(2.5)
-    alone = mongo_world.having(DB_NAME=older, POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    alone = world.having(DB_NAME=older, POSTGRES_URL="postgresql://nobody@127.0.0.1:1/nothing")
     async with serving(alone) as container:
         with pytest.raises(WritesRefused, match="--alone"):
             await write(container, 3)
@@ -550,8 +533,9 @@ async def test_a_source_behind_last_seen_waits_for_the_comparison_or_for_the_ope
         await write(container, 3)
 
 
-async def test_a_third_process_starts_beside_two_idle_ones(mongo_world: World) -> None:
-    variables = mongo_world.variables
+@only_mongo
+async def test_a_third_process_starts_beside_two_idle_ones(world: World) -> None:
+    variables = world.variables
     async with serving(variables), serving(variables) as second:
         before = await content(second.stack().raw_stores[0])
         async with serving(variables) as third:
@@ -560,9 +544,10 @@ async def test_a_third_process_starts_beside_two_idle_ones(mongo_world: World) -
             await until_equal(second)
 
 
-async def test_nothing_is_left_unmirrored_beside_a_process_that_does_not_mirror(mongo_world: World) -> None:
-    single = {**mongo_world.having(STORE="mongo"), "DATA_DIR": str(mongo_world.directory / "single")}
-    async with serving(mongo_world.variables) as mirroring, serving(single) as other:
+@only_mongo
+async def test_nothing_is_left_unmirrored_beside_a_process_that_does_not_mirror(world: World) -> None:
+    single = {**world.having(STORE="mongo"), "DATA_DIR": str(world.directory / "single")}
+    async with serving(world.variables) as mirroring, serving(single) as other:
 
         async def load(container: Any, first: int) -> None:
             for number in range(first, first + 20):

@@ -1,7 +1,6 @@
 """A backfill is paused and resumed through another process than the one that runs it."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,26 +8,12 @@ import pytest
 from application.ports.migration import Job
 from tests.integration.ownership_world import until, write
 from tests.integration.served_move import Served, served
-from tests.servers.mongo import MongoDatabase, MongoServer
 
 TASKS = 30
 RATE = 20
 """Records a second: slow enough to be paused in the middle."""
 PAUSED_SECONDS = 2.0
 """Longer than a page of that rate, and the pause before the next one, take."""
-
-
-@pytest.fixture
-def variables(tmp_path: Path, postgres_url: str, mongo_server: MongoServer) -> Iterator[dict[str, str]]:
-    database = MongoDatabase(mongo_server.uri)
-    yield {
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": "mongo",
-        "MONGODB_URI": database.uri,
-        "DB_NAME": database.name,
-        "POSTGRES_URL": postgres_url,
-    }
-    database.drop()
 
 
 def done(running: Served, job: str) -> int:
@@ -41,6 +26,7 @@ def job_of(running: Served, job: str) -> Job:
     return running.container.move_jobs().get(job)
 
 
+@pytest.mark.parametrize("variables", ["mongo"], indirect=True)
 async def test_a_backfill_is_paused_and_resumed_through_another_process(
     variables: dict[str, str], tmp_path: Path
 ) -> None:

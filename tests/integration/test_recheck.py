@@ -9,7 +9,6 @@ from functools import partial
 from statistics import median
 from time import perf_counter
 
-import psycopg
 import pytest
 
 from adapters.migration.differing import StoresDiffer
@@ -31,10 +30,18 @@ from domain.errors import Conflict, TandemError
 from entrypoints.composition.container import Container
 from entrypoints.composition.move import Move
 from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms
-from tests.integration.ownership_world import content, serving, until, until_connected, until_delivered, write
+from tests.integration.ownership_world import (
+    content,
+    serving,
+    until,
+    until_connected,
+    until_delivered,
+    verified,
+    write,
+)
 from tests.integration.source_turns import sources
 from tests.servers.report import note_figures, times_slower
-from tests.servers.tables import PreparedDatabase
+from tests.servers.tables import PreparedDatabase, run_statements
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, task
 
 WRITES_PER_SECOND = 200
@@ -49,12 +56,6 @@ async def target(database: PreparedDatabase) -> AsyncIterator[PostgresRecordStor
     await store.open()
     yield store
     await store.close()
-
-
-def _edit(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ async def test_statements_of_others_are_counted(
     target: PostgresRecordStore, database: PreparedDatabase, statement: str
 ) -> None:
     before = await target.foreign_changes()
-    _edit(database.url, statement)
+    run_statements(database.url, statement)
     after = await target.foreign_changes()
     assert before is not None
     assert after == before + 1
@@ -92,7 +93,7 @@ async def test_a_role_that_may_only_write_the_records_is_counted(
     target: PostgresRecordStore, database: PreparedDatabase
 ) -> None:
     before = await target.foreign_changes()
-    _edit(
+    run_statements(
         database.url,
         "DROP ROLE IF EXISTS clerk",
         "CREATE ROLE clerk",
@@ -111,35 +112,27 @@ async def test_a_disabled_trigger_counts_nothing_and_says_so(
     target: PostgresRecordStore, database: PreparedDatabase
 ) -> None:
     counted = await point_of(target, target, at=datetime.now(UTC))
-    _edit(database.url, "ALTER TABLE postgres_tasks DISABLE TRIGGER tandem_foreign_change")
+    run_statements(database.url, "ALTER TABLE postgres_tasks DISABLE TRIGGER tandem_foreign_change")
     assert await target.foreign_changes() is None
     uncounted = await point_of(target, target, at=datetime.now(UTC))
     assert "at present" in (foreign_trouble(counted, uncounted.foreign) or "")
-    _edit(database.url, "ALTER TABLE postgres_tasks ENABLE TRIGGER tandem_foreign_change")
+    run_statements(database.url, "ALTER TABLE postgres_tasks ENABLE TRIGGER tandem_foreign_change")
     assert await target.foreign_changes() is None
-    _edit(database.url, "ALTER TABLE postgres_tasks ENABLE ALWAYS TRIGGER tandem_foreign_change")
+    run_statements(database.url, "ALTER TABLE postgres_tasks ENABLE ALWAYS TRIGGER tandem_foreign_change")
     again = await target.foreign_changes()
     assert again is not None
     assert "when it was compared" in (foreign_trouble(uncounted, {"postgres": again}) or "")
-
-
-async def _verified(container: Container, *numbers: int) -> Move:
-    """The move of an installation whose stores were compared."""
-    await write(container, *numbers)
-    move: Move = container.migration()
-    await until_connected(container)
-    await move.backfill(lambda _: None, by="anna")
-    assert (await move.verify(lambda _: None, by="anna")).is_clean
-    return move
 
 
 @sources("variables", short="monty")
 async def test_a_row_edited_after_the_verification_stops_the_move(variables: dict[str, str]) -> None:
     url = variables["POSTGRES_URL"]
     async with serving(variables) as container:
-        move = await _verified(container, 1, 2, 3)
+        move = await verified(container, 1, 2, 3)
         assert "evidence" not in _red(await move.rehearse(by="anna", is_dry_run=True))
-        _edit(url, f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(2)}'")
+        run_statements(
+            url, f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(2)}'"
+        )
         assert _red(await move.rehearse(by="anna", is_dry_run=True)) == {"evidence"}
         with pytest.raises(Conflict, match=r"1 statements have changed the postgres store.*verify --full"):
             await move.cut_over(by="anna")
@@ -155,14 +148,14 @@ async def test_a_row_edited_after_the_verification_stops_the_move(variables: dic
 async def test_a_change_that_the_target_stored_otherwise_stops_the_move(variables: dict[str, str]) -> None:
     """The edit is not counted, as that of a faulty release would not be."""
     async with serving(variables) as container:
-        move = await _verified(container, 1)
+        move = await verified(container, 1)
         await move.rehearse(by="anna")
         await write(container, 7)
         stack = container.stack()
         await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(7)}'"
-        _edit(variables["POSTGRES_URL"], own, wrong)
+        run_statements(variables["POSTGRES_URL"], own, wrong)
         with pytest.raises(StoresDiffer, match=rf"tasks {numbered_id(7)} \(CHANGED: title\)"):
             await move.cut_over(by="anna")
         held = await control.read(stack.direction.raw_source)
@@ -176,7 +169,7 @@ async def test_a_change_that_the_target_stored_otherwise_stops_the_move(variable
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_a_rollback_compares_what_has_come_back(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1)
+        move = await verified(container, 1)
         await move.rehearse(by="anna")
         await move.cut_over(by="anna")
         stack = container.stack()
@@ -185,12 +178,12 @@ async def test_a_rollback_compares_what_has_come_back(variables: dict[str, str])
         await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(2)}'"
-        _edit(variables["POSTGRES_URL"], own, wrong)
+        run_statements(variables["POSTGRES_URL"], own, wrong)
         with pytest.raises(StoresDiffer, match=numbered_id(2)):
             await move.roll_back(by="anna")
         assert stack.source.name == "postgres"
         right = f"UPDATE postgres_tasks SET title = '{task(2)['title']}' WHERE mongo_id = '{numbered_id(2)}'"
-        _edit(variables["POSTGRES_URL"], own, right)
+        run_statements(variables["POSTGRES_URL"], own, right)
         assert (await move.roll_back(by="anna")).owner == "monty"
         await until(lambda: stack.source.name == "monty")
         first, second = stack.raw_stores
@@ -202,7 +195,7 @@ async def test_the_background_verification_moves_the_horizon_and_ends_it_with_a_
     variables: dict[str, str],
 ) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1)
+        move = await verified(container, 1)
         background = container.continuous_verification()
         first = (await move.status()).equal_as_of
         await write(container, 2)
@@ -216,7 +209,7 @@ async def test_the_background_verification_moves_the_horizon_and_ends_it_with_a_
         await until_delivered(container)
         own = "SET tandem.writer = 'on'"
         wrong = f"UPDATE postgres_tasks SET title = 'By hand' WHERE mongo_id = '{numbered_id(3)}'"
-        _edit(variables["POSTGRES_URL"], own, wrong)
+        run_statements(variables["POSTGRES_URL"], own, wrong)
         await background.tick()
         status = await move.status()
         (evidence,) = (one for one in status.guards if one.code == "evidence")
@@ -283,7 +276,7 @@ class _Timed(Recheck):
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_the_comparison_adds_little_to_the_pause_under_writes(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        await _verified(container, 1)
+        await verified(container, 1)
         stack = container.stack()
         source, target = stack.direction.raw_source, stack.direction.raw_target
         assert target is not None

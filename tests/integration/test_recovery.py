@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +26,6 @@ from entrypoints.composition.recoveries import (
 from entrypoints.composition.settings import read_settings
 from tests.integration.ownership_world import copied, serving, task_ids, until_delivered, until_equal, write
 from tests.integration.source_turns import sources
-from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import change_set, entry, erasure, numbered_id, put, task
 
@@ -73,44 +72,23 @@ class Place:
         shutil.rmtree(self.directory / "monty")
 
 
-@pytest.fixture(params=["monty", "mongo"])
-def place(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    postgres_server: PostgresServer,
-    prepared_postgres_url: str,
-    mongo_server: MongoServer,
-) -> Iterator[Place]:
-    directory = tmp_path / "data"
-    settings = {
-        "APP_ENV": "test",
-        "STORE": "dual",
-        "DUAL_WRITE_SOURCE": request.param,
-        "DATA_DIR": str(directory),
-        "POSTGRES_URL": prepared_postgres_url,
-    }
-    if request.param == "monty":
-        yield Place({**settings, "MONTY_STORAGE": "sqlite"}, postgres_server, directory)
-        return
-    database = MongoDatabase(mongo_server.uri)
-    yield Place(
-        {**settings, "MONGODB_URI": database.uri, "DB_NAME": database.name}, postgres_server, directory
-    )
-    database.drop()
+@pytest.fixture
+def place(variables: dict[str, str], postgres_server: PostgresServer) -> Place:
+    return Place(variables, postgres_server, Path(variables["DATA_DIR"]))
 
 
-only_monty = pytest.mark.parametrize("place", ["monty"], indirect=True)
+only_monty = pytest.mark.parametrize("variables", ["monty"], indirect=True)
 
 
 @pytest.mark.parametrize(
-    ("place", "is_running"),
+    ("variables", "is_running"),
     [
         ("monty", True),
         ("mongo", False),
         pytest.param("monty", False, marks=pytest.mark.torture),
         pytest.param("mongo", True, marks=pytest.mark.torture),
     ],
-    indirect=["place"],
+    indirect=["variables"],
 )
 async def test_an_empty_database_takes_the_place_of_a_lost_target(place: Place, *, is_running: bool) -> None:
     async with serving(place.variables) as container:
@@ -125,7 +103,7 @@ async def test_an_empty_database_takes_the_place_of_a_lost_target(place: Place, 
             await _replaced(container)
 
 
-@sources("place", short="monty")
+@sources("variables", short="monty")
 async def test_a_new_target_also_gets_what_has_no_history(place: Place) -> None:
     async with serving(place.variables) as container:
         await container.stack().direction.raw_source.commit(ChangeSet((put("tasks", task(9)),)))
@@ -141,7 +119,7 @@ async def test_a_new_target_also_gets_what_has_no_history(place: Place) -> None:
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(1), numbered_id(9)}
 
 
-@sources("place", short="mongo")
+@sources("variables", short="mongo")
 async def test_a_database_that_holds_something_does_not_become_the_target(place: Place) -> None:
     async with serving(place.variables) as container:
         await write(container, 1)
@@ -157,7 +135,7 @@ async def test_a_database_that_holds_something_does_not_become_the_target(place:
         assert await task_ids(container.stack().raw_stores[1]) == {numbered_id(7)}
 
 
-@sources("place", short="monty")
+@sources("variables", short="monty")
 async def test_a_restored_source_gets_back_what_the_target_holds_and_keeps_its_own_writes(
     place: Place,
 ) -> None:

@@ -1,9 +1,7 @@
 """A process that uses the source without a target is seen by a cut-over, which waits until it mirrors or has ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,23 +12,6 @@ from domain.migration import Phase, Step
 from entrypoints.composition.container import Container
 from entrypoints.composition.move_status import MoveReader
 from tests.integration.ownership_world import serving, write
-from tests.servers.mongo import MongoDatabase, MongoServer
-
-
-@pytest.fixture
-async def variables(
-    tmp_path: Path, postgres_url: str, mongo_server: MongoServer
-) -> AsyncIterator[dict[str, str]]:
-    database = MongoDatabase(mongo_server.uri)
-    yield {
-        "APP_ENV": "test",
-        "DUAL_WRITE_SOURCE": "mongo",
-        "DATA_DIR": str(tmp_path / "data"),
-        "MONGODB_URI": database.uri,
-        "DB_NAME": database.name,
-        "POSTGRES_URL": postgres_url,
-    }
-    database.drop()
 
 
 async def until_beaten(container: Container) -> None:
@@ -52,10 +33,11 @@ async def processes_guard(container: Container) -> Guard:
     return next(one for one in guards if one.code == "processes")
 
 
+@pytest.mark.parametrize("variables", ["mongo"], indirect=True)
 async def test_a_process_without_a_target_holds_a_cut_over_back_until_it_has_ended(
     variables: dict[str, str],
 ) -> None:
-    async with serving({**variables, "STORE": "dual"}) as mirroring:
+    async with serving(variables) as mirroring:
         async with serving({**variables, "STORE": "mongo"}) as single:
             await write(single, 1)
             await until_beaten(single)
@@ -66,10 +48,11 @@ async def test_a_process_without_a_target_holds_a_cut_over_back_until_it_has_end
         assert (await processes_guard(mirroring)).is_green
 
 
+@pytest.mark.parametrize("variables", ["mongo"], indirect=True)
 async def test_a_process_whose_mirror_has_ended_goes_on_showing_that_it_is_alive(
     variables: dict[str, str],
 ) -> None:
-    async with serving({**variables, "STORE": "dual"}) as container:
+    async with serving(variables) as container:
         stack = container.stack()
         await stack.ownership.change(lambda now: replace(now, mirror_to=None, phase=Phase.FINISHED))
         await stack.follow()

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 
-import psycopg
 import pytest
 
 from adapters.migration.differing import StoresDiffer
@@ -15,8 +14,9 @@ from application.ports.migration import Verification
 from domain.errors import Conflict
 from entrypoints.composition.container import Container
 from entrypoints.composition.move import Move
-from tests.integration.ownership_world import serving, write
+from tests.integration.ownership_world import serving, until_connected, verified, write
 from tests.servers.postgres import OwnPostgresServer
+from tests.servers.tables import run_statements
 from tests.unit.builders import numbered_id
 
 UNSEEN = "SET tandem.writer = 'on'"
@@ -32,26 +32,8 @@ DAMAGES = {
 """What somebody removes from a schema, and how that is named."""
 
 
-def _run(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
-async def _until_usable(container: Container) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if await container.stack().direction.target_trouble() is None:
-                return
-            await asyncio.sleep(0.05)
-
-
-async def _verified(container: Container, *numbers: int) -> Move:
-    await write(container, *numbers)
-    move: Move = container.migration()
-    await _until_usable(container)
-    await move.backfill(lambda _: None, by="anna")
-    assert (await move.verify(lambda _: None, by="anna")).is_clean
+async def _rehearsed(container: Container, *numbers: int) -> Move:
+    move = await verified(container, *numbers)
     await move.rehearse(by="anna")
     return move
 
@@ -80,8 +62,8 @@ async def test_rows_that_vanished_without_a_trace_stop_the_move(
     variables: dict[str, str], statement: str, named: str
 ) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1, 2, 3)
-        _run(variables["POSTGRES_URL"], UNSEEN, statement)
+        move = await _rehearsed(container, 1, 2, 3)
+        run_statements(variables["POSTGRES_URL"], UNSEEN, statement)
         assert _red((await move.cut_over(by="anna", is_dry_run=True)).guards) == {}
         for step in (move.rehearse, move.cut_over):
             with pytest.raises(StoresDiffer, match=named):
@@ -96,8 +78,8 @@ async def test_rows_that_vanished_without_a_trace_stop_the_move(
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_rows_that_a_replicating_session_deletes_are_counted(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1)
-        _run(
+        move = await _rehearsed(container, 1)
+        run_statements(
             variables["POSTGRES_URL"], "SET session_replication_role = replica", "DELETE FROM postgres_labels"
         )
         with pytest.raises(Conflict, match="1 statements have changed the postgres store past Tandem"):
@@ -107,7 +89,7 @@ async def test_rows_that_a_replicating_session_deletes_are_counted(variables: di
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_rows_that_vanish_while_writes_wait_stop_the_move(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        await _verified(container, 1, 2)
+        await _rehearsed(container, 1, 2)
         direction = container.stack().direction
         source, target = direction.raw_source, direction.raw_target
         assert target is not None
@@ -118,7 +100,7 @@ async def test_rows_that_vanish_while_writes_wait_stop_the_move(variables: dict[
         counts = RowCounts(source, target, clock=container.clock(), compare=compare)
         await counts.require_alike()
         await counts.require_same()
-        _run(variables["POSTGRES_URL"], UNSEEN, "TRUNCATE postgres_tasks")
+        run_statements(variables["POSTGRES_URL"], UNSEEN, "TRUNCATE postgres_tasks")
         with pytest.raises(
             StoresDiffer, match=r"equally many records: tasks 2 and 0\. Type: tandem move verify"
         ):
@@ -128,7 +110,7 @@ async def test_rows_that_vanish_while_writes_wait_stop_the_move(variables: dict[
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_records_on_their_way_are_not_taken_for_vanished_ones(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1)
+        move = await _rehearsed(container, 1)
         numbers = itertools.count(100)
         is_over = False
 
@@ -150,8 +132,8 @@ async def test_a_table_that_a_crash_emptied_is_found_once_it_is_logged_again(
 ) -> None:
     url = own_postgres_server.create_prepared_database()
     async with serving({**variables, "POSTGRES_URL": url}) as container:
-        move = await _verified(container, 1, 2)
-        _run(url, "ALTER TABLE postgres_labels SET UNLOGGED")
+        move = await _rehearsed(container, 1, 2)
+        run_statements(url, "ALTER TABLE postgres_labels SET UNLOGGED")
         assert (
             "labels is unlogged" in _red((await move.rehearse(by="anna", is_dry_run=True)).guards)["schema"]
         )
@@ -159,8 +141,8 @@ async def test_a_table_that_a_crash_emptied_is_found_once_it_is_logged_again(
             await move.cut_over(by="anna")
         own_postgres_server.kill()
         own_postgres_server.restart()
-        _run(url, "ALTER TABLE postgres_labels SET LOGGED")
-        await _until_usable(container)
+        run_statements(url, "ALTER TABLE postgres_labels SET LOGGED")
+        await until_connected(container, seconds=20)
         with pytest.raises(StoresDiffer, match=r"labels \w+ \(MISSING\)"):
             await move.cut_over(by="anna")
 
@@ -169,10 +151,10 @@ async def test_a_table_that_a_crash_emptied_is_found_once_it_is_logged_again(
 async def test_a_damaged_schema_is_a_red_guard_on_either_side(variables: dict[str, str]) -> None:
     url = variables["POSTGRES_URL"]
     async with serving(variables) as container:
-        move = await _verified(container, 1)
+        move = await _rehearsed(container, 1)
         target = container.stack().direction.raw_target
         assert isinstance(target, PostgresRecordStore)
-        _run(url, *DAMAGES)
+        run_statements(url, *DAMAGES)
         for step in (move.rehearse, move.cut_over):
             detail = _red((await step(by="anna", is_dry_run=True)).guards)["schema"]
             assert [named for named in DAMAGES.values() if named not in detail] == []
@@ -181,8 +163,8 @@ async def test_a_damaged_schema_is_a_red_guard_on_either_side(variables: dict[st
         await target.restore_parts()
         assert (await move.verify(lambda _: None, by="anna")).is_clean
         await move.cut_over(by="anna")
-        await _until_usable(container)
-        _run(url, *DAMAGES)
+        await until_connected(container, seconds=20)
+        run_statements(url, *DAMAGES)
         assert "schema" not in _red((await move.roll_back(by="anna", is_dry_run=True)).guards)
         with pytest.raises(Conflict, match="labels_name"):
             await move.finish(by="anna", is_dry_run=True)
@@ -191,6 +173,6 @@ async def test_a_damaged_schema_is_a_red_guard_on_either_side(variables: dict[st
 @pytest.mark.parametrize("variables", ["monty"], indirect=True)
 async def test_an_index_that_only_makes_questions_slow_stops_no_move(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        move = await _verified(container, 1)
-        _run(variables["POSTGRES_URL"], "DROP INDEX tasks_created")
+        move = await _rehearsed(container, 1)
+        run_statements(variables["POSTGRES_URL"], "DROP INDEX tasks_created")
         assert _red((await move.cut_over(by="anna", is_dry_run=True)).guards) == {}

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from bson.objectid import ObjectId
 from pymongo import MongoClient
@@ -25,7 +24,7 @@ from adapters.system.identifiers import SortableIdentifiers
 from application.ports.migration import Verification
 from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.tables import PreparedDatabase, prepared_database
+from tests.servers.tables import PreparedDatabase, prepared_database, run_statements
 from tests.unit.contracts.builders import (
     OWNER,
     change_set,
@@ -193,8 +192,7 @@ async def _repair(store: _Mirroring, found: Verification) -> None:
 
 
 def _edit(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        assert connection.execute(statement).rowcount != 0
+    assert run_statements(url, statement).rowcount != 0
 
 
 async def test_mirrored_stores_are_equal_by_the_raw_path(source: Store, target: PostgresRecordStore) -> None:

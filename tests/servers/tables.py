@@ -25,6 +25,15 @@ class PreparedDatabase:
         self._beside.execute(EMPTYING)
 
 
+def run_statements(url: str, *statements: str) -> "psycopg.Cursor[tuple[object, ...]]":
+    """Executes statements in a session of their own, each committed by itself. Returns the cursor of the last one."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement.encode())
+    return cursor
+
+
 @contextmanager
 def prepared_database(server: PostgresServer) -> Iterator[PreparedDatabase]:
     """A new database, which is dropped afterwards."""

@@ -65,7 +65,7 @@ class ChangeOfOwner:
 
     async def run(self) -> Ownership:
         """Returns the control record of the new owner. Raises the error that made it undo the move."""
-        move = _new_move(self.successor.name, self.source.me)
+        move = new_move(self.successor.name, self.source.me)
         await source_moves.begin_move(self.source, move)
         try:
             await self._catch_up()
@@ -82,7 +82,7 @@ class ChangeOfOwner:
 
     async def rehearse(self) -> None:
         """Goes through the same steps up to the decision, and undoes the move instead of deciding."""
-        move = _new_move(self.successor.name, self.source.me)
+        move = new_move(self.successor.name, self.source.me)
         await source_moves.begin_move(self.source, move)
         try:
             await self._catch_up()
@@ -225,7 +225,8 @@ def require_complete(successor: Positions, former: Positions) -> None:
         raise StoreUnavailable("The new owner is an older copy of itself. Bring it back: tandem recover")
 
 
-def _new_move(to: str, me: ProcessIdentity) -> dict[str, Any]:
+def new_move(to: str, me: ProcessIdentity) -> dict[str, Any]:
+    """The note of a move to this store that begins now, as the control record of the source holds it."""
     return {
         "id": secrets.token_hex(8),
         "to": to,

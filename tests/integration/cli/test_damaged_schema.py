@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from tests.integration.cli.conftest import StartCommand, StartService
 from tests.integration.crash.tandem_process import ServiceProcess, TandemProcess
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
+from tests.servers.tables import run_statements
 
 MISSING = "The unique key labels_name of the table postgres_labels is missing"
 COLUMN = "request_id"
@@ -25,12 +25,6 @@ def url(postgres_server: PostgresServer) -> Iterator[str]:
     made = postgres_server.create_prepared_database()
     yield made
     postgres_server.drop_database(made)
-
-
-def _run(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 def _health(service: ServiceProcess) -> dict[str, Any]:
@@ -57,14 +51,14 @@ def test_what_is_missing_is_named_while_the_service_runs_and_made_anew(
     service = start_service(**variables)
     service.wait_ready()
 
-    _run(url, "DROP INDEX tasks_created")
+    run_statements(url, "DROP INDEX tasks_created")
     doctor = start_command("doctor", **variables)
     assert doctor.wait_ended() == 0
     schema = _checks(doctor)["schema"]
     assert (schema["isWarning"], SLOW in schema["message"]) == (True, True)
     assert _health(service)["db"]["status"] == "UP"
 
-    _run(url, "DROP INDEX labels_name", "ALTER TABLE postgres_labels SET UNLOGGED")
+    run_statements(url, "DROP INDEX labels_name", "ALTER TABLE postgres_labels SET UNLOGGED")
     _until(_says(service, MISSING))
     assert _health(service)["db"]["status"] == "DEGRADED"
     doctor = start_command("doctor", **variables)
@@ -89,14 +83,14 @@ def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
     variables = {"STORE": "postgres", "POSTGRES_URL": url}
     service = start_service(**variables)
     service.wait_ready()
-    _run(url, f"ALTER TABLE postgres_audit_logs RENAME {COLUMN} TO kept")
+    run_statements(url, f"ALTER TABLE postgres_audit_logs RENAME {COLUMN} TO kept")
     for is_running in (True, False):
         command = start_command("migrate", "up", **variables)
         assert (is_running, command.wait_ended()) == (is_running, 1)
         assert GONE in str(json.loads(command.said())["flaws"])
         if is_running:
             assert service.stop() == 0
-    _run(url, f"ALTER TABLE postgres_audit_logs RENAME kept TO {COLUMN}")
+    run_statements(url, f"ALTER TABLE postgres_audit_logs RENAME kept TO {COLUMN}")
     assert start_command("migrate", "up", **variables).wait_ended() == 0
 
 
@@ -107,7 +101,7 @@ def test_a_target_is_mended_beside_a_service_that_holds_an_embedded_source(
     service = start_service(**variables)
     service.wait_ready()
     _until(lambda: _health(service)["target"]["status"] == "UP")
-    _run(url, "DROP INDEX labels_name")
+    run_statements(url, "DROP INDEX labels_name")
     _until(_says(service, MISSING, component="target"))
     assert start_command("migrate", "up", **variables).wait_ended() == 0
     _until(lambda: _health(service)["target"]["status"] == "UP")
@@ -119,7 +113,7 @@ def test_a_renamed_schema_is_named_everywhere_and_the_statement_brings_it_back(
     variables = {"STORE": "postgres", "POSTGRES_URL": url}
     service = start_service(**variables)
     service.wait_ready()
-    _run(url, "ALTER SCHEMA public RENAME TO kept", "CREATE SCHEMA public")
+    run_statements(url, "ALTER SCHEMA public RENAME TO kept", "CREATE SCHEMA public")
     remedy = "ALTER SCHEMA public RENAME TO public_beside; ALTER SCHEMA kept RENAME TO public"
     _until(_says(service, remedy))
     assert httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 503
@@ -128,7 +122,7 @@ def test_a_renamed_schema_is_named_everywhere_and_the_statement_brings_it_back(
         assert command.wait_ended() == 3
         said = " ".join((command.said() + command.log.read_text()).split())
         assert (words, remedy in said, "type: tandem migrate up" in said.lower()) == (words, True, False)
-    _run(url, remedy)
+    run_statements(url, remedy)
     _until(lambda: _health(service)["db"]["status"] == "UP")
 
 
@@ -138,7 +132,7 @@ def test_tables_that_are_gone_are_named_without_a_command_that_refuses(
     variables = {"STORE": "postgres", "POSTGRES_URL": url}
     service = start_service(**variables)
     service.wait_ready()
-    _run(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    run_statements(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     _until(_says(service, "restore the database from a copy"))
     for words in (("doctor",), ("migrate", "status"), ("migrate", "up")):
         command = start_command(*words, as_json=False, **variables)
