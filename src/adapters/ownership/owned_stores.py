@@ -1,5 +1,6 @@
 """The source and the target of one process, in use only as far as their ownership allows."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ T = TypeVar("T")
 Step = Callable[[RecordStore], Awaitable[None]]
 COMPARED_SECONDS_MAX = 30.0
 """The relay compares once a second, but not while it delivers a page, which may take twice as long as one slow call."""
+ADMISSION_SECONDS_MAX = 1.0
+"""How long a write waits for an admission under way: much longer than one takes that need not wait itself."""
 
 
 class SourceGuard(Protocol):
@@ -148,6 +151,7 @@ class OwnedTarget(WrappedStore):
         self._monotonic = monotonic
         self._is_ready = False
         self._is_admitted = False
+        self._admitting = asyncio.Lock()
         self._compared_at: float | None = None
         self._objection: str | None = None
         self._source_failure: str | None = None
@@ -161,6 +165,7 @@ class OwnedTarget(WrappedStore):
 
     async def prepare(self) -> None:
         await self._guard.require_alone()
+        self._is_admitted = False
         if self._bring_up is not None:
             # What prepares a store has no lane; this process may have had one in what was here before.
             self._laned.forget_admission()
@@ -216,8 +221,7 @@ class OwnedTarget(WrappedStore):
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
         """Raises StoreRefused where another database has taken the place of the target."""
-        if not self._is_admitted:
-            raise StoreUnavailable("The target was not compared with the source yet.")
+        await self._require_admitted()
         try:
             applied = await self._laned.apply_by_lane(change_sets)
         except LaneLost:
@@ -235,8 +239,7 @@ class OwnedTarget(WrappedStore):
 
     async def load(self, collection: str, records: Sequence[Record], *, checkpoint: Put | None) -> Loaded:
         """See BulkLoader. Raises StoreRefused where another database has taken the place of the target."""
-        if not self._is_admitted:
-            raise StoreUnavailable("The target was not compared with the source yet.")
+        await self._require_admitted()
         try:
             return await self._laned.load(collection, records, checkpoint=checkpoint)
         except LaneLost:
@@ -244,9 +247,20 @@ class OwnedTarget(WrappedStore):
             await self._admit()
             return await self._laned.load(collection, records, checkpoint=checkpoint)
 
+    async def _require_admitted(self) -> None:
+        """Waits for an admission under way, which follows every lost lane. Raises StoreUnavailable without one."""
+        if not self._is_admitted and self._admitting.locked():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ADMISSION_SECONDS_MAX), self._admitting:
+                    pass
+        if not self._is_admitted:
+            raise StoreUnavailable("The target was not compared with the source yet.")
+
     async def _admit(self) -> None:
-        await self._judged(self._guard.admit())
-        self._is_admitted = True
+        async with self._admitting:
+            if not self._is_admitted:
+                await self._judged(self._guard.admit())
+                self._is_admitted = True
 
     async def _judged(self, comparison: Coroutine[Any, Any, None]) -> None:
         """Runs a comparison, and keeps for probes what it finds."""

@@ -82,15 +82,18 @@ def test_a_time_out_that_was_no_outage_closes_only_what_it_has_opened() -> None:
     async def check() -> None:
         breaker = CircuitBreaker(timeouts_max=1, errors_max=1)
         early, late = TimedOut("It is late."), TimedOut("It is late.")
+        reasons = []
         breaker.timed_out(early)
+        for withdrawn in (early, early, late):
+            breaker.withdraw(withdrawn)
+            reasons.append(breaker.reason)
+            breaker.timed_out(late)
         breaker.withdraw(early)
-        assert not breaker.is_open
-        breaker.timed_out(late)
-        breaker.withdraw(early)
-        assert breaker.is_open
+        reasons.append(breaker.reason)
         breaker.trip("It is compared first.", names_cause=False)
         breaker.withdraw(late)
-        assert breaker.is_open
+        reasons.append(breaker.reason)
+        assert reasons == [None, "It is late.", None, "It is late.", "It is compared first."]
 
     simulate(check())
 

@@ -1,5 +1,7 @@
 """Several processes of one installation, and copies of it: who is admitted, who is refused, and for how long."""
 
+import asyncio
+
 import pytest
 
 from adapters.ownership.comparison import LEASE_SECONDS
@@ -54,6 +56,28 @@ async def test_an_idle_process_stays_visible_after_its_lanes_were_closed() -> No
     for database in (world.source, world.target):
         assert set(await first.lanes(database)) == {"first"}
     await first.mirror(await first.write(1))
+
+
+async def test_a_write_beside_an_admission_waits_for_it() -> None:
+    world = await world_in_memory()
+    first = await Service(world, "first").start()
+    changes = await first.write(1)
+    for lane in (await world.target.store.positions()).lanes:
+        await world.target.store.close_lane(lane)
+    is_admitting, may_register = asyncio.Event(), asyncio.Event()
+
+    async def hold(step: str) -> None:
+        is_admitting.set()
+        await may_register.wait()
+
+    first.raw_target.before = hold
+    comparing = asyncio.create_task(first.target.compare())
+    await is_admitting.wait()
+    mirroring = asyncio.create_task(first.mirror(changes))
+    await asyncio.sleep(0.01)
+    may_register.set()
+    await asyncio.gather(comparing, mirroring)
+    assert await first.statuses() == ["SYNCED"]
 
 
 async def test_a_clone_is_refused_and_the_original_goes_on() -> None:
