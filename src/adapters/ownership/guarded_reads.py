@@ -12,9 +12,6 @@ from adapters.records.record_store import RecordStore
 from adapters.records.wrapped_store import WrappedStore
 from domain.errors import StoreUnavailable
 
-LOOK_SECONDS = 0.1
-"""How long an answer that finds nothing is believed after the control record was read."""
-
 
 class GuardedReads(WrappedStore):
     """Refuses reads while the source is lost: an empty store would answer that nothing is there, and that nobody may
@@ -64,17 +61,17 @@ class GuardedReads(WrappedStore):
 
     async def _require_kept(self) -> None:
         """Looks again whether the source is lost, unless that was looked at just now."""
-        source = self._source()
-        if source.settings.monotonic() < source.looked_at + LOOK_SECONDS:
+        record = self._source().record
+        if record.is_fresh:
             return
         try:
-            await source.look()
+            await record.look()
         except StoreLost:
             raise
         except StoreUnavailable as error:
             logger.debug("Whether the source is lost could not be read: {}", error.message)
 
     def _require_found(self) -> None:
-        loss = self._source().loss
+        loss = self._source().record.loss
         if loss is not None:
             raise StoreLost(loss.message)

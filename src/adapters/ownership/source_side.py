@@ -11,6 +11,7 @@ from adapters.ownership import control, refusals
 from adapters.ownership.control import Gate, Held, Ownership, Role
 from adapters.ownership.evidence import Evidence
 from adapters.ownership.fencing import close_lanes
+from adapters.ownership.kept_record import KeptRecord
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.ownership.refusals import (
@@ -18,7 +19,6 @@ from adapters.ownership.refusals import (
     Moving,
     OlderSource,
     StaleOwner,
-    StoreLost,
     Stranger,
     WritesRefused,
 )
@@ -61,20 +61,15 @@ class SourceSide:
         """Compares with the target and returns true, or false if that is not possible now."""
         self.refusal: StoreRefused | WritesRefused | None = refusals.not_entered()
         """Why the source takes no writes; None while its gate is open."""
-        self.loss: StoreLost | None = None
-        """Set once the source has lost its control record, or holds that of another installation."""
-        self.looked_at = float("inf")
-        """When that was looked at, in seconds of the monotonic clock; in the future before the source is entered."""
+        self.record = KeptRecord(store, self.sight, settings.monotonic)
         self.suspicion: str | None = None
         """Another process that feeds the target and may have ended: found by the newest attempt to reach the target."""
         self._suspected: str | None = None
-        self._look: asyncio.Future[Held | None] | None = None
         self._entering = asyncio.Lock()
         self._entries = 0
         self.writes = WritesUnderWay()
         self._admitted: Held | None = None
         self._has_lanes = False
-        self._installation: str | None = None
         self._evidence = Evidence(store, settings.last_seen, has_target=settings.target is not None)
 
     @property
@@ -123,9 +118,9 @@ class SourceSide:
         """Checks once more, in a store with its tables, and creates the first control record. Opens no gate yet."""
         held = await self.check() or await self._created()
         self._require_usable(held.ownership)
-        self._installation, self.looked_at = held.ownership.installation, self.settings.monotonic()
+        self.record.enter(held.ownership.installation)
         # From now on an emptied store is not taken for a new one.
-        await self._evidence.keep(self._installation)
+        await self._keep_evidence()
         target = self.settings.target
         if target is None or held.ownership.mirror_to == target:
             return held.ownership
@@ -185,8 +180,7 @@ class SourceSide:
 
     async def leave(self) -> None:
         """See SourceGuard."""
-        if self._installation is not None:
-            await self._evidence.keep(self._installation)
+        await self._keep_evidence()
         await leave(self.store, self.me)
 
     async def beat(self) -> None:
@@ -202,8 +196,7 @@ class SourceSide:
                 await self.enter_again()
         with self.sight.of_call():
             await self.store.beat()
-        if self._installation is not None:
-            await self._evidence.keep(self._installation)
+        await self._keep_evidence()
 
     async def appear(self, *, is_lost: bool = False) -> None:
         """Registers a lane, so that others see this process here before they see it in the target: one that is seen
@@ -290,7 +283,7 @@ class SourceSide:
         Raises StoreUnavailable.
         """
         held = await self.required()
-        self._installation = held.ownership.installation
+        self.record.installation = held.ownership.installation
         self.admit(held)
         self.is_compared = True
         await self.change(lambda now: replace(now, gate=Gate.OPEN) if now.gate is Gate.ARMED else now)
@@ -312,30 +305,8 @@ class SourceSide:
             return await self.store.positions(with_checkpointed=with_checkpointed)
 
     async def required(self) -> Held:
-        """The control record of the entered source. Raises StoreLost where there is none (any more), or that of another
-        installation, and StoreUnavailable.
-        """
-        with self.sight.of_call():
-            held = await control.read(self.store)
-        return self._kept(held)
-
-    async def look(self) -> None:
-        """Reads once, for all who ask meanwhile, whether the source is lost. Raises as `required`.
-
-        Callers may give up at any time, so this says nothing about whether the source answers.
-        """
-        if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(control.read(self.store))
-        self._kept(await asyncio.shield(self._look))
-
-    def _kept(self, held: Held | None) -> Held:
-        found = None if held is None else held.ownership
-        is_ours = found is not None and self._installation in (None, found.installation)
-        self.looked_at = self.settings.monotonic()
-        self.loss = None if is_ours else refusals.lost(self.store.name, found)
-        if held is None or not is_ours:
-            raise refusals.lost(self.store.name, found)
-        return held
+        """The control record of the entered source. Raises StoreLost and StoreUnavailable."""
+        return await self.record.required()
 
     async def change(self, changed: Callable[[Ownership], Ownership]) -> Held:
         """Changes the control record, by a lane of this process if it has any. Raises StoreUnavailable."""
@@ -372,6 +343,10 @@ class SourceSide:
         """Writes by lanes of this admission from now on; without one, no write is possible."""
         self._admitted, self._has_lanes = held, True
         self.store.admit(None if held is None else held.admission(self.me))
+
+    async def _keep_evidence(self) -> None:
+        if self.record.installation is not None:
+            await self._evidence.keep(self.record.installation)
 
     async def _created(self) -> Held:
         ownership = Ownership.of_owner(self.store.name)

@@ -299,7 +299,7 @@ class StoreStack:
 
     def obstacle(self) -> str | None:
         """Why this process may not write; None if it may."""
-        reason = self._waits_for or self.ownership.loss or self.ownership.refusal
+        reason = self._waits_for or self.ownership.record.loss or self.ownership.refusal
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo import MongoClient
 
-from adapters.ownership.guarded_reads import LOOK_SECONDS
+from adapters.ownership.kept_record import LOOK_SECONDS
 from tests.integration.cli.conftest import Settings, StartService
 from tests.unit.entrypoints.cli.conftest import Tandem
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ownership.guarded_reads import LOOK_SECONDS, GuardedReads
+from adapters.ownership.guarded_reads import GuardedReads
+from adapters.ownership.kept_record import LOOK_SECONDS
 from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.refusals import StoreLost
 from adapters.ownership.source_side import SourceSettings, SourceSide
