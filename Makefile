@@ -16,8 +16,8 @@ PYTEST    := $(IN_MEMORY) $(BIN)/pytest
 WAITING   := tests/integration/crash tests/integration/cli tests/integration/lab
 # Their bounds are a few seconds: nothing runs beside the first one. The others mostly wait, so they run beside each other.
 TIMED     := tests/integration/test_failure_matrix.py
-SLOW      := $(patsubst %,tests/integration/test_%.py,slow_tables absent_standby failed_source removed_target \
-                          locked_source driver_log)
+SLOW      := $(patsubst %,tests/integration/test_%.py,driver_log slow_tables absent_standby failed_source \
+                          removed_target locked_source)
 UNIT      := $(PYTEST) tests/unit tests/model -n 2 --dist worksteal
 SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED) $(SLOW)) -n 3 -m "not torture and not alone"
 FAILURES  := $(PYTEST) $(TIMED)

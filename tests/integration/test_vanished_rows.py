@@ -137,7 +137,7 @@ async def test_a_table_that_a_crash_emptied_is_found_once_it_is_logged_again(
         assert (
             "labels is unlogged" in _red((await move.rehearse(by="anna", is_dry_run=True)).guards)["schema"]
         )
-        with pytest.raises(Conflict, match="In psql, type: ALTER TABLE postgres_labels SET LOGGED"):
+        with pytest.raises(Conflict, match=r"postgres_labels is unlogged.* Type: tandem migrate up"):
             await move.cut_over(by="anna")
         own_postgres_server.kill()
         own_postgres_server.restart()

@@ -79,6 +79,10 @@ class KnownTables:
         if revisions:
             _, self._table_oid, self._schema = revisions[0]
 
+    def forget(self) -> None:
+        """Another database has taken the place of the one where they were found."""
+        self._table_oid, self._schema = None, ""
+
     async def explained(self, run: Run) -> SchemaGone | None:
         """Where tables are that cannot be found any more; None if there never were any."""
         if self._table_oid is None:

@@ -107,6 +107,11 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         await asyncio.to_thread(upgrade, self.url)
         await self.revision()  # so that the new tables are known
 
+    def forget_admission(self) -> None:
+        super().forget_admission()
+        # A new database may have none, and gets them.
+        self._connections.known_tables.forget()
+
     async def revision(self) -> Revision:
         """The current revision of the tables, and the one that this program needs. Raises SchemaGone for tables that
         this process has found before.
