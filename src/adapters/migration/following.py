@@ -73,10 +73,10 @@ async def successor_of(former: LanedStore, successor: LanedStore) -> Ownership:
 
 async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: float) -> Ownership | None:
     """The record of the owner; None for a new installation. Opens `first`, which is the source of a new one, and the
-    other one only where `first` does not own the writes.
+    other one only where `first` does not own the writes, or only after a move that was perhaps undone.
 
     Raises StoreUnavailable and StoreRefused as opening `first` does, unless the other one owns the writes; also as
-    opening the other one does, if `first` has become its mirror.
+    opening the other one does, if that one decides.
     """
     try:
         await first.open()
@@ -86,11 +86,15 @@ async def owner_among(first: LanedStore, second: LanedStore, *, seconds_max: flo
         if not has_taken_over(other, former=None):
             raise
         return other
-    if found is not None and found.role is Role.OWNER:
+    if found is None:
+        other = await _reachable(second, seconds_max)
+        return other if has_taken_over(other, former=None) else None
+    if found.role is Role.OWNER and found.gate is not Gate.ARMED:
         return found
-    is_mirror = found is not None and found.role is Role.MIRROR
-    # A mirror takes no writes, so nobody can begin without its owner.
-    other = await (_opened if is_mirror else _reachable)(second, seconds_max)
+    # Neither a mirror takes writes nor a store that was armed for a move, unless the move was decided: the other says.
+    other = await _opened(second, seconds_max)
+    if found.role is Role.OWNER:
+        return found if has_taken_over(found, former=other) else other
     return other if has_taken_over(other, former=found) else found
 
 

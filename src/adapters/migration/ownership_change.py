@@ -109,7 +109,8 @@ class ChangeOfOwner:
 
     async def _armed(self, move: dict[str, Any]) -> Ownership:
         barrier = await self._ready(move)
-        owner = (await self.source.required()).ownership
+        # Armed for a move that was undone meanwhile, the successor would have a later epoch than the owner.
+        owner = source_moves.under_way(move, (await self.source.required()).ownership)
         held = await control.disarm(self.successor, await control_of(self.successor), owner)
         _require_mirror(owner, held.ownership)
         positions = await self.successor.positions(with_checkpointed=True)

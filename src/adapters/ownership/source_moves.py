@@ -33,7 +33,7 @@ async def close_for_move(source: SourceSide, move: Move) -> None:
     source.refusal = refusals.moving(source.store.name)
 
     def closed(now: Ownership) -> Ownership:
-        return replace(_of(move, now), gate=Gate.CLOSED, move={**(now.move or {}), **move})
+        return replace(under_way(move, now), gate=Gate.CLOSED, move={**(now.move or {}), **move})
 
     await source.close(closed)
 
@@ -57,12 +57,12 @@ async def decide(source: SourceSide, move: Move, successor: Ownership) -> Owners
 
 async def undo_move(source: SourceSide, move: Move) -> Ownership:
     """Takes writes again, in this process and the others. Raises Conflict if the move was decided."""
-    held = await source.change(lambda now: _of(move, now).after_undo())
+    held = await source.change(lambda now: under_way(move, now).after_undo())
     await source.open_gate(held)
     return held.ownership
 
 
-def _of(move: Move, now: Ownership) -> Ownership:
+def under_way(move: Move, now: Ownership) -> Ownership:
     """The record, if this move is under way and not decided. Raises Conflict otherwise."""
     if now.role is not Role.OWNER or now.move is None or now.move["id"] != move["id"]:
         raise refusals.move_is_over()
@@ -70,8 +70,8 @@ def _of(move: Move, now: Ownership) -> Ownership:
 
 
 def _with_same_target(move: Move, now: Ownership) -> Ownership:
-    """`_of`, if the target is the one with which the move began. Raises Conflict otherwise."""
-    begun = _of(move, now)
+    """`under_way`, if the target is the one with which the move began. Raises Conflict otherwise."""
+    begun = under_way(move, now)
     incarnation = 0 if begun.peer is None else begun.peer.incarnation
     if begun.move is None or begun.move[INCARNATION] != incarnation:
         raise refusals.target_replaced()

@@ -41,6 +41,10 @@ class Calls:
         self._stop_at, self._is_late, self._sleeps = stop_at, is_late, sleeps
         self.asleep, self.awake = asyncio.Event(), asyncio.Event()
 
+    def stop_at(self, call: int, *, is_late: bool) -> None:
+        """Ends the process at this call."""
+        self._stop_at, self._is_late = call, is_late
+
     async def around(self, call: Callable[[], Awaitable[T]]) -> T:
         self.count += 1
         if self._stop_at is None or self.count < self._stop_at:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -31,6 +31,7 @@ from tests.unit.adapters.migration.move_world import (
 )
 from tests.unit.adapters.ownership.world import Database, World, world_in_memory
 
+SILENT_SECONDS = 20.0
 DOCUMENT = f"{ADOPTION_QUARANTINE}tasks:1"
 
 
@@ -141,6 +142,51 @@ async def test_nobody_begins_at_a_former_owner_while_the_new_one_does_not_answer
     found = await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)
     assert found is not None
     assert found.store == SECOND
+
+
+async def test_a_store_that_was_armed_for_a_move_nobody_decided_is_not_taken_for_the_owner() -> None:
+    armed = 0
+    for at, is_late in itertools.product(range(1, 1_000), (False, True)):
+        world = await world_in_memory()
+        await (await _started(world)).change().run()
+        calls = Calls()
+        back = MovingService(opposite(world), "second", source=SECOND, calls=calls)
+        await back.compare_successor()
+        await back.side.take_over()
+        await world.pass_time(SILENT_SECONDS)
+        with suppress(StoreUnavailable):
+            await back.start()
+        await world.pass_time(SILENT_SECONDS, back)
+        await back.start()
+        calls.stop_at(calls.count + at, is_late=is_late)
+        try:
+            await back.change().run()
+        except Ended:
+            pass
+        else:
+            break
+        probe = MovingService(world, "probe")
+        found = await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)
+        first, second = await ownership_of(world.source), await ownership_of(world.target)
+        armed += first.gate is Gate.ARMED and second.role is Role.OWNER
+        assert found == (second if second.role is Role.OWNER else first), (at, is_late)
+    assert armed > 0
+
+
+async def test_a_coordinator_that_sleeps_while_others_undo_its_move_arms_nothing_that_outlives_it() -> None:
+    for at, is_late in itertools.product(await _calls_of_a_move(), (False, True)):
+        world = await world_in_memory()
+        calls = Calls(at, is_late=is_late, sleeps=True)
+        service = await _started(world, calls)
+        other = await MovingService(world, "second").join(service)
+        moving = asyncio.create_task(service.change().run())
+        await calls.asleep.wait()
+        await other.end_move()
+        calls.awake.set()
+        await asyncio.gather(moving, return_exceptions=True)
+        owner, found = await ownership_of(world.source), await ownership_of(world.target)
+        is_mirror = found.role is Role.MIRROR or found.is_left_over_of(owner)
+        assert is_mirror or takes_writes(found, owner), (at, is_late, owner, found)
 
 
 async def _started(world: World, calls: Calls | None = None) -> MovingService:
