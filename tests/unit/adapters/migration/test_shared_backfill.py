@@ -23,7 +23,7 @@ from tests.unit.adapters.migration.backfill_world import HERE, are_equal, backfi
 from tests.unit.adapters.ownership.world import Service, World, world_in_memory
 from tests.unit.contracts.builders import put, task
 
-TASKS = 400
+TASKS = 200
 RANGES = 4
 SECONDS_MAX = 30.0
 
@@ -70,7 +70,7 @@ class Processes:
             service.raw_source,
             target or service.raw_target,
             destination=HERE,
-            settings=BackfillSettings(ranges=RANGES, range_records_min=50, page_max=20, **settings),
+            settings=BackfillSettings(ranges=RANGES, range_records_min=25, page_max=10, **settings),
             claims=claims,
         )
 
