@@ -49,7 +49,7 @@ async def test_a_slow_batch_is_stored_in_parts_and_a_slow_change_set_alone_is_to
         outcomes = await apply_each(hasty.apply, changes)
     finally:
         await hasty.close()
-    slow = too_slow(changes[20], 400, sqlstate="57014")
+    slow = too_slow(changes[20], 400, store="postgres", sqlstate="57014")
     assert outcomes == [slow if title == "slow" else None for title in titles]
     assert len(await store.scan("tasks", after=None, limit=100)) == 39
     assert len(await store.scan("audit_logs", after=None, limit=100)) == 39
@@ -76,7 +76,7 @@ async def test_quick_change_sets_of_a_batch_do_not_wait_for_slow_ones(
     finally:
         await hasty.close()
     assert outcomes == [
-        *(too_slow(change, 800, sqlstate="57014") for change in changes[:3]),
+        *(too_slow(change, 800, store="postgres", sqlstate="57014") for change in changes[:3]),
         None,
     ]
 

@@ -166,7 +166,7 @@ class Delivery:
                 return slow
             (outcome,) = await self._applied([canary])
             if isinstance(outcome, Rejection | Blocked):
-                return slow_table(collection, slow)
+                return slow_table(collection, slow, store=self._target.name)
         return Rejection(slow.cause, sqlstate=slow.sqlstate)
 
     async def _canary(self, collection: str, *, besides: ChangeSet) -> ChangeSet | None:

@@ -153,7 +153,7 @@ class MirrorTarget:
         except TakesLong:
             parts = by_tables(range(len(sent)), lambda place: tables_of(sent[place]))
         if len(parts) == 1:
-            return [taking_long(change_set, timeout_ms) for change_set in sent]
+            return [taking_long(change_set, timeout_ms, store=self.name) for change_set in sent]
         outcomes: list[ApplyOutcome] = [None] * len(sent)
         for places in parts:
             part = [sent[place] for place in places]
@@ -170,7 +170,7 @@ class MirrorTarget:
         Each call may take `timeout_ms`. After a time-out with a successful ping the batch is bisected. A single change
         set is blocked as slow then; it may have been stored nevertheless.
         """
-        slow_tables = SlowTables()
+        slow_tables = SlowTables(self.name)
 
         async def apply_or_bisect(part: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             with self._reported():
@@ -179,7 +179,7 @@ class MirrorTarget:
                         return await self._within(timeout_ms, self._store.apply(part))
                 except TakesLong as long:
                     if len(part) == 1:
-                        return [too_slow(part[0], timeout_ms)]
+                        return [too_slow(part[0], timeout_ms, store=self.name)]
                     raise RuleBroken from long
                 except TimedOut:
                     raise

@@ -15,7 +15,9 @@ of them would take hours.
 class SlowTables:
     """What one delivery has learned about the tables of its change sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: str) -> None:
+        """`store` is the name of the target."""
+        self._store = store
         self._in_a_row: Counter[str] = Counter()
         self._last: dict[str, Blocked] = {}
 
@@ -27,7 +29,8 @@ class SlowTables:
             if self._in_a_row[collection] >= SLOW_IN_A_ROW_MAX:
                 last = self._last[collection]
                 cause = f"Others of this delivery took too long, so it waits for the next one. {last.cause}"
-                return Blocked(collection, SPECS[collection].table, cause, last.sqlstate, record_id)
+                place = SPECS[collection].place_in(self._store)
+                return Blocked(collection, place, cause, last.sqlstate, record_id)
         return None
 
     def learn(self, change_sets: Sequence[ChangeSet], outcomes: Iterable[ApplyOutcome]) -> None:
@@ -44,10 +47,10 @@ class SlowTables:
             self._last[name] = outcome
 
 
-def slow_table(collection: str, found: Blocked) -> Blocked:
+def slow_table(collection: str, found: Blocked, *, store: str) -> Blocked:
     """The outcome for everything of a table on which not only one change set is slow."""
     cause = f"Others of this table are not stored in time either. {found.cause}"
-    return Blocked(collection, SPECS[collection].table, cause, found.sqlstate)
+    return Blocked(collection, SPECS[collection].place_in(store), cause, found.sqlstate)
 
 
 def tables_of(change_set: ChangeSet) -> frozenset[str]:

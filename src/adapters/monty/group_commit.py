@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 from loguru import logger
@@ -20,6 +21,10 @@ from domain.errors import StoreUnavailable
 
 QUEUE_MAX = 10_000
 GROUP_MAX = 1_000
+SHARING_ROWS_MAX = 100
+"""Larger writes have a transaction of their own. In a shared one each write needs a savepoint, and the time that SQLite
+takes for the changes after one grows with their square: minutes for a large project.
+"""
 Outcome = BaseException | None
 LanedWrite = tuple[Write, LaneStamp | None]
 """A write, and the number that it gives to the lane of this process."""
@@ -76,14 +81,20 @@ class Writer:
 
         If the shared transaction fails, each write is retried alone, so that one cannot fail the others.
         """
+        outcomes: list[Outcome] = [None]
         try:
             with self._connection as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(connection)
-                outcomes = [_outcome(transaction, write) for write, _ in writes]
+                if len(writes) == 1:
+                    _run_alone(transaction, writes[0][0])
+                else:
+                    outcomes = [_outcome(transaction, write) for write, _ in writes]
                 numbers = {stamp.lane: stamp.number for _, stamp in writes if stamp is not None}
                 for lane, number in numbers.items():
                     advance(transaction, lane, since=self._numbers.get(lane, 0), to=number)
+        except _Rejected as rejected:
+            return [rejected.error]
         except LaneLost as lost:
             if len(writes) == 1:
                 return [lost]
@@ -107,6 +118,23 @@ class Writer:
         return [failure] * count
 
 
+class _Rejected(Exception):
+    """The only write of a transaction was rejected, which rolls everything back."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _run_alone(transaction: Transaction, write: Write) -> None:
+    try:
+        write(transaction)
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        raise _Rejected(error) from error
+
+
 def _outcome(transaction: Transaction, write: Write) -> Outcome:
     transaction.execute("SAVEPOINT one")
     outcome = None
@@ -121,14 +149,21 @@ def _outcome(transaction: Transaction, write: Write) -> Outcome:
     return outcome
 
 
+@dataclass(slots=True)
+class _Submitted:
+    write: LanedWrite
+    is_large: bool
+    outcome: asyncio.Future[None]
+
+
 class ImmediateCommits:
     """For memory: commits on the event loop's connection, while no long read has the lock."""
 
     def __init__(self, writer: Writer, lock: asyncio.Semaphore) -> None:
         self._writer, self._lock = writer, lock
 
-    async def submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
-        """Raises the errors of the write, or StoreUnavailable."""
+    async def submit(self, write: Write, stamp: LaneStamp | None = None, *, rows: int = 1) -> None:  # noqa: ARG002
+        """Raises the errors of the write, or StoreUnavailable. Every write has a transaction of its own."""
         async with self._lock:
             (outcome,) = self._writer.run([(write, stamp)])
         if outcome is not None:
@@ -146,20 +181,22 @@ class GroupCommits:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._queue: deque[tuple[LanedWrite, asyncio.Future[None]]] = deque()
+        self._queue: deque[_Submitted] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="monty-writer")
         self._running: asyncio.Future[list[Outcome]] | None = None
         self._is_starting = self._is_closed = False
 
-    async def submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
-        """Returns once the write is durable. Raises the errors of the write, or StoreUnavailable."""
+    async def submit(self, write: Write, stamp: LaneStamp | None = None, *, rows: int = 1) -> None:
+        """Returns once the write, which changes about so many rows, is durable. Raises the errors of the write, or
+        StoreUnavailable.
+        """
         if self._is_closed:
             raise StoreUnavailable("MontyDB is not open.")
         if len(self._queue) >= QUEUE_MAX:
             raise StoreUnavailable("MontyDB has too many writes waiting; try again in a moment.")
         loop = asyncio.get_running_loop()
         outcome = loop.create_future()
-        self._queue.append(((write, stamp), outcome))
+        self._queue.append(_Submitted((write, stamp), rows > SHARING_ROWS_MAX, outcome))
         if not self._is_starting and self._running is None:
             self._is_starting = True
             loop.call_soon(self._start)
@@ -179,10 +216,12 @@ class GroupCommits:
         self._is_starting = False
         if self._running is not None or not self._queue:
             return
-        group = [self._queue.popleft() for _ in range(min(GROUP_MAX, len(self._queue)))]
-        run = partial(self._writer.run, [write for write, _ in group])
+        group = [self._queue.popleft()]
+        while self._queue and len(group) < GROUP_MAX and not (group[0].is_large or self._queue[0].is_large):
+            group.append(self._queue.popleft())
+        run = partial(self._writer.run, [each.write for each in group])
         self._running = asyncio.get_running_loop().run_in_executor(self._thread, run)
-        self._running.add_done_callback(partial(self._finish, [outcome for _, outcome in group]))
+        self._running.add_done_callback(partial(self._finish, [each.outcome for each in group]))
 
     def _finish(self, members: list[asyncio.Future[None]], ended: asyncio.Future[list[Outcome]]) -> None:
         self._running = None

@@ -17,6 +17,7 @@ from adapters.monty.reader import Reader, bytes_in_pages
 from adapters.monty.sqlite_file import SqliteFile, make_private
 from adapters.monty.tuning import Tuning
 from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
+from adapters.records.cancellation import in_thread_to_its_end
 from adapters.records.change_set import (
     ApplyOutcome,
     ChangeSet,
@@ -82,7 +83,7 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
             if self._directory is None:
                 self._file.open()
             else:
-                await asyncio.to_thread(self._file.open)
+                await in_thread_to_its_end(self._file.open)
             self._start()
         except BaseException as error:
             self._file.close()
@@ -99,7 +100,7 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         """See Inspectable.inspect. Afterwards the store answers reads, and `commit` raises StoreUnavailable."""
         try:
             self._require_unused()
-            await asyncio.to_thread(self._file.open_to_read)
+            await in_thread_to_its_end(self._file.open_to_read)
             short, long = self._file.connection("reader"), self._file.connection("long")
         except DRIVER_ERRORS as error:
             self._file.close()
@@ -158,7 +159,7 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
             if self._directory is None:
                 self._file.close()
             else:
-                await asyncio.to_thread(self._file.close)
+                await in_thread_to_its_end(self._file.close)
         except DRIVER_ERRORS as error:
             raise unavailable(error) from error
         finally:
@@ -210,7 +211,7 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
     async def commit(self, change_set: ChangeSet) -> LaneStamp | None:
         stamp = await self._own_lanes.next()
         # Numbers are queued in their order: nothing is awaited in between.
-        await self._submit(commit_write(stamped(change_set, stamp)), stamp)
+        await self._submit(commit_write(stamped(change_set, stamp)), stamp, rows=change_set.rows)
         return stamp
 
     async def apply(self, change_sets: Sequence[ChangeSet]) -> list[ApplyOutcome]:
@@ -227,13 +228,13 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
 
     async def mark(self, marks: Sequence[DeliveryMark]) -> None:
         if marks:
-            await self._submit(mark_write(marks))
+            await self._submit(mark_write(marks), rows=len(marks))
 
     async def _applied(self, change_set: ChangeSet) -> ApplyOutcome:
         held: dict[tuple[str, str], int] = {}
         try:
             stamp = await self._own_lanes.next()
-            await self._submit(apply_write(change_set, held), stamp)
+            await self._submit(apply_write(change_set, held), stamp, rows=change_set.rows)
         except StoreUnavailable:
             raise
         except AlreadyExists as error:
@@ -243,11 +244,11 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
             return Rejection(f"{error.message} {violations}".strip()[:REASON_LENGTH_MAX])
         return superseded(change_set, held)
 
-    async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
+    async def _submit(self, write: Write, stamp: LaneStamp | None = None, *, rows: int = 1) -> None:
         if self._commits is None:
             raise StoreUnavailable("MontyDB is not open.")
         try:
-            await self._commits.submit(write, stamp)
+            await self._commits.submit(write, stamp, rows=rows)
         except LaneLost:
             self._own_lanes.admit(None)
             raise

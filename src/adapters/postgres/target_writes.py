@@ -128,7 +128,9 @@ class TargetWrites:
         async def quickly(sent: Sequence[ChangeSet]) -> list[ApplyOutcome]:
             has_lane = slot is None or slot.is_usable
             if clock.time() > until or not has_lane:
-                return [too_slow(one, self._connections.statement_timeout_ms) for one in sent]
+                return [
+                    too_slow(one, self._connections.statement_timeout_ms, store="postgres") for one in sent
+                ]
             if len(sent) == 1:
                 return [await self._apply_alone(sent[0], slot)]
             return await self._apply_together(sent, slot)
@@ -163,7 +165,8 @@ class TargetWrites:
             case Meaning.LOST:
                 return Rejection(LOST_REASON)
             case Meaning.SLOW | Meaning.SILENT:
-                return too_slow(change_set, self._connections.statement_timeout_ms, sqlstate=state_of(error))
+                limit_ms = self._connections.statement_timeout_ms
+                return too_slow(change_set, limit_ms, store="postgres", sqlstate=state_of(error))
             case _:
                 return rejection_of(error, change_set)
 

@@ -1,12 +1,15 @@
-"""Cancellations that drivers lose.
+"""Cancellations that drivers lose, and threads that cannot be cancelled.
 
 Until Python 3.12, `asyncio.wait_for` returns a result that arrives at the same moment as a cancellation, and the
 cancellation is gone; drivers use it around their calls. A loop that is cancelled once would then never end.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -22,3 +25,17 @@ def heeding_cancellation() -> Iterator[None]:
         raise
     if task and task.cancelling() > before:
         raise asyncio.CancelledError
+
+
+async def in_thread_to_its_end(work: Callable[[], T]) -> T:
+    """The result of work in a thread. Where the caller is cancelled, it raises CancelledError only once the thread has
+    ended: what it uses may be closed then.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        raise

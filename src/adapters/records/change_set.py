@@ -67,6 +67,11 @@ class ChangeSet:
         """The ids of the entries; they also identify the change set when the reply to a commit was lost."""
         return tuple(entry[ID] for entry in self.entries)
 
+    @property
+    def rows(self) -> int:
+        """How many records and entries it stores."""
+        return len(self.puts) + len(self.entries)
+
     def touched(self) -> Iterator[tuple[str, str]]:
         """Each record that the change set changes, as (collection, id)."""
         return ((put.collection, put.record_id) for put in self.puts)

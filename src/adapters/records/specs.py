@@ -58,6 +58,10 @@ class RecordSpec(Generic[E]):
     legacy_names: tuple[str, ...] = ()
     is_local: bool = False
 
+    def place_in(self, store: str) -> str:
+        """What the store of this name calls the collection."""
+        return self.table if store == "postgres" else self.collection
+
     def upgraded(self, record: Record) -> Record:
         """The record in the form that this program writes; the same object if it has that form already."""
         return self.legacy.upgraded(record)

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -283,3 +284,53 @@ async def test_a_second_store_on_one_directory_is_refused_until_the_first_is_clo
     await store.close()
     await second.open()
     await second.close()
+
+
+async def test_the_time_of_a_change_set_grows_with_its_size_and_not_with_the_square_of_it(
+    store: MontyRecordStore,
+) -> None:
+    seconds = []
+    for number, size in enumerate((1_000, 4_000)):
+        ids = range(number * 10_000, number * 10_000 + size)
+        await store.commit(change_set(*(put("tasks", task(id_, description="x" * 400)) for id_ in ids)))
+        edits = change_set(*(put("tasks", task(id_, version=2, description="y" * 400)) for id_ in ids))
+        began = time.monotonic()
+        await asyncio.gather(
+            store.commit(edits), *(store.commit(change_set(put("labels", label(id_)))) for id_ in ids[:10])
+        )
+        seconds.append(time.monotonic() - began)
+    assert seconds[1] < 9 * seconds[0]
+
+
+async def test_large_and_small_change_sets_that_are_rejected_leave_the_others_alone(
+    store: MontyRecordStore,
+) -> None:
+    await store.commit(change_set(put("tasks", task(1))))
+    large = [put("tasks", task(id_)) for id_ in range(100, 300)]
+    stale = put("tasks", task(1, version=3))
+    outcomes = await asyncio.gather(
+        store.commit(change_set(put("labels", label(1)))),
+        store.commit(change_set(*large, stale)),
+        store.commit(change_set(stale)),
+        store.commit(change_set(*large)),
+        store.commit(change_set(put("labels", label(2)))),
+        return_exceptions=True,
+    )
+    assert [isinstance(one, VersionConflict) for one in outcomes] == [False, True, True, False, False]
+    assert len(await store.scan("tasks", after=None, limit=1_000)) == 1 + len(large)
+    assert len(await store.scan("labels", after=None, limit=10)) == 2
+
+
+async def test_an_opening_that_is_cancelled_closes_nothing_that_its_thread_still_uses(tmp_path: Path) -> None:
+    for turns in range(40):
+        store = MontyRecordStore(tmp_path / "data")
+        opening = asyncio.create_task(store.open())
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        opening.cancel()
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await store.close()
+    await store.open()
+    await store.commit(change_set(put("tasks", task(1))))
+    await store.close()

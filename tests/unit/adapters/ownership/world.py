@@ -118,12 +118,12 @@ class View(MontyRecordStore):
         await self.before("lower")
         await super().lower(numbers)
 
-    async def _submit(self, write: Write, stamp: LaneStamp | None = None) -> None:
+    async def _submit(self, write: Write, stamp: LaneStamp | None = None, *, rows: int = 1) -> None:
         self._require_up()
         if not self._database_in_memory.takes_writes:
             raise StoreUnavailable("It takes no writes.")
         self.writes += 1
-        await super()._submit(write, stamp)
+        await super()._submit(write, stamp, rows=rows)
 
     def _require_up(self) -> None:
         if self._database_in_memory.is_down:
