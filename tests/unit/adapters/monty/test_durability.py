@@ -290,16 +290,16 @@ async def test_the_time_of_a_change_set_grows_with_its_size_and_not_with_the_squ
     store: MontyRecordStore,
 ) -> None:
     seconds = []
-    for number, size in enumerate((1_000, 4_000)):
+    for number, size in enumerate((1_000, 8_000)):
         ids = range(number * 10_000, number * 10_000 + size)
         await store.commit(change_set(*(put("tasks", task(id_, description="x" * 400)) for id_ in ids)))
-        edits = change_set(*(put("tasks", task(id_, version=2, description="y" * 400)) for id_ in ids))
+        edits = change_set(*(put("tasks", task(id_, version=2, isDeleted=True)) for id_ in ids))
         began = time.monotonic()
         await asyncio.gather(
             store.commit(edits), *(store.commit(change_set(put("labels", label(id_)))) for id_ in ids[:10])
         )
         seconds.append(time.monotonic() - began)
-    assert seconds[1] < 9 * seconds[0]
+    assert seconds[1] < 16 * seconds[0]
 
 
 async def test_large_and_small_change_sets_that_are_rejected_leave_the_others_alone(
@@ -322,8 +322,8 @@ async def test_large_and_small_change_sets_that_are_rejected_leave_the_others_al
 
 
 async def test_an_opening_that_is_cancelled_closes_nothing_that_its_thread_still_uses(tmp_path: Path) -> None:
+    store = MontyRecordStore(tmp_path / "data")
     for turns in range(40):
-        store = MontyRecordStore(tmp_path / "data")
         opening = asyncio.create_task(store.open())
         for _ in range(turns):
             await asyncio.sleep(0.0005)
