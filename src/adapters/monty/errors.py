@@ -1,6 +1,7 @@
 """The translation of errors that MontyDB, SQLite, BSON and the file system raise."""
 
 import errno
+import re
 import sqlite3
 
 from bson.errors import BSONError
@@ -33,6 +34,8 @@ _CAUSES = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
 }
+_MISSING = re.compile(r"no such table: (?:\w+\.)?(\w+)|table (\w+) has no column|no such column: ")
+"""SQLite's words for what is missing, which name no values."""
 _SYSTEM_CAUSES: dict[int | None, str] = {
     None: _GONE,  # an error of our own check
     errno.ENOSPC: _FULL,
@@ -45,13 +48,35 @@ _SYSTEM_CAUSES: dict[int | None, str] = {
 }
 
 
+class TableChanged(StoreUnavailable):
+    """A table of ours, or a column of it, is missing in the file. The other tables can be used."""
+
+    def __init__(self, table: str | None, reason: str) -> None:
+        """`table` is None where SQLite does not name it."""
+        super().__init__(
+            f"{table or 'A table'} in MontyDB's file was changed by hand: {reason}. Undo that, or stop Tandem and"
+            " restore a copy."
+        )
+        self.table = table
+
+
 def unavailable(error: BaseException) -> StoreUnavailable:
     """The error for callers when an operation fails; raise it `from` the original error."""
     if isinstance(error, StoreUnavailable):
         return error
+    changed = changed_table(error)
+    if changed is not None:
+        return changed
     # The driver's message belongs in the operator's log, not in the answer.
     logger.warning("MontyDB does not answer: {}", _reason(error))
     return StoreUnavailable(_cause(error))
+
+
+def changed_table(error: BaseException) -> TableChanged | None:
+    """The error for callers if the statement names a table, or a column of one, that is missing; None otherwise."""
+    reason = str(error)
+    found = _MISSING.match(reason) if code_of(error) == sqlite3.SQLITE_ERROR else None
+    return None if found is None else TableChanged(found[1] or found[2], reason)
 
 
 def code_of(error: BaseException) -> int:

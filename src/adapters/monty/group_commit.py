@@ -11,7 +11,7 @@ from functools import partial
 
 from loguru import logger
 
-from adapters.monty.errors import DRIVER_ERRORS, code_of, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, changed_table, code_of, unavailable
 from adapters.monty.lane_rows import advance
 from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
@@ -129,19 +129,25 @@ class _Rejected(Exception):
 def _run_alone(transaction: Transaction, write: Write) -> None:
     try:
         write(transaction)
-    except sqlite3.Error:
-        raise
+    except sqlite3.Error as error:
+        changed = changed_table(error)
+        if changed is None:
+            raise
+        raise _Rejected(changed) from error
     except Exception as error:
         raise _Rejected(error) from error
 
 
 def _outcome(transaction: Transaction, write: Write) -> Outcome:
     transaction.execute("SAVEPOINT one")
-    outcome = None
+    outcome: Outcome = None
     try:
         write(transaction)
-    except sqlite3.Error:
-        raise  # The whole transaction may be gone.
+    except sqlite3.Error as error:
+        outcome = changed_table(error)
+        if outcome is None:
+            raise  # The whole transaction may be gone.
+        transaction.execute("ROLLBACK TO one")
     except Exception as error:  # noqa: BLE001 - raised to the caller of this write
         transaction.execute("ROLLBACK TO one")
         outcome = error

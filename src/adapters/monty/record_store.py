@@ -8,18 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from adapters.monty.directory_lock import DirectoryLock
-from adapters.monty.errors import DRIVER_ERRORS, code_of, refused, unavailable
+from adapters.monty.errors import DRIVER_ERRORS, TableChanged, code_of, refused, unavailable
 from adapters.monty.group_commit import GroupCommits, ImmediateCommits, Writer
 from adapters.monty.lane_rows import MontyLanes, register_write
 from adapters.monty.own_lane import OwnLane
 from adapters.monty.read_connections import ReadConnections
 from adapters.monty.reader import Reader, bytes_in_pages
 from adapters.monty.sqlite_file import SqliteFile, make_private
+from adapters.monty.tables import TABLES
 from adapters.monty.tuning import Tuning
 from adapters.monty.writes import Write, apply_write, commit_write, free_room, mark_write, take_room
 from adapters.records.cancellation import in_thread_to_its_end
 from adapters.records.change_set import (
     ApplyOutcome,
+    Blocked,
     ChangeSet,
     DeliveryMark,
     LaneStamp,
@@ -235,6 +237,11 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
         try:
             stamp = await self._own_lanes.next()
             await self._submit(apply_write(change_set, held), stamp, rows=change_set.rows)
+        except TableChanged as changed:
+            table = changed.table or next((collection for collection, _ in change_set.touched()), None)
+            if table not in TABLES:
+                raise
+            return Blocked(table, table, changed.message)
         except StoreUnavailable:
             raise
         except AlreadyExists as error:
